@@ -1,0 +1,138 @@
+//! One experiment: models × samples × targets, as its YAML file says, resolved.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::dataset::Sample;
+
+/// A resolved experiment: every default filled in, every sample rendered to its prompt.
+#[derive(Clone, Debug)]
+pub struct Experiment {
+    /// The file's stem; names the experiment in commands, links and data files.
+    pub id: String,
+    /// The YAML file, relative to the project's root.
+    pub path: PathBuf,
+    /// Its text as written, for "the exact YAML to make it".
+    pub yaml: String,
+    /// Title for people; the id where the YAML gives none.
+    pub title: String,
+    /// Markdown; may be empty.
+    pub description: String,
+    /// Built only with `--drafts` or when named.
+    pub draft: bool,
+    /// Ids of the models, in the author's order.
+    pub models: Vec<String>,
+    /// The chosen samples, in dataset order unless `ids` or `rows` give another.
+    pub samples: Vec<Sample>,
+    /// The possible answers, in the author's order; empty when the experiment has none.
+    pub options: Vec<AnswerOption>,
+    /// How attributions are computed.
+    pub attribution: AttributionSpec,
+}
+
+/// A possible answer: a letter the model may say, and the value of the gold column that makes it the right one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnswerOption {
+    /// What the model has to say, usually one letter.
+    pub letter: String,
+    /// The gold column's value (`half-true`).
+    pub gold: String,
+}
+
+/// The `attribution` block.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AttributionSpec {
+    /// What is explained; at least one.
+    pub targets: Vec<TargetSpec>,
+    /// The unit of what is explained.
+    pub output: Output,
+    /// Where paths start; at least one, the first is the one maps show.
+    pub baselines: Vec<BaselineSpec>,
+    /// The rule for the path integral.
+    pub quadrature: Quadrature,
+    /// Points of a fixed rule.
+    pub steps: usize,
+    /// Bound on |delta| / |F(input) − F(baseline)| for a map to count as within tolerance.
+    pub tolerance: f64,
+    /// The notebook's check: |sum − probability| below this.
+    pub margin: f64,
+    /// Path points a pass.
+    pub batch: Batch,
+}
+
+/// What is explained.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum TargetSpec {
+    /// The token that the model itself predicts.
+    Predicted,
+    /// The option that is right for the sample.
+    Gold,
+    /// Each option in turn.
+    AllOptions,
+    /// One option, by its letter.
+    Option(String),
+    /// Any token, by its text.
+    Token(String),
+    /// The first minus the second.
+    Contrast(Box<TargetSpec>, Box<TargetSpec>),
+}
+
+/// The unit of the scalar that is explained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Output {
+    /// Softmax probability at the last position.
+    #[default]
+    Probability,
+    /// The raw logit.
+    Logit,
+    /// Natural logarithm of the probability.
+    LogProbability,
+}
+
+/// Where a path starts: one vector, at every position of the prompt.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum BaselineSpec {
+    /// The zero vector.
+    Zero,
+    /// The mean of the embedding table's rows.
+    Mean,
+    /// The embedding of the padding token.
+    Pad,
+    /// The embedding of the end-of-text token.
+    Eos,
+    /// The embedding of the beginning-of-text token.
+    Bos,
+    /// The embedding of the unknown token.
+    Unk,
+    /// The embedding of any token, by its text.
+    Token(String),
+}
+
+/// The rule for the path integral on [0, 1].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quadrature {
+    /// Gauss–Legendre: n nodes inside the interval, exact for polynomials of degree 2n − 1.
+    #[default]
+    GaussLegendre,
+    /// Left Riemann sum: nodes 0, 1/n, … (n−1)/n.
+    RiemannLeft,
+    /// Right Riemann sum: nodes 1/n, … 1.
+    RiemannRight,
+    /// Midpoint rule: nodes (i + ½)/n.
+    RiemannMiddle,
+    /// Trapezoid rule on n nodes from 0 to 1; its weights sum to 1.
+    Trapezoid,
+}
+
+/// Path points a pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Batch {
+    /// Starts large and halves when memory runs out.
+    #[default]
+    Auto,
+    /// Just so many.
+    Fixed(usize),
+}

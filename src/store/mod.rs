@@ -1,0 +1,3 @@
+//! The record store: content-addressed, atomic, versioned.
+
+pub mod record;

@@ -1,0 +1,184 @@
+//! The record as the site publishes it: `igsite/record/1`.
+//!
+//! One [`SampleRecord`] is one file `site/data/EXPERIMENT/MODEL/SAMPLE.json`: a model, a sample, and every attribution
+//! (target × baseline) computed for them. The store keeps its parts (see [`super`]); this is the whole.
+//! Fields keep their order in the file; numbers are written in the shortest form that reads back to the same float.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::content::experiment::{Output, Quadrature};
+use crate::content::prompt::Segment;
+
+/// The value of [`SampleRecord::schema`].
+pub const SCHEMA: &str = "igsite/record/1";
+
+/// Everything known of one model and one sample of an experiment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SampleRecord {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// Id of the experiment.
+    pub experiment: String,
+    /// What computed it.
+    pub model: ModelRecord,
+    /// The row it was computed for.
+    pub sample: SampleInfo,
+    /// The prompt, as the model got it.
+    pub prompt: String,
+    /// The named parts of the prompt.
+    pub segments: Vec<Segment>,
+    /// The prompt's tokens.
+    pub tokens: Vec<TokenRecord>,
+    /// The most probable next token.
+    pub prediction: Prediction,
+    /// Whether the prediction is the gold option's token; absent gold gives null.
+    pub correct: Option<bool>,
+    /// Each option's token and probability, by letter, in the experiment's order.
+    pub options: indexmap::IndexMap<String, OptionRecord>,
+    /// One for each target and baseline, in the experiment's order (targets outer, baselines inner).
+    pub attributions: Vec<AttributionRecord>,
+    /// How and when it was made.
+    pub provenance: Provenance,
+}
+
+/// What computed a record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelRecord {
+    /// Id of the model.
+    pub id: String,
+    /// The source as the model file says.
+    pub source: String,
+    /// Revision of the hub repository; null for a folder.
+    pub revision: Option<String>,
+    /// `llama`, `mistral`, `falcon`.
+    pub architecture: String,
+    /// What it computed in: `f32`, `f16`, `bf16`.
+    pub dtype: String,
+    /// `none`, `fp4`, `nf4`.
+    pub quantization: String,
+    /// Over the weight files' own hashes.
+    pub weights_sha256: String,
+    /// Over the tokenizer's files.
+    pub tokenizer_sha256: String,
+}
+
+/// The row of a record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SampleInfo {
+    /// Id of the sample.
+    pub id: String,
+    /// Letter of the right option.
+    pub gold: Option<String>,
+    /// The row's columns.
+    pub fields: Map<String, Value>,
+}
+
+/// A token of the prompt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenRecord {
+    /// Its id in the vocabulary.
+    pub id: u32,
+    /// What it reads as; a special token's name.
+    pub text: String,
+    /// First character in the prompt; a special token has `start == end`.
+    pub start: usize,
+    /// One past the last.
+    pub end: usize,
+    /// Whether it is a special token (`<s>`), not text of the prompt.
+    pub special: bool,
+}
+
+/// The most probable next token.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Prediction {
+    /// Its id.
+    pub token_id: u32,
+    /// What it reads as.
+    pub text: String,
+    /// Its softmax probability.
+    pub probability: f64,
+}
+
+/// An option's token.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OptionRecord {
+    /// The token that follows the prompt when the letter is appended to it.
+    pub token_id: u32,
+    /// Its softmax probability.
+    pub probability: f64,
+}
+
+/// What an attribution explains.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetRecord {
+    /// `predicted`, `gold`, `option`, `token` or `contrast`.
+    pub kind: String,
+    /// One token, or two for a contrast (first minus second).
+    pub token_ids: Vec<u32>,
+    /// The token's text; `B − D` for a contrast.
+    pub text: String,
+}
+
+/// Where a path met a value that is not finite.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NonFinite {
+    /// The path point.
+    pub alpha: f64,
+    /// `output` or `gradient`.
+    pub what: String,
+}
+
+/// An attribution map: one signed score a token.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AttributionRecord {
+    /// What is explained.
+    pub target: TargetRecord,
+    /// Its unit.
+    pub output: Output,
+    /// Where the path starts: `zero`, `mean`, `pad`, `eos`, `bos`, `unk` or `token:…`.
+    pub baseline: String,
+    /// The rule.
+    pub quadrature: Quadrature,
+    /// Its points.
+    pub steps: usize,
+    /// Forward and backward passes spent.
+    pub evaluations: usize,
+    /// F at the input; null where it is not finite.
+    pub f_input: Option<f64>,
+    /// F at the baseline; null where it is not finite.
+    pub f_baseline: Option<f64>,
+    /// Sum of the scores; null for a marked record.
+    pub sum: Option<f64>,
+    /// Sum of the scores − (F(input) − F(baseline)); null for a marked record.
+    pub convergence_delta: Option<f64>,
+    /// The quadrature's own bound on the L1 error of the map, relative to its L1 norm; null where the rule has none.
+    pub error_estimate: Option<f64>,
+    /// False for a rule that stopped before it reached its aim, and for a marked record.
+    pub converged: bool,
+    /// Whether |delta| ≤ tolerance · |F(input) − F(baseline)|.
+    pub within_tolerance: bool,
+    /// The notebook's check, |sum − probability| < margin; null where the output is no probability.
+    pub within_margin: Option<bool>,
+    /// One signed score a token, in the output's unit; empty for a marked record.
+    pub scores: Vec<f64>,
+    /// The error estimate of each score; null where the rule has none.
+    pub errors: Option<Vec<f64>>,
+    /// Set when a value along the path was not finite: the record is marked, and no map is drawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub non_finite: Option<NonFinite>,
+}
+
+/// How and when a record was made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// Version of igsite.
+    pub igsite: String,
+    /// `cpu` or `cuda`.
+    pub backend: String,
+    /// Wall time of the model's work on this record.
+    pub seconds: f64,
+    /// UTC, RFC 3339, to the second.
+    pub created: String,
+}
+
