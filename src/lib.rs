@@ -1,5 +1,7 @@
 //! igsite: a static report site generator for language-model attribution.
 
+pub mod checkpoint;
 pub mod content;
 pub mod diagnostic;
+pub mod model;
 pub mod store;

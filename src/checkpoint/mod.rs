@@ -1,0 +1,257 @@
+//! Files to tensors: a checkpoint folder's config, its shards and where each tensor lies in them.
+//!
+//! Opening reads headers only. Tensors are then taken one by one, converted while they are moved to the device, and freed, so
+//! that a checkpoint is never held twice. Every tensor of the files must be taken, and every parameter filled.
+
+pub mod config;
+pub mod hash;
+mod pickle;
+mod pytorch;
+mod safetensors;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use burn::module::{Param, ParamId};
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use serde_json::Value;
+
+use crate::diagnostic::{Diagnostic, Kind, Result};
+use config::CheckpointConfig;
+
+/// Where a tensor lies.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TensorEntry {
+    /// The shard.
+    pub file: PathBuf,
+    /// First byte in the shard.
+    pub offset: u64,
+    /// Number of bytes.
+    pub bytes: usize,
+    /// Its shape, outermost first.
+    pub shape: Vec<usize>,
+    /// As stored.
+    pub dtype: DType,
+}
+
+/// An opened checkpoint folder.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    /// The folder.
+    pub folder: PathBuf,
+    /// Its `config.json`.
+    pub config: CheckpointConfig,
+    /// The weight files, sorted.
+    pub files: Vec<PathBuf>,
+    entries: BTreeMap<String, TensorEntry>,
+}
+
+impl Checkpoint {
+    /// Opens a folder: `config.json`, then `model.safetensors`, or its shards by index, or the same as PyTorch `.bin`.
+    ///
+    /// # Errors
+    /// No folder, no config, no weights, a shard that the index names and that is not there, a tensor twice, and whatever
+    /// the readers of the files find wrong.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let config = config::read(&folder.join("config.json"))?;
+        let files = weight_files(folder)?;
+        let mut entries: BTreeMap<String, TensorEntry> = BTreeMap::new();
+        for file in &files {
+            let found = if file.extension().is_some_and(|e| e == "safetensors") {
+                safetensors::entries(file)?
+            } else {
+                pytorch::entries(file)?
+            };
+            for (name, entry) in found {
+                if let Some(other) = entries.get(&name) {
+                    return Err(Diagnostic::checkpoint(format!("also in {}", other.file.display()))
+                        .in_file(file)
+                        .place(format!("tensor `{name}`"))
+                        .expected("each tensor in one shard"));
+                }
+                entries.insert(name, entry);
+            }
+        }
+        Ok(Self {
+            folder: folder.to_path_buf(),
+            config,
+            files,
+            entries,
+        })
+    }
+
+    /// The dtype most of the weights' bytes are stored in.
+    pub fn stored_dtype(&self) -> DType {
+        let mut bytes: Vec<(DType, usize)> = vec![(DType::F32, 0), (DType::F16, 0), (DType::BF16, 0)];
+        for entry in self.entries.values() {
+            for (dtype, sum) in &mut bytes {
+                if *dtype == entry.dtype {
+                    *sum += entry.bytes;
+                }
+            }
+        }
+        bytes
+            .into_iter()
+            .max_by_key(|(_, sum)| *sum)
+            .map_or(DType::F32, |(dtype, _)| dtype)
+    }
+
+    /// Number of parameters in the files.
+    pub fn parameters(&self) -> usize {
+        self.entries
+            .values()
+            .map(|entry| entry.bytes / entry.dtype.size())
+            .sum()
+    }
+
+    /// Begins to take the tensors, each once.
+    pub fn loader(&self, device: &Device, dtype: DType) -> Loader<'_> {
+        Loader {
+            checkpoint: self,
+            left: self.entries.clone(),
+            device: device.clone(),
+            dtype,
+            open: None,
+        }
+    }
+}
+
+/// Takes tensors out of a checkpoint, one by one, onto a device and into the computing dtype.
+pub struct Loader<'a> {
+    checkpoint: &'a Checkpoint,
+    left: BTreeMap<String, TensorEntry>,
+    device: Device,
+    dtype: DType,
+    open: Option<(PathBuf, File)>,
+}
+
+impl Loader<'_> {
+    /// Whether the files hold a tensor of this name that was not taken yet.
+    pub fn has(&self, name: &str) -> bool {
+        self.left.contains_key(name)
+    }
+
+    /// Takes a tensor as a frozen parameter: no gradient is ever computed for it.
+    ///
+    /// # Errors
+    /// It is missing, has another shape, or cannot be read.
+    pub fn take<const D: usize>(&mut self, name: &str, shape: [usize; D]) -> Result<Param<Tensor<D>>> {
+        let Some(entry) = self.left.remove(name) else {
+            return Err(Diagnostic::checkpoint("missing from the checkpoint")
+                .in_file(&self.checkpoint.folder)
+                .place(format!("tensor `{name}`"))
+                .expected(format!("shape {shape:?}, by config.json"))
+                .help("a shard may be missing, or config.json belongs to another model"));
+        };
+        if entry.shape != shape {
+            return Err(Diagnostic::checkpoint(format!("shape {:?}", entry.shape))
+                .in_file(&entry.file)
+                .place(format!("tensor `{name}`"))
+                .expected(format!("{shape:?}, by config.json"))
+                .help("config.json and weights belong to different models"));
+        }
+        let data = TensorData::from_bytes_vec(self.read(&entry)?, entry.shape.clone(), entry.dtype);
+        let tensor = Tensor::from_data(data, (&self.device, self.dtype));
+        Ok(Param::initialized(ParamId::new(), tensor))
+    }
+
+    fn read(&mut self, entry: &TensorEntry) -> Result<Vec<u8>> {
+        let io = |e: &std::io::Error| Diagnostic::io(Kind::Checkpoint, "read the weights", &entry.file, e);
+        if self.open.as_ref().is_none_or(|(path, _)| *path != entry.file) {
+            self.open = Some((entry.file.clone(), File::open(&entry.file).map_err(|e| io(&e))?));
+        }
+        let Some((_, file)) = &mut self.open else {
+            unreachable!("opened above")
+        };
+        file.seek(SeekFrom::Start(entry.offset)).map_err(|e| io(&e))?;
+        let mut bytes = vec![0; entry.bytes];
+        file.read_exact(&mut bytes).map_err(|e| io(&e))?;
+        Ok(bytes)
+    }
+
+    /// Ends the load.
+    ///
+    /// # Errors
+    /// Tensors are left over that the architecture does not use: it would compute something else than the file's model.
+    pub fn finish(mut self) -> Result<()> {
+        self.left.retain(|name, _| !is_buffer(name));
+        let Some((first, entry)) = self.left.iter().next() else {
+            return Ok(());
+        };
+        let more = self.left.len() - 1;
+        let others = if more == 0 {
+            String::new()
+        } else {
+            format!(" (and {more} more)")
+        };
+        Err(Diagnostic::checkpoint(format!("not used by this architecture{others}"))
+            .in_file(&entry.file)
+            .place(format!("tensor `{first}`"))
+            .help("the checkpoint is of another architecture than config.json says, or of a variant that igsite does not compute"))
+    }
+}
+
+/// Buffers that old writers saved and that are computed, not read: rotary frequencies and causal masks.
+fn is_buffer(name: &str) -> bool {
+    name.ends_with(".rotary_emb.inv_freq")
+        || name.ends_with(".attention.maskbias")
+        || name.ends_with(".attn.masked_bias")
+}
+
+/// Safetensors before `.bin`, never both.
+fn weight_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    for (single, index) in [
+        ("model.safetensors", "model.safetensors.index.json"),
+        ("pytorch_model.bin", "pytorch_model.bin.index.json"),
+    ] {
+        if folder.join(index).is_file() {
+            return shards(folder, &folder.join(index));
+        }
+        if folder.join(single).is_file() {
+            return Ok(vec![folder.join(single)]);
+        }
+    }
+    Err(Diagnostic::checkpoint("no weights in this folder").in_file(folder).expected(
+        "`model.safetensors`, `model.safetensors.index.json` with its shards, `pytorch_model.bin`, or `pytorch_model.bin.index.json` with its shards",
+    ))
+}
+
+fn shards(folder: &Path, index: &Path) -> Result<Vec<PathBuf>> {
+    let text = std::fs::read_to_string(index)
+        .map_err(|e| Diagnostic::io(Kind::Checkpoint, "read the index of shards", index, &e))?;
+    let json: Value = serde_json::from_str(&text).map_err(|e| {
+        Diagnostic::checkpoint(format!("not JSON: {e}"))
+            .in_file(index)
+            .help("download the file again")
+    })?;
+    let Some(map) = json.get("weight_map").and_then(Value::as_object) else {
+        return Err(Diagnostic::checkpoint("no `weight_map`")
+            .in_file(index)
+            .expected("an object: tensor to shard"));
+    };
+    let mut names: Vec<&str> = Vec::new();
+    for (tensor, shard) in map {
+        match shard.as_str() {
+            // A shard lies beside its index; anything else would read files that are not the checkpoint's.
+            Some(name) if !name.contains(['/', '\\']) && name != ".." => names.push(name),
+            _ => {
+                return Err(Diagnostic::checkpoint(format!("shard {shard} of tensor `{tensor}`"))
+                    .in_file(index)
+                    .expected("the name of a file beside the index"));
+            }
+        }
+    }
+    names.sort_unstable();
+    names.dedup();
+    for name in &names {
+        if !folder.join(name).is_file() {
+            return Err(Diagnostic::checkpoint(format!("shard `{name}` is missing"))
+                .in_file(index)
+                .expected(format!("{} shards beside the index: {}", names.len(), names.join(", ")))
+                .help("download the missing file into the folder"));
+        }
+    }
+    Ok(names.iter().map(|name| folder.join(name)).collect())
+}

@@ -1,0 +1,92 @@
+//! Safetensors files: the header is read and checked here, tensors are read one at a time by offset.
+//!
+//! The file is not mapped into memory: mapped pages count as resident, and a load would then hold the checkpoint twice.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use burn::tensor::DType;
+use safetensors::tensor::SafeTensors;
+use safetensors::{Dtype, SafeTensorError};
+
+use super::TensorEntry;
+use crate::diagnostic::{Diagnostic, Kind, Result};
+
+/// The tensors of one file, by name, with their place in it.
+///
+/// # Errors
+/// The file cannot be read, is truncated or longer than its header says, or its header is not valid.
+pub fn entries(path: &Path) -> Result<Vec<(String, TensorEntry)>> {
+    let io = |e: &std::io::Error| Diagnostic::io(Kind::Checkpoint, "read the weights", path, e);
+    let mut file = File::open(path).map_err(|e| io(&e))?;
+    let size = file.metadata().map_err(|e| io(&e))?.len();
+    let mut length = [0u8; 8];
+    file.read_exact(&mut length)
+        .map_err(|_| truncated(path, size, "at least the 8 bytes of the header's length"))?;
+    let header_size = u64::from_le_bytes(length);
+    if header_size > size.saturating_sub(8) {
+        return Err(truncated(
+            path,
+            size,
+            &format!("a header of {header_size} bytes and the tensors after it"),
+        ));
+    }
+    let mut buffer = vec![0u8; 8 + header_size as usize];
+    buffer[..8].copy_from_slice(&length);
+    file.read_exact(&mut buffer[8..]).map_err(|e| io(&e))?;
+    let (_, metadata) = SafeTensors::read_metadata(&buffer).map_err(|e| invalid(path, &e))?;
+    let start = 8 + header_size;
+    let end = start + metadata.data_len() as u64;
+    if end > size {
+        return Err(truncated(path, size, &format!("{end} bytes, as its header says")));
+    }
+    if end < size {
+        return Err(
+            Diagnostic::checkpoint(format!("{size} bytes, more than the header accounts for"))
+                .in_file(path)
+                .expected(format!("{end} bytes"))
+                .help("download the file again"),
+        );
+    }
+    let mut entries = Vec::new();
+    for name in metadata.offset_keys() {
+        let Some(info) = metadata.info(&name) else { continue };
+        let dtype = match info.dtype {
+            Dtype::F32 => DType::F32,
+            Dtype::F16 => DType::F16,
+            Dtype::BF16 => DType::BF16,
+            other => {
+                return Err(Diagnostic::checkpoint(format!("stored as {other:?}"))
+                    .in_file(path)
+                    .place(format!("tensor `{name}`"))
+                    .expected("F32, F16 or BF16"));
+            }
+        };
+        let (from, to) = info.data_offsets;
+        entries.push((
+            name,
+            TensorEntry {
+                file: path.to_path_buf(),
+                offset: start + from as u64,
+                bytes: to - from,
+                shape: info.shape.clone(),
+                dtype,
+            },
+        ));
+    }
+    Ok(entries)
+}
+
+fn truncated(path: &Path, size: u64, expected: &str) -> Diagnostic {
+    Diagnostic::checkpoint(format!("the file ends after {size} bytes: it is truncated"))
+        .in_file(path)
+        .expected(expected)
+        .help("the download was cut off; fetch the file again")
+}
+
+fn invalid(path: &Path, error: &SafeTensorError) -> Diagnostic {
+    Diagnostic::checkpoint(format!("not a valid safetensors header: {error}"))
+        .in_file(path)
+        .help("download the file again")
+}

@@ -1,0 +1,181 @@
+//! Falcon in its 7B layout (Almazrouei et al. 2023, arXiv:2311.16867), after `modeling_falcon.py` of Hugging Face transformers:
+//! one LayerNorm feeds attention and MLP in parallel, all query heads share one key/value head, GELU is the exact one.
+
+use burn::module::{Module, Param};
+use burn::tensor::activation::gelu;
+use burn::tensor::{Device, Tensor};
+
+use super::layers::{Heads, LayerNorm, Linear, Rotary, attention, causal_mask, deviations, project, queried, random};
+use super::{NamedParameter, Positions};
+use crate::checkpoint::Loader;
+use crate::checkpoint::config::FalconConfig;
+use crate::diagnostic::Result;
+
+/// The decoder.
+#[derive(Module, Debug)]
+pub struct Falcon {
+    /// `[vocabulary, hidden]`
+    pub(super) word_embeddings: Param<Tensor<2>>,
+    layers: Vec<Layer>,
+    ln_f: LayerNorm,
+    /// `[vocabulary, hidden]`; none: the embedding table.
+    lm_head: Option<Param<Tensor<2>>>,
+    num_heads: usize,
+    theta: f64,
+}
+
+/// x + attention(norm(x)) + mlp(norm(x)).
+#[derive(Module, Debug)]
+struct Layer {
+    input_layernorm: LayerNorm,
+    /// `[(heads + 2) · width, hidden]`: the query heads, the key head, the value head.
+    query_key_value: Linear,
+    dense: Linear,
+    dense_h_to_4h: Linear,
+    dense_4h_to_h: Linear,
+}
+
+impl Falcon {
+    pub(super) fn load(config: &FalconConfig, loader: &mut Loader) -> Result<Self> {
+        let table = [config.vocab_size, config.hidden_size];
+        let word_embeddings = loader.take("transformer.word_embeddings.weight", table)?;
+        let mut layers = Vec::with_capacity(config.num_hidden_layers);
+        for index in 0..config.num_hidden_layers {
+            layers.push(Layer::load(config, loader, index)?);
+        }
+        let ln_f = LayerNorm::load(
+            loader,
+            "transformer.ln_f",
+            config.hidden_size,
+            config.layer_norm_epsilon,
+        )?;
+        // The file's own output layer where there is one; it may be absent only where the config ties it.
+        let lm_head = if loader.has("lm_head.weight") || !config.tie_word_embeddings {
+            Some(loader.take("lm_head.weight", table)?)
+        } else {
+            None
+        };
+        let num_heads = config.num_attention_heads;
+        Ok(Self {
+            word_embeddings,
+            layers,
+            ln_f,
+            lm_head,
+            num_heads,
+            theta: config.rope_theta,
+        })
+    }
+
+    pub(super) fn init(config: &FalconConfig, device: &Device) -> Self {
+        let table = [config.vocab_size, config.hidden_size];
+        let (inside, _) = deviations(config.num_hidden_layers);
+        Self {
+            word_embeddings: random(table, inside, device),
+            layers: (0..config.num_hidden_layers)
+                .map(|_| Layer::init(config, device))
+                .collect(),
+            ln_f: LayerNorm::init(config.hidden_size, config.layer_norm_epsilon, device),
+            lm_head: (!config.tie_word_embeddings).then(|| random(table, inside, device)),
+            num_heads: config.num_attention_heads,
+            theta: config.rope_theta,
+        }
+    }
+
+    pub(super) fn named_parameters(&self) -> Vec<(String, NamedParameter)> {
+        let matrix = |p: &Param<Tensor<2>>| NamedParameter::Matrix(p.val());
+        let vector = |p: &Param<Tensor<1>>| NamedParameter::Vector(p.val());
+        let mut named = vec![(
+            "transformer.word_embeddings.weight".to_owned(),
+            matrix(&self.word_embeddings),
+        )];
+        for (index, layer) in self.layers.iter().enumerate() {
+            let at = |name: &str| format!("transformer.h.{index}.{name}");
+            named.extend([
+                (at("input_layernorm.weight"), vector(&layer.input_layernorm.weight)),
+                (at("input_layernorm.bias"), vector(&layer.input_layernorm.bias)),
+                (
+                    at("self_attention.query_key_value.weight"),
+                    matrix(&layer.query_key_value.weight),
+                ),
+                (at("self_attention.dense.weight"), matrix(&layer.dense.weight)),
+                (at("mlp.dense_h_to_4h.weight"), matrix(&layer.dense_h_to_4h.weight)),
+                (at("mlp.dense_4h_to_h.weight"), matrix(&layer.dense_4h_to_h.weight)),
+            ]);
+        }
+        named.push(("transformer.ln_f.weight".to_owned(), vector(&self.ln_f.weight)));
+        named.push(("transformer.ln_f.bias".to_owned(), vector(&self.ln_f.bias)));
+        if let Some(lm_head) = &self.lm_head {
+            named.push(("lm_head.weight".to_owned(), matrix(lm_head)));
+        }
+        named
+    }
+
+    /// `[batch, tokens, hidden]` to the residual stream after the final norm, at the positions asked for.
+    pub(super) fn hidden(&self, mut x: Tensor<3>, positions: Positions) -> Tensor<3> {
+        let [_, tokens, hidden] = x.dims();
+        let heads = Heads {
+            query: self.num_heads,
+            key: 1,
+            width: hidden / self.num_heads,
+        };
+        let rotary = Rotary::new(tokens, heads.width, self.theta, x.dtype(), &x.device());
+        let mask = causal_mask(tokens, None, &x.device());
+        for (index, layer) in self.layers.iter().enumerate() {
+            let out = if index + 1 == self.layers.len() {
+                positions
+            } else {
+                Positions::All
+            };
+            x = layer.forward(x, heads, &rotary, &mask, out);
+        }
+        self.ln_f.forward(x)
+    }
+
+    /// `[batch, tokens, hidden]` to `[batch, tokens, vocabulary]`.
+    pub(super) fn logits(&self, hidden: Tensor<3>) -> Tensor<3> {
+        project(hidden, self.lm_head.as_ref().unwrap_or(&self.word_embeddings).val())
+    }
+}
+
+impl Layer {
+    fn load(config: &FalconConfig, loader: &mut Loader, index: usize) -> Result<Self> {
+        let hidden = config.hidden_size;
+        let fused = (config.num_attention_heads + 2) * config.head_dim();
+        let at = |name: &str| format!("transformer.h.{index}.{name}");
+        Ok(Self {
+            input_layernorm: LayerNorm::load(loader, &at("input_layernorm"), hidden, config.layer_norm_epsilon)?,
+            query_key_value: Linear::load(loader, &at("self_attention.query_key_value.weight"), fused, hidden)?,
+            dense: Linear::load(loader, &at("self_attention.dense.weight"), hidden, hidden)?,
+            dense_h_to_4h: Linear::load(loader, &at("mlp.dense_h_to_4h.weight"), 4 * hidden, hidden)?,
+            dense_4h_to_h: Linear::load(loader, &at("mlp.dense_4h_to_h.weight"), hidden, 4 * hidden)?,
+        })
+    }
+
+    fn init(config: &FalconConfig, device: &Device) -> Self {
+        let hidden = config.hidden_size;
+        let fused = (config.num_attention_heads + 2) * config.head_dim();
+        let (inside, to_residual) = deviations(config.num_hidden_layers);
+        Self {
+            input_layernorm: LayerNorm::init(hidden, config.layer_norm_epsilon, device),
+            query_key_value: Linear::init(fused, hidden, inside, device),
+            dense: Linear::init(hidden, hidden, to_residual, device),
+            dense_h_to_4h: Linear::init(4 * hidden, hidden, inside, device),
+            dense_4h_to_h: Linear::init(hidden, 4 * hidden, to_residual, device),
+        }
+    }
+
+    fn forward(&self, x: Tensor<3>, heads: Heads, rotary: &Rotary, mask: &Tensor<4>, out: Positions) -> Tensor<3> {
+        let normed = self.input_layernorm.forward(x.clone());
+        let queries = heads.query * heads.width;
+        let weight = self.query_key_value.weight.val();
+        // The rows of the fused matrix are cut, not its product: the last layer then projects one query position only.
+        let rows = |from: usize, count: usize| weight.clone().narrow(0, from, count);
+        let normed_out = queried(&normed, out);
+        let q = project(normed_out.clone(), rows(0, queries));
+        let k = project(normed.clone(), rows(queries, heads.width));
+        let v = project(normed, rows(queries + heads.width, heads.width));
+        let attended = self.dense.forward(attention(q, k, v, heads, rotary, mask));
+        let mlp = self.dense_4h_to_h.forward(gelu(self.dense_h_to_4h.forward(normed_out)));
+        queried(&x, out) + attended + mlp
+    }
+}

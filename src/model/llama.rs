@@ -1,0 +1,199 @@
+//! Llama (Touvron et al. 2023, arXiv:2302.13971 and 2307.09288) and Mistral (Jiang et al. 2023, arXiv:2310.06825), after
+//! `modeling_llama.py` and `modeling_mistral.py` of Hugging Face transformers.
+
+use burn::module::{Module, Param};
+use burn::tensor::activation::silu;
+use burn::tensor::{Device, Tensor};
+
+use super::layers::{Heads, Linear, RmsNorm, Rotary, attention, causal_mask, deviations, project, queried, random};
+use super::{NamedParameter, Positions};
+use crate::checkpoint::Loader;
+use crate::checkpoint::config::LlamaConfig;
+use crate::diagnostic::Result;
+
+/// The decoder.
+#[derive(Module, Debug)]
+pub struct Llama {
+    /// `[vocabulary, hidden]`
+    pub(super) embed_tokens: Param<Tensor<2>>,
+    layers: Vec<Layer>,
+    norm: RmsNorm,
+    /// `[vocabulary, hidden]`; none: the embedding table.
+    lm_head: Option<Param<Tensor<2>>>,
+    heads: [usize; 3],
+    theta: f64,
+    window: Option<usize>,
+}
+
+/// x + attention(norm(x)), then x + mlp(norm(x)).
+#[derive(Module, Debug)]
+struct Layer {
+    input_layernorm: RmsNorm,
+    q_proj: Linear,
+    k_proj: Linear,
+    v_proj: Linear,
+    o_proj: Linear,
+    post_attention_layernorm: RmsNorm,
+    gate_proj: Linear,
+    up_proj: Linear,
+    down_proj: Linear,
+}
+
+impl Llama {
+    pub(super) fn load(config: &LlamaConfig, loader: &mut Loader) -> Result<Self> {
+        let table = [config.vocab_size, config.hidden_size];
+        let embed_tokens = loader.take("model.embed_tokens.weight", table)?;
+        let mut layers = Vec::with_capacity(config.num_hidden_layers);
+        for index in 0..config.num_hidden_layers {
+            layers.push(Layer::load(config, loader, index)?);
+        }
+        let norm = RmsNorm::load(loader, "model.norm.weight", config.hidden_size, config.rms_norm_eps)?;
+        // A tied checkpoint may bring the table a second time; Hugging Face ties it all the same.
+        let lm_head = match (config.tie_word_embeddings, loader.has("lm_head.weight")) {
+            (true, true) => {
+                loader.take("lm_head.weight", table)?;
+                None
+            }
+            (true, false) => None,
+            (false, _) => Some(loader.take("lm_head.weight", table)?),
+        };
+        Ok(Self::assemble(config, embed_tokens, layers, norm, lm_head))
+    }
+
+    pub(super) fn init(config: &LlamaConfig, device: &Device) -> Self {
+        let table = [config.vocab_size, config.hidden_size];
+        let (inside, _) = deviations(config.num_hidden_layers);
+        Self::assemble(
+            config,
+            random(table, inside, device),
+            (0..config.num_hidden_layers)
+                .map(|_| Layer::init(config, device))
+                .collect(),
+            RmsNorm::init(config.hidden_size, config.rms_norm_eps, device),
+            (!config.tie_word_embeddings).then(|| random(table, inside, device)),
+        )
+    }
+
+    fn assemble(
+        config: &LlamaConfig,
+        embed_tokens: Param<Tensor<2>>,
+        layers: Vec<Layer>,
+        norm: RmsNorm,
+        lm_head: Option<Param<Tensor<2>>>,
+    ) -> Self {
+        Self {
+            embed_tokens,
+            layers,
+            norm,
+            lm_head,
+            heads: [config.num_attention_heads, config.num_key_value_heads, config.head_dim],
+            theta: config.rope_theta,
+            window: config.sliding_window,
+        }
+    }
+
+    pub(super) fn named_parameters(&self) -> Vec<(String, NamedParameter)> {
+        let matrix = |p: &Param<Tensor<2>>| NamedParameter::Matrix(p.val());
+        let vector = |p: &Param<Tensor<1>>| NamedParameter::Vector(p.val());
+        let mut named = vec![("model.embed_tokens.weight".to_owned(), matrix(&self.embed_tokens))];
+        for (index, layer) in self.layers.iter().enumerate() {
+            let at = |name: &str| format!("model.layers.{index}.{name}.weight");
+            named.extend([
+                (at("input_layernorm"), vector(&layer.input_layernorm.weight)),
+                (at("self_attn.q_proj"), matrix(&layer.q_proj.weight)),
+                (at("self_attn.k_proj"), matrix(&layer.k_proj.weight)),
+                (at("self_attn.v_proj"), matrix(&layer.v_proj.weight)),
+                (at("self_attn.o_proj"), matrix(&layer.o_proj.weight)),
+                (
+                    at("post_attention_layernorm"),
+                    vector(&layer.post_attention_layernorm.weight),
+                ),
+                (at("mlp.gate_proj"), matrix(&layer.gate_proj.weight)),
+                (at("mlp.up_proj"), matrix(&layer.up_proj.weight)),
+                (at("mlp.down_proj"), matrix(&layer.down_proj.weight)),
+            ]);
+        }
+        named.push(("model.norm.weight".to_owned(), vector(&self.norm.weight)));
+        if let Some(lm_head) = &self.lm_head {
+            named.push(("lm_head.weight".to_owned(), matrix(lm_head)));
+        }
+        named
+    }
+
+    /// `[batch, tokens, hidden]` to the residual stream after the final norm, at the positions asked for.
+    pub(super) fn hidden(&self, mut x: Tensor<3>, positions: Positions) -> Tensor<3> {
+        let tokens = x.dims()[1];
+        let [query, key, width] = self.heads;
+        let heads = Heads { query, key, width };
+        let rotary = Rotary::new(tokens, width, self.theta, x.dtype(), &x.device());
+        let mask = causal_mask(tokens, self.window, &x.device());
+        for (index, layer) in self.layers.iter().enumerate() {
+            let out = if index + 1 == self.layers.len() {
+                positions
+            } else {
+                Positions::All
+            };
+            x = layer.forward(x, heads, &rotary, &mask, out);
+        }
+        self.norm.forward(x)
+    }
+
+    /// `[batch, tokens, hidden]` to `[batch, tokens, vocabulary]`.
+    pub(super) fn logits(&self, hidden: Tensor<3>) -> Tensor<3> {
+        project(hidden, self.lm_head.as_ref().unwrap_or(&self.embed_tokens).val())
+    }
+}
+
+impl Layer {
+    fn load(config: &LlamaConfig, loader: &mut Loader, index: usize) -> Result<Self> {
+        let (hidden, inner) = (config.hidden_size, config.intermediate_size);
+        let query = config.num_attention_heads * config.head_dim;
+        let key = config.num_key_value_heads * config.head_dim;
+        let at = |name: &str| format!("model.layers.{index}.{name}.weight");
+        Ok(Self {
+            input_layernorm: RmsNorm::load(loader, &at("input_layernorm"), hidden, config.rms_norm_eps)?,
+            q_proj: Linear::load(loader, &at("self_attn.q_proj"), query, hidden)?,
+            k_proj: Linear::load(loader, &at("self_attn.k_proj"), key, hidden)?,
+            v_proj: Linear::load(loader, &at("self_attn.v_proj"), key, hidden)?,
+            o_proj: Linear::load(loader, &at("self_attn.o_proj"), hidden, query)?,
+            post_attention_layernorm: RmsNorm::load(
+                loader,
+                &at("post_attention_layernorm"),
+                hidden,
+                config.rms_norm_eps,
+            )?,
+            gate_proj: Linear::load(loader, &at("mlp.gate_proj"), inner, hidden)?,
+            up_proj: Linear::load(loader, &at("mlp.up_proj"), inner, hidden)?,
+            down_proj: Linear::load(loader, &at("mlp.down_proj"), hidden, inner)?,
+        })
+    }
+
+    fn init(config: &LlamaConfig, device: &Device) -> Self {
+        let (hidden, inner) = (config.hidden_size, config.intermediate_size);
+        let query = config.num_attention_heads * config.head_dim;
+        let key = config.num_key_value_heads * config.head_dim;
+        let (inside, to_residual) = deviations(config.num_hidden_layers);
+        Self {
+            input_layernorm: RmsNorm::init(hidden, config.rms_norm_eps, device),
+            q_proj: Linear::init(query, hidden, inside, device),
+            k_proj: Linear::init(key, hidden, inside, device),
+            v_proj: Linear::init(key, hidden, inside, device),
+            o_proj: Linear::init(hidden, query, to_residual, device),
+            post_attention_layernorm: RmsNorm::init(hidden, config.rms_norm_eps, device),
+            gate_proj: Linear::init(inner, hidden, inside, device),
+            up_proj: Linear::init(inner, hidden, inside, device),
+            down_proj: Linear::init(hidden, inner, to_residual, device),
+        }
+    }
+
+    fn forward(&self, x: Tensor<3>, heads: Heads, rotary: &Rotary, mask: &Tensor<4>, out: Positions) -> Tensor<3> {
+        let normed = self.input_layernorm.forward(x.clone());
+        let q = self.q_proj.forward(queried(&normed, out));
+        let k = self.k_proj.forward(normed.clone());
+        let v = self.v_proj.forward(normed);
+        let x = queried(&x, out) + self.o_proj.forward(attention(q, k, v, heads, rotary, mask));
+        let normed = self.post_attention_layernorm.forward(x.clone());
+        let gate = silu(self.gate_proj.forward(normed.clone()));
+        x + self.down_proj.forward(gate * self.up_proj.forward(normed))
+    }
+}

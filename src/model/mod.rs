@@ -1,0 +1,115 @@
+//! A causal language model, as attribution needs it: embeddings in, logits of the last position out.
+//!
+//! Weights are frozen: they are parameters without gradient, so that a backward pass computes gradients for activations only.
+
+pub mod falcon;
+mod layers;
+pub mod llama;
+
+use burn::module::Module;
+use burn::tensor::{DType, Device, Int, Tensor};
+
+use crate::checkpoint::Checkpoint;
+use crate::checkpoint::config::ModelConfig;
+use crate::diagnostic::Result;
+use falcon::Falcon;
+use llama::Llama;
+
+/// A decoder of one of the architectures that igsite computes.
+#[derive(Module, Debug)]
+pub enum CausalLm {
+    /// Llama, Mistral, Orca-2.
+    Llama(Llama),
+    /// Falcon 7B.
+    Falcon(Falcon),
+}
+
+impl CausalLm {
+    /// Loads every parameter of a checkpoint onto `device` in `dtype`, frozen.
+    ///
+    /// # Errors
+    /// A tensor is missing, has another shape than `config.json` says, cannot be read, or is left over.
+    pub fn load(checkpoint: &Checkpoint, device: &Device, dtype: DType) -> Result<Self> {
+        let mut loader = checkpoint.loader(device, dtype);
+        let model = match &checkpoint.config.model {
+            ModelConfig::Llama(config) => Self::Llama(Llama::load(config, &mut loader)?),
+            ModelConfig::Falcon(config) => Self::Falcon(Falcon::load(config, &mut loader)?),
+        };
+        loader.finish()?;
+        Ok(model)
+    }
+
+    /// A model with random parameters (normal, σ = 0.02, scaled down by depth where a layer writes to the residual stream),
+    /// to be trained.
+    pub fn init(config: &ModelConfig, device: &Device) -> Self {
+        match config {
+            ModelConfig::Llama(config) => Self::Llama(Llama::init(config, device)),
+            ModelConfig::Falcon(config) => Self::Falcon(Falcon::init(config, device)),
+        }
+    }
+
+    /// The parameters under the names that a checkpoint gives them, each once, for writing one.
+    pub fn named_parameters(&self) -> Vec<(String, NamedParameter)> {
+        match self {
+            Self::Llama(model) => model.named_parameters(),
+            Self::Falcon(model) => model.named_parameters(),
+        }
+    }
+
+    /// The embedding table, `[vocabulary, hidden]`.
+    pub fn embedding_table(&self) -> Tensor<2> {
+        match self {
+            Self::Llama(model) => model.embed_tokens.val(),
+            Self::Falcon(model) => model.word_embeddings.val(),
+        }
+    }
+
+    /// Embeddings of token ids: `[batch, tokens]` to `[batch, tokens, hidden]`.
+    pub fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
+        layers::embed(self.embedding_table(), ids)
+    }
+
+    /// The residual stream after the final norm: `[batch, tokens, hidden]` to the same.
+    pub fn hidden(&self, embeddings: Tensor<3>) -> Tensor<3> {
+        match self {
+            Self::Llama(model) => model.hidden(embeddings, Positions::All),
+            Self::Falcon(model) => model.hidden(embeddings, Positions::All),
+        }
+    }
+
+    /// The output layer: `[batch, tokens, hidden]` to `[batch, tokens, vocabulary]`.
+    pub fn logits(&self, hidden: Tensor<3>) -> Tensor<3> {
+        match self {
+            Self::Llama(model) => model.logits(hidden),
+            Self::Falcon(model) => model.logits(hidden),
+        }
+    }
+
+    /// Logits of the last position alone: `[batch, tokens, hidden]` to `[batch, vocabulary]`. The last layer computes no other
+    /// position's query and MLP.
+    pub fn last_logits(&self, embeddings: Tensor<3>) -> Tensor<2> {
+        let hidden = match self {
+            Self::Llama(model) => model.hidden(embeddings, Positions::Last),
+            Self::Falcon(model) => model.hidden(embeddings, Positions::Last),
+        };
+        self.logits(hidden).squeeze_dim(1)
+    }
+}
+
+/// Which positions a layer has to put out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Positions {
+    /// Each.
+    All,
+    /// The last alone; earlier ones are still attended to.
+    Last,
+}
+
+/// A parameter for writing: a matrix `[out, in]` or a vector.
+#[derive(Clone, Debug)]
+pub enum NamedParameter {
+    /// `[out, in]`
+    Matrix(Tensor<2>),
+    /// `[width]`
+    Vector(Tensor<1>),
+}
