@@ -5,3 +5,4 @@ pub mod content;
 pub mod diagnostic;
 pub mod model;
 pub mod store;
+pub mod tokenizer;

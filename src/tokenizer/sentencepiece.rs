@@ -1,0 +1,327 @@
+//! `tokenizer.model`: a SentencePiece model of kind BPE, turned into the pipeline that Hugging Face's `LlamaTokenizerFast` uses.
+//!
+//! The file is a Protocol Buffers message (`sentencepiece_model.proto`); the few fields that matter are read here. Merges are
+//! recovered from the scores as `convert_slow_tokenizer.py` of transformers does: every way to put a piece together from two
+//! others, best score first. Kinds and switches that this pipeline does not compute are errors.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use crate::diagnostic::{Diagnostic, Kind, Result};
+
+/// A message of more pieces than this is no vocabulary.
+const MOST_PIECES: usize = 4_000_000;
+
+const NORMAL: u64 = 1;
+const UNKNOWN: u64 = 2;
+const CONTROL: u64 = 3;
+const USER_DEFINED: u64 = 4;
+const BYTE: u64 = 6;
+
+#[derive(Debug, PartialEq)]
+struct Piece {
+    text: String,
+    score: f32,
+    kind: u64,
+}
+
+/// The fields of `ModelProto` that matter here, with the defaults of the `.proto` file.
+#[derive(Debug)]
+struct Proto {
+    pieces: Vec<Piece>,
+    model_type: u64,
+    bos: u64,
+    eos: u64,
+    add_dummy_prefix: bool,
+    remove_extra_whitespaces: bool,
+    charsmap: bool,
+}
+
+/// The pipeline in the form of a `tokenizer.json`.
+///
+/// # Errors
+/// The file cannot be read, is no SentencePiece model, is not of kind BPE, normalises text, or `added` leaves holes in the ids.
+pub fn pipeline(path: &Path, added: &Map<String, Value>, add_bos: bool, add_eos: bool) -> Result<Value> {
+    let bytes = std::fs::read(path).map_err(|e| Diagnostic::io(Kind::Checkpoint, "read", path, &e))?;
+    let proto = parse(&bytes).ok_or_else(|| {
+        Diagnostic::checkpoint("not a SentencePiece model").in_file(path).help("download the file again")
+    })?;
+    supported(&proto).map_err(|e| e.in_file(path))?;
+    let mut added_tokens: Vec<Value> = Vec::new();
+    for (id, piece) in proto.pieces.iter().enumerate() {
+        if matches!(piece.kind, UNKNOWN | CONTROL | USER_DEFINED) {
+            added_tokens.push(added_token(id, &piece.text, piece.kind != USER_DEFINED));
+        }
+    }
+    let mut extra: Vec<(u64, &String)> = Vec::new();
+    for (text, id) in added {
+        let id = id.as_u64().ok_or_else(|| {
+            Diagnostic::checkpoint(format!("`added_tokens.json`: {text:?}: {id}")).in_file(path).expected("a token id")
+        })?;
+        extra.push((id, text));
+    }
+    extra.sort_unstable();
+    let mut next = proto.pieces.len() as u64;
+    for (id, text) in extra {
+        // Tokens that the model has already may be listed again.
+        if id < proto.pieces.len() as u64 && proto.pieces[id as usize].text == *text {
+            continue;
+        }
+        if id != next {
+            return Err(Diagnostic::checkpoint(format!("`added_tokens.json`: {text:?} has id {id}"))
+                .in_file(path)
+                .expected(format!("{next}, the next after the vocabulary"))
+                .help("added_tokens.json belongs to another tokenizer.model"));
+        }
+        next += 1;
+        added_tokens.push(added_token(id as usize, text, true));
+    }
+    let unknown = proto.pieces.iter().find(|piece| piece.kind == UNKNOWN).map(|piece| piece.text.clone());
+    let mut vocabulary = Map::new();
+    for (id, piece) in proto.pieces.iter().enumerate() {
+        vocabulary.insert(piece.text.clone(), json!(id));
+    }
+    let mut normalizers = vec![];
+    if proto.add_dummy_prefix {
+        normalizers.push(json!({"type": "Prepend", "prepend": "▁"}));
+    }
+    normalizers.push(json!({"type": "Replace", "pattern": {"String": " "}, "content": "▁"}));
+    Ok(json!({
+        "version": "1.0", "truncation": null, "padding": null,
+        "added_tokens": added_tokens,
+        "normalizer": {"type": "Sequence", "normalizers": normalizers},
+        "pre_tokenizer": null,
+        "post_processor": post_processor(&proto, add_bos, add_eos),
+        "decoder": {"type": "Sequence", "decoders": [
+            {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
+            {"type": "ByteFallback"}, {"type": "Fuse"},
+            {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
+        "model": {"type": "BPE", "dropout": null, "unk_token": unknown, "continuing_subword_prefix": null,
+            "end_of_word_suffix": null, "fuse_unk": true, "byte_fallback": true,
+            "vocab": vocabulary, "merges": merges(&proto.pieces)},
+    }))
+}
+
+fn supported(proto: &Proto) -> Result<()> {
+    let refuse = |found: &str, expected: &str| {
+        Err(Diagnostic::checkpoint(found).expected(expected).help("igsite does not compute this variant; look for a tokenizer.json"))
+    };
+    if proto.model_type != 2 {
+        let kind = ["", "unigram", "BPE", "word", "character"].get(proto.model_type as usize).unwrap_or(&"unknown");
+        return refuse(&format!("a SentencePiece model of kind {kind}"), "kind BPE");
+    }
+    if proto.charsmap || proto.remove_extra_whitespaces {
+        return refuse("a SentencePiece model that normalises its text", "the normaliser `identity`, as Llama's has");
+    }
+    if proto.pieces.iter().filter(|piece| piece.kind == BYTE).count() != 256 {
+        return refuse("a SentencePiece model without byte fallback", "256 byte pieces, `<0x00>` to `<0xFF>`");
+    }
+    if !proto.pieces.iter().any(|piece| piece.kind == UNKNOWN) {
+        return refuse("a SentencePiece model without an unknown piece", "one piece of kind UNKNOWN");
+    }
+    Ok(())
+}
+
+fn added_token(id: usize, text: &str, special: bool) -> Value {
+    json!({"id": id, "content": text, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
+        "special": special})
+}
+
+fn post_processor(proto: &Proto, add_bos: bool, add_eos: bool) -> Value {
+    let piece = |id: u64, wanted: bool| {
+        if wanted { proto.pieces.get(id as usize).map(|piece| (id, piece.text.clone())) } else { None }
+    };
+    let (bos, eos) = (piece(proto.bos, add_bos), piece(proto.eos, add_eos));
+    let mut special = Map::new();
+    for (id, text) in [&bos, &eos].into_iter().flatten() {
+        special.insert(text.clone(), json!({"id": text, "ids": [id], "tokens": [text]}));
+    }
+    let around = |sequence: &str, type_id: u32| {
+        let mark = |token: &Option<(u64, String)>| {
+            token.as_ref().map(|(_, text)| json!({"SpecialToken": {"id": text, "type_id": type_id}}))
+        };
+        let body = json!({"Sequence": {"id": sequence, "type_id": type_id}});
+        [mark(&bos), Some(body), mark(&eos)].into_iter().flatten().collect::<Vec<_>>()
+    };
+    let single = around("A", 0);
+    let pair: Vec<Value> = single.iter().cloned().chain(around("B", 1)).collect();
+    json!({"type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": special})
+}
+
+/// Every pair of pieces that makes a third, by the third's score, then by length, as `generate_merges` of transformers.
+fn merges(pieces: &[Piece]) -> Vec<Value> {
+    let ids: HashMap<&str, usize> =
+        pieces.iter().enumerate().filter(|(_, p)| p.kind == NORMAL).map(|(id, p)| (p.text.as_str(), id)).collect();
+    let mut found: Vec<(f32, usize, usize, &str, &str)> = Vec::new();
+    for piece in pieces.iter().filter(|piece| piece.kind == NORMAL) {
+        let mut local = Vec::new();
+        for (at, _) in piece.text.char_indices().skip(1) {
+            let (left, right) = piece.text.split_at(at);
+            if let (Some(&l), Some(&r)) = (ids.get(left), ids.get(right)) {
+                local.push((piece.score, l, r, left, right));
+            }
+        }
+        local.sort_by_key(|&(_, l, r, ..)| (l, r));
+        found.extend(local);
+    }
+    found.sort_by(|a, b| {
+        let length = |m: &(f32, usize, usize, &str, &str)| (m.3.chars().count(), m.4.chars().count());
+        b.0.total_cmp(&a.0).then_with(|| length(b).cmp(&length(a)))
+    });
+    found.into_iter().map(|(_, _, _, left, right)| json!([left, right])).collect()
+}
+
+/// `None` where the bytes are no such message.
+fn parse(bytes: &[u8]) -> Option<Proto> {
+    let mut proto = Proto {
+        pieces: vec![],
+        model_type: 1,
+        bos: 1,
+        eos: 2,
+        add_dummy_prefix: true,
+        remove_extra_whitespaces: true,
+        charsmap: false,
+    };
+    for field in Message(bytes) {
+        match field? {
+            (1, Wire::Bytes(message)) => {
+                proto.pieces.push(piece(message)?);
+                if proto.pieces.len() > MOST_PIECES {
+                    return None;
+                }
+            }
+            (2, Wire::Bytes(message)) => {
+                for field in Message(message) {
+                    match field? {
+                        (3, Wire::Number(kind)) => proto.model_type = kind,
+                        (41, Wire::Number(id)) => proto.bos = id,
+                        (42, Wire::Number(id)) => proto.eos = id,
+                        _ => {}
+                    }
+                }
+            }
+            (3, Wire::Bytes(message)) => {
+                for field in Message(message) {
+                    match field? {
+                        (2, Wire::Bytes(map)) => proto.charsmap = !map.is_empty(),
+                        (3, Wire::Number(flag)) => proto.add_dummy_prefix = flag != 0,
+                        (4, Wire::Number(flag)) => proto.remove_extra_whitespaces = flag != 0,
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    (!proto.pieces.is_empty()).then_some(proto)
+}
+
+fn piece(message: &[u8]) -> Option<Piece> {
+    let mut piece = Piece { text: String::new(), score: 0.0, kind: NORMAL };
+    for field in Message(message) {
+        match field? {
+            (1, Wire::Bytes(text)) => piece.text = std::str::from_utf8(text).ok()?.to_owned(),
+            (2, Wire::Fixed32(bits)) => piece.score = f32::from_bits(bits),
+            (3, Wire::Number(kind)) => piece.kind = kind,
+            _ => {}
+        }
+    }
+    Some(piece)
+}
+
+/// A field's value on the wire.
+enum Wire<'a> {
+    Number(u64),
+    Bytes(&'a [u8]),
+    Fixed32(u32),
+    Fixed64,
+}
+
+/// The fields of a message in order; an item of `None` says that the bytes are malformed.
+struct Message<'a>(&'a [u8]);
+
+impl<'a> Message<'a> {
+    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn varint(&mut self) -> Option<u64> {
+        let mut value = 0u64;
+        for shift in (0..64).step_by(7) {
+            let byte = *self.take(1)?.first()?;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Some(value);
+            }
+        }
+        None
+    }
+
+    fn field(&mut self) -> Option<(u64, Wire<'a>)> {
+        let tag = self.varint()?;
+        let value = match tag & 7 {
+            0 => Wire::Number(self.varint()?),
+            1 => {
+                self.take(8)?;
+                Wire::Fixed64
+            }
+            2 => {
+                let length = usize::try_from(self.varint()?).ok()?;
+                Wire::Bytes(self.take(length)?)
+            }
+            5 => Wire::Fixed32(u32::from_le_bytes(self.take(4)?.try_into().ok()?)),
+            _ => return None,
+        };
+        Some((tag >> 3, value))
+    }
+}
+
+impl<'a> Iterator for Message<'a> {
+    type Item = Option<(u64, Wire<'a>)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let field = self.field();
+        if field.is_none() {
+            self.0 = &[];
+        }
+        Some(field)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn piece_of(text: &str, score: f32) -> Piece {
+        Piece { text: text.to_owned(), score, kind: NORMAL }
+    }
+
+    #[test]
+    fn merges_come_best_score_first() {
+        let pieces = [piece_of("a", -4.0), piece_of("b", -5.0), piece_of("ab", -2.0), piece_of("abb", -1.0)];
+        assert_eq!(merges(&pieces), [json!(["ab", "b"]), json!(["a", "b"])]);
+    }
+
+    #[test]
+    fn a_cut_message_is_none() {
+        // Field 1, length 5, then only two bytes.
+        assert!(parse(&[0x0a, 5, 1, 2]).is_none());
+        assert!(parse(&[]).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            _ = parse(&bytes);
+        }
+    }
+}
