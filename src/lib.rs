@@ -1,5 +1,6 @@
 //! igsite: a static report site generator for language-model attribution.
 
+pub mod attribution;
 pub mod checkpoint;
 pub mod content;
 pub mod diagnostic;
