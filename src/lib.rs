@@ -5,5 +5,6 @@ pub mod checkpoint;
 pub mod content;
 pub mod diagnostic;
 pub mod model;
+pub mod plan;
 pub mod store;
 pub mod tokenizer;

@@ -1,6 +1,7 @@
 //! One experiment: models × samples × targets, as its YAML file says, resolved.
 
 mod attribution;
+mod locate;
 mod read;
 mod resolve;
 
