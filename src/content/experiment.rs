@@ -3,6 +3,8 @@
 mod attribution;
 mod read;
 mod resolve;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 

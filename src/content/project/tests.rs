@@ -682,3 +682,90 @@ fn hostile_rows_come_through_as_they_are() {
     assert!(name_problem(&sample.slug).is_none());
     assert_eq!(sample.prompt.segments[0].end, hostile.chars().count() + 3);
 }
+
+#[test]
+fn every_kind_of_data_file_is_read() {
+    for (name, text) in [
+        ("d.csv", "id,text\n1.0,\"a, b\"\n"),
+        ("d.TSV", "id\ttext\r\n1.0\t\"a, b\"\r\n"),
+        ("d.jsonl", "{\"id\": 1.0, \"text\": \"a, b\"}\n"),
+        ("deep/d.ndjson", "{\"id\": 1.0, \"text\": \"a, b\"}"),
+    ] {
+        let yaml = format!("models: [m]\ndataset: {{source: data/{name}, id: id}}\n{PROMPT}");
+        let site = Site::new()
+            .file(&format!("content/data/{name}"), text)
+            .file("content/experiments/e.yaml", &yaml);
+        let project = site.project();
+        let sample = &project.experiments[0].samples[0];
+        assert_eq!(
+            (sample.id.as_str(), sample.prompt.text.as_str(), sample.gold.as_deref()),
+            ("1.0", "a, b? (", None),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn liar_is_found_from_content_from_the_file_or_anywhere() {
+    let line = "1.json\ttrue\tSays x\ts\tann-lee\t\t\t\t0\t0\t0\t0\t0\tc";
+    let site = Site::new();
+    let anywhere = site.0.path().join("liar").display().to_string();
+    for (folder, path) in [
+        ("content/data/liar", "data/liar"),
+        ("content/experiments/liar", "./liar"),
+        ("liar", "../../liar"),
+        ("liar", anywhere.as_str()),
+    ] {
+        let yaml = format!(
+            "models: [m]\ndataset: {{source: liar, path: {path}, select: {{where: {{split: validation}}}}}}\nprompt: [{{segment: a, text: '{{{{ speaker | speaker_name }}}}: {{{{ statement | after_says }}}}'}}]\n"
+        );
+        let mut site = Site::new().file("content/experiments/e.yaml", &yaml);
+        if path == anywhere {
+            // The absolute path is that of the first project.
+            for name in ["train.tsv", "test.tsv", "valid.tsv"] {
+                std::fs::create_dir_all(&anywhere).unwrap();
+                std::fs::write(Path::new(&anywhere).join(name), line).unwrap();
+            }
+        } else {
+            for name in ["train.tsv", "test.tsv", "valid.tsv"] {
+                site = site.file(&format!("{folder}/{name}"), line);
+            }
+        }
+        let (project, _) = site.load(&Selection::default()).unwrap();
+        let samples = &project.experiments[0].samples;
+        assert_eq!(
+            (samples.len(), samples[0].id.as_str(), samples[0].prompt.text.as_str()),
+            (1, "row-2", "Ann Lee: x"),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn a_broken_data_file_is_told_once_for_all_its_experiments() {
+    let yaml = "models: [m]\ndataset: {source: data/d.csv}\nprompt: [{segment: a, text: x}]\n";
+    let site = Site::new()
+        .file("content/data/d.csv", "a,b\n1\n")
+        .file("content/experiments/e.yaml", yaml)
+        .file("content/experiments/f.yaml", yaml);
+    assert_eq!(site.errors().len(), 1);
+    let site = site.file("content/data/d.csv", "a,b\n");
+    assert_eq!(site.errors(), ["content/data/d.csv: the data set has no rows"]);
+}
+
+#[test]
+fn ten_repeated_ids_say_that_the_column_is_wrong() {
+    let rows: String = (0..30).map(|row| format!("{},same\n", row % 2)).collect();
+    let yaml = "models: [m]\ndataset: {source: data/d.csv, id: id}\nprompt: [{segment: a, text: x}]\n";
+    let site = Site::new()
+        .file("content/data/d.csv", &format!("id,text\n{rows}"))
+        .file("content/experiments/e.yaml", yaml);
+    let errors = site.errors();
+    assert_eq!(errors.len(), 11);
+    assert!(
+        errors
+            .iter()
+            .any(|error| error.contains("dataset.id: the column `id` has 28 empty or repeated ids")),
+        "{errors:#?}"
+    );
+}
