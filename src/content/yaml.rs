@@ -205,5 +205,4 @@ fn resolve(node: &mut Node, value: Plain) -> Result<(), Problem> {
 }
 
 #[cfg(test)]
-#[path = "yaml/tests.rs"]
 mod tests;
