@@ -181,3 +181,4 @@ pub struct Provenance {
     /// UTC, RFC 3339, to the second.
     pub created: String,
 }
+

@@ -197,8 +197,22 @@ proptest! {
 
     #[test]
     fn quoted_text_comes_back(key in "[a-z]{1,9}", text in any::<String>()) {
-        let line = format!("{key}: {}\n", serde_json::to_string(&text.replace(|c: char| c.is_control() || c as u32 >= 0xfffe, "")).unwrap());
-        let tree = tree(&line);
-        prop_assert_eq!(scalar(value(&tree, &key)).0, text.replace(|c: char| c.is_control() || c as u32 >= 0xfffe, ""));
+        let text = text.replace(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{fffe}'..='\u{ffff}'), "");
+        let tree = tree(&format!("{key}: {}\n", serde_json::to_string(&text).unwrap()));
+        prop_assert_eq!(scalar(value(&tree, &key)).0, text);
     }
+}
+
+#[test]
+fn line_separators_are_kept_or_refused() {
+    assert_eq!(
+        scalar(value(&tree("a: \"x\\L y\\N z\"\n"), "a")).0,
+        "x\u{2028} y\u{85} z"
+    );
+    assert_eq!(
+        problems("a: \"x\u{2028} y\"\n"),
+        [
+            "a.yaml:1:4: this text holds a line separator (U+0085, U+2028 or U+2029), which YAML folds\n  help: put the text between double quotes, with `\\N`, `\\L` or `\\P` for the separator"
+        ]
+    );
 }
