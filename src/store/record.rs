@@ -181,4 +181,3 @@ pub struct Provenance {
     /// UTC, RFC 3339, to the second.
     pub created: String,
 }
-
