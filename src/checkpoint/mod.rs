@@ -98,6 +98,19 @@ impl Checkpoint {
             .map_or(DType::F32, |(dtype, _)| dtype)
     }
 
+    /// One hash for the weight files, by their names and their own hashes, which `sha256` finds.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub fn weights_sha256(&self, mut sha256: impl FnMut(&Path) -> Result<String>) -> Result<String> {
+        let mut hashes = Vec::new();
+        for file in &self.files {
+            let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            hashes.push((name, sha256(file)?));
+        }
+        Ok(hash::of_listing(hashes.iter().map(|(name, hash)| (name.as_str(), hash.as_str()))))
+    }
+
     /// Number of parameters in the files.
     pub fn parameters(&self) -> usize {
         self.entries

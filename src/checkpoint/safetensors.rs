@@ -7,11 +7,14 @@ use std::io::Read;
 use std::path::Path;
 
 use burn::tensor::DType;
-use safetensors::tensor::SafeTensors;
-use safetensors::{Dtype, SafeTensorError};
+use safetensors::Dtype;
+use safetensors::tensor::Metadata;
 
 use super::TensorEntry;
 use crate::diagnostic::{Diagnostic, Kind, Result};
+
+/// The format's own bound on its header.
+const LARGEST_HEADER: u64 = 100_000_000;
 
 /// The tensors of one file, by name, with their place in it.
 ///
@@ -25,6 +28,11 @@ pub fn entries(path: &Path) -> Result<Vec<(String, TensorEntry)>> {
     file.read_exact(&mut length)
         .map_err(|_| truncated(path, size, "at least the 8 bytes of the header's length"))?;
     let header_size = u64::from_le_bytes(length);
+    if header_size > LARGEST_HEADER {
+        return Err(Diagnostic::checkpoint(format!("a header of {header_size} bytes: not a safetensors file"))
+            .in_file(path)
+            .help("download the file again"));
+    }
     if header_size > size.saturating_sub(8) {
         return Err(truncated(
             path,
@@ -32,10 +40,10 @@ pub fn entries(path: &Path) -> Result<Vec<(String, TensorEntry)>> {
             &format!("a header of {header_size} bytes and the tensors after it"),
         ));
     }
-    let mut buffer = vec![0u8; 8 + header_size as usize];
-    buffer[..8].copy_from_slice(&length);
-    file.read_exact(&mut buffer[8..]).map_err(|e| io(&e))?;
-    let (_, metadata) = SafeTensors::read_metadata(&buffer).map_err(|e| invalid(path, &e))?;
+    let mut header = vec![0u8; header_size as usize];
+    file.read_exact(&mut header).map_err(|e| io(&e))?;
+    // Deserialising checks names, shapes, dtypes and that the tensors' bytes follow each other without holes.
+    let metadata: Metadata = serde_json::from_slice(&header).map_err(|e| invalid(path, &e))?;
     let start = 8 + header_size;
     let end = start + metadata.data_len() as u64;
     if end > size {
@@ -85,7 +93,7 @@ fn truncated(path: &Path, size: u64, expected: &str) -> Diagnostic {
         .help("the download was cut off; fetch the file again")
 }
 
-fn invalid(path: &Path, error: &SafeTensorError) -> Diagnostic {
+fn invalid(path: &Path, error: &serde_json::Error) -> Diagnostic {
     Diagnostic::checkpoint(format!("not a valid safetensors header: {error}"))
         .in_file(path)
         .help("download the file again")

@@ -1,10 +1,18 @@
 //! One experiment: models × samples × targets, as its YAML file says, resolved.
 
+mod attribution;
+mod locate;
+mod read;
+mod resolve;
+
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::dataset::Sample;
+
+pub(super) use read::read;
+pub(super) use resolve::resolve;
 
 /// A resolved experiment: every default filled in, every sample rendered to its prompt.
 #[derive(Clone, Debug)]

@@ -1,6 +1,11 @@
 //! A model file: which checkpoint, how it is computed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use super::decode::{Decoder, Field, Located};
+use super::names::{name_problem, shortened};
+use super::{files, yaml};
+use crate::diagnostic::{Diagnostic, Position};
 
 /// A resolved `content/models/<id>.yaml`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,3 +50,127 @@ pub enum DtypeSpec {
     /// bfloat16
     Bf16,
 }
+
+const KEYS: [&str; 6] = ["title", "description", "source", "revision", "dtype", "quantization"];
+const DTYPES: [(&str, DtypeSpec); 4] = [
+    ("auto", DtypeSpec::Auto),
+    ("f32", DtypeSpec::F32),
+    ("f16", DtypeSpec::F16),
+    ("bf16", DtypeSpec::Bf16),
+];
+const SOURCE: &str = "a repository of the Hugging Face hub, `owner/name`; or a folder, `./…` from this file or `/…`";
+
+/// Reads the YAML of the model `id` at `path`, relative to the project's `root`. The place of its source comes along, for
+/// an error if nothing is there.
+pub(super) fn read(
+    root: &Path,
+    path: &Path,
+    id: &str,
+    yaml: &str,
+    decoder: &mut Decoder,
+) -> Option<(ModelSpec, Position)> {
+    let tree = match yaml::parse(path, yaml, 1) {
+        Ok(tree) => tree,
+        Err(errors) => {
+            decoder.diagnostics.extend(errors);
+            return None;
+        }
+    };
+    let before = decoder.diagnostics.error_count();
+    let table = decoder.table(&Field::top(&tree), &KEYS)?;
+    let title = table.get("title").and_then(|title| decoder.text(&title, "a title"));
+    let description = table.get("description").and_then(|text| decoder.written(&text, "text"));
+    let source_text = decoder
+        .require(&table, "source", SOURCE)
+        .and_then(|source| decoder.located(&source, SOURCE));
+    let source = source_text
+        .as_ref()
+        .and_then(|text| read_source(root, path, text, decoder));
+    let revision = table
+        .get("revision")
+        .and_then(|revision| decoder.located(&revision, "a branch, tag or commit"));
+    if let (Some(ModelSource::Folder(_)), Some(revision)) = (&source, &revision)
+        && revision.value != "main"
+    {
+        let warning = decoder.error(
+            revision.position,
+            "a folder has no revisions; this one is not looked at",
+        );
+        decoder.push(warning.place("revision").as_warning());
+    }
+    let dtype = table
+        .get("dtype")
+        .map_or(Some(DtypeSpec::Auto), |dtype| decoder.choice(&dtype, &DTYPES));
+    if let Some(quantization) = table.get("quantization") {
+        let word = decoder.choice(&quantization, &[("none", "none"), ("fp4", "fp4"), ("nf4", "nf4")]);
+        if let Some(word @ ("fp4" | "nf4")) = word {
+            let error = decoder.error(
+                quantization.node.position,
+                format!("found `{word}`, which this version does not compute yet"),
+            );
+            decoder.push(
+                error.place("quantization").expected("`none`").help(
+                    "write `quantization: none`; the full weights are used, which take about four times the memory",
+                ),
+            );
+        }
+    }
+    let (source, source_text) = (source?, source_text?);
+    let spec = ModelSpec {
+        id: id.to_owned(),
+        path: path.to_path_buf(),
+        title: title.unwrap_or_else(|| id.to_owned()),
+        description: description.unwrap_or_default(),
+        source,
+        source_text: source_text.value,
+        revision: revision.map_or_else(|| "main".to_owned(), |revision| revision.value),
+        dtype: dtype?,
+    };
+    (decoder.diagnostics.error_count() == before).then_some((spec, source_text.position))
+}
+
+fn read_source(root: &Path, path: &Path, text: &Located<String>, decoder: &mut Decoder) -> Option<ModelSource> {
+    let written = text.value.as_str();
+    let from_file = [".", ".."].contains(&written) || written.starts_with("./") || written.starts_with("../");
+    if from_file || Path::new(written).is_absolute() {
+        let folder = path.parent().unwrap_or(Path::new("")).join(written);
+        return Some(ModelSource::Folder(root.join(files::shown(&folder))));
+    }
+    let parts: Vec<&str> = written.split('/').collect();
+    if parts.len() <= 2 && parts.iter().all(|part| name_problem(part).is_none()) {
+        return Some(ModelSource::Hub(written.to_owned()));
+    }
+    let error = decoder.error(
+        text.position,
+        format!("`{}` is no repository and no folder", shortened(written)),
+    );
+    decoder.push(error.place("source").expected(SOURCE));
+    None
+}
+
+/// An error if the model's checkpoint is a folder that is not there.
+pub(super) fn missing_folder(spec: &ModelSpec, source: Position) -> Option<Diagnostic> {
+    let ModelSource::Folder(folder) = &spec.source else {
+        return None;
+    };
+    if folder.is_dir() {
+        return None;
+    }
+    let what = if folder.exists() {
+        "is no folder"
+    } else {
+        "is not there"
+    };
+    let error = Diagnostic::content(format!("the checkpoint `{}` {what}", spec.source_text))
+        .in_file(&spec.path)
+        .at(source);
+    Some(
+        error
+            .place("source")
+            .expected(format!("a folder with config.json at {}", folder.display())),
+    )
+}
+
+#[cfg(test)]
+#[path = "model/tests.rs"]
+mod tests;

@@ -1,11 +1,19 @@
 //! A project on disk: experiments, models, pages.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+mod walk;
 
-use super::experiment::Experiment;
-use super::model::ModelSpec;
-use super::page::Page;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use self::walk::Found;
+use super::dataset::DataFiles;
+use super::decode::Decoder;
+use super::experiment::{self, Experiment};
+use super::files;
+use super::model::{self, ModelSource, ModelSpec};
+use super::names::{name_problem, nearest, quoted, shortened};
+use super::page::{self, Page};
+use crate::diagnostic::{Diagnostic, Diagnostics, Position};
 
 /// A resolved project: everything that the build needs to know of `content/`.
 #[derive(Clone, Debug, Default)]
@@ -19,3 +27,203 @@ pub struct Project {
     /// Pages to build, by route.
     pub pages: Vec<Page>,
 }
+
+/// What to build, as the command line says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Only these experiments; empty for all. A draft that is named here is built.
+    pub experiments: Vec<String>,
+    /// Drafts too.
+    pub drafts: bool,
+}
+
+impl Selection {
+    fn takes(&self, id: &str, draft: bool) -> bool {
+        if self.experiments.is_empty() {
+            self.drafts || !draft
+        } else {
+            self.experiments.iter().any(|name| name == id)
+        }
+    }
+}
+
+impl Project {
+    /// Reads everything under `root`/content. All errors of all files come together; what is only odd comes as warnings.
+    ///
+    /// Experiments that are not to be built are checked too, but neither their data nor their models are looked for.
+    pub fn load(root: &Path, selection: &Selection) -> Result<(Project, Diagnostics), Diagnostics> {
+        let mut all = Diagnostics::new();
+        let found = Found::walk(root, &mut all)?;
+        let models = read_models(root, &found, &mut all);
+        let experiments = read_experiments(root, &found, selection, &models, &mut all);
+        let pages = read_pages(root, &found, selection, &mut all);
+        if all.has_errors() {
+            return Err(all.sorted());
+        }
+        let models = models
+            .into_iter()
+            .filter_map(|(id, model)| Some((id, model?.0)))
+            .collect();
+        Ok((
+            Project {
+                root: root.to_path_buf(),
+                experiments,
+                models,
+                pages,
+            },
+            all.sorted(),
+        ))
+    }
+}
+
+/// The model files by id; `None` where one cannot be read. The position is that of the source.
+type Models = BTreeMap<String, Option<(ModelSpec, Position)>>;
+
+fn read_models(root: &Path, found: &Found, all: &mut Diagnostics) -> Models {
+    let mut models = Models::new();
+    for (id, path) in named(&found.models, "model", all) {
+        let mut decoder = Decoder::new(path);
+        let text = decoder.diagnostics.keep(files::read_text(root, path));
+        let model = text.and_then(|text| model::read(root, path, &id, &text, &mut decoder));
+        all.extend(decoder.diagnostics);
+        models.insert(id, model);
+    }
+    for folder in &found.model_folders {
+        let id = folder.file_name().unwrap_or_default().to_string_lossy();
+        let path = Path::new("content/models").join(folder);
+        if !models.contains_key(&*id)
+            && !models
+                .values()
+                .flatten()
+                .any(|(model, _)| uses(model, &root.join(&path)))
+        {
+            let warning = Diagnostic::content("no model file names this folder")
+                .in_file(path)
+                .as_warning();
+            all.push(warning.help(format!(
+                "describe the model in content/models/{id}.yaml, with `source: ./{id}`"
+            )));
+        }
+    }
+    models
+}
+
+fn uses(model: &ModelSpec, folder: &Path) -> bool {
+    matches!(&model.source, ModelSource::Folder(source) if source.starts_with(folder))
+}
+
+fn read_experiments(
+    root: &Path,
+    found: &Found,
+    selection: &Selection,
+    models: &Models,
+    all: &mut Diagnostics,
+) -> Vec<Experiment> {
+    let known: BTreeSet<String> = models.keys().cloned().collect();
+    let (mut data, mut experiments) = (DataFiles::new(root), Vec::new());
+    let (mut ids, mut used, mut named_anywhere) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    for (id, path) in named(&found.experiments, "experiment", all) {
+        ids.insert(id.clone());
+        let mut decoder = Decoder::new(path);
+        if let Some(yaml) = decoder.diagnostics.keep(files::read_text(root, path))
+            && let Some(written) = experiment::read(&id, path, yaml, &mut decoder)
+        {
+            let named = || written.models.iter().map(|model| model.value.clone());
+            named_anywhere.extend(named());
+            if selection.takes(&id, written.draft) {
+                used.extend(named());
+                experiments.extend(experiment::resolve(written, &known, &mut data, &mut decoder));
+            }
+        }
+        all.extend(decoder.diagnostics);
+    }
+    for (id, model) in models {
+        let Some(missing) = model
+            .as_ref()
+            .and_then(|(spec, source)| model::missing_folder(spec, *source))
+        else {
+            continue;
+        };
+        if used.contains(id) {
+            all.push(missing);
+        } else if !named_anywhere.contains(id) {
+            all.push(missing.as_warning());
+        }
+    }
+    for name in selection.experiments.iter().filter(|name| !ids.contains(*name)) {
+        let error = Diagnostic::content(format!("there is no experiment `{}`", shortened(name)));
+        let mut error = error.expected(if ids.is_empty() {
+            "the name of a file in content/experiments/, which has none".to_owned()
+        } else {
+            format!("one of {}", quoted(ids.iter().map(String::as_str)))
+        });
+        error.help = nearest(name, ids.iter().map(String::as_str)).map(|meant| format!("did you mean `{meant}`?"));
+        all.push(error);
+    }
+    if experiments.is_empty() && !all.has_errors() {
+        let warning = Diagnostic::content("there is no experiment to build")
+            .in_file("content/experiments")
+            .as_warning();
+        all.push(warning.help(if ids.is_empty() {
+            "write one as a .yaml file in this folder"
+        } else {
+            "all experiments are drafts; build them with --drafts, or name one with --experiment"
+        }));
+    }
+    experiments
+}
+
+/// The ids of YAML files; unsafe names and names that meet on some file system are errors.
+fn named<'a>(paths: &'a [PathBuf], what: &str, all: &mut Diagnostics) -> Vec<(String, &'a PathBuf)> {
+    let mut named: Vec<(String, &PathBuf)> = Vec::new();
+    for path in paths {
+        let id = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        if let Some(problem) = name_problem(&id) {
+            let error = Diagnostic::content(format!(
+                "`{}` cannot name {} {what}: {problem}",
+                shortened(&id),
+                article(what)
+            ));
+            all.push(error.in_file(path).help("rename the file"));
+        } else if let Some((_, other)) = named.iter().find(|(known, _)| known.eq_ignore_ascii_case(&id)) {
+            let error = Diagnostic::content(format!("two files name the {what} `{id}`")).in_file(path);
+            all.push(error.help(format!("rename this one or {}", other.display())));
+        } else {
+            named.push((id, path));
+        }
+    }
+    named
+}
+
+fn article(what: &str) -> &'static str {
+    if what.starts_with(['a', 'e']) { "an" } else { "a" }
+}
+
+fn read_pages(root: &Path, found: &Found, selection: &Selection, all: &mut Diagnostics) -> Vec<Page> {
+    let mut pages: Vec<Page> = Vec::new();
+    let mut routes: BTreeMap<String, &Path> = BTreeMap::new();
+    for path in &found.pages {
+        let mut decoder = Decoder::new(path);
+        let place = path.strip_prefix("content").unwrap_or(path);
+        let text = decoder.diagnostics.keep(files::read_text(root, path));
+        let page = text.and_then(|text| page::read(path, place, &text, &mut decoder));
+        all.extend(decoder.diagnostics);
+        let Some(page) = page else { continue };
+        // `docs.md` and `docs/index.md` are both the page at docs/.
+        let address = page.route.join("/").to_ascii_lowercase();
+        let address = address.strip_suffix("/index").unwrap_or(&address).to_owned();
+        if let Some(other) = routes.insert(address, path) {
+            let error = Diagnostic::content(format!("this page and {} have the same address", other.display()));
+            all.push(error.in_file(path).help("rename one of them"));
+        }
+        if selection.drafts || !page.draft {
+            pages.push(page);
+        }
+    }
+    pages.sort_by(|a, b| a.route.cmp(&b.route));
+    pages
+}
+
+#[cfg(test)]
+#[path = "project/tests.rs"]
+mod tests;

@@ -2,6 +2,7 @@
 //!
 //! Weights are frozen: they are parameters without gradient, so that a backward pass computes gradients for activations only.
 
+pub mod device;
 pub mod falcon;
 mod layers;
 pub mod llama;

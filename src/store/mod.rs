@@ -1,3 +1,241 @@
-//! The record store: content-addressed, atomic, versioned.
+//! The record store, `.igsite/`: content-addressed, atomic, versioned.
+//!
+//! Each part (a prediction, an attribution) is one file, named by the hash of all that it depends on, written to the side and
+//! renamed. A build that is killed has lost the part it was at, nothing else. A file that cannot be read back, or that holds
+//! another key than its name says, counts as missing and is made again.
 
+pub mod key;
+pub mod memo;
 pub mod record;
+
+use std::fs::{self, File, TryLockError};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::diagnostic::{Diagnostic, Kind, Result};
+use key::{AttributionKey, Key, PredictionKey};
+use record::{NonFinite, Provenance};
+
+/// Raised when the files' own form changes.
+const FORMAT: &str = "v1";
+
+/// A stored prediction.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredPrediction {
+    /// What it depends on.
+    pub key: PredictionKey,
+    /// The most probable next token.
+    pub token_id: u32,
+    /// Its softmax probability.
+    pub probability: f64,
+    /// The probability of each token that was asked for, in the key's order.
+    pub asked: Vec<f64>,
+    /// How and when it was made.
+    pub provenance: Provenance,
+}
+
+/// A stored attribution.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredAttribution {
+    /// What it depends on.
+    pub key: AttributionKey,
+    /// F at the input; null where it is not finite.
+    pub f_input: Option<f64>,
+    /// F at the baseline; null where it is not finite.
+    pub f_baseline: Option<f64>,
+    /// One signed score a token; empty where a value along the path was not finite.
+    pub scores: Vec<f64>,
+    /// Forward and backward passes spent.
+    pub evaluations: usize,
+    /// Where the path met a value that is not finite.
+    pub non_finite: Option<NonFinite>,
+    /// How and when it was made.
+    pub provenance: Provenance,
+}
+
+/// A part of a record: a value with its key.
+pub trait Part: Serialize + DeserializeOwned {
+    /// Its kind of key.
+    type Key: Key + PartialEq;
+
+    /// What it depends on.
+    fn key(&self) -> &Self::Key;
+}
+
+impl Part for StoredPrediction {
+    type Key = PredictionKey;
+
+    fn key(&self) -> &PredictionKey {
+        &self.key
+    }
+}
+
+impl Part for StoredAttribution {
+    type Key = AttributionKey;
+
+    fn key(&self) -> &AttributionKey {
+        &self.key
+    }
+}
+
+/// An opened store; no other process writes to it meanwhile.
+#[derive(Debug)]
+pub struct Store {
+    folder: PathBuf,
+    /// Held for as long as the store is open.
+    _lock: File,
+}
+
+impl Store {
+    /// Opens, and where need be makes, `.igsite/` in a project.
+    ///
+    /// # Errors
+    /// The folder cannot be written, or another igsite has it open.
+    pub fn open(project: &Path) -> Result<Self> {
+        let folder = project.join(".igsite");
+        let io = |doing: &str, path: &Path, e: &std::io::Error| Diagnostic::io(Kind::Output, doing, path, e);
+        fs::create_dir_all(&folder).map_err(|e| io("make the record store", &folder, &e))?;
+        let path = folder.join("lock");
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(|e| io("open the store's lock", &path, &e))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { folder, _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(Diagnostic::output("another igsite is at work in this project")
+                .in_file(&path)
+                .help("wait until it has ended; the lock is freed by itself, even if it is killed")),
+            Err(TryLockError::Error(e)) => Err(io("lock the record store", &path, &e)),
+        }
+    }
+
+    /// The store's folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn path<K: Key>(&self, key: &K) -> PathBuf {
+        let name = key.name();
+        self.folder.join("store").join(FORMAT).join(K::KIND).join(&name[..2]).join(format!("{name}.json"))
+    }
+
+    /// The part with this key, if it is there and whole.
+    ///
+    /// # Errors
+    /// The file is there and the system cannot read it.
+    pub fn get<P: Part>(&self, key: &P::Key) -> Result<Option<P>> {
+        let path = self.path(key);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(Diagnostic::io(Kind::Output, "read a record", &path, &e)),
+        };
+        Ok(serde_json::from_slice::<P>(&bytes).ok().filter(|part| part.key() == key))
+    }
+
+    /// Keeps a part.
+    ///
+    /// # Errors
+    /// The disk is full or the folder cannot be written.
+    pub fn put<P: Part>(&self, part: &P) -> Result<()> {
+        let path = self.path(part.key());
+        let json = serde_json::to_vec(part).unwrap_or_else(|e| unreachable!("a record is plain data: {e}"));
+        write_atomically(&path, &json)
+    }
+}
+
+/// Writes a file to the side and renames it, so that nobody ever sees half of it.
+///
+/// # Errors
+/// The disk is full or the folder cannot be written; nothing is left behind.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    let failed = |e: std::io::Error| Diagnostic::io(Kind::Output, "write", path, &e);
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(failed)?;
+    }
+    let side = path.with_extension("part");
+    let written = File::create(&side).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_data()?;
+        fs::rename(&side, path)
+    });
+    written.map_err(|e| {
+        _ = fs::remove_file(&side);
+        failed(e)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::key::{ModelKey, NUMERICS_VERSION};
+
+    fn part() -> StoredPrediction {
+        StoredPrediction {
+            key: PredictionKey {
+                model: ModelKey {
+                    numerics: NUMERICS_VERSION,
+                    weights_sha256: "w".into(),
+                    config_sha256: "c".into(),
+                    tokenizer_sha256: "t".into(),
+                    dtype: "f32".into(),
+                    quantization: "none".into(),
+                },
+                token_ids: vec![1, 5],
+                asked: vec![7],
+            },
+            token_id: 7,
+            probability: 0.1 + 0.2,
+            asked: vec![f64::from(0.1f32)],
+            provenance: Provenance {
+                igsite: "0".into(),
+                backend: "cpu".into(),
+                seconds: 0.25,
+                created: "2026-01-01T00:00:00Z".into(),
+            },
+        }
+    }
+
+    #[test]
+    fn what_is_put_is_got_to_the_bit() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        assert_eq!(store.get::<StoredPrediction>(&part().key).unwrap(), None);
+        store.put(&part()).unwrap();
+        assert_eq!(store.get::<StoredPrediction>(&part().key).unwrap(), Some(part()));
+        let mut other = part().key;
+        other.asked.push(8);
+        assert_eq!(store.get::<StoredPrediction>(&other).unwrap(), None);
+    }
+
+    #[test]
+    fn a_damaged_file_counts_as_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        store.put(&part()).unwrap();
+        let path = store.path(&part().key);
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+        assert_eq!(store.get::<StoredPrediction>(&part().key).unwrap(), None);
+        // Whole, but under another's name.
+        let mut other = part();
+        other.key.asked.push(8);
+        fs::write(&path, serde_json::to_vec(&other).unwrap()).unwrap();
+        assert_eq!(store.get::<StoredPrediction>(&part().key).unwrap(), None);
+    }
+
+    #[test]
+    fn only_one_may_have_it_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let error = Store::open(folder.path()).unwrap_err();
+        assert!(error.message.contains("another igsite is at work"), "{error}");
+        drop(store);
+        assert!(Store::open(folder.path()).is_ok());
+    }
+}

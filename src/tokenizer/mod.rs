@@ -104,7 +104,12 @@ impl Tokenizer {
             hashes.push((file_name(file), hash::of_file(file)?));
         }
         let sha256 = hash::of_listing(hashes.iter().map(|(name, hash)| (name.as_str(), hash.as_str())));
-        Ok(Self { inner, names, files, sha256 })
+        Ok(Self {
+            inner,
+            names,
+            files,
+            sha256,
+        })
     }
 
     /// The tokens of a text, with the special tokens that the tokenizer puts round it.
@@ -133,7 +138,13 @@ impl Tokenizer {
             } else {
                 characters[start..end].iter().collect()
             };
-            tokens.push(Token { id: encoding.get_ids()[index], text, start, end, special });
+            tokens.push(Token {
+                id: encoding.get_ids()[index],
+                text,
+                start,
+                end,
+                special,
+            });
         }
         Ok(tokens)
     }
@@ -159,17 +170,21 @@ impl Tokenizer {
             ))
             .expected("a single token"));
         }
-        Err(Diagnostic::checkpoint(format!("`{answer}` joins with the end of the prompt into other tokens"))
-            .expected("a single token of its own after the prompt")
-            .help("end the prompt so that the answer begins a token, as `Choice: (` does"))
+        Err(
+            Diagnostic::checkpoint(format!("`{answer}` joins with the end of the prompt into other tokens"))
+                .expected("a single token of its own after the prompt")
+                .help("end the prompt so that the answer begins a token, as `Choice: (` does"),
+        )
     }
 
     /// A token of the vocabulary by its text: the piece itself, or the one token that the text is by itself.
     pub fn vocabulary_token(&self, text: &str) -> Option<u32> {
-        self.inner.token_to_id(text).or_else(|| match self.inner.encode(text, false).ok()?.get_ids() {
-            [id] => Some(*id),
-            _ => None,
-        })
+        self.inner
+            .token_to_id(text)
+            .or_else(|| match self.inner.encode(text, false).ok()?.get_ids() {
+                [id] => Some(*id),
+                _ => None,
+            })
     }
 
     /// A special token by kind, as the tokenizer's files name it.
@@ -200,11 +215,15 @@ impl Tokenizer {
 }
 
 fn invalid(path: &Path, error: &tokenizers::Error) -> Diagnostic {
-    Diagnostic::checkpoint(format!("not a tokenizer that can be read: {error}")).in_file(path).help("download the file again")
+    Diagnostic::checkpoint(format!("not a tokenizer that can be read: {error}"))
+        .in_file(path)
+        .help("download the file again")
 }
 
 fn file_name(path: &Path) -> String {
-    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    path.file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
 }
 
 fn excerpt(text: &str) -> String {

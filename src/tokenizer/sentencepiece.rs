@@ -46,7 +46,9 @@ struct Proto {
 pub fn pipeline(path: &Path, added: &Map<String, Value>, add_bos: bool, add_eos: bool) -> Result<Value> {
     let bytes = std::fs::read(path).map_err(|e| Diagnostic::io(Kind::Checkpoint, "read", path, &e))?;
     let proto = parse(&bytes).ok_or_else(|| {
-        Diagnostic::checkpoint("not a SentencePiece model").in_file(path).help("download the file again")
+        Diagnostic::checkpoint("not a SentencePiece model")
+            .in_file(path)
+            .help("download the file again")
     })?;
     supported(&proto).map_err(|e| e.in_file(path))?;
     let mut added_tokens: Vec<Value> = Vec::new();
@@ -58,7 +60,9 @@ pub fn pipeline(path: &Path, added: &Map<String, Value>, add_bos: bool, add_eos:
     let mut extra: Vec<(u64, &String)> = Vec::new();
     for (text, id) in added {
         let id = id.as_u64().ok_or_else(|| {
-            Diagnostic::checkpoint(format!("`added_tokens.json`: {text:?}: {id}")).in_file(path).expected("a token id")
+            Diagnostic::checkpoint(format!("`added_tokens.json`: {text:?}: {id}"))
+                .in_file(path)
+                .expected("a token id")
         })?;
         extra.push((id, text));
     }
@@ -70,15 +74,21 @@ pub fn pipeline(path: &Path, added: &Map<String, Value>, add_bos: bool, add_eos:
             continue;
         }
         if id != next {
-            return Err(Diagnostic::checkpoint(format!("`added_tokens.json`: {text:?} has id {id}"))
-                .in_file(path)
-                .expected(format!("{next}, the next after the vocabulary"))
-                .help("added_tokens.json belongs to another tokenizer.model"));
+            return Err(
+                Diagnostic::checkpoint(format!("`added_tokens.json`: {text:?} has id {id}"))
+                    .in_file(path)
+                    .expected(format!("{next}, the next after the vocabulary"))
+                    .help("added_tokens.json belongs to another tokenizer.model"),
+            );
         }
         next += 1;
         added_tokens.push(added_token(id as usize, text, true));
     }
-    let unknown = proto.pieces.iter().find(|piece| piece.kind == UNKNOWN).map(|piece| piece.text.clone());
+    let unknown = proto
+        .pieces
+        .iter()
+        .find(|piece| piece.kind == UNKNOWN)
+        .map(|piece| piece.text.clone());
     let mut vocabulary = Map::new();
     for (id, piece) in proto.pieces.iter().enumerate() {
         vocabulary.insert(piece.text.clone(), json!(id));
@@ -106,20 +116,33 @@ pub fn pipeline(path: &Path, added: &Map<String, Value>, add_bos: bool, add_eos:
 
 fn supported(proto: &Proto) -> Result<()> {
     let refuse = |found: &str, expected: &str| {
-        Err(Diagnostic::checkpoint(found).expected(expected).help("igsite does not compute this variant; look for a tokenizer.json"))
+        Err(Diagnostic::checkpoint(found)
+            .expected(expected)
+            .help("igsite does not compute this variant; look for a tokenizer.json"))
     };
     if proto.model_type != 2 {
-        let kind = ["", "unigram", "BPE", "word", "character"].get(proto.model_type as usize).unwrap_or(&"unknown");
+        let kind = ["", "unigram", "BPE", "word", "character"]
+            .get(proto.model_type as usize)
+            .unwrap_or(&"unknown");
         return refuse(&format!("a SentencePiece model of kind {kind}"), "kind BPE");
     }
     if proto.charsmap || proto.remove_extra_whitespaces {
-        return refuse("a SentencePiece model that normalises its text", "the normaliser `identity`, as Llama's has");
+        return refuse(
+            "a SentencePiece model that normalises its text",
+            "the normaliser `identity`, as Llama's has",
+        );
     }
     if proto.pieces.iter().filter(|piece| piece.kind == BYTE).count() != 256 {
-        return refuse("a SentencePiece model without byte fallback", "256 byte pieces, `<0x00>` to `<0xFF>`");
+        return refuse(
+            "a SentencePiece model without byte fallback",
+            "256 byte pieces, `<0x00>` to `<0xFF>`",
+        );
     }
     if !proto.pieces.iter().any(|piece| piece.kind == UNKNOWN) {
-        return refuse("a SentencePiece model without an unknown piece", "one piece of kind UNKNOWN");
+        return refuse(
+            "a SentencePiece model without an unknown piece",
+            "one piece of kind UNKNOWN",
+        );
     }
     Ok(())
 }
@@ -131,7 +154,11 @@ fn added_token(id: usize, text: &str, special: bool) -> Value {
 
 fn post_processor(proto: &Proto, add_bos: bool, add_eos: bool) -> Value {
     let piece = |id: u64, wanted: bool| {
-        if wanted { proto.pieces.get(id as usize).map(|piece| (id, piece.text.clone())) } else { None }
+        if wanted {
+            proto.pieces.get(id as usize).map(|piece| (id, piece.text.clone()))
+        } else {
+            None
+        }
     };
     let (bos, eos) = (piece(proto.bos, add_bos), piece(proto.eos, add_eos));
     let mut special = Map::new();
@@ -140,10 +167,15 @@ fn post_processor(proto: &Proto, add_bos: bool, add_eos: bool) -> Value {
     }
     let around = |sequence: &str, type_id: u32| {
         let mark = |token: &Option<(u64, String)>| {
-            token.as_ref().map(|(_, text)| json!({"SpecialToken": {"id": text, "type_id": type_id}}))
+            token
+                .as_ref()
+                .map(|(_, text)| json!({"SpecialToken": {"id": text, "type_id": type_id}}))
         };
         let body = json!({"Sequence": {"id": sequence, "type_id": type_id}});
-        [mark(&bos), Some(body), mark(&eos)].into_iter().flatten().collect::<Vec<_>>()
+        [mark(&bos), Some(body), mark(&eos)]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
     };
     let single = around("A", 0);
     let pair: Vec<Value> = single.iter().cloned().chain(around("B", 1)).collect();
@@ -152,8 +184,12 @@ fn post_processor(proto: &Proto, add_bos: bool, add_eos: bool) -> Value {
 
 /// Every pair of pieces that makes a third, by the third's score, then by length, as `generate_merges` of transformers.
 fn merges(pieces: &[Piece]) -> Vec<Value> {
-    let ids: HashMap<&str, usize> =
-        pieces.iter().enumerate().filter(|(_, p)| p.kind == NORMAL).map(|(id, p)| (p.text.as_str(), id)).collect();
+    let ids: HashMap<&str, usize> = pieces
+        .iter()
+        .enumerate()
+        .filter(|(_, p)| p.kind == NORMAL)
+        .map(|(id, p)| (p.text.as_str(), id))
+        .collect();
     let mut found: Vec<(f32, usize, usize, &str, &str)> = Vec::new();
     for piece in pieces.iter().filter(|piece| piece.kind == NORMAL) {
         let mut local = Vec::new();
@@ -170,7 +206,10 @@ fn merges(pieces: &[Piece]) -> Vec<Value> {
         let length = |m: &(f32, usize, usize, &str, &str)| (m.3.chars().count(), m.4.chars().count());
         b.0.total_cmp(&a.0).then_with(|| length(b).cmp(&length(a)))
     });
-    found.into_iter().map(|(_, _, _, left, right)| json!([left, right])).collect()
+    found
+        .into_iter()
+        .map(|(_, _, _, left, right)| json!([left, right]))
+        .collect()
 }
 
 /// `None` where the bytes are no such message.
@@ -219,7 +258,11 @@ fn parse(bytes: &[u8]) -> Option<Proto> {
 }
 
 fn piece(message: &[u8]) -> Option<Piece> {
-    let mut piece = Piece { text: String::new(), score: 0.0, kind: NORMAL };
+    let mut piece = Piece {
+        text: String::new(),
+        score: 0.0,
+        kind: NORMAL,
+    };
     for field in Message(message) {
         match field? {
             (1, Wire::Bytes(text)) => piece.text = std::str::from_utf8(text).ok()?.to_owned(),
@@ -302,12 +345,21 @@ mod tests {
     use super::*;
 
     fn piece_of(text: &str, score: f32) -> Piece {
-        Piece { text: text.to_owned(), score, kind: NORMAL }
+        Piece {
+            text: text.to_owned(),
+            score,
+            kind: NORMAL,
+        }
     }
 
     #[test]
     fn merges_come_best_score_first() {
-        let pieces = [piece_of("a", -4.0), piece_of("b", -5.0), piece_of("ab", -2.0), piece_of("abb", -1.0)];
+        let pieces = [
+            piece_of("a", -4.0),
+            piece_of("b", -5.0),
+            piece_of("ab", -2.0),
+            piece_of("abb", -1.0),
+        ];
         assert_eq!(merges(&pieces), [json!(["ab", "b"]), json!(["a", "b"])]);
     }
 

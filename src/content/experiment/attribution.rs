@@ -1,0 +1,304 @@
+//! The `attribution` block: what is explained, from where, by which rule.
+
+use super::{AnswerOption, AttributionSpec, BaselineSpec, Batch, Output, Quadrature, TargetSpec};
+use crate::content::decode::{Decoder, Field, Table};
+use crate::content::names::{nearest, quoted, shortened};
+use crate::diagnostic::Position;
+
+const KEYS: [&str; 9] = [
+    "targets",
+    "output",
+    "baselines",
+    "quadrature",
+    "steps",
+    "tolerance",
+    "max_evaluations",
+    "margin",
+    "batch",
+];
+const OUTPUTS: [(&str, Output); 3] = [
+    ("probability", Output::Probability),
+    ("logit", Output::Logit),
+    ("log_probability", Output::LogProbability),
+];
+const RULES: [(&str, Quadrature); 5] = [
+    ("gauss_legendre", Quadrature::GaussLegendre),
+    ("riemann_left", Quadrature::RiemannLeft),
+    ("riemann_right", Quadrature::RiemannRight),
+    ("riemann_middle", Quadrature::RiemannMiddle),
+    ("trapezoid", Quadrature::Trapezoid),
+];
+const BASELINES: [(&str, BaselineSpec); 6] = [
+    ("zero", BaselineSpec::Zero),
+    ("mean", BaselineSpec::Mean),
+    ("pad", BaselineSpec::Pad),
+    ("eos", BaselineSpec::Eos),
+    ("bos", BaselineSpec::Bos),
+    ("unk", BaselineSpec::Unk),
+];
+/// Words that are targets, and so cannot be letters.
+pub const TARGET_WORDS: [&str; 3] = ["predicted", "gold", "all_options"];
+/// More points than this are a slip of the finger: a day of computing for one map.
+const MOST_STEPS: u64 = 1_000_000;
+
+impl Default for AttributionSpec {
+    fn default() -> Self {
+        Self {
+            targets: vec![TargetSpec::Predicted],
+            output: Output::default(),
+            baselines: vec![BaselineSpec::Zero],
+            quadrature: Quadrature::default(),
+            steps: 512,
+            tolerance: 0.01,
+            margin: 0.1,
+            batch: Batch::default(),
+        }
+    }
+}
+
+/// The block as read.
+#[derive(Clone, Debug, Default)]
+pub struct Attribution {
+    /// The block itself.
+    pub spec: AttributionSpec,
+    /// Where it asks for the right answer, if it does.
+    pub asks_for_gold: Option<Position>,
+}
+
+/// Reads the block; what it leaves out has its default. `options` is `None` when they could not be read.
+pub fn read(decoder: &mut Decoder, field: Option<Field>, options: Option<&[AnswerOption]>) -> Option<Attribution> {
+    let Some(field) = field else {
+        return Some(Attribution::default());
+    };
+    let table = decoder.table(&field, &KEYS)?;
+    let mut read = Attribution::default();
+    let before = decoder.diagnostics.error_count();
+    let spec = &mut read.spec;
+    if let Some(targets) = table.get("targets") {
+        let mut reader = TargetReader {
+            decoder,
+            options,
+            asks_for_gold: None,
+        };
+        spec.targets = reader.targets(&targets).unwrap_or_default();
+        read.asks_for_gold = reader.asks_for_gold;
+    }
+    if let Some(baselines) = table.get("baselines") {
+        spec.baselines = read_baselines(decoder, &baselines).unwrap_or_default();
+    }
+    if let Some(output) = table.get("output") {
+        spec.output = decoder.choice(&output, &OUTPUTS).unwrap_or_default();
+    }
+    if let Some(rule) = table.get("quadrature") {
+        spec.quadrature = read_rule(decoder, &rule).unwrap_or_default();
+    }
+    read_numbers(decoder, &table, spec);
+    (decoder.diagnostics.error_count() == before).then_some(read)
+}
+
+fn read_rule(decoder: &mut Decoder, field: &Field) -> Option<Quadrature> {
+    if field.scalar().is_some_and(|scalar| scalar.text == "adaptive") {
+        let error = decoder
+            .error(field.node.position, "`adaptive` is not in this version")
+            .place(&field.name);
+        decoder.push(
+            error.expected(format!("one of {}", quoted(RULES.iter().map(|(word, _)| *word)))).help(
+                "use gauss_legendre with `steps`, and read the convergence delta of each map to see whether they were enough",
+            ),
+        );
+        return None;
+    }
+    decoder.choice(field, &RULES)
+}
+
+fn read_numbers(decoder: &mut Decoder, table: &Table, spec: &mut AttributionSpec) {
+    if let Some(steps) = table.get("steps") {
+        // The trapezoid has a node at both ends.
+        let least = if spec.quadrature == Quadrature::Trapezoid { 2 } else { 1 };
+        spec.steps = decoder.whole(&steps, least..=MOST_STEPS).unwrap_or_default() as usize;
+    }
+    if let Some(tolerance) = table.get("tolerance") {
+        spec.tolerance = decoder.positive(&tolerance).unwrap_or_default();
+    }
+    if let Some(margin) = table.get("margin") {
+        spec.margin = decoder.positive(&margin).unwrap_or_default();
+    }
+    // Of the adaptive rule; checked already, so that a file that is fine today stays so.
+    if let Some(evaluations) = table.get("max_evaluations") {
+        decoder.whole(&evaluations, 1..=u64::MAX);
+    }
+    if let Some(batch) = table.get("batch")
+        && batch.scalar().is_none_or(|scalar| scalar.text != "auto")
+    {
+        spec.batch = decoder
+            .whole(&batch, 1..=MOST_STEPS)
+            .map_or(Batch::Auto, |points| Batch::Fixed(points as usize));
+    }
+}
+
+fn read_baselines(decoder: &mut Decoder, field: &Field) -> Option<Vec<BaselineSpec>> {
+    let mut baselines = Vec::new();
+    for item in decoder.list(field, "a list, such as [zero, mean]")? {
+        let baseline = if item.is_map() {
+            read_token(decoder, &item).map(BaselineSpec::Token)
+        } else {
+            decoder.choice(&item, &BASELINES)
+        };
+        let Some(baseline) = baseline else { continue };
+        if baselines.contains(&baseline) {
+            twice(decoder, &item, "baseline");
+        }
+        baselines.push(baseline);
+    }
+    Some(baselines)
+}
+
+fn twice(decoder: &mut Decoder, item: &Field, what: &str) {
+    let error = decoder
+        .error(item.node.position, format!("this {what} is here twice"))
+        .place(&item.name);
+    decoder.push(error);
+}
+
+/// `{token: "…"}`; blanks are part of the text.
+fn read_token(decoder: &mut Decoder, field: &Field) -> Option<String> {
+    let table = decoder.table(field, &["token"])?;
+    let token = decoder.require(&table, "token", "the text of a token")?;
+    let text = decoder.written(&token, "the text of a token")?;
+    if text.is_empty() {
+        decoder.wrong(&token, "the text of a token");
+        return None;
+    }
+    Some(text)
+}
+
+struct TargetReader<'a> {
+    decoder: &'a mut Decoder,
+    options: Option<&'a [AnswerOption]>,
+    asks_for_gold: Option<Position>,
+}
+
+impl TargetReader<'_> {
+    fn targets(&mut self, field: &Field) -> Option<Vec<TargetSpec>> {
+        let mut targets = Vec::new();
+        for item in self.decoder.list(field, "a list, such as [predicted]")? {
+            let Some(target) = self.target(&item, true) else {
+                continue;
+            };
+            if targets.contains(&target) {
+                twice(self.decoder, &item, "target");
+            }
+            targets.push(target);
+        }
+        Some(targets)
+    }
+
+    fn expected(&self, whole: bool) -> String {
+        let mut words = vec![
+            "`predicted`".to_owned(),
+            "`gold`".to_owned(),
+            "`{token: \"…\"}`".to_owned(),
+        ];
+        if whole {
+            words.extend(["`all_options`".to_owned(), "`{contrast: [B, D]}`".to_owned()]);
+        }
+        if let Some(options) = self.options.filter(|options| !options.is_empty()) {
+            words.push(format!(
+                "an option: {}",
+                quoted(options.iter().map(|option| option.letter.as_str()))
+            ));
+        }
+        format!("one of {}", words.join(", "))
+    }
+
+    /// One target; `whole` is false for the parts of a contrast.
+    fn target(&mut self, field: &Field, whole: bool) -> Option<TargetSpec> {
+        if let Some(scalar) = field.scalar() {
+            return self.word(field, &scalar.text, whole);
+        }
+        if !field.is_map() {
+            let expected = self.expected(whole);
+            self.decoder.wrong(field, expected);
+            return None;
+        }
+        if !whole {
+            return read_token(self.decoder, field).map(TargetSpec::Token);
+        }
+        let table = self.decoder.table(field, &["token", "contrast"])?;
+        match (table.get("token"), table.get("contrast")) {
+            (Some(_), None) => read_token(self.decoder, field).map(TargetSpec::Token),
+            (None, Some(contrast)) => self.contrast(&contrast),
+            _ => {
+                let expected = self.expected(whole);
+                self.decoder.wrong(field, expected);
+                None
+            }
+        }
+    }
+
+    fn word(&mut self, field: &Field, word: &str, whole: bool) -> Option<TargetSpec> {
+        let position = field.node.position;
+        match word {
+            "predicted" => return Some(TargetSpec::Predicted),
+            "gold" => {
+                self.asks_for_gold.get_or_insert(position);
+                return Some(TargetSpec::Gold);
+            }
+            "all_options" if whole => {
+                if self.options.is_some_and(<[AnswerOption]>::is_empty) {
+                    let error = self
+                        .decoder
+                        .error(position, "`all_options`, but the experiment has no `options`");
+                    self.decoder.push(error.place(&field.name));
+                    return None;
+                }
+                return Some(TargetSpec::AllOptions);
+            }
+            _ => {}
+        }
+        let Some(options) = self.options else {
+            return Some(TargetSpec::Option(word.to_owned()));
+        };
+        if options.iter().any(|option| option.letter == word) {
+            return Some(TargetSpec::Option(word.to_owned()));
+        }
+        let letters = options.iter().map(|option| option.letter.as_str());
+        let meant = nearest(
+            word,
+            TARGET_WORDS
+                .into_iter()
+                .chain(letters.filter(|letter| letter.len() > 1)),
+        );
+        let error = self
+            .decoder
+            .error(position, format!("`{}` is no target and no option", shortened(word)));
+        let mut error = error.place(&field.name).expected(self.expected(whole));
+        error.help = meant.map(|meant| format!("did you mean `{meant}`?"));
+        self.decoder.push(error);
+        None
+    }
+
+    fn contrast(&mut self, field: &Field) -> Option<TargetSpec> {
+        const PAIR: &str = "two targets, such as [B, D]: the first minus the second";
+        let items = self.decoder.list(field, PAIR)?;
+        let [first, second] = items.as_slice() else {
+            let error = self
+                .decoder
+                .error(field.node.position, format!("found {} targets", items.len()));
+            self.decoder.push(error.place(&field.name).expected(PAIR));
+            return None;
+        };
+        let (first, second) = (self.target(first, false), self.target(second, false));
+        let (first, second) = (first?, second?);
+        if first == second {
+            let error = self.decoder.error(
+                field.node.position,
+                "a contrast of a target with itself is zero everywhere",
+            );
+            self.decoder
+                .push(error.place(&field.name).expected("two different targets"));
+            return None;
+        }
+        Some(TargetSpec::Contrast(Box::new(first), Box::new(second)))
+    }
+}

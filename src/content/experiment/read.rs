@@ -1,0 +1,290 @@
+//! An experiment as written: keys and types checked, nothing opened. Drafts that are not built end here.
+
+use std::path::{Path, PathBuf};
+
+use super::AnswerOption;
+use super::attribution::{self, Attribution, TARGET_WORDS};
+use crate::content::dataset::{Draw, Selector, Source, read_selector, read_source};
+use crate::content::decode::{Decoder, Field, Located};
+use crate::content::names::shortened;
+use crate::content::prompt::{SegmentSource, Templates};
+use crate::content::yaml;
+
+const KEYS: [&str; 9] = [
+    "title",
+    "description",
+    "draft",
+    "models",
+    "dataset",
+    "prompt",
+    "shots",
+    "options",
+    "attribution",
+];
+/// More examples than this fit into no prompt.
+const MOST_SHOTS: u64 = 1000;
+
+/// The parts of an experiment. A part that could not be read is `None` and has been told; the others go on, so that their
+/// errors are told in the same run.
+#[derive(Clone, Debug)]
+pub struct Written {
+    pub id: String,
+    pub path: PathBuf,
+    pub yaml: String,
+    pub title: String,
+    pub description: String,
+    pub draft: bool,
+    pub models: Vec<Located<String>>,
+    pub dataset: Option<Dataset>,
+    pub templates: Option<Templates>,
+    /// Worked examples, with the place of the block; `None` for none.
+    pub shots: Option<Draw>,
+    pub options: Option<Vec<AnswerOption>>,
+    pub attribution: Option<Attribution>,
+}
+
+/// The `dataset` block.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    pub source: Source,
+    pub id: Option<Located<String>>,
+    pub gold: Option<Located<String>>,
+    pub selector: Selector,
+}
+
+/// Reads the YAML of the experiment `id`. `None` only if it is no mapping at all.
+pub fn read(id: &str, path: &Path, yaml: String, decoder: &mut Decoder) -> Option<Written> {
+    let tree = match yaml::parse(path, &yaml, 1) {
+        Ok(tree) => tree,
+        Err(errors) => {
+            decoder.diagnostics.extend(errors);
+            return None;
+        }
+    };
+    let table = decoder.table(&Field::top(&tree), &KEYS)?;
+    let title = table.get("title").and_then(|title| decoder.text(&title, "a title"));
+    let description = table.get("description").and_then(|text| decoder.written(&text, "text"));
+    let draft = table
+        .get("draft")
+        .and_then(|draft| decoder.boolean(&draft))
+        .unwrap_or_default();
+    let models = decoder.require(
+        &table,
+        "models",
+        "a list of model ids, the names of files in content/models/",
+    );
+    let models = models
+        .and_then(|models| read_models(decoder, &models))
+        .unwrap_or_default();
+    let options = match table.get("options") {
+        Some(options) => read_options(decoder, &options),
+        None => Some(Vec::new()),
+    };
+    let dataset = decoder.require(&table, "dataset", "where the samples come from");
+    let dataset = dataset.and_then(|dataset| read_dataset(decoder, path, &dataset));
+    let prompt = decoder.require(
+        &table,
+        "prompt",
+        "a list of segments, such as [{segment: claim, text: \"{{ statement }}\"}]",
+    );
+    let templates = prompt.and_then(|prompt| read_prompt(decoder, path, &prompt));
+    let shots = table.get("shots").and_then(|shots| read_shots(decoder, &shots));
+    let attribution = attribution::read(decoder, table.get("attribution"), options.as_deref());
+    if let (Some(dataset), Some(options)) = (&dataset, &options) {
+        check_gold(
+            decoder,
+            dataset.gold.as_ref(),
+            options,
+            shots.as_ref(),
+            attribution.as_ref(),
+        );
+    }
+    Some(Written {
+        id: id.to_owned(),
+        path: path.to_path_buf(),
+        title: title.unwrap_or_else(|| id.to_owned()),
+        description: description.unwrap_or_default(),
+        draft,
+        models,
+        dataset,
+        templates,
+        shots,
+        options,
+        attribution,
+        yaml,
+    })
+}
+
+/// What needs the right answers, without a way to know them.
+fn check_gold(
+    decoder: &mut Decoder,
+    gold: Option<&Located<String>>,
+    options: &[AnswerOption],
+    shots: Option<&Draw>,
+    attribution: Option<&Attribution>,
+) {
+    if let (Some(gold), true) = (gold, options.is_empty()) {
+        let error = decoder.error(
+            gold.position,
+            "`gold` without `options`: nothing says which letter a value stands for",
+        );
+        decoder.push(error.place("dataset.gold").expected("`options`: {A: …, B: …}"));
+        return;
+    }
+    if gold.is_some() {
+        return;
+    }
+    const HELP: &str = "name the column with the right answer as `gold` in `dataset`, and its values in `options`";
+    if let Some(shots) = shots {
+        let error = decoder.error(
+            shots.count.position,
+            "worked examples end in their right option, and none is known",
+        );
+        decoder.push(error.place("shots").help(HELP));
+    }
+    if let Some(position) = attribution.and_then(|attribution| attribution.asks_for_gold) {
+        let error = decoder.error(position, "the target `gold` needs right answers, and none is known");
+        decoder.push(error.place("attribution.targets").help(HELP));
+    }
+}
+
+fn read_models(decoder: &mut Decoder, field: &Field) -> Option<Vec<Located<String>>> {
+    let mut models: Vec<Located<String>> = Vec::new();
+    for item in decoder.list(field, "a list of model ids, the names of files in content/models/")? {
+        let Some(model) = decoder.located(&item, "a model id") else {
+            continue;
+        };
+        if models.iter().any(|known| known.value == model.value) {
+            let error = decoder.error(
+                model.position,
+                format!("the model `{}` is here twice", shortened(&model.value)),
+            );
+            decoder.push(error.place(&item.name));
+        }
+        models.push(model);
+    }
+    Some(models)
+}
+
+fn read_dataset(decoder: &mut Decoder, path: &Path, field: &Field) -> Option<Dataset> {
+    let table = decoder.table(field, &["source", "path", "rows", "id", "gold", "select"])?;
+    let source = read_source(decoder, path, &table);
+    // Absent is fine; there but wrong has been told, and is `None`.
+    let mut column = |key| match table.get(key) {
+        Some(column) => decoder.located(&column, "the name of a column").map(Some),
+        None => Some(None),
+    };
+    let (id, gold) = (column("id"), column("gold"));
+    let selector = read_selector(decoder, table.get("select"));
+    Some(Dataset {
+        source: source?,
+        id: id?,
+        gold: gold?,
+        selector: selector?,
+    })
+}
+
+/// Letters to the values that they stand for, in the author's order.
+fn read_options(decoder: &mut Decoder, field: &Field) -> Option<Vec<AnswerOption>> {
+    const EXPECTED: &str = "a mapping from letters to values of the gold column, such as {A: true, B: false}";
+    let entries = decoder.entries(field, EXPECTED)?;
+    let mut options: Vec<AnswerOption> = Vec::new();
+    let before = decoder.diagnostics.error_count();
+    for entry in entries {
+        let letter = entry.key.as_str();
+        if letter.trim() != letter || letter.is_empty() || letter.chars().any(char::is_control) {
+            let error = decoder.error(
+                entry.position,
+                format!("`{}` cannot be an option's letter", shortened(letter)),
+            );
+            decoder.push(
+                error
+                    .place("options")
+                    .expected("text without blanks around it, usually one letter"),
+            );
+        } else if TARGET_WORDS.contains(&letter) {
+            let error = decoder.error(
+                entry.position,
+                format!("`{letter}` is a word for a target, not a letter"),
+            );
+            decoder.push(error.place("options"));
+        }
+        let value = Field {
+            name: format!("options.{}", shortened(letter)),
+            node: &entry.node,
+        };
+        let Some(gold) = decoder.written(&value, "the value of the gold column that this letter stands for") else {
+            continue;
+        };
+        if let Some(other) = options.iter().find(|option| option.gold == gold) {
+            let message = format!(
+                "`{}` is the value of `{}` too",
+                shortened(&gold),
+                shortened(&other.letter)
+            );
+            let error = decoder.error(value.node.position, message);
+            decoder.push(error.place(&value.name).expected("a value of its own"));
+        }
+        options.push(AnswerOption {
+            letter: letter.to_owned(),
+            gold,
+        });
+    }
+    if entries.is_empty() {
+        decoder.wrong(field, EXPECTED);
+    }
+    (decoder.diagnostics.error_count() == before).then_some(options)
+}
+
+fn read_prompt(decoder: &mut Decoder, path: &Path, field: &Field) -> Option<Templates> {
+    let mut segments = Vec::new();
+    let before = decoder.diagnostics.error_count();
+    for item in decoder.list(
+        field,
+        "a list of segments, such as [{segment: claim, text: \"{{ statement }}\"}]",
+    )? {
+        let Some(table) = decoder.table(&item, &["segment", "text"]) else {
+            continue;
+        };
+        let name = decoder.require(&table, "segment", "the name of this part");
+        let name = name.and_then(|name| decoder.located(&name, "the name of this part"));
+        let text = decoder.require(&table, "text", "the template of this part");
+        if let Some(name) = name.as_ref().filter(|name| name.value == "shots") {
+            let error = decoder.error(name.position, "`shots` is the segment of the worked examples");
+            decoder.push(error.place(format!("{}.segment", item.name)).expected("another name"));
+        }
+        if let Some(text) = text
+            && let Some(template) = decoder.written(&text, "text")
+            && let Some(name) = name
+        {
+            segments.push(SegmentSource {
+                name: name.value,
+                text: template,
+                position: text.node.position,
+            });
+        }
+    }
+    match Templates::parse(path, segments) {
+        Ok(templates) => (decoder.diagnostics.error_count() == before).then_some(templates),
+        Err(errors) => {
+            decoder.diagnostics.extend(errors);
+            None
+        }
+    }
+}
+
+fn read_shots(decoder: &mut Decoder, field: &Field) -> Option<Draw> {
+    let table = decoder.table(field, &["count", "seed"])?;
+    let count = decoder.require(&table, "count", "how many worked examples come before the prompt")?;
+    let seed = table
+        .get("seed")
+        .map_or(Some(0), |seed| decoder.whole(&seed, 0..=u64::MAX));
+    let value = decoder.whole(&count, 0..=MOST_SHOTS)? as usize;
+    (value > 0).then_some(Draw {
+        count: Located {
+            value,
+            position: count.node.position,
+        },
+        seed: seed?,
+    })
+}

@@ -1,0 +1,251 @@
+//! From an experiment as written to one that can be computed: rows are chosen, prompts rendered, names looked up.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use super::read::{Dataset, Written};
+use super::{AnswerOption, Experiment};
+use crate::content::dataset::{DataFiles, Draw, Sample, Table, check_column, choose, ids_of};
+use crate::content::decode::{Decoder, Located};
+use crate::content::names::{nearest, quoted, shortened, slugs};
+use crate::content::prompt::{Prompt, Templates};
+use crate::content::random;
+
+/// Resolves an experiment; everything that is wrong with it goes to `decoder`. `models` are the ids that have a file.
+pub fn resolve(
+    written: Written,
+    models: &BTreeSet<String>,
+    data: &mut DataFiles,
+    decoder: &mut Decoder,
+) -> Option<Experiment> {
+    for model in written.models.iter().filter(|model| !models.contains(&model.value)) {
+        let known = || models.iter().map(String::as_str);
+        let error = decoder.error(
+            model.position,
+            format!("there is no model `{}`", shortened(&model.value)),
+        );
+        let mut error = error.place("models").expected(if models.is_empty() {
+            "the name of a file in content/models/, which has none".to_owned()
+        } else {
+            format!("one of {}", quoted(known()))
+        });
+        error.help = Some(match nearest(&model.value, known()) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => "describe the model in content/models/<id>.yaml".to_owned(),
+        });
+        decoder.push(error);
+    }
+    let dataset = written.dataset.as_ref()?;
+    let table = data.open(&written.path, &dataset.source, &mut decoder.diagnostics)?;
+    let samples = samples(decoder, &written, dataset, &table);
+    Some(Experiment {
+        id: written.id,
+        path: written.path,
+        yaml: written.yaml,
+        title: written.title,
+        description: written.description,
+        draft: written.draft,
+        models: written.models.into_iter().map(|model| model.value).collect(),
+        samples: samples?,
+        options: written.options?,
+        attribution: written.attribution?.spec,
+    })
+}
+
+fn samples(decoder: &mut Decoder, written: &Written, dataset: &Dataset, table: &Table) -> Option<Vec<Sample>> {
+    let ids = ids_of(decoder, table, dataset.id.as_ref());
+    let gold_is_there = dataset
+        .gold
+        .as_ref()
+        .is_none_or(|gold| check_column(decoder, table, gold, "dataset.gold"));
+    // Rows can be chosen without a usable id column, unless they are chosen by it.
+    let rows = choose(decoder, table, ids.as_deref()?, &dataset.selector)?;
+    let golds = match (&dataset.gold, &written.options) {
+        (Some(column), Some(options)) if gold_is_there => golds_of(decoder, written, table, &rows, column, options),
+        _ => rows.iter().map(|_| None).collect(),
+    };
+    let prompts = Renderer {
+        decoder,
+        written,
+        table,
+        templates: written.templates.as_ref()?,
+        failed: HashSet::new(),
+        shots: HashMap::new(),
+    }
+    .prompts(&rows, gold_is_there.then_some(dataset.gold.as_ref()).flatten());
+    let ids = ids?;
+    let chosen: Vec<&str> = rows.iter().map(|row| ids[*row].as_str()).collect();
+    let samples = chosen.iter().zip(slugs(&chosen)).zip(&rows).zip(golds).zip(prompts?);
+    Some(
+        samples
+            .map(|((((id, slug), row), gold), prompt)| Sample {
+                id: (*id).to_owned(),
+                slug,
+                gold,
+                fields: table.rows[*row].fields.clone(),
+                prompt,
+            })
+            .collect(),
+    )
+}
+
+/// The letter whose value a row has. `Err` holds a value that no option has; an empty cell is no answer.
+fn letter_of(table: &Table, row: usize, column: &str, options: &[AnswerOption]) -> Result<Option<String>, String> {
+    let Some(value) = table.text(row, column) else {
+        return Ok(None);
+    };
+    match options.iter().find(|option| option.gold == value) {
+        Some(option) => Ok(Some(option.letter.clone())),
+        None if value.trim().is_empty() => Ok(None),
+        None => Err(value.into_owned()),
+    }
+}
+
+fn golds_of(
+    decoder: &mut Decoder,
+    written: &Written,
+    table: &Table,
+    rows: &[usize],
+    column: &Located<String>,
+    options: &[AnswerOption],
+) -> Vec<Option<String>> {
+    let asked = written
+        .attribution
+        .as_ref()
+        .is_some_and(|attribution| attribution.asks_for_gold.is_some());
+    let (mut unknown, mut missing) = (BTreeMap::<String, Vec<usize>>::new(), Vec::new());
+    let mut golds = Vec::with_capacity(rows.len());
+    for row in rows {
+        let letter = letter_of(table, *row, &column.value, options).unwrap_or_else(|value| {
+            unknown.entry(value).or_default().push(*row);
+            None
+        });
+        if letter.is_none()
+            && table
+                .text(*row, &column.value)
+                .is_none_or(|value| value.trim().is_empty())
+        {
+            missing.push(*row);
+        }
+        golds.push(letter);
+    }
+    let more = |rows: &[usize]| match rows.len() {
+        1 => String::new(),
+        count => format!(" (and so in {} more rows)", count - 1),
+    };
+    for (value, rows) in &unknown {
+        let message = format!(
+            "`{}` has `{}`, which no option stands for{}",
+            shortened(&column.value),
+            shortened(value),
+            more(rows)
+        );
+        let known = quoted(options.iter().map(|option| option.gold.as_str()));
+        let error = table.error(rows[0], message).expected(format!("one of {known}"));
+        decoder.push(error.help("add it to `options`, or leave such rows out with `select`"));
+    }
+    if let (true, Some(first)) = (asked, missing.first()) {
+        let message = format!(
+            "the target `gold` needs a right answer, and `{}` is empty{}",
+            shortened(&column.value),
+            more(&missing)
+        );
+        decoder.push(table.error(*first, message).help("leave such rows out with `select`"));
+    }
+    golds
+}
+
+/// Renders prompts and the worked examples before them, telling each failing segment once.
+struct Renderer<'a> {
+    decoder: &'a mut Decoder,
+    written: &'a Written,
+    table: &'a Table,
+    templates: &'a Templates,
+    failed: HashSet<usize>,
+    shots: HashMap<usize, String>,
+}
+
+impl Renderer<'_> {
+    fn prompts(mut self, rows: &[usize], gold: Option<&Located<String>>) -> Option<Vec<Prompt>> {
+        let shots = match (&self.written.shots, gold, &self.written.options) {
+            (Some(shots), Some(gold), Some(options)) => self.draw_shots(rows, shots, &gold.value, options)?,
+            _ => Vec::new(),
+        };
+        let count = self.written.shots.as_ref().map_or(0, |shots| shots.count.value);
+        let prompts: Vec<Option<Prompt>> = rows.iter().map(|row| self.prompt(*row, &shots, count)).collect();
+        prompts.into_iter().collect()
+    }
+
+    fn segments(&mut self, row: usize) -> Option<Vec<String>> {
+        self.templates
+            .render(self.table, row)
+            .map_err(|errors| {
+                for (segment, error) in errors {
+                    if self.failed.insert(segment) {
+                        self.decoder.push(error);
+                    }
+                }
+            })
+            .ok()
+    }
+
+    fn prompt(&mut self, row: usize, shots: &[(usize, String)], count: usize) -> Option<Prompt> {
+        let mut prompt = Prompt::default();
+        if !shots.is_empty() {
+            let mut examples = String::new();
+            for (other, letter) in shots.iter().filter(|(other, _)| *other != row).take(count) {
+                if !self.shots.contains_key(other) {
+                    let text = format!("{}{letter}\n\n", self.segments(*other)?.concat());
+                    self.shots.insert(*other, text);
+                }
+                examples.push_str(&self.shots[other]);
+            }
+            prompt.push("shots", &examples);
+        }
+        let texts = self.segments(row)?;
+        let is_empty = texts.iter().all(|text| text.trim().is_empty());
+        if is_empty {
+            self.decoder
+                .push(self.table.error(row, "the prompt of this row is empty"));
+            return None;
+        }
+        for (name, text) in self.templates.names().zip(&texts) {
+            prompt.push(name, text);
+        }
+        Some(prompt)
+    }
+
+    /// The rows of the worked examples in the order of the draw, with their letters: one more than asked for, since a sample
+    /// passes over itself.
+    fn draw_shots(
+        &mut self,
+        rows: &[usize],
+        shots: &Draw,
+        gold: &str,
+        options: &[AnswerOption],
+    ) -> Option<Vec<(usize, String)>> {
+        let known = |row: usize| letter_of(self.table, row, gold, options).ok().flatten();
+        let candidates: Vec<usize> = (0..self.table.rows.len()).filter(|row| known(*row).is_some()).collect();
+        let drawn = random::draw(&candidates, shots.count.value + 1, shots.seed);
+        let drawn_set: HashSet<usize> = drawn.iter().copied().collect();
+        let fewest = rows
+            .iter()
+            .map(|row| drawn.len() - usize::from(drawn_set.contains(row)))
+            .min()
+            .unwrap_or(0);
+        if fewest < shots.count.value {
+            let message = format!(
+                "{} worked examples are asked for, and a sample has {fewest} other rows with a right answer",
+                shots.count.value
+            );
+            self.decoder
+                .push(self.decoder.error(shots.count.position, message).place("shots.count"));
+            return None;
+        }
+        Some(
+            drawn
+                .into_iter()
+                .filter_map(|row| known(row).map(|letter| (row, letter)))
+                .collect(),
+        )
+    }
+}

@@ -1,0 +1,72 @@
+//! Reading the author's text files: UTF-8 or an error with its place; paths in messages relative to the project's root.
+
+use std::path::{Path, PathBuf};
+
+use crate::diagnostic::{Diagnostic, Kind, Position, Result};
+
+/// Reads `path` (relative to `root`, or absolute) as UTF-8.
+pub fn read_text(root: &Path, path: &Path) -> Result<String> {
+    let bytes = std::fs::read(root.join(path))
+        .map_err(|error| Diagnostic::io(Kind::Content, "read this file", shown(path), &error))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let bytes = error.as_bytes();
+        let position = position_at(&String::from_utf8_lossy(&bytes[..valid]), valid);
+        Diagnostic::content(format!("the byte 0x{:02x} is not UTF-8", bytes[valid]))
+            .in_file(shown(path))
+            .at(position)
+            .help("save the file as UTF-8")
+    })
+}
+
+/// Line and column (in characters) of the byte `offset` of `text`.
+pub fn position_at(text: &str, offset: usize) -> Position {
+    let before = &text[..offset.min(text.len())];
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+    Position { line, column }
+}
+
+/// A path as messages and links show it: `/` between its parts on every system, without `.` parts.
+pub fn shown(path: &Path) -> PathBuf {
+    let clean: PathBuf = path
+        .components()
+        .filter(|part| !matches!(part, std::path::Component::CurDir))
+        .collect();
+    if cfg!(windows) {
+        PathBuf::from(clean.to_string_lossy().replace('\\', "/"))
+    } else {
+        clean
+    }
+}
+
+/// The text without a byte order mark at its very start.
+pub fn without_bom(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_that_are_not_utf8_are_located() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.csv"), b"id\n\xc3\xa9x\xff").unwrap();
+        let error = read_text(folder.path(), Path::new("a.csv")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "a.csv:2:3: the byte 0xff is not UTF-8\n  help: save the file as UTF-8"
+        );
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = read_text(folder.path(), Path::new("./no.md")).unwrap_err();
+        assert!(
+            error.to_string().starts_with("no.md: cannot read this file: "),
+            "{error}"
+        );
+    }
+}

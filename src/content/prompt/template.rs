@@ -1,0 +1,243 @@
+//! The templates of an experiment's prompt: parsed once, rendered for each row.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use tera::{Context, ErrorKind, Kwargs, State, Tera, Value};
+
+use super::filters;
+use crate::content::dataset::Table;
+use crate::content::names::{nearest, quoted, shortened};
+use crate::diagnostic::{Diagnostic, Diagnostics, Position};
+
+/// One entry of `prompt` as written.
+#[derive(Clone, Debug)]
+pub struct SegmentSource {
+    /// The name of the part.
+    pub name: String,
+    /// Its template.
+    pub text: String,
+    /// Where the template stands in the YAML.
+    pub position: Position,
+}
+
+/// The parsed templates of one experiment, in the order of its segments.
+#[derive(Clone)]
+pub struct Templates {
+    tera: Tera,
+    file: PathBuf,
+    segments: Vec<SegmentSource>,
+    /// The columns that the templates mention; no others need to be handed over.
+    variables: BTreeSet<String>,
+}
+
+impl std::fmt::Debug for Templates {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Templates")
+            .field("file", &self.file)
+            .field("segments", &self.segments)
+            .finish_non_exhaustive()
+    }
+}
+
+fn template_name(index: usize) -> String {
+    format!("segment {index}")
+}
+
+impl Templates {
+    /// Parses all segments; every one with an error is told.
+    pub fn parse(file: &Path, segments: Vec<SegmentSource>) -> Result<Self, Diagnostics> {
+        let mut tera = Tera::default();
+        // A prompt is text; nothing in it is to be escaped as HTML.
+        tera.autoescape_on(Vec::<Cow<'static, str>>::new());
+        tera.register_filter("speaker_name", |text: &str, _: Kwargs, _: &State| {
+            filters::speaker_name(text)
+        });
+        tera.register_filter("after_says", |text: &str, _: Kwargs, _: &State| {
+            filters::after_says(text).to_owned()
+        });
+        let mut templates = Self {
+            tera,
+            file: file.to_path_buf(),
+            segments,
+            variables: BTreeSet::new(),
+        };
+        let mut errors = Diagnostics::new();
+        for index in 0..templates.segments.len() {
+            let name = template_name(index);
+            match templates.tera.add_raw_template(&name, &templates.segments[index].text) {
+                Err(error) => errors.push(templates.told(index, &error)),
+                Ok(()) => {
+                    let variables = templates.tera.get_template_variables(&name).unwrap_or_default();
+                    templates.variables.extend(variables.into_iter().map(str::to_owned));
+                }
+            }
+        }
+        if errors.has_errors() {
+            Err(errors)
+        } else {
+            Ok(templates)
+        }
+    }
+
+    /// The text of each segment for a row; the errors say which segments fail.
+    pub fn render(&self, table: &Table, row: usize) -> Result<Vec<String>, Vec<(usize, Diagnostic)>> {
+        let mut context = Context::new();
+        for (column, value) in &table.rows[row].fields {
+            if self.variables.contains(column) {
+                context.insert_value(column.clone(), Value::from_serializable(value));
+            }
+        }
+        let (mut texts, mut errors) = (Vec::new(), Vec::new());
+        for index in 0..self.segments.len() {
+            match self.tera.render(&template_name(index), &context) {
+                Ok(text) => texts.push(text),
+                Err(error) => errors.push((index, self.render_error(index, &error, table, row))),
+            }
+        }
+        if errors.is_empty() { Ok(texts) } else { Err(errors) }
+    }
+
+    /// The names of the segments.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.segments.iter().map(|segment| segment.name.as_str())
+    }
+
+    /// A variable that no column fills is told as such, with the columns that there are.
+    fn render_error(&self, index: usize, error: &tera::Error, table: &Table, row: usize) -> Diagnostic {
+        let told = self.told(index, error);
+        let fields = &table.rows[row].fields;
+        let used = self
+            .tera
+            .get_template_variables(&template_name(index))
+            .unwrap_or_default();
+        let mut missing: Vec<&str> = used.into_iter().filter(|name| !fields.contains_key(*name)).collect();
+        missing.sort_unstable();
+        // Tera puts the name between backticks, or says only that a filter got nothing.
+        let named = missing
+            .iter()
+            .find(|name| told.message.contains(&format!("Variable `{name}`")));
+        let guess = missing.first().filter(|_| told.message.contains("undefined"));
+        let Some(name) = named.or(guess) else {
+            let id = format!("{}, for row {row}", told.message);
+            return Diagnostic { message: id, ..told };
+        };
+        let message = if table.has_column(name) {
+            format!("row {row} has no value in the column `{name}`")
+        } else {
+            format!("the data has no column `{name}`")
+        };
+        let known = || table.columns.iter().map(String::as_str);
+        let help = nearest(name, known()).map(|meant| format!("did you mean `{meant}`?"));
+        Diagnostic { message, help, ..told }.expected(format!("one of {}", quoted(known())))
+    }
+
+    /// Tera's error at the template's place in the YAML, with the line and column within the template.
+    fn told(&self, index: usize, error: &tera::Error) -> Diagnostic {
+        let SegmentSource { name, position, .. } = &self.segments[index];
+        let mut place = format!("prompt[{index}].text (segment `{}`)", shortened(name));
+        let message = match error.kind() {
+            ErrorKind::SyntaxError(report) | ErrorKind::RenderingError(report) => {
+                let span = report.span();
+                place = format!(
+                    "{place}, line {}, column {} of the template",
+                    span.start_line,
+                    span.start_col + 1
+                );
+                report
+                    .message()
+                    .split(" Available variables:")
+                    .next()
+                    .unwrap_or_default()
+                    .trim_end_matches('.')
+                    .to_owned()
+            }
+            _ => error.to_string(),
+        };
+        Diagnostic::content(message)
+            .in_file(&self.file)
+            .at(*position)
+            .place(place)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::content::dataset::Row;
+
+    const AT: Position = Position { line: 7, column: 11 };
+
+    fn templates(texts: &[&str]) -> Result<Templates, Vec<String>> {
+        let segment = |text: &&str| SegmentSource {
+            name: "claim".into(),
+            text: (*text).into(),
+            position: AT,
+        };
+        Templates::parse(Path::new("a.yaml"), texts.iter().map(segment).collect())
+            .map_err(|errors| errors.iter().map(ToString::to_string).collect())
+    }
+
+    fn render(text: &str, fields: serde_json::Value) -> Result<String, String> {
+        let serde_json::Value::Object(fields) = fields else {
+            unreachable!()
+        };
+        let columns = fields.keys().cloned().chain(["late".to_owned()]).collect();
+        let rows = vec![Row {
+            file: 0,
+            position: AT,
+            fields,
+        }];
+        let table = Table {
+            files: vec!["a.csv".into()],
+            columns,
+            rows,
+        };
+        match templates(&[text]).unwrap().render(&table, 0) {
+            Ok(texts) => Ok(texts.concat()),
+            Err(mut errors) => Err(errors.remove(0).1.to_string()),
+        }
+    }
+
+    #[test]
+    fn text_is_rendered_as_it_is() {
+        let row =
+            json!({"speaker": "al-gore", "statement": "Says <b>\"x\" & 'y'\n", "n": 1.0, "yes": true, "none": null});
+        let shown = render(
+            "\n {{ speaker | speaker_name }}: {{ statement | after_says }}\n\n",
+            row.clone(),
+        );
+        assert_eq!(shown.unwrap(), "\n Al Gore: <b>\"x\" & 'y'\n\n\n");
+        assert_eq!(
+            render("{{ n }} {{ yes }}{% if late is defined %}!{% endif %}", row).unwrap(),
+            "1.0 true"
+        );
+    }
+
+    #[test]
+    fn a_missing_column_is_named() {
+        assert_eq!(
+            render("So {{ statment }}", json!({"id": 1, "statement": "x"})).unwrap_err(),
+            "a.yaml:7:11: prompt[0].text (segment `claim`), line 1, column 7 of the template: the data has no column `statment`\n  expected: one of `id`, `statement`, `late`\n  help: did you mean `statement`?"
+        );
+        let error = render("{{ spaeker | speaker_name }}", json!({"speaker": "x"})).unwrap_err();
+        assert!(error.contains("the data has no column `spaeker`\n"), "{error}");
+        let error = render("{{ late }}", json!({"id": 1})).unwrap_err();
+        assert!(error.contains(": row 0 has no value in the column `late`\n"), "{error}");
+    }
+
+    #[test]
+    fn every_broken_template_is_told() {
+        let errors = templates(&["{{ a", "fine", "{{ a | nonsense }}", "{% include \"x\" %}"]).unwrap_err();
+        assert_eq!(errors.len(), 3, "{errors:?}");
+        assert!(
+            errors[0].starts_with("a.yaml:7:11: prompt[0].text (segment `claim`), line 1, column "),
+            "{}",
+            errors[0]
+        );
+        assert!(errors[1].contains("nonsense"), "{}", errors[1]);
+    }
+}

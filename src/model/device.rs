@@ -1,0 +1,142 @@
+//! The choice of device: the only code that differs between CPU and CUDA.
+
+use std::fmt;
+use std::str::FromStr;
+
+use burn::tensor::{DType, Device};
+
+use crate::content::model::DtypeSpec;
+use crate::diagnostic::{Diagnostic, Result};
+
+/// What was asked for with `--device`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// The first CUDA device where this build knows CUDA and there is one; else the CPU.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// A CUDA device by index.
+    Cuda(usize),
+}
+
+impl FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "cuda" => Ok(Self::Cuda(0)),
+            _ => text
+                .strip_prefix("cuda:")
+                .and_then(|index| index.parse().ok())
+                .map(Self::Cuda)
+                .ok_or_else(|| "expected auto, cpu, cuda or cuda:N".to_owned()),
+        }
+    }
+}
+
+/// A device that is there.
+#[derive(Clone, Debug)]
+pub struct Backend {
+    /// Burn's handle.
+    pub device: Device,
+    /// What the record calls it.
+    pub name: &'static str,
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl Backend {
+    fn cpu() -> Self {
+        Self { device: Device::flex(), name: "cpu" }
+    }
+
+    /// Opens what was asked for.
+    ///
+    /// # Errors
+    /// CUDA was asked for and is not there, or not in this build.
+    pub fn open(choice: DeviceChoice) -> Result<Self> {
+        match choice {
+            DeviceChoice::Cpu => Ok(Self::cpu()),
+            DeviceChoice::Auto => Ok(cuda(0).unwrap_or_else(|_| Self::cpu())),
+            DeviceChoice::Cuda(index) => cuda(index),
+        }
+    }
+
+    /// What a model computes in on this device: as asked, or as stored on a GPU, or float32 on the CPU, whose matrix kernels
+    /// are fastest and most exact in it.
+    pub fn dtype(&self, asked: DtypeSpec, stored: DType) -> DType {
+        match asked {
+            DtypeSpec::F32 => DType::F32,
+            DtypeSpec::F16 => DType::F16,
+            DtypeSpec::Bf16 => DType::BF16,
+            DtypeSpec::Auto if self.name == "cpu" => DType::F32,
+            DtypeSpec::Auto => stored,
+        }
+    }
+}
+
+#[cfg(feature = "cuda")]
+fn cuda(index: usize) -> Result<Backend> {
+    use burn::tensor::Tensor;
+
+    // Without a driver or a card, the first allocation panics; it is tried here, where it can be told.
+    let found = std::panic::catch_unwind(|| {
+        let device = Device::cuda(index);
+        Tensor::<1>::ones([1], &device).into_data();
+        device
+    });
+    found.map(|device| Backend { device, name: "cuda" }).map_err(|_| {
+        Diagnostic::compute(format!("no CUDA device {index}"))
+            .expected("an NVIDIA card with its driver, and the CUDA libraries (libcuda, libnvrtc) where the loader finds them")
+            .help("run `nvidia-smi` to see the cards, or use `--device cpu`")
+    })
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda(index: usize) -> Result<Backend> {
+    Err(Diagnostic::compute(format!("CUDA device {index} was asked for, but this igsite was built without CUDA"))
+        .help("build it with `cargo build --release --features cuda`, or use `--device cpu`"))
+}
+
+/// `f32`, `f16` or `bf16`: what the record calls it.
+pub fn dtype_name(dtype: DType) -> &'static str {
+    match dtype {
+        DType::F16 => "f16",
+        DType::BF16 => "bf16",
+        _ => "f32",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_by_name() {
+        assert_eq!("cuda:3".parse(), Ok(DeviceChoice::Cuda(3)));
+        assert_eq!("auto".parse(), Ok(DeviceChoice::Auto));
+        assert!("gpu".parse::<DeviceChoice>().is_err());
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    #[test]
+    fn auto_is_the_cpu_without_cuda_and_cuda_is_an_error() {
+        assert_eq!(Backend::open(DeviceChoice::Auto).unwrap().name, "cpu");
+        let error = Backend::open(DeviceChoice::Cuda(0)).unwrap_err();
+        assert!(error.to_string().contains("built without CUDA") && error.to_string().contains("--features cuda"));
+    }
+
+    #[test]
+    fn auto_computes_in_float32_on_the_cpu() {
+        let backend = Backend::cpu();
+        assert_eq!(backend.dtype(DtypeSpec::Auto, DType::BF16), DType::F32);
+        assert_eq!(backend.dtype(DtypeSpec::Bf16, DType::F32), DType::BF16);
+    }
+}

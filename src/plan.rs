@@ -1,0 +1,363 @@
+//! Experiments × models × samples to jobs, each with the keys of what it needs.
+//!
+//! Planning opens checkpoints and tokenizers, and finds every error that these can show, but loads no weights and computes
+//! nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::attribution::integrated_gradients::Start;
+use crate::checkpoint::Checkpoint;
+use crate::content::dataset::Sample;
+use crate::content::experiment::{BaselineSpec, Experiment, TargetSpec};
+use crate::content::model::{ModelSource, ModelSpec};
+use crate::content::names::shortened;
+use crate::content::project::Project;
+use crate::diagnostic::{Diagnostic, Diagnostics, Result};
+use crate::model::device::{Backend, dtype_name};
+use crate::store::key::{AttributionKey, ModelKey, NUMERICS_VERSION, PredictionKey};
+use crate::store::memo::HashMemo;
+use crate::tokenizer::{SpecialKind, Token, Tokenizer};
+
+/// A model whose files were opened; its weights stay where they are.
+#[derive(Debug)]
+pub struct OpenedModel {
+    /// Its file in `content/models/`.
+    pub spec: ModelSpec,
+    /// Its config and where its tensors lie.
+    pub checkpoint: Checkpoint,
+    /// Its tokenizer.
+    pub tokenizer: Tokenizer,
+    /// Its part of every key.
+    pub key: ModelKey,
+}
+
+/// One experiment with one model.
+#[derive(Debug)]
+pub struct Run<'a> {
+    /// The experiment.
+    pub experiment: &'a Experiment,
+    /// Id of the model.
+    pub model: &'a str,
+    /// One for each sample.
+    pub jobs: Vec<Job<'a>>,
+}
+
+/// One sample with one model.
+#[derive(Debug)]
+pub struct Job<'a> {
+    /// The sample.
+    pub sample: &'a Sample,
+    /// The prompt's tokens.
+    pub tokens: Vec<Token>,
+    /// The forward pass it needs.
+    pub prediction: PredictionKey,
+    /// Each option's letter and token, in the experiment's order.
+    pub options: Vec<(&'a str, u32)>,
+    /// What is explained.
+    pub targets: Vec<Target>,
+    /// Where paths start: what the author wrote, and which vector that is.
+    pub baselines: Vec<(String, Start)>,
+}
+
+/// What is explained, as far as it is known before the model ran.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// `predicted`, `gold`, `option`, `token` or `contrast`.
+    pub kind: &'static str,
+    /// The token.
+    pub token: TargetToken,
+    /// What a contrast takes away.
+    pub minus: Option<TargetToken>,
+}
+
+/// A token that may not be known yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetToken {
+    /// Whatever the model predicts.
+    Predicted,
+    /// This one.
+    Known(u32),
+}
+
+impl TargetToken {
+    /// The token, once the prediction is known.
+    pub fn id(self, predicted: u32) -> u32 {
+        match self {
+            Self::Predicted => predicted,
+            Self::Known(id) => id,
+        }
+    }
+}
+
+impl Target {
+    /// Its tokens, once the prediction is known: one, or two for a contrast.
+    pub fn ids(&self, predicted: u32) -> Vec<u32> {
+        [Some(self.token), self.minus].into_iter().flatten().map(|token| token.id(predicted)).collect()
+    }
+}
+
+impl Job<'_> {
+    /// The key of an attribution, once the prediction is known.
+    pub fn attribution_key(&self, experiment: &Experiment, target: &Target, start: Start, predicted: u32) -> AttributionKey {
+        AttributionKey {
+            model: self.prediction.model.clone(),
+            token_ids: self.prediction.token_ids.clone(),
+            target: target.ids(predicted),
+            output: experiment.attribution.output,
+            baseline: match start {
+                Start::Zero => "zero".to_owned(),
+                Start::Mean => "mean".to_owned(),
+                Start::Token(id) => format!("token {id}"),
+            },
+            quadrature: experiment.attribution.quadrature,
+            steps: experiment.attribution.steps,
+        }
+    }
+}
+
+/// Opens every model that the project's experiments name.
+///
+/// # Errors
+/// Collected in `diagnostics`; such a model is left out.
+pub fn open_models(
+    project: &Project,
+    backend: &Backend,
+    memo: &mut HashMemo,
+    diagnostics: &mut Diagnostics,
+) -> BTreeMap<String, OpenedModel> {
+    let named: BTreeSet<&String> = project.experiments.iter().flat_map(|experiment| &experiment.models).collect();
+    named
+        .into_iter()
+        .filter_map(|id| {
+            let opened = open_model(project.models.get(id)?, backend, memo);
+            Some((id.clone(), diagnostics.keep(opened)?))
+        })
+        .collect()
+}
+
+fn open_model(spec: &ModelSpec, backend: &Backend, memo: &mut HashMemo) -> Result<OpenedModel> {
+    let folder = match &spec.source {
+        ModelSource::Folder(folder) => folder,
+        ModelSource::Hub(repository) => {
+            return Err(Diagnostic::checkpoint(format!("`{repository}` is a hub repository, and this version reads folders only"))
+                .in_file(&spec.path)
+                .place(format!("model `{}`", spec.id))
+                .help(format!(
+                    "download it (`huggingface-cli download {repository} --local-dir content/models/{0}`) and write `source: ./{0}`",
+                    spec.id
+                )));
+        }
+    };
+    let checkpoint = Checkpoint::open(folder)?;
+    let tokenizer = Tokenizer::open(folder)?;
+    let dtype = backend.dtype(spec.dtype, checkpoint.stored_dtype());
+    let key = ModelKey {
+        numerics: NUMERICS_VERSION,
+        weights_sha256: checkpoint.weights_sha256(|file| memo.sha256(file))?,
+        config_sha256: memo.sha256(&folder.join("config.json"))?,
+        tokenizer_sha256: tokenizer.sha256.clone(),
+        dtype: dtype_name(dtype).to_owned(),
+        quantization: "none".to_owned(),
+    };
+    Ok(OpenedModel { spec: spec.clone(), checkpoint, tokenizer, key })
+}
+
+/// One run for each experiment and model, in the authors' order.
+///
+/// # Errors
+/// Collected in `diagnostics`: an option, target or baseline that a model's tokenizer does not have as one token, a prompt
+/// that comes to no tokens. Each is told once for a model, with the first sample that shows it.
+pub fn runs<'a>(
+    project: &'a Project,
+    models: &BTreeMap<String, OpenedModel>,
+    diagnostics: &mut Diagnostics,
+) -> Vec<Run<'a>> {
+    let mut runs = Vec::new();
+    for experiment in &project.experiments {
+        for id in &experiment.models {
+            let Some(model) = models.get(id) else { continue };
+            let mut planner = Planner { experiment, model, diagnostics, told: BTreeSet::new() };
+            let baselines = planner.baselines();
+            let jobs = experiment.samples.iter().filter_map(|sample| planner.job(sample, &baselines)).collect();
+            runs.push(Run { experiment, model: id, jobs });
+        }
+    }
+    runs
+}
+
+struct Planner<'a, 'm> {
+    experiment: &'a Experiment,
+    model: &'m OpenedModel,
+    diagnostics: &'m mut Diagnostics,
+    /// Ways in the YAML that were told already.
+    told: BTreeSet<String>,
+}
+
+impl<'a> Planner<'a, '_> {
+    fn tell(&mut self, way: &[&str], sample: Option<&Sample>, error: Diagnostic) {
+        if self.told.insert(way.join(".")) {
+            let place = match sample {
+                Some(sample) => format!("model `{}`, sample `{}`", self.model.spec.id, shortened(&sample.id)),
+                None => format!("model `{}`", self.model.spec.id),
+            };
+            let mut located = self.experiment.error(way, error.message).place(place);
+            located.expected = error.expected;
+            located.help = error.help;
+            self.diagnostics.push(located);
+        }
+    }
+
+    fn baselines(&mut self) -> Vec<(String, Start)> {
+        let special = self.model.checkpoint.config.special;
+        let mut starts = Vec::new();
+        for (index, baseline) in self.experiment.attribution.baselines.iter().enumerate() {
+            let (name, start) = match baseline {
+                BaselineSpec::Zero => ("zero".to_owned(), Some(Start::Zero)),
+                BaselineSpec::Mean => ("mean".to_owned(), Some(Start::Mean)),
+                BaselineSpec::Bos => ("bos".to_owned(), self.special(special.bos, SpecialKind::Bos)),
+                BaselineSpec::Eos => ("eos".to_owned(), self.special(special.eos, SpecialKind::Eos)),
+                BaselineSpec::Pad => ("pad".to_owned(), self.special(special.pad, SpecialKind::Pad)),
+                BaselineSpec::Unk => ("unk".to_owned(), self.special(None, SpecialKind::Unk)),
+                BaselineSpec::Token(text) => {
+                    (format!("token:{text}"), self.in_table(self.model.tokenizer.vocabulary_token(text)))
+                }
+            };
+            match start {
+                Some(start) => starts.push((name, start)),
+                None => {
+                    let error = Diagnostic::content(match baseline {
+                        BaselineSpec::Token(text) => format!("baseline: {text:?} is no token of this model"),
+                        _ => format!("baseline `{name}`: this model has no such token"),
+                    })
+                    .expected("a baseline that every model of the experiment has")
+                    .help("`zero`, `mean` and `eos` are there for every model; or give a model without it an experiment of its own");
+                    self.tell(&["attribution", "baselines", &index.to_string()], None, error);
+                }
+            }
+        }
+        starts
+    }
+
+    /// `config.json` first, then the tokenizer's files.
+    fn special(&self, by_config: Option<u32>, kind: SpecialKind) -> Option<Start> {
+        self.in_table(by_config.or_else(|| self.model.tokenizer.special(kind)))
+    }
+
+    /// A token that has a row in the embedding table.
+    fn in_table(&self, id: Option<u32>) -> Option<Start> {
+        id.filter(|&id| (id as usize) < self.model.checkpoint.config.model.vocab_size()).map(Start::Token)
+    }
+
+    fn job(&mut self, sample: &'a Sample, baselines: &[(String, Start)]) -> Option<Job<'a>> {
+        let text = &sample.prompt.text;
+        let tokens = match self.model.tokenizer.encode(text) {
+            Ok(tokens) => tokens,
+            Err(error) => {
+                self.tell(&["prompt"], Some(sample), error);
+                return None;
+            }
+        };
+        let ids: Vec<u32> = tokens.iter().map(|token| token.id).collect();
+        let rows = self.model.checkpoint.config.model.vocab_size();
+        if ids.is_empty() {
+            self.tell(&["prompt"], Some(sample), Diagnostic::content("the prompt comes to no tokens"));
+            return None;
+        }
+        if let Some(id) = ids.iter().find(|&&id| id as usize >= rows) {
+            let error = Diagnostic::content(format!("the tokenizer gives token {id}, and the model has {rows}"))
+                .help("the tokenizer's files belong to another checkpoint");
+            self.tell(&["models"], Some(sample), error);
+            return None;
+        }
+        let mut options = Vec::new();
+        for option in &self.experiment.options {
+            match self.answer(text, &ids, &option.letter) {
+                Ok(id) => options.push((option.letter.as_str(), id)),
+                Err(error) => self.tell(&["options", &option.letter], Some(sample), error),
+            }
+        }
+        let mut targets = Vec::new();
+        for (index, spec) in self.experiment.attribution.targets.iter().enumerate() {
+            match self.targets(spec, sample, &ids, &options) {
+                Ok(found) => targets.extend(found),
+                Err(error) => self.tell(&["attribution", "targets", &index.to_string()], Some(sample), error),
+            }
+        }
+        let mut asked: Vec<u32> = options.iter().map(|(_, id)| *id).collect();
+        asked.sort_unstable();
+        asked.dedup();
+        Some(Job {
+            sample,
+            tokens,
+            prediction: PredictionKey { model: self.model.key.clone(), token_ids: ids, asked },
+            options,
+            targets,
+            baselines: baselines.to_vec(),
+        })
+    }
+
+    fn answer(&self, prompt: &str, ids: &[u32], answer: &str) -> Result<u32> {
+        let id = self.model.tokenizer.answer_token(prompt, ids, answer)?;
+        self.in_table(Some(id))
+            .map(|_| id)
+            .ok_or_else(|| Diagnostic::content(format!("`{answer}` is token {id}, which the model does not have")))
+    }
+
+    fn targets(
+        &self,
+        spec: &TargetSpec,
+        sample: &Sample,
+        ids: &[u32],
+        options: &[(&str, u32)],
+    ) -> Result<Vec<Target>> {
+        let one = |kind, token| vec![Target { kind, token, minus: None }];
+        let member = |spec: &TargetSpec| self.target_token(spec, sample, ids, options);
+        Ok(match spec {
+            TargetSpec::Predicted => one("predicted", TargetToken::Predicted),
+            TargetSpec::Gold => one("gold", member(spec)?),
+            TargetSpec::Option(_) => one("option", member(spec)?),
+            TargetSpec::Token(_) => one("token", member(spec)?),
+            TargetSpec::AllOptions => {
+                options.iter().flat_map(|&(_, id)| one("option", TargetToken::Known(id))).collect()
+            }
+            TargetSpec::Contrast(first, second) => {
+                vec![Target { kind: "contrast", token: member(first)?, minus: Some(member(second)?) }]
+            }
+        })
+    }
+
+    fn target_token(
+        &self,
+        spec: &TargetSpec,
+        sample: &Sample,
+        ids: &[u32],
+        options: &[(&str, u32)],
+    ) -> Result<TargetToken> {
+        let option = |letter: &str| {
+            let found = options.iter().find(|(known, _)| *known == letter);
+            found.map(|&(_, id)| TargetToken::Known(id)).ok_or_else(|| {
+                Diagnostic::content(format!("option `{letter}` has no single token here, so it cannot be explained"))
+            })
+        };
+        match spec {
+            TargetSpec::Predicted => Ok(TargetToken::Predicted),
+            TargetSpec::Option(letter) => option(letter),
+            TargetSpec::Gold => match &sample.gold {
+                Some(letter) => option(letter),
+                None => Err(Diagnostic::content("target `gold`: this sample has no right answer")
+                    .expected("a value in the gold column of every chosen row")),
+            },
+            // After the prompt first, as an answer; else any token of the vocabulary by its own name.
+            TargetSpec::Token(text) => match self.answer(&sample.prompt.text, ids, text) {
+                Ok(id) => Ok(TargetToken::Known(id)),
+                Err(error) => match self.in_table(self.model.tokenizer.vocabulary_token(text)) {
+                    Some(Start::Token(id)) => Ok(TargetToken::Known(id)),
+                    _ => Err(error),
+                },
+            },
+            TargetSpec::AllOptions | TargetSpec::Contrast(..) => {
+                Err(Diagnostic::content("a contrast has two single targets").expected("letters or tokens"))
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! What a stored part depends on, as a typed value; its name in the store is the SHA-256 of that value's JSON.
+//!
+//! Never a modification time, never a path: the same model, text and rule have the same name in every project.
+
+use serde::{Deserialize, Serialize};
+
+use crate::checkpoint::hash;
+use crate::content::experiment::{Output, Quadrature};
+
+/// Raised whenever a change to the engine changes numbers by more than rounding; old parts are then no longer found.
+pub const NUMERICS_VERSION: u32 = 1;
+
+/// The model side of a key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelKey {
+    /// [`NUMERICS_VERSION`].
+    pub numerics: u32,
+    /// Over the weight files.
+    pub weights_sha256: String,
+    /// Of `config.json`.
+    pub config_sha256: String,
+    /// Over the tokenizer's files.
+    pub tokenizer_sha256: String,
+    /// What it computes in.
+    pub dtype: String,
+    /// How its weights are quantised.
+    pub quantization: String,
+}
+
+/// A forward pass: the prediction, and the probability of some tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PredictionKey {
+    /// The model.
+    pub model: ModelKey,
+    /// The prompt's tokens.
+    pub token_ids: Vec<u32>,
+    /// The tokens whose probability is asked for.
+    pub asked: Vec<u32>,
+}
+
+/// A path integral.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttributionKey {
+    /// The model.
+    pub model: ModelKey,
+    /// The prompt's tokens.
+    pub token_ids: Vec<u32>,
+    /// One token, or two for a contrast.
+    pub target: Vec<u32>,
+    /// The unit.
+    pub output: Output,
+    /// `zero`, `mean` or `token 2`.
+    pub baseline: String,
+    /// The rule.
+    pub quadrature: Quadrature,
+    /// Its points.
+    pub steps: usize,
+}
+
+/// A key of some kind of part.
+pub trait Key: Serialize {
+    /// The folder its parts lie in.
+    const KIND: &'static str;
+
+    /// The part's name: SHA-256 of the key's JSON.
+    fn name(&self) -> String {
+        let json = serde_json::to_vec(self).unwrap_or_else(|e| unreachable!("a key is plain data: {e}"));
+        hash::of_bytes(&json)
+    }
+}
+
+impl Key for PredictionKey {
+    const KIND: &'static str = "predictions";
+}
+
+impl Key for AttributionKey {
+    const KIND: &'static str = "attributions";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> AttributionKey {
+        AttributionKey {
+            model: ModelKey {
+                numerics: NUMERICS_VERSION,
+                weights_sha256: "w".into(),
+                config_sha256: "c".into(),
+                tokenizer_sha256: "t".into(),
+                dtype: "f32".into(),
+                quantization: "none".into(),
+            },
+            token_ids: vec![1, 2],
+            target: vec![3],
+            output: Output::Probability,
+            baseline: "zero".into(),
+            quadrature: Quadrature::GaussLegendre,
+            steps: 8,
+        }
+    }
+
+    #[test]
+    fn everything_the_result_depends_on_changes_the_name() {
+        let changes: Vec<fn(&mut AttributionKey)> = vec![
+            |k| k.model.numerics += 1,
+            |k| k.model.weights_sha256.push('x'),
+            |k| k.model.config_sha256.push('x'),
+            |k| k.model.tokenizer_sha256.push('x'),
+            |k| k.model.dtype = "bf16".into(),
+            |k| k.model.quantization = "nf4".into(),
+            |k| k.token_ids = vec![1, 3],
+            |k| k.target = vec![3, 4],
+            |k| k.output = Output::Logit,
+            |k| k.baseline = "mean".into(),
+            |k| k.quadrature = Quadrature::RiemannLeft,
+            |k| k.steps = 9,
+        ];
+        let mut names = vec![key().name()];
+        for change in changes {
+            let mut changed = key();
+            change(&mut changed);
+            names.push(changed.name());
+        }
+        let count = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn the_name_of_a_key_stays_what_it_is() {
+        // A change here throws away everybody's stored work: raise NUMERICS_VERSION instead, if numbers changed.
+        insta::assert_snapshot!(key().name());
+    }
+}
