@@ -17,8 +17,10 @@ pub struct Merges {
 impl Merges {
     /// Learns `count` merges from chunks and how often each occurs.
     pub fn learn(chunks: &BTreeMap<String, usize>, count: usize) -> Self {
-        let mut words: Vec<(Vec<String>, usize)> =
-            chunks.iter().map(|(chunk, n)| (chunk.chars().map(String::from).collect(), *n)).collect();
+        let mut words: Vec<(Vec<String>, usize)> = chunks
+            .iter()
+            .map(|(chunk, n)| (chunk.chars().map(String::from).collect(), *n))
+            .collect();
         let alphabet: BTreeSet<String> = words.iter().flat_map(|(symbols, _)| symbols.iter().cloned()).collect();
         let mut pairs = Vec::with_capacity(count);
         while pairs.len() < count {
@@ -29,18 +31,26 @@ impl Merges {
                 }
             }
             // `max_by_key` takes the last of equals; reversed, that is the pair that sorts first.
-            let Some(((left, right), _)) = counts.into_iter().rev().max_by_key(|(_, n)| *n) else { break };
+            let Some(((left, right), _)) = counts.into_iter().rev().max_by_key(|(_, n)| *n) else {
+                break;
+            };
             let pair = (left.to_owned(), right.to_owned());
             words.iter_mut().for_each(|(symbols, _)| join(symbols, &pair));
             pairs.push(pair);
         }
-        Self { alphabet: alphabet.into_iter().collect(), pairs }
+        Self {
+            alphabet: alphabet.into_iter().collect(),
+            pairs,
+        }
     }
 
     /// The pieces that the merges make, in the order in which they were learned; each once, though two pairs may make it.
     pub fn pieces(&self) -> impl Iterator<Item = String> {
         let mut seen = BTreeSet::new();
-        self.pairs.iter().map(|(left, right)| format!("{left}{right}")).filter(move |piece| seen.insert(piece.clone()))
+        self.pairs
+            .iter()
+            .map(|(left, right)| format!("{left}{right}"))
+            .filter(move |piece| seen.insert(piece.clone()))
     }
 }
 

@@ -56,8 +56,16 @@ pub const SPEAKERS: [&str; 14] = [
 ];
 
 /// Who says, hears, thinks, repeats, denies or disputes it.
-pub const TELLERS: [&str; 8] =
-    ["locals", "critics", "clerks", "traders", "farmers", "sailors", "teachers", "neighbours"];
+pub const TELLERS: [&str; 8] = [
+    "locals",
+    "critics",
+    "clerks",
+    "traders",
+    "farmers",
+    "sailors",
+    "teachers",
+    "neighbours",
+];
 
 /// Invented places.
 pub const PLACES: [&str; 20] = [
@@ -84,8 +92,9 @@ pub const PLACES: [&str; 20] = [
 ];
 
 /// What a place did …
-pub const DEEDS: [&str; 10] =
-    ["doubled", "sold", "closed", "repaired", "moved", "cut", "funded", "painted", "taxed", "insured"];
+pub const DEEDS: [&str; 10] = [
+    "doubled", "sold", "closed", "repaired", "moved", "cut", "funded", "painted", "taxed", "insured",
+];
 
 /// … to what …
 pub const THINGS: [&str; 12] = [
@@ -104,8 +113,14 @@ pub const THINGS: [&str; 12] = [
 ];
 
 /// … when; `#` is a number.
-pub const TIMES: [&str; 6] =
-    ["in # years", "since 19##", "for ## crowns", "after # votes", "before ## elections", "with # loans"];
+pub const TIMES: [&str; 6] = [
+    "in # years",
+    "since 19##",
+    "for ## crowns",
+    "after # votes",
+    "before ## elections",
+    "with # loans",
+];
 
 /// Where the cause stands.
 pub const POSITIONS: [&str; 3] = ["before-deed", "after-thing", "last"];
@@ -152,7 +167,10 @@ pub struct Claim {
 impl Claim {
     /// The index of the right verdict in [`VERDICTS`].
     pub fn verdict(&self) -> usize {
-        VERDICTS.iter().position(|v| *v == self.label).expect("a label is a verdict")
+        VERDICTS
+            .iter()
+            .position(|v| *v == self.label)
+            .expect("a label is a verdict")
     }
 
     /// The letter of the right option.
@@ -162,7 +180,10 @@ impl Claim {
 
     /// The prompt: what `content/experiments/claims.yaml` renders for this row.
     pub fn prompt(&self) -> String {
-        let claim = self.statement.split_once("Says ").map_or(self.statement.as_str(), |(_, rest)| rest);
+        let claim = self
+            .statement
+            .split_once("Says ")
+            .map_or(self.statement.as_str(), |(_, rest)| rest);
         format!("{INSTRUCTION}{}:\n{claim}{OPTIONS}{ANSWER}", title_case(&self.speaker))
     }
 }
@@ -187,7 +208,11 @@ pub enum Split {
 impl Split {
     /// On which side a pair of place and cause (counted within its verdict) stands.
     pub fn of(place: usize, cause: usize) -> Self {
-        if (place + cause).is_multiple_of(5) { Self::HeldOut } else { Self::Training }
+        if (place + cause).is_multiple_of(5) {
+            Self::HeldOut
+        } else {
+            Self::Training
+        }
     }
 }
 
@@ -203,7 +228,12 @@ pub struct Claims {
 impl Claims {
     /// The stream of a seed.
     pub fn new(seed: u64, split: Split) -> Self {
-        Self { random: SplitMix64::new(seed), split, round: Vec::new(), count: 0 }
+        Self {
+            random: SplitMix64::new(seed),
+            split,
+            round: Vec::new(),
+            count: 0,
+        }
     }
 }
 
@@ -232,7 +262,13 @@ impl Iterator for Claims {
         let (speaker, teller) = (random.pick(&SPEAKERS), random.pick(&TELLERS));
         let (place, deed, thing) = (PLACES[place], random.pick(&DEEDS), random.pick(&THINGS));
         let time = random.pick(&TIMES);
-        let number = |c| if c == '#' { char::from(b'1' + random.below(9) as u8) } else { c };
+        let number = |c| {
+            if c == '#' {
+                char::from(b'1' + random.below(9) as u8)
+            } else {
+                c
+            }
+        };
         let when: String = time.chars().map(number).collect();
         let position = random.pick(&POSITIONS);
         let (before, after) = match position {
@@ -240,7 +276,11 @@ impl Iterator for Claims {
             "after-thing" => (format!(" {place} {deed} its {thing}"), format!(" {when}.")),
             _ => (format!(" {place} {deed} its {thing} {when}"), ".".to_owned()),
         };
-        let opening = if random.below(2) == 0 { format!("Says {teller}") } else { title_case(teller) };
+        let opening = if random.below(2) == 0 {
+            format!("Says {teller}")
+        } else {
+            title_case(teller)
+        };
 
         self.count += 1;
         let (stance, cause) = (format!(" {stance}"), format!(" {cause}"));
@@ -273,12 +313,17 @@ pub const HELD_OUT_COUNT: usize = 240;
 
 /// The held-out claims: what `content/data/claims.jsonl` holds.
 pub fn held_out() -> Vec<Claim> {
-    Claims::new(HELD_OUT_SEED, Split::HeldOut).take(HELD_OUT_COUNT).collect()
+    Claims::new(HELD_OUT_SEED, Split::HeldOut)
+        .take(HELD_OUT_COUNT)
+        .collect()
 }
 
 /// Claims as JSON Lines.
 pub fn to_jsonl(claims: &[Claim]) -> String {
-    claims.iter().map(|claim| serde_json::to_string(claim).expect("a claim is plain strings") + "\n").collect()
+    claims
+        .iter()
+        .map(|claim| serde_json::to_string(claim).expect("a claim is plain strings") + "\n")
+        .collect()
 }
 
 /// `-` to a blank, then Python's `str.title()`: a letter after a non-letter raised, a letter after a letter lowered. For
@@ -287,7 +332,11 @@ fn title_case(name: &str) -> String {
     let mut after_letter = false;
     let raise = |c: char| {
         let c = if c == '-' { ' ' } else { c };
-        let raised = if after_letter { c.to_ascii_lowercase() } else { c.to_ascii_uppercase() };
+        let raised = if after_letter {
+            c.to_ascii_lowercase()
+        } else {
+            c.to_ascii_uppercase()
+        };
         after_letter = c.is_ascii_alphabetic();
         raised
     };

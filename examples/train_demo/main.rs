@@ -12,6 +12,7 @@ mod claims;
 mod recipes;
 mod tokenizers;
 mod train;
+#[allow(dead_code, reason = "tests that need a checkpoint use the rest")]
 mod write;
 
 use std::error::Error;
@@ -39,12 +40,19 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("run this in the root of the repository: there is no folder `content` here".into());
     }
     if let Some(unknown) = wanted.iter().find(|id| RECIPES.iter().all(|recipe| recipe.id != **id)) {
-        return Err(format!("no model `{unknown}`; there are {}", RECIPES.map(|recipe| recipe.id).join(", ")).into());
+        return Err(format!(
+            "no model `{unknown}`; there are {}",
+            RECIPES.map(|recipe| recipe.id).join(", ")
+        )
+        .into());
     }
     let held_out = claims::held_out();
     std::fs::create_dir_all(content.join("data"))?;
     std::fs::write(content.join("data/claims.jsonl"), claims::to_jsonl(&held_out))?;
-    for recipe in RECIPES.iter().filter(|recipe| wanted.is_empty() || wanted.iter().any(|id| id == recipe.id)) {
+    for recipe in RECIPES
+        .iter()
+        .filter(|recipe| wanted.is_empty() || wanted.iter().any(|id| id == recipe.id))
+    {
         make(recipe, &content.join("models").join(recipe.id), &held_out)?;
     }
     Ok(())
@@ -64,9 +72,10 @@ fn make(recipe: &Recipe, folder: &Path, held_out: &[Claim]) -> Result<(), Box<dy
 
     let tokenizer = Tokenizer::open(folder)?;
     let config = config::read(&folder.join("config.json"))?;
-    let examples = held_out.iter().map(|claim| Example::new(&tokenizer, claim)).collect::<Result<Vec<_>, _>>()?;
-    for c in &held_out[..3] { eprintln!("{} {}", tokenizer.encode(&c.prompt())?.len(), tokenizer.encode(&c.prompt())?.iter().map(|t| t.text.replace('\n', "\\n")).collect::<Vec<_>>().join("|")); }
-    if std::env::var("DRY").is_ok() { return Ok(()); }
+    let examples = held_out
+        .iter()
+        .map(|claim| Example::new(&tokenizer, claim))
+        .collect::<Result<Vec<_>, _>>()?;
     let model = train::train(&config.model, &tokenizer, recipe.seed, recipe.steps, &examples[..60])?;
     write::write_weights(folder, &tensors(&model)?, recipe.stored, recipe.format, recipe.shards)?;
 
@@ -91,7 +100,11 @@ fn tensors(model: &CausalLm) -> Result<Vec<NamedTensor>, Box<dyn Error>> {
             NamedParameter::Matrix(tensor) => tensor.into_data(),
             NamedParameter::Vector(tensor) => tensor.into_data(),
         };
-        Ok(NamedTensor { name, shape: data.shape().to_vec(), values: data.try_to_vec::<f32>().map_err(|e| format!("{e:?}"))? })
+        Ok(NamedTensor {
+            name,
+            shape: data.shape().to_vec(),
+            values: data.try_to_vec::<f32>().map_err(|e| format!("{e:?}"))?,
+        })
     });
     named.collect()
 }

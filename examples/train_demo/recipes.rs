@@ -64,7 +64,7 @@ pub const RECIPES: [Recipe; 4] = [
         format: Format::Safetensors,
         shards: 1,
         seed: 13,
-        steps: 400,
+        steps: 600,
         config: falcon,
     },
     Recipe {
@@ -76,7 +76,7 @@ pub const RECIPES: [Recipe; 4] = [
         format: Format::PyTorch,
         shards: 2,
         seed: 14,
-        steps: 400,
+        steps: 330,
         config: orca,
     },
 ];

@@ -44,8 +44,13 @@ pub enum Form {
 pub fn train(form: Form, texts: &[String], merges: usize, flatten: bool, folder: &Path) -> Result<usize> {
     let mut chunks = BTreeMap::new();
     for text in texts {
-        let cut = if form == Form::Falcon { byte_level_chunks(text) } else { sentencepiece_chunks(text) };
-        cut.into_iter().for_each(|chunk| *chunks.entry(chunk).or_insert(0_usize) += 1);
+        let cut = if form == Form::Falcon {
+            byte_level_chunks(text)
+        } else {
+            sentencepiece_chunks(text)
+        };
+        cut.into_iter()
+            .for_each(|chunk| *chunks.entry(chunk).or_insert(0_usize) += 1);
     }
     if flatten {
         chunks.values_mut().for_each(|n| *n = 1);
@@ -59,16 +64,24 @@ pub fn train(form: Form, texts: &[String], merges: usize, flatten: bool, folder:
         }
         Form::Falcon => {
             let bytes = byte_characters().into_iter().map(String::from);
-            let vocabulary: Vec<String> =
-                std::iter::once(END_OF_TEXT.to_owned()).chain(bytes).chain(merges.pieces()).collect();
+            let vocabulary: Vec<String> = std::iter::once(END_OF_TEXT.to_owned())
+                .chain(bytes)
+                .chain(merges.pieces())
+                .collect();
             write_json(&folder.join("tokenizer.json"), &falcon_json(&vocabulary, &merges))?;
             Ok(vocabulary.len())
         }
         Form::Orca => {
             let vocabulary = sentencepiece_vocabulary(&merges);
             std::fs::write(folder.join("tokenizer.model"), sentencepiece_model(&vocabulary))?;
-            let added = ORCA_ADDED.iter().enumerate().map(|(i, token)| (*token, vocabulary.len() + i));
-            write_json(&folder.join("added_tokens.json"), &json!(added.collect::<BTreeMap<_, _>>()))?;
+            let added = ORCA_ADDED
+                .iter()
+                .enumerate()
+                .map(|(i, token)| (*token, vocabulary.len() + i));
+            write_json(
+                &folder.join("added_tokens.json"),
+                &json!(added.collect::<BTreeMap<_, _>>()),
+            )?;
             let special = json!({"bos_token": "<s>", "eos_token": "</s>", "pad_token": "[PAD]", "unk_token": "<unk>"});
             write_json(&folder.join("special_tokens_map.json"), &special)?;
             let config = json!({"add_bos_token": true, "add_eos_token": false, "legacy": true, "tokenizer_class": "LlamaTokenizer"});
@@ -90,7 +103,10 @@ fn sentencepiece_chunks(text: &str) -> Vec<String> {
             last => last.is_alphabetic() && c.is_alphabetic(),
         };
         if joins {
-            chunks.last_mut().expect("a joining character has a chunk before it").push(c);
+            chunks
+                .last_mut()
+                .expect("a joining character has a chunk before it")
+                .push(c);
         } else if c != '\n' {
             chunks.push(if c == ' ' { "▁".to_owned() } else { c.to_string() });
         }
@@ -103,7 +119,11 @@ fn sentencepiece_chunks(text: &str) -> Vec<String> {
 fn sentencepiece_vocabulary(merges: &Merges) -> Vec<String> {
     let special = SPECIAL.iter().map(ToString::to_string);
     let bytes = (0..=255).map(|byte| format!("<0x{byte:02X}>"));
-    special.chain(bytes).chain(merges.pieces()).chain(merges.alphabet.iter().cloned()).collect()
+    special
+        .chain(bytes)
+        .chain(merges.pieces())
+        .chain(merges.alphabet.iter().cloned())
+        .collect()
 }
 
 /// The form of Llama-2's `tokenizer.json`.
@@ -159,7 +179,10 @@ fn added_token(id: usize, content: &str) -> Value {
 }
 
 fn bpe_model(vocabulary: &[String], merges: &Merges, unknown: Option<&str>, byte_fallback: bool) -> Value {
-    let ids = vocabulary.iter().enumerate().map(|(id, piece)| (piece.clone(), json!(id)));
+    let ids = vocabulary
+        .iter()
+        .enumerate()
+        .map(|(id, piece)| (piece.clone(), json!(id)));
     json!({
         "type": "BPE",
         "dropout": null,
@@ -187,7 +210,9 @@ fn byte_level_chunks(text: &str) -> Vec<String> {
     let pre_tokenizer: PreTokenizerWrapper =
         serde_json::from_value(falcon_pre_tokenizer()).expect("the pre-tokenizer is well formed");
     let mut cut = PreTokenizedString::from(text);
-    pre_tokenizer.pre_tokenize(&mut cut).expect("these pre-tokenizers take any text");
+    pre_tokenizer
+        .pre_tokenize(&mut cut)
+        .expect("these pre-tokenizers take any text");
     let splits = cut.get_splits(OffsetReferential::Original, OffsetType::Byte);
     splits.into_iter().map(|(chunk, ..)| chunk.to_owned()).collect()
 }
@@ -197,7 +222,11 @@ fn byte_level_chunks(text: &str) -> Vec<String> {
 fn byte_characters() -> Vec<char> {
     let printable = |byte: &u32| matches!(byte, 0x21..=0x7E | 0xA1..=0xAC | 0xAE..=0xFF);
     let moved = (0x100..).take((0..=0xFF).filter(|byte| !printable(byte)).count());
-    (0..=0xFF).filter(printable).chain(moved).filter_map(char::from_u32).collect()
+    (0..=0xFF)
+        .filter(printable)
+        .chain(moved)
+        .filter_map(char::from_u32)
+        .collect()
 }
 
 /// A SentencePiece `ModelProto`: its pieces, and a trainer that says "byte-pair encoding, with byte fallback".
@@ -232,7 +261,11 @@ fn sentencepiece_model(vocabulary: &[String]) -> Vec<u8> {
         .integer(41, 1) // bos_id
         .integer(42, 2); // eos_id
     model.message(2, &trainer);
-    let normalizer = Message::default().text(1, "identity").integer(3, 1).integer(4, 0).integer(5, 1);
+    let normalizer = Message::default()
+        .text(1, "identity")
+        .integer(3, 1)
+        .integer(4, 0)
+        .integer(5, 1);
     model.message(3, &normalizer);
     model.0
 }

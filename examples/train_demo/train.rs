@@ -49,7 +49,13 @@ impl Example {
 }
 
 /// Trains a model from random parameters; returns it without gradients.
-pub fn train(config: &ModelConfig, tokenizer: &Tokenizer, seed: u64, steps: usize, watch: &[Example]) -> Result<CausalLm> {
+pub fn train(
+    config: &ModelConfig,
+    tokenizer: &Tokenizer,
+    seed: u64,
+    steps: usize,
+    watch: &[Example],
+) -> Result<CausalLm> {
     let device = Device::flex().autodiff();
     device.seed(seed);
     let mut model = CausalLm::init(config, &device);
@@ -118,7 +124,10 @@ fn losses(model: &CausalLm, batch: &[Example], device: &Device) -> (Tensor<1>, T
     let ids = |values| Tensor::<2, Int>::from_data(TensorData::new(values, shape), device);
     let weights = |values| Tensor::<2>::from_data(TensorData::new(values, shape), device);
     let logits = model.logits(model.hidden(model.embed(ids(inputs))));
-    let picked = log_softmax(logits, 2).gather(2, ids(targets).unsqueeze_dim(2)).squeeze_dim::<2>(2).neg();
+    let picked = log_softmax(logits, 2)
+        .gather(2, ids(targets).unsqueeze_dim(2))
+        .squeeze_dim::<2>(2)
+        .neg();
     let answer_loss = (picked.clone() * weights(answers)).sum();
     let text_loss = (picked * weights(text)).sum();
     (text_loss + answer_loss.clone() * ANSWER_WEIGHT, answer_loss)

@@ -132,7 +132,9 @@ pub fn write_safetensors(path: &Path, tensors: &[&NamedTensor], stored: Stored) 
 /// One `.bin` shard as `torch.save` writes it: a zip, uncompressed, of the pickled dictionary and a raw storage a tensor.
 pub fn write_pytorch(path: &Path, tensors: &[&NamedTensor], stored: Stored) -> io::Result<()> {
     // A fixed date, and each part's bytes on a multiple of 64, as PyTorch has it.
-    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).with_alignment(64);
+    let options = SimpleFileOptions::default()
+        .compression_method(CompressionMethod::Stored)
+        .with_alignment(64);
     let mut zip = ZipWriter::new(File::create(path)?);
     let mut part = |name: &str, bytes: &[u8]| -> io::Result<()> {
         zip.start_file(format!("archive/{name}"), options)?;
