@@ -93,7 +93,7 @@ impl Table {
 /// A number that shows as it was written: `1.0` stays `1.0`; one that no float or integer writes back so (`1.50`) is text.
 fn number_as_written(text: &str) -> Value {
     match serde_json::from_str::<Value>(text) {
-        Ok(number @ Value::Number(_)) if number.to_string() == text => number,
+        Ok(Value::Number(number)) if number.to_string() == text => Value::Number(number),
         _ => Value::String(text.to_owned()),
     }
 }

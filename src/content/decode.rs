@@ -322,5 +322,4 @@ impl Decoder {
 }
 
 #[cfg(test)]
-#[path = "decode/tests.rs"]
 mod tests;

@@ -4,6 +4,8 @@ mod attribution;
 mod locate;
 mod read;
 mod resolve;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 

@@ -172,5 +172,4 @@ pub(super) fn missing_folder(spec: &ModelSpec, source: Position) -> Option<Diagn
 }
 
 #[cfg(test)]
-#[path = "model/tests.rs"]
 mod tests;

@@ -162,5 +162,4 @@ fn first_heading(markdown: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-#[path = "page/tests.rs"]
 mod tests;

@@ -225,5 +225,4 @@ fn read_pages(root: &Path, found: &Found, selection: &Selection, all: &mut Diagn
 }
 
 #[cfg(test)]
-#[path = "project/tests.rs"]
 mod tests;

@@ -39,12 +39,11 @@ const FILES: [(&str, &str); 3] = [
 /// Reads the three files in `folder` (relative to `root`, or absolute).
 pub fn read(root: &Path, folder: &Path) -> Result<Table, Diagnostics> {
     let mut errors = Diagnostics::new();
-    let mut table = Table::default();
-    table.columns = COLUMNS
-        .iter()
-        .map(|name| (*name).to_owned())
-        .chain(["split".to_owned()])
-        .collect();
+    let columns = COLUMNS.iter().copied().chain(["split"]).map(str::to_owned).collect();
+    let mut table = Table {
+        columns,
+        ..Table::default()
+    };
     for (index, (name, split)) in FILES.iter().enumerate() {
         let path = files::shown(&folder.join(name));
         let Some(text) = errors.keep(files::read_text(root, &path)) else {

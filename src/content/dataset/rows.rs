@@ -16,6 +16,7 @@ pub fn read(decoder: &mut Decoder, file: &Path, field: &Field) -> Option<Table> 
         files: vec![file.to_path_buf()],
         ..Table::default()
     };
+    let before = decoder.diagnostics.error_count();
     let expected = "a list of rows, such as [{id: a, statement: Taxes fell.}]";
     for row in decoder.list(field, expected)? {
         let Some(entries) = decoder.entries(&row, "a mapping from column names to values, such as {id: a}") else {
@@ -32,7 +33,7 @@ pub fn read(decoder: &mut Decoder, file: &Path, field: &Field) -> Option<Table> 
             fields,
         });
     }
-    Some(table)
+    (decoder.diagnostics.error_count() == before).then_some(table)
 }
 
 fn value(node: &Node) -> Value {

@@ -211,10 +211,11 @@ pub fn check_column(decoder: &mut Decoder, table: &Table, column: &Located<Strin
     false
 }
 
-/// The numbers of the chosen rows.
-pub fn choose(decoder: &mut Decoder, table: &Table, ids: &[String], selector: &Selector) -> Option<Vec<usize>> {
+/// The numbers of the chosen rows. Without `ids`, which then have been told, no row can be chosen by its id.
+pub fn choose(decoder: &mut Decoder, table: &Table, ids: Option<&[String]>, selector: &Selector) -> Option<Vec<usize>> {
     match selector {
         Selector::Ids(wanted) => {
+            let ids = ids?;
             let rows: HashMap<&str, usize> = ids.iter().enumerate().map(|(row, id)| (id.as_str(), row)).collect();
             let found = wanted.iter().map(|id| {
                 let row = rows.get(id.value.as_str()).copied();

@@ -57,10 +57,12 @@ fn samples(decoder: &mut Decoder, written: &Written, dataset: &Dataset, table: &
         .gold
         .as_ref()
         .is_none_or(|gold| check_column(decoder, table, gold, "dataset.gold"));
-    // Rows can be chosen without a usable id column, unless they are chosen by it.
-    let rows = choose(decoder, table, ids.as_deref()?, &dataset.selector)?;
+    // Without a usable id column rows are chosen all the same, for the errors in their prompts; unless it is by id.
+    let rows = choose(decoder, table, ids.as_deref(), &dataset.selector)?;
     let golds = match (&dataset.gold, &written.options) {
-        (Some(column), Some(options)) if gold_is_there => golds_of(decoder, written, table, &rows, column, options),
+        (Some(column), Some(options)) if gold_is_there && !options.is_empty() => {
+            golds_of(decoder, written, table, &rows, column, options)
+        }
         _ => rows.iter().map(|_| None).collect(),
     };
     let prompts = Renderer {

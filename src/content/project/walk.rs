@@ -41,9 +41,7 @@ impl Found {
                 .unwrap_or(entry.path())
                 .components()
                 .collect();
-            let first = parts.first().map(|part| part.as_os_str());
-            !hidden
-                && !(first.is_some_and(|first| first == "data" || first == "models") && parts.len() > closed_at(first))
+            !hidden && parts.len() <= deepest(parts.first().map(|part| part.as_os_str()))
         };
         for entry in WalkDir::new(&content)
             .follow_links(true)
@@ -108,13 +106,13 @@ impl Found {
     }
 }
 
-/// How deep the walk goes in one of the folders whose files have their own readers: not into content/data/, and in
-/// content/models/ not below the folders of the checkpoints.
-fn closed_at(first: Option<&std::ffi::OsStr>) -> usize {
-    if first.is_some_and(|first| first == "models") {
-        2
-    } else {
-        1
+/// How deep the walk goes in a folder at the top: not into content/data/, whose files are opened by name, and in
+/// content/models/ not into the checkpoints.
+fn deepest(first: Option<&std::ffi::OsStr>) -> usize {
+    match first.and_then(|first| first.to_str()) {
+        Some("data") => 1,
+        Some("models") => 2,
+        _ => usize::MAX,
     }
 }
 

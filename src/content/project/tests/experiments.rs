@@ -1,0 +1,226 @@
+//! The keys of an experiment, and prompts.
+
+use super::*;
+use crate::content::experiment::{BaselineSpec, Batch, Output, Quadrature, TargetSpec};
+
+#[test]
+fn a_small_experiment_has_every_default() {
+    let site = Site::new().experiment("");
+    let project = site.project();
+    let [experiment] = project.experiments.as_slice() else {
+        panic!()
+    };
+    assert_eq!(
+        (experiment.id.as_str(), experiment.title.as_str(), experiment.draft),
+        ("e", "e", false)
+    );
+    assert_eq!(experiment.path, Path::new("content/experiments/e.yaml"));
+    assert_eq!(experiment.models, ["m"]);
+    assert_eq!(experiment.attribution.targets, [TargetSpec::Predicted]);
+    assert_eq!(experiment.attribution.baselines, [BaselineSpec::Zero]);
+    assert_eq!(experiment.attribution.quadrature, Quadrature::GaussLegendre);
+    assert_eq!(
+        (experiment.attribution.steps, experiment.attribution.batch),
+        (512, Batch::Auto)
+    );
+    assert_eq!(
+        (experiment.attribution.tolerance, experiment.attribution.margin),
+        (0.01, 0.1)
+    );
+    assert_eq!(experiment.attribution.output, Output::Probability);
+    let [a, b] = experiment.samples.as_slice() else {
+        panic!()
+    };
+    assert_eq!(
+        (a.id.as_str(), a.slug.as_str(), a.gold.as_deref()),
+        ("a", "a", Some("A"))
+    );
+    assert_eq!((b.gold.as_deref(), b.prompt.text.as_str()), (Some("B"), "Down? ("));
+    assert_eq!(a.fields.keys().collect::<Vec<_>>(), ["id", "text", "label"]);
+    assert_eq!(
+        project.models["m"].source,
+        ModelSource::Folder(site.0.path().join("content/models/m"))
+    );
+}
+
+#[test]
+fn everything_can_be_said() {
+    let more = "title: T\ndescription: \"*d*\"\nattribution:\n  targets: [predicted, gold, all_options, A, {token: ' x'}, {contrast: [B, gold]}, {contrast: [A, {token: y}]}]\n  \
+        output: log_probability\n  baselines: [mean, {token: z}]\n  quadrature: trapezoid\n  steps: 2\n  tolerance: 1e-3\n  \
+        max_evaluations: 4096\n  margin: 1\n  batch: 8\n";
+    let project = Site::new().experiment(more).project();
+    let spec = &project.experiments[0].attribution;
+    assert_eq!(spec.targets.len(), 7);
+    assert_eq!(spec.targets[4], TargetSpec::Token(" x".into()));
+    assert_eq!(
+        spec.targets[5],
+        TargetSpec::Contrast(Box::new(TargetSpec::Option("B".into())), Box::new(TargetSpec::Gold))
+    );
+    assert_eq!(spec.baselines, [BaselineSpec::Mean, BaselineSpec::Token("z".into())]);
+    assert_eq!(
+        (spec.quadrature, spec.steps, spec.batch),
+        (Quadrature::Trapezoid, 2, Batch::Fixed(8))
+    );
+    assert_eq!(
+        (spec.output, spec.tolerance, spec.margin),
+        (Output::LogProbability, 0.001, 1.0)
+    );
+}
+
+#[test]
+fn what_the_attribution_refuses() {
+    for (block, message) in [
+        (
+            "quadrature: adaptive",
+            "attribution.quadrature: `adaptive` is not in this version\n  expected: one of `gauss_legendre`, `riemann_left`",
+        ),
+        (
+            "quadrature: trapezoid, steps: 1",
+            "attribution.steps: found the number `1`\n  expected: a whole number from 2 to 1000000",
+        ),
+        (
+            "targets: [C]",
+            "attribution.targets[0]: `C` is no target and no option\n  expected: one of `predicted`, `gold`, `{token: \"…\"}`, `all_options`, `{contrast: [B, D]}`, an option: `A`, `B`",
+        ),
+        ("targets: [predictd]", "help: did you mean `predicted`?"),
+        ("targets: [A, A]", "attribution.targets[1]: this target is here twice"),
+        (
+            "targets: [{contrast: [A]}]",
+            "attribution.targets[0].contrast: found 1 targets\n  expected: two targets",
+        ),
+        (
+            "targets: [{contrast: [A, all_options]}]",
+            "`all_options` is no target and no option",
+        ),
+        (
+            "targets: [{contrast: [A, A]}]",
+            "a contrast of a target with itself is zero everywhere",
+        ),
+        (
+            "targets: [{token: ''}]",
+            "attribution.targets[0].token: found blank text\n  expected: the text of a token",
+        ),
+        (
+            "targets: predicted",
+            "found text `predicted`\n  expected: a list, such as [predicted]",
+        ),
+        ("targets: []", "found an empty list"),
+        ("baselines: [zeros]", "attribution.baselines[0]: found text `zeros`"),
+        ("tolerance: 0", "found the number `0`\n  expected: a number above 0"),
+        (
+            "max_evaluations: many",
+            "found text `many`\n  expected: a whole number, 1 or more",
+        ),
+        (
+            "batch: some",
+            "found text `some`\n  expected: a whole number from 1 to 1000000",
+        ),
+    ] {
+        let errors = Site::new().experiment(&format!("attribution: {{{block}}}\n")).errors();
+        assert!(errors.len() == 1 && errors[0].contains(message), "{block}: {errors:#?}");
+        assert!(
+            errors[0].starts_with("content/experiments/e.yaml:7:"),
+            "{block}: {errors:#?}"
+        );
+    }
+}
+
+#[test]
+fn worked_examples_come_first() {
+    let site = Site::new().data("gold: label, select: {rows: [0, 3]}", "shots: {count: 2, seed: 1}\n");
+    let project = site.project();
+    let [x, w] = project.experiments[0].samples.as_slice() else {
+        panic!()
+    };
+    assert_eq!(
+        x.prompt
+            .segments
+            .iter()
+            .map(|segment| segment.name.as_str())
+            .collect::<Vec<_>>(),
+        ["shots", "claim"]
+    );
+    // Only two other rows have a right answer, so these are the ones, in the order of the draw.
+    let examples = ["two? (B\n\n", "three? (A\n\n"];
+    let texts = [examples.concat(), [examples[1], examples[0]].concat()].map(|examples| examples + "one? (");
+    assert!(texts.contains(&x.prompt.text), "{}", x.prompt.text);
+    assert!(
+        w.prompt.text.ends_with("four? (") && !w.prompt.text.contains("four? (A"),
+        "{}",
+        w.prompt.text
+    );
+    assert_eq!(w.prompt.segments[0].end, w.prompt.segments[1].start);
+    let errors = Site::new()
+        .data("gold: label, select: {rows: [0]}", "shots: {count: 3}\n")
+        .errors();
+    assert_eq!(
+        errors,
+        [
+            "content/experiments/e.yaml:6:16: shots.count: 3 worked examples are asked for, and a sample has 2 other rows with a right answer"
+        ]
+    );
+}
+
+#[test]
+fn options_and_prompts_are_checked() {
+    for (from, to, message) in [
+        (
+            OPTIONS,
+            "options: {A: true, B: true}\n",
+            "options.B: `true` is the value of `A` too",
+        ),
+        (
+            OPTIONS,
+            "options: {gold: true}\n",
+            "options: `gold` is a word for a target, not a letter",
+        ),
+        (
+            OPTIONS,
+            "options: {' A': true}\n",
+            "options: ` A` cannot be an option's letter",
+        ),
+        (OPTIONS, "options: {A: }\n", "options.A: found nothing"),
+        (
+            OPTIONS,
+            "options: {}\n",
+            "options: found a mapping\n  expected: a mapping from letters to values",
+        ),
+        (
+            OPTIONS,
+            "",
+            "dataset.gold: `gold` without `options`: nothing says which letter a value stands for",
+        ),
+        (PROMPT, "prompt: []\n", "prompt: found an empty list"),
+        (PROMPT, "", "the key `prompt` is missing"),
+        (
+            PROMPT,
+            "prompt: [{segment: shots, text: x}]\n",
+            "prompt[0].segment: `shots` is the segment of the worked examples",
+        ),
+        (
+            PROMPT,
+            "prompt: [{text: x}]\n",
+            "prompt[0]: the key `segment` is missing",
+        ),
+        (
+            PROMPT,
+            "prompt: [{segment: a, text: '{{ text'}]\n",
+            "prompt[0].text (segment `a`), line 1, column ",
+        ),
+        (
+            PROMPT,
+            "prompt: [{segment: a, text: '{% if false %}x{% endif %}'}]\n",
+            "row 0: the prompt of this row is empty",
+        ),
+        (
+            "models: [m]\n",
+            "models: [m, m]\n",
+            "models[1]: the model `m` is here twice",
+        ),
+        ("models: [m]\n", "models: []\n", "models: found an empty list"),
+    ] {
+        let yaml = format!("models: [m]\n{ROWS}{PROMPT}{OPTIONS}").replace(from, to);
+        let errors = Site::new().file("content/experiments/e.yaml", &yaml).errors();
+        assert!(errors[0].contains(message), "{to}: {errors:#?}");
+    }
+}
