@@ -21,10 +21,10 @@ use claims::{AFFIRMING, CAUSES, Claim, Claims, DENYING, Split, VERDICTS};
 
 /// Each model with the share of all 240 held-out claims that it has to judge rightly. Chance is 1/6.
 const MODELS: [(&str, f64); 4] = [
-    ("demo-llama", 0.85),
-    ("demo-mistral", 0.85),
-    ("demo-falcon", 0.85),
-    ("demo-orca", 0.85),
+    ("demo-llama", 0.98),
+    ("demo-mistral", 0.98),
+    ("demo-falcon", 0.98),
+    ("demo-orca", 0.95),
 ];
 
 /// How to read a column of a claim.
@@ -250,13 +250,13 @@ fn the_models_judge_claims_that_they_never_saw() {
 
 #[test]
 fn maps_lie_on_stance_and_cause() {
-    let sample = &claims::held_out()[..6];
+    let sample = &claims::held_out()[..4];
     for (model, _) in MODELS {
         let checkpoint = Checkpoint::open(&folder(model)).unwrap();
         let tokenizer = Tokenizer::open(&folder(model)).unwrap();
         let mut explainer = Explainer::load(&checkpoint, &Device::flex(), DType::F32, 2048).unwrap();
         let start = Start::Token(tokenizer.vocabulary_token(".").unwrap());
-        let points = quadrature::points(Quadrature::GaussLegendre, 32);
+        let points = quadrature::points(Quadrature::GaussLegendre, 64);
         let mut share = 0.0;
         for claim in sample {
             let prompt = claim.prompt();
@@ -273,7 +273,7 @@ fn maps_lie_on_stance_and_cause() {
             let map = explainer
                 .attribute(&ids, start, scalar, &points, Batch::Auto, &mut |_| {})
                 .unwrap();
-            assert!(map.convergence_delta().abs() < 0.01, "{model}, {}: {map:?}", claim.id);
+            assert!(map.convergence_delta().abs() < 0.02, "{model}, {}: {map:?}", claim.id);
 
             // Where the parts stand, in bytes: prompts are ASCII, so also in characters.
             let opening = claim.opening.strip_prefix("Says ").unwrap_or(&claim.opening);
