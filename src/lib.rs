@@ -1,10 +1,30 @@
 //! igsite: a static report site generator for language-model attribution.
+//!
+//! ```text
+//! content  ─┬─ plan ── compute ── assemble ── render ── site
+//! checkpoint┘           │  ⇅         (analysis)
+//! tokenizer      attribution, model
+//!                       store
+//! ```
+//!
+//! What the author wrote is resolved once ([`content`]); checkpoints and tokenizers are opened ([`checkpoint`], [`tokenizer`])
+//! and every job is planned with its keys ([`plan`]); what the [`store`] lacks is computed ([`compute`], [`attribution`],
+//! [`model`]); stored parts become records ([`assemble`]), records become numbers about records ([`analysis`]) and pages
+//! ([`render`]), and pages are checked and written ([`site`]). ARCHITECTURE.md says more.
 
+pub mod analysis;
+pub mod assemble;
 pub mod attribution;
 pub mod checkpoint;
+pub mod cli;
+pub mod commands;
+pub mod compute;
 pub mod content;
 pub mod diagnostic;
 pub mod model;
 pub mod plan;
+pub mod progress;
+pub mod render;
+pub mod site;
 pub mod store;
 pub mod tokenizer;

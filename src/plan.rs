@@ -276,6 +276,10 @@ impl<'a> Planner<'a, '_> {
                 Err(error) => self.tell(&["options", &option.letter], Some(sample), error),
             }
         }
+        // Told above; targets that need such an option would only tell it again.
+        if options.len() < self.experiment.options.len() {
+            return None;
+        }
         let mut targets = Vec::new();
         for (index, spec) in self.experiment.attribution.targets.iter().enumerate() {
             match self.targets(spec, sample, &ids, &options) {

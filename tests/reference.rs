@@ -21,7 +21,7 @@ fn check(family: &str) {
     let expected = support::json(&folder.join("expected.json"));
     let tokenizer = Tokenizer::open(&folder).unwrap();
     let checkpoint = Checkpoint::open(&folder).unwrap();
-    let mut explainer = Explainer::load(&checkpoint, &Device::flex(), DType::F32, 1024).unwrap();
+    let mut explainer = Explainer::load(&checkpoint, &Device::flex(), DType::F32).unwrap();
     let (mut worst, mut worst_logit) = (0.0f64, 0.0f64);
     for prompt in expected["prompts"].as_array().unwrap() {
         let text = prompt["prompt"].as_str().unwrap();
@@ -202,7 +202,7 @@ fn stories260k_tells_a_story() {
 fn continued(folder: &Path, prompt: &str, count: usize) -> String {
     let tokenizer = Tokenizer::open(folder).unwrap();
     let checkpoint = Checkpoint::open(folder).unwrap();
-    let explainer = Explainer::load(&checkpoint, &Device::flex(), DType::F32, 1024).unwrap();
+    let explainer = Explainer::load(&checkpoint, &Device::flex(), DType::F32).unwrap();
     let mut ids: Vec<u32> = tokenizer.encode(prompt).unwrap().iter().map(|token| token.id).collect();
     for _ in 0..count {
         let logits = explainer.logits(&ids).unwrap();

@@ -5,12 +5,14 @@
 //! the hidden dimension are in float32, sums over path points in float64, whatever the model computes in.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use super::quadrature::Point;
 use crate::checkpoint::Checkpoint;
+use crate::checkpoint::config::ModelConfig;
 use crate::content::experiment::{Batch, Output};
 use crate::diagnostic::{Diagnostic, Result};
 use crate::model::CausalLm;
@@ -76,11 +78,11 @@ impl Attribution {
 }
 
 impl Explainer {
-    /// Loads a checkpoint onto a device; `tokens_a_pass` is where `batch: auto` starts.
+    /// Loads a checkpoint onto a device.
     ///
     /// # Errors
     /// As [`CausalLm::load`]; or the device runs out of memory.
-    pub fn load(checkpoint: &Checkpoint, device: &Device, dtype: DType, tokens_a_pass: usize) -> Result<Self> {
+    pub fn load(checkpoint: &Checkpoint, device: &Device, dtype: DType) -> Result<Self> {
         let device = device.clone().autodiff();
         let model =
             guarded(|| CausalLm::load(checkpoint, &device, dtype)).map_err(|e| e.in_file(&checkpoint.folder))??;
@@ -88,7 +90,7 @@ impl Explainer {
             model,
             device,
             dtype,
-            tokens_a_pass,
+            tokens_a_pass: tokens_a_pass(&checkpoint.config.model),
         })
     }
 
@@ -252,6 +254,13 @@ impl Explainer {
     }
 }
 
+/// Path points × tokens a pass to start with: enough to keep the matrix kernel busy, few enough that what autodiff keeps
+/// (about 30 activations as wide as the residual stream a layer, in float32) stays under 2 GiB.
+fn tokens_a_pass(config: &ModelConfig) -> usize {
+    let kept = 30 * 4 * config.hidden_size() * config.layers();
+    ((2 << 30) / kept.max(1)).clamp(1, 2048)
+}
+
 /// What one pass came to: F at each point, and Σ_d (x − x′)_{t,d} ∂F/∂x_{t,d} for each point and token.
 struct Pass {
     outputs: Vec<f32>,
@@ -265,9 +274,21 @@ fn floats<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
         .expect("converted to float32 in this line")
 }
 
+/// How many threads are inside [`guarded`] now.
+static GUARDED: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether a panic now would be caught and told as an error. Tensor code may panic on a thread of its own, so this asks about
+/// the process, not the thread.
+pub fn is_guarded() -> bool {
+    GUARDED.load(Ordering::Relaxed) > 0
+}
+
 /// Runs tensor code, which tells a failed allocation by panicking, and turns a panic into an error.
 fn guarded<T>(work: impl FnOnce() -> T) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
+    GUARDED.fetch_add(1, Ordering::Relaxed);
+    let done = catch_unwind(AssertUnwindSafe(work));
+    GUARDED.fetch_sub(1, Ordering::Relaxed);
+    done.map_err(|payload| {
         let text = payload
             .downcast_ref::<String>()
             .map(String::as_str)

@@ -68,11 +68,9 @@ fn gauss_legendre(n: usize) -> Vec<Point> {
     ];
     for i in 0..n.div_ceil(2) {
         let mut x = (PI * (i as f64 + 0.75) / (n as f64 + 0.5)).cos();
-        let mut derivative = 0.0;
         // Newton's method converges quadratically from this start; the bound only guards against a cycle of roundings.
         for _ in 0..100 {
             let (value, slope) = legendre(n, x);
-            derivative = slope;
             let step = value / slope;
             x -= step;
             if step.abs() <= 1e-15 {
@@ -81,8 +79,8 @@ fn gauss_legendre(n: usize) -> Vec<Point> {
         }
         if n % 2 == 1 && i == n / 2 {
             x = 0.0;
-            derivative = legendre(n, x).1;
         }
+        let derivative = legendre(n, x).1;
         let weight = 1.0 / ((1.0 - x * x) * derivative * derivative);
         points[i] = Point {
             alpha: (1.0 - x) / 2.0,
@@ -168,7 +166,7 @@ mod tests {
             (0.5, 4.0 / 9.0),
             ((1.0 + root) / 2.0, 5.0 / 18.0),
         ]) {
-            assert!((point.alpha - alpha).abs() < 1e-15 && (point.weight - weight).abs() < 1e-15);
+            assert!((point.alpha - alpha).abs() < 1e-15 && (point.weight - weight).abs() < 1e-15, "{point:?} {alpha} {weight}");
         }
     }
 

@@ -28,3 +28,6 @@ pub fn shared(part: &str) -> Option<PathBuf> {
 pub fn json(path: &Path) -> serde_json::Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
+
+pub mod project;
+pub mod tiny;

@@ -1,0 +1,7 @@
+//! What records say when they are put side by side: sums over words, agreement between models, summaries.
+//!
+//! Pure functions over [`crate::store::record`]. Nothing here knows HTML, files or models.
+
+pub mod agreement;
+pub mod align;
+pub mod summary;

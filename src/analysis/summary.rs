@@ -1,0 +1,277 @@
+//! Headline numbers of a model over an experiment's samples.
+//!
+//! A share always carries how many it is a share of, and accuracy its interval, so that a page cannot show one without
+//! the other. Marked records (a value along the path was not finite) count as maps that miss every bar.
+
+use crate::analysis::align::{Level, UnitScores, Units};
+use crate::store::record::{AttributionRecord, SampleRecord};
+
+/// `count` of `of`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Share {
+    /// How many.
+    pub count: usize,
+    /// Of how many.
+    pub of: usize,
+}
+
+impl Share {
+    /// Counts one more case.
+    pub fn add(&mut self, is: bool) {
+        self.count += usize::from(is);
+        self.of += 1;
+    }
+
+    /// The share; none of nothing.
+    pub fn value(self) -> Option<f64> {
+        (self.of > 0).then(|| self.count as f64 / self.of as f64)
+    }
+
+    /// Wilson's 95% score interval: sound for few samples and for shares near 0 and 1, where the usual one is not.
+    pub fn wilson(self) -> Option<(f64, f64)> {
+        const Z: f64 = 1.959_963_984_540_054;
+        let (p, n) = (self.value()?, self.of as f64);
+        let centre = p + Z * Z / (2.0 * n);
+        let half = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
+        let norm = 1.0 + Z * Z / n;
+        Some((((centre - half) / norm).max(0.0), ((centre + half) / norm).min(1.0)))
+    }
+}
+
+/// A mean that knows how many values it is of.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Mean {
+    sum: f64,
+    /// Of how many values.
+    pub of: usize,
+}
+
+impl Mean {
+    /// Adds a value, if there is one and it is finite.
+    pub fn add(&mut self, value: Option<f64>) {
+        if let Some(value) = value.filter(|v| v.is_finite()) {
+            self.sum += value;
+            self.of += 1;
+        }
+    }
+
+    /// The mean; none of nothing.
+    pub fn value(self) -> Option<f64> {
+        (self.of > 0).then(|| self.sum / self.of as f64)
+    }
+}
+
+/// The attribution that maps show first (first target, first baseline), unless it is marked as not finite.
+pub fn shown(record: &SampleRecord) -> Option<&AttributionRecord> {
+    record.attributions.first().filter(|a| is_drawable(a, record))
+}
+
+/// Whether a map may be drawn: not marked, one finite score a token.
+pub fn is_drawable(attribution: &AttributionRecord, record: &SampleRecord) -> bool {
+    attribution.non_finite.is_none()
+        && attribution.scores.len() == record.tokens.len()
+        && attribution.scores.iter().all(|score| score.is_finite())
+}
+
+/// The option that the model predicts: the one whose token it is.
+pub fn predicted_option(record: &SampleRecord) -> Option<&str> {
+    let same = |option: &&crate::store::record::OptionRecord| option.token_id == record.prediction.token_id;
+    record
+        .options
+        .iter()
+        .find(|(_, option)| same(option))
+        .map(|(letter, _)| letter.as_str())
+}
+
+/// |delta| as a share of |F(input) − F(baseline)|.
+pub fn relative_delta(attribution: &AttributionRecord) -> Option<f64> {
+    let difference = (attribution.f_input? - attribution.f_baseline?).abs();
+    Some(attribution.convergence_delta?.abs() / difference).filter(|share| share.is_finite())
+}
+
+/// A model's numbers over the samples of an experiment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ModelSummary {
+    /// Samples with a record.
+    pub samples: usize,
+    /// Right predictions, of the samples with a right answer.
+    pub accuracy: Share,
+    /// Probability of the right option.
+    pub right_probability: Mean,
+    /// Probability of the prediction, over the samples that `accuracy` counts.
+    pub confidence: Mean,
+    /// Maps (all targets and baselines) whose delta is within tolerance.
+    pub within_tolerance: Share,
+    /// Maps that pass the notebook's check, of those it applies to.
+    pub within_margin: Share,
+    /// Maps that are marked: a value along the path was not finite.
+    pub marked: usize,
+    /// Evaluations a map.
+    pub evaluations: Mean,
+    /// |delta| relative to |F(input) − F(baseline)|, the largest of all maps.
+    pub worst_delta: Option<f64>,
+    /// Seconds a sample.
+    pub seconds: Mean,
+}
+
+impl ModelSummary {
+    /// Sums up a model's records.
+    pub fn of<'a>(records: impl IntoIterator<Item = &'a SampleRecord>) -> Self {
+        let mut summary = Self::default();
+        for record in records {
+            summary.samples += 1;
+            if let Some(correct) = record.correct {
+                summary.accuracy.add(correct);
+                summary.confidence.add(Some(record.prediction.probability));
+            }
+            let gold = record.sample.gold.as_ref().and_then(|gold| record.options.get(gold));
+            summary.right_probability.add(gold.map(|option| option.probability));
+            summary.seconds.add(Some(record.provenance.seconds));
+            for attribution in &record.attributions {
+                summary
+                    .within_tolerance
+                    .add(attribution.within_tolerance && attribution.non_finite.is_none());
+                if let Some(within) = attribution.within_margin {
+                    summary.within_margin.add(within);
+                }
+                summary.marked += usize::from(attribution.non_finite.is_some());
+                summary.evaluations.add(Some(attribution.evaluations as f64));
+                if let Some(delta) = relative_delta(attribution) {
+                    summary.worst_delta = Some(summary.worst_delta.map_or(delta, |worst| worst.max(delta)));
+                }
+            }
+        }
+        summary
+    }
+
+    /// Mean confidence minus accuracy: above 0 for a model that is surer than it is right.
+    pub fn overconfidence(&self) -> Option<f64> {
+        Some(self.confidence.value()? - self.accuracy.value()?)
+    }
+}
+
+/// Share of the samples for which all models give the same answer; of fewer than two models, nothing.
+pub fn same_answer(records: &[Vec<SampleRecord>]) -> Share {
+    let mut share = Share::default();
+    if records.len() < 2 {
+        return share;
+    }
+    for sample in 0..records.iter().map(Vec::len).min().unwrap_or(0) {
+        share.add(gives_same_answer(records.iter().map(|model| &model[sample])));
+    }
+    share
+}
+
+/// Whether all of these records predict the same option (the same text, where a prediction is no option).
+pub fn gives_same_answer<'a>(records: impl IntoIterator<Item = &'a SampleRecord>) -> bool {
+    let mut answers = records.into_iter().map(answer);
+    let Some(first) = answers.next() else { return true };
+    answers.all(|answer| answer == first)
+}
+
+/// What a model answers: the option's letter, or the predicted token's text trimmed of white space.
+pub fn answer(record: &SampleRecord) -> &str {
+    predicted_option(record).unwrap_or_else(|| record.prediction.text.trim())
+}
+
+/// Share of the sum of |word score| that each segment holds, and special tokens last.
+pub fn segment_shares(units: &Units, words: &UnitScores) -> Option<Vec<f64>> {
+    let magnitudes = UnitScores {
+        units: words.units.iter().map(|s| s.abs()).collect(),
+        outside: words.outside.abs(),
+    };
+    let sums = units.sum(Level::Segment, &magnitudes);
+    let total = sums.units.iter().sum::<f64>() + sums.outside;
+    (total > 0.0).then(|| {
+        sums.units
+            .iter()
+            .chain([&sums.outside])
+            .map(|sum| sum / total)
+            .collect()
+    })
+}
+
+/// How often each gold option was answered by each option; the last column counts answers that are no option.
+pub fn confusion<'a>(letters: &[&str], records: impl IntoIterator<Item = &'a SampleRecord>) -> Vec<Vec<usize>> {
+    let mut counts = vec![vec![0; letters.len() + 1]; letters.len()];
+    for record in records {
+        let row = record
+            .sample
+            .gold
+            .as_deref()
+            .and_then(|gold| letters.iter().position(|letter| *letter == gold));
+        let column = predicted_option(record).and_then(|given| letters.iter().position(|letter| *letter == given));
+        if let Some(row) = row {
+            counts[row][column.unwrap_or(letters.len())] += 1;
+        }
+    }
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::fixture;
+
+    #[test]
+    fn wilsons_interval_has_its_known_values() {
+        // 8 of 10: (0.4902, 0.9433); 0 of 10: (0, 0.2775): Brown, Cai, DasGupta 2001, formula (4).
+        let (low, high) = Share { count: 8, of: 10 }.wilson().expect("samples");
+        assert!(
+            (low - 0.490_162).abs() < 1e-5 && (high - 0.943_318).abs() < 1e-5,
+            "{low} {high}"
+        );
+        let (low, high) = Share { count: 0, of: 10 }.wilson().expect("samples");
+        assert!(low == 0.0 && (high - 0.277_533).abs() < 1e-5, "{low} {high}");
+        assert_eq!(Share::default().wilson(), None);
+    }
+
+    #[test]
+    fn a_summary_counts_what_the_records_say() {
+        let records = fixture::records("tiny", 3);
+        let summary = ModelSummary::of(&records);
+        assert_eq!(summary.samples, 3);
+        assert_eq!(summary.accuracy.of, 3);
+        assert_eq!(
+            summary.accuracy.count,
+            records.iter().filter(|r| r.correct == Some(true)).count()
+        );
+        assert_eq!(
+            summary.within_tolerance.of,
+            records.iter().map(|r| r.attributions.len()).sum::<usize>()
+        );
+    }
+
+    #[test]
+    fn a_marked_map_misses_the_bar_and_is_not_drawn() {
+        let mut record = fixture::records("tiny", 1).remove(0);
+        fixture::mark_non_finite(&mut record);
+        assert!(shown(&record).is_none());
+        let summary = ModelSummary::of([&record]);
+        assert_eq!(summary.within_tolerance.count, 0);
+        assert_eq!(summary.marked, summary.within_tolerance.of);
+    }
+
+    #[test]
+    fn confusion_counts_each_record_with_a_gold_answer_once() {
+        let mut records = fixture::records("tiny", 6);
+        records[0].prediction.token_id = 999_999;
+        let counts = confusion(&["A", "B", "C", "D", "E", "F"], &records);
+        assert_eq!(counts.iter().flatten().sum::<usize>(), 6);
+        assert_eq!(counts.iter().map(|row| row[6]).sum::<usize>(), 1);
+        assert_eq!(predicted_option(&records[0]), None);
+    }
+
+    #[test]
+    fn shares_of_segments_add_up_to_one() {
+        let record = &fixture::records("tiny", 1)[0];
+        let units = Units::of(&record.prompt, &record.segments);
+        let words = units.word_scores(
+            &units.assign(&record.prompt, &record.tokens),
+            &record.attributions[0].scores,
+        );
+        let shares = segment_shares(&units, &words).expect("a map");
+        assert_eq!(shares.len(), units.segments.len() + 1);
+        assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+    }
+}

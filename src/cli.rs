@@ -1,0 +1,143 @@
+//! What was typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::model::device::DeviceChoice;
+
+/// How the process ends; the numbers are part of the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitStatus {
+    /// Done.
+    Done,
+    /// Failed.
+    Failed,
+    /// Wrong usage or invalid content.
+    Invalid,
+    /// Built, but a map misses its quality bar and `--strict` was given.
+    BelowBar,
+}
+
+impl From<ExitStatus> for std::process::ExitCode {
+    fn from(status: ExitStatus) -> Self {
+        Self::from(match status {
+            ExitStatus::Done => 0,
+            ExitStatus::Failed => 1,
+            ExitStatus::Invalid => 2,
+            ExitStatus::BelowBar => 3,
+        })
+    }
+}
+
+/// A static report site generator for language-model attribution.
+#[derive(Debug, Parser)]
+#[command(version, about, long_about = None, propagate_version = true)]
+pub struct Cli {
+    /// What holds for every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What holds for every command.
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// The project's folder
+    #[arg(long, global = true, value_name = "DIR", default_value = ".")]
+    pub project: PathBuf,
+    /// Say nothing but errors
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more
+    #[arg(long, short, global = true)]
+    pub verbose: bool,
+    /// Colour in messages; `auto` honours NO_COLOR and leaves files and pipes plain
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+}
+
+/// When messages are coloured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Compute what is missing and write the site
+    Build(Build),
+    /// Read everything that a build would read, and tell every error, without running a model
+    Check(Check),
+    /// Make a new project
+    Init(Init),
+}
+
+/// Which experiments.
+#[derive(Clone, Debug, Args)]
+pub struct Chosen {
+    /// Only this experiment (again for more); a draft that is named is built
+    #[arg(long, value_name = "NAME")]
+    pub experiment: Vec<String>,
+    /// Drafts too
+    #[arg(long)]
+    pub drafts: bool,
+}
+
+/// Where it is computed.
+#[derive(Clone, Debug, Args)]
+pub struct Where {
+    /// auto, cpu, cuda or cuda:N
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: DeviceChoice,
+    /// Never ask the network
+    #[arg(long)]
+    pub offline: bool,
+}
+
+/// `igsite build`
+#[derive(Clone, Debug, Args)]
+pub struct Build {
+    /// Which experiments.
+    #[command(flatten)]
+    pub chosen: Chosen,
+    /// Where it is computed.
+    #[command(flatten)]
+    pub place: Where,
+    /// Where the site goes [default: site/ in the project]
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Where the site will be published, such as https://me.github.io/repo/; for the sitemap and canonical links
+    #[arg(long, value_name = "URL")]
+    pub base_url: Option<String>,
+    /// Exit with 3 if a map misses its quality bar
+    #[arg(long)]
+    pub strict: bool,
+}
+
+/// `igsite check`
+#[derive(Clone, Debug, Args)]
+pub struct Check {
+    /// Which experiments.
+    #[command(flatten)]
+    pub chosen: Chosen,
+    /// Where it would be computed.
+    #[command(flatten)]
+    pub place: Where,
+}
+
+/// `igsite init`
+#[derive(Clone, Debug, Args)]
+pub struct Init {
+    /// The new project's folder
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub folder: PathBuf,
+}

@@ -1,0 +1,82 @@
+//! `igsite build`: content, plan, compute, render, write.
+
+use std::time::Instant;
+
+use super::report::Report;
+use super::selection;
+use crate::assemble;
+use crate::cli::{Build, ExitStatus, Global};
+use crate::compute;
+use crate::content::project::Project;
+use crate::diagnostic::Diagnostics;
+use crate::model::device::Backend;
+use crate::plan;
+use crate::render::{ExperimentResults, Site};
+use crate::site::output::Output;
+use crate::site::{check_base_url, write};
+use crate::store::Store;
+use crate::store::memo::HashMemo;
+
+pub fn run(global: &Global, arguments: &Build, report: &Report) -> Result<ExitStatus, Diagnostics> {
+    let began = Instant::now();
+    let (project, mut diagnostics) = Project::load(&global.project, &selection(&arguments.chosen))?;
+    let output = arguments.output.clone().unwrap_or_else(|| global.project.join("site"));
+    // What would make the build fail at its end is told before hours of computing, not after.
+    if let Some(base_url) = &arguments.base_url {
+        check_base_url(base_url)?;
+    }
+    drop(Output::open(&output)?);
+    let backend = Backend::open(arguments.place.device)?;
+    let store = Store::open(&global.project)?;
+    let mut memo = HashMemo::open(store.folder());
+    let models = plan::open_models(&project, &backend, &mut memo, &mut diagnostics);
+    memo.save();
+    let runs = plan::runs(&project, &models, &mut diagnostics);
+    if diagnostics.has_errors() {
+        return Err(diagnostics);
+    }
+    report.errors(diagnostics);
+    report.detail(|| format!("device: {backend}"));
+
+    let (parts, work) = compute::complete(&runs, &models, &store, &backend, report.quiet)?;
+    let mut results: Vec<ExperimentResults> = project
+        .experiments
+        .iter()
+        .map(|experiment| ExperimentResults { experiment, records: vec![] })
+        .collect();
+    for (run, parts) in runs.iter().zip(&parts) {
+        let records = assemble::records(run, &models[run.model], parts);
+        if let Some(result) = results.iter_mut().find(|result| result.experiment.id == run.experiment.id) {
+            result.records.push(records);
+        }
+    }
+
+    let site = Site { project: &project, results, base_url: arguments.base_url.clone() };
+    let counts = write(&site, &output)?;
+
+    let below = site
+        .results
+        .iter()
+        .flat_map(|result| result.records.iter().flatten())
+        .flat_map(|record| &record.attributions)
+        .filter(|a| !a.converged || !a.within_tolerance || a.within_margin == Some(false))
+        .count();
+    report.note(&format!(
+        "{} models loaded, {} maps computed, {} kept; {} files written, {} unchanged, {} removed; {:.1} s",
+        work.models_loaded,
+        work.computed,
+        work.kept,
+        counts.written,
+        counts.unchanged,
+        counts.removed,
+        began.elapsed().as_secs_f64()
+    ));
+    if !counts.kept.is_empty() {
+        report.note(&format!("left alone, because they were edited since the last build: {}", counts.kept.join(", ")));
+    }
+    if below > 0 {
+        report.note(&format!("{below} maps miss their quality bar (tolerance, margin or a value that is not finite); their pages say so"));
+    }
+    report.result(&output.join("index.html").display().to_string());
+    Ok(if arguments.strict && below > 0 { ExitStatus::BelowBar } else { ExitStatus::Done })
+}

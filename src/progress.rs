@@ -1,0 +1,54 @@
+//! Progress on standard error: a live line on a terminal, a plain line now and then elsewhere, nothing when quiet.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// How often a plain line is written.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// Counts evaluations towards a known total.
+#[derive(Debug)]
+pub struct Progress {
+    bar: ProgressBar,
+    plain: bool,
+    started: Instant,
+    told: Instant,
+}
+
+impl Progress {
+    /// Begins to count towards `total` evaluations.
+    pub fn new(total: u64, quiet: bool) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let target = if quiet || !terminal { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let bar = ProgressBar::with_draw_target(Some(total), target);
+        if let Ok(style) = ProgressStyle::with_template("{msg}\n{bar:40} {pos}/{len} evaluations, {eta} left") {
+            bar.set_style(style);
+        }
+        let now = Instant::now();
+        Self { bar, plain: !quiet && !terminal, started: now, told: now }
+    }
+
+    /// Says what is at work now.
+    pub fn at(&mut self, what: String) {
+        self.bar.set_message(what);
+    }
+
+    /// Counts evaluations that were done.
+    pub fn add(&mut self, evaluations: u64) {
+        self.bar.inc(evaluations);
+        if self.plain && self.told.elapsed() >= EVERY {
+            self.told = Instant::now();
+            let (done, total) = (self.bar.position(), self.bar.length().unwrap_or_default());
+            let left = self.started.elapsed().as_secs_f64() * total.saturating_sub(done) as f64 / done.max(1) as f64;
+            let left = humantime::format_duration(Duration::from_secs(left as u64));
+            eprintln!("{}: {done}/{total} evaluations, {left} left", self.bar.message());
+        }
+    }
+
+    /// Ends the display.
+    pub fn finish(self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,64 @@
+//! Small figures as inline SVG, each beside the numbers it shows: hidden from screen readers, which read the numbers.
+//!
+//! Lengths are attributes of the SVG, so that a strict Content-Security-Policy needs no exception for inline styles.
+
+use std::fmt::Write;
+
+/// A share as a bar on a track.
+pub fn bar(share: f64) -> String {
+    format!(
+        "<svg class=\"bar\" viewBox=\"0 0 100 10\" preserveAspectRatio=\"none\" aria-hidden=\"true\">\
+         <rect class=\"track\" width=\"100\" height=\"10\"/><rect class=\"fill\" width=\"{:.2}\" height=\"10\"/></svg>",
+        share.clamp(0.0, 1.0) * 100.0
+    )
+}
+
+/// A share with its interval: a dot on a line, and the level of guessing as a tick where it is known.
+pub fn interval(share: f64, (low, high): (f64, f64), guessing: Option<f64>) -> String {
+    let at = |x: f64| x.clamp(0.0, 1.0) * 200.0;
+    let mut svg = String::from(
+        "<svg class=\"interval\" viewBox=\"-4 0 208 16\" aria-hidden=\"true\"><path class=\"track\" d=\"M0 8H200\"/>",
+    );
+    if let Some(guessing) = guessing {
+        let _ = write!(svg, "<path class=\"tick\" d=\"M{:.1} 2V14\"/>", at(guessing));
+    }
+    let _ = write!(
+        svg,
+        "<path class=\"range\" d=\"M{:.1} 8H{:.1}\"/><circle class=\"dot\" cx=\"{:.1}\" cy=\"8\" r=\"4\"/></svg>",
+        at(low),
+        at(high),
+        at(share)
+    );
+    svg
+}
+
+/// Shares that add up to one, as one divided bar; the classes `s0` … `s7` repeat.
+pub fn stacked(shares: &[f64]) -> String {
+    let mut svg = String::from(
+        "<svg class=\"stacked\" viewBox=\"0 0 100 10\" preserveAspectRatio=\"none\" aria-hidden=\"true\">",
+    );
+    let mut x = 0.0;
+    for (index, share) in shares.iter().enumerate() {
+        let width = share.clamp(0.0, 1.0) * 100.0;
+        let _ = write!(
+            svg,
+            "<rect class=\"s{}\" x=\"{x:.2}\" width=\"{width:.2}\" height=\"10\"/>",
+            index % 8
+        );
+        x += width;
+    }
+    svg + "</svg>"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_are_as_long_as_their_share() {
+        assert!(bar(0.25).contains("class=\"fill\" width=\"25.00\""));
+        assert!(bar(7.0).contains("width=\"100.00\""));
+        assert!(interval(0.5, (0.25, 0.75), Some(1.0 / 6.0)).contains("M50.0 8H150.0"));
+        assert!(stacked(&[0.5, 0.5]).contains("x=\"50.00\" width=\"50.00\""));
+    }
+}

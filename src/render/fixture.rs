@@ -1,0 +1,482 @@
+//! Fabricated experiments for tests: claims, models and scores that nobody measured, in the shape of real ones.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use indexmap::IndexMap;
+use serde_json::{Map, Value};
+
+use crate::content::dataset::Sample;
+use crate::content::experiment::*;
+use crate::content::model::{DtypeSpec, ModelSource, ModelSpec};
+use crate::content::page::Page;
+use crate::content::project::Project;
+use crate::content::prompt::{Prompt, Segment};
+use crate::render::{ExperimentResults, Site};
+use crate::store::record::*;
+
+/// Claim, speaker, right option, and the words that decide it.
+const CLAIMS: [(&str, &str, &str, [&str; 2]); 6] = [
+    (
+        "The harbour bridge was paid for twice, once by the toll and once by the county's own savings, and nobody was told.",
+        "Ada Merton",
+        "D",
+        ["twice", "nobody"],
+    ),
+    (
+        "Rents in the old town have doubled since the ferry stopped.",
+        "Jonas Pell",
+        "B",
+        ["doubled", "ferry"],
+    ),
+    (
+        "Every single school in the valley has lost its library.",
+        "Irina Vogt",
+        "E",
+        ["Every", "single"],
+    ),
+    (
+        "The mayor's budget spends more on lamps than on clinics, according to the auditor's report of last autumn.",
+        "Tom Okafor",
+        "A",
+        ["auditor's", "lamps"],
+    ),
+    (
+        "We were the first district to count the votes by hand.",
+        "Lena Brandt",
+        "C",
+        ["first", "hand"],
+    ),
+    (
+        "The new canal will make the desert rain, and the fish will walk to market by themselves.",
+        "Sid Quill",
+        "F",
+        ["rain", "themselves"],
+    ),
+];
+const OPTIONS: [(&str, &str); 6] = [
+    ("A", "true"),
+    ("B", "mostly-true"),
+    ("C", "half-true"),
+    ("D", "barely-true"),
+    ("E", "false"),
+    ("F", "pants-fire"),
+];
+const MODELS: [(&str, &str, &str, usize); 4] = [
+    ("falcon-toy", "Falcon Toy", "falcon", 6),
+    ("llama-toy", "Llama Toy", "llama", 4),
+    ("mistral-toy", "Mistral Toy", "mistral", 5),
+    ("orca-toy", "Orca Toy", "llama", 3),
+];
+
+/// A project with its experiments' records, ready to be rendered.
+pub struct Fixture {
+    /// The project.
+    pub project: Project,
+    /// `[experiment][model][sample]`
+    pub records: Vec<Vec<Vec<SampleRecord>>>,
+}
+
+impl Fixture {
+    /// Four models, six claims, one experiment and two pages.
+    pub fn demo() -> Self {
+        let samples: Vec<Sample> = (0..CLAIMS.len()).map(claim).collect();
+        Self::of(samples, &MODELS.map(|(id, ..)| id))
+    }
+
+    /// The samples given, for the models given.
+    pub fn of(samples: Vec<Sample>, models: &[&str]) -> Self {
+        let experiment = Experiment {
+            id: "claims".into(),
+            path: "content/experiments/claims.yaml".into(),
+            yaml: "title: Claims, zero shot\nmodels: [falcon-toy, llama-toy]\n".into(),
+            title: "Claims, zero shot".into(),
+            description: "How toy models judge claims that were made up for a test.\n\nThe *numbers* are fabricated."
+                .into(),
+            draft: false,
+            models: models.iter().map(|id| (*id).to_owned()).collect(),
+            options: OPTIONS
+                .map(|(letter, gold)| AnswerOption {
+                    letter: letter.into(),
+                    gold: gold.into(),
+                })
+                .to_vec(),
+            attribution: AttributionSpec {
+                targets: vec![TargetSpec::Predicted, TargetSpec::Gold],
+                output: Output::Probability,
+                baselines: vec![BaselineSpec::Zero],
+                quadrature: Quadrature::GaussLegendre,
+                steps: 512,
+                tolerance: 0.01,
+                margin: 0.1,
+                batch: Batch::Auto,
+            },
+            samples,
+        };
+        let records = experiment
+            .models
+            .iter()
+            .map(|id| experiment.samples.iter().map(|sample| record(id, sample)).collect())
+            .collect();
+        let page = |path: &str, route: &[&str], title: &str, markdown: &str| Page {
+            path: path.into(),
+            route: route.iter().map(|part| (*part).to_owned()).collect(),
+            title: title.into(),
+            description: None,
+            order: Some(1),
+            draft: false,
+            markdown: markdown.into(),
+            first_line: 4,
+        };
+        let project = Project {
+            root: PathBuf::from("/nonexistent/igsite-fixture"),
+            models: experiment
+                .models
+                .iter()
+                .map(|id| (id.clone(), model(id)))
+                .collect::<BTreeMap<_, _>>(),
+            experiments: vec![experiment],
+            pages: vec![
+                page(
+                    "content/index.md",
+                    &["index"],
+                    "Which words decide?",
+                    "# Which words decide?\n\nToy models judge made-up claims. Read [how](method.md) the maps are made.\n",
+                ),
+                page(
+                    "content/method.md",
+                    &["method"],
+                    "Method",
+                    "# Method\n\nIntegrated Gradients.[^1]\n\n## Scores\n\n| rule | points |\n|---|--:|\n| Gauss–Legendre | 512 |\n\nSee [the experiment](/experiments/claims#samples).\n\n[^1]: Sundararajan, Taly and Yan, 2017.\n",
+                ),
+            ],
+        };
+        Self {
+            project,
+            records: vec![records],
+        }
+    }
+
+    /// The site of it.
+    pub fn site(&self, base_url: Option<&str>) -> Site<'_> {
+        let results = self.project.experiments.iter().zip(&self.records);
+        Site {
+            project: &self.project,
+            results: results
+                .map(|(experiment, records)| ExperimentResults {
+                    experiment,
+                    records: records.clone(),
+                })
+                .collect(),
+            base_url: base_url.map(str::to_owned),
+        }
+    }
+}
+
+/// Records of one made-up model for the first `count` claims.
+pub fn records(model: &str, count: usize) -> Vec<SampleRecord> {
+    (0..count).map(|index| record(model, &claim(index))).collect()
+}
+
+/// Makes every map of a record one that met a value that is not finite.
+pub fn mark_non_finite(record: &mut SampleRecord) {
+    for attribution in &mut record.attributions {
+        attribution.scores.clear();
+        attribution.errors = None;
+        (attribution.sum, attribution.convergence_delta, attribution.f_baseline) = (None, None, None);
+        attribution.non_finite = Some(NonFinite {
+            alpha: 0.0,
+            what: "gradient".into(),
+        });
+        attribution.within_tolerance = false;
+        attribution.converged = false;
+        attribution.within_margin = Some(false);
+    }
+}
+
+/// A sample of any id and statement, with the right answer given.
+pub fn sample(id: &str, slug: &str, statement: &str, speaker: &str, gold: &str) -> Sample {
+    let parts = [
+        (
+            "instruction",
+            format!("Choose the option that describes this claim by {speaker} best:\n"),
+        ),
+        ("claim", statement.to_owned()),
+        (
+            "options",
+            "\n\nA) True\nB) Mostly True\nC) Half True\nD) Barely True\nE) False\nF) Pants on Fire (absurd lie)"
+                .to_owned(),
+        ),
+        ("answer", "\n\nChoice: (".to_owned()),
+    ];
+    let mut prompt = Prompt::default();
+    let mut start = 0;
+    for (name, text) in parts {
+        let end = start + text.chars().count();
+        prompt.segments.push(Segment {
+            name: name.into(),
+            start,
+            end,
+        });
+        prompt.text += &text;
+        start = end;
+    }
+    let fields = [("id", id), ("statement", statement), ("speaker", speaker)];
+    Sample {
+        id: id.into(),
+        slug: slug.into(),
+        gold: Some(gold.into()),
+        fields: fields
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), Value::from(*v)))
+            .collect::<Map<_, _>>(),
+        prompt,
+    }
+}
+
+fn claim(index: usize) -> Sample {
+    let (statement, speaker, gold, _) = CLAIMS[index % CLAIMS.len()];
+    let id = format!("{}.json", 2600 + 37 * index);
+    sample(&id, &id, statement, speaker, gold)
+}
+
+fn model(id: &str) -> ModelSpec {
+    let title = MODELS.iter().find(|m| m.0 == id).map_or(id, |m| m.1);
+    ModelSpec {
+        id: id.into(),
+        path: Path::new("content/models").join(format!("{id}.yaml")),
+        title: title.into(),
+        description: "A *toy*.".into(),
+        source: ModelSource::Folder(PathBuf::from(id)),
+        source_text: format!("./{id}"),
+        revision: "main".into(),
+        dtype: DtypeSpec::Auto,
+    }
+}
+
+/// A number in 0…1 that depends on the text alone.
+fn noise(text: &str) -> f64 {
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    (hash >> 20) as f64 / (1u64 << 44) as f64
+}
+
+/// Tokens of at most `longest` characters, a blank leading the word that follows, as byte-pair encodings have it.
+fn tokenize(prompt: &str, longest: usize) -> Vec<TokenRecord> {
+    let mut tokens = vec![TokenRecord {
+        id: 1,
+        text: "<s>".into(),
+        start: 0,
+        end: 0,
+        special: true,
+    }];
+    let characters: Vec<char> = prompt.chars().collect();
+    let mut start = 0;
+    while start < characters.len() {
+        let mut end = start + 1;
+        let blank = characters[start] == ' ';
+        while end < characters.len()
+            && end - start < longest + usize::from(blank)
+            && characters[end].is_alphanumeric()
+            && (blank || characters[start].is_alphanumeric() || end > start + 1)
+        {
+            end += 1;
+        }
+        let text: String = characters[start..end].iter().collect();
+        let id = 3 + (noise(&text) * 31_000.0) as u32;
+        tokens.push(TokenRecord {
+            id,
+            text,
+            start,
+            end,
+            special: false,
+        });
+        start = end;
+    }
+    tokens
+}
+
+fn record(model: &str, sample: &Sample) -> SampleRecord {
+    let (_, _, architecture, longest) = MODELS
+        .iter()
+        .find(|m| m.0 == model)
+        .copied()
+        .unwrap_or(("", "", "llama", 4));
+    let tokens = tokenize(&sample.prompt.text, longest);
+    let skill = noise(model);
+    let gold = sample.gold.clone();
+    let letters = OPTIONS.map(|(letter, _)| letter);
+    let right = noise(&format!("{model}{}", sample.id)) < 0.35 + skill / 2.0;
+    let other = letters[(noise(&format!("o{model}{}", sample.id)) * 6.0) as usize % 6];
+    let answer = if right {
+        gold.clone().unwrap_or_else(|| "A".into())
+    } else {
+        other.to_owned()
+    };
+    let confidence = 0.35 + 0.5 * noise(&format!("c{model}{}", sample.id));
+    let mut options = IndexMap::new();
+    let weights: Vec<f64> = letters
+        .iter()
+        .map(|l| 0.05 + noise(&format!("{l}{model}{}", sample.id)))
+        .collect();
+    let rest: f64 = letters
+        .iter()
+        .zip(&weights)
+        .filter(|(l, _)| **l != answer)
+        .map(|(_, w)| w)
+        .sum();
+    for (index, letter) in letters.iter().enumerate() {
+        let probability = if *letter == answer {
+            confidence
+        } else {
+            (0.97 - confidence) * weights[index] / rest
+        };
+        options.insert(
+            (*letter).to_owned(),
+            OptionRecord {
+                token_id: 40_000 + index as u32,
+                probability,
+            },
+        );
+    }
+    let token_id = options[&answer].token_id;
+    let correct = gold.as_ref().map(|gold| *gold == answer);
+    let predicted = TargetRecord {
+        kind: "predicted".into(),
+        token_ids: vec![token_id],
+        text: answer.clone(),
+    };
+    let mut attributions = vec![attribution(model, sample, &tokens, predicted, confidence)];
+    if let Some(gold) = &gold {
+        let option = options[gold];
+        let target = TargetRecord {
+            kind: "gold".into(),
+            token_ids: vec![option.token_id],
+            text: gold.clone(),
+        };
+        attributions.push(attribution(model, sample, &tokens, target, option.probability));
+    }
+    SampleRecord {
+        schema: SCHEMA.into(),
+        experiment: "claims".into(),
+        model: ModelRecord {
+            id: model.into(),
+            source: format!("./{model}"),
+            revision: None,
+            architecture: architecture.into(),
+            dtype: "f32".into(),
+            quantization: "none".into(),
+            weights_sha256: format!("{:064x}", (skill * 1e15) as u64),
+            tokenizer_sha256: format!("{:064x}", longest),
+        },
+        sample: SampleInfo {
+            id: sample.id.clone(),
+            gold,
+            fields: sample.fields.clone(),
+        },
+        prompt: sample.prompt.text.clone(),
+        segments: sample.prompt.segments.clone(),
+        tokens,
+        prediction: Prediction {
+            token_id,
+            text: answer,
+            probability: confidence,
+        },
+        correct,
+        options,
+        attributions,
+        provenance: Provenance {
+            igsite: "0.1.0".into(),
+            backend: "cpu".into(),
+            seconds: 1.25,
+            created: "2026-01-02T03:04:05Z".into(),
+        },
+    }
+}
+
+fn attribution(
+    model: &str,
+    sample: &Sample,
+    tokens: &[TokenRecord],
+    target: TargetRecord,
+    probability: f64,
+) -> AttributionRecord {
+    let claim = &sample.prompt.segments[1];
+    let causes = CLAIMS
+        .iter()
+        .find(|c| sample.prompt.text.contains(c.0))
+        .map_or(["", ""], |c| c.3);
+    let text: Vec<char> = sample.prompt.text.chars().collect();
+    let word_of = |position: usize| -> String {
+        let letters = |c: &char| !c.is_whitespace();
+        let from = (0..=position.min(text.len() - 1))
+            .rev()
+            .take_while(|&i| letters(&text[i]))
+            .last()
+            .unwrap_or(position);
+        text[from..].iter().take_while(|c| letters(c)).collect()
+    };
+    let mut scores: Vec<f64> = tokens
+        .iter()
+        .enumerate()
+        .map(|(index, token)| {
+            let word = word_of(token.end.saturating_sub(1));
+            let inside = token.start >= claim.start && token.start < claim.end;
+            let caused = inside && causes.iter().any(|cause| !cause.is_empty() && word.starts_with(cause));
+            let random = noise(&format!("{word}{model}{}{}", sample.id, target.kind)) - 0.42;
+            let own = noise(&format!("{index}{model}")) - 0.5;
+            let size = if token.special {
+                0.6
+            } else if caused {
+                3.2
+            } else if inside {
+                1.0
+            } else {
+                0.4
+            };
+            if caused {
+                size * (0.7 + own)
+            } else {
+                size * (random.powi(3) * 6.0 + own * 0.15)
+            }
+        })
+        .collect();
+    let total: f64 = scores.iter().sum();
+    let off = 0.002 + 0.02 * noise(&format!("d{model}{}", sample.id)).powi(2);
+    let f_baseline = 0.0001;
+    let wanted = (probability - f_baseline) * (1.0 + off);
+    let factor = if total.abs() > 0.5 {
+        wanted / total
+    } else {
+        wanted / 4.0
+    };
+    for score in &mut scores {
+        *score *= factor.abs();
+    }
+    let sum: f64 = scores.iter().sum();
+    // The made-up scores must add up to what the record says: the rest goes to the last token.
+    let last = scores.len() - 1;
+    scores[last] += wanted - sum;
+    let sum: f64 = scores.iter().sum();
+    let delta = sum - (probability - f_baseline);
+    AttributionRecord {
+        target,
+        output: Output::Probability,
+        baseline: "zero".into(),
+        quadrature: Quadrature::GaussLegendre,
+        steps: 512,
+        evaluations: 512,
+        f_input: Some(probability),
+        f_baseline: Some(f_baseline),
+        sum: Some(sum),
+        convergence_delta: Some(delta),
+        error_estimate: None,
+        converged: true,
+        within_tolerance: delta.abs() <= 0.01 * (probability - f_baseline).abs(),
+        within_margin: Some((sum - probability).abs() < 0.1),
+        scores,
+        errors: None,
+        non_finite: None,
+    }
+}

@@ -1,0 +1,294 @@
+//! Attribution maps as running text: the prompt in its own shape, each piece coloured by its score.
+//!
+//! Colour is one of [`STEPS`] classes a sign, so that no inline style is needed; the style sheet gives a positive score
+//! a solid underline and a negative one a dashed one, so that hue is not all there is. Each coloured piece carries its number
+//! as a title. Colours only mean something beside their [`Scale`], so every map is drawn with one and shows it.
+
+use std::fmt::Write;
+
+use crate::analysis::align::{CharText, Level, UnitScores, Units};
+use crate::render::text::{escape, escape_into, number, percent, signed};
+use crate::store::record::TokenRecord;
+
+/// Shades of each sign.
+pub const STEPS: i32 = 20;
+
+/// What the strongest colour stands for; shared by all maps that are compared.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scale {
+    /// The greatest magnitude of the scores it covers.
+    pub max: f64,
+}
+
+impl Scale {
+    /// The scale that covers these scores.
+    pub fn over<'a>(scores: impl IntoIterator<Item = &'a f64>) -> Self {
+        Self {
+            max: scores.into_iter().fold(0.0, |max, score| score.abs().max(max)),
+        }
+    }
+
+    /// The shade of a score, from −[`STEPS`] to [`STEPS`]; 0 is no colour.
+    pub fn shade(self, score: f64) -> i32 {
+        if self.max > 0.0 && score.is_finite() {
+            (score / self.max * f64::from(STEPS))
+                .round()
+                .clamp(f64::from(-STEPS), f64::from(STEPS)) as i32
+        } else {
+            0
+        }
+    }
+
+    /// The style sheet's class for a score: `p1` … `p20`, `n1` … `n20`, or nothing.
+    pub fn class(self, score: f64) -> String {
+        shade_class(self.shade(score))
+    }
+}
+
+fn shade_class(shade: i32) -> String {
+    match shade {
+        0 => String::new(),
+        shade if shade > 0 => format!("p{shade}"),
+        shade => format!("n{}", -shade),
+    }
+}
+
+/// The legend of a scale: its ends and middle as numbers, and what sign and shade mean.
+pub fn legend(scale: Scale, unit: &str) -> String {
+    let mut html = String::from("<p class=\"legend\">");
+    let ends = [(-scale.max, "against"), (scale.max, "for")];
+    let _ = write!(
+        html,
+        "<span class=\"end\">{} <small>{}</small></span><span class=\"ramp\" aria-hidden=\"true\">",
+        signed(ends[0].0),
+        ends[0].1
+    );
+    for shade in (-STEPS..=STEPS).step_by(4) {
+        let _ = write!(html, "<i class=\"{}\"></i>", shade_class(shade));
+    }
+    let _ = write!(
+        html,
+        "</span><span class=\"end\">{} <small>{}</small></span><span class=\"note\">Scores in {}. Full colour is {}; one shade is {}. \
+         Solid underline: for the target. Dashed: against it.</span></p>",
+        signed(ends[1].0),
+        ends[1].1,
+        escape(unit),
+        number(scale.max),
+        number(scale.max / f64::from(STEPS)),
+    );
+    html
+}
+
+/// The map by token. Subword tokens join as the text does; special tokens stand dim in brackets of their own.
+pub fn tokens(prompt: &str, tokens: &[TokenRecord], scores: &[f64], scale: Scale) -> String {
+    let text = CharText::new(prompt);
+    let mut html = open(prompt.len());
+    let total = magnitude(scores);
+    let mut cursor = 0;
+    for (token, &score) in tokens.iter().zip(scores) {
+        let piece = text.slice(token.start.max(cursor), token.end.max(cursor));
+        if token.start > cursor {
+            escape_into(text.slice(cursor, token.start), &mut html);
+        }
+        cursor = cursor.max(token.end.min(text.len()));
+        if token.special || piece.is_empty() {
+            // A special token, or a byte of a character that an earlier token has shown.
+            span(
+                &token.text,
+                score,
+                total,
+                scale,
+                if token.special { "special" } else { "byte" },
+                &mut html,
+            );
+        } else {
+            coloured(piece, score, total, scale, &mut html);
+        }
+    }
+    escape_into(text.slice(cursor, text.len()), &mut html);
+    html + "</div>"
+}
+
+/// The map by word, sentence or segment. What lies outside all units (special tokens) is said, not drawn.
+pub fn units(prompt: &str, units: &Units, level: Level, scores: &UnitScores, scale: Scale) -> String {
+    let ranges: Vec<(usize, usize)> = match level {
+        Level::Word => units.words.iter().map(|u| (u.start, u.end)).collect(),
+        Level::Sentence => units.sentences.iter().map(|u| (u.start, u.end)).collect(),
+        Level::Segment => units.segments.iter().map(|s| (s.start, s.end)).collect(),
+    };
+    let text = CharText::new(prompt);
+    let mut html = open(prompt.len());
+    let total = magnitude(&scores.units) + scores.outside.abs();
+    if scores.outside != 0.0 {
+        span("special tokens", scores.outside, total, scale, "special", &mut html);
+    }
+    let mut cursor = 0;
+    for (&(start, end), &score) in ranges.iter().zip(&scores.units) {
+        escape_into(text.slice(cursor, start), &mut html);
+        coloured(text.slice(start, end), score, total, scale, &mut html);
+        cursor = end;
+    }
+    escape_into(text.slice(cursor, text.len()), &mut html);
+    html + "</div>"
+}
+
+/// A map without its text, one bar a word: what a table has room for. Segments are set apart by a gap.
+pub fn strip(units: &Units, words: &[f64], scale: Scale) -> String {
+    let mut bars = String::new();
+    let mut x = 0;
+    let mut segment = None;
+    for (word, &score) in words.iter().enumerate() {
+        let here = Some(units.segment_of_word(word));
+        if segment.is_some() && segment != here {
+            x += 1;
+        }
+        segment = here;
+        match scale.class(score) {
+            class if class.is_empty() => {}
+            // Positive bars stand on the middle line and negative ones hang from it, so that hue is not all there is.
+            class => {
+                let y = if score > 0.0 { 0 } else { 5 };
+                let _ = write!(
+                    bars,
+                    "<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"1\" height=\"5\"/>"
+                );
+            }
+        }
+        x += 1;
+    }
+    format!(
+        "<svg class=\"strip\" viewBox=\"0 0 {} 10\" preserveAspectRatio=\"none\" aria-hidden=\"true\">\
+         <path class=\"axis\" d=\"M0 5H{}\"/>{bars}</svg>",
+        x.max(1),
+        x.max(1)
+    )
+}
+
+fn open(room: usize) -> String {
+    let mut html = String::with_capacity(room * 8);
+    html.push_str("<div class=\"map\" dir=\"auto\">");
+    html
+}
+
+fn magnitude(scores: &[f64]) -> f64 {
+    scores.iter().map(|score| score.abs()).sum()
+}
+
+/// A piece of the prompt; the blanks it begins with stay outside its colour, so that words read as words.
+fn coloured(piece: &str, score: f64, total: f64, scale: Scale, html: &mut String) {
+    let visible = piece.trim_start_matches(' ');
+    if visible.is_empty() {
+        span(piece, score, total, scale, "", html);
+    } else {
+        html.push_str(&piece[..piece.len() - visible.len()]);
+        let kind = if visible.chars().all(|c| c == '\n') {
+            "break"
+        } else {
+            ""
+        };
+        span(visible, score, total, scale, kind, html);
+    }
+}
+
+fn span(text: &str, score: f64, total: f64, scale: Scale, kind: &str, html: &mut String) {
+    let shade = scale.class(score);
+    let gap = if shade.is_empty() || kind.is_empty() { "" } else { " " };
+    html.push_str("<span");
+    if !shade.is_empty() || !kind.is_empty() {
+        let _ = write!(html, " class=\"{shade}{gap}{kind}\"");
+    }
+    let _ = write!(html, " title=\"{}", signed(score));
+    if total > 0.0 {
+        html.push_str(" · ");
+        escape_into(&percent(score.abs() / total), html);
+    }
+    html.push_str("\">");
+    escape_into(text, html);
+    html.push_str("</span>");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::prompt::Segment;
+
+    fn token(text: &str, start: usize, end: usize) -> TokenRecord {
+        TokenRecord {
+            id: 0,
+            text: text.into(),
+            start,
+            end,
+            special: start == end,
+        }
+    }
+
+    #[test]
+    fn a_map_reads_as_its_prompt() {
+        let all = [
+            token("<s>", 0, 0),
+            token("▁Ta", 0, 2),
+            token("xes", 2, 5),
+            token("\n", 5, 6),
+            token("▁<b>", 6, 10),
+        ];
+        let html = tokens("Taxes\n <b>", &all, &[0.0, 1.0, -0.5, 0.0, 0.1], Scale { max: 1.0 });
+        assert_eq!(
+            html,
+            "<div class=\"map\" dir=\"auto\"><span class=\"special\" title=\"0 · 0.0%\">&lt;s&gt;</span>\
+             <span class=\"p20\" title=\"+1.000 · 62.5%\">Ta</span><span class=\"n10\" title=\"−0.5000 · 31.2%\">xes</span>\
+             <span class=\"break\" title=\"0 · 0.0%\">\n</span> <span class=\"p2\" title=\"+0.1000 · 6.2%\">&lt;b&gt;</span></div>"
+        );
+    }
+
+    #[test]
+    fn the_bytes_of_one_character_are_each_shown() {
+        let mut all = [token("<0xF0>", 0, 1), token("<0x9F>", 0, 1)];
+        all[1].special = false;
+        let html = tokens("🙂", &all, &[1.0, 1.0], Scale { max: 1.0 });
+        assert!(
+            html.contains(">🙂</span>") && html.contains("class=\"p20 byte\"") && html.contains("&lt;0x9F&gt;"),
+            "{html}"
+        );
+    }
+
+    #[test]
+    fn shades_are_symmetric_and_nothing_is_no_colour() {
+        let scale = Scale::over(&[0.2, -0.4]);
+        assert_eq!(
+            (scale.shade(0.4), scale.shade(-0.4), scale.shade(0.0), scale.shade(9.0)),
+            (20, -20, 0, 20)
+        );
+        assert_eq!(Scale::over(&[]).shade(1.0), 0);
+    }
+
+    #[test]
+    fn segments_are_drawn_whole_and_special_tokens_are_said() {
+        let segments = [
+            Segment {
+                name: "a".into(),
+                start: 0,
+                end: 3,
+            },
+            Segment {
+                name: "b".into(),
+                start: 3,
+                end: 5,
+            },
+        ];
+        let all = Units::of("ab cd", &segments);
+        let scores = UnitScores {
+            units: vec![1.0, -1.0],
+            outside: 0.5,
+        };
+        let html = units("ab cd", &all, Level::Segment, &scores, Scale { max: 1.0 });
+        assert!(
+            html.contains("special tokens") && html.contains(">ab </span>") && html.contains("n20"),
+            "{html}"
+        );
+        let strip = strip(&all, &[1.0, -1.0], Scale { max: 1.0 });
+        assert!(
+            strip.contains("viewBox=\"0 0 3 10\"") && strip.contains("x=\"2\" y=\"5\""),
+            "{strip}"
+        );
+    }
+}

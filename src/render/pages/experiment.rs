@@ -1,0 +1,387 @@
+//! An experiment: its finding, its models, where the attribution goes, and every sample to search.
+
+use serde::Serialize;
+
+use super::{Frame, Link, Renderer, SummaryView, finding, or_dash};
+use crate::analysis::summary;
+use crate::content::experiment::{BaselineSpec, TargetSpec};
+use crate::diagnostic::{Diagnostics, Result};
+use crate::render::results::{Results, SPECIAL};
+use crate::render::text::{excerpt, number, percent, signed};
+use crate::render::{Sink, chart, data, heatmap, labels};
+use crate::site::urls::{self, Links};
+
+#[derive(Serialize)]
+struct ExperimentView {
+    page: Frame,
+    heading: String,
+    draft: bool,
+    finding: Vec<String>,
+    text: String,
+    models: Vec<SummaryView>,
+    guessing: Option<String>,
+    has_margin: bool,
+    segments: Vec<String>,
+    shares: Vec<SharesRow>,
+    options: Vec<String>,
+    confusions: Vec<Confusion>,
+    legend: String,
+    map_note: String,
+    golds: Vec<String>,
+    samples: Vec<SampleRow>,
+    comparison: Option<String>,
+    settings: Vec<(String, String)>,
+    yaml: String,
+    csv: String,
+    json_lines: String,
+    columns: Vec<(&'static str, &'static str)>,
+}
+
+/// A model's mean share of |score| by segment.
+#[derive(Serialize)]
+struct SharesRow {
+    model: String,
+    chart: String,
+    shares: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Confusion {
+    model: String,
+    rows: Vec<ConfusionRow>,
+}
+
+#[derive(Serialize)]
+struct ConfusionRow {
+    gold: String,
+    /// Count, class of its shade, whether it is the right answer.
+    cells: Vec<(usize, String, bool)>,
+}
+
+#[derive(Serialize)]
+struct SampleRow {
+    title: String,
+    href: String,
+    subject: String,
+    gold: String,
+    gold_label: String,
+    right: usize,
+    of: usize,
+    disagree: bool,
+    off: bool,
+    agreement: String,
+    agreement_sort: f64,
+    answers: Vec<AnswerView>,
+}
+
+#[derive(Serialize)]
+struct AnswerView {
+    model: String,
+    href: String,
+    answer: String,
+    probability: String,
+    /// `right`, `wrong` or nothing.
+    verdict: &'static str,
+    strip: Option<String>,
+    words: Vec<(String, String)>,
+}
+
+impl Renderer<'_> {
+    /// `experiments/ID/index.html`.
+    pub fn experiment(&self, results: &Results<'_>, out: &mut Sink<'_>) -> Result<(), Diagnostics> {
+        let experiment = results.experiment;
+        let path = urls::experiment(&experiment.id);
+        let links = Links::on(path.clone());
+        let finding = finding::of_experiment(results);
+        let home = (self.site_title.clone(), urls::HOME.to_owned());
+        let letters: Vec<&str> = experiment.options.iter().map(|option| option.letter.as_str()).collect();
+        let segments = segment_names(results);
+        let model = |(index, id): (usize, &String)| {
+            SummaryView::of(
+                &results.models[index],
+                links.to(&urls::model(id)),
+                &results.summaries[index],
+                results.guessing(),
+            )
+        };
+        let view = ExperimentView {
+            page: self.frame(&links, &path, &experiment.title, &finding.join(" "), vec![home]),
+            heading: experiment.title.clone(),
+            draft: experiment.draft,
+            finding,
+            text: self.description(&experiment.description, &experiment.path, &links)?,
+            models: experiment.models.iter().enumerate().map(model).collect(),
+            guessing: results.guessing().map(percent),
+            has_margin: results.summaries.iter().any(|s| s.within_margin.of > 0),
+            shares: shares(results, &segments),
+            segments,
+            confusions: if results.summaries.iter().any(|s| s.accuracy.of > 0) {
+                confusions(results, &letters)
+            } else {
+                Vec::new()
+            },
+            options: letters.iter().map(|letter| results.option_label(letter)).collect(),
+            legend: heatmap::legend(results.scale, results.unit()),
+            map_note: map_note(results),
+            golds: golds(results),
+            samples: (0..results.samples.len())
+                .map(|sample| row(results, sample, &links))
+                .collect(),
+            comparison: (results.models.len() > 1).then(|| links.to(&urls::comparison(&experiment.id))),
+            settings: settings(results),
+            yaml: experiment.yaml.clone(),
+            csv: links.to(&urls::csv(&experiment.id)),
+            json_lines: links.to(&urls::json_lines(&experiment.id)),
+            columns: data::COLUMNS.to_vec(),
+        };
+        Ok(self.page(
+            out,
+            path,
+            "experiment.html",
+            &view,
+            &format!("experiment `{}`", experiment.id),
+        )?)
+    }
+}
+
+/// Every segment that any model's maps have, special tokens last.
+fn segment_names(results: &Results<'_>) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for name in results.segment_shares.iter().flat_map(|shares| shares.keys()) {
+        if name != SPECIAL && !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    if !names.is_empty() {
+        names.push(SPECIAL.to_owned());
+    }
+    names
+}
+
+fn shares(results: &Results<'_>, names: &[String]) -> Vec<SharesRow> {
+    let row = |(model, means): (&String, &indexmap::IndexMap<String, summary::Mean>)| {
+        let values: Vec<Option<f64>> = names
+            .iter()
+            .map(|name| means.get(name).and_then(|mean| mean.value()))
+            .collect();
+        SharesRow {
+            model: model.clone(),
+            chart: chart::stacked(&values.iter().map(|value| value.unwrap_or(0.0)).collect::<Vec<_>>()),
+            shares: values.into_iter().map(|value| or_dash(value.map(percent))).collect(),
+        }
+    };
+    results.models.iter().zip(&results.segment_shares).map(row).collect()
+}
+
+fn confusions(results: &Results<'_>, letters: &[&str]) -> Vec<Confusion> {
+    let one = |(model, records): (&String, &Vec<crate::store::record::SampleRecord>)| {
+        let counts = summary::confusion(letters, records);
+        let most = counts.iter().flatten().copied().max().unwrap_or(0);
+        let scale = heatmap::Scale { max: most as f64 };
+        let rows = counts.iter().enumerate().map(|(gold, counts)| ConfusionRow {
+            gold: results.option_label(letters[gold]),
+            cells: counts
+                .iter()
+                .enumerate()
+                .map(|(given, &count)| (count, shade(scale, count), gold == given))
+                .collect(),
+        });
+        Confusion {
+            model: model.clone(),
+            rows: rows.collect(),
+        }
+    };
+    results.models.iter().zip(&results.source.records).map(one).collect()
+}
+
+/// Counts have no sign: they use shades of their own.
+fn shade(scale: heatmap::Scale, count: usize) -> String {
+    match scale.shade(count as f64) {
+        0 => String::new(),
+        shade => format!("c{}", (shade + 3) / 4),
+    }
+}
+
+fn golds(results: &Results<'_>) -> Vec<String> {
+    let used = |letter: &str| {
+        results
+            .experiment
+            .samples
+            .iter()
+            .any(|sample| sample.gold.as_deref() == Some(letter))
+    };
+    results
+        .experiment
+        .options
+        .iter()
+        .map(|option| option.letter.clone())
+        .filter(|letter| used(letter))
+        .collect()
+}
+
+fn row(results: &Results<'_>, sample: usize, links: &Links) -> SampleRow {
+    let experiment = results.experiment;
+    let gold = experiment.samples[sample].gold.clone();
+    let analysed = &results.samples[sample];
+    let mean = analysed.mean_spearman();
+    SampleRow {
+        title: results.sample_title(sample),
+        href: links.to(&urls::sample(&experiment.id, results.slug(sample))),
+        subject: analysed.subject.clone(),
+        gold_label: gold
+            .as_deref()
+            .map_or_else(String::new, |gold| results.option_label(gold)),
+        gold: gold.unwrap_or_default(),
+        right: results
+            .records_of(sample)
+            .filter(|record| record.correct == Some(true))
+            .count(),
+        of: results
+            .records_of(sample)
+            .filter(|record| record.correct.is_some())
+            .count(),
+        disagree: !analysed.same_answer,
+        off: results.records_of(sample).any(|record| {
+            record
+                .attributions
+                .iter()
+                .any(|a| !a.within_tolerance || a.non_finite.is_some())
+        }),
+        agreement: or_dash(mean.map(|mean| signed((mean * 100.0).round() / 100.0))),
+        agreement_sort: mean.unwrap_or(-2.0),
+        answers: (0..results.models.len())
+            .map(|model| answer(results, model, sample, links))
+            .collect(),
+    }
+}
+
+fn answer(results: &Results<'_>, model: usize, sample: usize, links: &Links) -> AnswerView {
+    let record = results.record(model, sample);
+    let analysed = &results.samples[sample];
+    let words = results.top_words(model, sample, 3);
+    AnswerView {
+        model: results.models[model].clone(),
+        href: links.to(&urls::map(
+            &results.experiment.id,
+            &results.experiment.models[model],
+            results.slug(sample),
+        )),
+        answer: excerpt(summary::answer(record), 12),
+        probability: percent(record.prediction.probability),
+        verdict: match record.correct {
+            Some(true) => "right",
+            Some(false) => "wrong",
+            None => "",
+        },
+        strip: analysed.words[model]
+            .as_ref()
+            .map(|words| heatmap::strip(&analysed.units, &words.units, results.scale)),
+        words: words.into_iter().map(|(word, score)| (word, signed(score))).collect(),
+    }
+}
+
+/// Which of the maps the pages with several models show.
+pub(super) fn map_note(results: &Results<'_>) -> String {
+    let first = results
+        .source
+        .records
+        .iter()
+        .flatten()
+        .flat_map(|record| record.attributions.first())
+        .next();
+    let Some(first) = first else {
+        return "There is no map.".to_owned();
+    };
+    let target = match first.target.kind.as_str() {
+        "predicted" => "each model’s own prediction".to_owned(),
+        "gold" => "the right answer".to_owned(),
+        _ => format!("“{}”", first.target.text),
+    };
+    let others = match results
+        .source
+        .records
+        .iter()
+        .flatten()
+        .map(|record| record.attributions.len())
+        .max()
+    {
+        Some(count) if count > 1 => format!(" The {count} targets and baselines are all on the map pages."),
+        _ => String::new(),
+    };
+    format!(
+        "Maps explain {target}, as {}, from the {}.{others}",
+        results.unit(),
+        labels::baseline(&first.baseline)
+    )
+}
+
+fn settings(results: &Results<'_>) -> Vec<(String, String)> {
+    let spec = &results.experiment.attribution;
+    let targets: Vec<String> = spec.targets.iter().map(target).collect();
+    let baselines: Vec<String> = spec.baselines.iter().map(baseline).collect();
+    let line = |name: &str, value: String| (name.to_owned(), value);
+    vec![
+        line(
+            "Method",
+            "Integrated Gradients (Sundararajan, Taly and Yan 2017)".to_owned(),
+        ),
+        line("Targets", targets.join(", ")),
+        line("Output", results.unit().to_owned()),
+        line("Baselines", baselines.join(", ")),
+        line("Quadrature", labels::quadrature(spec.quadrature, spec.steps)),
+        line(
+            "Tolerance",
+            format!(
+                "|delta| at most {} of |F(input) − F(baseline)|",
+                percent(spec.tolerance)
+            ),
+        ),
+        line(
+            "Margin",
+            format!(
+                "|sum − probability| below {} (the notebook’s check)",
+                number(spec.margin)
+            ),
+        ),
+    ]
+}
+
+fn target(target: &TargetSpec) -> String {
+    match target {
+        TargetSpec::Predicted => "predicted".to_owned(),
+        TargetSpec::Gold => "gold".to_owned(),
+        TargetSpec::AllOptions => "every option".to_owned(),
+        TargetSpec::Option(letter) => format!("option {letter}"),
+        TargetSpec::Token(text) => format!("token “{text}”"),
+        TargetSpec::Contrast(a, b) => format!("{} minus {}", self::target(a), self::target(b)),
+    }
+}
+
+fn baseline(baseline: &BaselineSpec) -> String {
+    match baseline {
+        BaselineSpec::Zero => labels::baseline("zero"),
+        BaselineSpec::Mean => labels::baseline("mean"),
+        BaselineSpec::Pad => labels::baseline("pad"),
+        BaselineSpec::Eos => labels::baseline("eos"),
+        BaselineSpec::Bos => labels::baseline("bos"),
+        BaselineSpec::Unk => labels::baseline("unk"),
+        BaselineSpec::Token(text) => labels::baseline(&format!("token:{text}")),
+    }
+}
+
+/// Links to the neighbours of a sample on pages of one kind.
+pub(super) fn neighbours(
+    results: &Results<'_>,
+    sample: usize,
+    to: impl Fn(usize) -> String,
+) -> (Option<Link>, Option<Link>) {
+    let link = |index: usize| Link {
+        title: results.sample_title(index),
+        href: to(index),
+    };
+    let next = sample + 1;
+    (
+        sample.checked_sub(1).map(link),
+        (next < results.samples.len()).then(|| link(next)),
+    )
+}

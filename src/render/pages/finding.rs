@@ -1,0 +1,164 @@
+//! What a reader should know first, in sentences made from the numbers, each with its count or interval beside it.
+
+use super::{interval, list};
+use crate::analysis::summary::{self, Share};
+use crate::render::results::{Results, subject_segment};
+use crate::render::text::{excerpt, number, percent};
+
+/// An experiment's headline.
+pub fn of_experiment(results: &Results<'_>) -> Vec<String> {
+    [
+        accuracy(results),
+        same_answer(results),
+        attribution(results),
+        Some(quality(results)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn accuracy(results: &Results<'_>) -> Option<String> {
+    let shares: Vec<Share> = results.summaries.iter().map(|s| s.accuracy).collect();
+    let value = |share: &Share| share.value().unwrap_or(0.0);
+    let best = *shares
+        .iter()
+        .filter(|s| s.of > 0)
+        .max_by(|a, b| value(a).total_cmp(&value(b)))?;
+    let worst = *shares
+        .iter()
+        .filter(|s| s.of > 0)
+        .min_by(|a, b| value(a).total_cmp(&value(b)))?;
+    let names = |of: Share| {
+        let all = results
+            .models
+            .iter()
+            .zip(&shares)
+            .filter(|(_, share)| value(share) == value(&of) && share.of > 0);
+        list(&all.map(|(name, _)| name.clone()).collect::<Vec<_>>())
+    };
+    let told = |share: Share| {
+        let interval = share
+            .wilson()
+            .map_or(String::new(), |range| format!(", 95% interval {}", interval(range)));
+        format!(
+            "{} of {} right ({}{interval})",
+            share.count,
+            share.of,
+            percent(value(&share))
+        )
+    };
+    let guessing = results.guessing().map_or(String::new(), |share| {
+        format!(" Guessing would be right on {}.", percent(share))
+    });
+    Some(if results.models.len() == 1 {
+        format!("{} answers {}.{guessing}", results.models[0], told(best))
+    } else if best == worst {
+        format!("Every model answers {}.{guessing}", told(best))
+    } else {
+        format!(
+            "Most often right: {}, {}; least often: {}, {}.{guessing}",
+            names(best),
+            told(best),
+            names(worst),
+            told(worst)
+        )
+    })
+}
+
+pub(super) fn same_answer(results: &Results<'_>) -> Option<String> {
+    let Share { count, of } = results.same_answer;
+    let all = if results.models.len() == 2 {
+        "Both".to_owned()
+    } else {
+        format!("All {}", results.models.len())
+    };
+    (of > 0).then(|| format!("{all} models give the same answer on {count} of {of} samples."))
+}
+
+fn attribution(results: &Results<'_>) -> Option<String> {
+    let subject = subject_segment(results.experiment)?;
+    let shares = results
+        .segment_shares
+        .iter()
+        .filter_map(|shares| shares.get(&subject)?.value());
+    let (low, high) = shares.fold((f64::INFINITY, 0.0f64), |(low, high), share| {
+        (low.min(share), high.max(share))
+    });
+    let range = if percent(low) == percent(high) {
+        percent(high)
+    } else {
+        format!("{} to {}", percent(low), percent(high))
+    };
+    low.is_finite().then(|| {
+        format!("The {subject} holds {range} of the attribution, by model; the rest lies on the form of the prompt.")
+    })
+}
+
+/// How far the maps can be believed; a fixed rule's error is unknown, and that is said here too.
+fn quality(results: &Results<'_>) -> String {
+    let Share { count, of } = results.within_tolerance();
+    let tolerance = percent(results.experiment.attribution.tolerance);
+    let maps = format!("The convergence delta of {count} of {of} maps is within {tolerance} of F(input) − F(baseline)");
+    let all = results
+        .source
+        .records
+        .iter()
+        .flatten()
+        .flat_map(|record| &record.attributions);
+    let known = all.clone().filter(|a| a.error_estimate.is_some()).count();
+    let marked = all.filter(|a| a.non_finite.is_some()).count();
+    let error = match known {
+        0 => "; the error of single scores is unknown, since a fixed rule gives no estimate.".to_owned(),
+        known if known == of => ".".to_owned(),
+        known => format!("; an error estimate is known for {known} of them."),
+    };
+    let marked = match marked {
+        0 => String::new(),
+        1 => " One map is marked: a value was not finite, and it is not drawn.".to_owned(),
+        marked => format!(" {marked} maps are marked: a value was not finite, and they are not drawn."),
+    };
+    format!("{maps}{error}{marked}")
+}
+
+/// A sample's headline.
+pub fn of_sample(results: &Results<'_>, sample: usize) -> Vec<String> {
+    let mut sentences = Vec::new();
+    if let Some(gold) = &results.experiment.samples[sample].gold {
+        sentences.push(format!("The right answer is {}.", results.option_label(gold)));
+    }
+    let mut answers: Vec<(String, Vec<String>)> = Vec::new();
+    for (model, record) in results.records_of(sample).enumerate() {
+        let answer = results.option_label(&excerpt(summary::answer(record), 20));
+        let told = format!("{} ({})", results.models[model], percent(record.prediction.probability));
+        match answers.iter_mut().find(|(known, _)| *known == answer) {
+            Some((_, models)) => models.push(told),
+            None => answers.push((answer, vec![told])),
+        }
+    }
+    for (answer, models) in answers {
+        let verb = if models.len() == 1 { "says" } else { "say" };
+        sentences.push(format!("{} {verb} {answer}.", list(&models)));
+    }
+    let agreement = &results.samples[sample].agreements;
+    let known = agreement
+        .iter()
+        .filter_map(|(a, b, agreement)| Some((*a, *b, agreement.spearman?)));
+    if agreement.len() > 1
+        && let (Some(most), Some(least)) = (
+            known.clone().max_by(|x, y| x.2.total_cmp(&y.2)),
+            known.min_by(|x, y| x.2.total_cmp(&y.2)),
+        )
+    {
+        let pair = |(a, b, spearman): (usize, usize, f64)| {
+            format!(
+                "{} and {} (Spearman {})",
+                results.models[a],
+                results.models[b],
+                number((spearman * 100.0).round() / 100.0)
+            )
+        };
+        sentences.push(format!("Maps that agree most: {}; least: {}.", pair(most), pair(least)));
+    }
+    sentences
+}

@@ -1,0 +1,123 @@
+//! The front page and the page for what does not exist.
+
+use serde::Serialize;
+
+use super::{Frame, Renderer, SummaryView, finding};
+use crate::diagnostic::{Diagnostics, Result};
+use crate::render::Sink;
+use crate::render::markdown::{self, Source};
+use crate::render::results::Results;
+use crate::render::text::{excerpt, percent};
+use crate::site::urls::{self, Links};
+
+#[derive(Serialize)]
+struct FrontView {
+    page: Frame,
+    heading: String,
+    text: String,
+    experiments: Vec<ExperimentCard>,
+}
+
+#[derive(Serialize)]
+struct ExperimentCard {
+    title: String,
+    href: String,
+    comparison: Option<String>,
+    about: String,
+    draft: bool,
+    samples: usize,
+    finding: Vec<String>,
+    models: Vec<SummaryView>,
+    agreement: Option<String>,
+    within_tolerance: String,
+}
+
+impl Renderer<'_> {
+    /// `index.html`: every experiment with its headline, below the text of `content/index.md`.
+    pub fn front(&self, out: &mut Sink<'_>) -> Result<(), Diagnostics> {
+        let links = Links::on(urls::HOME);
+        let page = self.site.project.pages.iter().find(|page| page.route == ["index"]);
+        let text = match page {
+            Some(page) => {
+                let source = Source {
+                    text: &page.markdown,
+                    file: &page.path,
+                    first_line: Some(page.first_line),
+                    folder: String::new(),
+                };
+                markdown::render(&source, &page.title, &links, &self.pages)?
+            }
+            None => String::new(),
+        };
+        let about = page.and_then(|page| page.description.clone());
+        let about = about.unwrap_or_else(|| {
+            "Which words made these models answer as they did: attribution maps, with their error.".to_owned()
+        });
+        let view = FrontView {
+            page: self.frame(&links, urls::HOME, &self.site_title, &about, Vec::new()),
+            heading: self.site_title.clone(),
+            text,
+            experiments: self.results.iter().map(|results| card(results, &links)).collect(),
+        };
+        Ok(self.page(out, urls::HOME.to_owned(), "index.html", &view, "the front page")?)
+    }
+
+    /// `404.html`.
+    pub fn not_found(&self, out: &mut Sink<'_>) -> Result<()> {
+        #[derive(Serialize)]
+        struct NotFoundView {
+            page: Frame,
+            heading: &'static str,
+            text: String,
+        }
+        let links = Links::of_not_found(self.site.base_url.as_deref());
+        let mut page = self.frame(
+            &links,
+            urls::NOT_FOUND,
+            "Page not found",
+            "This page does not exist.",
+            Vec::new(),
+        );
+        page.canonical = None;
+        let text = format!(
+            "<p>There is nothing at this address. The <a href=\"{}\">front page</a> lists every experiment.</p>",
+            links.to(urls::HOME)
+        );
+        self.page(
+            out,
+            urls::NOT_FOUND.to_owned(),
+            "page.html",
+            &NotFoundView {
+                page,
+                heading: "Page not found",
+                text,
+            },
+            "igsite",
+        )
+    }
+}
+
+fn card(results: &Results<'_>, links: &Links) -> ExperimentCard {
+    let experiment = results.experiment;
+    let within = results.within_tolerance();
+    let model = |(index, id): (usize, &String)| {
+        SummaryView::of(
+            &results.models[index],
+            links.to(&urls::model(id)),
+            &results.summaries[index],
+            results.guessing(),
+        )
+    };
+    ExperimentCard {
+        title: experiment.title.clone(),
+        href: links.to(&urls::experiment(&experiment.id)),
+        comparison: (results.models.len() > 1).then(|| links.to(&urls::comparison(&experiment.id))),
+        about: excerpt(experiment.description.split("\n\n").next().unwrap_or(""), 240),
+        draft: experiment.draft,
+        samples: results.samples.len(),
+        finding: finding::of_experiment(results),
+        models: experiment.models.iter().enumerate().map(model).collect(),
+        agreement: results.same_answer.value().map(percent),
+        within_tolerance: format!("{} of {}", within.count, within.of),
+    }
+}

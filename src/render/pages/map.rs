@@ -1,0 +1,426 @@
+//! A map: one model, one sample, everything that is known of it, the notebook's table first.
+
+use serde::Serialize;
+
+use super::experiment::neighbours;
+use super::{Frame, Link, Renderer, or_dash};
+use crate::analysis::align::{CharText, Level, UnitScores, Units};
+use crate::analysis::summary::{self, relative_delta};
+use crate::content::experiment::Output;
+use crate::diagnostic::Result;
+use crate::render::heatmap::{self, Scale};
+use crate::render::results::{Results, SPECIAL};
+use crate::render::text::{excerpt, number, percent, signed};
+use crate::render::{Sink, chart, labels};
+use crate::site::urls::{self, Links};
+use crate::store::record::{AttributionRecord, SampleRecord};
+
+#[derive(Serialize)]
+struct MapView {
+    page: Frame,
+    heading: String,
+    model: Link,
+    sample: Link,
+    subject: String,
+    gold: Option<String>,
+    predicted: String,
+    predicted_probability: String,
+    verdict: &'static str,
+    attributions: Vec<AttributionView>,
+    options: Vec<(String, String, String, bool)>,
+    provenance: Vec<(String, String)>,
+    yaml: String,
+    yaml_name: String,
+    command: String,
+    json: String,
+    csv: String,
+    others: Vec<Link>,
+    previous: Option<Link>,
+    next: Option<Link>,
+}
+
+/// One target and baseline.
+#[derive(Serialize)]
+struct AttributionView {
+    id: String,
+    target: String,
+    target_label: String,
+    target_probability: String,
+    baseline: String,
+    output: &'static str,
+    rule: String,
+    evaluations: usize,
+    f_input: String,
+    f_baseline: String,
+    difference: String,
+    sum: String,
+    delta: String,
+    relative_delta: String,
+    error_estimate: String,
+    converged: bool,
+    badge: &'static str,
+    badge_class: &'static str,
+    quality: String,
+    margin: String,
+    /// Empty for a marked record: nothing is drawn.
+    levels: Vec<LevelView>,
+    segments: Vec<SegmentRow>,
+    tokens: Vec<TokenRow>,
+    has_errors: bool,
+}
+
+#[derive(Serialize)]
+struct LevelView {
+    name: &'static str,
+    map: String,
+    legend: String,
+}
+
+#[derive(Serialize)]
+struct SegmentRow {
+    name: String,
+    score: String,
+    share: String,
+    chart: String,
+}
+
+#[derive(Serialize)]
+struct TokenRow {
+    text: String,
+    special: bool,
+    id: u32,
+    range: String,
+    segment: String,
+    score: String,
+    class: String,
+    share: String,
+    error: String,
+}
+
+impl Renderer<'_> {
+    /// `experiments/ID/maps/MODEL/SLUG/index.html`.
+    pub fn map(&self, results: &Results<'_>, model: usize, sample: usize, out: &mut Sink<'_>) -> Result<()> {
+        let experiment = results.experiment;
+        let id = &experiment.models[model];
+        let path = urls::map(&experiment.id, id, results.slug(sample));
+        let links = Links::on(path.clone());
+        let record = results.record(model, sample);
+        let (title, model_title) = (results.sample_title(sample), &results.models[model]);
+        let predicted = results.option_label(&excerpt(summary::answer(record), 40));
+        let map_of = |model: usize, sample: usize| {
+            links.to(&urls::map(
+                &experiment.id,
+                &experiment.models[model],
+                results.slug(sample),
+            ))
+        };
+        let (previous, next) = neighbours(results, sample, |index| map_of(model, index));
+        let sample_path = urls::sample(&experiment.id, results.slug(sample));
+        let crumbs = vec![
+            (self.site_title.clone(), urls::HOME.to_owned()),
+            (experiment.title.clone(), urls::experiment(&experiment.id)),
+            (format!("Sample {title}"), sample_path.clone()),
+        ];
+        let about = format!(
+            "{model_title} answers {predicted} ({}).",
+            percent(record.prediction.probability)
+        );
+        let others = (0..results.models.len()).filter(|other| *other != model);
+        let view = MapView {
+            page: self.frame(
+                &links,
+                &path,
+                &format!("{model_title} on {title} · {}", experiment.title),
+                &about,
+                crumbs,
+            ),
+            heading: format!("{model_title} on sample {title}"),
+            model: Link {
+                title: model_title.clone(),
+                href: links.to(&urls::model(id)),
+            },
+            sample: Link {
+                title: title.clone(),
+                href: links.to(&sample_path),
+            },
+            subject: results.samples[sample].subject.clone(),
+            gold: record.sample.gold.as_deref().map(|gold| results.option_label(gold)),
+            predicted,
+            predicted_probability: percent(record.prediction.probability),
+            verdict: match record.correct {
+                Some(true) => "right",
+                Some(false) => "wrong",
+                None => "",
+            },
+            attributions: attributions(results, record, sample),
+            options: options(results, record),
+            provenance: provenance(record),
+            yaml: experiment.yaml.clone(),
+            yaml_name: experiment.path.display().to_string(),
+            command: format!("igsite build --experiment {}", experiment.id),
+            json: links.to(&urls::record(&experiment.id, id, results.slug(sample))),
+            csv: links.to(&urls::csv(&experiment.id)),
+            others: others
+                .map(|other| Link {
+                    title: results.models[other].clone(),
+                    href: map_of(other, sample),
+                })
+                .collect(),
+            previous,
+            next,
+        };
+        self.page(
+            out,
+            path,
+            "map.html",
+            &view,
+            &format!("sample `{title}` of `{}`", experiment.id),
+        )
+    }
+}
+
+fn attributions(results: &Results<'_>, record: &SampleRecord, sample: usize) -> Vec<AttributionView> {
+    let units = &results.samples[sample].units;
+    let assignment = units.assign(&record.prompt, &record.tokens);
+    let words =
+        |a: &AttributionRecord| summary::is_drawable(a, record).then(|| units.word_scores(&assignment, &a.scores));
+    let all: Vec<Option<UnitScores>> = record.attributions.iter().map(words).collect();
+    let scales = Scales::of(record, units, &all);
+    let margin = results.experiment.attribution.margin;
+    record
+        .attributions
+        .iter()
+        .zip(&all)
+        .enumerate()
+        .map(|(index, (a, words))| one(index, a, record, units, words.as_ref(), &scales, margin))
+        .collect()
+}
+
+/// One scale a level, over every target and baseline of the page in the same unit: they are there to be compared.
+struct Scales {
+    token: Scale,
+    word: Scale,
+    sentence: Scale,
+    segment: Scale,
+}
+
+impl Scales {
+    fn of(record: &SampleRecord, units: &Units, all: &[Option<UnitScores>]) -> Self {
+        let over = |level: Level| {
+            let sums: Vec<UnitScores> = all.iter().flatten().map(|words| units.sum(level, words)).collect();
+            Scale::over(sums.iter().flat_map(|sums| sums.units.iter().chain([&sums.outside])))
+        };
+        let drawn = record.attributions.iter().filter(|a| summary::is_drawable(a, record));
+        Self {
+            token: Scale::over(drawn.flat_map(|a| &a.scores)),
+            word: over(Level::Word),
+            sentence: over(Level::Sentence),
+            segment: over(Level::Segment),
+        }
+    }
+}
+
+fn one(
+    index: usize,
+    attribution: &AttributionRecord,
+    record: &SampleRecord,
+    units: &Units,
+    words: Option<&UnitScores>,
+    scales: &Scales,
+    margin: f64,
+) -> AttributionView {
+    let (badge, badge_class) = labels::badge(attribution);
+    let (f_input, f_baseline) = (attribution.f_input, attribution.f_baseline);
+    let unit = labels::output(attribution.output);
+    AttributionView {
+        id: format!("map-{}", index + 1),
+        target: labels::target(attribution),
+        target_label: attribution.target.text.clone(),
+        target_probability: or_dash(target_probability(attribution, record).map(percent)),
+        baseline: labels::baseline(&attribution.baseline),
+        output: unit,
+        rule: labels::quadrature(attribution.quadrature, attribution.steps),
+        evaluations: attribution.evaluations,
+        f_input: or_dash(f_input.map(number)),
+        f_baseline: or_dash(f_baseline.map(number)),
+        difference: or_dash(f_input.zip(f_baseline).map(|(a, b)| signed(a - b))),
+        sum: or_dash(attribution.sum.map(signed)),
+        delta: or_dash(attribution.convergence_delta.map(signed)),
+        relative_delta: or_dash(relative_delta(attribution).map(percent)),
+        error_estimate: attribution.error_estimate.map_or_else(|| "unknown".to_owned(), percent),
+        converged: attribution.converged,
+        badge,
+        badge_class,
+        quality: labels::quality(attribution),
+        margin: margin_check(attribution, record, margin),
+        levels: words.map_or_else(Vec::new, |words| {
+            levels(attribution, record, units, words, scales, unit)
+        }),
+        segments: words.map_or_else(Vec::new, |words| segments(units, words)),
+        tokens: if words.is_some() {
+            tokens(attribution, record, units, scales.token)
+        } else {
+            Vec::new()
+        },
+        has_errors: attribution.errors.is_some(),
+    }
+}
+
+/// The probability of what is explained, where one token is, and the record knows it.
+fn target_probability(attribution: &AttributionRecord, record: &SampleRecord) -> Option<f64> {
+    let [token] = attribution.target.token_ids[..] else {
+        return None;
+    };
+    match attribution.output {
+        Output::Probability => attribution.f_input,
+        Output::LogProbability => attribution.f_input.map(f64::exp),
+        Output::Logit if token == record.prediction.token_id => Some(record.prediction.probability),
+        Output::Logit => record
+            .options
+            .values()
+            .find(|option| option.token_id == token)
+            .map(|option| option.probability),
+    }
+}
+
+fn margin_check(attribution: &AttributionRecord, record: &SampleRecord, margin: f64) -> String {
+    let Some(within) = attribution.within_margin else {
+        return "does not apply: the output is no probability".to_owned();
+    };
+    let distance = attribution
+        .sum
+        .zip(target_probability(attribution, record))
+        .map(|(sum, p)| (sum - p).abs());
+    let distance = distance.map_or_else(
+        || "|sum − probability| is unknown".to_owned(),
+        |d| format!("|sum − probability| = {}", number(d)),
+    );
+    let verdict = if within { "passes: it is" } else { "fails: it is not" };
+    format!("{verdict} below {} ({distance})", number(margin))
+}
+
+fn levels(
+    attribution: &AttributionRecord,
+    record: &SampleRecord,
+    units: &Units,
+    words: &UnitScores,
+    scales: &Scales,
+    unit: &str,
+) -> Vec<LevelView> {
+    let summed = |name: &'static str, level: Level, scale: Scale| LevelView {
+        name,
+        map: heatmap::units(&record.prompt, units, level, &units.sum(level, words), scale),
+        legend: heatmap::legend(scale, unit),
+    };
+    vec![
+        LevelView {
+            name: "Token",
+            map: heatmap::tokens(&record.prompt, &record.tokens, &attribution.scores, scales.token),
+            legend: heatmap::legend(scales.token, unit),
+        },
+        summed("Word", Level::Word, scales.word),
+        summed("Sentence", Level::Sentence, scales.sentence),
+        summed("Segment", Level::Segment, scales.segment),
+    ]
+}
+
+fn segments(units: &Units, words: &UnitScores) -> Vec<SegmentRow> {
+    let sums = units.sum(Level::Segment, words);
+    let shares = summary::segment_shares(units, words);
+    let names = units
+        .segments
+        .iter()
+        .map(|segment| segment.name.as_str())
+        .chain([SPECIAL]);
+    let scores = sums.units.iter().chain([&sums.outside]);
+    names
+        .zip(scores)
+        .enumerate()
+        .map(|(index, (name, score))| {
+            let share = shares.as_ref().map(|shares| shares[index]);
+            SegmentRow {
+                name: if name.is_empty() {
+                    "(unnamed)".to_owned()
+                } else {
+                    name.to_owned()
+                },
+                score: signed(*score),
+                share: or_dash(share.map(percent)),
+                chart: share.map_or_else(String::new, chart::bar),
+            }
+        })
+        .collect()
+}
+
+fn tokens(attribution: &AttributionRecord, record: &SampleRecord, units: &Units, scale: Scale) -> Vec<TokenRow> {
+    let text = CharText::new(&record.prompt);
+    let total: f64 = attribution.scores.iter().map(|score| score.abs()).sum();
+    let row = |(index, (token, &score)): (usize, (&crate::store::record::TokenRecord, &f64))| {
+        let segment = if token.special {
+            None
+        } else {
+            units.segment_at(token.start)
+        };
+        let slice = text.slice(token.start, token.end);
+        let error = attribution.errors.as_ref().and_then(|errors| errors.get(index));
+        TokenRow {
+            text: if slice.is_empty() {
+                token.text.clone()
+            } else {
+                visible(slice)
+            },
+            special: token.special,
+            id: token.id,
+            range: format!("{}–{}", token.start, token.end),
+            segment: segment.map_or_else(String::new, |segment| units.segments[segment].name.clone()),
+            score: signed(score),
+            class: scale.class(score),
+            share: or_dash((total > 0.0).then(|| percent(score.abs() / total))),
+            error: or_dash(error.map(|error| format!("± {}", number(error.abs())))),
+        }
+    };
+    record
+        .tokens
+        .iter()
+        .zip(&attribution.scores)
+        .enumerate()
+        .map(row)
+        .collect()
+}
+
+/// Blanks and line breaks as signs, for a table of tokens.
+fn visible(text: &str) -> String {
+    excerpt(&text.replace(' ', "␣").replace('\n', "↵").replace('\t', "⇥"), 60)
+}
+
+fn options(results: &Results<'_>, record: &SampleRecord) -> Vec<(String, String, String, bool)> {
+    let row = |(letter, option): (&String, &crate::store::record::OptionRecord)| {
+        let predicted = option.token_id == record.prediction.token_id;
+        (
+            results.option_label(letter),
+            chart::bar(option.probability),
+            percent(option.probability),
+            predicted,
+        )
+    };
+    record.options.iter().map(row).collect()
+}
+
+fn provenance(record: &SampleRecord) -> Vec<(String, String)> {
+    let line = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let model = &record.model;
+    vec![
+        line("Source", &model.source),
+        line("Revision", model.revision.as_deref().unwrap_or("none (a folder)")),
+        line("Architecture", &model.architecture),
+        line("Computed in", &model.dtype),
+        line("Quantisation", &model.quantization),
+        line("Weights SHA-256", &model.weights_sha256),
+        line("Tokenizer SHA-256", &model.tokenizer_sha256),
+        line("igsite", &record.provenance.igsite),
+        line("Backend", &record.provenance.backend),
+        line("Seconds", &number(record.provenance.seconds)),
+        line("Made", &record.provenance.created),
+        line("Schema", &record.schema),
+    ]
+}

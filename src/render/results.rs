@@ -1,0 +1,260 @@
+//! An experiment's records with everything that several pages need of them, worked out once.
+
+use indexmap::IndexMap;
+
+use crate::analysis::agreement::{Agreement, agreement, largest};
+use crate::analysis::align::{CharText, UnitScores, Units};
+use crate::analysis::summary::{self, Mean, ModelSummary, Share};
+use crate::content::experiment::Experiment;
+use crate::content::project::Project;
+use crate::diagnostic::{Diagnostic, Result};
+use crate::render::ExperimentResults;
+use crate::render::heatmap::Scale;
+use crate::render::labels;
+use crate::render::text::excerpt;
+use crate::store::record::SampleRecord;
+
+/// What the last of [`Results::segment_shares`] is called.
+pub const SPECIAL: &str = "special tokens";
+
+/// An experiment, analysed.
+pub struct Results<'a> {
+    /// The experiment and its records as they came.
+    pub source: &'a ExperimentResults<'a>,
+    /// The experiment.
+    pub experiment: &'a Experiment,
+    /// Titles of the models, in order.
+    pub models: Vec<String>,
+    /// A summary a model.
+    pub summaries: Vec<ModelSummary>,
+    /// The samples, in order.
+    pub samples: Vec<SampleResults>,
+    /// How many samples get the same answer from all models.
+    pub same_answer: Share,
+    /// One colour scale for word scores over the whole experiment.
+    pub scale: Scale,
+    /// Mean share of |word score| by segment, one list a model.
+    pub segment_shares: Vec<IndexMap<String, Mean>>,
+}
+
+/// A sample, analysed.
+pub struct SampleResults {
+    /// Words, sentences and segments of its prompt.
+    pub units: Units,
+    /// Word scores of each model's shown map; none where it is marked or missing.
+    pub words: Vec<Option<UnitScores>>,
+    /// Agreement of every two models (first < second) whose maps are shown.
+    pub agreements: Vec<(usize, usize, Agreement)>,
+    /// Whether all models give the same answer.
+    pub same_answer: bool,
+    /// What the sample is about, shortened: its `claim`, or whatever segment tells the samples apart.
+    pub subject: String,
+}
+
+impl<'a> Results<'a> {
+    /// Works it out. The records must be one for each model and sample.
+    pub fn of(project: &Project, source: &'a ExperimentResults<'a>) -> Result<Self> {
+        let experiment = source.experiment;
+        let complete = source.records.len() == experiment.models.len()
+            && source
+                .records
+                .iter()
+                .all(|records| records.len() == experiment.samples.len());
+        if !complete {
+            return Err(Diagnostic::output(format!(
+                "experiment `{}` has not a record for every model and sample",
+                experiment.id
+            ))
+            .in_file(&experiment.path)
+            .help("run `igsite build` again: it computes the records that are missing"));
+        }
+        let title = |id: &String| {
+            project
+                .models
+                .get(id)
+                .map_or_else(|| id.clone(), |model| model.title.clone())
+        };
+        let subject = subject_segment(experiment);
+        let samples: Vec<SampleResults> = (0..experiment.samples.len())
+            .map(|sample| SampleResults::of(source, sample, subject.as_deref()))
+            .collect();
+        let segment_shares = (0..source.records.len())
+            .map(|model| segment_shares(&samples, model))
+            .collect();
+        let scale = Scale::over(samples.iter().flat_map(|s| &s.words).flatten().flat_map(|w| &w.units));
+        Ok(Self {
+            source,
+            experiment,
+            models: experiment.models.iter().map(title).collect(),
+            summaries: source.records.iter().map(ModelSummary::of).collect(),
+            same_answer: summary::same_answer(&source.records),
+            samples,
+            scale,
+            segment_shares,
+        })
+    }
+
+    /// The record of a model and a sample.
+    pub fn record(&self, model: usize, sample: usize) -> &'a SampleRecord {
+        &self.source.records[model][sample]
+    }
+
+    /// The records of all models for a sample.
+    pub fn records_of(&self, sample: usize) -> impl Iterator<Item = &'a SampleRecord> {
+        self.source.records.iter().map(move |records| &records[sample])
+    }
+
+    /// The sample's name in links.
+    pub fn slug(&self, sample: usize) -> &'a str {
+        &self.experiment.samples[sample].slug
+    }
+
+    /// The sample's id, short enough for a heading.
+    pub fn sample_title(&self, sample: usize) -> String {
+        excerpt(&self.experiment.samples[sample].id, 60)
+    }
+
+    /// Chance of a guess among the options.
+    pub fn guessing(&self) -> Option<f64> {
+        (self.experiment.options.len() > 1).then(|| 1.0 / self.experiment.options.len() as f64)
+    }
+
+    /// The option's letter with the words it stands for: `D (barely-true)`.
+    pub fn option_label(&self, letter: &str) -> String {
+        match self.experiment.options.iter().find(|option| option.letter == letter) {
+            Some(option) => format!("{letter} ({})", option.gold),
+            None => letter.to_owned(),
+        }
+    }
+
+    /// The unit of the scores.
+    pub fn unit(&self) -> &'static str {
+        labels::output(self.experiment.attribution.output)
+    }
+
+    /// Maps within tolerance, of all maps of all models.
+    pub fn within_tolerance(&self) -> Share {
+        self.summaries.iter().fold(Share::default(), |sum, model| Share {
+            count: sum.count + model.within_tolerance.count,
+            of: sum.of + model.within_tolerance.of,
+        })
+    }
+
+    /// A model's `top` words of greatest magnitude for a sample, with their scores.
+    pub fn top_words(&self, model: usize, sample: usize, top: usize) -> Vec<(String, f64)> {
+        let results = &self.samples[sample];
+        let Some(scores) = &results.words[model] else {
+            return Vec::new();
+        };
+        let text = CharText::new(&self.record(model, sample).prompt);
+        let word = |index: usize| {
+            excerpt(
+                text.slice(results.units.words[index].start, results.units.words[index].end),
+                24,
+            )
+        };
+        largest(&scores.units, top)
+            .into_iter()
+            .map(|index| (word(index), scores.units[index]))
+            .filter(|w| w.1 != 0.0)
+            .collect()
+    }
+}
+
+impl SampleResults {
+    fn of(source: &ExperimentResults<'_>, sample: usize, subject: Option<&str>) -> Self {
+        let prompt = &source.experiment.samples[sample].prompt;
+        let units = Units::of(&prompt.text, &prompt.segments);
+        let words: Vec<Option<UnitScores>> = source
+            .records
+            .iter()
+            .map(|records| {
+                let record = &records[sample];
+                let scores = &summary::shown(record)?.scores;
+                Some(units.word_scores(&units.assign(&prompt.text, &record.tokens), scores))
+            })
+            .collect();
+        let mut agreements = Vec::new();
+        for second in 0..words.len() {
+            for first in 0..second {
+                if let (Some(a), Some(b)) = (&words[first], &words[second]) {
+                    agreements.push((first, second, agreement(&a.units, &b.units)));
+                }
+            }
+        }
+        agreements.sort_by_key(|&(first, second, _)| (first, second));
+        let segment = prompt
+            .segments
+            .iter()
+            .find(|segment| Some(segment.name.as_str()) == subject);
+        let text = CharText::new(&prompt.text);
+        let subject = segment.map_or(prompt.text.as_str(), |segment| text.slice(segment.start, segment.end));
+        Self {
+            units,
+            words,
+            agreements,
+            same_answer: summary::gives_same_answer(source.records.iter().map(|records| &records[sample])),
+            subject: excerpt(subject, 180),
+        }
+    }
+
+    /// Mean Spearman correlation over every two models.
+    pub fn mean_spearman(&self) -> Option<f64> {
+        let mut mean = Mean::default();
+        for (_, _, agreement) in &self.agreements {
+            mean.add(agreement.spearman);
+        }
+        mean.value()
+    }
+}
+
+/// The segment that tells the samples apart: `claim` where there is one, else the first whose text differs.
+pub fn subject_segment(experiment: &Experiment) -> Option<String> {
+    let first = &experiment.samples.first()?.prompt;
+    let text_of = |prompt: &crate::content::prompt::Prompt, name: &str| {
+        let segment = prompt.segments.iter().find(|segment| segment.name == name)?;
+        Some(CharText::new(&prompt.text).slice(segment.start, segment.end).to_owned())
+    };
+    let differs = |name: &str| {
+        let text = text_of(first, name);
+        experiment
+            .samples
+            .iter()
+            .any(|sample| text_of(&sample.prompt, name) != text)
+    };
+    let mut names = first.segments.iter().map(|segment| segment.name.as_str());
+    names
+        .clone()
+        .find(|name| *name == "claim")
+        .or_else(|| names.find(|name| differs(name)))
+        .map(str::to_owned)
+}
+
+fn segment_shares(samples: &[SampleResults], model: usize) -> IndexMap<String, Mean> {
+    let mut means: IndexMap<String, Mean> = IndexMap::new();
+    for sample in samples {
+        let shares = sample.words[model]
+            .as_ref()
+            .and_then(|words| summary::segment_shares(&sample.units, words));
+        let Some(shares) = shares else { continue };
+        // Segments of one name (the claims of several shots, say) count as one.
+        let mut by_name: IndexMap<&str, f64> = IndexMap::new();
+        for (segment, share) in sample.units.segments.iter().zip(&shares) {
+            *by_name
+                .entry(if segment.name.is_empty() {
+                    "(unnamed)"
+                } else {
+                    &segment.name
+                })
+                .or_default() += share;
+        }
+        by_name.insert(SPECIAL, shares[shares.len() - 1]);
+        for (name, share) in by_name {
+            means.entry(name.to_owned()).or_default().add(Some(share));
+        }
+    }
+    if let Some(special) = means.shift_remove(SPECIAL) {
+        means.insert(SPECIAL.to_owned(), special);
+    }
+    means
+}

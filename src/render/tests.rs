@@ -1,0 +1,394 @@
+//! The whole site, rendered from fabricated records: every page kind, hostile text, determinism, links.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::fixture::{self, Fixture};
+use super::*;
+use crate::site::links::{LinkCheck, attributes};
+
+fn rendered(site: &Site<'_>) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let result = render(site, &mut |file| {
+        files.insert(file.path, file.bytes);
+        Ok(())
+    });
+    if let Err(problems) = result {
+        panic!("{}", problems.iter().map(|p| format!("{p}\n")).collect::<String>());
+    }
+    files
+}
+
+fn text<'a>(files: &'a BTreeMap<String, Vec<u8>>, path: &str) -> &'a str {
+    let bytes = files
+        .get(path)
+        .unwrap_or_else(|| panic!("no {path} in {:?}", files.keys()));
+    std::str::from_utf8(bytes).expect("UTF-8")
+}
+
+fn broken_links(files: &BTreeMap<String, Vec<u8>>, base_url: Option<&str>) -> Vec<String> {
+    let mut check = LinkCheck::new(base_url);
+    for (path, bytes) in files {
+        check.add(&OutputFile {
+            path: path.clone(),
+            bytes: bytes.clone(),
+        });
+    }
+    check.finish().iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn the_site_is_whole_and_every_link_leads_somewhere() {
+    let fixture = Fixture::demo();
+    for base_url in [None, Some("https://me.github.io/repo/")] {
+        let files = rendered(&fixture.site(base_url));
+        assert_eq!(broken_links(&files, base_url), Vec::<String>::new());
+        for path in [
+            "index.html",
+            "404.html",
+            ".nojekyll",
+            "robots.txt",
+            "method/index.html",
+            "models/index.html",
+            "models/orca-toy/index.html",
+            "experiments/claims/index.html",
+            "experiments/claims/comparison/index.html",
+            "experiments/claims/samples/2600.json/index.html",
+            "experiments/claims/maps/llama-toy/2600.json/index.html",
+            "data/claims/llama-toy/2600.json.json",
+            "data/claims.csv",
+            "data/claims.jsonl",
+            "assets/igsite.css",
+        ] {
+            assert!(files.contains_key(path), "{path}");
+        }
+        assert_eq!(files.contains_key("sitemap.xml"), base_url.is_some());
+    }
+}
+
+#[test]
+fn each_page_kind_looks_as_it_did() {
+    let sample = fixture::sample("s-1", "s-1", "Taxes fell twice.", "Ada Merton", "D");
+    let fixture = Fixture::of(vec![sample], &["llama-toy", "orca-toy"]);
+    let files = rendered(&fixture.site(Some("https://me.github.io/repo/")));
+    for (name, path) in [
+        ("front", "index.html"),
+        ("experiment", "experiments/claims/index.html"),
+        ("sample", "experiments/claims/samples/s-1/index.html"),
+        ("map", "experiments/claims/maps/llama-toy/s-1/index.html"),
+        ("comparison", "experiments/claims/comparison/index.html"),
+        ("models", "models/index.html"),
+        ("model", "models/orca-toy/index.html"),
+        ("page", "method/index.html"),
+        ("not_found", "404.html"),
+        ("sitemap", "sitemap.xml"),
+    ] {
+        insta::assert_snapshot!(name, text(&files, path));
+    }
+}
+
+#[test]
+fn the_same_records_give_the_same_bytes() {
+    let (first, second) = (Fixture::demo(), Fixture::demo());
+    assert!(rendered(&first.site(None)) == rendered(&second.site(None)));
+}
+
+#[test]
+fn nothing_is_loaded_from_elsewhere_and_nothing_needs_inline_scripts_or_styles() {
+    let files = rendered(&Fixture::demo().site(None));
+    for (path, bytes) in files.iter().filter(|(path, _)| path.ends_with(".html")) {
+        let page = std::str::from_utf8(bytes).expect("UTF-8");
+        assert!(
+            page.contains("Content-Security-Policy") && !page.contains("unsafe-inline"),
+            "{path}"
+        );
+        for (tag, name, value) in attributes(page) {
+            assert!(name != "style" && !name.starts_with("on"), "{path}: <{tag} {name}>");
+            let loads = name == "src" || (name == "href" && tag == "link");
+            assert!(!loads || !value.contains("//"), "{path}: <{tag}> loads {value}");
+        }
+    }
+}
+
+/// Everything a data set may bring that could break a page.
+fn hostile() -> Vec<String> {
+    vec![
+        "<script>alert(1)</script>".into(),
+        "\"><img src=x onerror=alert(1)> ' onmouseover='x' &amp; &lt;".into(),
+        "</title></textarea></pre></td></table><h1 id=main>".into(),
+        "{{ 7 * 7 }} {% raw %} {# x #} [a](javascript:x) <!-- -->".into(),
+        "\u{202e}right to left\u{2066} \u{200f}שלום\u{200f} مرحبا \u{feff}bom".into(),
+        "🙂👩‍👩‍👧 e\u{301} \u{1f1e9}\u{1f1ea} nul\0 esc\u{1b} bell\u{7} cr\r lf\n tab\t del\u{7f} c1\u{85} \u{fffe}".into(),
+        "x".repeat(10_000),
+        ",;\"quoted\"\r\n=cmd()|' \"".into(),
+        String::new(),
+    ]
+}
+
+fn hostile_fixture() -> Fixture {
+    let samples = hostile()
+        .iter()
+        .enumerate()
+        .map(|(index, text)| fixture::sample(text, &format!("h{index}"), text, text, "D"))
+        .collect();
+    let mut fixture = Fixture::of(samples, &["llama-toy", "orca-toy"]);
+    let bad = "<script>alert('m')</script>\u{202e}\"&";
+    fixture.project.experiments[0].title = bad.into();
+    fixture.project.experiments[0].yaml = format!("title: {bad}\n");
+    for model in fixture.project.models.values_mut() {
+        model.title = bad.into();
+    }
+    for record in fixture.records.iter_mut().flatten().flatten() {
+        record.prediction.text = bad.into();
+        record.prediction.token_id = 7;
+        record.tokens[0].text = bad.into();
+        record.model.source = bad.into();
+        record.attributions[0].target.text = bad.into();
+        record.attributions[0].baseline = format!("token:{bad}");
+    }
+    fixture
+}
+
+#[test]
+fn hostile_text_is_text_on_every_page() {
+    let fixture = hostile_fixture();
+    let files = rendered(&fixture.site(Some("https://x.example/")));
+    assert_eq!(broken_links(&files, Some("https://x.example/")), Vec::<String>::new());
+    let known = [
+        "html",
+        "head",
+        "meta",
+        "title",
+        "link",
+        "script",
+        "body",
+        "a",
+        "header",
+        "div",
+        "nav",
+        "ul",
+        "li",
+        "ol",
+        "button",
+        "main",
+        "h1",
+        "h2",
+        "h3",
+        "p",
+        "span",
+        "small",
+        "i",
+        "b",
+        "bdi",
+        "table",
+        "caption",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "section",
+        "article",
+        "form",
+        "label",
+        "input",
+        "select",
+        "option",
+        "output",
+        "details",
+        "summary",
+        "pre",
+        "code",
+        "dl",
+        "dt",
+        "dd",
+        "blockquote",
+        "fieldset",
+        "legend",
+        "footer",
+        "svg",
+        "rect",
+        "path",
+        "circle",
+        "sup",
+        "em",
+    ];
+    for (path, bytes) in files.iter().filter(|(path, _)| path.ends_with(".html")) {
+        let page = std::str::from_utf8(bytes).expect("UTF-8");
+        assert_eq!(page.matches("<script").count(), 1, "{path}: only our own script");
+        assert_eq!(page.matches("<img").count(), 0, "{path}");
+        for forbidden in [
+            '\0', '\u{1b}', '\u{7}', '\r', '\u{7f}', '\u{85}', '\u{fffe}', '\u{feff}', '\u{202e}', '\u{2066}',
+        ] {
+            assert!(!page.contains(forbidden), "{path} holds {forbidden:?}");
+        }
+        for (tag, name, _) in attributes(page) {
+            assert!(known.contains(&tag.as_str()), "{path}: <{tag}>");
+            assert!(
+                !name.starts_with("on") && name != "style" && !name.contains(['"', '\'', '<']),
+                "{path}: <{tag} {name}>"
+            );
+        }
+        balanced(path, page);
+        let title = page
+            .split("<title>")
+            .nth(1)
+            .and_then(|rest| rest.split("</title>").next())
+            .expect("a title");
+        assert!(title.chars().count() < 400, "{path}: {title}");
+    }
+    let sample = text(&files, "experiments/claims/samples/h5/index.html");
+    assert!(sample.contains("nul␀") && sample.contains("esc␛") && sample.contains("👩‍👩‍👧") && sample.contains("⟨U+0085⟩"));
+    assert!(text(&files, "experiments/claims/samples/h3/index.html").contains("{{ 7 * 7 }}"));
+}
+
+/// Every tag that is opened is closed, in order, as our templates mean it.
+fn balanced(path: &str, page: &str) {
+    let void = ["meta", "link", "input", "rect", "path", "circle", "!doctype"];
+    let mut open: Vec<&str> = Vec::new();
+    for piece in page.split('<').skip(1) {
+        let name = piece
+            .split(|c: char| c.is_whitespace() || c == '>')
+            .next()
+            .unwrap_or("");
+        if let Some(name) = name.strip_prefix('/') {
+            assert_eq!(open.pop(), Some(name), "{path}: </{name}>");
+        } else if !void.contains(&name.trim_end_matches('/')) {
+            open.push(name);
+        }
+    }
+    assert!(open.is_empty(), "{path}: {open:?} left open");
+}
+
+#[test]
+fn data_files_read_back_to_the_same() {
+    let fixture = hostile_fixture();
+    let files = rendered(&fixture.site(None));
+    let records: Vec<&SampleRecord> = fixture.records[0].iter().flatten().collect();
+    for (line, record) in text(&files, "data/claims.jsonl").lines().zip(&records) {
+        assert_eq!(&serde_json::from_str::<SampleRecord>(line).expect("JSON"), *record);
+    }
+    assert_eq!(text(&files, "data/claims.jsonl").lines().count(), records.len());
+    let one: SampleRecord = serde_json::from_str(text(&files, "data/claims/orca-toy/h5.json")).expect("JSON");
+    assert_eq!(one, fixture.records[0][1][5]);
+
+    let mut csv = csv::Reader::from_reader(text(&files, "data/claims.csv").as_bytes());
+    assert_eq!(
+        csv.headers().expect("a header").iter().collect::<Vec<_>>(),
+        data::COLUMNS.map(|(name, _)| name)
+    );
+    let mut rows = csv.records().map(|row| row.expect("a row"));
+    for record in records {
+        for attribution in &record.attributions {
+            for (index, token) in record.tokens.iter().enumerate() {
+                let row = rows.next().expect("a row a token");
+                assert_eq!(
+                    (&row[2], &row[4], &row[15]),
+                    (
+                        record.sample.id.as_str(),
+                        record.prediction.text.as_str(),
+                        token.text.as_str()
+                    )
+                );
+                assert_eq!(
+                    row[20].parse::<f64>().expect("a score").to_bits(),
+                    attribution.scores[index].to_bits()
+                );
+            }
+        }
+    }
+    assert!(rows.next().is_none());
+}
+
+#[test]
+fn a_marked_record_is_said_and_never_drawn() {
+    let mut fixture = Fixture::demo();
+    fixture::mark_non_finite(&mut fixture.records[0][0][0]);
+    let files = rendered(&fixture.site(None));
+    assert_eq!(broken_links(&files, None), Vec::<String>::new());
+    let map = text(&files, "experiments/claims/maps/falcon-toy/2600.json/index.html");
+    assert!(
+        map.contains("marked: not finite") && map.contains("was not finite at α = 0") && !map.contains("class=\"map\"")
+    );
+    let sample = text(&files, "experiments/claims/samples/2600.json/index.html");
+    assert_eq!(
+        sample.matches("<div class=\"map\"").count(),
+        3 + 3,
+        "three models and their three differences"
+    );
+    assert!(text(&files, "experiments/claims/index.html").contains("2 maps are marked"));
+    assert!(text(&files, "data/claims.csv").contains("gradient at 0"));
+}
+
+#[test]
+fn a_fixed_rule_never_looks_more_certain_than_it_is() {
+    let files = rendered(&Fixture::demo().site(None));
+    let map = text(&files, "experiments/claims/maps/orca-toy/2637.json/index.html");
+    assert!(
+        map.contains("Error estimate unknown") && map.contains("not sufficient"),
+        "{map}"
+    );
+    assert!(text(&files, "index.html").contains("the error of single scores is unknown"));
+}
+
+#[test]
+fn an_experiment_without_options_models_or_samples_still_renders() {
+    let mut fixture = Fixture::demo();
+    let experiment = &mut fixture.project.experiments[0];
+    experiment.options.clear();
+    experiment.samples.iter_mut().for_each(|sample| sample.gold = None);
+    for record in fixture.records.iter_mut().flatten().flatten() {
+        (record.correct, record.sample.gold) = (None, None);
+        record.options.clear();
+    }
+    let files = rendered(&fixture.site(None));
+    assert!(!text(&files, "experiments/claims/index.html").contains("Confusion"));
+
+    let empty = Fixture::of(Vec::new(), &["llama-toy"]);
+    assert_eq!(broken_links(&rendered(&empty.site(None)), None), Vec::<String>::new());
+    let nothing = Site {
+        project: &empty.project,
+        results: Vec::new(),
+        base_url: None,
+    };
+    assert!(text(&rendered(&nothing), "index.html").contains("No experiment has been built yet"));
+}
+
+#[test]
+fn two_things_for_one_path_are_refused() {
+    let mut fixture = Fixture::demo();
+    let mut page = fixture.project.pages[1].clone();
+    page.path = "content/Models/index.md".into();
+    page.route = vec!["Models".into(), "index".into()];
+    page.markdown = "x".into();
+    fixture.project.pages.push(page);
+    let error = render(&fixture.site(None), &mut |_| Ok(())).expect_err("refused");
+    let told: String = error.iter().map(ToString::to_string).collect();
+    assert!(
+        told.contains("both make") && told.contains("content/Models/index.md"),
+        "{told}"
+    );
+}
+
+#[test]
+fn missing_records_are_said() {
+    let mut fixture = Fixture::demo();
+    fixture.records[0][1].pop();
+    let error = render(&fixture.site(None), &mut |_| Ok(())).expect_err("refused");
+    assert!(error.iter().any(|problem| {
+        problem
+            .to_string()
+            .contains("has not a record for every model and sample")
+    }));
+}
+
+/// Not a check but a tool: `cargo test --lib fixture_site -- --ignored` writes `target/fixture-site` to be looked at.
+#[test]
+#[ignore = "writes a site to look at"]
+fn fixture_site() {
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/fixture-site");
+    for (name, fixture) in [("demo", Fixture::demo()), ("hostile", hostile_fixture())] {
+        let counts = crate::site::write(&fixture.site(None), &target.join(name));
+        assert!(counts.is_ok(), "{counts:?}");
+    }
+}

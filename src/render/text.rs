@@ -1,0 +1,172 @@
+//! Text of unknown origin made safe to stand in HTML: data sets and tokens may hold anything.
+//!
+//! Every text a page shows goes through [`escape_into`], be it by Tera's auto-escaping or from Rust. Characters that HTML
+//! forbids (NUL, controls) are shown as pictures, and those that would reorder or hide text (bidirectional overrides,
+//! U+FEFF, zero-width space) by their code point, so that a reader sees what the model saw. JSON and CSV keep all of them as
+//! they are.
+
+use unicode_segmentation::UnicodeSegmentation;
+
+/// Appends `text`, escaped for HTML text and quoted attributes.
+pub fn escape_into(text: &str, out: &mut String) {
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            '\n' | '\t' => out.push(c),
+            '\0'..='\x1f' => out.extend(char::from_u32(0x2400 + u32::from(c))),
+            '\x7f' => out.push('\u{2421}'),
+            _ if is_shown_by_code(c) => out.push_str(&format!("⟨U+{:04X}⟩", u32::from(c))),
+            _ => out.push(c),
+        }
+    }
+}
+
+/// `text`, escaped for HTML text and quoted attributes.
+pub fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + text.len() / 8);
+    escape_into(text, &mut out);
+    out
+}
+
+fn is_shown_by_code(c: char) -> bool {
+    matches!(c,
+        // C1 controls, and the characters Unicode keeps free: HTML forbids both.
+        '\u{80}'..='\u{9f}' | '\u{fdd0}'..='\u{fdef}'
+        // Line and paragraph separator, invisible operators and fillers, bidirectional embeddings, overrides, isolates.
+        | '\u{200b}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+        // Tag characters: invisible, and known to smuggle text past a reader.
+        | '\u{e0000}'..='\u{e007f}')
+        || u32::from(c) & 0xfffe == 0xfffe
+}
+
+/// The first `limit` characters a reader would count, white space collapsed, with an ellipsis where text is left out.
+pub fn excerpt(text: &str, limit: usize) -> String {
+    let mut out = String::new();
+    let mut blank = false;
+    for (count, grapheme) in text
+        .trim()
+        .graphemes(true)
+        .filter(|g| collapses(g, &mut blank))
+        .enumerate()
+    {
+        if count == limit {
+            return out.trim_end().to_owned() + "…";
+        }
+        // A grapheme may be thousands of combining marks long; a title is not the place for them.
+        out.extend(
+            grapheme
+                .chars()
+                .take(16)
+                .map(|c| if c.is_whitespace() { ' ' } else { c }),
+        );
+    }
+    out
+}
+
+/// Whether to keep a grapheme: all but white space after white space.
+fn collapses(grapheme: &str, blank: &mut bool) -> bool {
+    let is_blank = grapheme.chars().all(char::is_whitespace);
+    let keep = !(is_blank && *blank);
+    *blank = is_blank;
+    keep
+}
+
+/// A signed number for people: four significant digits, a true minus sign, always a sign unless zero.
+pub fn signed(x: f64) -> String {
+    let digits = number(x.abs());
+    if x > 0.0 {
+        format!("+{digits}")
+    } else if x < 0.0 {
+        format!("−{digits}")
+    } else {
+        digits
+    }
+}
+
+/// A number for people: four significant digits, exponents beyond 1e−4 and 1e6.
+pub fn number(x: f64) -> String {
+    if !x.is_finite() {
+        return "not finite".to_owned();
+    }
+    let magnitude = x.abs();
+    let text = if magnitude == 0.0 {
+        "0".to_owned()
+    } else if !(1e-4..1e6).contains(&magnitude) {
+        format!("{magnitude:.2e}").replace("e-", "e−")
+    } else {
+        let before = magnitude.log10().floor() as i32;
+        format!("{magnitude:.*}", (3 - before).clamp(0, 7) as usize)
+    };
+    if x < 0.0 { format!("−{text}") } else { text }
+}
+
+/// A share as a percentage with one decimal; shares that are not zero or one are never rounded to them.
+pub fn percent(x: f64) -> String {
+    let percentage = x * 100.0;
+    if !x.is_finite() {
+        "not finite".to_owned()
+    } else if x > 0.0 && percentage < 0.05 {
+        "<0.1%".to_owned()
+    } else if x < 1.0 && percentage >= 99.95 {
+        ">99.9%".to_owned()
+    } else if percentage < 0.0 {
+        format!("−{:.1}%", -percentage)
+    } else {
+        format!("{percentage:.1}%")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn markup_and_controls_become_text() {
+        assert_eq!(escape("<b a=\"x\">&'"), "&lt;b a=&quot;x&quot;&gt;&amp;&#39;");
+        assert_eq!(escape("a\0\r\x1b\x7f\tb\n"), "a␀␍␛␡\tb\n");
+        assert_eq!(
+            escape("\u{202e}\u{feff}\u{85}\u{fffe}é🙂"),
+            "⟨U+202E⟩⟨U+FEFF⟩⟨U+0085⟩⟨U+FFFE⟩é🙂"
+        );
+    }
+
+    #[test]
+    fn an_excerpt_counts_what_a_reader_counts() {
+        assert_eq!(excerpt("  a \n\n b\tc ", 10), "a b c");
+        assert_eq!(excerpt("👩‍👩‍👧 and more", 3), "👩‍👩‍👧 a…");
+        assert_eq!(excerpt("abc", 3), "abc");
+    }
+
+    #[test]
+    fn numbers_are_short_and_honest() {
+        assert_eq!(signed(0.012345), "+0.01235");
+        assert_eq!(signed(-1234.5), "−1234");
+        assert_eq!(signed(-0.0000012), "−1.20e−6");
+        assert_eq!(signed(0.0), "0");
+        assert_eq!(number(0.5), "0.5000");
+        assert_eq!(percent(0.5734), "57.3%");
+        assert_eq!(percent(0.00001), "<0.1%");
+        assert_eq!(percent(0.9999), ">99.9%");
+        assert_eq!(percent(1.0), "100.0%");
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_is_markup_and_none_is_lost(text in any::<String>()) {
+            let escaped = escape(&text);
+            let forbidden = ['<', '>', '"', '\'', '\0', '\r', '\u{feff}', '\u{202e}'];
+            prop_assert!(!escaped.contains(forbidden));
+            // Undone, it is the text but for the pictures: as many characters, the printable ones the same.
+            let plain: String = text.chars().filter(|c| !c.is_control() && !is_shown_by_code(*c)).collect();
+            let undone = escaped.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&#39;", "'").replace("&amp;", "&");
+            let mut rest = undone.chars();
+            prop_assert!(plain.chars().all(|c| rest.any(|r| r == c)));
+        }
+    }
+}

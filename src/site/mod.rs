@@ -1,0 +1,68 @@
+//! The finished site on disk: where pages lie, how they link, and how they get into the output folder.
+
+pub mod links;
+pub mod output;
+pub mod urls;
+
+use std::path::Path;
+
+use crate::diagnostic::{Diagnostic, Diagnostics, Kind};
+use crate::render::{self, Site};
+use crate::site::links::LinkCheck;
+use crate::site::output::{Counts, Output};
+
+/// Renders a site, checks every link of it and writes what changed into `folder`. Nothing in the folder changes unless all
+/// of it went well.
+pub fn write(site: &Site<'_>, folder: &Path) -> Result<Counts, Diagnostics> {
+    let mut output = Output::open(folder)?;
+    let mut links = LinkCheck::new(site.base_url.as_deref());
+    render::render(site, &mut |file| {
+        links.add(&file);
+        output.add(&file)
+    })?;
+    let broken = links.finish();
+    if broken.has_errors() {
+        return Err(broken);
+    }
+    Ok(output.commit()?)
+}
+
+/// A base URL as links are made with it: absolute, `http` or `https`, without query or fragment.
+pub fn check_base_url(base_url: &str) -> Result<(), Diagnostic> {
+    let rest = base_url
+        .strip_prefix("https://")
+        .or_else(|| base_url.strip_prefix("http://"));
+    let valid = rest.is_some_and(|rest| {
+        let host = rest.split('/').next().unwrap_or("");
+        !host.is_empty() && !rest.contains(['?', '#', '"', '<', '>', '\\']) && !rest.contains(char::is_whitespace)
+    });
+    if valid {
+        return Ok(());
+    }
+    Err(
+        Diagnostic::new(Kind::Content, format!("`{base_url}` cannot be the base URL"))
+            .expected("an address such as https://me.github.io/repo/"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_url_is_an_address_of_a_folder() {
+        for good in ["https://me.github.io/repo/", "http://localhost:8000"] {
+            assert!(check_base_url(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "me.github.io",
+            "ftp://x/",
+            "https://",
+            "https://x/?a",
+            "https://x y/",
+            "/repo/",
+        ] {
+            assert!(check_base_url(bad).is_err(), "{bad}");
+        }
+    }
+}
