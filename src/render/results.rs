@@ -148,10 +148,8 @@ impl<'a> Results<'a> {
         };
         let text = CharText::new(&self.record(model, sample).prompt);
         let word = |index: usize| {
-            excerpt(
-                text.slice(results.units.words[index].start, results.units.words[index].end),
-                24,
-            )
+            let unit = &results.units.words[index];
+            bare(text.slice(unit.start, unit.end))
         };
         largest(&scores.units, top)
             .into_iter()
@@ -206,6 +204,12 @@ impl SampleResults {
         }
         mean.value()
     }
+}
+
+/// A word without the punctuation that ends it, short enough for a list.
+pub fn bare(word: &str) -> String {
+    let bare = word.trim_end_matches([',', '.', ';', ':']);
+    excerpt(if bare.is_empty() { word } else { bare }, 24)
 }
 
 /// The segment that tells the samples apart: `claim` where there is one, else the first whose text differs.

@@ -7,7 +7,7 @@ use crate::analysis::summary;
 use crate::content::experiment::{BaselineSpec, TargetSpec};
 use crate::diagnostic::{Diagnostics, Result};
 use crate::render::results::{Results, SPECIAL};
-use crate::render::text::{excerpt, number, percent, signed};
+use crate::render::text::{correlation, excerpt, number, percent, signed};
 use crate::render::{Sink, chart, data, heatmap, labels};
 use crate::site::urls::{self, Links};
 
@@ -23,9 +23,10 @@ struct ExperimentView {
     has_margin: bool,
     segments: Vec<String>,
     shares: Vec<SharesRow>,
-    options: Vec<String>,
+    /// Letter and what it stands for.
+    options: Vec<(String, String)>,
     confusions: Vec<Confusion>,
-    legend: String,
+    full_bar: String,
     map_note: String,
     golds: Vec<String>,
     samples: Vec<SampleRow>,
@@ -120,8 +121,11 @@ impl Renderer<'_> {
             } else {
                 Vec::new()
             },
-            options: letters.iter().map(|letter| results.option_label(letter)).collect(),
-            legend: heatmap::legend(results.scale, results.unit()),
+            options: letters
+                .iter()
+                .map(|letter| ((*letter).to_owned(), results.option_label(letter)))
+                .collect(),
+            full_bar: number(results.scale.max),
             map_note: map_note(results),
             golds: golds(results),
             samples: (0..results.samples.len())
@@ -247,7 +251,7 @@ fn row(results: &Results<'_>, sample: usize, links: &Links) -> SampleRow {
                 .iter()
                 .any(|a| !a.within_tolerance || a.non_finite.is_some())
         }),
-        agreement: or_dash(mean.map(|mean| signed((mean * 100.0).round() / 100.0))),
+        agreement: or_dash(mean.map(correlation)),
         agreement_sort: mean.unwrap_or(-2.0),
         answers: (0..results.models.len())
             .map(|model| answer(results, model, sample, links))
@@ -305,7 +309,7 @@ pub(super) fn map_note(results: &Results<'_>) -> String {
         .map(|record| record.attributions.len())
         .max()
     {
-        Some(count) if count > 1 => format!(" The {count} targets and baselines are all on the map pages."),
+        Some(count) if count > 1 => format!(" Each map page shows all {count} maps of its model and sample."),
         _ => String::new(),
     };
     format!(
@@ -338,10 +342,7 @@ fn settings(results: &Results<'_>) -> Vec<(String, String)> {
         ),
         line(
             "Margin",
-            format!(
-                "|sum − probability| below {} (the notebook’s check)",
-                number(spec.margin)
-            ),
+            format!("|sum − probability| below {} (the notebook’s check)", spec.margin),
         ),
     ]
 }
