@@ -1,9 +1,10 @@
 //! An experiment: its finding, its models, where the attribution goes, and every sample to search.
 
+use indexmap::IndexMap;
 use serde::Serialize;
 
 use super::{Frame, Link, Renderer, SummaryView, finding, or_dash};
-use crate::analysis::summary;
+use crate::analysis::summary::{self, Mean};
 use crate::content::experiment::{BaselineSpec, TargetSpec};
 use crate::diagnostic::{Diagnostics, Result};
 use crate::render::results::{Results, SPECIAL};
@@ -25,6 +26,8 @@ struct ExperimentView {
     shares: Vec<SharesRow>,
     /// Letter and what it stands for.
     options: Vec<(String, String)>,
+    /// Mean share of |score| on the line of each option; empty where the prompt has no such lines.
+    option_shares: Vec<SharesRow>,
     confusions: Vec<Confusion>,
     full_bar: String,
     map_note: String,
@@ -114,7 +117,12 @@ impl Renderer<'_> {
             models: experiment.models.iter().enumerate().map(model).collect(),
             guessing: results.guessing().map(percent),
             has_margin: results.summaries.iter().any(|s| s.within_margin.of > 0),
-            shares: shares(results, &segments),
+            shares: shares(results, &results.segment_shares, &segments),
+            option_shares: if results.option_shares.iter().all(|shares| shares.is_empty()) {
+                Vec::new()
+            } else {
+                shares(results, &results.option_shares, &letters)
+            },
             segments,
             confusions: if results.summaries.iter().any(|s| s.accuracy.of > 0) {
                 confusions(results, &letters)
@@ -162,11 +170,11 @@ fn segment_names(results: &Results<'_>) -> Vec<String> {
     names
 }
 
-fn shares(results: &Results<'_>, names: &[String]) -> Vec<SharesRow> {
-    let row = |(model, means): (&String, &indexmap::IndexMap<String, summary::Mean>)| {
+fn shares<T: AsRef<str>>(results: &Results<'_>, shares: &[IndexMap<String, Mean>], names: &[T]) -> Vec<SharesRow> {
+    let row = |(model, means): (&String, &IndexMap<String, Mean>)| {
         let values: Vec<Option<f64>> = names
             .iter()
-            .map(|name| means.get(name).and_then(|mean| mean.value()))
+            .map(|name| means.get(name.as_ref()).and_then(|mean| mean.value()))
             .collect();
         SharesRow {
             model: model.clone(),
@@ -174,7 +182,7 @@ fn shares(results: &Results<'_>, names: &[String]) -> Vec<SharesRow> {
             shares: values.into_iter().map(|value| or_dash(value.map(percent))).collect(),
         }
     };
-    results.models.iter().zip(&results.segment_shares).map(row).collect()
+    results.models.iter().zip(shares).map(row).collect()
 }
 
 fn confusions(results: &Results<'_>, letters: &[&str]) -> Vec<Confusion> {
