@@ -76,7 +76,7 @@ pub const RECIPES: [Recipe; 4] = [
         format: Format::PyTorch,
         shards: 2,
         seed: 14,
-        steps: 350,
+        steps: 340,
         config: orca,
     },
 ];

@@ -143,23 +143,23 @@ pub fn strip(units: &Units, words: &[f64], scale: Scale) -> String {
             x += 1;
         }
         segment = here;
-        match scale.class(score) {
-            class if class.is_empty() => {}
+        let shade = scale.shade(score);
+        if shade != 0 {
             // Positive bars stand on the middle line and negative ones hang from it, so that hue is not all there is.
-            class => {
-                let y = if score > 0.0 { 0 } else { 5 };
-                let _ = write!(
-                    bars,
-                    "<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"1\" height=\"5\"/>"
-                );
-            }
+            let (class, height) = (if shade > 0 { "p" } else { "n" }, shade.abs());
+            let y = if shade > 0 { STEPS - height } else { STEPS };
+            let _ = write!(
+                bars,
+                "<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"1\" height=\"{height}\"/>"
+            );
         }
         x += 1;
     }
     format!(
-        "<svg class=\"strip\" viewBox=\"0 0 {} 10\" preserveAspectRatio=\"none\" aria-hidden=\"true\">\
-         <path class=\"axis\" d=\"M0 5H{}\"/>{bars}</svg>",
+        "<svg class=\"strip\" viewBox=\"0 0 {} {}\" preserveAspectRatio=\"none\" aria-hidden=\"true\">\
+         <path class=\"axis\" d=\"M0 {STEPS}H{}\"/>{bars}</svg>",
         x.max(1),
+        2 * STEPS,
         x.max(1)
     )
 }
@@ -287,7 +287,7 @@ mod tests {
         );
         let strip = strip(&all, &[1.0, -1.0], Scale { max: 1.0 });
         assert!(
-            strip.contains("viewBox=\"0 0 3 10\"") && strip.contains("x=\"2\" y=\"5\""),
+            strip.contains("viewBox=\"0 0 3 40\"") && strip.contains("x=\"2\" y=\"20\""),
             "{strip}"
         );
     }

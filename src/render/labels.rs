@@ -22,8 +22,6 @@ pub fn quadrature(rule: Quadrature, steps: usize) -> String {
         Quadrature::RiemannRight => "right Riemann sum",
         Quadrature::RiemannMiddle => "midpoint rule",
         Quadrature::Trapezoid => "trapezoid rule",
-        #[allow(unreachable_patterns)]
-        _ => "adaptive rule",
     };
     format!("{name}, {steps} points")
 }

@@ -35,6 +35,8 @@ pub struct Results<'a> {
     pub scale: Scale,
     /// Mean share of |word score| by segment, one list a model.
     pub segment_shares: Vec<IndexMap<String, Mean>>,
+    /// The same by option, over the lines of the prompt that begin with the option's letter.
+    pub option_shares: Vec<IndexMap<String, Mean>>,
 }
 
 /// A sample, analysed.
@@ -81,6 +83,9 @@ impl<'a> Results<'a> {
         let segment_shares = (0..source.records.len())
             .map(|model| segment_shares(&samples, model))
             .collect();
+        let option_shares = (0..source.records.len())
+            .map(|model| option_shares(experiment, &samples, model))
+            .collect();
         let scale = Scale::over(samples.iter().flat_map(|s| &s.words).flatten().flat_map(|w| &w.units));
         Ok(Self {
             source,
@@ -91,6 +96,7 @@ impl<'a> Results<'a> {
             samples,
             scale,
             segment_shares,
+            option_shares,
         })
     }
 
@@ -148,10 +154,8 @@ impl<'a> Results<'a> {
         };
         let text = CharText::new(&self.record(model, sample).prompt);
         let word = |index: usize| {
-            excerpt(
-                text.slice(results.units.words[index].start, results.units.words[index].end),
-                24,
-            )
+            let unit = &results.units.words[index];
+            bare(text.slice(unit.start, unit.end))
         };
         largest(&scores.units, top)
             .into_iter()
@@ -208,6 +212,12 @@ impl SampleResults {
     }
 }
 
+/// A word without the punctuation that ends it, short enough for a list.
+pub fn bare(word: &str) -> String {
+    let bare = word.trim_end_matches([',', '.', ';', ':']);
+    excerpt(if bare.is_empty() { word } else { bare }, 24)
+}
+
 /// The segment that tells the samples apart: `claim` where there is one, else the first whose text differs.
 pub fn subject_segment(experiment: &Experiment) -> Option<String> {
     let first = &experiment.samples.first()?.prompt;
@@ -257,4 +267,95 @@ fn segment_shares(samples: &[SampleResults], model: usize) -> IndexMap<String, M
         means.insert(SPECIAL.to_owned(), special);
     }
     means
+}
+
+fn option_shares(experiment: &Experiment, samples: &[SampleResults], model: usize) -> IndexMap<String, Mean> {
+    let mut means: IndexMap<String, Mean> = IndexMap::new();
+    for (sample, analysed) in experiment.samples.iter().zip(samples) {
+        let Some(words) = &analysed.words[model] else { continue };
+        let total = words
+            .units
+            .iter()
+            .chain([&words.outside])
+            .map(|score| score.abs())
+            .sum::<f64>();
+        let lines = option_lines(experiment, &sample.prompt.text, &analysed.units);
+        if total == 0.0 || lines.is_empty() {
+            continue;
+        }
+        let mut by_letter: IndexMap<&str, f64> = IndexMap::new();
+        for (word, score) in analysed.units.words.iter().zip(&words.units) {
+            if let Some((_, letter)) = lines.iter().find(|(sentence, _)| *sentence == word.parent) {
+                *by_letter.entry(letter).or_default() += score.abs() / total;
+            }
+        }
+        for option in &experiment.options {
+            let share = by_letter.get(option.letter.as_str()).copied();
+            means.entry(option.letter.clone()).or_default().add(share);
+        }
+    }
+    means
+}
+
+/// The sentences that state an option, `B) Mostly True`, with the option's letter; a line break ends a sentence.
+fn option_lines<'e>(experiment: &'e Experiment, prompt: &str, units: &Units) -> Vec<(usize, &'e str)> {
+    let text = CharText::new(prompt);
+    let states = |sentence: &str, letter: &str| {
+        let rest = sentence.trim_start_matches('(').strip_prefix(letter);
+        rest.is_some_and(|rest| {
+            rest.starts_with([')', '.', ':']) && rest.trim_start_matches([')', '.', ':']).starts_with(' ')
+        })
+    };
+    let letter_of = |index: usize| {
+        let unit = units.sentences[index];
+        let sentence = text.slice(unit.start, unit.end);
+        experiment
+            .options
+            .iter()
+            .map(|option| option.letter.as_str())
+            .find(|letter| states(sentence, letter))
+    };
+    (0..units.sentences.len())
+        .filter_map(|index| Some((index, letter_of(index)?)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::fixture::Fixture;
+
+    #[test]
+    fn options_are_the_lines_that_state_them_and_share_what_their_segment_has() {
+        let fixture = Fixture::demo();
+        let site = fixture.site(None);
+        let results = Results::of(&fixture.project, &site.results[0]).expect("whole");
+        let lines = option_lines(
+            results.experiment,
+            &results.experiment.samples[0].prompt.text,
+            &results.samples[0].units,
+        );
+        assert_eq!(lines.iter().map(|(_, letter)| *letter).collect::<String>(), "ABCDEF");
+        for (options, segments) in results.option_shares.iter().zip(&results.segment_shares) {
+            let sum: f64 = options.values().filter_map(|mean| mean.value()).sum();
+            assert!((sum - segments["options"].value().expect("a share")).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn a_sample_is_about_its_claim_or_what_differs() {
+        let mut fixture = Fixture::demo();
+        let experiment = &mut fixture.project.experiments[0];
+        assert_eq!(subject_segment(experiment).as_deref(), Some("claim"));
+        for sample in &mut experiment.samples {
+            sample.prompt.segments[1].name = "statement".into();
+        }
+        assert_eq!(
+            subject_segment(experiment).as_deref(),
+            Some("instruction"),
+            "the speaker differs"
+        );
+        assert_eq!(bare("twice,"), "twice");
+        assert_eq!(bare("..."), "...");
+    }
 }

@@ -104,6 +104,19 @@ pub fn number(x: f64) -> String {
     if x < 0.0 { format!("−{text}") } else { text }
 }
 
+/// A correlation: two decimals and a sign.
+pub fn correlation(x: f64) -> String {
+    let rounded = (x * 100.0).round() / 100.0;
+    let sign = if rounded > 0.0 {
+        "+"
+    } else if rounded < 0.0 {
+        "−"
+    } else {
+        ""
+    };
+    format!("{sign}{:.2}", rounded.abs())
+}
+
 /// A share as a percentage with one decimal; shares that are not zero or one are never rounded to them.
 pub fn percent(x: f64) -> String {
     let percentage = x * 100.0;
@@ -150,6 +163,10 @@ mod tests {
         assert_eq!(signed(-0.0000012), "−1.20e−6");
         assert_eq!(signed(0.0), "0");
         assert_eq!(number(0.5), "0.5000");
+        assert_eq!(
+            (correlation(-0.123), correlation(0.001), correlation(1.0)),
+            ("−0.12".into(), "0.00".into(), "+1.00".into())
+        );
         assert_eq!(percent(0.5734), "57.3%");
         assert_eq!(percent(0.00001), "<0.1%");
         assert_eq!(percent(0.9999), ">99.9%");

@@ -14,6 +14,9 @@ use crate::site::output::{Counts, Output};
 /// Renders a site, checks every link of it and writes what changed into `folder`. Nothing in the folder changes unless all
 /// of it went well.
 pub fn write(site: &Site<'_>, folder: &Path) -> Result<Counts, Diagnostics> {
+    if let Some(base_url) = &site.base_url {
+        check_base_url(base_url)?;
+    }
     let mut output = Output::open(folder)?;
     let mut links = LinkCheck::new(site.base_url.as_deref());
     render::render(site, &mut |file| {

@@ -98,38 +98,39 @@ function sorting() {
 
 // Maps: arrow keys walk from piece to piece, and a line below reads out the piece, its score and its share.
 function maps() {
-  for (const map of document.querySelectorAll(".map")) {
+  const found = [...document.querySelectorAll(".map")];
+  if (!found.length) return;
+  const line = document.createElement("p");
+  line.className = "readout";
+  line.setAttribute("aria-live", "polite");
+  document.body.append(line);
+  let here = null;
+  const read = (piece) => {
+    here?.classList.remove("here");
+    here = piece;
+    if (!piece) { line.textContent = ""; return; }
+    piece.classList.add("here");
+    const text = piece.textContent.trim();
+    const shown = text ? (text.length > 60 ? text.slice(0, 60) + "…" : text) : "white space";
+    line.textContent = `${shown}  ${piece.title.replace(" · ", ", ")} of all |score|`;
+  };
+  for (const map of found) {
     const pieces = [...map.querySelectorAll("span[title]")];
     if (!pieces.length) continue;
-    const line = document.createElement("p");
-    line.className = "readout";
-    line.setAttribute("aria-live", "polite");
-    map.after(line);
     map.tabIndex = 0;
     map.setAttribute("role", "group");
     map.setAttribute("aria-label", "Attribution map; arrow keys read out the scores");
-    let at = -1;
-    const read = (index) => {
-      if (at >= 0) pieces[at].classList.remove("here");
-      at = index;
-      if (at < 0) { line.textContent = ""; return; }
-      pieces[at].classList.add("here");
-      const text = pieces[at].textContent;
-      const shown = text.trim() ? (text.length > 60 ? text.slice(0, 60) + "…" : text) : "white space";
-      line.textContent = `${shown}  ${pieces[at].title.replace(" · ", ", ")} of all |score|`;
-    };
     map.addEventListener("keydown", (event) => {
       const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
       if (!step) return;
       event.preventDefault();
-      read(Math.max(0, Math.min(pieces.length - 1, at + step)));
+      read(pieces[Math.max(0, Math.min(pieces.length - 1, pieces.indexOf(here) + step))]);
     });
     map.addEventListener("pointerover", (event) => {
-      const index = pieces.indexOf(event.target);
-      if (index >= 0) read(index);
+      if (event.target.matches("span[title]")) read(event.target);
     });
-    map.addEventListener("pointerleave", () => read(-1));
-    map.addEventListener("blur", () => read(-1));
+    map.addEventListener("pointerleave", () => read(null));
+    map.addEventListener("blur", () => read(null));
   }
 }
 

@@ -10,7 +10,7 @@ use crate::diagnostic::Result;
 use crate::render::Sink;
 use crate::render::heatmap::Scale;
 use crate::render::results::Results;
-use crate::render::text::{excerpt, percent, signed};
+use crate::render::text::{self, excerpt, percent};
 use crate::site::urls::{self, Links};
 
 /// How many pairs each list shows.
@@ -135,18 +135,17 @@ fn finding(results: &Results<'_>) -> Vec<String> {
         }
     }
     pairs.sort_by(|x, y| y.0.total_cmp(&x.0));
-    let told = |mean: f64| signed((mean * 100.0).round() / 100.0);
     let mut sentences = Vec::new();
     match &pairs[..] {
         [] => sentences.push("No two models have maps that can be compared.".to_owned()),
         [(mean, pair)] => sentences.push(format!(
             "The maps of {pair} agree with a mean rank correlation of {}.",
-            told(*mean)
+            text::correlation(*mean)
         )),
         [(most, pair), .., (least, other)] => sentences.push(format!(
             "The maps of {pair} agree most (mean rank correlation {}), those of {other} least ({}).",
-            told(*most),
-            told(*least)
+            text::correlation(*most),
+            text::correlation(*least)
         )),
     }
     sentences.extend(super::finding::same_answer(results));
@@ -159,7 +158,7 @@ fn matrices(results: &Results<'_>) -> Vec<Matrix> {
         move |a: usize, b: usize| {
             let mean = mean_of(results, a, b, measure);
             Cell {
-                text: or_dash(mean.value().map(|value| signed((value * 100.0).round() / 100.0))),
+                text: or_dash(mean.value().map(text::correlation)),
                 class: mean.value().map_or_else(String::new, |value| unit.class(value)),
                 note: format!("mean of {} samples", mean.of),
             }
@@ -264,7 +263,7 @@ fn pairs(results: &Results<'_>, same_answer: bool, links: &Links) -> Vec<PairRow
             subject: excerpt(&results.samples[sample].subject, 90),
             first: answer(a, sample),
             second: answer(b, sample),
-            spearman: signed((spearman * 100.0).round() / 100.0),
+            spearman: text::correlation(spearman),
             spearman_class: Scale { max: 1.0 }.class(spearman),
         }
     };

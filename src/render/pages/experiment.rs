@@ -1,13 +1,14 @@
 //! An experiment: its finding, its models, where the attribution goes, and every sample to search.
 
+use indexmap::IndexMap;
 use serde::Serialize;
 
 use super::{Frame, Link, Renderer, SummaryView, finding, or_dash};
-use crate::analysis::summary;
+use crate::analysis::summary::{self, Mean};
 use crate::content::experiment::{BaselineSpec, TargetSpec};
 use crate::diagnostic::{Diagnostics, Result};
 use crate::render::results::{Results, SPECIAL};
-use crate::render::text::{excerpt, number, percent, signed};
+use crate::render::text::{correlation, excerpt, number, percent, signed};
 use crate::render::{Sink, chart, data, heatmap, labels};
 use crate::site::urls::{self, Links};
 
@@ -23,9 +24,12 @@ struct ExperimentView {
     has_margin: bool,
     segments: Vec<String>,
     shares: Vec<SharesRow>,
-    options: Vec<String>,
+    /// Letter and what it stands for.
+    options: Vec<(String, String)>,
+    /// Mean share of |score| on the line of each option; empty where the prompt has no such lines.
+    option_shares: Vec<SharesRow>,
     confusions: Vec<Confusion>,
-    legend: String,
+    full_bar: String,
     map_note: String,
     golds: Vec<String>,
     samples: Vec<SampleRow>,
@@ -113,15 +117,23 @@ impl Renderer<'_> {
             models: experiment.models.iter().enumerate().map(model).collect(),
             guessing: results.guessing().map(percent),
             has_margin: results.summaries.iter().any(|s| s.within_margin.of > 0),
-            shares: shares(results, &segments),
+            shares: shares(results, &results.segment_shares, &segments),
+            option_shares: if results.option_shares.iter().all(|shares| shares.is_empty()) {
+                Vec::new()
+            } else {
+                shares(results, &results.option_shares, &letters)
+            },
             segments,
             confusions: if results.summaries.iter().any(|s| s.accuracy.of > 0) {
                 confusions(results, &letters)
             } else {
                 Vec::new()
             },
-            options: letters.iter().map(|letter| results.option_label(letter)).collect(),
-            legend: heatmap::legend(results.scale, results.unit()),
+            options: letters
+                .iter()
+                .map(|letter| ((*letter).to_owned(), results.option_label(letter)))
+                .collect(),
+            full_bar: number(results.scale.max),
             map_note: map_note(results),
             golds: golds(results),
             samples: (0..results.samples.len())
@@ -158,11 +170,11 @@ fn segment_names(results: &Results<'_>) -> Vec<String> {
     names
 }
 
-fn shares(results: &Results<'_>, names: &[String]) -> Vec<SharesRow> {
-    let row = |(model, means): (&String, &indexmap::IndexMap<String, summary::Mean>)| {
+fn shares<T: AsRef<str>>(results: &Results<'_>, shares: &[IndexMap<String, Mean>], names: &[T]) -> Vec<SharesRow> {
+    let row = |(model, means): (&String, &IndexMap<String, Mean>)| {
         let values: Vec<Option<f64>> = names
             .iter()
-            .map(|name| means.get(name).and_then(|mean| mean.value()))
+            .map(|name| means.get(name.as_ref()).and_then(|mean| mean.value()))
             .collect();
         SharesRow {
             model: model.clone(),
@@ -170,7 +182,7 @@ fn shares(results: &Results<'_>, names: &[String]) -> Vec<SharesRow> {
             shares: values.into_iter().map(|value| or_dash(value.map(percent))).collect(),
         }
     };
-    results.models.iter().zip(&results.segment_shares).map(row).collect()
+    results.models.iter().zip(shares).map(row).collect()
 }
 
 fn confusions(results: &Results<'_>, letters: &[&str]) -> Vec<Confusion> {
@@ -247,7 +259,7 @@ fn row(results: &Results<'_>, sample: usize, links: &Links) -> SampleRow {
                 .iter()
                 .any(|a| !a.within_tolerance || a.non_finite.is_some())
         }),
-        agreement: or_dash(mean.map(|mean| signed((mean * 100.0).round() / 100.0))),
+        agreement: or_dash(mean.map(correlation)),
         agreement_sort: mean.unwrap_or(-2.0),
         answers: (0..results.models.len())
             .map(|model| answer(results, model, sample, links))
@@ -305,7 +317,7 @@ pub(super) fn map_note(results: &Results<'_>) -> String {
         .map(|record| record.attributions.len())
         .max()
     {
-        Some(count) if count > 1 => format!(" The {count} targets and baselines are all on the map pages."),
+        Some(count) if count > 1 => format!(" Each map page shows all {count} maps of its model and sample."),
         _ => String::new(),
     };
     format!(
@@ -338,10 +350,7 @@ fn settings(results: &Results<'_>) -> Vec<(String, String)> {
         ),
         line(
             "Margin",
-            format!(
-                "|sum − probability| below {} (the notebook’s check)",
-                number(spec.margin)
-            ),
+            format!("|sum − probability| below {} (the notebook’s check)", spec.margin),
         ),
     ]
 }

@@ -3,7 +3,7 @@
 use super::{interval, list};
 use crate::analysis::summary::{self, Share};
 use crate::render::results::{Results, subject_segment};
-use crate::render::text::{excerpt, number, percent};
+use crate::render::text::{correlation, excerpt, percent};
 
 /// An experiment's headline.
 pub fn of_experiment(results: &Results<'_>) -> Vec<String> {
@@ -155,7 +155,7 @@ pub fn of_sample(results: &Results<'_>, sample: usize) -> Vec<String> {
                 "{} and {} (Spearman {})",
                 results.models[a],
                 results.models[b],
-                number((spearman * 100.0).round() / 100.0)
+                correlation(spearman)
             )
         };
         sentences.push(format!("Maps that agree most: {}; least: {}.", pair(most), pair(least)));

@@ -44,7 +44,6 @@ struct MapView {
 struct AttributionView {
     id: String,
     target: String,
-    target_label: String,
     target_probability: String,
     baseline: String,
     output: &'static str,
@@ -235,7 +234,6 @@ fn one(
     AttributionView {
         id: format!("map-{}", index + 1),
         target: labels::target(attribution),
-        target_label: attribution.target.text.clone(),
         target_probability: or_dash(target_probability(attribution, record).map(percent)),
         baseline: labels::baseline(&attribution.baseline),
         output: unit,
@@ -296,7 +294,7 @@ fn margin_check(attribution: &AttributionRecord, record: &SampleRecord, margin: 
         |d| format!("|sum − probability| = {}", number(d)),
     );
     let verdict = if within { "passes: it is" } else { "fails: it is not" };
-    format!("{verdict} below {} ({distance})", number(margin))
+    format!("{verdict} below {margin} ({distance})")
 }
 
 fn levels(

@@ -9,8 +9,8 @@ use crate::analysis::align::{CharText, Level, UnitScores};
 use crate::analysis::summary;
 use crate::diagnostic::Result;
 use crate::render::heatmap::{self, Scale};
-use crate::render::results::{Results, SPECIAL};
-use crate::render::text::{excerpt, percent, signed};
+use crate::render::results::{Results, SPECIAL, bare};
+use crate::render::text::{correlation, excerpt, percent, signed};
 use crate::render::{Sink, chart, labels};
 use crate::site::urls::{self, Links};
 
@@ -249,7 +249,7 @@ fn options(results: &Results<'_>, sample: usize) -> Vec<OptionRow> {
 }
 
 fn agreements(results: &Results<'_>, sample: usize) -> Vec<AgreementRow> {
-    let correlation = |value: Option<f64>| or_dash(value.map(|value| signed((value * 100.0).round() / 100.0)));
+    let correlation = |value: Option<f64>| or_dash(value.map(correlation));
     let row = |(first, second, agreement): &(usize, usize, crate::analysis::agreement::Agreement)| AgreementRow {
         first: results.models[*first].clone(),
         second: results.models[*second].clone(),
@@ -290,10 +290,8 @@ fn differences(results: &Results<'_>, sample: usize) -> (Vec<Difference>, Scale)
     let prompt = &results.experiment.samples[sample].prompt.text;
     let text = CharText::new(prompt);
     let word = |index: usize| {
-        excerpt(
-            text.slice(analysed.units.words[index].start, analysed.units.words[index].end),
-            24,
-        )
+        let unit = &analysed.units.words[index];
+        bare(text.slice(unit.start, unit.end))
     };
     let view = |(first, second, scores): &(usize, usize, UnitScores)| Difference {
         first: results.models[*first].clone(),

@@ -1,0 +1,141 @@
+//! The site in real Chromium: no console message, no failed request, from disk and from a server under `/repo/`.
+//!
+//! Skips with a printed reason where no Chromium is installed; `.ci/run` installs it.
+mod support;
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+use support::project::Project;
+
+const PAGES: [&str; 8] = [
+    "index.html",
+    "404.html",
+    "about/index.html",
+    "models/index.html",
+    "models/tiny/index.html",
+    "experiments/first/index.html",
+    "experiments/first/samples/a/index.html",
+    "experiments/first/maps/tiny/b/index.html",
+];
+
+fn chromium() -> Option<&'static str> {
+    let found = ["chromium", "chromium-browser", "google-chrome"]
+        .into_iter()
+        .find(|name| Command::new(name).arg("--version").output().is_ok_and(|out| out.status.success()));
+    if found.is_none() {
+        println!("skipped: no Chromium on this machine");
+    }
+    found
+}
+
+/// Loads an address, runs its scripts, and gives the document and what the console said.
+fn load(browser: &str, address: &str) -> (String, Vec<String>) {
+    let profile = tempfile::tempdir().unwrap();
+    let output = Command::new(browser)
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
+        .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
+        .args(["--enable-logging=stderr", "--virtual-time-budget=2000", "--dump-dom"])
+        .arg(format!("--user-data-dir={}", profile.path().display()))
+        .arg(address)
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let console = told.lines().filter(|line| line.contains("CONSOLE")).map(str::to_owned).collect();
+    (String::from_utf8_lossy(&output.stdout).into_owned(), console)
+}
+
+/// Serves a folder under `/repo/` on loopback until the process ends; gives its port and the paths that were not found.
+fn serve(folder: PathBuf) -> (u16, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let missing = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&missing);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (folder, missing) = (folder.clone(), Arc::clone(&missing));
+            std::thread::spawn(move || answer(&stream.unwrap(), &folder, &missing));
+        }
+    });
+    (port, told)
+}
+
+fn answer(mut stream: &TcpStream, folder: &Path, missing: &Mutex<Vec<String>>) {
+    let mut request = String::new();
+    let mut lines = BufReader::new(stream);
+    _ = lines.read_line(&mut request);
+    let mut header = String::new();
+    while lines.read_line(&mut header).is_ok_and(|count| count > 2) {
+        header.clear();
+    }
+    let path = request.split_whitespace().nth(1).unwrap_or("/").to_owned();
+    let bytes = path.strip_prefix("/repo/").and_then(|inside| std::fs::read(folder.join(inside)).ok());
+    let kind = match path.rsplit('.').next() {
+        Some("html") => "text/html; charset=utf-8",
+        Some("css") => "text/css",
+        Some("js") => "text/javascript",
+        Some("svg") => "image/svg+xml",
+        _ => "application/octet-stream",
+    };
+    let (status, body) = match bytes {
+        Some(bytes) => ("200 OK", bytes),
+        None => {
+            missing.lock().unwrap().push(path);
+            ("404 Not Found", vec![])
+        }
+    };
+    let length = body.len();
+    _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+    _ = stream.write_all(&body);
+}
+
+fn site(base_url: Option<&str>) -> Project {
+    let project = Project::small().file("content/about.md", "---\ntitle: About\n---\n# About\n\n| a | b |\n|---|---|\n| 1 | 2 |\n");
+    let mut arguments = vec!["build", "--device", "cpu"];
+    arguments.extend(base_url.map(|_| "--base-url"));
+    arguments.extend(base_url);
+    project.run(&arguments).ended(0);
+    project
+}
+
+#[test]
+fn from_disk() {
+    let Some(browser) = chromium() else { return };
+    let project = site(None);
+    for page in PAGES {
+        let path = project.path("site").join(page);
+        let (document, console) = load(browser, &format!("file://{}", path.display()));
+        assert!(console.is_empty(), "{page}: {console:#?}");
+        assert!(document.contains("</main>"), "{page}: {document:.400}");
+    }
+}
+
+#[test]
+fn from_a_server_under_a_sub_path() {
+    let Some(browser) = chromium() else { return };
+    let project = site(Some("https://me.github.io/repo/"));
+    let (port, missing) = serve(project.path("site"));
+    for page in PAGES {
+        let (document, console) = load(browser, &format!("http://127.0.0.1:{port}/repo/{page}"));
+        assert!(console.is_empty(), "{page}: {console:#?}");
+        assert!(document.contains("</main>"), "{page}: {document:.400}");
+    }
+    // Browsers ask for this on their own where a page names no icon.
+    let missing: Vec<String> = missing.lock().unwrap().iter().filter(|path| *path != "/favicon.ico").cloned().collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+/// The tests above must be able to fail.
+#[test]
+fn a_console_error_and_a_missing_file_are_seen() {
+    let Some(browser) = chromium() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("bad.html"), "<main></main><script>console.error('seen')</script><img src=gone.png>").unwrap();
+    let (port, missing) = serve(folder.path().to_path_buf());
+    let (_, console) = load(browser, &format!("http://127.0.0.1:{port}/repo/bad.html"));
+    assert!(console.iter().any(|line| line.contains("seen")), "{console:?}");
+    assert!(missing.lock().unwrap().contains(&"/repo/gone.png".to_owned()));
+}
