@@ -2,17 +2,21 @@
 
 use crate::compute::Parts;
 use crate::content::experiment::{Experiment, Output};
+use crate::content::model::ModelSource;
 use crate::plan::{Job, OpenedModel, Run, Target};
 use crate::store::StoredAttribution;
 use crate::store::record::{
     AttributionRecord, ModelRecord, OptionRecord, Prediction, Provenance, SCHEMA, SampleInfo, SampleRecord,
     TargetRecord, TokenRecord,
 };
-use crate::content::model::ModelSource;
 
 /// One record for each job of a run, in order.
 pub fn records(run: &Run, model: &OpenedModel, parts: &[Parts]) -> Vec<SampleRecord> {
-    run.jobs.iter().zip(parts).map(|(job, parts)| record(run.experiment, model, job, parts)).collect()
+    run.jobs
+        .iter()
+        .zip(parts)
+        .map(|(job, parts)| record(run.experiment, model, job, parts))
+        .collect()
 }
 
 fn record(experiment: &Experiment, model: &OpenedModel, job: &Job, parts: &Parts) -> SampleRecord {
@@ -20,12 +24,23 @@ fn record(experiment: &Experiment, model: &OpenedModel, job: &Job, parts: &Parts
     let prediction = &parts.prediction;
     let predicted = prediction.token_id;
     let probability = |id: u32| {
-        let index = job.prediction.asked.binary_search(&id).expect("planning asks for every option's token");
+        let index = job
+            .prediction
+            .asked
+            .binary_search(&id)
+            .expect("planning asks for every option's token");
         prediction.asked[index]
     };
     let gold = sample.gold.as_deref();
-    let gold_token = job.options.iter().find(|(letter, _)| Some(*letter) == gold).map(|(_, id)| *id);
-    let pairs = job.targets.iter().flat_map(|target| job.baselines.iter().map(move |baseline| (target, baseline)));
+    let gold_token = job
+        .options
+        .iter()
+        .find(|(letter, _)| Some(*letter) == gold)
+        .map(|(_, id)| *id);
+    let pairs = job
+        .targets
+        .iter()
+        .flat_map(|target| job.baselines.iter().map(move |baseline| (target, baseline)));
     SampleRecord {
         schema: SCHEMA.to_owned(),
         experiment: experiment.id.clone(),
@@ -42,7 +57,11 @@ fn record(experiment: &Experiment, model: &OpenedModel, job: &Job, parts: &Parts
             weights_sha256: model.key.weights_sha256.clone(),
             tokenizer_sha256: model.key.tokenizer_sha256.clone(),
         },
-        sample: SampleInfo { id: sample.id.clone(), gold: sample.gold.clone(), fields: sample.fields.clone() },
+        sample: SampleInfo {
+            id: sample.id.clone(),
+            gold: sample.gold.clone(),
+            fields: sample.fields.clone(),
+        },
         prompt: sample.prompt.text.clone(),
         segments: sample.prompt.segments.clone(),
         tokens: job
@@ -65,7 +84,15 @@ fn record(experiment: &Experiment, model: &OpenedModel, job: &Job, parts: &Parts
         options: job
             .options
             .iter()
-            .map(|&(letter, id)| (letter.to_owned(), OptionRecord { token_id: id, probability: probability(id) }))
+            .map(|&(letter, id)| {
+                (
+                    letter.to_owned(),
+                    OptionRecord {
+                        token_id: id,
+                        probability: probability(id),
+                    },
+                )
+            })
             .collect(),
         attributions: pairs
             .zip(&parts.attributions)
@@ -87,10 +114,17 @@ fn attribution(
     let token_ids = target.ids(predicted);
     let texts: Vec<String> = token_ids.iter().map(|&id| model.tokenizer.text_of(id)).collect();
     let sum: Option<f64> = part.non_finite.is_none().then(|| part.scores.iter().sum());
-    let change = part.f_input.zip(part.f_baseline).map(|(input, baseline)| input - baseline);
+    let change = part
+        .f_input
+        .zip(part.f_baseline)
+        .map(|(input, baseline)| input - baseline);
     let delta = sum.zip(change).map(|(sum, change)| sum - change);
     AttributionRecord {
-        target: TargetRecord { kind: target.kind.to_owned(), token_ids, text: texts.join(" − ") },
+        target: TargetRecord {
+            kind: target.kind.to_owned(),
+            token_ids,
+            text: texts.join(" − "),
+        },
         output: spec.output,
         baseline: baseline.to_owned(),
         quadrature: spec.quadrature,
@@ -102,12 +136,15 @@ fn attribution(
         convergence_delta: delta,
         error_estimate: None,
         converged: part.non_finite.is_none(),
-        within_tolerance: delta.zip(change).is_some_and(|(delta, change)| delta.abs() <= spec.tolerance * change.abs()),
+        within_tolerance: delta
+            .zip(change)
+            .is_some_and(|(delta, change)| delta.abs() <= spec.tolerance * change.abs()),
         // The notebook compares with the probability itself, which a contrast or another unit does not have.
         within_margin: match (spec.output, &target.minus) {
-            (Output::Probability, None) => {
-                Some(sum.zip(part.f_input).is_some_and(|(sum, probability)| (sum - probability).abs() < spec.margin))
-            }
+            (Output::Probability, None) => Some(
+                sum.zip(part.f_input)
+                    .is_some_and(|(sum, probability)| (sum - probability).abs() < spec.margin),
+            ),
             _ => None,
         },
         scores: part.scores.clone(),

@@ -50,10 +50,15 @@ pub fn complete(
         let found: Result<Vec<_>> = run.jobs.iter().map(|job| find(store, run.experiment, job)).collect();
         parts.push(found?);
     }
-    let attributions = |run: &Run, job: &Job| job.targets.len() * job.baselines.len() * run.experiment.attribution.steps;
+    let attributions =
+        |run: &Run, job: &Job| job.targets.len() * job.baselines.len() * run.experiment.attribution.steps;
     let missing = || {
         runs.iter().zip(&parts).flat_map(move |(run, parts)| {
-            run.jobs.iter().zip(parts).filter(|(_, found)| found.is_none()).map(move |(job, _)| (run, job))
+            run.jobs
+                .iter()
+                .zip(parts)
+                .filter(|(_, found)| found.is_none())
+                .map(move |(job, _)| (run, job))
         })
     };
     let total: usize = missing().map(|(run, job)| attributions(run, job)).sum();
@@ -63,7 +68,12 @@ pub fn complete(
             waiting.push(run.model);
         }
     }
-    work.kept = parts.iter().flatten().flatten().map(|found| found.attributions.len()).sum();
+    work.kept = parts
+        .iter()
+        .flatten()
+        .flatten()
+        .map(|found| found.attributions.len())
+        .sum();
     let mut progress = Progress::new(total as u64, quiet || total == 0);
     for id in waiting {
         let model = &models[id];
@@ -74,22 +84,36 @@ pub fn complete(
         for (run, parts) in runs.iter().zip(&mut parts).filter(|(run, _)| run.model == id) {
             for (job, slot) in run.jobs.iter().zip(parts).filter(|(_, slot)| slot.is_none()) {
                 progress.at(format!("{id}, {}, sample {}", run.experiment.id, job.sample.slug));
-                let mut worker = Worker { store, backend, explainer: &mut explainer, progress: &mut progress, work: &mut work };
+                let mut worker = Worker {
+                    store,
+                    backend,
+                    explainer: &mut explainer,
+                    progress: &mut progress,
+                    work: &mut work,
+                };
                 *slot = Some(worker.job(run.experiment, job).map_err(|e| {
-                    let place = format!("model `{id}`, experiment `{}`, sample `{}`", run.experiment.id, job.sample.slug);
+                    let place = format!(
+                        "model `{id}`, experiment `{}`, sample `{}`",
+                        run.experiment.id, job.sample.slug
+                    );
                     if e.place.is_none() { e.place(place) } else { e }
                 })?);
             }
         }
     }
     progress.finish();
-    let parts = parts.into_iter().map(|run| run.into_iter().flatten().collect()).collect();
+    let parts = parts
+        .into_iter()
+        .map(|run| run.into_iter().flatten().collect())
+        .collect();
     Ok((parts, work))
 }
 
 /// A job's parts, if the store has all of them.
 fn find(store: &Store, experiment: &Experiment, job: &Job) -> Result<Option<Parts>> {
-    let Some(prediction) = store.get::<StoredPrediction>(&job.prediction)? else { return Ok(None) };
+    let Some(prediction) = store.get::<StoredPrediction>(&job.prediction)? else {
+        return Ok(None);
+    };
     let mut attributions = Vec::new();
     for target in &job.targets {
         for &(_, start) in &job.baselines {
@@ -100,7 +124,10 @@ fn find(store: &Store, experiment: &Experiment, job: &Job) -> Result<Option<Part
             }
         }
     }
-    Ok(Some(Parts { prediction, attributions }))
+    Ok(Some(Parts {
+        prediction,
+        attributions,
+    }))
 }
 
 struct Worker<'a> {
@@ -138,14 +165,24 @@ impl Worker<'_> {
                 };
                 let progress = &mut *self.progress;
                 let mut tell = |count: usize| progress.add(count as u64);
-                let found =
-                    self.explainer.attribute(&job.prediction.token_ids, start, scalar, &points, spec.batch, &mut tell)?;
+                let found = self.explainer.attribute(
+                    &job.prediction.token_ids,
+                    start,
+                    scalar,
+                    &points,
+                    spec.batch,
+                    &mut tell,
+                )?;
                 let finite = |value: f64| value.is_finite().then_some(value);
                 let part = StoredAttribution {
                     key,
                     f_input: finite(found.f_input),
                     f_baseline: finite(found.f_baseline),
-                    scores: if found.non_finite.is_some() { vec![] } else { found.scores },
+                    scores: if found.non_finite.is_some() {
+                        vec![]
+                    } else {
+                        found.scores
+                    },
                     evaluations: found.evaluations,
                     non_finite: found.non_finite,
                     provenance: self.provenance(began),
@@ -155,7 +192,10 @@ impl Worker<'_> {
                 attributions.push(part);
             }
         }
-        Ok(Parts { prediction, attributions })
+        Ok(Parts {
+            prediction,
+            attributions,
+        })
     }
 
     fn predict(&mut self, job: &Job) -> Result<StoredPrediction> {
@@ -166,13 +206,20 @@ impl Worker<'_> {
                 .help("the weights may be damaged, or too large for the dtype: try `dtype: f32` or `bf16`")
         })?;
         // The first of equals, as torch.argmax.
-        let best = (0..probabilities.len()).rev().max_by(|&a, &b| probabilities[a].total_cmp(&probabilities[b]));
+        let best = (0..probabilities.len())
+            .rev()
+            .max_by(|&a, &b| probabilities[a].total_cmp(&probabilities[b]));
         let token_id = best.unwrap_or_default();
         let part = StoredPrediction {
             key: job.prediction.clone(),
             token_id: token_id as u32,
             probability: probabilities[token_id],
-            asked: job.prediction.asked.iter().map(|&id| probabilities[id as usize]).collect(),
+            asked: job
+                .prediction
+                .asked
+                .iter()
+                .map(|&id| probabilities[id as usize])
+                .collect(),
             provenance: self.provenance(began),
         };
         self.store.put(&part)?;

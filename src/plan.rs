@@ -92,13 +92,23 @@ impl TargetToken {
 impl Target {
     /// Its tokens, once the prediction is known: one, or two for a contrast.
     pub fn ids(&self, predicted: u32) -> Vec<u32> {
-        [Some(self.token), self.minus].into_iter().flatten().map(|token| token.id(predicted)).collect()
+        [Some(self.token), self.minus]
+            .into_iter()
+            .flatten()
+            .map(|token| token.id(predicted))
+            .collect()
     }
 }
 
 impl Job<'_> {
     /// The key of an attribution, once the prediction is known.
-    pub fn attribution_key(&self, experiment: &Experiment, target: &Target, start: Start, predicted: u32) -> AttributionKey {
+    pub fn attribution_key(
+        &self,
+        experiment: &Experiment,
+        target: &Target,
+        start: Start,
+        predicted: u32,
+    ) -> AttributionKey {
         AttributionKey {
             model: self.prediction.model.clone(),
             token_ids: self.prediction.token_ids.clone(),
@@ -125,7 +135,11 @@ pub fn open_models(
     memo: &mut HashMemo,
     diagnostics: &mut Diagnostics,
 ) -> BTreeMap<String, OpenedModel> {
-    let named: BTreeSet<&String> = project.experiments.iter().flat_map(|experiment| &experiment.models).collect();
+    let named: BTreeSet<&String> = project
+        .experiments
+        .iter()
+        .flat_map(|experiment| &experiment.models)
+        .collect();
     named
         .into_iter()
         .filter_map(|id| {
@@ -159,7 +173,12 @@ fn open_model(spec: &ModelSpec, backend: &Backend, memo: &mut HashMemo) -> Resul
         dtype: dtype_name(dtype).to_owned(),
         quantization: "none".to_owned(),
     };
-    Ok(OpenedModel { spec: spec.clone(), checkpoint, tokenizer, key })
+    Ok(OpenedModel {
+        spec: spec.clone(),
+        checkpoint,
+        tokenizer,
+        key,
+    })
 }
 
 /// One run for each experiment and model, in the authors' order.
@@ -176,10 +195,23 @@ pub fn runs<'a>(
     for experiment in &project.experiments {
         for id in &experiment.models {
             let Some(model) = models.get(id) else { continue };
-            let mut planner = Planner { experiment, model, diagnostics, told: BTreeSet::new() };
+            let mut planner = Planner {
+                experiment,
+                model,
+                diagnostics,
+                told: BTreeSet::new(),
+            };
             let baselines = planner.baselines();
-            let jobs = experiment.samples.iter().filter_map(|sample| planner.job(sample, &baselines)).collect();
-            runs.push(Run { experiment, model: id, jobs });
+            let jobs = experiment
+                .samples
+                .iter()
+                .filter_map(|sample| planner.job(sample, &baselines))
+                .collect();
+            runs.push(Run {
+                experiment,
+                model: id,
+                jobs,
+            });
         }
     }
     runs
@@ -218,9 +250,10 @@ impl<'a> Planner<'a, '_> {
                 BaselineSpec::Eos => ("eos".to_owned(), self.special(special.eos, SpecialKind::Eos)),
                 BaselineSpec::Pad => ("pad".to_owned(), self.special(special.pad, SpecialKind::Pad)),
                 BaselineSpec::Unk => ("unk".to_owned(), self.special(None, SpecialKind::Unk)),
-                BaselineSpec::Token(text) => {
-                    (format!("token:{text}"), self.in_table(self.model.tokenizer.vocabulary_token(text)))
-                }
+                BaselineSpec::Token(text) => (
+                    format!("token:{text}"),
+                    self.in_table(self.model.tokenizer.vocabulary_token(text)),
+                ),
             };
             match start {
                 Some(start) => starts.push((name, start)),
@@ -245,7 +278,8 @@ impl<'a> Planner<'a, '_> {
 
     /// A token that has a row in the embedding table.
     fn in_table(&self, id: Option<u32>) -> Option<Start> {
-        id.filter(|&id| (id as usize) < self.model.checkpoint.config.model.vocab_size()).map(Start::Token)
+        id.filter(|&id| (id as usize) < self.model.checkpoint.config.model.vocab_size())
+            .map(Start::Token)
     }
 
     fn job(&mut self, sample: &'a Sample, baselines: &[(String, Start)]) -> Option<Job<'a>> {
@@ -260,7 +294,11 @@ impl<'a> Planner<'a, '_> {
         let ids: Vec<u32> = tokens.iter().map(|token| token.id).collect();
         let rows = self.model.checkpoint.config.model.vocab_size();
         if ids.is_empty() {
-            self.tell(&["prompt"], Some(sample), Diagnostic::content("the prompt comes to no tokens"));
+            self.tell(
+                &["prompt"],
+                Some(sample),
+                Diagnostic::content("the prompt comes to no tokens"),
+            );
             return None;
         }
         if let Some(id) = ids.iter().find(|&&id| id as usize >= rows) {
@@ -293,7 +331,11 @@ impl<'a> Planner<'a, '_> {
         Some(Job {
             sample,
             tokens,
-            prediction: PredictionKey { model: self.model.key.clone(), token_ids: ids, asked },
+            prediction: PredictionKey {
+                model: self.model.key.clone(),
+                token_ids: ids,
+                asked,
+            },
             options,
             targets,
             baselines: baselines.to_vec(),
@@ -307,25 +349,30 @@ impl<'a> Planner<'a, '_> {
             .ok_or_else(|| Diagnostic::content(format!("`{answer}` is token {id}, which the model does not have")))
     }
 
-    fn targets(
-        &self,
-        spec: &TargetSpec,
-        sample: &Sample,
-        ids: &[u32],
-        options: &[(&str, u32)],
-    ) -> Result<Vec<Target>> {
-        let one = |kind, token| vec![Target { kind, token, minus: None }];
+    fn targets(&self, spec: &TargetSpec, sample: &Sample, ids: &[u32], options: &[(&str, u32)]) -> Result<Vec<Target>> {
+        let one = |kind, token| {
+            vec![Target {
+                kind,
+                token,
+                minus: None,
+            }]
+        };
         let member = |spec: &TargetSpec| self.target_token(spec, sample, ids, options);
         Ok(match spec {
             TargetSpec::Predicted => one("predicted", TargetToken::Predicted),
             TargetSpec::Gold => one("gold", member(spec)?),
             TargetSpec::Option(_) => one("option", member(spec)?),
             TargetSpec::Token(_) => one("token", member(spec)?),
-            TargetSpec::AllOptions => {
-                options.iter().flat_map(|&(_, id)| one("option", TargetToken::Known(id))).collect()
-            }
+            TargetSpec::AllOptions => options
+                .iter()
+                .flat_map(|&(_, id)| one("option", TargetToken::Known(id)))
+                .collect(),
             TargetSpec::Contrast(first, second) => {
-                vec![Target { kind: "contrast", token: member(first)?, minus: Some(member(second)?) }]
+                vec![Target {
+                    kind: "contrast",
+                    token: member(first)?,
+                    minus: Some(member(second)?),
+                }]
             }
         })
     }
@@ -340,7 +387,9 @@ impl<'a> Planner<'a, '_> {
         let option = |letter: &str| {
             let found = options.iter().find(|(known, _)| *known == letter);
             found.map(|&(_, id)| TargetToken::Known(id)).ok_or_else(|| {
-                Diagnostic::content(format!("option `{letter}` has no single token here, so it cannot be explained"))
+                Diagnostic::content(format!(
+                    "option `{letter}` has no single token here, so it cannot be explained"
+                ))
             })
         };
         match spec {

@@ -21,13 +21,22 @@ impl Progress {
     /// Begins to count towards `total` evaluations.
     pub fn new(total: u64, quiet: bool) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        let target = if quiet || !terminal { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let target = if quiet || !terminal {
+            ProgressDrawTarget::hidden()
+        } else {
+            ProgressDrawTarget::stderr()
+        };
         let bar = ProgressBar::with_draw_target(Some(total), target);
         if let Ok(style) = ProgressStyle::with_template("{msg}\n{bar:40} {pos}/{len} evaluations, {eta} left") {
             bar.set_style(style);
         }
         let now = Instant::now();
-        Self { bar, plain: !quiet && !terminal, started: now, told: now }
+        Self {
+            bar,
+            plain: !quiet && !terminal,
+            started: now,
+            told: now,
+        }
     }
 
     /// Says what is at work now.

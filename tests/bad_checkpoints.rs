@@ -14,7 +14,10 @@ const CONFIG: &str = "content/models/tiny/config.json";
 fn told(project: &Project) -> String {
     let ran = project.run(&["build", "--device", "cpu"]);
     let told = ran.ended(1).to_owned();
-    assert!(!told.contains("panicked") && !told.contains("defect of igsite"), "{told}");
+    assert!(
+        !told.contains("panicked") && !told.contains("defect of igsite"),
+        "{told}"
+    );
     assert!(!project.path("site").join("index.html").exists());
     told
 }
@@ -44,8 +47,16 @@ fn truncated_safetensors() {
     ] {
         std::fs::write(project.path(WEIGHTS), &bytes[..kept]).unwrap();
         let told = told(&project);
-        assert!(told.contains(&format!("model.safetensors: the file ends after {kept} bytes: it is truncated")), "{told}");
-        assert!(told.contains(&expected) && told.contains("fetch the file again"), "{told}");
+        assert!(
+            told.contains(&format!(
+                "model.safetensors: the file ends after {kept} bytes: it is truncated"
+            )),
+            "{told}"
+        );
+        assert!(
+            told.contains(&expected) && told.contains("fetch the file again"),
+            "{told}"
+        );
     }
 }
 
@@ -56,7 +67,10 @@ fn wrong_shape() {
         *shape = vec![tiny::INNER - 1, tiny::HIDDEN];
         values.truncate((tiny::INNER - 1) * tiny::HIDDEN);
     }));
-    assert!(told.contains("tensor `model.layers.1.mlp.up_proj.weight`: shape [23, 16]"), "{told}");
+    assert!(
+        told.contains("tensor `model.layers.1.mlp.up_proj.weight`: shape [23, 16]"),
+        "{told}"
+    );
     assert!(told.contains("expected: [24, 16], by config.json"), "{told}");
 }
 
@@ -65,17 +79,26 @@ fn missing_tensor_and_leftover_tensor() {
     let missing = told(&with_tensors(|tensors| {
         tensors.remove("model.norm.weight");
     }));
-    assert!(missing.contains("tensor `model.norm.weight`: missing from the checkpoint"), "{missing}");
+    assert!(
+        missing.contains("tensor `model.norm.weight`: missing from the checkpoint"),
+        "{missing}"
+    );
     let left = told(&with_tensors(|tensors| {
         tensors.insert("model.layers.0.self_attn.q_proj.bias".into(), (vec![16], vec![0.0; 16]));
     }));
-    assert!(left.contains("tensor `model.layers.0.self_attn.q_proj.bias`: not used by this architecture"), "{left}");
+    assert!(
+        left.contains("tensor `model.layers.0.self_attn.q_proj.bias`: not used by this architecture"),
+        "{left}"
+    );
 }
 
 #[test]
 fn a_known_buffer_may_be_left_over() {
     let project = with_tensors(|tensors| {
-        tensors.insert("model.layers.0.self_attn.rotary_emb.inv_freq".into(), (vec![2], vec![1.0, 0.01]));
+        tensors.insert(
+            "model.layers.0.self_attn.rotary_emb.inv_freq".into(),
+            (vec![2], vec![1.0, 0.01]),
+        );
     });
     project.run(&["build", "--device", "cpu"]).ended(0);
 }
@@ -83,12 +106,19 @@ fn a_known_buffer_may_be_left_over() {
 #[test]
 fn missing_shard() {
     let project = Project::small();
-    std::fs::rename(project.path(WEIGHTS), project.path("content/models/tiny/model-00001-of-00002.safetensors")).unwrap();
+    std::fs::rename(
+        project.path(WEIGHTS),
+        project.path("content/models/tiny/model-00001-of-00002.safetensors"),
+    )
+    .unwrap();
     let index = json!({"weight_map": {
         "model.norm.weight": "model-00001-of-00002.safetensors", "lm_head.weight": "model-00002-of-00002.safetensors"}});
     let project = project.file("content/models/tiny/model.safetensors.index.json", index.to_string());
     let told = told(&project);
-    assert!(told.contains("model.safetensors.index.json: shard `model-00002-of-00002.safetensors` is missing"), "{told}");
+    assert!(
+        told.contains("model.safetensors.index.json: shard `model-00002-of-00002.safetensors` is missing"),
+        "{told}"
+    );
     assert!(told.contains("2 shards beside the index"), "{told}");
 }
 
@@ -102,9 +132,17 @@ fn a_shard_outside_the_folder_is_refused() {
 #[test]
 fn unknown_architecture_activation_and_scaling() {
     for (key, value, expected) in [
-        ("architectures", json!(["GPT2LMHeadModel"]), "config.json: unknown architecture `GPT2LMHeadModel`"),
+        (
+            "architectures",
+            json!(["GPT2LMHeadModel"]),
+            "config.json: unknown architecture `GPT2LMHeadModel`",
+        ),
         ("hidden_act", json!("relu"), "config.json: `hidden_act: \"relu\"`"),
-        ("rope_scaling", json!({"rope_type": "llama3", "factor": 8.0}), "config.json: `rope_scaling:"),
+        (
+            "rope_scaling",
+            json!({"rope_type": "llama3", "factor": 8.0}),
+            "config.json: `rope_scaling:",
+        ),
     ] {
         let told = told(&with_config(|config| config[key] = value.clone()));
         assert!(told.contains(expected), "{told}");
@@ -129,7 +167,11 @@ fn no_weights_no_tokenizer_no_config() {
 fn bin(pickle: &[u8]) -> Vec<u8> {
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
-    for (name, bytes) in [("archive/data.pkl", pickle), ("archive/byteorder", b"little"), ("archive/data/0", &[0; 64])] {
+    for (name, bytes) in [
+        ("archive/data.pkl", pickle),
+        ("archive/byteorder", b"little"),
+        ("archive/data/0", &[0; 64]),
+    ] {
         zip.start_file(name, stored).unwrap();
         zip.write_all(bytes).unwrap();
     }
@@ -146,9 +188,15 @@ fn with_bin(bytes: &[u8]) -> Project {
 fn corrupt_bin() {
     let whole = bin(b"\x80\x02}q\x00.");
     let told_cut = told(&with_bin(&whole[..whole.len() / 2]));
-    assert!(told_cut.contains("pytorch_model.bin: not a PyTorch zip archive"), "{told_cut}");
+    assert!(
+        told_cut.contains("pytorch_model.bin: not a PyTorch zip archive"),
+        "{told_cut}"
+    );
     let told_pickle = told(&with_bin(&bin(b"\x80\x02}q\x00(X\x09\x00\x00")));
-    assert!(told_pickle.contains("pytorch_model.bin: data.pkl: the pickle ends at byte"), "{told_pickle}");
+    assert!(
+        told_pickle.contains("pytorch_model.bin: data.pkl: the pickle ends at byte"),
+        "{told_pickle}"
+    );
     let told_empty = told(&with_bin(b""));
     assert!(told_empty.contains("not a PyTorch zip archive"), "{told_empty}");
 }
@@ -165,7 +213,10 @@ fn a_bin_that_tries_to_run_code() {
     std::fs::remove_file(project.path(WEIGHTS)).unwrap();
     let project = project.file("content/models/tiny/pytorch_model.bin", bin(&pickle));
     let told = told(&project);
-    assert!(told.contains("the file asks to run `posix.system`; nothing of it was run"), "{told}");
+    assert!(
+        told.contains("the file asks to run `posix.system`; nothing of it was run"),
+        "{told}"
+    );
     assert!(!proof.exists());
 }
 
@@ -176,5 +227,8 @@ fn a_bin_whose_tensor_is_larger_than_its_storage() {
     pickle.extend(b"(X\x07\x00\x00\x00storagectorch\nHalfStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuM\xe8\x03tQ");
     pickle.extend(b"K\x00M\xe8\x03\x85K\x01\x85\x89ccollections\nOrderedDict\n)RtRs.");
     let told = told(&with_bin(&bin(&pickle)));
-    assert!(told.contains("tensor `a`: shape [1000] needs more than the 64 bytes of its storage"), "{told}");
+    assert!(
+        told.contains("tensor `a`: shape [1000] needs more than the 64 bytes of its storage"),
+        "{told}"
+    );
 }

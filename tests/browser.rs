@@ -25,7 +25,12 @@ const PAGES: [&str; 8] = [
 fn chromium() -> Option<&'static str> {
     let found = ["chromium", "chromium-browser", "google-chrome"]
         .into_iter()
-        .find(|name| Command::new(name).arg("--version").output().is_ok_and(|out| out.status.success()));
+        .find(|name| {
+            Command::new(name)
+                .arg("--version")
+                .output()
+                .is_ok_and(|out| out.status.success())
+        });
     if found.is_none() {
         println!("skipped: no Chromium on this machine");
     }
@@ -36,15 +41,29 @@ fn chromium() -> Option<&'static str> {
 fn load(browser: &str, address: &str) -> (String, Vec<String>) {
     let profile = tempfile::tempdir().unwrap();
     let output = Command::new(browser)
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
-        .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
+        .args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+        ])
+        .args([
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+        ])
         .args(["--enable-logging=stderr", "--virtual-time-budget=2000", "--dump-dom"])
         .arg(format!("--user-data-dir={}", profile.path().display()))
         .arg(address)
         .output()
         .unwrap();
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    let console = told.lines().filter(|line| line.contains("CONSOLE")).map(str::to_owned).collect();
+    let console = told
+        .lines()
+        .filter(|line| line.contains("CONSOLE"))
+        .map(str::to_owned)
+        .collect();
     (String::from_utf8_lossy(&output.stdout).into_owned(), console)
 }
 
@@ -72,7 +91,9 @@ fn answer(mut stream: &TcpStream, folder: &Path, missing: &Mutex<Vec<String>>) {
         header.clear();
     }
     let path = request.split_whitespace().nth(1).unwrap_or("/").to_owned();
-    let bytes = path.strip_prefix("/repo/").and_then(|inside| std::fs::read(folder.join(inside)).ok());
+    let bytes = path
+        .strip_prefix("/repo/")
+        .and_then(|inside| std::fs::read(folder.join(inside)).ok());
     let kind = match path.rsplit('.').next() {
         Some("html") => "text/html; charset=utf-8",
         Some("css") => "text/css",
@@ -88,12 +109,18 @@ fn answer(mut stream: &TcpStream, folder: &Path, missing: &Mutex<Vec<String>>) {
         }
     };
     let length = body.len();
-    _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+    _ = write!(
+        stream,
+        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+    );
     _ = stream.write_all(&body);
 }
 
 fn site(base_url: Option<&str>) -> Project {
-    let project = Project::small().file("content/about.md", "---\ntitle: About\n---\n# About\n\n| a | b |\n|---|---|\n| 1 | 2 |\n");
+    let project = Project::small().file(
+        "content/about.md",
+        "---\ntitle: About\n---\n# About\n\n| a | b |\n|---|---|\n| 1 | 2 |\n",
+    );
     let mut arguments = vec!["build", "--device", "cpu"];
     arguments.extend(base_url.map(|_| "--base-url"));
     arguments.extend(base_url);
@@ -124,7 +151,13 @@ fn from_a_server_under_a_sub_path() {
         assert!(document.contains("</main>"), "{page}: {document:.400}");
     }
     // Browsers ask for this on their own where a page names no icon.
-    let missing: Vec<String> = missing.lock().unwrap().iter().filter(|path| *path != "/favicon.ico").cloned().collect();
+    let missing: Vec<String> = missing
+        .lock()
+        .unwrap()
+        .iter()
+        .filter(|path| *path != "/favicon.ico")
+        .cloned()
+        .collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
 
@@ -133,7 +166,11 @@ fn from_a_server_under_a_sub_path() {
 fn a_console_error_and_a_missing_file_are_seen() {
     let Some(browser) = chromium() else { return };
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("bad.html"), "<main></main><script>console.error('seen')</script><img src=gone.png>").unwrap();
+    std::fs::write(
+        folder.path().join("bad.html"),
+        "<main></main><script>console.error('seen')</script><img src=gone.png>",
+    )
+    .unwrap();
     let (port, missing) = serve(folder.path().to_path_buf());
     let (_, console) = load(browser, &format!("http://127.0.0.1:{port}/repo/bad.html"));
     assert!(console.iter().any(|line| line.contains("seen")), "{console:?}");

@@ -18,7 +18,11 @@ fn record(project: &Project, path: &str) -> Value {
 fn a_build_writes_records_and_pages() {
     let project = Project::small();
     let ran = project.run(&BUILD);
-    assert!(ran.ended(0).contains("1 models loaded, 12 maps computed, 0 kept"), "{}", ran.stderr);
+    assert!(
+        ran.ended(0).contains("1 models loaded, 12 maps computed, 0 kept"),
+        "{}",
+        ran.stderr
+    );
     assert_eq!(ran.stdout.trim(), "site/index.html");
     for page in [
         "index.html",
@@ -39,9 +43,15 @@ fn a_build_writes_records_and_pages() {
     assert_eq!(record["schema"], "igsite/record/1");
     assert_eq!(record["sample"]["gold"], "B");
     assert_eq!(record["prompt"], "Is this so?\ngrass is red\n\nChoice: (");
-    assert_eq!(record["segments"][1], serde_json::json!({"name": "claim", "start": 12, "end": 24}));
+    assert_eq!(
+        record["segments"][1],
+        serde_json::json!({"name": "claim", "start": 12, "end": 24})
+    );
     let tokens = record["tokens"].as_array().unwrap();
-    assert_eq!(tokens[0], serde_json::json!({"id": 1, "text": "<s>", "start": 0, "end": 0, "special": true}));
+    assert_eq!(
+        tokens[0],
+        serde_json::json!({"id": 1, "text": "<s>", "start": 0, "end": 0, "special": true})
+    );
     let attributions = record["attributions"].as_array().unwrap();
     assert_eq!(attributions.len(), 4);
     for attribution in attributions {
@@ -59,7 +69,10 @@ fn a_build_writes_records_and_pages() {
     let difference = attributions[0]["f_input"].as_f64().unwrap() - predicted["probability"].as_f64().unwrap();
     assert!(difference.abs() < 1e-6);
     assert_eq!(attributions[2]["target"]["kind"], "gold");
-    assert_eq!(attributions[2]["f_input"].as_f64().unwrap() - record["options"]["B"]["probability"].as_f64().unwrap() < 1e-6, true);
+    assert_eq!(
+        attributions[2]["f_input"].as_f64().unwrap() - record["options"]["B"]["probability"].as_f64().unwrap() < 1e-6,
+        true
+    );
 }
 
 #[test]
@@ -68,7 +81,11 @@ fn a_second_build_loads_no_model_and_changes_no_byte() {
     project.run(&BUILD).ended(0);
     let before = project.files("site");
     let ran = project.run(&BUILD);
-    assert!(ran.ended(0).contains("0 models loaded, 0 maps computed, 12 kept"), "{}", ran.stderr);
+    assert!(
+        ran.ended(0).contains("0 models loaded, 0 maps computed, 12 kept"),
+        "{}",
+        ran.stderr
+    );
     assert!(ran.stderr.contains("; 0 files written, "), "{}", ran.stderr);
     assert_eq!(project.files("site"), before);
 }
@@ -78,9 +95,16 @@ fn without_its_weights_a_kept_record_is_still_found_by_content() {
     // The same model under another name, in another experiment: nothing is computed again.
     let project = Project::small();
     project.run(&BUILD).ended(0);
-    let project = project.model("twin").file("content/experiments/second.yaml", EXPERIMENT.replace("[tiny]", "[twin]"));
+    let project = project.model("twin").file(
+        "content/experiments/second.yaml",
+        EXPERIMENT.replace("[tiny]", "[twin]"),
+    );
     let ran = project.run(&BUILD);
-    assert!(ran.ended(0).contains("0 models loaded, 0 maps computed, 24 kept"), "{}", ran.stderr);
+    assert!(
+        ran.ended(0).contains("0 models loaded, 0 maps computed, 24 kept"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]
@@ -98,7 +122,9 @@ fn what_a_result_depends_on_makes_it_new() {
 
 #[test]
 fn a_killed_build_goes_on_where_it_stopped() {
-    let rows: String = (0..40).map(|row| format!("r{row},yes,statement number {row}\n")).collect();
+    let rows: String = (0..40)
+        .map(|row| format!("r{row},yes,statement number {row}\n"))
+        .collect();
     let project = Project::small()
         .file("content/data/rows.csv", format!("id,label,statement\n{rows}"))
         .edit(FIRST, "steps: 8", "steps: 64");
@@ -128,20 +154,40 @@ fn a_killed_build_goes_on_where_it_stopped() {
     assert!(!project.path("site/index.html").exists());
     let ran = project.run(&BUILD);
     let expected = format!("{} maps computed, ", 160 - kept);
-    assert!(kept >= 3 && ran.ended(0).contains(&expected), "{kept} were kept: {}", ran.stderr);
+    assert!(
+        kept >= 3 && ran.ended(0).contains(&expected),
+        "{kept} were kept: {}",
+        ran.stderr
+    );
 }
 
 #[test]
 fn all_rules_outputs_baselines_and_targets_of_the_contract() {
     let project = Project::small();
-    for (index, rule) in ["gauss_legendre", "riemann_left", "riemann_right", "riemann_middle", "trapezoid"].iter().enumerate() {
+    for (index, rule) in [
+        "gauss_legendre",
+        "riemann_left",
+        "riemann_right",
+        "riemann_middle",
+        "trapezoid",
+    ]
+    .iter()
+    .enumerate()
+    {
         let output = ["probability", "logit", "log_probability"][index % 3];
         let yaml = EXPERIMENT
             .replace("gauss_legendre", rule)
-            .replace("[predicted, gold]", "[predicted, gold, all_options, A, {token: \"z\"}, {contrast: [B, A]}]")
+            .replace(
+                "[predicted, gold]",
+                "[predicted, gold, all_options, A, {token: \"z\"}, {contrast: [B, A]}]",
+            )
             .replace("[mean, zero]", "[mean, zero, eos, bos, unk, {token: \"q\"}]")
             .replace("  steps: 8", &format!("  steps: 4\n  output: {output}\n  batch: 3"));
-        std::fs::write(project.path(&format!("content/experiments/{}.yaml", rule.replace('_', "-"))), yaml).unwrap();
+        std::fs::write(
+            project.path(&format!("content/experiments/{}.yaml", rule.replace('_', "-"))),
+            yaml,
+        )
+        .unwrap();
     }
     project.run(&BUILD).ended(0);
     for rule in ["gauss-legendre", "riemann-left", "trapezoid"] {
@@ -159,7 +205,10 @@ fn all_rules_outputs_baselines_and_targets_of_the_contract() {
             let (a, b, difference) = (scores(2), scores(3), scores(6));
             let largest = a.iter().chain(&b).fold(0f64, |most, score| most.max(score.abs()));
             for ((a, b), difference) in a.iter().zip(&b).zip(&difference) {
-                assert!((b - a - difference).abs() < 1e-4 * largest, "{rule}: {b} − {a} is not {difference}");
+                assert!(
+                    (b - a - difference).abs() < 1e-4 * largest,
+                    "{rule}: {b} − {a} is not {difference}"
+                );
             }
         }
     }
@@ -201,7 +250,10 @@ fn every_error_of_a_run_is_told_at_once_before_a_model_is_opened() {
         .edit(FIRST, "title: First", "titel: First")
         .edit(FIRST, "models: [tiny]", "models: [tiny, tony]")
         .edit(FIRST, "steps: 8", "steps: many")
-        .file("content/experiments/second.yaml", EXPERIMENT.replace("statement |", "statment |"))
+        .file(
+            "content/experiments/second.yaml",
+            EXPERIMENT.replace("statement |", "statment |"),
+        )
         .file("content/models/tiny/model.safetensors", "");
     let ran = project.run(&BUILD);
     insta::assert_snapshot!(ran.ended(2));
@@ -226,13 +278,19 @@ fn check_counts_and_runs_no_model() {
     let project = Project::small();
     let ran = project.run(&["check"]);
     ran.ended(0);
-    assert_eq!(ran.stdout.trim(), "1 experiments, 1 models, 0 pages, 12 maps: no errors");
+    assert_eq!(
+        ran.stdout.trim(),
+        "1 experiments, 1 models, 0 pages, 12 maps: no errors"
+    );
     assert!(!project.path(".igsite").exists() && !project.path("site").exists());
 }
 
 #[test]
 fn a_hub_model_names_the_folder_to_put_it_in() {
-    let project = Project::small().file("content/models/tiny.yaml", "title: T\nsource: mistralai/Mistral-7B-Instruct-v0.2\n");
+    let project = Project::small().file(
+        "content/models/tiny.yaml",
+        "title: T\nsource: mistralai/Mistral-7B-Instruct-v0.2\n",
+    );
     insta::assert_snapshot!(project.run(&["check"]).ended(1));
 }
 

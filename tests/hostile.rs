@@ -13,7 +13,10 @@ fn built() -> Project {
     let plain = json!({"id": "plain", "label": "no", "statement": "nothing odd", "note": ""});
     let project = Project::small()
         .file("content/data/rows.jsonl", format!("{row}\n{plain}\n"))
-        .file("content/experiments/first.yaml", EXPERIMENT.replace("rows.csv", "rows.jsonl"));
+        .file(
+            "content/experiments/first.yaml",
+            EXPERIMENT.replace("rows.csv", "rows.jsonl"),
+        );
     project.run(&["build", "--device", "cpu"]).ended(0);
     project
 }
@@ -36,26 +39,45 @@ fn hostile_text_is_text_in_every_file_of_the_site() {
         }
     }
     assert!(pages >= 8);
-    let sample = files.iter().find(|(path, _)| path.contains("/maps/tiny/") && !path.contains("plain")).unwrap();
+    let sample = files
+        .iter()
+        .find(|(path, _)| path.contains("/maps/tiny/") && !path.contains("plain"))
+        .unwrap();
     let page = String::from_utf8(sample.1.clone()).unwrap();
-    assert!(page.contains("&lt;") && page.contains('🦀') && page.contains('␀'), "{}", sample.0);
+    assert!(
+        page.contains("&lt;") && page.contains('🦀') && page.contains('␀'),
+        "{}",
+        sample.0
+    );
 }
 
 #[test]
 fn data_files_hold_it_exactly() {
     let project = built();
     let files = project.files("site/data");
-    let (_, bytes) = files.iter().find(|(path, _)| path.ends_with(".json") && !path.contains("plain")).unwrap();
+    let (_, bytes) = files
+        .iter()
+        .find(|(path, _)| path.ends_with(".json") && !path.contains("plain"))
+        .unwrap();
     let record: Value = serde_json::from_slice(bytes).unwrap();
     assert_eq!(record["sample"]["id"], ID);
     assert_eq!(record["sample"]["fields"]["statement"], CLAIM);
-    assert_eq!(record["sample"]["fields"]["note"].as_str().unwrap().chars().count(), 10_000);
+    assert_eq!(
+        record["sample"]["fields"]["note"].as_str().unwrap().chars().count(),
+        10_000
+    );
     let prompt: Vec<char> = record["prompt"].as_str().unwrap().chars().collect();
-    assert_eq!(prompt.iter().collect::<String>(), format!("Is this so?\n{CLAIM}\n\nChoice: ("));
+    assert_eq!(
+        prompt.iter().collect::<String>(),
+        format!("Is this so?\n{CLAIM}\n\nChoice: (")
+    );
     // Spans count characters and cover the prompt in order.
     let mut end = 0;
     for token in record["tokens"].as_array().unwrap() {
-        let (from, to) = (token["start"].as_u64().unwrap() as usize, token["end"].as_u64().unwrap() as usize);
+        let (from, to) = (
+            token["start"].as_u64().unwrap() as usize,
+            token["end"].as_u64().unwrap() as usize,
+        );
         assert!(from <= to && to <= prompt.len() && from <= end.max(from), "{token}");
         end = end.max(to);
     }
@@ -66,7 +88,10 @@ fn data_files_hold_it_exactly() {
     assert_eq!(first["sample"]["id"], ID);
     let mut table = csv::Reader::from_path(project.path("site/data/first.csv")).unwrap();
     let columns = table.headers().unwrap().clone();
-    let column = columns.iter().position(|name| name == "sample").unwrap_or_else(|| panic!("{columns:?}"));
+    let column = columns
+        .iter()
+        .position(|name| name == "sample")
+        .unwrap_or_else(|| panic!("{columns:?}"));
     let samples: Vec<String> = table.records().map(|row| row.unwrap()[column].to_owned()).collect();
     assert!(samples.iter().any(|id| id == ID) && samples.iter().any(|id| id == "plain"));
 }

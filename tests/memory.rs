@@ -29,7 +29,8 @@ fn peak() -> u64 {
 fn write(folder: &Path) -> u64 {
     let mut shapes: Vec<(String, Vec<usize>)> = vec![("model.embed_tokens.weight".into(), vec![VOCABULARY, HIDDEN])];
     for layer in 0..LAYERS {
-        let mut add = |name: &str, shape: Vec<usize>| shapes.push((format!("model.layers.{layer}.{name}.weight"), shape));
+        let mut add =
+            |name: &str, shape: Vec<usize>| shapes.push((format!("model.layers.{layer}.{name}.weight"), shape));
         add("input_layernorm", vec![HIDDEN]);
         add("post_attention_layernorm", vec![HIDDEN]);
         for name in ["q_proj", "k_proj", "v_proj", "o_proj"] {
@@ -45,7 +46,10 @@ fn write(folder: &Path) -> u64 {
     let mut end = 0usize;
     for (name, shape) in &shapes {
         let bytes = 2 * shape.iter().product::<usize>();
-        header.insert(name.clone(), json!({"dtype": "F16", "shape": shape, "data_offsets": [end, end + bytes]}));
+        header.insert(
+            name.clone(),
+            json!({"dtype": "F16", "shape": shape, "data_offsets": [end, end + bytes]}),
+        );
         end += bytes;
     }
     let header = serde_json::Value::Object(header).to_string();

@@ -166,7 +166,10 @@ mod tests {
             (0.5, 4.0 / 9.0),
             ((1.0 + root) / 2.0, 5.0 / 18.0),
         ]) {
-            assert!((point.alpha - alpha).abs() < 1e-15 && (point.weight - weight).abs() < 1e-15, "{point:?} {alpha} {weight}");
+            assert!(
+                (point.alpha - alpha).abs() < 1e-15 && (point.weight - weight).abs() < 1e-15,
+                "{point:?} {alpha} {weight}"
+            );
         }
     }
 

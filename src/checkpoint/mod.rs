@@ -105,10 +105,15 @@ impl Checkpoint {
     pub fn weights_sha256(&self, mut sha256: impl FnMut(&Path) -> Result<String>) -> Result<String> {
         let mut hashes = Vec::new();
         for file in &self.files {
-            let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            let name = file
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default();
             hashes.push((name, sha256(file)?));
         }
-        Ok(hash::of_listing(hashes.iter().map(|(name, hash)| (name.as_str(), hash.as_str()))))
+        Ok(hash::of_listing(
+            hashes.iter().map(|(name, hash)| (name.as_str(), hash.as_str())),
+        ))
     }
 
     /// Number of parameters in the files.

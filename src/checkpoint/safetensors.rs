@@ -29,9 +29,11 @@ pub fn entries(path: &Path) -> Result<Vec<(String, TensorEntry)>> {
         .map_err(|_| truncated(path, size, "at least the 8 bytes of the header's length"))?;
     let header_size = u64::from_le_bytes(length);
     if header_size > LARGEST_HEADER {
-        return Err(Diagnostic::checkpoint(format!("a header of {header_size} bytes: not a safetensors file"))
-            .in_file(path)
-            .help("download the file again"));
+        return Err(
+            Diagnostic::checkpoint(format!("a header of {header_size} bytes: not a safetensors file"))
+                .in_file(path)
+                .help("download the file again"),
+        );
     }
     if header_size > size.saturating_sub(8) {
         return Err(truncated(

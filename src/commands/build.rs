@@ -42,16 +42,26 @@ pub fn run(global: &Global, arguments: &Build, report: &Report) -> Result<ExitSt
     let mut results: Vec<ExperimentResults> = project
         .experiments
         .iter()
-        .map(|experiment| ExperimentResults { experiment, records: vec![] })
+        .map(|experiment| ExperimentResults {
+            experiment,
+            records: vec![],
+        })
         .collect();
     for (run, parts) in runs.iter().zip(&parts) {
         let records = assemble::records(run, &models[run.model], parts);
-        if let Some(result) = results.iter_mut().find(|result| result.experiment.id == run.experiment.id) {
+        if let Some(result) = results
+            .iter_mut()
+            .find(|result| result.experiment.id == run.experiment.id)
+        {
             result.records.push(records);
         }
     }
 
-    let site = Site { project: &project, results, base_url: arguments.base_url.clone() };
+    let site = Site {
+        project: &project,
+        results,
+        base_url: arguments.base_url.clone(),
+    };
     let counts = write(&site, &output)?;
 
     let below = site
@@ -72,11 +82,20 @@ pub fn run(global: &Global, arguments: &Build, report: &Report) -> Result<ExitSt
         began.elapsed().as_secs_f64()
     ));
     if !counts.kept.is_empty() {
-        report.note(&format!("left alone, because they were edited since the last build: {}", counts.kept.join(", ")));
+        report.note(&format!(
+            "left alone, because they were edited since the last build: {}",
+            counts.kept.join(", ")
+        ));
     }
     if below > 0 {
-        report.note(&format!("{below} maps miss their quality bar (tolerance, margin or a value that is not finite); their pages say so"));
+        report.note(&format!(
+            "{below} maps miss their quality bar (tolerance, margin or a value that is not finite); their pages say so"
+        ));
     }
     report.result(&output.join("index.html").display().to_string());
-    Ok(if arguments.strict && below > 0 { ExitStatus::BelowBar } else { ExitStatus::Done })
+    Ok(if arguments.strict && below > 0 {
+        ExitStatus::BelowBar
+    } else {
+        ExitStatus::Done
+    })
 }

@@ -18,7 +18,11 @@ pub fn run(global: &Global, arguments: &Check, report: &Report) -> Result<ExitSt
     if diagnostics.has_errors() {
         return Err(diagnostics);
     }
-    let maps: usize = runs.iter().flat_map(|run| &run.jobs).map(|job| job.targets.len() * job.baselines.len()).sum();
+    let maps: usize = runs
+        .iter()
+        .flat_map(|run| &run.jobs)
+        .map(|job| job.targets.len() * job.baselines.len())
+        .sum();
     report.errors(diagnostics);
     report.result(&format!(
         "{} experiments, {} models, {} pages, {maps} maps: no errors",

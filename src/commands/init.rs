@@ -20,7 +20,11 @@ const FILES: [(&str, &str); 5] = [
 
 pub fn run(arguments: &Init, report: &Report) -> Result<ExitStatus, Diagnostics> {
     let folder = &arguments.folder;
-    let there: Vec<&str> = FILES.iter().map(|(path, _)| *path).filter(|path| folder.join(path).exists()).collect();
+    let there: Vec<&str> = FILES
+        .iter()
+        .map(|(path, _)| *path)
+        .filter(|path| folder.join(path).exists())
+        .collect();
     if !there.is_empty() {
         return Err(Diagnostic::content(format!("already there: {}", there.join(", ")))
             .in_file(folder)

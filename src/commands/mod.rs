@@ -20,7 +20,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitStatus {
         Err(error) => {
             _ = error.print();
             // Help and version are no errors.
-            return if error.use_stderr() { ExitStatus::Invalid } else { ExitStatus::Done };
+            return if error.use_stderr() {
+                ExitStatus::Invalid
+            } else {
+                ExitStatus::Done
+            };
         }
     };
     // Panics of tensor code are caught and told as errors; the default hook would print them first.
@@ -35,5 +39,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitStatus {
 }
 
 fn selection(chosen: &Chosen) -> Selection {
-    Selection { experiments: chosen.experiment.clone(), drafts: chosen.drafts }
+    Selection {
+        experiments: chosen.experiment.clone(),
+        drafts: chosen.drafts,
+    }
 }

@@ -24,7 +24,11 @@ impl Report {
                 std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
             }
         };
-        Self { quiet: global.quiet, verbose: global.verbose, color }
+        Self {
+            quiet: global.quiet,
+            verbose: global.verbose,
+            color,
+        }
     }
 
     /// A result, on standard output.
@@ -65,9 +69,21 @@ impl Report {
     }
 
     fn tell(&self, diagnostic: &Diagnostic) {
-        let (word, code) = if diagnostic.warning { ("warning", "33") } else { ("error", "31") };
-        let (on, off) = if self.color { (format!("\x1b[1;{code}m"), "\x1b[0m") } else { (String::new(), "") };
-        _ = writeln!(std::io::stderr(), "{on}{word}{off}: {}", visible(&diagnostic.to_string()));
+        let (word, code) = if diagnostic.warning {
+            ("warning", "33")
+        } else {
+            ("error", "31")
+        };
+        let (on, off) = if self.color {
+            (format!("\x1b[1;{code}m"), "\x1b[0m")
+        } else {
+            (String::new(), "")
+        };
+        _ = writeln!(
+            std::io::stderr(),
+            "{on}{word}{off}: {}",
+            visible(&diagnostic.to_string())
+        );
     }
 }
 
@@ -87,7 +103,10 @@ fn visible(text: &str) -> String {
 /// somebody asks for it with `RUST_BACKTRACE`.
 pub fn panicked(info: &PanicHookInfo) {
     if std::env::var_os("RUST_BACKTRACE").is_some() || !crate::attribution::integrated_gradients::is_guarded() {
-        _ = writeln!(std::io::stderr(), "igsite failed, and this is a defect of igsite: {info}");
+        _ = writeln!(
+            std::io::stderr(),
+            "igsite failed, and this is a defect of igsite: {info}"
+        );
     }
 }
 

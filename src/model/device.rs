@@ -54,7 +54,10 @@ impl fmt::Display for Backend {
 
 impl Backend {
     fn cpu() -> Self {
-        Self { device: Device::flex(), name: "cpu" }
+        Self {
+            device: Device::flex(),
+            name: "cpu",
+        }
     }
 
     /// Opens what was asked for.
@@ -101,8 +104,10 @@ fn cuda(index: usize) -> Result<Backend> {
 
 #[cfg(not(feature = "cuda"))]
 fn cuda(index: usize) -> Result<Backend> {
-    Err(Diagnostic::compute(format!("CUDA device {index} was asked for, but this igsite was built without CUDA"))
-        .help("build it with `cargo build --release --features cuda`, or use `--device cpu`"))
+    Err(Diagnostic::compute(format!(
+        "CUDA device {index} was asked for, but this igsite was built without CUDA"
+    ))
+    .help("build it with `cargo build --release --features cuda`, or use `--device cpu`"))
 }
 
 /// `f32`, `f16` or `bf16`: what the record calls it.

@@ -37,8 +37,15 @@ impl HashMemo {
     /// Reads what a project's `.igsite/hashes.json` remembers; a file that cannot be read is forgotten.
     pub fn open(store: &Path) -> Self {
         let path = store.join("hashes.json");
-        let known = fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-        Self { path, known, changed: false }
+        let known = fs::read(&path)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_default();
+        Self {
+            path,
+            known,
+            changed: false,
+        }
     }
 
     /// SHA-256 of a file.
@@ -50,7 +57,10 @@ impl HashMemo {
         let metadata = fs::metadata(file).map_err(|e| io(&e))?;
         let modified = metadata.modified().map_err(|e| io(&e))?;
         let stamp = modified.duration_since(UNIX_EPOCH).map_or(0, |age| age.as_nanos());
-        let name = fs::canonicalize(file).map_err(|e| io(&e))?.to_string_lossy().into_owned();
+        let name = fs::canonicalize(file)
+            .map_err(|e| io(&e))?
+            .to_string_lossy()
+            .into_owned();
         if let Some(known) = self.known.get(&name)
             && known.bytes == metadata.len()
             && known.modified == stamp
@@ -58,9 +68,15 @@ impl HashMemo {
             return Ok(known.sha256.clone());
         }
         let sha256 = hash::of_file(file)?;
-        let settled = SystemTime::now().duration_since(modified).is_ok_and(|age| age >= SETTLED);
+        let settled = SystemTime::now()
+            .duration_since(modified)
+            .is_ok_and(|age| age >= SETTLED);
         if settled {
-            let known = Known { bytes: metadata.len(), modified: stamp, sha256: sha256.clone() };
+            let known = Known {
+                bytes: metadata.len(),
+                modified: stamp,
+                sha256: sha256.clone(),
+            };
             self.changed |= self.known.insert(name, known.clone()) != Some(known);
         }
         Ok(sha256)
@@ -86,7 +102,12 @@ mod tests {
         let file = folder.path().join("weights");
         fs::write(&file, "one").unwrap();
         let old = SystemTime::now() - Duration::from_secs(60);
-        fs::File::options().write(true).open(&file).unwrap().set_modified(old).unwrap();
+        fs::File::options()
+            .write(true)
+            .open(&file)
+            .unwrap()
+            .set_modified(old)
+            .unwrap();
         let mut memo = HashMemo::open(folder.path());
         let first = memo.sha256(&file).unwrap();
         memo.save();

@@ -121,7 +121,12 @@ impl Store {
 
     fn path<K: Key>(&self, key: &K) -> PathBuf {
         let name = key.name();
-        self.folder.join("store").join(FORMAT).join(K::KIND).join(&name[..2]).join(format!("{name}.json"))
+        self.folder
+            .join("store")
+            .join(FORMAT)
+            .join(K::KIND)
+            .join(&name[..2])
+            .join(format!("{name}.json"))
     }
 
     /// The part with this key, if it is there and whole.
@@ -135,7 +140,9 @@ impl Store {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(Diagnostic::io(Kind::Output, "read a record", &path, &e)),
         };
-        Ok(serde_json::from_slice::<P>(&bytes).ok().filter(|part| part.key() == key))
+        Ok(serde_json::from_slice::<P>(&bytes)
+            .ok()
+            .filter(|part| part.key() == key))
     }
 
     /// Keeps a part.

@@ -22,21 +22,29 @@ pub struct Ran {
 impl Project {
     /// An empty one.
     pub fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
     }
 
     /// With a tiny model `tiny`, three rows of data, and an experiment `first`.
     pub fn small() -> Self {
         Self::new()
             .model("tiny")
-            .file("content/data/rows.csv", "id,label,statement\na,yes,The sky is blue\nb,no,Says grass is red\nc,yes,Ünïcode 🦀 too\n")
+            .file(
+                "content/data/rows.csv",
+                "id,label,statement\na,yes,The sky is blue\nb,no,Says grass is red\nc,yes,Ünïcode 🦀 too\n",
+            )
             .file("content/experiments/first.yaml", EXPERIMENT)
     }
 
     /// Adds a Llama of two layers with fixed weights, and its model file.
     pub fn model(self, id: &str) -> Self {
         tiny::write_llama(&self.path(&format!("content/models/{id}")));
-        self.file(&format!("content/models/{id}.yaml"), &format!("title: Tiny\nsource: ./{id}\n"))
+        self.file(
+            &format!("content/models/{id}.yaml"),
+            &format!("title: Tiny\nsource: ./{id}\n"),
+        )
     }
 
     /// Adds or replaces a file.
@@ -88,18 +96,34 @@ impl Project {
 
 /// Runs the binary in a folder.
 pub fn igsite(folder: &Path, arguments: &[&str]) -> Ran {
-    let Output { status, stdout, stderr } =
-        Command::new(env!("CARGO_BIN_EXE_igsite")).args(arguments).current_dir(folder).output().unwrap();
+    let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_igsite"))
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .unwrap();
     let text = |bytes| {
-        String::from_utf8(bytes).unwrap().replace(&folder.display().to_string(), "PROJECT").replace("./", "")
+        String::from_utf8(bytes)
+            .unwrap()
+            .replace(&folder.display().to_string(), "PROJECT")
+            .replace("./", "")
     };
-    Ran { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+    Ran {
+        code: status.code(),
+        stdout: text(stdout),
+        stderr: text(stderr),
+    }
 }
 
 impl Ran {
     /// Asserts the exit code and gives what was said on standard error.
     pub fn ended(&self, code: i32) -> &str {
-        assert_eq!(self.code, Some(code), "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        assert_eq!(
+            self.code,
+            Some(code),
+            "stdout: {}\nstderr: {}",
+            self.stdout,
+            self.stderr
+        );
         &self.stderr
     }
 }

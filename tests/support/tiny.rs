@@ -43,7 +43,11 @@ pub fn vocabulary() -> Vec<String> {
 /// A `tokenizer.json` in the form of Llama's, over [`vocabulary`].
 pub fn tokenizer_json() -> Value {
     let pieces = vocabulary();
-    let vocab: serde_json::Map<String, Value> = pieces.iter().enumerate().map(|(id, p)| (p.clone(), json!(id))).collect();
+    let vocab: serde_json::Map<String, Value> = pieces
+        .iter()
+        .enumerate()
+        .map(|(id, p)| (p.clone(), json!(id)))
+        .collect();
     let special = |id: usize| {
         json!({"id": id, "content": pieces[id], "single_word": false, "lstrip": false, "rstrip": false,
             "normalized": false, "special": true})
@@ -83,7 +87,8 @@ pub fn tensors() -> Tensors {
     let vocabulary = vocabulary().len();
     let mut shapes: Vec<(String, Vec<usize>)> = vec![("model.embed_tokens.weight".into(), vec![vocabulary, HIDDEN])];
     for layer in 0..LAYERS {
-        let mut add = |name: &str, shape: Vec<usize>| shapes.push((format!("model.layers.{layer}.{name}.weight"), shape));
+        let mut add =
+            |name: &str, shape: Vec<usize>| shapes.push((format!("model.layers.{layer}.{name}.weight"), shape));
         add("input_layernorm", vec![HIDDEN]);
         add("post_attention_layernorm", vec![HIDDEN]);
         add("self_attn.q_proj", vec![HIDDEN, HIDDEN]);
@@ -113,10 +118,15 @@ pub fn write_safetensors(path: &Path, tensors: &Tensors) {
     let bytes: BTreeMap<&str, (Vec<usize>, Vec<u8>)> = tensors
         .iter()
         .map(|(name, (shape, values))| {
-            (name.as_str(), (shape.clone(), values.iter().flat_map(|v| v.to_le_bytes()).collect()))
+            (
+                name.as_str(),
+                (shape.clone(), values.iter().flat_map(|v| v.to_le_bytes()).collect()),
+            )
         })
         .collect();
-    let views = bytes.iter().map(|(name, (shape, data))| (*name, TensorView::new(Dtype::F32, shape.clone(), data).unwrap()));
+    let views = bytes
+        .iter()
+        .map(|(name, (shape, data))| (*name, TensorView::new(Dtype::F32, shape.clone(), data).unwrap()));
     serialize_to_file(views, None, path).unwrap();
 }
 

@@ -10,7 +10,8 @@ impl Experiment {
     ///
     /// The file is read a second time for it: errors are rare, and positions need not be carried along.
     pub fn error(&self, way: &[&str], message: impl Into<String>) -> Diagnostic {
-        let position = yaml::parse(&self.path, &self.yaml, 1).map_or(Position { line: 1, column: 1 }, |tree| find(&tree, way));
+        let position =
+            yaml::parse(&self.path, &self.yaml, 1).map_or(Position { line: 1, column: 1 }, |tree| find(&tree, way));
         Diagnostic::content(message).in_file(&self.path).at(position)
     }
 }
@@ -19,12 +20,15 @@ fn find(tree: &Node, way: &[&str]) -> Position {
     let (mut node, mut position) = (tree, tree.position);
     for step in way {
         let next = match &node.content {
-            Content::Map(entries) => {
-                entries.iter().find(|entry| entry.key == *step).map(|entry| (&entry.node, entry.position))
-            }
-            Content::List(items) => {
-                step.parse::<usize>().ok().and_then(|index| items.get(index)).map(|item| (item, item.position))
-            }
+            Content::Map(entries) => entries
+                .iter()
+                .find(|entry| entry.key == *step)
+                .map(|entry| (&entry.node, entry.position)),
+            Content::List(items) => step
+                .parse::<usize>()
+                .ok()
+                .and_then(|index| items.get(index))
+                .map(|item| (item, item.position)),
             Content::Scalar(_) => None,
         };
         let Some(found) = next else { break };
