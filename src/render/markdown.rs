@@ -113,6 +113,22 @@ pub fn render(
     Ok(rendered)
 }
 
+/// The first paragraph of a text, without its markup, for lists and previews.
+pub fn first_paragraph(text: &str) -> String {
+    let mut plain = String::new();
+    let mut inside = false;
+    for event in Parser::new(text) {
+        match event {
+            Event::Start(Tag::Paragraph) => inside = true,
+            Event::End(TagEnd::Paragraph) => break,
+            Event::Text(text) | Event::Code(text) if inside => plain.push_str(&text),
+            Event::SoftBreak | Event::HardBreak if inside => plain.push(' '),
+            _ => {}
+        }
+    }
+    plain
+}
+
 /// Takes the first heading away when it repeats the page's title, which the page shows anyway.
 fn drop_title(events: &mut Vec<(Event<'_>, Range<usize>)>, title: &str) {
     let first = events.first().and_then(|(event, _)| heading_level(event));
@@ -386,6 +402,11 @@ mod tests {
             found,
             "<h2 id=\"how-it-works\">How <em>it</em> works</h2>\n<h3 id=\"again\">Again</h3>\n<h2 id=\"how-it-works-2\">How it works</h2>\n"
         );
+    }
+
+    #[test]
+    fn a_first_paragraph_has_no_markup() {
+        assert_eq!(first_paragraph("# T\n\nA **b** `c`\n[d](e.md).\n\nNext"), "A b c d.");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::analysis::align::{CharText, UnitScores, Units};
 use crate::analysis::summary::{self, Mean, ModelSummary, Share};
 use crate::content::experiment::Experiment;
 use crate::content::project::Project;
+use crate::content::prompt::Prompt;
 use crate::diagnostic::{Diagnostic, Result};
 use crate::render::ExperimentResults;
 use crate::render::heatmap::Scale;
@@ -76,9 +77,9 @@ impl<'a> Results<'a> {
                 .get(id)
                 .map_or_else(|| id.clone(), |model| model.title.clone())
         };
-        let subject = subject_segment(experiment);
+        let subject = subject_segments(experiment);
         let samples: Vec<SampleResults> = (0..experiment.samples.len())
-            .map(|sample| SampleResults::of(source, sample, subject.as_deref()))
+            .map(|sample| SampleResults::of(source, sample, &subject))
             .collect();
         let segment_shares = (0..source.records.len())
             .map(|model| segment_shares(&samples, model))
@@ -166,7 +167,7 @@ impl<'a> Results<'a> {
 }
 
 impl SampleResults {
-    fn of(source: &ExperimentResults<'_>, sample: usize, subject: Option<&str>) -> Self {
+    fn of(source: &ExperimentResults<'_>, sample: usize, subject: &[String]) -> Self {
         let prompt = &source.experiment.samples[sample].prompt;
         let units = Units::of(&prompt.text, &prompt.segments);
         let words: Vec<Option<UnitScores>> = source
@@ -187,18 +188,12 @@ impl SampleResults {
             }
         }
         agreements.sort_by_key(|&(first, second, _)| (first, second));
-        let segment = prompt
-            .segments
-            .iter()
-            .find(|segment| Some(segment.name.as_str()) == subject);
-        let text = CharText::new(&prompt.text);
-        let subject = segment.map_or(prompt.text.as_str(), |segment| text.slice(segment.start, segment.end));
         Self {
             units,
             words,
             agreements,
             same_answer: summary::gives_same_answer(source.records.iter().map(|records| &records[sample])),
-            subject: excerpt(subject, 180),
+            subject: excerpt(subject_text(prompt, subject), 180),
         }
     }
 
@@ -218,26 +213,43 @@ pub fn bare(word: &str) -> String {
     excerpt(if bare.is_empty() { word } else { bare }, 24)
 }
 
-/// The segment that tells the samples apart: `claim` where there is one, else the first whose text differs.
-pub fn subject_segment(experiment: &Experiment) -> Option<String> {
-    let first = &experiment.samples.first()?.prompt;
-    let text_of = |prompt: &crate::content::prompt::Prompt, name: &str| {
+/// Segments that give a prompt its form; what is left is what a sample is about.
+const FORM: [&str; 4] = ["instruction", "options", "answer", "shots"];
+
+/// The segments that tell the samples apart, by name and in order: `claim` where there is one, else those that differ and
+/// are not mere form (an instruction that names the speaker differs, too), else whatever differs.
+pub fn subject_segments(experiment: &Experiment) -> Vec<String> {
+    let Some(first) = experiment.samples.first().map(|sample| &sample.prompt) else {
+        return Vec::new();
+    };
+    let text_of = |prompt: &Prompt, name: &str| {
         let segment = prompt.segments.iter().find(|segment| segment.name == name)?;
         Some(CharText::new(&prompt.text).slice(segment.start, segment.end).to_owned())
     };
     let differs = |name: &str| {
         let text = text_of(first, name);
-        experiment
-            .samples
-            .iter()
-            .any(|sample| text_of(&sample.prompt, name) != text)
+        experiment.samples.len() == 1 || experiment.samples.iter().any(|s| text_of(&s.prompt, name) != text)
     };
-    let mut names = first.segments.iter().map(|segment| segment.name.as_str());
-    names
-        .clone()
-        .find(|name| *name == "claim")
-        .or_else(|| names.find(|name| differs(name)))
-        .map(str::to_owned)
+    let mut names: Vec<&str> = first.segments.iter().map(|segment| segment.name.as_str()).collect();
+    names.dedup();
+    if names.contains(&"claim") {
+        return vec!["claim".to_owned()];
+    }
+    names.retain(|name| differs(name));
+    let form = |name: &&str| FORM.contains(name);
+    if !names.iter().all(form) {
+        names.retain(|name| !form(&name));
+    }
+    names.into_iter().map(str::to_owned).collect()
+}
+
+/// The text from the first to the last of the segments named; all of the prompt where it has none of them.
+fn subject_text<'p>(prompt: &'p Prompt, names: &[String]) -> &'p str {
+    let named = || prompt.segments.iter().filter(|segment| names.contains(&segment.name));
+    match (named().map(|s| s.start).min(), named().map(|s| s.end).max()) {
+        (Some(start), Some(end)) => CharText::new(&prompt.text).slice(start, end),
+        _ => &prompt.text,
+    }
 }
 
 fn segment_shares(samples: &[SampleResults], model: usize) -> IndexMap<String, Mean> {
@@ -346,15 +358,22 @@ mod tests {
     fn a_sample_is_about_its_claim_or_what_differs() {
         let mut fixture = Fixture::demo();
         let experiment = &mut fixture.project.experiments[0];
-        assert_eq!(subject_segment(experiment).as_deref(), Some("claim"));
+        assert_eq!(subject_segments(experiment), ["claim"]);
         for sample in &mut experiment.samples {
             sample.prompt.segments[1].name = "statement".into();
         }
+        // The instruction names the speaker, so it differs too; but it is form.
+        assert_eq!(subject_segments(experiment), ["statement"]);
+        let prompt = &experiment.samples[1].prompt;
         assert_eq!(
-            subject_segment(experiment).as_deref(),
-            Some("instruction"),
-            "the speaker differs"
+            subject_text(prompt, &["statement".into()]),
+            "Rents in the old town have doubled since the ferry stopped."
         );
+        assert_eq!(subject_text(prompt, &[]), prompt.text);
+        for sample in &mut experiment.samples {
+            sample.prompt.segments[1].name = "options".into();
+        }
+        assert_eq!(subject_segments(experiment), ["instruction", "options"]);
         assert_eq!(bare("twice,"), "twice");
         assert_eq!(bare("..."), "...");
     }

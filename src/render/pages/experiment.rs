@@ -3,6 +3,7 @@
 use indexmap::IndexMap;
 use serde::Serialize;
 
+use super::words::{self, TargetWords};
 use super::{Frame, Link, Renderer, SummaryView, finding, or_dash};
 use crate::analysis::summary::{self, Mean};
 use crate::content::experiment::{BaselineSpec, TargetSpec};
@@ -24,6 +25,7 @@ struct ExperimentView {
     has_margin: bool,
     segments: Vec<String>,
     shares: Vec<SharesRow>,
+    words: Vec<TargetWords>,
     /// Letter and what it stands for.
     options: Vec<(String, String)>,
     /// Mean share of |score| on the line of each option; empty where the prompt has no such lines.
@@ -124,6 +126,7 @@ impl Renderer<'_> {
                 shares(results, &results.option_shares, &letters)
             },
             segments,
+            words: words::by_target(results),
             confusions: if results.summaries.iter().any(|s| s.accuracy.of > 0) {
                 confusions(results, &letters)
             } else {

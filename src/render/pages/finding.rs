@@ -1,8 +1,10 @@
 //! What a reader should know first, in sentences made from the numbers, each with its count or interval beside it.
 
+use indexmap::IndexMap;
+
 use super::{interval, list};
-use crate::analysis::summary::{self, Share};
-use crate::render::results::{Results, subject_segment};
+use crate::analysis::summary::{self, Mean, Share};
+use crate::render::results::{Results, subject_segments};
 use crate::render::text::{correlation, excerpt, percent};
 
 /// An experiment's headline.
@@ -30,12 +32,12 @@ fn accuracy(results: &Results<'_>) -> Option<String> {
         .filter(|s| s.of > 0)
         .min_by(|a, b| value(a).total_cmp(&value(b)))?;
     let names = |of: Share| {
-        let all = results
-            .models
-            .iter()
-            .zip(&shares)
-            .filter(|(_, share)| value(share) == value(&of) && share.of > 0);
-        list(&all.map(|(name, _)| name.clone()).collect::<Vec<_>>())
+        let all = results.models.iter().zip(&shares);
+        let all = all
+            .filter(|(_, share)| share.of > 0 && value(share) == value(&of))
+            .map(|(name, _)| name.clone());
+        let all: Vec<String> = all.collect();
+        list(&all) + if all.len() > 1 { ", each" } else { "," }
     };
     let told = |share: Share| {
         let interval = share
@@ -57,7 +59,7 @@ fn accuracy(results: &Results<'_>) -> Option<String> {
         format!("Every model answers {}.{guessing}", told(best))
     } else {
         format!(
-            "Most often right: {}, {}; least often: {}, {}.{guessing}",
+            "Most often right: {} {}; least often: {} {}.{guessing}",
             names(best),
             told(best),
             names(worst),
@@ -77,11 +79,12 @@ pub(super) fn same_answer(results: &Results<'_>) -> Option<String> {
 }
 
 fn attribution(results: &Results<'_>) -> Option<String> {
-    let subject = subject_segment(results.experiment)?;
-    let shares = results
-        .segment_shares
-        .iter()
-        .filter_map(|shares| shares.get(&subject)?.value());
+    let names = subject_segments(results.experiment);
+    let share = |shares: &IndexMap<String, Mean>| {
+        let known: Vec<f64> = names.iter().filter_map(|name| shares.get(name)?.value()).collect();
+        (!known.is_empty()).then(|| known.iter().sum::<f64>())
+    };
+    let shares = results.segment_shares.iter().filter_map(share);
     let (low, high) = shares.fold((f64::INFINITY, 0.0f64), |(low, high), share| {
         (low.min(share), high.max(share))
     });
@@ -90,8 +93,12 @@ fn attribution(results: &Results<'_>) -> Option<String> {
     } else {
         format!("{} to {}", percent(low), percent(high))
     };
+    let (what, hold) = match &names[..] {
+        [one] => (format!("The segment “{one}”"), "holds"),
+        all => (format!("The segments {} together", list(all)), "hold"),
+    };
     low.is_finite().then(|| {
-        format!("The {subject} holds {range} of the attribution, by model; the rest lies on the form of the prompt.")
+        format!("{what} {hold} {range} of the attribution, by model; the rest lies on the form of the prompt.")
     })
 }
 

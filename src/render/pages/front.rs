@@ -112,7 +112,7 @@ fn card(results: &Results<'_>, links: &Links) -> ExperimentCard {
         title: experiment.title.clone(),
         href: links.to(&urls::experiment(&experiment.id)),
         comparison: (results.models.len() > 1).then(|| links.to(&urls::comparison(&experiment.id))),
-        about: excerpt(experiment.description.split("\n\n").next().unwrap_or(""), 240),
+        about: excerpt(&markdown::first_paragraph(&experiment.description), 320),
         draft: experiment.draft,
         samples: results.samples.len(),
         finding: finding::of_experiment(results),

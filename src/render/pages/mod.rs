@@ -8,6 +8,7 @@ mod map;
 mod markdown;
 mod model;
 mod sample;
+mod words;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
