@@ -115,7 +115,7 @@ pub struct Build {
     /// Where the site goes [default: site/ in the project]
     #[arg(long, value_name = "DIR")]
     pub output: Option<PathBuf>,
-    /// Where the site will be published, such as https://me.github.io/repo/; for the sitemap and canonical links
+    /// Where the site will be published, for the sitemap and canonical links
     #[arg(long, value_name = "URL")]
     pub base_url: Option<String>,
     /// Exit with 3 if a map misses its quality bar

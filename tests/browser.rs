@@ -1,6 +1,7 @@
 //! The site in real Chromium: no console message, no failed request, from disk and from a server under `/repo/`.
 //!
 //! Skips with a printed reason where no Chromium is installed; `.ci/run` installs it.
+#![allow(clippy::print_stdout, reason = "a skipped test says why, a measuring one what it measured")]
 mod support;
 
 use std::io::{BufRead, BufReader, Write};

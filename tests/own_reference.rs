@@ -66,6 +66,10 @@ fn same_tokens(tokenizer: &Tokenizer, text: &str, expected: &Value) -> Vec<u32> 
 }
 
 /// Tokens, logits and scores of the prompts.
+#[allow(
+    clippy::print_stdout,
+    reason = "how close the numbers came, for who asks with --nocapture"
+)]
 fn same_numbers(folder: &Path, prompts: &Value) {
     let tokenizer = Tokenizer::open(folder).unwrap();
     let checkpoint = Checkpoint::open(folder).unwrap();
@@ -121,7 +125,7 @@ fn same_numbers(folder: &Path, prompts: &Value) {
                 .attribute(&ids, start, scalar, &points, Batch::Auto, &mut |_| ())
                 .unwrap();
 
-            assert_eq!((found.non_finite, found.evaluations), (None, points.len()), "{told}");
+            assert_eq!((&found.non_finite, found.evaluations), (&None, points.len()), "{told}");
             let scores: Vec<f64> = parsed(&case["attributions"]);
             let largest = scores.iter().fold(0.0f64, |m, s| m.max(s.abs()));
             assert_eq!(found.scores.len(), scores.len());

@@ -137,6 +137,8 @@ fn read_experiments(
         }
         all.extend(decoder.diagnostics);
     }
+    // Files come as `a-b.yaml`, `a.yaml`; readers expect `a` before `a-b`.
+    experiments.sort_by(|a: &Experiment, b| a.id.cmp(&b.id));
     for (id, model) in models {
         let Some(missing) = model
             .as_ref()

@@ -1,7 +1,7 @@
 //! Text to token ids with character spans, as Hugging Face's tokenizers give them, special tokens included.
 //!
 //! `tokenizer.json` is read by the `tokenizers` crate itself; `tokenizer.model` (SentencePiece) is turned into the same
-//! pipeline by [`sentencepiece`]. This module runs no model and knows no experiment.
+//! pipeline by `sentencepiece.rs`. This module runs no model and knows no experiment.
 
 mod sentencepiece;
 
