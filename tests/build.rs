@@ -69,15 +69,8 @@ fn a_build_writes_records_and_pages() {
     let difference = attributions[0]["f_input"].as_f64().unwrap() - predicted["probability"].as_f64().unwrap();
     assert!(difference.abs() < 1e-6);
     assert_eq!(attributions[2]["target"]["kind"], "gold");
-<<<<<<< HEAD
     let gold = record["options"]["B"]["probability"].as_f64().unwrap();
     assert!((attributions[2]["f_input"].as_f64().unwrap() - gold).abs() < 1e-6);
-=======
-    assert_eq!(
-        attributions[2]["f_input"].as_f64().unwrap() - record["options"]["B"]["probability"].as_f64().unwrap() < 1e-6,
-        true
-    );
->>>>>>> site
 }
 
 #[test]
