@@ -32,7 +32,7 @@ pub fn interval(share: f64, (low, high): (f64, f64), guessing: Option<f64>) -> S
     svg
 }
 
-/// Shares that add up to one, as one divided bar; the classes `s0` … `s7` repeat.
+/// Shares that add up to one, as one divided bar; the classes `s0` … `s9` repeat.
 pub fn stacked(shares: &[f64]) -> String {
     let mut svg = String::from(
         "<svg class=\"stacked\" viewBox=\"0 0 100 10\" preserveAspectRatio=\"none\" aria-hidden=\"true\">",
@@ -43,7 +43,7 @@ pub fn stacked(shares: &[f64]) -> String {
         let _ = write!(
             svg,
             "<rect class=\"s{}\" x=\"{x:.2}\" width=\"{width:.2}\" height=\"10\"/>",
-            index % 8
+            index % 10
         );
         x += width;
     }

@@ -238,7 +238,7 @@ pub fn subject_segments(experiment: &Experiment) -> Vec<String> {
     names.retain(|name| differs(name));
     let form = |name: &&str| FORM.contains(name);
     if !names.iter().all(form) {
-        names.retain(|name| !form(&name));
+        names.retain(|name| !form(name));
     }
     names.into_iter().map(str::to_owned).collect()
 }

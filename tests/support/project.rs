@@ -43,7 +43,7 @@ impl Project {
         tiny::write_llama(&self.path(&format!("content/models/{id}")));
         self.file(
             &format!("content/models/{id}.yaml"),
-            &format!("title: Tiny\nsource: ./{id}\n"),
+            format!("title: Tiny\nsource: ./{id}\n"),
         )
     }
 

@@ -9,7 +9,7 @@ use crate::analysis::summary::{self, Mean};
 use crate::render::results::{Results, bare, subject_segments};
 use crate::render::text::signed;
 
-/// How many words each list shows.
+/// How many words each list shows at most.
 const LISTED: usize = 6;
 
 /// The words of one target.
@@ -75,6 +75,9 @@ fn strongest(means: &BTreeMap<String, Mean>, sign: f64) -> Vec<WordView> {
         .filter(|(total, ..)| *total > 0.0)
         .collect();
     words.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+    // What is less than a twentieth of the strongest is no finding.
+    let least = words.first().map_or(0.0, |(total, ..)| total / 20.0);
+    words.retain(|(total, ..)| *total >= least);
     let view = |(_, word, mean): (f64, &String, &Mean)| WordView {
         word: word.clone(),
         score: signed(mean.value().unwrap_or(0.0)),
