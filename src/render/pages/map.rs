@@ -184,18 +184,22 @@ fn attributions(results: &Results<'_>, record: &SampleRecord, sample: usize) -> 
     let words =
         |a: &AttributionRecord| summary::is_drawable(a, record).then(|| units.word_scores(&assignment, &a.scores));
     let all: Vec<Option<UnitScores>> = record.attributions.iter().map(words).collect();
-    let scales = Scales::of(record, units, &all);
+    let [within, beyond] = [true, false].map(|within| Scales::of(record, units, &all, within));
     let margin = results.experiment.attribution.margin;
     record
         .attributions
         .iter()
         .zip(&all)
         .enumerate()
-        .map(|(index, (a, words))| one(index, a, record, units, words.as_ref(), &scales, margin))
+        .map(|(index, (a, words))| {
+            let scales = if a.within_tolerance { &within } else { &beyond };
+            one(index, a, record, units, words.as_ref(), scales, margin)
+        })
         .collect()
 }
 
-/// One scale a level, over every target and baseline of the page in the same unit: they are there to be compared.
+/// One scale a level, over every target and baseline of the page: they are there to be compared. Maps that miss the tolerance
+/// have a scale of their own, since their scores may be wrong by any factor and would drain the others of their colour.
 struct Scales {
     token: Scale,
     word: Scale,
@@ -204,12 +208,20 @@ struct Scales {
 }
 
 impl Scales {
-    fn of(record: &SampleRecord, units: &Units, all: &[Option<UnitScores>]) -> Self {
+    fn of(record: &SampleRecord, units: &Units, all: &[Option<UnitScores>], within_tolerance: bool) -> Self {
+        let chosen = |a: &AttributionRecord| a.within_tolerance == within_tolerance;
         let over = |level: Level| {
-            let sums: Vec<UnitScores> = all.iter().flatten().map(|words| units.sum(level, words)).collect();
+            let pairs = record.attributions.iter().zip(all).filter(|(a, _)| chosen(a));
+            let sums: Vec<UnitScores> = pairs
+                .filter_map(|(_, words)| words.as_ref())
+                .map(|words| units.sum(level, words))
+                .collect();
             Scale::over(sums.iter().flat_map(|sums| sums.units.iter().chain([&sums.outside])))
         };
-        let drawn = record.attributions.iter().filter(|a| summary::is_drawable(a, record));
+        let drawn = record
+            .attributions
+            .iter()
+            .filter(|a| chosen(a) && summary::is_drawable(a, record));
         Self {
             token: Scale::over(drawn.flat_map(|a| &a.scores)),
             word: over(Level::Word),
