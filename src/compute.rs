@@ -79,7 +79,7 @@ pub fn complete(
         let model = &models[id];
         progress.at(format!("loading {id}"));
         let dtype = backend.dtype(model.spec.dtype, model.checkpoint.stored_dtype());
-        let mut explainer = Explainer::load(&model.checkpoint, &backend.device, dtype)?;
+        let mut explainer = Explainer::load(&model.checkpoint, backend, dtype)?;
         work.models_loaded += 1;
         for (run, parts) in runs.iter().zip(&mut parts).filter(|(run, _)| run.model == id) {
             for (job, slot) in run.jobs.iter().zip(parts).filter(|(_, slot)| slot.is_none()) {

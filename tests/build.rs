@@ -243,6 +243,30 @@ fn the_same_record_twice_is_the_same_to_the_bit() {
 }
 
 #[test]
+fn half_precision_computes_on_the_cpu_too() {
+    let scores = |dtype: &str| -> Vec<f64> {
+        let project = Project::small().file(
+            "content/models/tiny.yaml",
+            format!("title: Tiny\nsource: ./tiny\ndtype: {dtype}\n"),
+        );
+        project.run(&BUILD).ended(0);
+        let record = record(&project, "first/tiny/a.json");
+        assert_eq!(record["model"]["dtype"], if dtype == "auto" { "f32" } else { dtype });
+        serde_json::from_value(record["attributions"][2]["scores"].clone()).unwrap()
+    };
+    let exact = scores("auto");
+    let largest = exact.iter().fold(0f64, |most, score| most.max(score.abs()));
+    for (dtype, tolerance) in [("f32", 0.0), ("f16", 0.02), ("bf16", 0.2)] {
+        for (found, exact) in scores(dtype).iter().zip(&exact) {
+            assert!(
+                (found - exact).abs() <= tolerance * largest,
+                "{dtype}: {found}, not {exact}"
+            );
+        }
+    }
+}
+
+#[test]
 fn every_error_of_a_run_is_told_at_once_before_a_model_is_opened() {
     let project = Project::small()
         .edit(FIRST, "title: First", "titel: First")

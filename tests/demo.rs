@@ -15,6 +15,7 @@ use igsite::checkpoint::Checkpoint;
 use igsite::content::experiment::{Batch, Output, Quadrature};
 use igsite::content::project::{Project, Selection};
 use igsite::model::CausalLm;
+use igsite::model::device::Backend;
 use igsite::tokenizer::Tokenizer;
 
 use claims::{AFFIRMING, CAUSES, Claim, Claims, DENYING, Split, VERDICTS};
@@ -254,7 +255,7 @@ fn maps_lie_on_stance_and_cause() {
     for (model, _) in MODELS {
         let checkpoint = Checkpoint::open(&folder(model)).unwrap();
         let tokenizer = Tokenizer::open(&folder(model)).unwrap();
-        let mut explainer = Explainer::load(&checkpoint, &Device::flex(), DType::F32).unwrap();
+        let mut explainer = Explainer::load(&checkpoint, &Backend::cpu(), DType::F32).unwrap();
         let start = Start::Token(tokenizer.vocabulary_token(".").unwrap());
         let points = quadrature::points(Quadrature::GaussLegendre, 64);
         let mut share = 0.0;

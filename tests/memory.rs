@@ -12,9 +12,10 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use burn::tensor::{DType, Device};
+use burn::tensor::DType;
 use igsite::attribution::integrated_gradients::Explainer;
 use igsite::checkpoint::Checkpoint;
+use igsite::model::device::Backend;
 use serde_json::json;
 
 const HIDDEN: usize = 1024;
@@ -83,7 +84,7 @@ fn a_checkpoint_of_200_megabytes_loads_within_one_and_a_half_times_its_size() {
     assert!((190_000_000..230_000_000).contains(&stored), "{stored}");
     let before = peak();
     let checkpoint = Checkpoint::open(folder.path()).unwrap();
-    let explainer = Explainer::load(&checkpoint, &Device::flex(), DType::F32).unwrap();
+    let explainer = Explainer::load(&checkpoint, &Backend::cpu(), DType::F32).unwrap();
     let loading = peak() - before;
     // float16 on disk is twice as large in float32.
     let computing = 2 * stored;

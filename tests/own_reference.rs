@@ -7,11 +7,12 @@ mod support;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use burn::tensor::{DType, Device};
+use burn::tensor::DType;
 use igsite::attribution::integrated_gradients::{Explainer, Scalar, Start};
 use igsite::attribution::quadrature;
 use igsite::checkpoint::{Checkpoint, hash};
 use igsite::content::experiment::{Batch, Output, Quadrature};
+use igsite::model::device::Backend;
 use igsite::tokenizer::{SpecialKind, Tokenizer};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -73,7 +74,7 @@ fn same_tokens(tokenizer: &Tokenizer, text: &str, expected: &Value) -> Vec<u32> 
 fn same_numbers(folder: &Path, prompts: &Value) {
     let tokenizer = Tokenizer::open(folder).unwrap();
     let checkpoint = Checkpoint::open(folder).unwrap();
-    let mut explainer = Explainer::load(&checkpoint, &Device::flex(), DType::F32).unwrap();
+    let mut explainer = Explainer::load(&checkpoint, &Backend::cpu(), DType::F32).unwrap();
     let (mut worst, mut worst_logit) = (0.0f64, 0.0f64);
     for prompt in prompts.as_array().unwrap() {
         let text = prompt["prompt"].as_str().unwrap();

@@ -10,11 +10,12 @@ mod support;
 
 use std::path::Path;
 
-use burn::tensor::{DType, Device};
+use burn::tensor::DType;
 use igsite::attribution::integrated_gradients::{Explainer, Scalar, Start};
 use igsite::attribution::quadrature;
 use igsite::checkpoint::Checkpoint;
 use igsite::content::experiment::{Batch, Output, Quadrature};
+use igsite::model::device::Backend;
 use igsite::tokenizer::Tokenizer;
 use serde_json::Value;
 
@@ -25,7 +26,7 @@ fn check(family: &str) {
     let expected = support::json(&folder.join("expected.json"));
     let tokenizer = Tokenizer::open(&folder).unwrap();
     let checkpoint = Checkpoint::open(&folder).unwrap();
-    let mut explainer = Explainer::load(&checkpoint, &Device::flex(), DType::F32).unwrap();
+    let mut explainer = Explainer::load(&checkpoint, &Backend::cpu(), DType::F32).unwrap();
     let (mut worst, mut worst_logit) = (0.0f64, 0.0f64);
     for prompt in expected["prompts"].as_array().unwrap() {
         let text = prompt["prompt"].as_str().unwrap();
@@ -206,7 +207,7 @@ fn stories260k_tells_a_story() {
 fn continued(folder: &Path, prompt: &str, count: usize) -> String {
     let tokenizer = Tokenizer::open(folder).unwrap();
     let checkpoint = Checkpoint::open(folder).unwrap();
-    let explainer = Explainer::load(&checkpoint, &Device::flex(), DType::F32).unwrap();
+    let explainer = Explainer::load(&checkpoint, &Backend::cpu(), DType::F32).unwrap();
     let mut ids: Vec<u32> = tokenizer.encode(prompt).unwrap().iter().map(|token| token.id).collect();
     for _ in 0..count {
         let logits = explainer.logits(&ids).unwrap();

@@ -16,6 +16,7 @@ use crate::checkpoint::config::ModelConfig;
 use crate::content::experiment::{Batch, Output};
 use crate::diagnostic::{Diagnostic, Result};
 use crate::model::CausalLm;
+use crate::model::device::Backend;
 use crate::store::record::NonFinite;
 
 /// A model on its device, ready to be explained.
@@ -24,8 +25,10 @@ pub struct Explainer {
     model: CausalLm,
     device: Device,
     dtype: DType,
-    /// Path points × tokens a pass where the experiment says `auto`; halved for good when memory runs out.
-    tokens_a_pass: usize,
+    shape: Shape,
+    pass_tokens: usize,
+    /// What `batch: auto` lets autodiff keep in one pass, in bytes by [`Shape::kept`]; halved for good when memory runs out.
+    budget: usize,
 }
 
 /// A scalar of the last position's logits: the first token's output, less the second's for a contrast.
@@ -82,15 +85,17 @@ impl Explainer {
     ///
     /// # Errors
     /// As [`CausalLm::load`]; or the device runs out of memory.
-    pub fn load(checkpoint: &Checkpoint, device: &Device, dtype: DType) -> Result<Self> {
-        let device = device.clone().autodiff();
+    pub fn load(checkpoint: &Checkpoint, backend: &Backend, dtype: DType) -> Result<Self> {
+        let device = backend.device.clone().autodiff();
         let model =
             guarded(|| CausalLm::load(checkpoint, &device, dtype)).map_err(|e| e.in_file(&checkpoint.folder))??;
         Ok(Self {
             model,
             device,
             dtype,
-            tokens_a_pass: tokens_a_pass(&checkpoint.config.model),
+            shape: Shape::of(&checkpoint.config.model),
+            pass_tokens: backend.pass_tokens,
+            budget: backend.pass_bytes,
         })
     }
 
@@ -171,7 +176,7 @@ impl Explainer {
         while !left.is_empty() {
             let size = match batch {
                 Batch::Fixed(size) => size,
-                Batch::Auto => self.tokens_a_pass / tokens,
+                Batch::Auto => (self.budget / self.shape.kept(tokens)).min(self.pass_tokens / tokens),
             };
             let (now, later) = left.split_at(size.clamp(1, left.len()));
             let pass = guarded(|| self.pass(&baseline, &difference, now, scalar));
@@ -179,7 +184,7 @@ impl Explainer {
                 Ok(pass) => pass,
                 // Half the points need half the memory; what was summed so far stays.
                 Err(_) if batch == Batch::Auto && now.len() > 1 => {
-                    self.tokens_a_pass = tokens * now.len() / 2;
+                    self.budget = self.shape.kept(tokens) * now.len() / 2;
                     continue;
                 }
                 Err(e) => return Err(e),
@@ -254,11 +259,32 @@ impl Explainer {
     }
 }
 
-/// Path points × tokens a pass to start with: enough to keep the matrix kernel busy, few enough that what autodiff keeps
-/// (about 30 activations as wide as the residual stream a layer, in float32) stays under 2 GiB.
-fn tokens_a_pass(config: &ModelConfig) -> usize {
-    let kept = 30 * 4 * config.hidden_size() * config.layers();
-    ((2 << 30) / kept.max(1)).clamp(1, 2048)
+/// What an estimate of memory needs to know of a model.
+#[derive(Clone, Copy, Debug)]
+struct Shape {
+    layers: usize,
+    hidden: usize,
+    heads: usize,
+}
+
+impl Shape {
+    fn of(config: &ModelConfig) -> Self {
+        let heads = match config {
+            ModelConfig::Llama(config) => config.num_attention_heads,
+            ModelConfig::Falcon(config) => config.num_attention_heads,
+        };
+        Self {
+            layers: config.layers(),
+            hidden: config.hidden_size(),
+            heads,
+        }
+    }
+
+    /// Bytes that autodiff keeps for one path point, estimated: in each layer about 30 activations as wide as the residual
+    /// stream, and three matrices of attention weights, all in float32.
+    fn kept(self, tokens: usize) -> usize {
+        4 * self.layers * tokens * (30 * self.hidden + 3 * self.heads * tokens)
+    }
 }
 
 /// What one pass came to: F at each point, and Σ_d (x − x′)_{t,d} ∂F/∂x_{t,d} for each point and token.
@@ -297,4 +323,31 @@ fn guarded<T>(work: impl FnOnce() -> T) -> Result<T> {
         Diagnostic::compute(format!("the device failed: {text}"))
             .help("if memory ran out: set a smaller `attribution.batch`, use a narrower `dtype`, or a device with more memory")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_of_tensor_code_is_an_error_that_names_the_remedies() {
+        assert!(!is_guarded());
+        let error = guarded(|| -> () { panic!("out of memory: 12 GiB") }).unwrap_err();
+        assert_eq!(error.message, "the device failed: out of memory: 12 GiB");
+        assert!(error.help.unwrap().contains("attribution.batch"));
+        assert!(!is_guarded());
+    }
+
+    #[test]
+    fn long_prompts_take_fewer_points_a_pass() {
+        let shape = Shape {
+            layers: 32,
+            hidden: 4096,
+            heads: 32,
+        };
+        let points = |tokens| (4usize << 30) / shape.kept(tokens);
+        // A 7B model: one point of the notebook's prompt keeps 1.3 GB.
+        assert_eq!(points(81), 3);
+        assert!(shape.kept(2000) > 20 * shape.kept(81));
+    }
 }

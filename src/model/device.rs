@@ -44,6 +44,10 @@ pub struct Backend {
     pub device: Device,
     /// What the record calls it.
     pub name: &'static str,
+    /// Tokens (path points × prompt) a pass beyond which a larger one is no faster.
+    pub pass_tokens: usize,
+    /// Bytes that `batch: auto` lets a pass keep for its backward half, at first.
+    pub pass_bytes: usize,
 }
 
 impl fmt::Display for Backend {
@@ -53,10 +57,13 @@ impl fmt::Display for Backend {
 }
 
 impl Backend {
-    fn cpu() -> Self {
+    /// The CPU.
+    pub fn cpu() -> Self {
         Self {
             device: Device::flex(),
             name: "cpu",
+            pass_tokens: 2048,
+            pass_bytes: 4 << 30,
         }
     }
 
@@ -95,7 +102,14 @@ fn cuda(index: usize) -> Result<Backend> {
         Tensor::<1>::ones([1], &device).into_data();
         device
     });
-    found.map(|device| Backend { device, name: "cuda" }).map_err(|_| {
+    // Large at first; a card with less memory says so, and the batch is halved.
+    let backend = |device| Backend {
+        device,
+        name: "cuda",
+        pass_tokens: 16_384,
+        pass_bytes: 32 << 30,
+    };
+    found.map(backend).map_err(|_| {
         Diagnostic::compute(format!("no CUDA device {index}"))
             .expected("an NVIDIA card with its driver, and the CUDA libraries (libcuda, libnvrtc) where the loader finds them")
             .help("run `nvidia-smi` to see the cards, or use `--device cpu`")
