@@ -5,7 +5,7 @@ use burn::module::{Module, Param};
 use burn::tensor::activation::gelu;
 use burn::tensor::{Device, Tensor};
 
-use super::layers::{Heads, LayerNorm, Linear, Rotary, attention, causal_mask, deviations, project, queried, random};
+use super::layers::{Attention, Heads, LayerNorm, Linear, decode, deviations, project, queried, random};
 use super::{NamedParameter, Positions};
 use crate::checkpoint::Loader;
 use crate::checkpoint::config::FalconConfig;
@@ -111,23 +111,17 @@ impl Falcon {
     }
 
     /// `[batch, tokens, hidden]` to the residual stream after the final norm, at the positions asked for.
-    pub(super) fn hidden(&self, mut x: Tensor<3>, positions: Positions) -> Tensor<3> {
-        let [_, tokens, hidden] = x.dims();
+    pub(super) fn hidden(&self, x: Tensor<3>, positions: Positions) -> Tensor<3> {
+        let width = x.dims()[2] / self.num_heads;
         let heads = Heads {
             query: self.num_heads,
             key: 1,
-            width: hidden / self.num_heads,
+            width,
         };
-        let rotary = Rotary::new(tokens, heads.width, self.theta, x.dtype(), &x.device());
-        let mask = causal_mask(tokens, None, &x.device());
-        for (index, layer) in self.layers.iter().enumerate() {
-            let out = if index + 1 == self.layers.len() {
-                positions
-            } else {
-                Positions::All
-            };
-            x = layer.forward(x, heads, &rotary, &mask, out);
-        }
+        let attention = Attention::new(heads, self.theta, None, &x);
+        let x = decode(&self.layers, x, positions, |layer, x, out| {
+            layer.forward(x, heads, &attention, out)
+        });
         self.ln_f.forward(x)
     }
 
@@ -164,7 +158,7 @@ impl Layer {
         }
     }
 
-    fn forward(&self, x: Tensor<3>, heads: Heads, rotary: &Rotary, mask: &Tensor<4>, out: Positions) -> Tensor<3> {
+    fn forward(&self, x: Tensor<3>, heads: Heads, attention: &Attention, out: Positions) -> Tensor<3> {
         let normed = self.input_layernorm.forward(x.clone());
         let queries = heads.query * heads.width;
         let weight = self.query_key_value.weight.val();
@@ -174,7 +168,7 @@ impl Layer {
         let q = project(normed_out.clone(), rows(0, queries));
         let k = project(normed.clone(), rows(queries, heads.width));
         let v = project(normed, rows(queries + heads.width, heads.width));
-        let attended = self.dense.forward(attention(q, k, v, heads, rotary, mask));
+        let attended = self.dense.forward(attention.forward(q, k, v));
         let mlp = self.dense_4h_to_h.forward(gelu(self.dense_h_to_4h.forward(normed_out)));
         queried(&x, out) + attended + mlp
     }

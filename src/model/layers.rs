@@ -137,7 +137,7 @@ impl LayerNorm {
 
 /// Rotary positions (Su et al. 2021) in the half-split form of Hugging Face: pairs are (i, i + d/2).
 #[derive(Clone, Debug)]
-pub struct Rotary {
+struct Rotary {
     /// `[1, 1, tokens, head]`
     cos: Tensor<4>,
     /// `[1, 1, tokens, head]`
@@ -146,7 +146,7 @@ pub struct Rotary {
 
 impl Rotary {
     /// Angles for positions 0 to `tokens`, computed in float64.
-    pub fn new(tokens: usize, head: usize, theta: f64, dtype: DType, device: &Device) -> Self {
+    fn new(tokens: usize, head: usize, theta: f64, dtype: DType, device: &Device) -> Self {
         let table = |f: fn(f64) -> f64| {
             let values: Vec<f32> = (0..tokens)
                 .flat_map(|position| {
@@ -186,44 +186,75 @@ pub struct Heads {
     pub width: usize,
 }
 
-/// Scaled dot-product attention with rotary positions.
-///
-/// `q` is `[batch, queried tokens, query heads · width]` (all positions, or the last alone), `k` and `v` are
-/// `[batch, tokens, key heads · width]`; `mask` comes from [`causal_mask`]. Query heads of a group are stacked along the token
-/// axis, so that keys and values are used without being repeated. Scores and softmax are in float32.
-pub fn attention(
-    q: Tensor<3>,
-    k: Tensor<3>,
-    v: Tensor<3>,
+/// Scaled dot-product attention with rotary positions, for prompts of one length.
+#[derive(Clone, Debug)]
+pub struct Attention {
     heads: Heads,
-    rotary: &Rotary,
-    mask: &Tensor<4>,
+    rotary: Rotary,
+    /// See [`causal_mask`].
+    mask: Tensor<4>,
+}
+
+impl Attention {
+    /// For a residual stream `[batch, tokens, hidden]` such as `x`.
+    pub fn new(heads: Heads, theta: f64, window: Option<usize>, x: &Tensor<3>) -> Self {
+        let (tokens, device) = (x.dims()[1], x.device());
+        Self {
+            heads,
+            rotary: Rotary::new(tokens, heads.width, theta, x.dtype(), &device),
+            mask: causal_mask(tokens, window, &device),
+        }
+    }
+
+    /// `q` is `[batch, queried tokens, query heads · width]` (all positions, or the last alone), `k` and `v` are
+    /// `[batch, tokens, key heads · width]`. Query heads of a group are stacked along the token axis, so that keys and values
+    /// are used without being repeated. Scores and softmax are in float32.
+    pub fn forward(&self, q: Tensor<3>, k: Tensor<3>, v: Tensor<3>) -> Tensor<3> {
+        let [batch, queried, _] = q.dims();
+        let tokens = k.dims()[1];
+        let Heads { query, key, width } = self.heads;
+        let group = query / key;
+        let dtype = q.dtype();
+        let split =
+            |x: Tensor<3>, count: usize, length: usize| x.reshape([batch, length, count, width]).swap_dims(1, 2);
+        let q = self.rotary.turn(split(q, query, queried), tokens - queried);
+        let k = self.rotary.turn(split(k, key, tokens), 0);
+        let v = split(v, key, tokens);
+        let q = q.reshape([batch, key, group * queried, width]) / (width as f64).sqrt();
+        let scores = q.matmul(k.transpose()).cast(DType::F32);
+        let mask = self.mask.clone().narrow(2, tokens - queried, queried);
+        let scores = scores.reshape([batch, query, queried, tokens]) + mask;
+        let weights = softmax(scores, 3)
+            .cast(dtype)
+            .reshape([batch, key, group * queried, tokens]);
+        let heads = weights.matmul(v).reshape([batch, query, queried, width]);
+        heads.swap_dims(1, 2).reshape([batch, queried, query * width])
+    }
+}
+
+/// Runs the layers in order; only the last may put out fewer than all positions, since the others are attended to.
+pub fn decode<L>(
+    layers: &[L],
+    x: Tensor<3>,
+    positions: Positions,
+    layer: impl Fn(&L, Tensor<3>, Positions) -> Tensor<3>,
 ) -> Tensor<3> {
-    let [batch, queried, _] = q.dims();
-    let tokens = k.dims()[1];
-    let Heads { query, key, width } = heads;
-    let group = query / key;
-    let dtype = q.dtype();
-    let split = |x: Tensor<3>, count: usize, length: usize| x.reshape([batch, length, count, width]).swap_dims(1, 2);
-    let q = rotary.turn(split(q, query, queried), tokens - queried);
-    let k = rotary.turn(split(k, key, tokens), 0);
-    let v = split(v, key, tokens);
-    let q = q.reshape([batch, key, group * queried, width]) / (width as f64).sqrt();
-    let scores = q.matmul(k.transpose()).cast(DType::F32);
-    let scores = scores.reshape([batch, query, queried, tokens]) + mask.clone().narrow(2, tokens - queried, queried);
-    let weights = softmax(scores, 3)
-        .cast(dtype)
-        .reshape([batch, key, group * queried, tokens]);
-    weights
-        .matmul(v)
-        .reshape([batch, query, queried, width])
-        .swap_dims(1, 2)
-        .reshape([batch, queried, query * width])
+    let out = |index: usize| {
+        if index + 1 == layers.len() {
+            positions
+        } else {
+            Positions::All
+        }
+    };
+    layers
+        .iter()
+        .enumerate()
+        .fold(x, |x, (index, next)| layer(next, x, out(index)))
 }
 
 /// What is added to attention scores, `[1, 1, tokens, tokens]` in float32: 0 where a position may look, a large negative
 /// number elsewhere. A position sees itself and those before it, at most `window` in all.
-pub fn causal_mask(tokens: usize, window: Option<usize>, device: &Device) -> Tensor<4> {
+fn causal_mask(tokens: usize, window: Option<usize>, device: &Device) -> Tensor<4> {
     let window = window.unwrap_or(usize::MAX);
     let values: Vec<f32> = (0..tokens)
         .flat_map(|i| (0..tokens).map(move |j| if j <= i && i - j < window { 0.0 } else { -1e30 }))

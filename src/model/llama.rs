@@ -5,7 +5,7 @@ use burn::module::{Module, Param};
 use burn::tensor::activation::silu;
 use burn::tensor::{Device, Tensor};
 
-use super::layers::{Heads, Linear, RmsNorm, Rotary, attention, causal_mask, deviations, project, queried, random};
+use super::layers::{Attention, Heads, Linear, RmsNorm, decode, deviations, project, queried, random};
 use super::{NamedParameter, Positions};
 use crate::checkpoint::Loader;
 use crate::checkpoint::config::LlamaConfig;
@@ -121,20 +121,12 @@ impl Llama {
     }
 
     /// `[batch, tokens, hidden]` to the residual stream after the final norm, at the positions asked for.
-    pub(super) fn hidden(&self, mut x: Tensor<3>, positions: Positions) -> Tensor<3> {
-        let tokens = x.dims()[1];
+    pub(super) fn hidden(&self, x: Tensor<3>, positions: Positions) -> Tensor<3> {
         let [query, key, width] = self.heads;
-        let heads = Heads { query, key, width };
-        let rotary = Rotary::new(tokens, width, self.theta, x.dtype(), &x.device());
-        let mask = causal_mask(tokens, self.window, &x.device());
-        for (index, layer) in self.layers.iter().enumerate() {
-            let out = if index + 1 == self.layers.len() {
-                positions
-            } else {
-                Positions::All
-            };
-            x = layer.forward(x, heads, &rotary, &mask, out);
-        }
+        let attention = Attention::new(Heads { query, key, width }, self.theta, self.window, &x);
+        let x = decode(&self.layers, x, positions, |layer, x, out| {
+            layer.forward(x, &attention, out)
+        });
         self.norm.forward(x)
     }
 
@@ -186,12 +178,12 @@ impl Layer {
         }
     }
 
-    fn forward(&self, x: Tensor<3>, heads: Heads, rotary: &Rotary, mask: &Tensor<4>, out: Positions) -> Tensor<3> {
+    fn forward(&self, x: Tensor<3>, attention: &Attention, out: Positions) -> Tensor<3> {
         let normed = self.input_layernorm.forward(x.clone());
         let q = self.q_proj.forward(queried(&normed, out));
         let k = self.k_proj.forward(normed.clone());
         let v = self.v_proj.forward(normed);
-        let x = queried(&x, out) + self.o_proj.forward(attention(q, k, v, heads, rotary, mask));
+        let x = queried(&x, out) + self.o_proj.forward(attention.forward(q, k, v));
         let normed = self.post_attention_layernorm.forward(x.clone());
         let gate = silu(self.gate_proj.forward(normed.clone()));
         x + self.down_proj.forward(gate * self.up_proj.forward(normed))

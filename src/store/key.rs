@@ -27,6 +27,21 @@ pub struct ModelKey {
     pub quantization: String,
 }
 
+#[cfg(test)]
+impl ModelKey {
+    /// Some key.
+    pub fn of_a_test() -> Self {
+        Self {
+            numerics: NUMERICS_VERSION,
+            weights_sha256: "w".into(),
+            config_sha256: "c".into(),
+            tokenizer_sha256: "t".into(),
+            dtype: "f32".into(),
+            quantization: "none".into(),
+        }
+    }
+}
+
 /// A forward pass: the prediction, and the probability of some tokens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PredictionKey {
@@ -83,14 +98,7 @@ mod tests {
 
     fn key() -> AttributionKey {
         AttributionKey {
-            model: ModelKey {
-                numerics: NUMERICS_VERSION,
-                weights_sha256: "w".into(),
-                config_sha256: "c".into(),
-                tokenizer_sha256: "t".into(),
-                dtype: "f32".into(),
-                quantization: "none".into(),
-            },
+            model: ModelKey::of_a_test(),
             token_ids: vec![1, 2],
             target: vec![3],
             output: Output::Probability,

@@ -180,19 +180,12 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::key::{ModelKey, NUMERICS_VERSION};
+    use crate::store::key::ModelKey;
 
     fn part() -> StoredPrediction {
         StoredPrediction {
             key: PredictionKey {
-                model: ModelKey {
-                    numerics: NUMERICS_VERSION,
-                    weights_sha256: "w".into(),
-                    config_sha256: "c".into(),
-                    tokenizer_sha256: "t".into(),
-                    dtype: "f32".into(),
-                    quantization: "none".into(),
-                },
+                model: ModelKey::of_a_test(),
                 token_ids: vec![1, 5],
                 asked: vec![7],
             },

@@ -29,5 +29,6 @@ pub fn json(path: &Path) -> serde_json::Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
+pub mod numbers;
 pub mod project;
 pub mod tiny;
