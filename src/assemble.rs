@@ -119,6 +119,9 @@ fn attribution(
         .zip(part.f_baseline)
         .map(|(input, baseline)| input - baseline);
     let delta = sum.zip(change).map(|(sum, change)| sum - change);
+    let within_tolerance = delta
+        .zip(change)
+        .is_some_and(|(delta, change)| delta.abs() <= spec.tolerance * change.abs());
     AttributionRecord {
         target: TargetRecord {
             kind: target.kind.to_owned(),
@@ -135,10 +138,9 @@ fn attribution(
         sum,
         convergence_delta: delta,
         error_estimate: None,
-        converged: part.non_finite.is_none(),
-        within_tolerance: delta
-            .zip(change)
-            .is_some_and(|(delta, change)| delta.abs() <= spec.tolerance * change.abs()),
+        // A fixed rule has no test of its own; its delta is all that can speak for it.
+        converged: within_tolerance,
+        within_tolerance,
         // The notebook compares with the probability itself, which a contrast or another unit does not have.
         within_margin: match (spec.output, &target.minus) {
             (Output::Probability, None) => Some(

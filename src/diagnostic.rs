@@ -135,7 +135,9 @@ impl Diagnostic {
     /// An error of the operating system on a file, with the remedy for the common ones.
     pub fn io(kind: Kind, doing: &str, file: impl AsRef<Path>, error: &std::io::Error) -> Self {
         let help = match error.kind() {
-            std::io::ErrorKind::NotFound => Some("check the path; it is relative to the file that names it"),
+            std::io::ErrorKind::NotFound if kind != Kind::Output => {
+                Some("check the path; it is relative to the file that names it")
+            }
             std::io::ErrorKind::PermissionDenied => Some("check the permissions of the file and its folder"),
             std::io::ErrorKind::StorageFull => {
                 Some("free some space and run the same command again; what was finished is kept")

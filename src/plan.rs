@@ -233,6 +233,7 @@ impl<'a> Planner<'a, '_> {
                 None => format!("model `{}`", self.model.spec.id),
             };
             let mut located = self.experiment.error(way, error.message).place(place);
+            located.warning = error.warning;
             located.expected = error.expected;
             located.help = error.help;
             self.diagnostics.push(located);
@@ -306,6 +307,15 @@ impl<'a> Planner<'a, '_> {
                 .help("the tokenizer's files belong to another checkpoint");
             self.tell(&["models"], Some(sample), error);
             return None;
+        }
+        if let Some(context) = self.model.checkpoint.config.context
+            && ids.len() > context
+        {
+            let error = Diagnostic::content(format!("{} tokens, more than the model was made for", ids.len()))
+                .expected(format!("at most {context} (`max_position_embeddings`)"))
+                .help("beyond it answers and maps mean little: shorten the prompt, or take fewer shots")
+                .as_warning();
+            self.tell(&["prompt"], Some(sample), error);
         }
         let mut options = Vec::new();
         for option in &self.experiment.options {

@@ -19,7 +19,7 @@ fn a_build_writes_records_and_pages() {
     let project = Project::small();
     let ran = project.run(&BUILD);
     assert!(
-        ran.ended(0).contains("1 models loaded, 12 maps computed, 0 kept"),
+        ran.ended(0).contains("1 model loaded, 12 maps computed, 0 kept"),
         "{}",
         ran.stderr
     );
@@ -221,7 +221,7 @@ fn a_value_that_is_not_finite_is_told_and_marked() {
         .file("content/models/tiny/config.json", config.to_string())
         .edit(FIRST, "gauss_legendre", "riemann_left");
     let ran = project.run(&[&BUILD[..], &["--strict"]].concat());
-    assert!(ran.ended(3).contains("maps miss their quality bar"), "{}", ran.stderr);
+    assert!(ran.ended(3).contains("below the quality bar"), "{}", ran.stderr);
     let record = record(&project, "first/tiny/a.json");
     let zero = &record["attributions"][1];
     assert_eq!(zero["baseline"], "zero");
@@ -300,11 +300,43 @@ fn check_counts_and_runs_no_model() {
     let project = Project::small();
     let ran = project.run(&["check"]);
     ran.ended(0);
-    assert_eq!(
-        ran.stdout.trim(),
-        "1 experiments, 1 models, 0 pages, 12 maps: no errors"
-    );
+    assert_eq!(ran.stdout.trim(), "1 experiment, 1 model, 0 pages, 12 maps: no errors");
     assert!(!project.path(".igsite").exists() && !project.path("site").exists());
+}
+
+#[test]
+fn a_template_error_is_told_before_anything_is_computed() {
+    for (text, place) in [
+        ("{{ oops", "templates/map.html:1:"),
+        ("{{ a | no_such_filter }}", "templates/map.html:1:"),
+    ] {
+        let project = Project::small().file("templates/map.html", text);
+        for command in ["build", "check"] {
+            let ran = project.run(&[command, "--device", "cpu"]);
+            assert!(ran.ended(2).contains(place), "{}", ran.stderr);
+        }
+        assert!(!project.path(".igsite/store").exists() && !project.path("site").exists());
+    }
+}
+
+#[test]
+fn a_prompt_beyond_the_models_context_is_warned_of() {
+    let mut config = support::tiny::config();
+    config["max_position_embeddings"] = serde_json::json!(32);
+    let project = Project::small().file("content/models/tiny/config.json", config.to_string());
+    let ran = project.run(&["check"]);
+    let told = ran.ended(0);
+    assert!(told.contains("first.yaml:7:1: model `tiny`, sample `a`:"), "{told}");
+    assert!(
+        told.contains("expected: at most 32 (`max_position_embeddings`)"),
+        "{told}"
+    );
+}
+
+#[test]
+fn the_output_may_not_be_written_among_the_sources() {
+    let ran = Project::small().run(&[&BUILD[..], &["--output", "content/site"]].concat());
+    assert!(ran.ended(2).contains("the project's own `content/`"), "{}", ran.stderr);
 }
 
 #[test]

@@ -125,8 +125,8 @@ pub struct CheckpointConfig {
     pub model: ModelConfig,
     /// Special tokens by id.
     pub special: SpecialTokens,
-    /// `torch_dtype` (or `dtype`), as written.
-    pub stored_dtype: Option<String>,
+    /// The longest prompt the model was made for (`max_position_embeddings`), where the file says.
+    pub context: Option<usize>,
 }
 
 /// Reads and checks `config.json`.
@@ -186,10 +186,10 @@ fn parse(map: &Map<String, Value>) -> Result<CheckpointConfig> {
             eos: fields.token("eos_token_id"),
             pad: fields.token("pad_token_id"),
         },
-        stored_dtype: ["torch_dtype", "dtype"]
-            .iter()
-            .find_map(|key| map.get(*key).and_then(Value::as_str))
-            .map(str::to_owned),
+        context: map
+            .get("max_position_embeddings")
+            .and_then(Value::as_u64)
+            .and_then(|length| usize::try_from(length).ok()),
     })
 }
 

@@ -1,14 +1,15 @@
 //! `igsite build`: content, plan, compute, render, write.
 
+use std::path::Path;
 use std::time::Instant;
 
 use super::report::Report;
-use super::selection;
+use super::{counted, rehearse, selection};
 use crate::assemble;
 use crate::cli::{Build, ExitStatus, Global};
 use crate::compute;
 use crate::content::project::Project;
-use crate::diagnostic::Diagnostics;
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::model::device::Backend;
 use crate::plan;
 use crate::render::{ExperimentResults, Site};
@@ -25,7 +26,9 @@ pub fn run(global: &Global, arguments: &Build, report: &Report) -> Result<ExitSt
     if let Some(base_url) = &arguments.base_url {
         check_base_url(base_url)?;
     }
+    refuse_sources(&global.project, &output)?;
     drop(Output::open(&output)?);
+    rehearse(&project, arguments.base_url.as_deref())?;
     let backend = Backend::open(arguments.place.device)?;
     let store = Store::open(&global.project)?;
     let mut memo = HashMemo::open(store.folder());
@@ -69,14 +72,14 @@ pub fn run(global: &Global, arguments: &Build, report: &Report) -> Result<ExitSt
         .iter()
         .flat_map(|result| result.records.iter().flatten())
         .flat_map(|record| &record.attributions)
-        .filter(|a| !a.converged || !a.within_tolerance || a.within_margin == Some(false))
+        .filter(|a| !a.converged || a.within_margin == Some(false))
         .count();
     report.note(&format!(
-        "{} models loaded, {} maps computed, {} kept; {} files written, {} unchanged, {} removed; {:.1} s",
-        work.models_loaded,
-        work.computed,
+        "{} loaded, {} computed, {} kept; {} written, {} unchanged, {} removed; {:.1} s",
+        counted(work.models_loaded, "model"),
+        counted(work.computed, "map"),
         work.kept,
-        counts.written,
+        counted(counts.written, "file"),
         counts.unchanged,
         counts.removed,
         began.elapsed().as_secs_f64()
@@ -89,7 +92,8 @@ pub fn run(global: &Global, arguments: &Build, report: &Report) -> Result<ExitSt
     }
     if below > 0 {
         report.note(&format!(
-            "{below} maps miss their quality bar (tolerance, margin or a value that is not finite); their pages say so"
+            "{} below the quality bar (tolerance, margin, or a value that is not finite); their pages say so",
+            counted(below, "map")
         ));
     }
     report.result(&output.join("index.html").display().to_string());
@@ -98,4 +102,20 @@ pub fn run(global: &Global, arguments: &Build, report: &Report) -> Result<ExitSt
     } else {
         ExitStatus::Done
     })
+}
+
+/// A site written among its own sources would be read as content by the next build.
+fn refuse_sources(project: &Path, output: &Path) -> Result<(), Diagnostics> {
+    let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    for part in ["content", "templates", "static", ".igsite"] {
+        if whole(output).starts_with(whole(&project.join(part))) {
+            return Err(
+                Diagnostic::content(format!("the output would be written into the project's own `{part}/`"))
+                    .in_file(output)
+                    .expected("a folder of its own, such as `site`")
+                    .into(),
+            );
+        }
+    }
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! `igsite check`: reads everything that a build would read, and tells every error, without running a model.
 
 use super::report::Report;
-use super::selection;
+use super::{counted, rehearse, selection};
 use crate::cli::{Check, ExitStatus, Global};
 use crate::content::project::Project;
 use crate::diagnostic::Diagnostics;
@@ -11,6 +11,7 @@ use crate::store::memo::HashMemo;
 
 pub fn run(global: &Global, arguments: &Check, report: &Report) -> Result<ExitStatus, Diagnostics> {
     let (project, mut diagnostics) = Project::load(&global.project, &selection(&arguments.chosen))?;
+    rehearse(&project, None)?;
     let backend = Backend::open(arguments.place.device)?;
     let mut memo = HashMemo::open(&global.project.join(".igsite"));
     let models = plan::open_models(&project, &backend, &mut memo, &mut diagnostics);
@@ -25,10 +26,11 @@ pub fn run(global: &Global, arguments: &Check, report: &Report) -> Result<ExitSt
         .sum();
     report.errors(diagnostics);
     report.result(&format!(
-        "{} experiments, {} models, {} pages, {maps} maps: no errors",
-        project.experiments.len(),
-        models.len(),
-        project.pages.len()
+        "{}, {}, {}, {}: no errors",
+        counted(project.experiments.len(), "experiment"),
+        counted(models.len(), "model"),
+        counted(project.pages.len(), "page"),
+        counted(maps, "map"),
     ));
     Ok(ExitStatus::Done)
 }

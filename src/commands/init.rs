@@ -7,8 +7,9 @@ use crate::cli::{ExitStatus, Init};
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind};
 use crate::store::write_atomically;
 
-/// Empty at first: templates that take the place of built-in ones, files that are copied to the site, the model's checkpoint.
-const FOLDERS: [&str; 3] = ["templates", "static", "content/models/my-model"];
+/// Empty at first: templates that take the place of built-in ones, and files that are copied to the site. The checkpoint's folder is
+/// not made, so that `cp -r CHECKPOINT content/models/my-model` does what it says.
+const FOLDERS: [&str; 2] = ["templates", "static"];
 /// What a new project holds.
 const FILES: [(&str, &str); 5] = [
     ("content/index.md", include_str!("init/index.md")),
@@ -41,7 +42,8 @@ pub fn run(arguments: &Init, report: &Report) -> Result<ExitStatus, Diagnostics>
     }
     report.result(&folder.display().to_string());
     report.note(&format!(
-        "A new project. Put a checkpoint into {0}/content/models/my-model/, then:\n  \
+        "A new project. Its model is still to come:\n  \
+         cp -r CHECKPOINT {0}/content/models/my-model\n  \
          igsite --project {0} check --experiment first\n  \
          igsite --project {0} build --experiment first",
         folder.display()

@@ -10,7 +10,9 @@ use std::ffi::OsString;
 use clap::Parser;
 
 use crate::cli::{Chosen, Cli, Command, ExitStatus};
-use crate::content::project::Selection;
+use crate::content::project::{Project, Selection};
+use crate::diagnostic::Diagnostics;
+use crate::render::{self, Site};
 use report::Report;
 
 /// Runs what was typed, tells its errors, and says how the process ends.
@@ -36,6 +38,21 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitStatus {
         Command::Init(arguments) => init::run(arguments, &report),
     };
     done.unwrap_or_else(|errors| report.errors(errors))
+}
+
+/// Renders what needs no results (pages, templates, static files), so that their errors are told before anything is computed.
+fn rehearse(project: &Project, base_url: Option<&str>) -> Result<(), Diagnostics> {
+    let site = Site {
+        project,
+        results: vec![],
+        base_url: base_url.map(str::to_owned),
+    };
+    render::render(&site, &mut |_| Ok(()))
+}
+
+/// `1 map`, `2 maps`.
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn selection(chosen: &Chosen) -> Selection {

@@ -14,6 +14,7 @@ pub mod page;
 pub mod project;
 pub mod prompt;
 pub mod random;
+pub mod templating;
 pub mod yaml;
 
 #[cfg(test)]

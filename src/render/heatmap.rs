@@ -85,7 +85,11 @@ pub fn tokens(prompt: &str, tokens: &[TokenRecord], scores: &[f64], scale: Scale
     let mut html = open(prompt.len());
     let total = magnitude(scores);
     let mut cursor = 0;
-    for (token, &score) in tokens.iter().zip(scores) {
+    for (index, (token, &score)) in tokens.iter().zip(scores).enumerate() {
+        if yields(&text, &tokens[index..]) {
+            span(&token.text, score, total, scale, "byte", &mut html);
+            continue;
+        }
         let piece = text.slice(token.start.max(cursor), token.end.max(cursor));
         if token.start > cursor {
             escape_into(text.slice(cursor, token.start), &mut html);
@@ -107,6 +111,19 @@ pub fn tokens(prompt: &str, tokens: &[TokenRecord], scores: &[f64], scale: Scale
     }
     escape_into(text.slice(cursor, text.len()), &mut html);
     html + "</div>"
+}
+
+/// Whether the first of these tokens leaves its characters to a later one that has them too: the mark of a blank (`▁`) that the
+/// tokenizer put before the text, which bears the span of the first character, is not that character.
+fn yields(text: &CharText<'_>, tokens: &[TokenRecord]) -> bool {
+    let Some((token, later)) = tokens.split_first() else {
+        return false;
+    };
+    let mark = !token.special && token.start < token.end && token.text.chars().all(|c| c == '▁');
+    mark && text.slice(token.start, token.end) != token.text
+        && later
+            .first()
+            .is_some_and(|next| !next.special && next.start < token.end && next.end > token.start)
 }
 
 /// The map by word, sentence or segment. What lies outside all units (special tokens) is said, not drawn.

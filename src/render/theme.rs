@@ -9,10 +9,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use tera::{Context, ErrorKind, Tera};
+use tera::{Context, Tera};
 use walkdir::WalkDir;
 
-use crate::diagnostic::{Diagnostic, Kind, Position, Result};
+use crate::content::templating::TemplateError;
+use crate::diagnostic::{Diagnostic, Kind, Result};
 use crate::render::text::escape;
 
 /// The built-in templates by name.
@@ -76,21 +77,12 @@ impl Theme {
     }
 
     fn problem(&self, template: &str, error: &tera::Error) -> Diagnostic {
-        let (name, message, position) = match error.kind() {
-            ErrorKind::SyntaxError(report) | ErrorKind::RenderingError(report) => {
-                let span = report.span();
-                let position = Position {
-                    line: span.start_line,
-                    column: span.start_col + 1,
-                };
-                (report.filename(), report.message().to_owned(), Some(position))
-            }
-            ErrorKind::MissingParent { current, .. } => (current.as_str(), error.to_string(), None),
-            ErrorKind::CircularExtend { tpl, .. } | ErrorKind::CircularInclude { tpl, .. } => {
-                (tpl.as_str(), error.to_string(), None)
-            }
-            _ => (template, error.to_string(), None),
-        };
+        let TemplateError {
+            message,
+            template: named,
+            position,
+        } = TemplateError::from(error);
+        let name = named.as_deref().unwrap_or(template);
         let mut problem = Diagnostic::content(message);
         if self.own.contains(name) {
             problem = problem.in_file(self.root.join("templates").join(name));

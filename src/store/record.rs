@@ -154,7 +154,7 @@ pub struct AttributionRecord {
     pub convergence_delta: Option<f64>,
     /// The quadrature's own bound on the L1 error of the map, relative to its L1 norm; null where the rule has none.
     pub error_estimate: Option<f64>,
-    /// False for a rule that stopped before it reached its aim, and for a marked record.
+    /// Whether the map reached its tolerance: for a fixed rule, which has no test of its own, the same as `within_tolerance`.
     pub converged: bool,
     /// Whether |delta| ≤ tolerance · |F(input) − F(baseline)|.
     pub within_tolerance: bool,

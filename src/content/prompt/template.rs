@@ -4,11 +4,12 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use tera::{Context, ErrorKind, Kwargs, State, Tera, Value};
+use tera::{Context, Kwargs, State, Tera, Value};
 
 use super::filters;
 use crate::content::dataset::Table;
 use crate::content::names::{nearest, quoted, shortened};
+use crate::content::templating::TemplateError;
 use crate::diagnostic::{Diagnostic, Diagnostics, Position};
 
 /// One entry of `prompt` as written.
@@ -137,24 +138,19 @@ impl Templates {
     fn told(&self, index: usize, error: &tera::Error) -> Diagnostic {
         let SegmentSource { name, position, .. } = &self.segments[index];
         let mut place = format!("prompt[{index}].text (segment `{}`)", shortened(name));
-        let message = match error.kind() {
-            ErrorKind::SyntaxError(report) | ErrorKind::RenderingError(report) => {
-                let span = report.span();
-                place = format!(
-                    "{place}, line {}, column {} of the template",
-                    span.start_line,
-                    span.start_col + 1
-                );
-                report
-                    .message()
-                    .split(" Available variables:")
-                    .next()
-                    .unwrap_or_default()
-                    .trim_end_matches('.')
-                    .to_owned()
-            }
-            _ => error.to_string(),
-        };
+        let TemplateError {
+            message,
+            position: inside,
+            ..
+        } = TemplateError::from(error);
+        if let Some(Position { line, column }) = inside {
+            place = format!("{place}, line {line}, column {column} of the template");
+        }
+        let message = message
+            .split(" Available variables:")
+            .next()
+            .unwrap_or_default()
+            .trim_end_matches('.');
         Diagnostic::content(message)
             .in_file(&self.file)
             .at(*position)
