@@ -269,6 +269,19 @@ mod tests {
     }
 
     #[test]
+    fn the_mark_of_a_blank_leaves_its_letter_to_the_token_that_has_it() {
+        let mut all = [token("▁", 0, 1), token("a", 0, 1), token("<b", 1, 3)];
+        all.iter_mut().for_each(|token| token.special = false);
+        let html = tokens("a<b", &all, &[0.1, 1.0, 0.0], Scale { max: 1.0 });
+        assert!(
+            html.contains("class=\"p2 byte\"") && html.contains(">▁</span>"),
+            "{html}"
+        );
+        assert!(html.contains(">a</span>") && html.matches(">a<").count() == 1, "{html}");
+        assert!(html.contains("class=\"p20\""), "{html}");
+    }
+
+    #[test]
     fn shades_are_symmetric_and_nothing_is_no_colour() {
         let scale = Scale::over(&[0.2, -0.4]);
         assert_eq!(
