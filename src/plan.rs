@@ -13,6 +13,7 @@ use crate::content::model::{ModelSource, ModelSpec};
 use crate::content::names::shortened;
 use crate::content::project::Project;
 use crate::diagnostic::{Diagnostic, Diagnostics, Result};
+use crate::model::CausalLm;
 use crate::model::device::{Backend, dtype_name};
 use crate::store::key::{AttributionKey, ModelKey, NUMERICS_VERSION, PredictionKey};
 use crate::store::memo::HashMemo;
@@ -163,6 +164,7 @@ fn open_model(spec: &ModelSpec, backend: &Backend, memo: &mut HashMemo) -> Resul
         }
     };
     let checkpoint = Checkpoint::open(folder)?;
+    CausalLm::verify(&checkpoint)?;
     let tokenizer = Tokenizer::open(folder)?;
     let dtype = backend.dtype(spec.dtype, checkpoint.stored_dtype());
     let key = ModelKey {

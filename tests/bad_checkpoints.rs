@@ -14,6 +14,8 @@ const CONFIG: &str = "content/models/tiny/config.json";
 fn told(project: &Project) -> String {
     let ran = project.run(&["build", "--device", "cpu"]);
     let told = ran.ended(1).to_owned();
+    // Found without reading a weight, so `check` says the same.
+    assert_eq!(project.run(&["check", "--device", "cpu"]).ended(1), told);
     assert!(
         !told.contains("panicked") && !told.contains("defect of igsite"),
         "{told}"

@@ -124,6 +124,14 @@ impl Checkpoint {
             .sum()
     }
 
+    /// Begins to take the tensors in appearance only: names and shapes are checked, no weights are read.
+    pub fn rehearsal(&self) -> Loader<'_> {
+        Loader {
+            rehearsal: true,
+            ..self.loader(&Device::flex(), DType::F32)
+        }
+    }
+
     /// Begins to take the tensors, each once.
     pub fn loader(&self, device: &Device, dtype: DType) -> Loader<'_> {
         Loader {
@@ -132,6 +140,7 @@ impl Checkpoint {
             device: device.clone(),
             dtype,
             open: None,
+            rehearsal: false,
         }
     }
 }
@@ -143,6 +152,7 @@ pub struct Loader<'a> {
     device: Device,
     dtype: DType,
     open: Option<(PathBuf, File)>,
+    rehearsal: bool,
 }
 
 impl Loader<'_> {
@@ -169,6 +179,11 @@ impl Loader<'_> {
                 .place(format!("tensor `{name}`"))
                 .expected(format!("{shape:?}, by config.json"))
                 .help("config.json and weights belong to different models"));
+        }
+        if self.rehearsal {
+            let never = |_: &Device, _| unreachable!("a rehearsed parameter is dropped unread");
+            let device = self.device.clone();
+            return Ok(Param::uninitialized(ParamId::new(), never, device, false, shape.into()));
         }
         let data = TensorData::from_bytes_vec(self.read(&entry)?, entry.shape.clone(), entry.dtype);
         let tensor = Tensor::from_data(data, (&self.device, self.dtype));

@@ -10,8 +10,8 @@ pub mod llama;
 use burn::module::Module;
 use burn::tensor::{DType, Device, Int, Tensor};
 
-use crate::checkpoint::Checkpoint;
 use crate::checkpoint::config::ModelConfig;
+use crate::checkpoint::{Checkpoint, Loader};
 use crate::diagnostic::Result;
 use falcon::Falcon;
 use llama::Llama;
@@ -31,7 +31,18 @@ impl CausalLm {
     /// # Errors
     /// A tensor is missing, has another shape than `config.json` says, cannot be read, or is left over.
     pub fn load(checkpoint: &Checkpoint, device: &Device, dtype: DType) -> Result<Self> {
-        let mut loader = checkpoint.loader(device, dtype);
+        Self::from_loader(checkpoint, checkpoint.loader(device, dtype))
+    }
+
+    /// Checks that a checkpoint has every tensor that its `config.json` asks for, in its shape, and no other. Reads no weights.
+    ///
+    /// # Errors
+    /// As [`Self::load`], save for reading.
+    pub fn verify(checkpoint: &Checkpoint) -> Result<()> {
+        Self::from_loader(checkpoint, checkpoint.rehearsal()).map(drop)
+    }
+
+    fn from_loader(checkpoint: &Checkpoint, mut loader: Loader) -> Result<Self> {
         let model = match &checkpoint.config.model {
             ModelConfig::Llama(config) => Self::Llama(Llama::load(config, &mut loader)?),
             ModelConfig::Falcon(config) => Self::Falcon(Falcon::load(config, &mut loader)?),
