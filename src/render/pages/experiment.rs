@@ -102,21 +102,13 @@ impl Renderer<'_> {
         let home = (self.site_title.clone(), urls::HOME.to_owned());
         let letters: Vec<&str> = experiment.options.iter().map(|option| option.letter.as_str()).collect();
         let segments = segment_names(results);
-        let model = |(index, id): (usize, &String)| {
-            SummaryView::of(
-                &results.models[index],
-                links.to(&urls::model(id)),
-                &results.summaries[index],
-                results.guessing(),
-            )
-        };
         let view = ExperimentView {
             page: self.frame(&links, &path, &experiment.title, &finding.join(" "), vec![home]),
             heading: experiment.title.clone(),
             draft: experiment.draft,
             finding,
             text: self.description(&experiment.description, &experiment.path, &links)?,
-            models: experiment.models.iter().enumerate().map(model).collect(),
+            models: SummaryView::of_models(results, &links),
             guessing: results.guessing().map(percent),
             has_margin: results.summaries.iter().any(|s| s.within_margin.of > 0),
             shares: shares(results, &results.segment_shares, &segments),

@@ -100,14 +100,6 @@ impl Renderer<'_> {
 fn card(results: &Results<'_>, links: &Links) -> ExperimentCard {
     let experiment = results.experiment;
     let within = results.within_tolerance();
-    let model = |(index, id): (usize, &String)| {
-        SummaryView::of(
-            &results.models[index],
-            links.to(&urls::model(id)),
-            &results.summaries[index],
-            results.guessing(),
-        )
-    };
     ExperimentCard {
         title: experiment.title.clone(),
         href: links.to(&urls::experiment(&experiment.id)),
@@ -116,7 +108,7 @@ fn card(results: &Results<'_>, links: &Links) -> ExperimentCard {
         draft: experiment.draft,
         samples: results.samples.len(),
         finding: finding::of_experiment(results),
-        models: experiment.models.iter().enumerate().map(model).collect(),
+        models: SummaryView::of_models(results, links),
         agreement: results.same_answer.value().map(percent),
         within_tolerance: format!("{} of {}", within.count, within.of),
     }

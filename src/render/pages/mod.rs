@@ -184,6 +184,21 @@ pub struct SummaryView {
 }
 
 impl SummaryView {
+    /// A line for each model of an experiment, in its order.
+    fn of_models(results: &Results<'_>, links: &Links) -> Vec<Self> {
+        let models = results.experiment.models.iter().enumerate();
+        models
+            .map(|(index, id)| {
+                Self::of(
+                    &results.models[index],
+                    links.to(&urls::model(id)),
+                    &results.summaries[index],
+                    results.guessing(),
+                )
+            })
+            .collect()
+    }
+
     fn of(title: &str, href: String, summary: &ModelSummary, guessing: Option<f64>) -> Self {
         Self {
             title: title.to_owned(),
