@@ -1,7 +1,7 @@
 //! Stored parts to the records that the site publishes.
 
 use crate::compute::Parts;
-use crate::content::experiment::{Experiment, Output};
+use crate::content::experiment::{AttributionSpec, Experiment, Output};
 use crate::content::model::ModelSource;
 use crate::plan::{Job, OpenedModel, Run, Target};
 use crate::store::StoredAttribution;
@@ -122,6 +122,7 @@ fn attribution(
     let within_tolerance = delta
         .zip(change)
         .is_some_and(|(delta, change)| delta.abs() <= spec.tolerance * change.abs());
+    let fixed = spec.quadrature.is_fixed();
     AttributionRecord {
         target: TargetRecord {
             kind: target.kind.to_owned(),
@@ -131,15 +132,17 @@ fn attribution(
         output: spec.output,
         baseline: baseline.to_owned(),
         quadrature: spec.quadrature,
-        steps: spec.steps,
+        steps: fixed.then_some(spec.steps),
+        estimate_error: fixed.then_some(spec.estimate_error),
+        tolerance: spec.tolerance,
+        max_evaluations: (!fixed).then_some(spec.max_evaluations),
         evaluations: part.evaluations,
         f_input: part.f_input,
         f_baseline: part.f_baseline,
         sum,
         convergence_delta: delta,
-        error_estimate: None,
-        // A fixed rule has no test of its own; its delta is all that can speak for it.
-        converged: within_tolerance,
+        error_estimate: part.error_estimate(),
+        converged: converged(spec, part, within_tolerance),
         within_tolerance,
         // The notebook compares with the probability itself, which a contrast or another unit does not have.
         within_margin: match (spec.output, &target.minus) {
@@ -150,9 +153,20 @@ fn attribution(
             _ => None,
         },
         scores: part.scores.clone(),
-        errors: None,
+        errors: part.errors.clone(),
+        history: part.history.clone(),
         non_finite: part.non_finite.clone(),
     }
+}
+
+/// An integrator that has an aim says itself whether it reached it. For a fixed rule delta and estimate have to speak, and without
+/// an estimate the delta is all that can.
+fn converged(spec: &AttributionSpec, part: &StoredAttribution, within_tolerance: bool) -> bool {
+    let within_error = || match part.error_estimate() {
+        Some(error) => error <= spec.tolerance,
+        None => spec.quadrature.is_fixed() && !spec.estimate_error,
+    };
+    part.non_finite.is_none() && part.converged.unwrap_or_else(|| within_tolerance && within_error())
 }
 
 /// The parts' work together: seconds are summed, the newest part dates the whole.
@@ -167,4 +181,86 @@ fn provenance(parts: &Parts) -> Provenance {
         }
     }
     whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::experiment::Quadrature;
+    use crate::store::key::{AttributionKey, ModelKey, RuleKey};
+    use crate::store::record::NonFinite;
+
+    fn part(spec: &AttributionSpec, errors: Option<Vec<f64>>, converged: Option<bool>) -> StoredAttribution {
+        StoredAttribution {
+            key: AttributionKey {
+                model: ModelKey::of_a_test(),
+                token_ids: vec![1, 2],
+                target: vec![3],
+                output: Output::Probability,
+                baseline: "zero".into(),
+                rule: RuleKey::of(spec),
+            },
+            f_input: Some(0.5),
+            f_baseline: Some(0.25),
+            scores: vec![0.75, -0.5],
+            errors,
+            evaluations: 45,
+            history: vec![],
+            converged,
+            non_finite: None,
+            provenance: Provenance {
+                igsite: "0".into(),
+                backend: "cpu".into(),
+                seconds: 1.0,
+                created: "2026-01-01T00:00:00Z".into(),
+            },
+        }
+    }
+
+    #[test]
+    fn the_error_estimate_is_relative_to_the_l1_norm() {
+        let estimate = |scores: &[f64], errors: &[f64]| {
+            let mut part = part(&AttributionSpec::default(), Some(errors.to_vec()), None);
+            part.scores = scores.to_vec();
+            part.error_estimate()
+        };
+        assert_eq!(estimate(&[0.75, -0.25], &[0.125, 0.125]), Some(0.25));
+        assert_eq!(estimate(&[0.0], &[0.0]), Some(0.0));
+        assert_eq!(estimate(&[0.0], &[0.1]), None);
+        assert_eq!(part(&AttributionSpec::default(), None, None).error_estimate(), None);
+    }
+
+    #[test]
+    fn the_integrator_has_the_last_word_and_else_delta_and_estimate() {
+        let adaptive = AttributionSpec::default();
+        let fixed = AttributionSpec {
+            quadrature: Quadrature::GaussLegendre,
+            ..AttributionSpec::default()
+        };
+        let estimated = AttributionSpec {
+            estimate_error: true,
+            ..fixed.clone()
+        };
+        let (small, large) = (Some(vec![0.001, 0.001]), Some(vec![0.1, 0.1]));
+        for (spec, errors, said, within_tolerance, expected) in [
+            (&adaptive, small.clone(), Some(true), false, true),
+            (&adaptive, small.clone(), Some(false), true, false),
+            (&adaptive, None, None, true, false),
+            (&fixed, None, None, true, true),
+            (&fixed, None, None, false, false),
+            (&estimated, small.clone(), None, true, true),
+            (&estimated, small.clone(), None, false, false),
+            (&estimated, large, None, true, false),
+            (&estimated, None, None, true, false),
+        ] {
+            let part = part(spec, errors, said);
+            assert_eq!(converged(spec, &part, within_tolerance), expected, "{spec:?} {part:?}");
+        }
+        let mut broken = part(&adaptive, small, Some(true));
+        broken.non_finite = Some(NonFinite {
+            alpha: 0.0,
+            what: "gradient".into(),
+        });
+        assert!(!converged(&adaptive, &broken, true));
+    }
 }

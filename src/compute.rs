@@ -174,6 +174,7 @@ impl Worker<'_> {
                     &mut tell,
                 )?;
                 let finite = |value: f64| value.is_finite().then_some(value);
+                // TEMPORARY, up to `converged`: the integrator will say these; until then the adaptive rule is 512-point Gauss–Legendre.
                 let part = StoredAttribution {
                     key,
                     f_input: finite(found.f_input),
@@ -183,7 +184,10 @@ impl Worker<'_> {
                     } else {
                         found.scores
                     },
+                    errors: None,
                     evaluations: found.evaluations,
+                    history: vec![],
+                    converged: None,
                     non_finite: found.non_finite,
                     provenance: self.provenance(began),
                 };

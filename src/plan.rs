@@ -15,7 +15,7 @@ use crate::content::project::Project;
 use crate::diagnostic::{Diagnostic, Diagnostics, Result};
 use crate::model::CausalLm;
 use crate::model::device::{Backend, dtype_name};
-use crate::store::key::{AttributionKey, ModelKey, NUMERICS_VERSION, PredictionKey};
+use crate::store::key::{AttributionKey, ModelKey, NUMERICS_VERSION, PredictionKey, RuleKey};
 use crate::store::memo::HashMemo;
 use crate::tokenizer::{SpecialKind, Token, Tokenizer};
 
@@ -120,8 +120,7 @@ impl Job<'_> {
                 Start::Mean => "mean".to_owned(),
                 Start::Token(id) => format!("token {id}"),
             },
-            quadrature: experiment.attribution.quadrature,
-            steps: experiment.attribution.steps,
+            rule: RuleKey::of(&experiment.attribution),
         }
     }
 }

@@ -73,6 +73,11 @@ pub fn is_drawable(attribution: &AttributionRecord, record: &SampleRecord) -> bo
         && attribution.scores.iter().all(|score| score.is_finite())
 }
 
+/// Whether a map is as right as was asked for, as far as its rule can tell.
+pub fn is_right(attribution: &AttributionRecord) -> bool {
+    attribution.converged && attribution.non_finite.is_none()
+}
+
 /// The option that the model predicts: the one whose token it is.
 pub fn predicted_option(record: &SampleRecord) -> Option<&str> {
     let same = |option: &&crate::store::record::OptionRecord| option.token_id == record.prediction.token_id;
@@ -102,6 +107,10 @@ pub struct ModelSummary {
     pub confidence: Mean,
     /// Maps (all targets and baselines) whose delta is within tolerance.
     pub within_tolerance: Share,
+    /// Maps that reached their tolerance: by the error estimate, where there is one, and by the delta.
+    pub converged: Share,
+    /// The error estimates of the maps that have one.
+    pub error_estimates: Vec<f64>,
     /// Maps that pass the notebook's check, of those it applies to.
     pub within_margin: Share,
     /// Maps that are marked: a value along the path was not finite.
@@ -131,6 +140,8 @@ impl ModelSummary {
                 summary
                     .within_tolerance
                     .add(attribution.within_tolerance && attribution.non_finite.is_none());
+                summary.converged.add(is_right(attribution));
+                summary.error_estimates.extend(attribution.error_estimate);
                 if let Some(within) = attribution.within_margin {
                     summary.within_margin.add(within);
                 }
@@ -144,10 +155,24 @@ impl ModelSummary {
         summary
     }
 
+    /// The median error estimate, of the maps that have one.
+    pub fn median_error(&self) -> Option<f64> {
+        median(&self.error_estimates)
+    }
+
     /// Mean confidence minus accuracy: above 0 for a model that is surer than it is right.
     pub fn overconfidence(&self) -> Option<f64> {
         Some(self.confidence.value()? - self.accuracy.value()?)
     }
+}
+
+/// The median: the mean of the middle two of an even number.
+pub fn median(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let upper = *sorted.get(sorted.len() / 2)?;
+    let lower = sorted[(sorted.len() - 1) / 2];
+    Some(lower + (upper - lower) / 2.0)
 }
 
 /// Share of the samples for which all models give the same answer; of fewer than two models, nothing.
@@ -250,6 +275,13 @@ mod tests {
         let summary = ModelSummary::of([&record]);
         assert_eq!(summary.within_tolerance.count, 0);
         assert_eq!(summary.marked, summary.within_tolerance.of);
+    }
+
+    #[test]
+    fn medians_are_in_the_middle() {
+        assert_eq!(median(&[]), None);
+        assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(&[4.0, 1.0, 2.0, 8.0]), Some(3.0));
     }
 
     #[test]

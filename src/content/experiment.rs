@@ -63,8 +63,13 @@ pub struct AttributionSpec {
     pub quadrature: Quadrature,
     /// Points of a fixed rule.
     pub steps: usize,
-    /// Bound on |delta| / |F(input) − F(baseline)| for a map to count as within tolerance.
+    /// Whether a fixed rule is run a second time at half its points, to tell its error; the adaptive rule always tells it.
+    pub estimate_error: bool,
+    /// Bound on |delta| / |F(input) − F(baseline)| for a map to count as within tolerance, and on the error estimate where
+    /// there is one.
     pub tolerance: f64,
+    /// What the adaptive rule may spend on a map; at least 1.
+    pub max_evaluations: usize,
     /// The notebook's check: |sum − probability| below this.
     pub margin: f64,
     /// Path points a pass.
@@ -124,8 +129,10 @@ pub enum BaselineSpec {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Quadrature {
-    /// Gauss–Legendre: n nodes inside the interval, exact for polynomials of degree 2n − 1.
+    /// Gauss–Kronrod on panels that are halved where the error is, until error and delta are within tolerance.
     #[default]
+    Adaptive,
+    /// Gauss–Legendre: n nodes inside the interval, exact for polynomials of degree 2n − 1.
     GaussLegendre,
     /// Left Riemann sum: nodes 0, 1/n, … (n−1)/n.
     RiemannLeft,
@@ -135,6 +142,13 @@ pub enum Quadrature {
     RiemannMiddle,
     /// Trapezoid rule on n nodes from 0 to 1; its weights sum to 1.
     Trapezoid,
+}
+
+impl Quadrature {
+    /// Whether its points are known before it runs: every rule but the adaptive one.
+    pub fn is_fixed(self) -> bool {
+        self != Self::Adaptive
+    }
 }
 
 /// Path points a pass.

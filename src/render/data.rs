@@ -7,7 +7,7 @@ use crate::render::ExperimentResults;
 use crate::store::record::SampleRecord;
 
 /// The columns of the CSV, in order, and what they hold; pages show this table too.
-pub const COLUMNS: [(&str, &str); 22] = [
+pub const COLUMNS: [(&str, &str); 25] = [
     ("experiment", "id of the experiment"),
     ("model", "id of the model"),
     ("sample", "id of the sample, exact"),
@@ -22,7 +22,7 @@ pub const COLUMNS: [(&str, &str); 22] = [
     ("output", "unit of the score: probability, logit or log_probability"),
     ("baseline", "where the path starts"),
     ("quadrature", "rule for the path integral"),
-    ("steps", "points of the rule"),
+    ("steps", "points of a fixed rule; empty for the adaptive one"),
     (
         "non_finite",
         "what was not finite along the path, where a record is marked; then there is no score",
@@ -38,7 +38,19 @@ pub const COLUMNS: [(&str, &str); 22] = [
         "score",
         "signed attribution in the output’s unit; reads back to the same float",
     ),
-    ("error", "error estimate of the score; empty where the rule has none"),
+    (
+        "error",
+        "error estimate of the score, in the same unit; empty where the rule has none",
+    ),
+    ("evaluations", "forward and backward passes spent on the map"),
+    (
+        "error_estimate",
+        "of the whole map: sum of the errors by sum of |score|; empty where the rule has none",
+    ),
+    (
+        "converged",
+        "whether the map’s delta, and its error estimate where there is one, are within tolerance",
+    ),
 ];
 
 /// One record as JSON on one line.
@@ -99,6 +111,9 @@ pub fn csv(results: &ExperimentResults<'_>) -> Result<Vec<u8>> {
                         .and_then(|e| e.get(index))
                         .copied()
                         .map(float),
+                    evaluations: attribution.evaluations,
+                    error_estimate: attribution.error_estimate.map(float),
+                    converged: attribution.converged,
                 };
                 writer.serialize(row).map_err(|error| failed("CSV", &error))?;
             }
@@ -120,7 +135,7 @@ struct Row<'a> {
     output: crate::content::experiment::Output,
     baseline: &'a str,
     quadrature: crate::content::experiment::Quadrature,
-    steps: usize,
+    steps: Option<usize>,
     non_finite: Option<String>,
     token: usize,
     token_id: u32,
@@ -131,6 +146,9 @@ struct Row<'a> {
     segment: Option<&'a str>,
     score: Option<String>,
     error: Option<String>,
+    evaluations: usize,
+    error_estimate: Option<String>,
+    converged: bool,
 }
 
 /// The shortest decimal that reads back to the same float, as JSON has it.

@@ -107,7 +107,9 @@ impl Fixture {
                 baselines: vec![BaselineSpec::Zero],
                 quadrature: Quadrature::GaussLegendre,
                 steps: 512,
+                estimate_error: false,
                 tolerance: 0.01,
+                max_evaluations: 4096,
                 margin: 0.1,
                 batch: Batch::Auto,
             },
@@ -157,6 +159,60 @@ impl Fixture {
         }
     }
 
+    /// The same maps as if by the adaptive rule: those of the prediction converged, those of the right answer only where that is
+    /// another one and the model's luck is good.
+    pub fn adaptive(mut self) -> Self {
+        self.project.experiments[0].attribution.quadrature = Quadrature::Adaptive;
+        for record in self.records.iter_mut().flatten().flatten() {
+            let luck = noise(&format!("l{}{}", record.model.id, record.sample.id));
+            for attribution in &mut record.attributions {
+                let converged = attribution.target.kind == "predicted" && luck > 0.15 || luck > 0.7;
+                let (error, delta) = if converged { (0.0042, 0.0017) } else { (0.034, 0.019) };
+                set_errors(attribution, error, delta);
+                (attribution.steps, attribution.estimate_error) = (None, None);
+                (attribution.quadrature, attribution.max_evaluations) = (Quadrature::Adaptive, Some(4096));
+                let last = if converged { 705 } else { 4095 };
+                attribution.history = rounds(attribution, last, error);
+                attribution.evaluations = last;
+                attribution.converged = converged;
+            }
+        }
+        self
+    }
+
+    /// The same maps with their error by the same rule at half the points.
+    pub fn estimated(mut self) -> Self {
+        self.project.experiments[0].attribution.estimate_error = true;
+        for record in self.records.iter_mut().flatten().flatten() {
+            for attribution in &mut record.attributions {
+                let error = if attribution.target.kind == "predicted" {
+                    0.0031
+                } else {
+                    0.24
+                };
+                set_errors(attribution, error, 0.0008);
+                let delta = attribution.convergence_delta.unwrap_or_default();
+                let half = Round {
+                    evaluations: 256,
+                    error_estimate: None,
+                    convergence_delta: -3.0 * delta,
+                };
+                attribution.estimate_error = Some(true);
+                attribution.evaluations = 768;
+                attribution.history = vec![
+                    half,
+                    Round {
+                        evaluations: 768,
+                        error_estimate: Some(error),
+                        convergence_delta: delta,
+                    },
+                ];
+                attribution.converged = error <= 0.01;
+            }
+        }
+        self
+    }
+
     /// The site of it.
     pub fn site(&self, base_url: Option<&str>) -> Site<'_> {
         let results = self.project.experiments.iter().zip(&self.records);
@@ -178,11 +234,50 @@ pub fn records(model: &str, count: usize) -> Vec<SampleRecord> {
     (0..count).map(|index| record(model, &claim(index))).collect()
 }
 
+/// Gives a map errors that come to `error` of its L1 norm, and another delta.
+fn set_errors(attribution: &mut AttributionRecord, error: f64, delta: f64) {
+    let change = attribution.f_input.unwrap_or_default() - attribution.f_baseline.unwrap_or_default();
+    let sum: f64 = attribution.scores.iter().sum();
+    let last = attribution.scores.len() - 1;
+    attribution.scores[last] += change * (1.0 + delta) - sum;
+    attribution.sum = Some(attribution.scores.iter().sum());
+    attribution.convergence_delta = attribution.sum.map(|sum| sum - change);
+    attribution.errors = Some(attribution.scores.iter().map(|score| score.abs() * error).collect());
+    attribution.error_estimate = Some(error);
+    attribution.within_tolerance = delta.abs() <= 0.01;
+}
+
+/// Rounds that go down to a map's error and delta by `last` evaluations.
+fn rounds(attribution: &AttributionRecord, last: usize, error: f64) -> Vec<Round> {
+    let delta = attribution.convergence_delta.unwrap_or_default();
+    let mut rounds: Vec<Round> = [
+        (120, 90.0, -70.0),
+        (210, 31.0, 45.0),
+        (390, 8.0, -11.0),
+        (570, 2.6, 3.1),
+    ]
+    .iter()
+    .map(|&(evaluations, more_error, more_delta)| Round {
+        evaluations: evaluations * last / 705,
+        error_estimate: Some(error * more_error),
+        convergence_delta: delta * more_delta,
+    })
+    .collect();
+    rounds.push(Round {
+        evaluations: last,
+        error_estimate: Some(error),
+        convergence_delta: delta,
+    });
+    rounds
+}
+
 /// Makes every map of a record one that met a value that is not finite.
 pub fn mark_non_finite(record: &mut SampleRecord) {
     for attribution in &mut record.attributions {
         attribution.scores.clear();
         attribution.errors = None;
+        attribution.error_estimate = None;
+        attribution.history.clear();
         (attribution.sum, attribution.convergence_delta, attribution.f_baseline) = (None, None, None);
         attribution.non_finite = Some(NonFinite {
             alpha: 0.0,
@@ -465,7 +560,10 @@ fn attribution(
         output: Output::Probability,
         baseline: "zero".into(),
         quadrature: Quadrature::GaussLegendre,
-        steps: 512,
+        steps: Some(512),
+        estimate_error: Some(false),
+        tolerance: 0.01,
+        max_evaluations: None,
         evaluations: 512,
         f_input: Some(probability),
         f_baseline: Some(f_baseline),
@@ -477,6 +575,7 @@ fn attribution(
         within_margin: Some((sum - probability).abs() < 0.1),
         scores,
         errors: None,
+        history: vec![],
         non_finite: None,
     }
 }

@@ -7,7 +7,7 @@
 use std::fmt::Write;
 
 use crate::analysis::align::{CharText, Level, UnitScores, Units};
-use crate::render::text::{escape, escape_into, number, percent, signed};
+use crate::render::text::{escape, escape_into, number, percent, plus_minus, signed};
 use crate::store::record::TokenRecord;
 
 /// Shades of each sign.
@@ -79,15 +79,26 @@ pub fn legend(scale: Scale, unit: &str) -> String {
     html
 }
 
+/// What the title of a piece tells: its score, the error of that where it is known, and its share of all.
+#[derive(Clone, Copy)]
+struct Value {
+    score: f64,
+    error: Option<f64>,
+    /// Sum of all magnitudes.
+    total: f64,
+}
+
 /// The map by token. Subword tokens join as the text does; special tokens stand dim in brackets of their own.
-pub fn tokens(prompt: &str, tokens: &[TokenRecord], scores: &[f64], scale: Scale) -> String {
+pub fn tokens(prompt: &str, tokens: &[TokenRecord], scores: &[f64], errors: Option<&[f64]>, scale: Scale) -> String {
     let text = CharText::new(prompt);
     let mut html = open(prompt.len());
     let total = magnitude(scores);
     let mut cursor = 0;
     for (index, (token, &score)) in tokens.iter().zip(scores).enumerate() {
+        let error = errors.and_then(|errors| errors.get(index)).copied();
+        let value = Value { score, error, total };
         if yields(&text, &tokens[index..]) {
-            span(&token.text, score, total, scale, "byte", &mut html);
+            span(&token.text, value, scale, "byte", &mut html);
             continue;
         }
         let piece = text.slice(token.start.max(cursor), token.end.max(cursor));
@@ -97,16 +108,10 @@ pub fn tokens(prompt: &str, tokens: &[TokenRecord], scores: &[f64], scale: Scale
         cursor = cursor.max(token.end.min(text.len()));
         if token.special || piece.is_empty() {
             // A special token, or a byte of a character that an earlier token has shown.
-            span(
-                &token.text,
-                score,
-                total,
-                scale,
-                if token.special { "special" } else { "byte" },
-                &mut html,
-            );
+            let kind = if token.special { "special" } else { "byte" };
+            span(&token.text, value, scale, kind, &mut html);
         } else {
-            coloured(piece, score, total, scale, &mut html);
+            coloured(piece, value, scale, &mut html);
         }
     }
     escape_into(text.slice(cursor, text.len()), &mut html);
@@ -126,8 +131,16 @@ fn yields(text: &CharText<'_>, tokens: &[TokenRecord]) -> bool {
             .is_some_and(|next| !next.special && next.start < token.end && next.end > token.start)
 }
 
-/// The map by word, sentence or segment. What lies outside all units (special tokens) is said, not drawn.
-pub fn units(prompt: &str, units: &Units, level: Level, scores: &UnitScores, scale: Scale) -> String {
+/// The map by word, sentence or segment. What lies outside all units (special tokens) is said, not drawn. The error of a sum is
+/// the sum of the errors: at most that.
+pub fn units(
+    prompt: &str,
+    units: &Units,
+    level: Level,
+    scores: &UnitScores,
+    errors: Option<&UnitScores>,
+    scale: Scale,
+) -> String {
     let ranges: Vec<(usize, usize)> = match level {
         Level::Word => units.words.iter().map(|u| (u.start, u.end)).collect(),
         Level::Sentence => units.sentences.iter().map(|u| (u.start, u.end)).collect(),
@@ -137,12 +150,20 @@ pub fn units(prompt: &str, units: &Units, level: Level, scores: &UnitScores, sca
     let mut html = open(prompt.len());
     let total = magnitude(&scores.units) + scores.outside.abs();
     if scores.outside != 0.0 {
-        span("special tokens", scores.outside, total, scale, "special", &mut html);
+        let error = errors.map(|errors| errors.outside);
+        let value = Value {
+            score: scores.outside,
+            error,
+            total,
+        };
+        span("special tokens", value, scale, "special", &mut html);
     }
     let mut cursor = 0;
-    for (&(start, end), &score) in ranges.iter().zip(&scores.units) {
+    for (index, (&(start, end), &score)) in ranges.iter().zip(&scores.units).enumerate() {
         escape_into(text.slice(cursor, start), &mut html);
-        coloured(text.slice(start, end), score, total, scale, &mut html);
+        let error = errors.and_then(|errors| errors.units.get(index)).copied();
+        let value = Value { score, error, total };
+        coloured(text.slice(start, end), value, scale, &mut html);
         cursor = end;
     }
     escape_into(text.slice(cursor, text.len()), &mut html);
@@ -192,10 +213,10 @@ fn magnitude(scores: &[f64]) -> f64 {
 }
 
 /// A piece of the prompt; the blanks it begins with stay outside its colour, so that words read as words.
-fn coloured(piece: &str, score: f64, total: f64, scale: Scale, html: &mut String) {
+fn coloured(piece: &str, value: Value, scale: Scale, html: &mut String) {
     let visible = piece.trim_start_matches(' ');
     if visible.is_empty() {
-        span(piece, score, total, scale, "", html);
+        span(piece, value, scale, "", html);
     } else {
         html.push_str(&piece[..piece.len() - visible.len()]);
         let kind = if visible.chars().all(|c| c == '\n') {
@@ -203,11 +224,11 @@ fn coloured(piece: &str, score: f64, total: f64, scale: Scale, html: &mut String
         } else {
             ""
         };
-        span(visible, score, total, scale, kind, html);
+        span(visible, value, scale, kind, html);
     }
 }
 
-fn span(text: &str, score: f64, total: f64, scale: Scale, kind: &str, html: &mut String) {
+fn span(text: &str, Value { score, error, total }: Value, scale: Scale, kind: &str, html: &mut String) {
     let shade = scale.class(score);
     let gap = if shade.is_empty() || kind.is_empty() { "" } else { " " };
     html.push_str("<span");
@@ -215,6 +236,9 @@ fn span(text: &str, score: f64, total: f64, scale: Scale, kind: &str, html: &mut
         let _ = write!(html, " class=\"{shade}{gap}{kind}\"");
     }
     let _ = write!(html, " title=\"{}", signed(score));
+    if let Some(error) = error {
+        let _ = write!(html, " {}", plus_minus(error));
+    }
     if total > 0.0 {
         html.push_str(" · ");
         escape_into(&percent(score.abs() / total), html);
@@ -248,7 +272,9 @@ mod tests {
             token("\n", 5, 6),
             token("▁<b>", 6, 10),
         ];
-        let html = tokens("Taxes\n <b>", &all, &[0.0, 1.0, -0.5, 0.0, 0.1], Scale { max: 1.0 });
+        let scale = Scale { max: 1.0 };
+        let scores = [0.0, 1.0, -0.5, 0.0, 0.1];
+        let html = tokens("Taxes\n <b>", &all, &scores, None, scale);
         assert_eq!(
             html,
             "<div class=\"map\" dir=\"auto\"><span class=\"special\" title=\"0 · 0.0%\">&lt;s&gt;</span>\
@@ -258,10 +284,22 @@ mod tests {
     }
 
     #[test]
+    fn a_title_tells_the_error_too() {
+        let html = tokens(
+            "Taxes",
+            &[token("Taxes", 0, 5)],
+            &[-0.5],
+            Some(&[0.0123]),
+            Scale { max: 1.0 },
+        );
+        assert!(html.contains("title=\"−0.5000 ± 0.012 · 100.0%\""), "{html}");
+    }
+
+    #[test]
     fn the_bytes_of_one_character_are_each_shown() {
         let mut all = [token("<0xF0>", 0, 1), token("<0x9F>", 0, 1)];
         all[1].special = false;
-        let html = tokens("🙂", &all, &[1.0, 1.0], Scale { max: 1.0 });
+        let html = tokens("🙂", &all, &[1.0, 1.0], None, Scale { max: 1.0 });
         assert!(
             html.contains(">🙂</span>") && html.contains("class=\"p20 byte\"") && html.contains("&lt;0x9F&gt;"),
             "{html}"
@@ -272,7 +310,7 @@ mod tests {
     fn the_mark_of_a_blank_leaves_its_letter_to_the_token_that_has_it() {
         let mut all = [token("▁", 0, 1), token("a", 0, 1), token("<b", 1, 3)];
         all.iter_mut().for_each(|token| token.special = false);
-        let html = tokens("a<b", &all, &[0.1, 1.0, 0.0], Scale { max: 1.0 });
+        let html = tokens("a<b", &all, &[0.1, 1.0, 0.0], None, Scale { max: 1.0 });
         assert!(
             html.contains("class=\"p2 byte\"") && html.contains(">▁</span>"),
             "{html}"
@@ -310,7 +348,7 @@ mod tests {
             units: vec![1.0, -1.0],
             outside: 0.5,
         };
-        let html = units("ab cd", &all, Level::Segment, &scores, Scale { max: 1.0 });
+        let html = units("ab cd", &all, Level::Segment, &scores, None, Scale { max: 1.0 });
         assert!(
             html.contains("special tokens") && html.contains(">ab </span>") && html.contains("n20"),
             "{html}"

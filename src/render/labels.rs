@@ -1,7 +1,7 @@
 //! The words that pages use for the values of a record.
 
-use crate::analysis::summary::relative_delta;
-use crate::content::experiment::{Output, Quadrature};
+use crate::analysis::summary::{is_right, relative_delta};
+use crate::content::experiment::{AttributionSpec, Output, Quadrature};
 use crate::render::text::{number, percent, signed};
 use crate::store::record::AttributionRecord;
 
@@ -14,16 +14,49 @@ pub fn output(output: Output) -> &'static str {
     }
 }
 
-/// A rule with its points.
-pub fn quadrature(rule: Quadrature, steps: usize) -> String {
-    let name = match rule {
+/// A rule with its settings.
+pub fn quadrature(spec: &AttributionSpec) -> String {
+    let name = match spec.quadrature {
+        Quadrature::Adaptive => {
+            return format!(
+                "adaptive Gauss–Kronrod, to {}, at most {} evaluations",
+                percent(spec.tolerance),
+                spec.max_evaluations
+            );
+        }
         Quadrature::GaussLegendre => "Gauss–Legendre",
         Quadrature::RiemannLeft => "left Riemann sum",
         Quadrature::RiemannRight => "right Riemann sum",
         Quadrature::RiemannMiddle => "midpoint rule",
         Quadrature::Trapezoid => "trapezoid rule",
     };
-    format!("{name}, {steps} points")
+    let steps = spec.steps;
+    if spec.estimate_error {
+        format!("{name}, {steps} points, and again at {} for the error", steps / 2)
+    } else {
+        format!("{name}, {steps} points")
+    }
+}
+
+/// The keys of the rule with their values, defaults included, as the YAML has them.
+pub fn rule_keys(spec: &AttributionSpec) -> String {
+    let rule = serde_json::to_value(spec.quadrature);
+    let rule = rule
+        .ok()
+        .and_then(|rule| rule.as_str().map(str::to_owned))
+        .unwrap_or_default();
+    let tolerance = spec.tolerance;
+    if spec.quadrature.is_fixed() {
+        format!(
+            "quadrature: {rule}, steps: {}, estimate_error: {}, tolerance: {tolerance}",
+            spec.steps, spec.estimate_error
+        )
+    } else {
+        format!(
+            "quadrature: {rule}, tolerance: {tolerance}, max_evaluations: {}",
+            spec.max_evaluations
+        )
+    }
 }
 
 /// A baseline, as a phrase.
@@ -45,17 +78,27 @@ pub fn target(attribution: &AttributionRecord) -> String {
 
 /// A map's quality in one word, and the class that colours it.
 pub fn badge(attribution: &AttributionRecord) -> (&'static str, &'static str) {
+    let fixed = attribution.quadrature.is_fixed();
     if attribution.non_finite.is_some() {
         ("marked: not finite", "bad")
-    } else if !attribution.within_tolerance {
+    } else if !attribution.converged && !fixed {
+        ("not converged", "bad")
+    } else if !attribution.within_tolerance && fixed {
         ("misses tolerance", "bad")
     } else if !attribution.converged {
-        ("not converged", "bad")
+        ("error above tolerance", "bad")
     } else if attribution.error_estimate.is_none() {
         ("delta within tolerance, error unknown", "open")
+    } else if fixed {
+        ("error and delta within tolerance", "good")
     } else {
-        ("within tolerance", "good")
+        ("converged", "good")
     }
+}
+
+/// What a map that is shown small has to say for itself; nothing where it is as right as was asked for.
+pub fn mark(attribution: &AttributionRecord) -> Option<&'static str> {
+    (!is_right(attribution)).then(|| badge(attribution).0)
 }
 
 /// How right a map is, in a sentence that claims no more than is known.
@@ -67,9 +110,21 @@ pub fn quality(attribution: &AttributionRecord) -> String {
             number(point.alpha)
         );
     }
+    let fixed = attribution.quadrature.is_fixed();
+    let tolerance = percent(attribution.tolerance);
     let error = match attribution.error_estimate {
-        Some(error) => format!("Error estimate {} of the map’s L1 norm", percent(error)),
-        None => "Error estimate unknown: a fixed rule has none".to_owned(),
+        Some(error) if fixed => format!(
+            "Error estimate {} of the map’s L1 norm, estimated with the same rule at half the points",
+            percent(error)
+        ),
+        Some(error) if attribution.converged => format!("Error estimate {} of the map’s L1 norm", percent(error)),
+        Some(error) => format!(
+            "Not converged: stopped after {} evaluations at an error of {} of the map’s L1 norm",
+            attribution.evaluations,
+            percent(error)
+        ),
+        None if fixed => "Error estimate unknown: a fixed rule has none".to_owned(),
+        None => "Error estimate unknown".to_owned(),
     };
     let delta = match (attribution.convergence_delta, relative_delta(attribution)) {
         (Some(delta), Some(share)) => {
@@ -82,14 +137,14 @@ pub fn quality(attribution: &AttributionRecord) -> String {
         (Some(delta), None) => format!("delta is {}", signed(delta)),
         (None, _) => "delta unknown".to_owned(),
     };
-    let stopped = if attribution.converged {
-        ""
-    } else {
-        " It stopped before it reached its aim."
+    let missed = match (attribution.converged, fixed) {
+        (true, _) => String::new(),
+        (false, true) => format!(" The tolerance of {tolerance} is missed."),
+        (false, false) => format!(" Asked for were at most {tolerance} of both."),
     };
     let warning = match attribution.error_estimate {
         None => " A small delta is necessary for a right map, not sufficient.",
         Some(_) => "",
     };
-    format!("{error}; {delta}.{stopped}{warning}")
+    format!("{error}; {delta}.{missed}{warning}")
 }

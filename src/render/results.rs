@@ -46,6 +46,8 @@ pub struct SampleResults {
     pub units: Units,
     /// Word scores of each model's shown map; none where it is marked or missing.
     pub words: Vec<Option<UnitScores>>,
+    /// The errors of those scores, at most; none where they are unknown.
+    pub errors: Vec<Option<UnitScores>>,
     /// Agreement of every two models (first < second) whose maps are shown.
     pub agreements: Vec<(usize, usize, Agreement)>,
     /// Whether all models give the same answer.
@@ -141,10 +143,22 @@ impl<'a> Results<'a> {
 
     /// Maps within tolerance, of all maps of all models.
     pub fn within_tolerance(&self) -> Share {
-        self.summaries.iter().fold(Share::default(), |sum, model| Share {
-            count: sum.count + model.within_tolerance.count,
-            of: sum.of + model.within_tolerance.of,
-        })
+        self.total(|model| model.within_tolerance)
+    }
+
+    /// Maps that are as right as was asked for, of all maps of all models.
+    pub fn converged(&self) -> Share {
+        self.total(|model| model.converged)
+    }
+
+    fn total(&self, share: fn(&ModelSummary) -> Share) -> Share {
+        self.summaries
+            .iter()
+            .map(share)
+            .fold(Share::default(), |sum, model| Share {
+                count: sum.count + model.count,
+                of: sum.of + model.of,
+            })
     }
 
     /// A model's `top` words of greatest magnitude for a sample, with their scores.
@@ -170,15 +184,19 @@ impl SampleResults {
     fn of(source: &ExperimentResults<'_>, sample: usize, subject: &[String]) -> Self {
         let prompt = &source.experiment.samples[sample].prompt;
         let units = Units::of(&prompt.text, &prompt.segments);
-        let words: Vec<Option<UnitScores>> = source
+        let (words, errors): (Vec<Option<UnitScores>>, Vec<Option<UnitScores>>) = source
             .records
             .iter()
             .map(|records| {
                 let record = &records[sample];
-                let scores = &summary::shown(record)?.scores;
-                Some(units.word_scores(&units.assign(&prompt.text, &record.tokens), scores))
+                let Some(shown) = summary::shown(record) else {
+                    return (None, None);
+                };
+                let assignment = units.assign(&prompt.text, &record.tokens);
+                let sums = |values: &[f64]| units.word_scores(&assignment, values);
+                (Some(sums(&shown.scores)), shown.errors.as_deref().map(sums))
             })
-            .collect();
+            .unzip();
         let mut agreements = Vec::new();
         for second in 0..words.len() {
             for first in 0..second {
@@ -191,6 +209,7 @@ impl SampleResults {
         Self {
             units,
             words,
+            errors,
             agreements,
             same_answer: summary::gives_same_answer(source.records.iter().map(|records| &records[sample])),
             subject: excerpt(subject_text(prompt, subject), 180),

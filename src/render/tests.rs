@@ -88,6 +88,89 @@ fn each_page_kind_looks_as_it_did() {
 }
 
 #[test]
+fn a_map_says_what_its_rule_knows_of_its_error() {
+    let fixture = || {
+        let sample = fixture::sample("s-1", "s-1", "Taxes fell twice.", "Ada Merton", "D");
+        Fixture::of(vec![sample], &["llama-toy", "orca-toy"])
+    };
+    let path = "experiments/claims/maps/llama-toy/s-1/index.html";
+    let adaptive = rendered(&fixture().adaptive().site(None));
+    insta::assert_snapshot!("map_adaptive", text(&adaptive, path));
+    let estimated = rendered(&fixture().estimated().site(None));
+    insta::assert_snapshot!("map_estimated", text(&estimated, path));
+    let unknown = rendered(&fixture().site(None));
+    assert!(text(&unknown, path).contains("the error of this rule is not known"));
+    assert!(!text(&unknown, path).contains("How the estimate converged"));
+}
+
+#[test]
+fn a_map_that_did_not_converge_is_marked_wherever_it_is() {
+    let mut fixture = Fixture::demo().adaptive();
+    for record in fixture.records.iter_mut().flatten().flatten() {
+        for attribution in &mut record.attributions {
+            attribution.converged = record.model.id != "orca-toy";
+        }
+    }
+    let files = rendered(&fixture.site(None));
+    let count = |path: &str| {
+        text(&files, path)
+            .matches("<span class=\"badge bad\">not converged</span>")
+            .count()
+    };
+    assert_eq!(count("experiments/claims/index.html"), 6, "one a sample");
+    assert_eq!(count("experiments/claims/samples/2600.json/index.html"), 1);
+    assert_eq!(count("experiments/claims/maps/orca-toy/2600.json/index.html"), 2);
+    assert_eq!(count("experiments/claims/maps/llama-toy/2600.json/index.html"), 0);
+    let comparison = text(&files, "experiments/claims/comparison/index.html");
+    assert!(comparison.contains("6 of the 24 maps compared here did not reach their tolerance"));
+    assert!(count("experiments/claims/comparison/index.html") > 0);
+    let map = text(&files, "experiments/claims/maps/orca-toy/2600.json/index.html");
+    assert!(map.contains("Not converged: stopped after"), "{map}");
+    assert!(text(&files, "experiments/claims/index.html").contains("36 of 48 maps converged to 1.0%"));
+    assert!(text(&files, "models/orca-toy/index.html").contains("0 of 12"));
+}
+
+#[test]
+fn the_record_says_what_its_rule_did() {
+    let json = |fixture: &Fixture| -> serde_json::Value {
+        let record = &fixture.records[0][0][0];
+        let json: serde_json::Value = serde_json::from_slice(&data::json(record).expect("JSON")).expect("JSON");
+        json["attributions"][0].clone()
+    };
+    let keys = |json: &serde_json::Value| {
+        [
+            "steps",
+            "estimate_error",
+            "tolerance",
+            "max_evaluations",
+            "error_estimate",
+        ]
+        .map(|key| json[key].clone())
+    };
+    let null = serde_json::Value::Null;
+    let adaptive = json(&Fixture::demo().adaptive());
+    assert_eq!(adaptive["quadrature"], "adaptive");
+    assert_eq!(
+        keys(&adaptive),
+        [null.clone(), null.clone(), 0.01.into(), 4096.into(), 0.0042.into()]
+    );
+    assert_eq!(adaptive["history"].as_array().expect("rounds").len(), 5);
+    assert_eq!(adaptive["history"][4]["evaluations"], 705);
+    let fixed = json(&Fixture::demo());
+    assert_eq!(
+        keys(&fixed),
+        [512.into(), false.into(), 0.01.into(), null.clone(), null.clone()]
+    );
+    assert_eq!((&fixed["errors"], &fixed["history"]), (&null, &serde_json::json!([])));
+    let estimated = json(&Fixture::demo().estimated());
+    assert_eq!(
+        keys(&estimated),
+        [512.into(), true.into(), 0.01.into(), null.clone(), 0.0031.into()]
+    );
+    assert_eq!(estimated["history"][0]["error_estimate"], null);
+}
+
+#[test]
 fn the_same_records_give_the_same_bytes() {
     let (first, second) = (Fixture::demo(), Fixture::demo());
     assert!(rendered(&first.site(None)) == rendered(&second.site(None)));
@@ -151,7 +234,7 @@ fn hostile_fixture() -> Fixture {
 
 #[test]
 fn hostile_text_is_text_on_every_page() {
-    let fixture = hostile_fixture();
+    let fixture = hostile_fixture().adaptive();
     let files = rendered(&fixture.site(Some("https://x.example/")));
     assert_eq!(broken_links(&files, Some("https://x.example/")), Vec::<String>::new());
     let known = [
@@ -212,6 +295,9 @@ fn hostile_text_is_text_on_every_page() {
         "circle",
         "sup",
         "em",
+        "text",
+        "figure",
+        "figcaption",
     ];
     for (path, bytes) in files.iter().filter(|(path, _)| path.ends_with(".html")) {
         let page = std::str::from_utf8(bytes).expect("UTF-8");
@@ -262,7 +348,7 @@ fn balanced(path: &str, page: &str) {
 
 #[test]
 fn data_files_read_back_to_the_same() {
-    let fixture = hostile_fixture();
+    let fixture = hostile_fixture().adaptive();
     let files = rendered(&fixture.site(None));
     let records: Vec<&SampleRecord> = fixture.records[0].iter().flatten().collect();
     for (line, record) in text(&files, "data/claims.jsonl").lines().zip(&records) {
@@ -294,6 +380,12 @@ fn data_files_read_back_to_the_same() {
                     row[20].parse::<f64>().expect("a score").to_bits(),
                     attribution.scores[index].to_bits()
                 );
+                let errors = attribution.errors.as_ref().expect("known");
+                assert_eq!(
+                    row[21].parse::<f64>().expect("an error").to_bits(),
+                    errors[index].to_bits()
+                );
+                assert_eq!((&row[11], &row[24]), ("", attribution.converged.to_string().as_str()));
             }
         }
     }
@@ -387,7 +479,12 @@ fn missing_records_are_said() {
 #[ignore = "writes a site to look at"]
 fn fixture_site() {
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/fixture-site");
-    for (name, fixture) in [("demo", Fixture::demo()), ("hostile", hostile_fixture())] {
+    for (name, fixture) in [
+        ("demo", Fixture::demo()),
+        ("hostile", hostile_fixture()),
+        ("adaptive", Fixture::demo().adaptive()),
+        ("estimated", Fixture::demo().estimated()),
+    ] {
         let counts = crate::site::write(&fixture.site(None), &target.join(name));
         assert!(counts.is_ok(), "{counts:?}");
     }

@@ -104,6 +104,21 @@ pub fn number(x: f64) -> String {
     if x < 0.0 { format!("−{text}") } else { text }
 }
 
+/// An error bound for people: two significant digits, with its sign.
+pub fn plus_minus(x: f64) -> String {
+    let magnitude = x.abs();
+    if !x.is_finite() {
+        "± not finite".to_owned()
+    } else if magnitude == 0.0 {
+        "± 0".to_owned()
+    } else if !(1e-4..1e6).contains(&magnitude) {
+        format!("± {magnitude:.1e}").replace("e-", "e−")
+    } else {
+        let before = magnitude.log10().floor() as i32;
+        format!("± {magnitude:.*}", (1 - before).clamp(0, 5) as usize)
+    }
+}
+
 /// A correlation: two decimals and a sign.
 pub fn correlation(x: f64) -> String {
     let rounded = (x * 100.0).round() / 100.0;
@@ -166,6 +181,10 @@ mod tests {
         assert_eq!(
             (correlation(-0.123), correlation(0.001), correlation(1.0)),
             ("−0.12".into(), "0.00".into(), "+1.00".into())
+        );
+        assert_eq!(
+            [0.0, 0.00123, 0.00001234, 12.34, 0.5].map(plus_minus),
+            ["± 0", "± 0.0012", "± 1.2e−5", "± 12", "± 0.50"]
         );
         assert_eq!(percent(0.5734), "57.3%");
         assert_eq!(percent(0.00001), "<0.1%");

@@ -5,10 +5,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::hash;
-use crate::content::experiment::{Output, Quadrature};
+use crate::content::experiment::{AttributionSpec, Output, Quadrature};
 
 /// Raised whenever a change to the engine changes numbers by more than rounding; old parts are then no longer found.
-pub const NUMERICS_VERSION: u32 = 1;
+pub const NUMERICS_VERSION: u32 = 2;
 
 /// The model side of a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,7 +54,7 @@ pub struct PredictionKey {
 }
 
 /// A path integral.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AttributionKey {
     /// The model.
     pub model: ModelKey,
@@ -66,10 +66,48 @@ pub struct AttributionKey {
     pub output: Output,
     /// `zero`, `mean` or `token 2`.
     pub baseline: String,
-    /// The rule.
-    pub quadrature: Quadrature,
-    /// Its points.
-    pub steps: usize,
+    /// The rule, with its settings.
+    pub rule: RuleKey,
+}
+
+/// A rule with those of its settings that its numbers depend on, and no others: `steps` beside the adaptive rule is no reason to
+/// compute anything again.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RuleKey {
+    /// Stops by itself.
+    Adaptive {
+        /// On the error estimate and on |delta| / |F(input) − F(baseline)|.
+        tolerance: f64,
+        /// What it may spend.
+        max_evaluations: usize,
+    },
+    /// Any other rule.
+    Fixed {
+        /// Which.
+        quadrature: Quadrature,
+        /// Its points.
+        steps: usize,
+        /// Whether it is run at half its points too.
+        estimate_error: bool,
+    },
+}
+
+impl RuleKey {
+    /// What an experiment asks for.
+    pub fn of(spec: &AttributionSpec) -> Self {
+        match spec.quadrature {
+            Quadrature::Adaptive => Self::Adaptive {
+                tolerance: spec.tolerance,
+                max_evaluations: spec.max_evaluations,
+            },
+            quadrature => Self::Fixed {
+                quadrature,
+                steps: spec.steps,
+                estimate_error: spec.estimate_error,
+            },
+        }
+    }
 }
 
 /// A key of some kind of part.
@@ -103,8 +141,22 @@ mod tests {
             target: vec![3],
             output: Output::Probability,
             baseline: "zero".into(),
-            quadrature: Quadrature::GaussLegendre,
-            steps: 8,
+            rule: fixed(Quadrature::GaussLegendre, 8, false),
+        }
+    }
+
+    fn fixed(quadrature: Quadrature, steps: usize, estimate_error: bool) -> RuleKey {
+        RuleKey::Fixed {
+            quadrature,
+            steps,
+            estimate_error,
+        }
+    }
+
+    fn adaptive(tolerance: f64, max_evaluations: usize) -> RuleKey {
+        RuleKey::Adaptive {
+            tolerance,
+            max_evaluations,
         }
     }
 
@@ -121,8 +173,12 @@ mod tests {
             |k| k.target = vec![3, 4],
             |k| k.output = Output::Logit,
             |k| k.baseline = "mean".into(),
-            |k| k.quadrature = Quadrature::RiemannLeft,
-            |k| k.steps = 9,
+            |k| k.rule = fixed(Quadrature::RiemannLeft, 8, false),
+            |k| k.rule = fixed(Quadrature::GaussLegendre, 9, false),
+            |k| k.rule = fixed(Quadrature::GaussLegendre, 8, true),
+            |k| k.rule = adaptive(0.01, 4096),
+            |k| k.rule = adaptive(0.02, 4096),
+            |k| k.rule = adaptive(0.01, 4095),
         ];
         let mut names = vec![key().name()];
         for change in changes {
@@ -134,6 +190,34 @@ mod tests {
         names.sort();
         names.dedup();
         assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn settings_of_the_other_rule_do_not() {
+        let spec = AttributionSpec::default();
+        let changed = AttributionSpec {
+            steps: 7,
+            estimate_error: true,
+            ..spec.clone()
+        };
+        assert_eq!(RuleKey::of(&spec), adaptive(0.01, 4096));
+        assert_eq!(RuleKey::of(&changed), RuleKey::of(&spec));
+        let fixed = |tolerance, max_evaluations| AttributionSpec {
+            quadrature: Quadrature::Trapezoid,
+            tolerance,
+            max_evaluations,
+            ..spec.clone()
+        };
+        assert_eq!(RuleKey::of(&fixed(0.5, 1)), RuleKey::of(&fixed(0.1, 2)));
+    }
+
+    #[test]
+    fn a_key_reads_back_to_itself() {
+        for rule in [adaptive(0.1 + 0.2, 7), fixed(Quadrature::RiemannMiddle, 5, true)] {
+            let key = AttributionKey { rule, ..key() };
+            let json = serde_json::to_string(&key).unwrap();
+            assert_eq!(serde_json::from_str::<AttributionKey>(&json).unwrap(), key, "{json}");
+        }
     }
 
     #[test]

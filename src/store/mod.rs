@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::{Diagnostic, Kind, Result};
 use key::{AttributionKey, Key, PredictionKey};
-use record::{NonFinite, Provenance};
+use record::{NonFinite, Provenance, Round};
 
 /// Raised when the files' own form changes.
 const FORMAT: &str = "v1";
@@ -48,12 +48,32 @@ pub struct StoredAttribution {
     pub f_baseline: Option<f64>,
     /// One signed score a token; empty where a value along the path was not finite.
     pub scores: Vec<f64>,
-    /// Forward and backward passes spent.
+    /// The error estimate of each score, absolute, in the output's unit: the adaptive rule's own, or how far a fixed rule is from
+    /// itself at half its points; none where the rule has none, or where a value along the path was not finite.
+    pub errors: Option<Vec<f64>>,
+    /// Forward and backward passes spent, those of a fixed rule at half its points included.
     pub evaluations: usize,
+    /// How the estimate came about, a round each; of a fixed rule nothing, or what it gave at half its points and at all. Rounds
+    /// whose numbers are not finite are left out.
+    pub history: Vec<Round>,
+    /// Whether the integrator reached its aim; none for a fixed rule, which has none.
+    pub converged: Option<bool>,
     /// Where the path met a value that is not finite.
     pub non_finite: Option<NonFinite>,
     /// How and when it was made.
     pub provenance: Provenance,
+}
+
+impl StoredAttribution {
+    /// The error of the map relative to its L1 norm; none where it is unknown, or where the map is zero and its error is not.
+    pub fn error_estimate(&self) -> Option<f64> {
+        let error: f64 = self.errors.as_ref()?.iter().sum();
+        let norm: f64 = self.scores.iter().map(|score| score.abs()).sum();
+        if error == 0.0 {
+            return Some(0.0);
+        }
+        Some(error / norm).filter(|relative| relative.is_finite())
+    }
 }
 
 /// A part of a record: a value with its key.

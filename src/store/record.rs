@@ -129,6 +129,17 @@ pub struct NonFinite {
     pub what: String,
 }
 
+/// A state of the estimate on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Round {
+    /// Forward and backward passes spent so far.
+    pub evaluations: usize,
+    /// The estimated L1 error of the map, relative to its L1 norm; null where it is not known yet.
+    pub error_estimate: Option<f64>,
+    /// Sum of the scores − (F(input) − F(baseline)).
+    pub convergence_delta: f64,
+}
+
 /// An attribution map: one signed score a token.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AttributionRecord {
@@ -140,9 +151,15 @@ pub struct AttributionRecord {
     pub baseline: String,
     /// The rule.
     pub quadrature: Quadrature,
-    /// Its points.
-    pub steps: usize,
-    /// Forward and backward passes spent.
+    /// Points of a fixed rule; null for the adaptive one.
+    pub steps: Option<usize>,
+    /// Whether a fixed rule was run at half its points too, to tell its error; null for the adaptive one, which always tells it.
+    pub estimate_error: Option<bool>,
+    /// What `converged` and `within_tolerance` are measured by.
+    pub tolerance: f64,
+    /// What the adaptive rule might spend; null for a fixed one.
+    pub max_evaluations: Option<usize>,
+    /// Forward and backward passes spent, those at half the points included.
     pub evaluations: usize,
     /// F at the input; null where it is not finite.
     pub f_input: Option<f64>,
@@ -152,9 +169,11 @@ pub struct AttributionRecord {
     pub sum: Option<f64>,
     /// Sum of the scores − (F(input) − F(baseline)); null for a marked record.
     pub convergence_delta: Option<f64>,
-    /// The quadrature's own bound on the L1 error of the map, relative to its L1 norm; null where the rule has none.
+    /// The quadrature's own bound on the L1 error of the map, relative to its L1 norm; for a fixed rule the L1 distance to the same
+    /// rule at half the points, where that was asked for, else null.
     pub error_estimate: Option<f64>,
-    /// Whether the map reached its tolerance: for a fixed rule, which has no test of its own, the same as `within_tolerance`.
+    /// Whether the map reached its tolerance: by the error estimate, where there is one, and by the delta. A fixed rule has no
+    /// test of its own, so without an estimate this is the same as `within_tolerance`.
     pub converged: bool,
     /// Whether |delta| ≤ tolerance · |F(input) − F(baseline)|.
     pub within_tolerance: bool,
@@ -162,8 +181,10 @@ pub struct AttributionRecord {
     pub within_margin: Option<bool>,
     /// One signed score a token, in the output's unit; empty for a marked record.
     pub scores: Vec<f64>,
-    /// The error estimate of each score; null where the rule has none.
+    /// The error estimate of each score, in the output's unit; null where the rule has none.
     pub errors: Option<Vec<f64>>,
+    /// How the estimate came about, a round each; empty for a fixed rule without `estimate_error`.
+    pub history: Vec<Round>,
     /// Set when a value along the path was not finite: the record is marked, and no map is drawn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub non_finite: Option<NonFinite>,

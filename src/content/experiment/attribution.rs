@@ -5,12 +5,13 @@ use crate::content::decode::{Decoder, Field, Table};
 use crate::content::names::{nearest, quoted, shortened};
 use crate::diagnostic::Position;
 
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "targets",
     "output",
     "baselines",
     "quadrature",
     "steps",
+    "estimate_error",
     "tolerance",
     "max_evaluations",
     "margin",
@@ -21,7 +22,8 @@ const OUTPUTS: [(&str, Output); 3] = [
     ("logit", Output::Logit),
     ("log_probability", Output::LogProbability),
 ];
-const RULES: [(&str, Quadrature); 5] = [
+const RULES: [(&str, Quadrature); 6] = [
+    ("adaptive", Quadrature::Adaptive),
     ("gauss_legendre", Quadrature::GaussLegendre),
     ("riemann_left", Quadrature::RiemannLeft),
     ("riemann_right", Quadrature::RiemannRight),
@@ -40,6 +42,8 @@ const BASELINES: [(&str, BaselineSpec); 6] = [
 pub const TARGET_WORDS: [&str; 3] = ["predicted", "gold", "all_options"];
 /// More points than this are a slip of the finger: a day of computing for one map.
 const MOST_STEPS: u64 = 1_000_000;
+/// Half of fewer points is no rule to compare with: the trapezoid needs both ends.
+const FEWEST_TO_HALVE: usize = 4;
 
 impl Default for AttributionSpec {
     fn default() -> Self {
@@ -49,7 +53,9 @@ impl Default for AttributionSpec {
             baselines: vec![BaselineSpec::Zero],
             quadrature: Quadrature::default(),
             steps: 512,
+            estimate_error: false,
             tolerance: 0.01,
+            max_evaluations: 4096,
             margin: 0.1,
             batch: Batch::default(),
         }
@@ -90,32 +96,31 @@ pub fn read(decoder: &mut Decoder, field: Option<Field>, options: Option<&[Answe
         spec.output = decoder.choice(&output, &OUTPUTS).unwrap_or_default();
     }
     if let Some(rule) = table.get("quadrature") {
-        spec.quadrature = read_rule(decoder, &rule).unwrap_or_default();
+        spec.quadrature = decoder.choice(&rule, &RULES).unwrap_or_default();
     }
     read_numbers(decoder, &table, spec);
     (decoder.diagnostics.error_count() == before).then_some(read)
 }
 
-fn read_rule(decoder: &mut Decoder, field: &Field) -> Option<Quadrature> {
-    if field.scalar().is_some_and(|scalar| scalar.text == "adaptive") {
-        let error = decoder
-            .error(field.node.position, "`adaptive` is not in this version")
-            .place(&field.name);
-        decoder.push(
-            error.expected(format!("one of {}", quoted(RULES.iter().map(|(word, _)| *word)))).help(
-                "use gauss_legendre with `steps`, and read the convergence delta of each map to see whether they were enough",
-            ),
-        );
-        return None;
-    }
-    decoder.choice(field, &RULES)
-}
-
 fn read_numbers(decoder: &mut Decoder, table: &Table, spec: &mut AttributionSpec) {
+    // Harmless beside the adaptive rule, which always estimates its error; so are `steps`.
+    if let Some(estimate) = table.get("estimate_error") {
+        spec.estimate_error = decoder.boolean(&estimate).unwrap_or_default();
+    }
     if let Some(steps) = table.get("steps") {
         // The trapezoid has a node at both ends.
         let least = if spec.quadrature == Quadrature::Trapezoid { 2 } else { 1 };
-        spec.steps = decoder.whole(&steps, least..=MOST_STEPS).unwrap_or_default() as usize;
+        if let Some(count) = decoder.whole(&steps, least..=MOST_STEPS) {
+            spec.steps = count as usize;
+            if spec.estimate_error && spec.quadrature.is_fixed() && spec.steps < FEWEST_TO_HALVE {
+                let error = decoder.error(steps.node.position, "too few points to run the rule at half of them");
+                decoder.push(
+                    error
+                        .place(&steps.name)
+                        .expected(format!("{FEWEST_TO_HALVE} or more with `estimate_error: true`")),
+                );
+            }
+        }
     }
     if let Some(tolerance) = table.get("tolerance") {
         spec.tolerance = decoder.positive(&tolerance).unwrap_or_default();
@@ -123,9 +128,8 @@ fn read_numbers(decoder: &mut Decoder, table: &Table, spec: &mut AttributionSpec
     if let Some(margin) = table.get("margin") {
         spec.margin = decoder.positive(&margin).unwrap_or_default();
     }
-    // Of the adaptive rule; checked already, so that a file that is fine today stays so.
     if let Some(evaluations) = table.get("max_evaluations") {
-        decoder.whole(&evaluations, 1..=u64::MAX);
+        spec.max_evaluations = decoder.whole(&evaluations, 1..=u64::MAX).unwrap_or_default() as usize;
     }
     if let Some(batch) = table.get("batch")
         && batch.scalar().is_none_or(|scalar| scalar.text != "auto")

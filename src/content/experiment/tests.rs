@@ -22,6 +22,7 @@ attribution:
   baselines: [zero, {token: t}]
   quadrature: riemann_middle
   steps: 5
+  estimate_error: true
   tolerance: 0.1
   max_evaluations: 9
   margin: 0.1

@@ -7,10 +7,10 @@ use super::{Frame, Link, Renderer, or_dash};
 use crate::analysis::agreement::{Agreement, TOP};
 use crate::analysis::summary::{self, Mean, Share};
 use crate::diagnostic::Result;
-use crate::render::Sink;
 use crate::render::heatmap::Scale;
 use crate::render::results::Results;
 use crate::render::text::{self, excerpt, percent};
+use crate::render::{Sink, labels};
 use crate::site::urls::{self, Links};
 
 /// How many pairs each list shows.
@@ -61,6 +61,7 @@ struct Answer {
     model: String,
     href: String,
     answer: String,
+    mark: Option<&'static str>,
 }
 
 impl Renderer<'_> {
@@ -149,7 +150,19 @@ fn finding(results: &Results<'_>) -> Vec<String> {
         )),
     }
     sentences.extend(super::finding::same_answer(results));
+    sentences.extend(doubtful(results));
     sentences
+}
+
+/// How many of the maps that are compared are not as right as was asked for.
+fn doubtful(results: &Results<'_>) -> Option<String> {
+    let records = results.source.records.iter().flatten();
+    let (mut off, mut all) = (0, 0);
+    for attribution in records.filter_map(summary::shown) {
+        all += 1;
+        off += usize::from(!summary::is_right(attribution));
+    }
+    (off > 0).then(|| format!("{off} of the {all} maps compared here did not reach their tolerance; they are marked."))
 }
 
 fn matrices(results: &Results<'_>) -> Vec<Matrix> {
@@ -252,6 +265,11 @@ fn pairs(results: &Results<'_>, same_answer: bool, links: &Links) -> Vec<PairRow
         model: results.models[model].clone(),
         href: links.to(&urls::map(id, &results.experiment.models[model], results.slug(sample))),
         answer: excerpt(summary::answer(results.record(model, sample)), 20),
+        mark: results
+            .record(model, sample)
+            .attributions
+            .first()
+            .and_then(labels::mark),
     };
     let row = |(key, sample, a, b): (f64, usize, usize, usize)| {
         let spearman = if same_answer { key } else { -key };

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::words::{self, TargetWords};
 use super::{Frame, Link, Renderer, SummaryView, finding, or_dash};
 use crate::analysis::summary::{self, Mean};
-use crate::content::experiment::{BaselineSpec, TargetSpec};
+use crate::content::experiment::{AttributionSpec, BaselineSpec, TargetSpec};
 use crate::diagnostic::{Diagnostics, Result};
 use crate::render::results::{Results, SPECIAL};
 use crate::render::text::{correlation, excerpt, number, percent, signed};
@@ -89,6 +89,8 @@ struct AnswerView {
     /// `right`, `wrong` or nothing.
     verdict: &'static str,
     strip: Option<String>,
+    /// What to know before the map is believed; nothing where it is as right as was asked for.
+    mark: Option<&'static str>,
     words: Vec<(String, String)>,
 }
 
@@ -248,12 +250,9 @@ fn row(results: &Results<'_>, sample: usize, links: &Links) -> SampleRow {
             .filter(|record| record.correct.is_some())
             .count(),
         disagree: !analysed.same_answer,
-        off: results.records_of(sample).any(|record| {
-            record
-                .attributions
-                .iter()
-                .any(|a| !a.within_tolerance || a.non_finite.is_some())
-        }),
+        off: results
+            .records_of(sample)
+            .any(|record| !record.attributions.iter().all(summary::is_right)),
         agreement: or_dash(mean.map(correlation)),
         agreement_sort: mean.unwrap_or(-2.0),
         answers: (0..results.models.len())
@@ -283,6 +282,7 @@ fn answer(results: &Results<'_>, model: usize, sample: usize, links: &Links) -> 
         strip: analysed.words[model]
             .as_ref()
             .map(|words| heatmap::strip(&analysed.units, &words.units, results.scale)),
+        mark: record.attributions.first().and_then(labels::mark),
         words: words.into_iter().map(|(word, score)| (word, signed(score))).collect(),
     }
 }
@@ -335,19 +335,23 @@ fn settings(results: &Results<'_>) -> Vec<(String, String)> {
         line("Targets", targets.join(", ")),
         line("Output", results.unit().to_owned()),
         line("Baselines", baselines.join(", ")),
-        line("Quadrature", labels::quadrature(spec.quadrature, spec.steps)),
-        line(
-            "Tolerance",
-            format!(
-                "|delta| at most {} of |F(input) − F(baseline)|",
-                percent(spec.tolerance)
-            ),
-        ),
+        line("Quadrature", labels::quadrature(spec)),
+        line("Tolerance", tolerance(spec)),
         line(
             "Margin",
             format!("|sum − probability| below {} (the notebook’s check)", spec.margin),
         ),
     ]
+}
+
+fn tolerance(spec: &AttributionSpec) -> String {
+    let share = percent(spec.tolerance);
+    let delta = format!("|delta| at most {share} of |F(input) − F(baseline)|");
+    if spec.quadrature.is_fixed() && !spec.estimate_error {
+        delta
+    } else {
+        format!("{delta}, error estimate at most {share} of the map’s L1 norm")
+    }
 }
 
 fn target(target: &TargetSpec) -> String {

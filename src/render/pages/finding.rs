@@ -102,30 +102,45 @@ fn attribution(results: &Results<'_>) -> Option<String> {
     })
 }
 
-/// How far the maps can be believed; a fixed rule's error is unknown, and that is said here too.
+/// How far the maps can be believed; where a rule gives no error, that is said here too.
 fn quality(results: &Results<'_>) -> String {
-    let Share { count, of } = results.within_tolerance();
-    let tolerance = percent(results.experiment.attribution.tolerance);
-    let maps = format!("The convergence delta of {count} of {of} maps is within {tolerance} of F(input) − F(baseline)");
+    let spec = &results.experiment.attribution;
+    let tolerance = percent(spec.tolerance);
     let all = results
         .source
         .records
         .iter()
         .flatten()
         .flat_map(|record| &record.attributions);
-    let known = all.clone().filter(|a| a.error_estimate.is_some()).count();
-    let marked = all.filter(|a| a.non_finite.is_some()).count();
-    let error = match known {
-        0 => "; the error of single scores is unknown, since a fixed rule gives no estimate.".to_owned(),
-        known if known == of => ".".to_owned(),
-        known => format!("; an error estimate is known for {known} of them."),
+    let marked = all.clone().filter(|a| a.non_finite.is_some()).count();
+    let errors: Vec<f64> = all.filter_map(|a| a.error_estimate).collect();
+    let median = summary::median(&errors).map(percent);
+    let maps = if spec.quadrature.is_fixed() {
+        let Share { count, of } = results.within_tolerance();
+        let error = match median {
+            None => "the error of single scores is unknown, since a fixed rule gives no estimate".to_owned(),
+            Some(median) => format!(
+                "the error, estimated with the same rule at half the points, is {median} of a map in the median, \
+                 and {} of {of} are within tolerance by both",
+                results.converged().count
+            ),
+        };
+        format!(
+            "The convergence delta of {count} of {of} maps is within {tolerance} of F(input) − F(baseline); {error}."
+        )
+    } else {
+        let Share { count, of } = results.converged();
+        let median = median.map_or_else(String::new, |median| {
+            format!("; the median error estimate is {median} of a map")
+        });
+        format!("{count} of {of} maps converged to {tolerance}, by error estimate and convergence delta{median}.")
     };
     let marked = match marked {
         0 => String::new(),
         1 => " One map is marked: a value was not finite, and it is not drawn.".to_owned(),
         marked => format!(" {marked} maps are marked: a value was not finite, and they are not drawn."),
     };
-    format!("{maps}{error}{marked}")
+    format!("{maps}{marked}")
 }
 
 /// A sample's headline.

@@ -6,14 +6,14 @@ use super::experiment::neighbours;
 use super::{Frame, Link, Renderer, or_dash};
 use crate::analysis::align::{CharText, Level, UnitScores, Units};
 use crate::analysis::summary::{self, relative_delta};
-use crate::content::experiment::Output;
+use crate::content::experiment::{AttributionSpec, Output};
 use crate::diagnostic::Result;
 use crate::render::heatmap::{self, Scale};
 use crate::render::results::{Results, SPECIAL};
-use crate::render::text::{excerpt, number, percent, signed};
+use crate::render::text::{excerpt, number, percent, plus_minus, signed};
 use crate::render::{Sink, chart, labels};
 use crate::site::urls::{self, Links};
-use crate::store::record::{AttributionRecord, SampleRecord};
+use crate::store::record::{AttributionRecord, Round, SampleRecord};
 
 #[derive(Serialize)]
 struct MapView {
@@ -31,6 +31,8 @@ struct MapView {
     provenance: Vec<(String, String)>,
     yaml: String,
     yaml_name: String,
+    /// The rule's keys with their values, defaults included.
+    rule_keys: String,
     command: String,
     json: String,
     csv: String,
@@ -48,7 +50,7 @@ struct AttributionView {
     baseline: String,
     output: &'static str,
     rule: String,
-    evaluations: usize,
+    evaluations: String,
     f_input: String,
     f_baseline: String,
     difference: String,
@@ -56,7 +58,9 @@ struct AttributionView {
     delta: String,
     relative_delta: String,
     error_estimate: String,
-    converged: bool,
+    converged: String,
+    /// Said above everything else: the map did not reach its aim.
+    warning: Option<String>,
     badge: &'static str,
     badge_class: &'static str,
     quality: String,
@@ -66,6 +70,28 @@ struct AttributionView {
     segments: Vec<SegmentRow>,
     tokens: Vec<TokenRow>,
     has_errors: bool,
+    /// Whether the errors are those of a fixed rule against itself at half the points.
+    by_half: bool,
+    history: Option<HistoryView>,
+}
+
+/// How the estimate came about.
+#[derive(Serialize)]
+struct HistoryView {
+    told: String,
+    /// Empty where there is nothing to plot.
+    plot: String,
+    /// Line and what it is.
+    keys: Vec<(String, String)>,
+    rounds: Vec<RoundRow>,
+}
+
+#[derive(Serialize)]
+struct RoundRow {
+    evaluations: usize,
+    error: String,
+    delta: String,
+    relative_delta: String,
 }
 
 #[derive(Serialize)]
@@ -79,6 +105,7 @@ struct LevelView {
 struct SegmentRow {
     name: String,
     score: String,
+    error: String,
     share: String,
     chart: String,
 }
@@ -156,6 +183,7 @@ impl Renderer<'_> {
             provenance: provenance(record),
             yaml: experiment.yaml.clone(),
             yaml_name: experiment.path.display().to_string(),
+            rule_keys: labels::rule_keys(&experiment.attribution),
             command: format!("igsite build --experiment {}", experiment.id),
             json: links.to(&urls::record(&experiment.id, id, results.slug(sample))),
             csv: links.to(&urls::csv(&experiment.id)),
@@ -185,7 +213,7 @@ fn attributions(results: &Results<'_>, record: &SampleRecord, sample: usize) -> 
         |a: &AttributionRecord| summary::is_drawable(a, record).then(|| units.word_scores(&assignment, &a.scores));
     let all: Vec<Option<UnitScores>> = record.attributions.iter().map(words).collect();
     let [within, beyond] = [true, false].map(|within| Scales::of(record, units, &all, within));
-    let margin = results.experiment.attribution.margin;
+    let spec = &results.experiment.attribution;
     record
         .attributions
         .iter()
@@ -193,9 +221,19 @@ fn attributions(results: &Results<'_>, record: &SampleRecord, sample: usize) -> 
         .enumerate()
         .map(|(index, (a, words))| {
             let scales = if a.within_tolerance { &within } else { &beyond };
-            one(index, a, record, units, words.as_ref(), scales, margin)
+            let words = words.as_ref().map(|scores| Words {
+                scores,
+                errors: a.errors.as_deref().map(|errors| units.word_scores(&assignment, errors)),
+            });
+            one(index, a, record, units, words.as_ref(), scales, spec)
         })
         .collect()
+}
+
+/// A map by word, and the errors of the sums, at most, where they are known.
+struct Words<'a> {
+    scores: &'a UnitScores,
+    errors: Option<UnitScores>,
 }
 
 /// One scale a level, over every target and baseline of the page: they are there to be compared. Maps that miss the tolerance
@@ -236,9 +274,9 @@ fn one(
     attribution: &AttributionRecord,
     record: &SampleRecord,
     units: &Units,
-    words: Option<&UnitScores>,
+    words: Option<&Words<'_>>,
     scales: &Scales,
-    margin: f64,
+    spec: &AttributionSpec,
 ) -> AttributionView {
     let (badge, badge_class) = labels::badge(attribution);
     let (f_input, f_baseline) = (attribution.f_input, attribution.f_baseline);
@@ -249,8 +287,11 @@ fn one(
         target_probability: or_dash(target_probability(attribution, record).map(percent)),
         baseline: labels::baseline(&attribution.baseline),
         output: unit,
-        rule: labels::quadrature(attribution.quadrature, attribution.steps),
-        evaluations: attribution.evaluations,
+        rule: labels::quadrature(spec),
+        evaluations: match attribution.max_evaluations {
+            Some(most) => format!("{} of at most {most}", attribution.evaluations),
+            None => attribution.evaluations.to_string(),
+        },
         f_input: or_dash(f_input.map(number)),
         f_baseline: or_dash(f_baseline.map(number)),
         difference: or_dash(f_input.zip(f_baseline).map(|(a, b)| signed(a - b))),
@@ -258,11 +299,12 @@ fn one(
         delta: or_dash(attribution.convergence_delta.map(signed)),
         relative_delta: or_dash(relative_delta(attribution).map(percent)),
         error_estimate: attribution.error_estimate.map_or_else(|| "unknown".to_owned(), percent),
-        converged: attribution.converged,
+        converged: converged(attribution),
+        warning: warning(attribution),
         badge,
         badge_class,
         quality: labels::quality(attribution),
-        margin: margin_check(attribution, record, margin),
+        margin: margin_check(attribution, record, spec.margin),
         levels: words.map_or_else(Vec::new, |words| {
             levels(attribution, record, units, words, scales, unit)
         }),
@@ -273,7 +315,103 @@ fn one(
             Vec::new()
         },
         has_errors: attribution.errors.is_some(),
+        by_half: attribution.quadrature.is_fixed(),
+        history: history(attribution),
     }
+}
+
+fn converged(attribution: &AttributionRecord) -> String {
+    let by = match (attribution.converged, attribution.error_estimate.is_some()) {
+        (false, _) => return "no".to_owned(),
+        (true, true) => "its error estimate and its delta",
+        (true, false) => "its delta",
+    };
+    format!("yes, by {by}")
+}
+
+fn warning(attribution: &AttributionRecord) -> Option<String> {
+    if attribution.converged || attribution.quadrature.is_fixed() || attribution.non_finite.is_some() {
+        return None;
+    }
+    let error = attribution.error_estimate.map_or_else(
+        || "an unknown error".to_owned(),
+        |error| format!("an error of {}", percent(error)),
+    );
+    let delta = relative_delta(attribution).map_or_else(String::new, |delta| {
+        format!(" and a delta of {} of F(input) − F(baseline)", percent(delta))
+    });
+    let asked = percent(attribution.tolerance);
+    Some(format!(
+        "Not converged: stopped after {} evaluations at {error}{delta}; asked for was {asked}.",
+        attribution.evaluations
+    ))
+}
+
+fn history(attribution: &AttributionRecord) -> Option<HistoryView> {
+    let (first, last) = (attribution.history.first()?, attribution.history.last()?);
+    let change = attribution
+        .f_input
+        .zip(attribution.f_baseline)
+        .map(|(a, b)| (a - b).abs());
+    let relative = |round: &Round| {
+        let share = round.convergence_delta.abs() / change?;
+        share.is_finite().then_some(share)
+    };
+    let points = |round: &Round| chart::Round {
+        evaluations: round.evaluations,
+        error: round.error_estimate,
+        delta: relative(round),
+    };
+    let rounds: Vec<chart::Round> = attribution.history.iter().map(points).collect();
+    let fixed = attribution.quadrature.is_fixed();
+    let dash = |share: Option<f64>| or_dash(share.map(percent));
+    let told = if fixed {
+        format!(
+            "At half the points the delta was {} of F(input) − F(baseline), at all of them {}.",
+            dash(relative(first)),
+            dash(relative(last))
+        )
+    } else if rounds.len() == 1 {
+        format!("One round of {} evaluations was all it took.", first.evaluations)
+    } else {
+        format!(
+            "From {} evaluations to {}, in {} rounds, the error estimate went from {} to {} of the map, and |delta| from {} to {} of \
+             |F(input) − F(baseline)|; the tolerance for both is {}.",
+            first.evaluations,
+            last.evaluations,
+            rounds.len(),
+            dash(first.error_estimate),
+            dash(last.error_estimate),
+            dash(relative(first)),
+            dash(relative(last)),
+            percent(attribution.tolerance)
+        )
+    };
+    let plotted = !fixed && rounds.len() > 1;
+    let key = |class: &str, what: &str| (chart::convergence_key(class), what.to_owned());
+    Some(HistoryView {
+        plot: if plotted {
+            chart::convergence(&rounds, attribution.tolerance, &told)
+        } else {
+            String::new()
+        },
+        keys: vec![
+            key("error", "error estimate, of the map’s L1 norm"),
+            key("delta", "|delta|, of |F(input) − F(baseline)|"),
+            key("bound", &format!("tolerance, {}", percent(attribution.tolerance))),
+        ],
+        told,
+        rounds: attribution
+            .history
+            .iter()
+            .map(|round| RoundRow {
+                evaluations: round.evaluations,
+                error: dash(round.error_estimate),
+                delta: signed(round.convergence_delta),
+                relative_delta: dash(relative(round)),
+            })
+            .collect(),
+    })
 }
 
 /// The probability of what is explained, where one token is, and the record knows it.
@@ -313,19 +451,30 @@ fn levels(
     attribution: &AttributionRecord,
     record: &SampleRecord,
     units: &Units,
-    words: &UnitScores,
+    words: &Words<'_>,
     scales: &Scales,
     unit: &str,
 ) -> Vec<LevelView> {
-    let summed = |name: &'static str, level: Level, scale: Scale| LevelView {
-        name,
-        map: heatmap::units(&record.prompt, units, level, &units.sum(level, words), scale),
-        legend: heatmap::legend(scale, unit),
+    let summed = |name: &'static str, level: Level, scale: Scale| {
+        let errors = words.errors.as_ref().map(|errors| units.sum(level, errors));
+        let scores = units.sum(level, words.scores);
+        LevelView {
+            name,
+            map: heatmap::units(&record.prompt, units, level, &scores, errors.as_ref(), scale),
+            legend: heatmap::legend(scale, unit),
+        }
     };
+    let errors = attribution.errors.as_deref();
     vec![
         LevelView {
             name: "Token",
-            map: heatmap::tokens(&record.prompt, &record.tokens, &attribution.scores, scales.token),
+            map: heatmap::tokens(
+                &record.prompt,
+                &record.tokens,
+                &attribution.scores,
+                errors,
+                scales.token,
+            ),
             legend: heatmap::legend(scales.token, unit),
         },
         summed("Word", Level::Word, scales.word),
@@ -334,9 +483,10 @@ fn levels(
     ]
 }
 
-fn segments(units: &Units, words: &UnitScores) -> Vec<SegmentRow> {
-    let sums = units.sum(Level::Segment, words);
-    let shares = summary::segment_shares(units, words);
+fn segments(units: &Units, words: &Words<'_>) -> Vec<SegmentRow> {
+    let sums = units.sum(Level::Segment, words.scores);
+    let errors = words.errors.as_ref().map(|errors| units.sum(Level::Segment, errors));
+    let shares = summary::segment_shares(units, words.scores);
     let names = units
         .segments
         .iter()
@@ -348,6 +498,9 @@ fn segments(units: &Units, words: &UnitScores) -> Vec<SegmentRow> {
         .enumerate()
         .map(|(index, (name, score))| {
             let share = shares.as_ref().map(|shares| shares[index]);
+            let error = errors
+                .as_ref()
+                .map(|sums| *sums.units.get(index).unwrap_or(&sums.outside));
             SegmentRow {
                 name: if name.is_empty() {
                     "(unnamed)".to_owned()
@@ -355,6 +508,7 @@ fn segments(units: &Units, words: &UnitScores) -> Vec<SegmentRow> {
                     name.to_owned()
                 },
                 score: signed(*score),
+                error: or_dash(error.map(plus_minus)),
                 share: or_dash(share.map(percent)),
                 chart: share.map_or_else(String::new, chart::bar),
             }
@@ -386,7 +540,7 @@ fn tokens(attribution: &AttributionRecord, record: &SampleRecord, units: &Units,
             score: signed(score),
             class: scale.class(score),
             share: or_dash((total > 0.0).then(|| percent(score.abs() / total))),
-            error: or_dash(error.map(|error| format!("± {}", number(error.abs())))),
+            error: or_dash(error.copied().map(plus_minus)),
         }
     };
     record

@@ -182,9 +182,10 @@ fn model_map(results: &Results<'_>, model: usize, sample: usize, scale: Scale, l
         quality: attribution.map_or_else(String::new, labels::quality),
         badge,
         badge_class,
-        map: analysed.words[model]
-            .as_ref()
-            .map(|words| heatmap::units(&record.prompt, &analysed.units, Level::Word, words, scale)),
+        map: analysed.words[model].as_ref().map(|words| {
+            let errors = analysed.errors[model].as_ref();
+            heatmap::units(&record.prompt, &analysed.units, Level::Word, words, errors, scale)
+        }),
         words: words
             .into_iter()
             .map(|(word, score)| (word, scale.class(score), signed(score)))
@@ -296,7 +297,7 @@ fn differences(results: &Results<'_>, sample: usize) -> (Vec<Difference>, Scale)
     let view = |(first, second, scores): &(usize, usize, UnitScores)| Difference {
         first: results.models[*first].clone(),
         second: results.models[*second].clone(),
-        map: heatmap::units(prompt, &analysed.units, Level::Word, scores, scale),
+        map: heatmap::units(prompt, &analysed.units, Level::Word, scores, None, scale),
         words: crate::analysis::agreement::largest(&scores.units, 5)
             .into_iter()
             .map(|index| {

@@ -18,7 +18,7 @@ fn a_small_experiment_has_every_default() {
     assert_eq!(experiment.models, ["m"]);
     assert_eq!(experiment.attribution.targets, [TargetSpec::Predicted]);
     assert_eq!(experiment.attribution.baselines, [BaselineSpec::Zero]);
-    assert_eq!(experiment.attribution.quadrature, Quadrature::GaussLegendre);
+    assert_eq!(experiment.attribution.quadrature, Quadrature::Adaptive);
     assert_eq!(
         (experiment.attribution.steps, experiment.attribution.batch),
         (512, Batch::Auto)
@@ -26,6 +26,13 @@ fn a_small_experiment_has_every_default() {
     assert_eq!(
         (experiment.attribution.tolerance, experiment.attribution.margin),
         (0.01, 0.1)
+    );
+    assert_eq!(
+        (
+            experiment.attribution.max_evaluations,
+            experiment.attribution.estimate_error
+        ),
+        (4096, false)
     );
     assert_eq!(experiment.attribution.output, Output::Probability);
     let [a, b] = experiment.samples.as_slice() else {
@@ -46,8 +53,8 @@ fn a_small_experiment_has_every_default() {
 #[test]
 fn everything_can_be_said() {
     let more = "title: T\ndescription: \"*d*\"\nattribution:\n  targets: [predicted, gold, all_options, A, {token: ' x'}, {contrast: [B, gold]}, {contrast: [A, {token: y}]}]\n  \
-        output: log_probability\n  baselines: [mean, {token: z}]\n  quadrature: trapezoid\n  steps: 2\n  tolerance: 1e-3\n  \
-        max_evaluations: 4096\n  margin: 1\n  batch: 8\n";
+        output: log_probability\n  baselines: [mean, {token: z}]\n  quadrature: trapezoid\n  steps: 4\n  estimate_error: true\n  tolerance: 1e-3\n  \
+        max_evaluations: 99\n  margin: 1\n  batch: 8\n";
     let project = Site::new().experiment(more).project();
     let spec = &project.experiments[0].attribution;
     assert_eq!(spec.targets.len(), 7);
@@ -59,8 +66,9 @@ fn everything_can_be_said() {
     assert_eq!(spec.baselines, [BaselineSpec::Mean, BaselineSpec::Token("z".into())]);
     assert_eq!(
         (spec.quadrature, spec.steps, spec.batch),
-        (Quadrature::Trapezoid, 2, Batch::Fixed(8))
+        (Quadrature::Trapezoid, 4, Batch::Fixed(8))
     );
+    assert_eq!((spec.estimate_error, spec.max_evaluations), (true, 99));
     assert_eq!(
         (spec.output, spec.tolerance, spec.margin),
         (Output::LogProbability, 0.001, 1.0)
@@ -71,8 +79,20 @@ fn everything_can_be_said() {
 fn what_the_attribution_refuses() {
     for (block, message) in [
         (
-            "quadrature: adaptive",
-            "attribution.quadrature: `adaptive` is not in this version\n  expected: one of `gauss_legendre`, `riemann_left`",
+            "quadrature: adaptiv",
+            "attribution.quadrature: found text `adaptiv`\n  expected: one of `adaptive`, `gauss_legendre`, `riemann_left`",
+        ),
+        (
+            "quadrature: riemann_left, estimate_error: true, steps: 3",
+            "attribution.steps: too few points to run the rule at half of them\n  expected: 4 or more with `estimate_error: true`",
+        ),
+        (
+            "estimate_error: 1",
+            "attribution.estimate_error: found the number `1`\n  expected: `true` or `false`",
+        ),
+        (
+            "max_evaluations: 0",
+            "attribution.max_evaluations: found the number `0`\n  expected: a whole number, 1 or more",
         ),
         (
             "quadrature: trapezoid, steps: 1",
@@ -122,6 +142,18 @@ fn what_the_attribution_refuses() {
             errors[0].starts_with("content/experiments/e.yaml:7:"),
             "{block}: {errors:#?}"
         );
+    }
+}
+
+#[test]
+fn what_belongs_to_the_other_rule_is_harmless() {
+    for block in [
+        "quadrature: adaptive, steps: 512, tolerance: 0.01, max_evaluations: 4096",
+        "steps: 1, estimate_error: true",
+        "quadrature: gauss_legendre, max_evaluations: 9",
+        "quadrature: gauss_legendre, estimate_error: true",
+    ] {
+        Site::new().experiment(&format!("attribution: {{{block}}}\n")).project();
     }
 }
 
