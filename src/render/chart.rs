@@ -125,7 +125,7 @@ pub fn convergence(rounds: &[Round], tolerance: f64, told: &str) -> String {
     }
     let _ = write!(
         svg,
-        "<text x=\"{:.1}\" y=\"205\" text-anchor=\"middle\">evaluations</text>\
+        "<text x=\"{:.1}\" y=\"205\" text-anchor=\"middle\">evaluations, logarithmic</text>\
          <path class=\"bound\" d=\"M{left} {1:.1}H{right}\"/>",
         (left + right) / 2.0,
         y(tolerance)

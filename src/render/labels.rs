@@ -114,12 +114,12 @@ pub fn quality(attribution: &AttributionRecord) -> String {
     let tolerance = percent(attribution.tolerance);
     let error = match attribution.error_estimate {
         Some(error) if fixed => format!(
-            "Error estimate {} of the map’s L1 norm, estimated with the same rule at half the points",
+            "Error estimate {} of the map, estimated with the same rule at half the points",
             percent(error)
         ),
-        Some(error) if attribution.converged => format!("Error estimate {} of the map’s L1 norm", percent(error)),
+        Some(error) if attribution.converged => format!("Error estimate {} of the map", percent(error)),
         Some(error) => format!(
-            "Not converged: stopped after {} evaluations at an error of {} of the map’s L1 norm",
+            "Not converged: stopped after {} evaluations at an error of {} of the map",
             attribution.evaluations,
             percent(error)
         ),

@@ -162,7 +162,9 @@ fn doubtful(results: &Results<'_>) -> Option<String> {
         all += 1;
         off += usize::from(!summary::is_right(attribution));
     }
-    (off > 0).then(|| format!("{off} of the {all} maps compared here did not reach their tolerance; they are marked."))
+    (off > 0).then(|| {
+        format!("{off} of the {all} maps compared here did not reach their tolerance; the lists below say which.")
+    })
 }
 
 fn matrices(results: &Results<'_>) -> Vec<Matrix> {
