@@ -234,6 +234,46 @@ fn a_value_that_is_not_finite_is_told_and_marked() {
 }
 
 #[test]
+fn only_settings_that_numbers_depend_on_compute_anything_again() {
+    let rule = "quadrature: gauss_legendre\n  steps: 8";
+    let mut project = Project::small();
+    let mut before = rule.to_owned();
+    for (rule, told) in [
+        (rule, "12 maps computed, 0 kept"),
+        (
+            "quadrature: gauss_legendre\n  steps: 8\n  tolerance: 0.02",
+            "0 maps computed, 12 kept",
+        ),
+        (
+            "quadrature: gauss_legendre\n  steps: 8\n  estimate_error: true",
+            "12 maps computed, 0 kept",
+        ),
+        ("max_evaluations: 60", "12 maps computed, 0 kept"),
+        (
+            "quadrature: adaptive\n  max_evaluations: 60\n  steps: 8\n  estimate_error: true",
+            "0 maps computed, 12 kept",
+        ),
+        ("max_evaluations: 60\n  tolerance: 0.02", "12 maps computed, 0 kept"),
+    ] {
+        project = project.edit(FIRST, &before, rule);
+        let ran = project.run(&BUILD);
+        assert!(ran.ended(0).contains(told), "{rule}: {}", ran.stderr);
+        before = rule.to_owned();
+    }
+    let record = record(&project, "first/tiny/a.json");
+    let attribution = &record["attributions"][0];
+    assert_eq!(attribution["quadrature"], "adaptive");
+    assert_eq!(
+        (&attribution["steps"], &attribution["estimate_error"]),
+        (&Value::Null, &Value::Null)
+    );
+    assert_eq!(
+        (&attribution["tolerance"], &attribution["max_evaluations"]),
+        (&0.02.into(), &60.into())
+    );
+}
+
+#[test]
 fn the_same_record_twice_is_the_same_to_the_bit() {
     let scores = |project: &Project| {
         project.run(&BUILD).ended(0);

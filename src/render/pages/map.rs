@@ -212,7 +212,7 @@ fn attributions(results: &Results<'_>, record: &SampleRecord, sample: usize) -> 
     let words =
         |a: &AttributionRecord| summary::is_drawable(a, record).then(|| units.word_scores(&assignment, &a.scores));
     let all: Vec<Option<UnitScores>> = record.attributions.iter().map(words).collect();
-    let [within, beyond] = [true, false].map(|within| Scales::of(record, units, &all, within));
+    let [right, doubtful] = [true, false].map(|right| Scales::of(record, units, &all, right));
     let spec = &results.experiment.attribution;
     record
         .attributions
@@ -220,7 +220,7 @@ fn attributions(results: &Results<'_>, record: &SampleRecord, sample: usize) -> 
         .zip(&all)
         .enumerate()
         .map(|(index, (a, words))| {
-            let scales = if a.within_tolerance { &within } else { &beyond };
+            let scales = if summary::is_right(a) { &right } else { &doubtful };
             let words = words.as_ref().map(|scores| Words {
                 scores,
                 errors: a.errors.as_deref().map(|errors| units.word_scores(&assignment, errors)),
@@ -246,8 +246,8 @@ struct Scales {
 }
 
 impl Scales {
-    fn of(record: &SampleRecord, units: &Units, all: &[Option<UnitScores>], within_tolerance: bool) -> Self {
-        let chosen = |a: &AttributionRecord| a.within_tolerance == within_tolerance;
+    fn of(record: &SampleRecord, units: &Units, all: &[Option<UnitScores>], right: bool) -> Self {
+        let chosen = |a: &AttributionRecord| summary::is_right(a) == right;
         let over = |level: Level| {
             let pairs = record.attributions.iter().zip(all).filter(|(a, _)| chosen(a));
             let sums: Vec<UnitScores> = pairs
