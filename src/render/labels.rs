@@ -85,8 +85,10 @@ pub fn badge(attribution: &AttributionRecord) -> (&'static str, &'static str) {
         ("not converged", "bad")
     } else if !attribution.within_tolerance && fixed {
         ("misses tolerance", "bad")
-    } else if !attribution.converged {
+    } else if !attribution.converged && attribution.error_estimate.is_some() {
         ("error above tolerance", "bad")
+    } else if !attribution.converged {
+        ("error unknown", "bad")
     } else if attribution.error_estimate.is_none() {
         ("delta within tolerance, error unknown", "open")
     } else if fixed {
