@@ -1,15 +1,19 @@
 //! Jobs to stored parts: what the store lacks is computed, model by model, each loaded at most once and only if needed.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::{Instant, SystemTime};
 
+use crate::attribution::integral::{Attribution, Rule};
 use crate::attribution::integrated_gradients::{Explainer, Scalar};
 use crate::attribution::quadrature;
-use crate::content::experiment::Experiment;
+use crate::attribution::schedule::{self, Task};
+use crate::content::experiment::{AttributionSpec, Experiment, Quadrature};
 use crate::diagnostic::{Diagnostic, Result};
 use crate::model::device::Backend;
 use crate::plan::{Job, OpenedModel, Run, TargetToken};
 use crate::progress::Progress;
+use crate::store::key::{AttributionKey, Key};
 use crate::store::record::Provenance;
 use crate::store::{Store, StoredAttribution, StoredPrediction};
 
@@ -50,21 +54,21 @@ pub fn complete(
         let found: Result<Vec<_>> = run.jobs.iter().map(|job| find(store, run.experiment, job)).collect();
         parts.push(found?);
     }
-    let attributions =
-        |run: &Run, job: &Job| job.targets.len() * job.baselines.len() * run.experiment.attribution.steps;
-    let missing = || {
-        runs.iter().zip(&parts).flat_map(move |(run, parts)| {
-            run.jobs
-                .iter()
-                .zip(parts)
-                .filter(|(_, found)| found.is_none())
-                .map(move |(job, _)| (run, job))
-        })
+    let missing = |parts: &[Vec<Option<Parts>>], id: &str| -> Vec<(usize, usize)> {
+        let of_run = |(run, parts): (usize, &Vec<Option<Parts>>)| -> Vec<(usize, usize)> {
+            let jobs = parts.iter().enumerate().filter(|(_, found)| found.is_none());
+            jobs.map(|(job, _)| (run, job)).collect()
+        };
+        let runs = parts.iter().enumerate().filter(|(run, _)| runs[*run].model == id);
+        runs.flat_map(of_run).collect()
     };
-    let total: usize = missing().map(|(run, job)| attributions(run, job)).sum();
     let mut waiting: Vec<&str> = Vec::new();
-    for (run, _) in missing() {
-        if !waiting.contains(&run.model) {
+    let mut total = 0;
+    for (run, parts) in runs.iter().zip(&parts) {
+        let jobs = run.jobs.iter().zip(parts).filter(|(_, found)| found.is_none());
+        let maps: usize = jobs.map(|(job, _)| job.targets.len() * job.baselines.len()).sum();
+        total += maps * guess(&run.experiment.attribution);
+        if maps > 0 && !waiting.contains(&run.model) {
             waiting.push(run.model);
         }
     }
@@ -79,25 +83,21 @@ pub fn complete(
         let model = &models[id];
         progress.at(format!("loading {id}"));
         let dtype = backend.dtype(model.spec.dtype, model.checkpoint.stored_dtype());
-        let mut explainer = Explainer::load(&model.checkpoint, backend, dtype)?;
+        let explainer = Explainer::load(&model.checkpoint, backend, dtype)?;
         work.models_loaded += 1;
-        for (run, parts) in runs.iter().zip(&mut parts).filter(|(run, _)| run.model == id) {
-            for (job, slot) in run.jobs.iter().zip(parts).filter(|(_, slot)| slot.is_none()) {
-                progress.at(format!("{id}, {}, sample {}", run.experiment.id, job.sample.slug));
-                let mut worker = Worker {
-                    store,
-                    backend,
-                    explainer: &mut explainer,
-                    progress: &mut progress,
-                    work: &mut work,
-                };
-                *slot = Some(worker.job(run.experiment, job).map_err(|e| {
-                    let place = format!(
-                        "model `{id}`, experiment `{}`, sample `{}`",
-                        run.experiment.id, job.sample.slug
-                    );
-                    if e.place.is_none() { e.place(place) } else { e }
-                })?);
+        let mut worker = Worker {
+            store,
+            backend,
+            explainer,
+            progress: &mut progress,
+            work: &mut work,
+        };
+        let jobs = missing(&parts, id);
+        for of_run in jobs.chunk_by(|a, b| a.0 == b.0) {
+            let run = &runs[of_run[0].0];
+            let jobs: Vec<&Job> = of_run.iter().map(|&(_, job)| &run.jobs[job]).collect();
+            for (&(run, job), found) in of_run.iter().zip(worker.jobs(run, &jobs)?) {
+                parts[run][job] = Some(found);
             }
         }
     }
@@ -107,6 +107,15 @@ pub fn complete(
         .map(|run| run.into_iter().flatten().collect())
         .collect();
     Ok((parts, work))
+}
+
+/// Evaluations of a map, for the display of progress: an adaptive rule's are known when it is done.
+fn guess(spec: &AttributionSpec) -> usize {
+    match spec.quadrature {
+        Quadrature::Adaptive => spec.max_evaluations.min(200),
+        _ if spec.estimate_error => spec.steps + spec.steps / 2,
+        _ => spec.steps,
+    }
 }
 
 /// A job's parts, if the store has all of them.
@@ -133,73 +142,126 @@ fn find(store: &Store, experiment: &Experiment, job: &Job) -> Result<Option<Part
 struct Worker<'a> {
     store: &'a Store,
     backend: &'a Backend,
-    explainer: &'a mut Explainer,
+    explainer: Explainer,
     progress: &'a mut Progress,
     work: &'a mut Work,
 }
 
 impl Worker<'_> {
-    fn job(&mut self, experiment: &Experiment, job: &Job) -> Result<Parts> {
-        let prediction = match self.store.get(&job.prediction)? {
-            Some(found) => found,
-            None => self.predict(job)?,
+    /// The parts of jobs of one run: predictions first, then all maps together, so that passes are full.
+    fn jobs(&mut self, run: &Run, jobs: &[&Job]) -> Result<Vec<Parts>> {
+        let spec = &run.experiment.attribution;
+        let place = |job: &Job| {
+            format!(
+                "model `{}`, experiment `{}`, sample `{}`",
+                run.model, run.experiment.id, job.sample.slug
+            )
         };
-        let spec = &experiment.attribution;
-        let points = quadrature::points(spec.quadrature, spec.steps);
-        let mut attributions = Vec::new();
-        for target in &job.targets {
-            for &(_, start) in &job.baselines {
-                let key = job.attribution_key(experiment, target, start, prediction.token_id);
-                // Kept by an earlier, killed build, or by another target that came to the same token.
-                if let Some(found) = self.store.get::<StoredAttribution>(&key)? {
-                    self.progress.add(points.len() as u64);
-                    self.work.kept += 1;
-                    attributions.push(found);
-                    continue;
+        let mut found = Vec::with_capacity(jobs.len());
+        // What is to be computed, and where each is needed: a map that came to the same token as another is one map.
+        let (mut tasks, mut keys, mut indices) = (Vec::new(), Vec::new(), BTreeMap::new());
+        for job in jobs {
+            self.progress.at(place(job));
+            let prediction: StoredPrediction = match self.store.get(&job.prediction)? {
+                Some(found) => found,
+                None => self.predict(job).map_err(|e| e.place(place(job)))?,
+            };
+            let mut slots = vec![None; job.targets.len() * job.baselines.len()];
+            // Baselines outside: the targets of one path are computed together.
+            for (b, &(_, start)) in job.baselines.iter().enumerate() {
+                for (t, target) in job.targets.iter().enumerate() {
+                    let key = job.attribution_key(run.experiment, target, start, prediction.token_id);
+                    let slot = &mut slots[t * job.baselines.len() + b];
+                    // Kept by an earlier, killed build.
+                    if let Some(found) = self.store.get::<StoredAttribution>(&key)? {
+                        self.progress.add(guess(spec) as u64);
+                        self.work.kept += 1;
+                        *slot = Some(Slot::Kept(found));
+                        continue;
+                    }
+                    let name = key.name();
+                    if let Some(&index) = indices.get(&name) {
+                        self.progress.add(guess(spec) as u64);
+                        self.work.kept += 1;
+                        *slot = Some(Slot::Task(index));
+                        continue;
+                    }
+                    indices.insert(name, tasks.len());
+                    *slot = Some(Slot::Task(tasks.len()));
+                    tasks.push(Task {
+                        ids: job.prediction.token_ids.clone(),
+                        start,
+                        scalar: Scalar {
+                            token: target.token.id(prediction.token_id),
+                            output: spec.output,
+                            minus: target.minus.map(|token: TargetToken| token.id(prediction.token_id)),
+                        },
+                        rule: rule(spec),
+                    });
+                    keys.push((key, place(job)));
                 }
-                let began = Instant::now();
-                let scalar = Scalar {
-                    token: target.token.id(prediction.token_id),
-                    output: spec.output,
-                    minus: target.minus.map(|token: TargetToken| token.id(prediction.token_id)),
-                };
-                let progress = &mut *self.progress;
-                let mut tell = |count: usize| progress.add(count as u64);
-                let found = self.explainer.attribute(
-                    &job.prediction.token_ids,
-                    start,
-                    scalar,
-                    &points,
-                    spec.batch,
-                    &mut tell,
-                )?;
-                let finite = |value: f64| value.is_finite().then_some(value);
-                // TEMPORARY, up to `converged`: the integrator will say these; until then the adaptive rule is 512-point Gauss–Legendre.
-                let part = StoredAttribution {
-                    key,
-                    f_input: finite(found.f_input),
-                    f_baseline: finite(found.f_baseline),
-                    scores: if found.non_finite.is_some() {
-                        vec![]
-                    } else {
-                        found.scores
-                    },
-                    errors: None,
-                    evaluations: found.evaluations,
-                    history: vec![],
-                    converged: None,
-                    non_finite: found.non_finite,
-                    provenance: self.provenance(began),
-                };
-                self.store.put(&part)?;
-                self.work.computed += 1;
-                attributions.push(part);
             }
+            found.push((prediction, slots));
         }
-        Ok(Parts {
+        let computed = self.attributions(spec, &tasks, &keys)?;
+        let parts = found.into_iter().map(|(prediction, slots)| Parts {
             prediction,
-            attributions,
-        })
+            attributions: slots
+                .into_iter()
+                .flatten()
+                .map(|slot| match slot {
+                    Slot::Kept(found) => found,
+                    Slot::Task(index) => computed[index].clone(),
+                })
+                .collect(),
+        });
+        Ok(parts.collect())
+    }
+
+    /// Computes maps, each stored as soon as it is finished.
+    fn attributions(
+        &mut self,
+        spec: &AttributionSpec,
+        tasks: &[Task],
+        keys: &[(AttributionKey, String)],
+    ) -> Result<Vec<StoredAttribution>> {
+        let mut computed: Vec<Option<StoredAttribution>> = vec![None; tasks.len()];
+        let (store, backend, work) = (self.store, self.backend, &mut *self.work);
+        let progress = RefCell::new(&mut *self.progress);
+        if let Some(first) = tasks.first() {
+            progress.borrow_mut().at(format!("{}: compiling kernels", keys[0].1));
+            if self.explainer.warm_up(first, spec.batch)? {
+                progress.borrow_mut().restart();
+            }
+            progress.borrow_mut().at(keys[0].1.clone());
+        }
+        let mut done = |index: usize, found: Attribution| {
+            let finite = |value: f64| value.is_finite().then_some(value);
+            let part = StoredAttribution {
+                key: keys[index].0.clone(),
+                f_input: finite(found.f_input),
+                f_baseline: finite(found.f_baseline),
+                scores: found.scores,
+                errors: found
+                    .errors
+                    .filter(|errors| errors.iter().all(|error| error.is_finite())),
+                evaluations: found.evaluations,
+                history: found.history,
+                converged: found.converged,
+                non_finite: found.non_finite,
+                provenance: provenance(backend, found.seconds),
+            };
+            store.put(&part)?;
+            work.computed += 1;
+            let mut progress = progress.borrow_mut();
+            progress.correct(guess(spec) as u64, part.evaluations as u64);
+            progress.at(keys[index].1.clone());
+            computed[index] = Some(part);
+            Ok(())
+        };
+        let mut tell = |count: usize| progress.borrow_mut().add(count as u64);
+        schedule::run(&mut self.explainer, tasks, spec.batch, &mut tell, &mut done)?;
+        Ok(computed.into_iter().flatten().collect())
     }
 
     fn predict(&mut self, job: &Job) -> Result<StoredPrediction> {
@@ -224,19 +286,40 @@ impl Worker<'_> {
                 .iter()
                 .map(|&id| probabilities[id as usize])
                 .collect(),
-            provenance: self.provenance(began),
+            provenance: provenance(self.backend, began.elapsed().as_secs_f64()),
         };
         self.store.put(&part)?;
         Ok(part)
     }
+}
 
-    fn provenance(&self, began: Instant) -> Provenance {
-        Provenance {
-            igsite: env!("CARGO_PKG_VERSION").to_owned(),
-            backend: self.backend.name.to_owned(),
-            seconds: began.elapsed().as_secs_f64(),
-            created: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
-        }
+/// Where a map of a job comes from.
+#[derive(Clone)]
+enum Slot {
+    Kept(StoredAttribution),
+    Task(usize),
+}
+
+/// How an experiment's paths are integrated.
+fn rule(spec: &AttributionSpec) -> Rule {
+    match spec.quadrature {
+        Quadrature::Adaptive => Rule::Adaptive {
+            tolerance: spec.tolerance,
+            max_evaluations: spec.max_evaluations,
+        },
+        fixed => Rule::Fixed {
+            points: quadrature::points(fixed, spec.steps),
+            check: spec.estimate_error.then(|| quadrature::points(fixed, spec.steps / 2)),
+        },
+    }
+}
+
+fn provenance(backend: &Backend, seconds: f64) -> Provenance {
+    Provenance {
+        igsite: env!("CARGO_PKG_VERSION").to_owned(),
+        backend: backend.name.to_owned(),
+        seconds,
+        created: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
     }
 }
 

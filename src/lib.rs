@@ -15,12 +15,14 @@
 pub mod analysis;
 pub mod assemble;
 pub mod attribution;
+pub mod bench;
 pub mod checkpoint;
 pub mod cli;
 pub mod commands;
 pub mod compute;
 pub mod content;
 pub mod diagnostic;
+pub mod kernel;
 pub mod model;
 pub mod plan;
 pub mod progress;

@@ -56,6 +56,19 @@ impl Progress {
         }
     }
 
+    /// What was guessed of a part of the total, and what it came to.
+    pub fn correct(&mut self, guess: u64, actual: u64) {
+        let total = self.bar.length().unwrap_or_default() + actual;
+        self.bar
+            .set_length(total.saturating_sub(guess).max(self.bar.position()));
+    }
+
+    /// Forgets the time so far: it says nothing of the speed to come.
+    pub fn restart(&mut self) {
+        self.started = Instant::now();
+        self.bar.reset_eta();
+    }
+
     /// Ends the display.
     pub fn finish(self) {
         self.bar.finish_and_clear();

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use igsite::attribution::integral::Rule;
 use igsite::attribution::integrated_gradients::{Explainer, Scalar, Start};
 use igsite::attribution::quadrature;
 use igsite::checkpoint::Checkpoint;
@@ -271,9 +272,11 @@ fn maps_lie_on_stance_and_cause() {
                 output: Output::Probability,
                 minus: None,
             };
-            let map = explainer
-                .attribute(&ids, start, scalar, &points, Batch::Auto, &mut |_| {})
-                .unwrap();
+            let rule = Rule::Fixed {
+                points: points.clone(),
+                check: None,
+            };
+            let map = explainer.attribute(&ids, start, scalar, rule, Batch::Auto).unwrap();
             assert!(map.convergence_delta().abs() < 0.02, "{model}, {}: {map:?}", claim.id);
 
             // Where the parts stand, in bytes: prompts are ASCII, so also in characters.

@@ -1,33 +1,43 @@
-//! Integrated Gradients on a loaded model.
+//! Integrated Gradients on a loaded model: points of paths in, values of the integrand out.
 //!
 //! For input embeddings x, baseline x′ and output F, read at the last position: the score of token t is
-//! Σ_d (x − x′)_{t,d} ∫₀¹ ∂F/∂x_{t,d}(x′ + α(x − x′)) dα. Path points share a batch; the weights get no gradient. Sums over
-//! the hidden dimension are in float32, sums over path points in float64, whatever the model computes in.
+//! Σ_d (x − x′)_{t,d} ∫₀¹ ∂F/∂x_{t,d}(x′ + α(x − x′)) dα. This file computes the integrand, for many points, paths and outputs at
+//! once; [`super::integral`] sums it up. Several outputs of one point share its forward pass. Sums over the hidden dimension are
+//! in float32 at least, whatever the model computes in.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use rayon::prelude::*;
 
-use super::quadrature::Point;
+use super::integral::{Attribution, Rule};
+use super::schedule::{self, Task};
 use crate::checkpoint::Checkpoint;
-use crate::checkpoint::config::ModelConfig;
 use crate::content::experiment::{Batch, Output};
 use crate::diagnostic::{Diagnostic, Result};
+use crate::kernel::Threads;
 use crate::model::CausalLm;
 use crate::model::device::Backend;
-use crate::store::record::NonFinite;
+use crate::model::frozen::cpu::Cpu;
+use crate::model::frozen::device::OnDevice;
+use crate::model::frozen::ops::{Ops, Sequences, Stretch, floats};
+use crate::model::frozen::path::Path;
+use crate::model::frozen::{Entry, Frozen};
 
 /// A model on its device, ready to be explained.
 #[derive(Debug)]
 pub struct Explainer {
     model: CausalLm,
+    frozen: Frozen,
     device: Device,
     dtype: DType,
-    shape: Shape,
+    /// On the CPU in float32, points are shared out among threads; elsewhere one pass goes to the device at a time.
+    kernels: bool,
+    needs_warming: bool,
     pass_tokens: usize,
-    /// What `batch: auto` lets autodiff keep in one pass, in bytes by [`Shape::kept`]; halved for good when memory runs out.
+    /// What `batch: auto` lets all passes under way keep, in bytes by [`Explainer::kept`]; halved for good when memory runs out.
     budget: usize,
 }
 
@@ -53,31 +63,24 @@ pub enum Start {
     Token(u32),
 }
 
-/// What a path integral came to.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Attribution {
-    /// One signed score a token, in the output's unit.
-    pub scores: Vec<f64>,
-    /// F at the input.
-    pub f_input: f64,
-    /// F at the baseline.
-    pub f_baseline: f64,
-    /// Forward and backward passes at path points.
-    pub evaluations: usize,
-    /// The first path point with a value that is not finite; the scores then mean nothing.
-    pub non_finite: Option<NonFinite>,
+/// Points of one path that are wanted for the same outputs.
+#[derive(Clone, Debug)]
+pub struct Points<'a> {
+    /// The path.
+    pub path: &'a Path,
+    /// Where on it.
+    pub alphas: Vec<f64>,
+    /// What is read at each.
+    pub scalars: Vec<Scalar>,
 }
 
-impl Attribution {
-    /// Sum of the scores.
-    pub fn sum(&self) -> f64 {
-        self.scores.iter().sum()
-    }
-
-    /// Sum of the scores − (F(input) − F(baseline)): zero for an exact integral.
-    pub fn convergence_delta(&self) -> f64 {
-        self.sum() - (self.f_input - self.f_baseline)
-    }
+/// The integrand at one point, for one output.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Value {
+    /// F
+    pub output: f64,
+    /// Σ_d (x − x′)_{t,d} ∂F/∂x_{t,d} of each token.
+    pub scores: Vec<f64>,
 }
 
 impl Explainer {
@@ -86,22 +89,45 @@ impl Explainer {
     /// # Errors
     /// As [`CausalLm::load`]; or the device runs out of memory.
     pub fn load(checkpoint: &Checkpoint, backend: &Backend, dtype: DType) -> Result<Self> {
-        let device = backend.device.clone().autodiff();
-        let model =
-            guarded(|| CausalLm::load(checkpoint, &device, dtype)).map_err(|e| e.in_file(&checkpoint.folder))??;
-        Ok(Self {
+        let load = || CausalLm::load(checkpoint, &backend.device, dtype);
+        let model = guarded(load).map_err(|e| e.in_file(&checkpoint.folder))??;
+        Ok(Self::new(model, backend, dtype))
+    }
+
+    /// A model that is already on its device, without autodiff.
+    pub fn new(model: CausalLm, backend: &Backend, dtype: DType) -> Self {
+        let frozen = model.frozen();
+        let kernels = frozen.head().host.is_some();
+        Self {
             model,
-            device,
+            frozen,
+            device: backend.device.clone(),
             dtype,
-            shape: Shape::of(&checkpoint.config.model),
+            kernels,
+            needs_warming: backend.name != "cpu",
             pass_tokens: backend.pass_tokens,
-            budget: backend.pass_bytes,
-        })
+            budget: backend.pass_bytes(),
+        }
     }
 
     /// The model itself.
     pub fn model(&self) -> &CausalLm {
         &self.model
+    }
+
+    /// Its weights, as attribution uses them.
+    pub fn frozen(&self) -> &Frozen {
+        &self.frozen
+    }
+
+    /// Tokens that fill the device.
+    pub fn pass_tokens(&self) -> usize {
+        self.pass_tokens
+    }
+
+    /// Lets all passes under way keep at most this many bytes.
+    pub fn limit_memory(&mut self, bytes: usize) {
+        self.budget = bytes;
     }
 
     /// Embeddings of a prompt's tokens, `[tokens, hidden]`.
@@ -128,16 +154,35 @@ impl Explainer {
     /// # Errors
     /// Memory runs out.
     pub fn logits(&self, ids: &[u32]) -> Result<Vec<f32>> {
+        guarded(|| floats(self.last_logits(vec![ids.len()], &self.embed(ids))))
+    }
+
+    /// The path from a baseline to a prompt.
+    ///
+    /// # Errors
+    /// Memory runs out.
+    pub fn path(&self, ids: &[u32], start: Start) -> Result<Path> {
+        guarded(|| Path::new(&self.frozen, self.embed(ids), self.start(start)))
+    }
+
+    /// F at the input and at the baseline, for each scalar.
+    ///
+    /// # Errors
+    /// Memory runs out.
+    pub fn ends(&self, ids: &[u32], start: Start, scalars: &[Scalar]) -> Result<Vec<(f64, f64)>> {
         guarded(|| {
-            let x = self.embed(ids).unsqueeze();
-            floats(self.model.last_logits(x).cast(DType::F32))
+            let baseline = self.start(start).repeat_dim(0, ids.len());
+            let x = Tensor::cat(vec![self.embed(ids), baseline], 0);
+            let logits = self.last_logits(vec![ids.len(); 2], &x);
+            let read = |&scalar: &Scalar| {
+                let values = Outputs::new(logits.clone(), &[scalar]).values(&[scalar; 2]).0;
+                (values[0], values[1])
+            };
+            scalars.iter().map(read).collect()
         })
     }
 
-    /// The path integral from `start` to the prompt's embeddings with the rule `points`.
-    ///
-    /// `progress` is told the number of path points after each pass. A value that is not finite ends the integral early and is
-    /// told in the result.
+    /// The path integral from `start` to the prompt's embeddings, alone; [`schedule::run`] does many at once.
     ///
     /// # Errors
     /// Memory runs out even with one path point a pass.
@@ -146,158 +191,357 @@ impl Explainer {
         ids: &[u32],
         start: Start,
         scalar: Scalar,
-        points: &[Point],
+        rule: Rule,
+        batch: Batch,
+    ) -> Result<Attribution> {
+        let task = Task {
+            ids: ids.to_vec(),
+            start,
+            scalar,
+            rule,
+        };
+        let mut result = None;
+        schedule::run(self, &[task], batch, &mut |_| (), &mut |_, found| {
+            result = Some(found);
+            Ok(())
+        })?;
+        Ok(result.expect("each task is told once"))
+    }
+
+    /// On a GPU, computes one full pass of a task's points and forgets it: kernels are compiled and tuned when they are first met,
+    /// and the time that takes says nothing of the time to come. Whether it was needed.
+    ///
+    /// # Errors
+    /// Memory runs out even with one path point a pass.
+    pub fn warm_up(&mut self, task: &Task, batch: Batch) -> Result<bool> {
+        if !self.needs_warming {
+            return Ok(false);
+        }
+        self.needs_warming = false;
+        let path = self.path(&task.ids, task.start)?;
+        let count = match batch {
+            Batch::Fixed(size) => size,
+            Batch::Auto => self.pass_tokens.div_ceil(task.ids.len()),
+        };
+        let points = Points {
+            path: &path,
+            alphas: (1..=count).map(|i| i as f64 / count as f64).collect(),
+            scalars: vec![task.scalar],
+        };
+        self.evaluate(&[points], batch, &mut |_| ())?;
+        Ok(true)
+    }
+
+    fn last_logits(&self, lengths: Vec<usize>, x: &Tensor<2>) -> Tensor<2> {
+        let sequences = Sequences::new(lengths);
+        let rotary = self
+            .frozen
+            .rotary(sequences.lengths().iter().copied().max().unwrap_or(0));
+        let entry = Entry::Embeddings(x);
+        if self.kernels {
+            let threads = Threads::All;
+            self.frozen
+                .forward(&Cpu { threads, rotary }, &sequences, entry, false)
+                .logits
+        } else {
+            self.frozen
+                .forward(&self.on_device(rotary), &sequences, entry, false)
+                .logits
+        }
+    }
+
+    fn on_device(&self, rotary: std::sync::Arc<crate::model::frozen::cpu::Rotary>) -> OnDevice {
+        OnDevice {
+            device: self.device.clone(),
+            dtype: self.dtype,
+            rotary,
+        }
+    }
+
+    /// Bytes that a pass keeps for one path point of a prompt, from what its backward half reads.
+    fn kept(&self, tokens: usize) -> usize {
+        let (row, sequence) = self.frozen.kept();
+        let size = if self.dtype == DType::F32 { 4 } else { 2 };
+        size * (row * tokens + sequence)
+    }
+
+    /// The integrand at all points: for each of `wanted`, for each α, for each scalar.
+    ///
+    /// `progress` is told of evaluations (a point and a scalar each) as they are done.
+    ///
+    /// # Errors
+    /// Memory runs out even with one path point a pass.
+    pub fn evaluate(
+        &mut self,
+        wanted: &[Points<'_>],
         batch: Batch,
         progress: &mut dyn FnMut(usize),
-    ) -> Result<Attribution> {
-        let tokens = ids.len();
-        let input = self.embed(ids);
-        let baseline = self.start(start);
-        let difference = input.clone() - baseline.clone();
-        let ends = Tensor::stack(vec![input, baseline.clone().repeat_dim(0, tokens)], 0);
-        let ends = guarded(|| floats(self.output(ends, scalar)))?;
-        let mut result = Attribution {
-            scores: vec![0.0; tokens],
-            f_input: f64::from(ends[0]),
-            f_baseline: f64::from(ends[1]),
-            evaluations: 0,
-            non_finite: None,
-        };
-        for (value, alpha) in [(result.f_baseline, 0.0), (result.f_input, 1.0)] {
-            if !value.is_finite() {
-                result.non_finite = Some(NonFinite {
-                    alpha,
-                    what: "output".to_owned(),
-                });
-                return Ok(result);
-            }
-        }
-        let mut left = points;
+    ) -> Result<Vec<Vec<Vec<Value>>>> {
+        let mut values: Vec<Vec<Vec<Value>>> = wanted
+            .iter()
+            .map(|points| Vec::with_capacity(points.alphas.len()))
+            .collect();
+        // Points with more outputs first, so that a backward pass for a second output is one for the first sequences.
+        let mut order: Vec<usize> = (0..wanted.len()).collect();
+        order.sort_by_key(|&index| std::cmp::Reverse(wanted[index].scalars.len()));
+        let points = |index: usize| (0..wanted[index].alphas.len()).map(move |alpha| (index, alpha));
+        let sequences: Vec<(usize, usize)> = order.into_iter().flat_map(points).collect();
+        let mut left = &sequences[..];
         while !left.is_empty() {
-            let size = match batch {
-                Batch::Fixed(size) => size,
-                Batch::Auto => (self.budget / self.shape.kept(tokens)).min(self.pass_tokens / tokens),
-            };
-            let (now, later) = left.split_at(size.clamp(1, left.len()));
-            let pass = guarded(|| self.pass(&baseline, &difference, now, scalar));
-            let pass = match pass {
-                Ok(pass) => pass,
-                // Half the points need half the memory; what was summed so far stays.
-                Err(_) if batch == Batch::Auto && now.len() > 1 => {
-                    self.budget = self.shape.kept(tokens) * now.len() / 2;
-                    continue;
-                }
-                Err(e) => return Err(e),
-            };
-            for (index, point) in now.iter().enumerate() {
-                let row = &pass.gradients[index * tokens..(index + 1) * tokens];
-                let what = match (
-                    pass.outputs[index].is_finite(),
-                    row.iter().all(|value| value.is_finite()),
-                ) {
-                    (true, true) => None,
-                    (false, _) => Some("output"),
-                    (true, false) => Some("gradient"),
-                };
-                if let Some(what) = what {
-                    result.non_finite = Some(NonFinite {
-                        alpha: point.alpha,
-                        what: what.to_owned(),
-                    });
-                    return Ok(result);
-                }
-                for (score, &value) in result.scores.iter_mut().zip(row) {
-                    *score += point.weight * f64::from(value);
-                }
-            }
-            result.evaluations += now.len();
-            progress(now.len());
-            left = later;
-        }
-        Ok(result)
-    }
-
-    /// One forward and backward pass at several path points.
-    fn pass(&self, baseline: &Tensor<2>, difference: &Tensor<2>, points: &[Point], scalar: Scalar) -> Pass {
-        let alphas: Vec<f32> = points.iter().map(|point| point.alpha as f32).collect();
-        let count = alphas.len();
-        let alphas = Tensor::<3>::from_data(TensorData::new(alphas, [count, 1, 1]), (&self.device, DType::F32));
-        // The path is laid in float32, so that neighbouring points stay apart in a narrower dtype's last bits.
-        let difference = difference.clone().cast(DType::F32).unsqueeze::<3>();
-        let path = baseline.clone().cast(DType::F32).unsqueeze::<3>() + difference.clone() * alphas;
-        let x = path.cast(self.dtype).detach().require_grad();
-        let output = self.output(x.clone(), scalar);
-        // Each output depends on its own point alone, so the gradient of their sum holds each one's gradient.
-        let mut gradients = output.clone().sum().backward();
-        let gradient = x.grad_remove(&mut gradients).map(|g| g.cast(DType::F32));
-        let products = gradient.map(|g| (g * difference.inner()).sum_dim(2));
-        Pass {
-            outputs: floats(output),
-            gradients: products.map_or_else(|| vec![0.0; count * x.dims()[1]], floats),
-        }
-    }
-
-    /// F for each of a batch of embeddings, `[batch, tokens, hidden]` to `[batch]`, as float32.
-    fn output(&self, x: Tensor<3>, scalar: Scalar) -> Tensor<1> {
-        let logits = self.model.last_logits(x).cast(DType::F32);
-        let values = match scalar.output {
-            Output::Logit => logits,
-            Output::LogProbability | Output::Probability => log_softmax(logits, 1),
-        };
-        let of = |token: u32| {
-            let value = values.clone().narrow(1, token as usize, 1).squeeze_dim::<1>(1);
-            if scalar.output == Output::Probability {
-                value.exp()
+            let (passes, threads) = self.passes(wanted, left, batch);
+            let compute = |pass: &&[(usize, usize)]| guarded(|| self.pass(wanted, pass, threads));
+            let done: Vec<Result<Vec<Vec<Value>>>> = if passes.len() > 1 {
+                passes.par_iter().map(compute).collect()
             } else {
-                value
+                passes.iter().map(compute).collect()
+            };
+            for (pass, done) in passes.into_iter().zip(done) {
+                match done {
+                    Ok(done) => {
+                        progress(done.iter().map(Vec::len).sum());
+                        for (&(index, _), value) in pass.iter().zip(done) {
+                            values[index].push(value);
+                        }
+                        left = &left[pass.len()..];
+                    }
+                    // Half the points need half the memory; what was computed so far stays.
+                    Err(_) if batch == Batch::Auto && pass.len() > 1 => {
+                        let largest = pass
+                            .iter()
+                            .map(|&(index, _)| self.kept(wanted[index].path.tokens()))
+                            .max();
+                        self.budget = largest.unwrap_or_default() * pass.len() / 2;
+                        break;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(values)
+    }
+
+    /// The next sequences, cut into passes that run at the same time, each by `threads`.
+    fn passes<'s>(
+        &self,
+        wanted: &[Points<'_>],
+        left: &'s [(usize, usize)],
+        batch: Batch,
+    ) -> (Vec<&'s [(usize, usize)]>, Threads) {
+        let tokens = |&(index, _): &(usize, usize)| wanted[index].path.tokens();
+        let workers = if self.kernels { rayon::current_num_threads() } else { 1 };
+        let now = match batch {
+            Batch::Fixed(size) => &left[..size.min(left.len())],
+            Batch::Auto => left,
+        };
+        // One pass for each thread where there are enough sequences and memory; else all threads in one.
+        let largest = now
+            .iter()
+            .take(workers)
+            .map(|s| self.kept(tokens(s)))
+            .max()
+            .unwrap_or(1);
+        let together = if now.len() >= workers && largest * workers <= self.budget {
+            workers
+        } else {
+            1
+        };
+        let threads = if together > 1 || workers == 1 {
+            Threads::One
+        } else {
+            Threads::All
+        };
+        // Rows beyond which a larger pass is no faster; fewer where the sequences would not go round evenly.
+        let all: usize = now.iter().map(tokens).sum();
+        let rows = match batch {
+            Batch::Fixed(_) => all.div_ceil(together),
+            Batch::Auto => {
+                let most = self.pass_tokens / if together > 1 { workers } else { 1 };
+                let rounds = all.div_ceil(most * together).max(1);
+                all.div_ceil(rounds * together).min(most)
             }
         };
-        match scalar.minus {
-            None => of(scalar.token),
-            Some(minus) => of(scalar.token) - of(minus),
+        let mut passes = Vec::new();
+        let mut rest = now;
+        // A few rounds for each thread, so that one which is late does not keep the others waiting, and progress is told.
+        while !rest.is_empty() && passes.len() < 4 * together {
+            let (mut count, mut filled, mut bytes) = (0, 0, 0);
+            for sequence in rest {
+                let more = self.kept(tokens(sequence));
+                let fits = filled + tokens(sequence) / 2 < rows
+                    && (batch != Batch::Auto || (bytes + more) * together <= self.budget);
+                if count > 0 && !fits {
+                    break;
+                }
+                count += 1;
+                filled += tokens(sequence);
+                bytes += more;
+            }
+            let (pass, later) = rest.split_at(count);
+            passes.push(pass);
+            rest = later;
+            if together == 1 {
+                break;
+            }
+        }
+        (passes, threads)
+    }
+
+    /// One pass: for each sequence, for each of its scalars, the integrand.
+    fn pass(&self, wanted: &[Points<'_>], pass: &[(usize, usize)], threads: Threads) -> Vec<Vec<Value>> {
+        let lengths: Vec<usize> = pass.iter().map(|&(index, _)| wanted[index].path.tokens()).collect();
+        let rotary = self.frozen.rotary(lengths.iter().copied().max().unwrap_or(0));
+        let sequences = Sequences::new(lengths);
+        if self.kernels {
+            self.pass_on(&Cpu { threads, rotary }, wanted, pass, &sequences)
+        } else {
+            self.pass_on(&self.on_device(rotary), wanted, pass, &sequences)
         }
     }
-}
 
-/// What an estimate of memory needs to know of a model.
-#[derive(Clone, Copy, Debug)]
-struct Shape {
-    layers: usize,
-    hidden: usize,
-    heads: usize,
-}
-
-impl Shape {
-    fn of(config: &ModelConfig) -> Self {
-        let heads = match config {
-            ModelConfig::Llama(config) => config.num_attention_heads,
-            ModelConfig::Falcon(config) => config.num_attention_heads,
+    fn pass_on<O: Ops>(
+        &self,
+        ops: &O,
+        wanted: &[Points<'_>],
+        pass: &[(usize, usize)],
+        sequences: &Sequences,
+    ) -> Vec<Vec<Value>> {
+        let stretches = |count: usize| -> Vec<Stretch<'_>> {
+            let runs = pass[..count].chunk_by(|a, b| a.0 == b.0);
+            let stretch = |run: &[(usize, usize)]| {
+                let (index, first) = run[0];
+                let points = &wanted[index];
+                Stretch {
+                    path: points.path,
+                    alphas: &points.alphas[first..first + run.len()],
+                }
+            };
+            runs.map(stretch).collect()
         };
+        let all = stretches(pass.len());
+        let trace = self.frozen.forward(ops, sequences, Entry::Paths(&all), true);
+        let scalars = |&(index, _): &(usize, usize)| &wanted[index].scalars;
+        let asked: Vec<Scalar> = pass.iter().flat_map(|s| scalars(s).iter().copied()).collect();
+        let outputs = Outputs::new(trace.logits.clone(), &asked);
+        let mean = outputs.probabilities.clone().map(|probabilities| {
+            let rows = ops.from_tensor(probabilities);
+            ops.into_tensor(pass.len(), ops.back(pass.len(), &rows, self.frozen.head()))
+        });
+        let mut values: Vec<Vec<Value>> = pass.iter().map(|s| Vec::with_capacity(scalars(s).len())).collect();
+        let rounds = pass.first().map_or(0, |s| scalars(s).len());
+        for round in 0..rounds {
+            let asked: Vec<Scalar> = pass.iter().map_while(|s| scalars(s).get(round).copied()).collect();
+            let count = asked.len();
+            let (found, gradient) = outputs.values(&asked);
+            let gradient = gradient.of_hidden(self.frozen.head().tensor.clone(), mean.as_ref());
+            let scores = self
+                .frozen
+                .backward(ops, &sequences.first(count), &trace, &stretches(count), gradient);
+            let mut rows = scores.iter().map(|&score| f64::from(score));
+            for ((values, output), &tokens) in values.iter_mut().zip(found).zip(sequences.lengths()) {
+                let scores = rows.by_ref().take(tokens).collect();
+                values.push(Value { output, scores });
+            }
+        }
+        values
+    }
+}
+
+/// What is read of the last position's logits.
+struct Outputs {
+    /// `[sequences, vocabulary]`, in float32.
+    logits: Tensor<2>,
+    /// Their logarithms, and their probabilities; where some output needs them.
+    log_probabilities: Option<Tensor<2>>,
+    probabilities: Option<Tensor<2>>,
+}
+
+/// ∂F/∂logits of each sequence, as tokens and factors: Σ factor · e_token − `spread` · softmax(logits).
+struct Seeds {
+    tokens: [Vec<i64>; 2],
+    factors: [Vec<f32>; 2],
+    spread: Vec<f32>,
+}
+
+impl Outputs {
+    fn new(logits: Tensor<2>, asked: &[Scalar]) -> Self {
+        let logits = logits.cast(DType::F32);
+        let needed = asked.iter().any(|scalar| scalar.output != Output::Logit);
+        let log_probabilities = needed.then(|| log_softmax(logits.clone(), 1));
         Self {
-            layers: config.layers(),
-            hidden: config.hidden_size(),
-            heads,
+            probabilities: log_probabilities.clone().map(Tensor::exp),
+            logits,
+            log_probabilities,
         }
     }
 
-    /// Bytes that autodiff keeps for one path point, estimated: in each layer about 30 activations as wide as the residual
-    /// stream, and three matrices of attention weights, all in float32.
-    fn kept(self, tokens: usize) -> usize {
-        4 * self.layers * tokens * (30 * self.hidden + 3 * self.heads * tokens)
+    /// F of the first sequences, one scalar each, and its gradient.
+    fn values(&self, asked: &[Scalar]) -> (Vec<f64>, Seeds) {
+        let count = asked.len();
+        let read = |values: &Tensor<2>, tokens: &[i64]| {
+            let index = Tensor::<2, Int>::from_data(TensorData::new(tokens.to_vec(), [count, 1]), &values.device());
+            floats(values.clone().narrow(0, 0, count).gather(1, index))
+        };
+        let tokens = [
+            asked.iter().map(|s| i64::from(s.token)).collect::<Vec<_>>(),
+            asked.iter().map(|s| i64::from(s.minus.unwrap_or(s.token))).collect(),
+        ];
+        let parts = tokens.each_ref().map(|tokens| {
+            let logits = read(&self.logits, tokens);
+            let logs = self.log_probabilities.as_ref().map(|values| read(values, tokens));
+            (logits, logs.unwrap_or_default())
+        });
+        let mut seeds = Seeds {
+            tokens,
+            factors: [vec![], vec![]],
+            spread: vec![],
+        };
+        let mut values = Vec::with_capacity(count);
+        for (row, scalar) in asked.iter().enumerate() {
+            // Value, ∂/∂(its own logit) before the softmax's share, and that share.
+            let part = |(logits, logs): &(Vec<f32>, Vec<f32>)| match scalar.output {
+                Output::Logit => (f64::from(logits[row]), 1.0, 0.0),
+                Output::LogProbability => (f64::from(logs[row]), 1.0, 1.0),
+                Output::Probability => {
+                    let probability = logs[row].exp();
+                    (f64::from(probability), probability, probability)
+                }
+            };
+            let first = part(&parts[0]);
+            let second = match scalar.minus {
+                Some(_) => part(&parts[1]),
+                None => (0.0, 0.0, 0.0),
+            };
+            values.push(first.0 - second.0);
+            seeds.factors[0].push(first.1);
+            seeds.factors[1].push(-second.1);
+            seeds.spread.push(first.2 - second.2);
+        }
+        (values, seeds)
     }
 }
 
-/// What one pass came to: F at each point, and Σ_d (x − x′)_{t,d} ∂F/∂x_{t,d} for each point and token.
-struct Pass {
-    outputs: Vec<f32>,
-    gradients: Vec<f32>,
-}
-
-fn floats<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor
-        .into_data_dtype(DType::F32)
-        .try_to_vec()
-        .expect("converted to float32 in this line")
+impl Seeds {
+    /// ∂F/∂hidden, `[sequences, hidden]`, for the output layer `head` and `mean` = softmax(logits) · head.
+    fn of_hidden(self, head: Tensor<2>, mean: Option<&Tensor<2>>) -> Tensor<2> {
+        let (device, dtype) = (head.device(), head.dtype());
+        let count = self.spread.len();
+        let column =
+            |values: Vec<f32>| Tensor::<2>::from_data(TensorData::new(values, [count, 1]), (&device, DType::F32));
+        let contrast = self.factors[1].iter().any(|&factor| factor != 0.0);
+        let [first, second] = self.tokens.map(|tokens| {
+            let rows = Tensor::<1, Int>::from_data(TensorData::new(tokens, [count]), &device);
+            head.clone().select(0, rows).cast(DType::F32)
+        });
+        let [factor, other] = self.factors.map(column);
+        let mut gradient = first * factor;
+        if contrast {
+            gradient = gradient + second * other;
+        }
+        if let Some(mean) = mean {
+            gradient = gradient - mean.clone().narrow(0, 0, count).cast(DType::F32) * column(self.spread);
+        }
+        gradient.cast(dtype)
+    }
 }
 
 /// How many threads are inside [`guarded`] now.
@@ -310,7 +554,7 @@ pub fn is_guarded() -> bool {
 }
 
 /// Runs tensor code, which tells a failed allocation by panicking, and turns a panic into an error.
-fn guarded<T>(work: impl FnOnce() -> T) -> Result<T> {
+pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T> {
     GUARDED.fetch_add(1, Ordering::Relaxed);
     let done = catch_unwind(AssertUnwindSafe(work));
     GUARDED.fetch_sub(1, Ordering::Relaxed);
@@ -336,18 +580,5 @@ mod tests {
         assert_eq!(error.message, "the device failed: out of memory: 12 GiB");
         assert!(error.help.unwrap().contains("attribution.batch"));
         assert!(!is_guarded());
-    }
-
-    #[test]
-    fn long_prompts_take_fewer_points_a_pass() {
-        let shape = Shape {
-            layers: 32,
-            hidden: 4096,
-            heads: 32,
-        };
-        let points = |tokens| (4usize << 30) / shape.kept(tokens);
-        // A 7B model: one point of the notebook's prompt keeps 1.3 GB.
-        assert_eq!(points(81), 3);
-        assert!(shape.kept(2000) > 20 * shape.kept(81));
     }
 }

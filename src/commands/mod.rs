@@ -1,5 +1,6 @@
 //! The commands, one short file each.
 
+mod bench;
 mod build;
 mod check;
 mod init;
@@ -36,6 +37,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitStatus {
         Command::Build(arguments) => build::run(&cli.global, arguments, &report),
         Command::Check(arguments) => check::run(&cli.global, arguments, &report),
         Command::Init(arguments) => init::run(arguments, &report),
+        Command::Bench(arguments) => bench::run(arguments, &report),
     };
     done.unwrap_or_else(|errors| report.errors(errors))
 }

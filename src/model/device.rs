@@ -44,10 +44,8 @@ pub struct Backend {
     pub device: Device,
     /// What the record calls it.
     pub name: &'static str,
-    /// Tokens (path points × prompt) a pass beyond which a larger one is no faster.
+    /// Tokens (path points × prompt) under way at one time beyond which more are no faster.
     pub pass_tokens: usize,
-    /// Bytes that `batch: auto` lets a pass keep for its backward half, at first.
-    pub pass_bytes: usize,
 }
 
 impl fmt::Display for Backend {
@@ -62,8 +60,8 @@ impl Backend {
         Self {
             device: Device::flex(),
             name: "cpu",
-            pass_tokens: 2048,
-            pass_bytes: 4 << 30,
+            // The rows of one packed block of the matrix product, for each thread: what they keep stays near the processor.
+            pass_tokens: 448 * rayon::current_num_threads(),
         }
     }
 
@@ -76,6 +74,15 @@ impl Backend {
             DeviceChoice::Cpu => Ok(Self::cpu()),
             DeviceChoice::Auto => Ok(cuda(0).unwrap_or_else(|_| Self::cpu())),
             DeviceChoice::Cuda(index) => cuda(index),
+        }
+    }
+
+    /// Bytes that `batch: auto` lets passes keep for their backward half, at first: on the CPU most of what is available now, on a
+    /// GPU as much as a large one has; a smaller one says so, and the batch is halved.
+    pub fn pass_bytes(&self) -> usize {
+        match self.name {
+            "cpu" => available_memory().map_or(4 << 30, |bytes| bytes / 10 * 7),
+            _ => 32 << 30,
         }
     }
 
@@ -92,6 +99,18 @@ impl Backend {
     }
 }
 
+/// Main memory that a process may still take without swapping, in bytes: Linux's `MemAvailable`, and what a container's limit
+/// leaves (`memory.max` of cgroup 2). None elsewhere.
+fn available_memory() -> Option<usize> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("MemAvailable:"))?;
+    let kibibytes: usize = line.split_whitespace().nth(1)?.parse().ok()?;
+    let number = |file: &str| -> Option<usize> { std::fs::read_to_string(file).ok()?.trim().parse().ok() };
+    let limit = number("/sys/fs/cgroup/memory.max").zip(number("/sys/fs/cgroup/memory.current"));
+    let left = limit.map_or(usize::MAX, |(limit, used)| limit.saturating_sub(used));
+    Some((kibibytes * 1024).min(left))
+}
+
 #[cfg(feature = "cuda")]
 fn cuda(index: usize) -> Result<Backend> {
     use burn::tensor::Tensor;
@@ -102,12 +121,10 @@ fn cuda(index: usize) -> Result<Backend> {
         Tensor::<1>::ones([1], &device).into_data();
         device
     });
-    // Large at first; a card with less memory says so, and the batch is halved.
     let backend = |device| Backend {
         device,
         name: "cuda",
         pass_tokens: 16_384,
-        pass_bytes: 32 << 30,
     };
     found.map(backend).map_err(|_| {
         Diagnostic::compute(format!("no CUDA device {index}"))

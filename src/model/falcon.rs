@@ -3,8 +3,10 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::activation::gelu;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Tensor, TensorCreationOptions};
 
+use super::frozen::ops::{self, Weight};
+use super::frozen::{Block, Frozen, Mlp};
 use super::layers::{Attention, Heads, LayerNorm, Linear, decode, deviations, project, queried, random};
 use super::{NamedParameter, Positions};
 use crate::checkpoint::Loader;
@@ -66,16 +68,16 @@ impl Falcon {
         })
     }
 
-    pub(super) fn init(config: &FalconConfig, device: &Device) -> Self {
+    pub(super) fn init(config: &FalconConfig, place: &TensorCreationOptions) -> Self {
         let table = [config.vocab_size, config.hidden_size];
         let (inside, _) = deviations(config.num_hidden_layers);
         Self {
-            word_embeddings: random(table, inside, device),
+            word_embeddings: random(table, inside, place),
             layers: (0..config.num_hidden_layers)
-                .map(|_| Layer::init(config, device))
+                .map(|_| Layer::init(config, place))
                 .collect(),
-            ln_f: LayerNorm::init(config.hidden_size, config.layer_norm_epsilon, device),
-            lm_head: (!config.tie_word_embeddings).then(|| random(table, inside, device)),
+            ln_f: LayerNorm::init(config.hidden_size, config.layer_norm_epsilon, place),
+            lm_head: (!config.tie_word_embeddings).then(|| random(table, inside, place)),
             num_heads: config.num_attention_heads,
             theta: config.rope_theta,
         }
@@ -108,6 +110,39 @@ impl Falcon {
             named.push(("lm_head.weight".to_owned(), matrix(lm_head)));
         }
         named
+    }
+
+    /// The same weights, for attribution.
+    pub(super) fn frozen(&self) -> Frozen {
+        let width = self.ln_f.weight.dims()[0] / self.num_heads;
+        let queries = self.num_heads * width;
+        let block = |layer: &Layer| {
+            let fused = layer.query_key_value.weight.val();
+            let rows = |from: usize, count: usize| Weight::new(fused.clone().narrow(0, from, count));
+            Block {
+                norm: layer.input_layernorm.frozen(),
+                query: rows(0, queries),
+                key: rows(queries, width),
+                value: rows(queries + width, width),
+                output: layer.dense.frozen(),
+                mlp: Mlp::Beside {
+                    up: layer.dense_h_to_4h.frozen(),
+                    down: layer.dense_4h_to_h.frozen(),
+                },
+            }
+        };
+        Frozen::new(
+            self.layers.iter().map(block).collect(),
+            self.ln_f.frozen(),
+            Weight::new(self.lm_head.as_ref().unwrap_or(&self.word_embeddings).val()),
+            ops::Heads {
+                query: self.num_heads,
+                key: 1,
+                width,
+                window: None,
+            },
+            self.theta,
+        )
     }
 
     /// `[batch, tokens, hidden]` to the residual stream after the final norm, at the positions asked for.
@@ -145,16 +180,16 @@ impl Layer {
         })
     }
 
-    fn init(config: &FalconConfig, device: &Device) -> Self {
+    fn init(config: &FalconConfig, place: &TensorCreationOptions) -> Self {
         let hidden = config.hidden_size;
         let fused = (config.num_attention_heads + 2) * config.head_dim();
         let (inside, to_residual) = deviations(config.num_hidden_layers);
         Self {
-            input_layernorm: LayerNorm::init(hidden, config.layer_norm_epsilon, device),
-            query_key_value: Linear::init(fused, hidden, inside, device),
-            dense: Linear::init(hidden, hidden, to_residual, device),
-            dense_h_to_4h: Linear::init(4 * hidden, hidden, inside, device),
-            dense_4h_to_h: Linear::init(hidden, 4 * hidden, to_residual, device),
+            input_layernorm: LayerNorm::init(hidden, config.layer_norm_epsilon, place),
+            query_key_value: Linear::init(fused, hidden, inside, place),
+            dense: Linear::init(hidden, hidden, to_residual, place),
+            dense_h_to_4h: Linear::init(4 * hidden, hidden, inside, place),
+            dense_4h_to_h: Linear::init(hidden, 4 * hidden, to_residual, place),
         }
     }
 

@@ -2,9 +2,10 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::activation::softmax;
-use burn::tensor::{DType, Device, Distribution, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Distribution, Int, Tensor, TensorCreationOptions, TensorData};
 
 use super::Positions;
+use super::frozen::ops::{NormWeights, Weight};
 use crate::checkpoint::Loader;
 use crate::diagnostic::Result;
 
@@ -22,10 +23,15 @@ impl Linear {
         })
     }
 
-    pub fn init(output: usize, input: usize, deviation: f64, device: &Device) -> Self {
+    pub fn init(output: usize, input: usize, deviation: f64, place: &TensorCreationOptions) -> Self {
         Self {
-            weight: random([output, input], deviation, device),
+            weight: random([output, input], deviation, place),
         }
+    }
+
+    /// Its weights, for [`super::frozen`].
+    pub fn frozen(&self) -> Weight {
+        Weight::new(self.weight.val())
     }
 
     /// `[batch, tokens, in]` to `[batch, tokens, out]`, as one product over all positions.
@@ -44,8 +50,12 @@ pub fn project(x: Tensor<3>, w: Tensor<2>) -> Tensor<3> {
 }
 
 /// A trainable parameter drawn from a normal distribution.
-pub fn random<const D: usize>(shape: [usize; D], deviation: f64, device: &Device) -> Param<Tensor<D>> {
-    Param::from_tensor(Tensor::random(shape, Distribution::Normal(0.0, deviation), device))
+pub fn random<const D: usize>(shape: [usize; D], deviation: f64, place: &TensorCreationOptions) -> Param<Tensor<D>> {
+    Param::from_tensor(Tensor::random(
+        shape,
+        Distribution::Normal(0.0, deviation),
+        place.clone(),
+    ))
 }
 
 /// Standard deviations for the layers of a model to be trained: (inside, where a layer writes to the residual stream).
@@ -84,11 +94,16 @@ impl RmsNorm {
         })
     }
 
-    pub fn init(width: usize, epsilon: f64, device: &Device) -> Self {
+    pub fn init(width: usize, epsilon: f64, place: &TensorCreationOptions) -> Self {
         Self {
-            weight: Param::from_tensor(Tensor::ones([width], device)),
+            weight: Param::from_tensor(Tensor::ones([width], place.clone())),
             epsilon,
         }
+    }
+
+    /// Its parameters, for [`super::frozen`].
+    pub fn frozen(&self) -> NormWeights {
+        NormWeights::new(self.weight.val(), None, self.epsilon)
     }
 
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
@@ -118,12 +133,17 @@ impl LayerNorm {
         })
     }
 
-    pub fn init(width: usize, epsilon: f64, device: &Device) -> Self {
+    pub fn init(width: usize, epsilon: f64, place: &TensorCreationOptions) -> Self {
         Self {
-            weight: Param::from_tensor(Tensor::ones([width], device)),
-            bias: Param::from_tensor(Tensor::zeros([width], device)),
+            weight: Param::from_tensor(Tensor::ones([width], place.clone())),
+            bias: Param::from_tensor(Tensor::zeros([width], place.clone())),
             epsilon,
         }
+    }
+
+    /// Its parameters, for [`super::frozen`].
+    pub fn frozen(&self) -> NormWeights {
+        NormWeights::new(self.weight.val(), Some(self.bias.val()), self.epsilon)
     }
 
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
@@ -254,7 +274,7 @@ pub fn decode<L>(
 
 /// What is added to attention scores, `[1, 1, tokens, tokens]` in float32: 0 where a position may look, a large negative
 /// number elsewhere. A position sees itself and those before it, at most `window` in all.
-fn causal_mask(tokens: usize, window: Option<usize>, device: &Device) -> Tensor<4> {
+pub(super) fn causal_mask(tokens: usize, window: Option<usize>, device: &Device) -> Tensor<4> {
     let window = window.unwrap_or(usize::MAX);
     let values: Vec<f32> = (0..tokens)
         .flat_map(|i| (0..tokens).map(move |j| if j <= i && i - j < window { 0.0 } else { -1e30 }))

@@ -3,8 +3,10 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::activation::silu;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Tensor, TensorCreationOptions};
 
+use super::frozen::ops::{self, Weight};
+use super::frozen::{Block, Frozen, Mlp};
 use super::layers::{Attention, Heads, Linear, RmsNorm, decode, deviations, project, queried, random};
 use super::{NamedParameter, Positions};
 use crate::checkpoint::Loader;
@@ -60,17 +62,17 @@ impl Llama {
         Ok(Self::assemble(config, embed_tokens, layers, norm, lm_head))
     }
 
-    pub(super) fn init(config: &LlamaConfig, device: &Device) -> Self {
+    pub(super) fn init(config: &LlamaConfig, place: &TensorCreationOptions) -> Self {
         let table = [config.vocab_size, config.hidden_size];
         let (inside, _) = deviations(config.num_hidden_layers);
         Self::assemble(
             config,
-            random(table, inside, device),
+            random(table, inside, place),
             (0..config.num_hidden_layers)
-                .map(|_| Layer::init(config, device))
+                .map(|_| Layer::init(config, place))
                 .collect(),
-            RmsNorm::init(config.hidden_size, config.rms_norm_eps, device),
-            (!config.tie_word_embeddings).then(|| random(table, inside, device)),
+            RmsNorm::init(config.hidden_size, config.rms_norm_eps, place),
+            (!config.tie_word_embeddings).then(|| random(table, inside, place)),
         )
     }
 
@@ -120,6 +122,36 @@ impl Llama {
         named
     }
 
+    /// The same weights, for attribution.
+    pub(super) fn frozen(&self) -> Frozen {
+        let block = |layer: &Layer| Block {
+            norm: layer.input_layernorm.frozen(),
+            query: layer.q_proj.frozen(),
+            key: layer.k_proj.frozen(),
+            value: layer.v_proj.frozen(),
+            output: layer.o_proj.frozen(),
+            mlp: Mlp::Gated {
+                norm: layer.post_attention_layernorm.frozen(),
+                gate: layer.gate_proj.frozen(),
+                up: layer.up_proj.frozen(),
+                down: layer.down_proj.frozen(),
+            },
+        };
+        let [query, key, width] = self.heads;
+        Frozen::new(
+            self.layers.iter().map(block).collect(),
+            self.norm.frozen(),
+            Weight::new(self.lm_head.as_ref().unwrap_or(&self.embed_tokens).val()),
+            ops::Heads {
+                query,
+                key,
+                width,
+                window: self.window,
+            },
+            self.theta,
+        )
+    }
+
     /// `[batch, tokens, hidden]` to the residual stream after the final norm, at the positions asked for.
     pub(super) fn hidden(&self, x: Tensor<3>, positions: Positions) -> Tensor<3> {
         let [query, key, width] = self.heads;
@@ -160,21 +192,21 @@ impl Layer {
         })
     }
 
-    fn init(config: &LlamaConfig, device: &Device) -> Self {
+    fn init(config: &LlamaConfig, place: &TensorCreationOptions) -> Self {
         let (hidden, inner) = (config.hidden_size, config.intermediate_size);
         let query = config.num_attention_heads * config.head_dim;
         let key = config.num_key_value_heads * config.head_dim;
         let (inside, to_residual) = deviations(config.num_hidden_layers);
         Self {
-            input_layernorm: RmsNorm::init(hidden, config.rms_norm_eps, device),
-            q_proj: Linear::init(query, hidden, inside, device),
-            k_proj: Linear::init(key, hidden, inside, device),
-            v_proj: Linear::init(key, hidden, inside, device),
-            o_proj: Linear::init(hidden, query, to_residual, device),
-            post_attention_layernorm: RmsNorm::init(hidden, config.rms_norm_eps, device),
-            gate_proj: Linear::init(inner, hidden, inside, device),
-            up_proj: Linear::init(inner, hidden, inside, device),
-            down_proj: Linear::init(hidden, inner, to_residual, device),
+            input_layernorm: RmsNorm::init(hidden, config.rms_norm_eps, place),
+            q_proj: Linear::init(query, hidden, inside, place),
+            k_proj: Linear::init(key, hidden, inside, place),
+            v_proj: Linear::init(key, hidden, inside, place),
+            o_proj: Linear::init(hidden, query, to_residual, place),
+            post_attention_layernorm: RmsNorm::init(hidden, config.rms_norm_eps, place),
+            gate_proj: Linear::init(inner, hidden, inside, place),
+            up_proj: Linear::init(inner, hidden, inside, place),
+            down_proj: Linear::init(hidden, inner, to_residual, place),
         }
     }
 

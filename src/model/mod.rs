@@ -4,11 +4,12 @@
 
 pub mod device;
 pub mod falcon;
+pub mod frozen;
 mod layers;
 pub mod llama;
 
 use burn::module::Module;
-use burn::tensor::{DType, Device, Int, Tensor};
+use burn::tensor::{DType, Device, Int, Tensor, TensorCreationOptions};
 
 use crate::checkpoint::config::ModelConfig;
 use crate::checkpoint::{Checkpoint, Loader};
@@ -52,11 +53,20 @@ impl CausalLm {
     }
 
     /// A model with random parameters (normal, σ = 0.02, scaled down by depth where a layer writes to the residual stream),
-    /// to be trained.
-    pub fn init(config: &ModelConfig, device: &Device) -> Self {
+    /// to be trained or timed. `place` is a device, with a dtype where it is not to be the device's usual one.
+    pub fn init(config: &ModelConfig, place: impl Into<TensorCreationOptions>) -> Self {
+        let place = place.into();
         match config {
-            ModelConfig::Llama(config) => Self::Llama(Llama::init(config, device)),
-            ModelConfig::Falcon(config) => Self::Falcon(Falcon::init(config, device)),
+            ModelConfig::Llama(config) => Self::Llama(Llama::init(config, &place)),
+            ModelConfig::Falcon(config) => Self::Falcon(Falcon::init(config, &place)),
+        }
+    }
+
+    /// The same weights (not a copy), for attribution.
+    pub fn frozen(&self) -> frozen::Frozen {
+        match self {
+            Self::Llama(model) => model.frozen(),
+            Self::Falcon(model) => model.frozen(),
         }
     }
 
@@ -66,6 +76,11 @@ impl CausalLm {
             Self::Llama(model) => model.named_parameters(),
             Self::Falcon(model) => model.named_parameters(),
         }
+    }
+
+    /// Parameters in all.
+    pub fn parameters(&self) -> usize {
+        self.num_params()
     }
 
     /// The embedding table, `[vocabulary, hidden]`.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::tensor::DType;
+use igsite::attribution::integral::Rule;
 use igsite::attribution::integrated_gradients::{Explainer, Scalar, Start};
 use igsite::attribution::quadrature;
 use igsite::checkpoint::Checkpoint;
@@ -89,11 +90,11 @@ pub fn same_numbers(folder: &Path, prompts: &Value) {
             let rule: Quadrature = parsed(&case["quadrature"]);
             let points = quadrature::points(rule, parsed(&case["steps"]));
             let scalar = Scalar { token, output, minus };
-            let found = explainer
-                .attribute(&ids, start, scalar, &points, Batch::Auto, &mut |_| ())
-                .unwrap();
+            let count = points.len();
+            let rule = Rule::Fixed { points, check: None };
+            let found = explainer.attribute(&ids, start, scalar, rule, Batch::Auto).unwrap();
 
-            assert_eq!((&found.non_finite, found.evaluations), (&None, points.len()), "{told}");
+            assert_eq!((&found.non_finite, found.evaluations), (&None, count), "{told}");
             let scores: Vec<f64> = parsed(&case["attributions"]);
             let largest = scores.iter().fold(0.0f64, |m, s| m.max(s.abs()));
             assert_eq!(found.scores.len(), scores.len());

@@ -1,0 +1,252 @@
+//! One path integral in the making: which points it wants next, and what their values come to.
+
+use super::adaptive::{self, Integrator};
+use super::integrated_gradients::Value;
+use super::quadrature::Point;
+use crate::store::record::{NonFinite, Round};
+
+/// How a path is integrated.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Rule {
+    /// Points are chosen as the integrand asks for them.
+    Adaptive {
+        /// On the error estimate of the map, relative to its L1 norm, and on |delta| / |F(input) − F(baseline)|.
+        tolerance: f64,
+        /// Where to give up.
+        max_evaluations: usize,
+    },
+    /// Points and weights that are known before.
+    Fixed {
+        /// The rule.
+        points: Vec<Point>,
+        /// The same rule with half the points, whose difference from it is told as its error.
+        check: Option<Vec<Point>>,
+    },
+}
+
+/// What a path integral came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attribution {
+    /// One signed score a token, in the output's unit.
+    pub scores: Vec<f64>,
+    /// The rule's own estimate of each score's error, absolute; none where a fixed rule was not asked for one.
+    pub errors: Option<Vec<f64>>,
+    /// F at the input.
+    pub f_input: f64,
+    /// F at the baseline.
+    pub f_baseline: f64,
+    /// Forward and backward passes at path points.
+    pub evaluations: usize,
+    /// Whether an adaptive rule reached its tolerance.
+    pub converged: Option<bool>,
+    /// How an adaptive rule came there.
+    pub history: Vec<Round>,
+    /// The first path point with a value that is not finite; the scores then mean nothing.
+    pub non_finite: Option<NonFinite>,
+    /// Time spent on it: of passes shared with others, its share of their evaluations.
+    pub seconds: f64,
+}
+
+impl Attribution {
+    /// Sum of the scores.
+    pub fn sum(&self) -> f64 {
+        self.scores.iter().sum()
+    }
+
+    /// Sum of the scores − (F(input) − F(baseline)): zero for an exact integral.
+    pub fn convergence_delta(&self) -> f64 {
+        self.sum() - (self.f_input - self.f_baseline)
+    }
+
+    /// Sum of the errors over the sum of the scores' magnitudes: the relative L1 error of the map. None where it has no errors.
+    pub fn error_estimate(&self) -> Option<f64> {
+        let errors: f64 = self.errors.as_ref()?.iter().sum();
+        let size: f64 = self.scores.iter().map(|score| score.abs()).sum();
+        Some(if errors == 0.0 { 0.0 } else { errors / size })
+    }
+}
+
+/// A path integral under way.
+pub struct Integral {
+    ends: (f64, f64),
+    state: State,
+    evaluations: usize,
+    non_finite: Option<NonFinite>,
+}
+
+enum State {
+    Adaptive(Box<Integrator>),
+    Fixed {
+        /// α, weight in the rule, weight in the check.
+        points: Vec<(f64, f64, f64)>,
+        alphas: Vec<f64>,
+        sums: [Vec<f64>; 2],
+        checked: bool,
+    },
+}
+
+impl Integral {
+    /// Of a prompt of `tokens` tokens, F being `ends` = (F(input), F(baseline)) there. `singular` says that the path begins at the
+    /// zero vector.
+    pub fn new(rule: &Rule, tokens: usize, ends: (f64, f64), singular: bool) -> Self {
+        let (f_input, f_baseline) = ends;
+        let non_finite = [(f_baseline, 0.0), (f_input, 1.0)]
+            .into_iter()
+            .find(|(value, _)| !value.is_finite())
+            .map(|(_, alpha)| NonFinite {
+                alpha,
+                what: "output".to_owned(),
+            });
+        let state = match rule {
+            &Rule::Adaptive {
+                tolerance,
+                max_evaluations,
+            } => {
+                let options = adaptive::Options {
+                    tolerance,
+                    max_evaluations,
+                    singular_start: singular,
+                };
+                State::Adaptive(Box::new(Integrator::new(tokens, f_baseline, f_input, options)))
+            }
+            Rule::Fixed { points, check } => {
+                let main = points.iter().map(|p| (p.alpha, p.weight, 0.0));
+                let second = check.iter().flatten().map(|p| (p.alpha, 0.0, p.weight));
+                let points: Vec<_> = main.chain(second).collect();
+                State::Fixed {
+                    alphas: points.iter().map(|p| p.0).collect(),
+                    points,
+                    sums: [vec![0.0; tokens], vec![0.0; tokens]],
+                    checked: check.is_some(),
+                }
+            }
+        };
+        Self {
+            ends,
+            state,
+            evaluations: 0,
+            non_finite,
+        }
+    }
+
+    /// The αs whose values are wanted now; empty when done.
+    pub fn wanted(&self) -> &[f64] {
+        if self.non_finite.is_some() {
+            return &[];
+        }
+        match &self.state {
+            State::Adaptive(integrator) => integrator.wanted(),
+            State::Fixed { alphas, .. } => alphas,
+        }
+    }
+
+    /// Values for the first of [`Self::wanted`], in its order; for an adaptive rule, for all of them.
+    ///
+    /// # Panics
+    /// If there are more values than were wanted.
+    pub fn feed(&mut self, values: Vec<Value>) {
+        let fault = values.iter().zip(self.wanted()).filter_map(|(value, &alpha)| {
+            let what = match (value.output.is_finite(), value.scores.iter().all(|s| s.is_finite())) {
+                (true, true) => return None,
+                (false, _) => "output",
+                (true, false) => "gradient",
+            };
+            Some((alpha, what))
+        });
+        if let Some((alpha, what)) = fault.min_by(|a, b| a.0.total_cmp(&b.0)) {
+            self.evaluations += values.len();
+            self.non_finite = Some(NonFinite {
+                alpha,
+                what: what.to_owned(),
+            });
+            return;
+        }
+        self.evaluations += values.len();
+        match &mut self.state {
+            State::Adaptive(integrator) => integrator.feed(
+                values
+                    .into_iter()
+                    .map(|value| adaptive::Value {
+                        output: value.output,
+                        scores: value.scores,
+                    })
+                    .collect(),
+            ),
+            State::Fixed {
+                points, alphas, sums, ..
+            } => {
+                let now = ..values.len();
+                alphas.drain(now);
+                for (value, (_, weight, check)) in values.into_iter().zip(points.drain(now)) {
+                    for (sums, weight) in sums
+                        .iter_mut()
+                        .zip([weight, check])
+                        .filter(|(_, weight)| *weight != 0.0)
+                    {
+                        for (sum, score) in sums.iter_mut().zip(&value.scores) {
+                            *sum += weight * score;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// What it came to.
+    pub fn finish(self, seconds: f64) -> Attribution {
+        let (f_input, f_baseline) = self.ends;
+        let mut result = Attribution {
+            scores: vec![],
+            errors: None,
+            f_input,
+            f_baseline,
+            evaluations: self.evaluations,
+            converged: None,
+            history: vec![],
+            non_finite: self.non_finite,
+            seconds,
+        };
+        match self.state {
+            State::Adaptive(integrator) => {
+                let estimate = integrator.result();
+                result.converged = Some(estimate.converged && result.non_finite.is_none());
+                if result.non_finite.is_none() {
+                    result.scores = estimate.scores;
+                    result.errors = Some(estimate.errors);
+                }
+                let round = |round: &adaptive::Round| Round {
+                    evaluations: round.evaluations,
+                    error_estimate: Some(round.error).filter(|error| error.is_finite()),
+                    convergence_delta: round.delta,
+                };
+                result.history = integrator.history().iter().map(round).collect();
+            }
+            State::Fixed { sums, checked, .. } => {
+                let [scores, check] = sums;
+                if result.non_finite.is_none() {
+                    let delta = |scores: &[f64]| scores.iter().sum::<f64>() - (f_input - f_baseline);
+                    if checked {
+                        let errors = scores.iter().zip(&check).map(|(a, b)| (a - b).abs());
+                        result.errors = Some(errors.collect());
+                    }
+                    let (half, full) = (delta(&check), delta(&scores));
+                    result.scores = scores;
+                    if checked {
+                        let round = |evaluations, error_estimate, convergence_delta| Round {
+                            evaluations,
+                            error_estimate,
+                            convergence_delta,
+                        };
+                        // The check has half the points.
+                        let first = result.evaluations / 3;
+                        result.history.push(round(first, None, half));
+                        result
+                            .history
+                            .push(round(result.evaluations, result.error_estimate(), full));
+                    }
+                }
+            }
+        }
+        result
+    }
+}

@@ -1,0 +1,327 @@
+//! `igsite bench`: the speed of one attribution, held against the speed of the device's own matrix product in the same run.
+
+use std::fmt;
+use std::path::Path;
+use std::time::Instant;
+
+use burn::tensor::{DType, Device, Distribution, Tensor};
+use serde::Serialize;
+
+use crate::attribution::integral::Rule;
+use crate::attribution::integrated_gradients::{Explainer, Scalar, Start};
+use crate::attribution::quadrature;
+use crate::checkpoint::Checkpoint;
+use crate::checkpoint::config::{FalconConfig, LlamaConfig, ModelConfig};
+use crate::cli::Bench;
+use crate::content::experiment::{Batch, Output, Quadrature};
+use crate::content::model::DtypeSpec;
+use crate::content::random::SplitMix64;
+use crate::diagnostic::Result;
+use crate::kernel::Threads;
+use crate::kernel::gemm::{Product, View};
+use crate::model::CausalLm;
+use crate::model::device::{Backend, dtype_name};
+
+/// Shapes by name.
+pub const SHAPES: [&str; 6] = [
+    "llama-25m",
+    "llama-2048",
+    "llama-2-7b",
+    "orca-2-7b",
+    "mistral-7b",
+    "falcon-7b",
+];
+
+/// Rows and columns of the matrices whose product is timed.
+const SQUARE: usize = 2048;
+
+/// What was measured.
+#[derive(Clone, Debug, Serialize)]
+pub struct Measured {
+    schema: &'static str,
+    shape: String,
+    device: &'static str,
+    dtype: &'static str,
+    threads: usize,
+    parameters: usize,
+    body_parameters: usize,
+    tokens: usize,
+    points: usize,
+    /// As asked for; null for `auto`.
+    batch: Option<usize>,
+    /// Of the fastest repetition: one map, with its two ends.
+    seconds: f64,
+    median_seconds: f64,
+    repeats: usize,
+    evaluations_per_second: f64,
+    /// Tokens × points a second.
+    tokens_per_second: f64,
+    /// Operations of one evaluation's linear layers, as they are done.
+    operations_per_evaluation: f64,
+    flops_per_second: f64,
+    /// The faster of Burn's product and the project's own.
+    matmul_flops_per_second: f64,
+    burn_matmul_flops_per_second: f64,
+    /// `flops_per_second` / `matmul_flops_per_second`.
+    ratio: f64,
+    /// Of the process (CPU), or of the card as its driver tells (CUDA); null where neither is known.
+    peak_memory_bytes: Option<u64>,
+}
+
+impl fmt::Display for Measured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let giga = 1e-9;
+        writeln!(
+            f,
+            "{}, {}, {} on {}",
+            self.shape,
+            self.dtype,
+            of_threads(self),
+            self.device
+        )?;
+        writeln!(
+            f,
+            "{} parameters ({} in the body), {} tokens, {} points",
+            self.parameters, self.body_parameters, self.tokens, self.points
+        )?;
+        writeln!(
+            f,
+            "one map             {:.3} s best of {}, {:.3} s median",
+            self.seconds, self.repeats, self.median_seconds
+        )?;
+        writeln!(f, "evaluations         {:.2} a second", self.evaluations_per_second)?;
+        writeln!(f, "tokens              {:.0} a second", self.tokens_per_second)?;
+        writeln!(f, "linear layers       {:.1} GFLOP/s", self.flops_per_second * giga)?;
+        writeln!(
+            f,
+            "matrix product      {:.1} GFLOP/s ({SQUARE}³; Burn's: {:.1})",
+            self.matmul_flops_per_second * giga,
+            self.burn_matmul_flops_per_second * giga
+        )?;
+        write!(f, "ratio               {:.0}%", 100.0 * self.ratio)?;
+        if let Some(bytes) = self.peak_memory_bytes {
+            write!(f, "\npeak memory         {:.2} GB", bytes as f64 * giga)?;
+        }
+        Ok(())
+    }
+}
+
+fn of_threads(measured: &Measured) -> String {
+    match measured.threads {
+        1 => "1 thread".to_owned(),
+        count => format!("{count} threads"),
+    }
+}
+
+/// Measures what was asked for.
+///
+/// # Errors
+/// The device is not there, the checkpoint cannot be loaded, or memory runs out.
+pub fn measure(asked: &Bench) -> Result<Measured> {
+    let backend = Backend::open(asked.device)?;
+    let (mut explainer, shape, dtype) = match &asked.model {
+        Some(folder) => open(folder, asked.dtype, &backend)?,
+        None => {
+            let stored = if backend.name == "cpu" { DType::F32 } else { DType::BF16 };
+            let dtype = backend.dtype(asked.dtype, stored);
+            let model = CausalLm::init(&config(&asked.shape), (&backend.device, dtype));
+            (Explainer::new(model, &backend, dtype), asked.shape.clone(), dtype)
+        }
+    };
+    let [vocabulary, _] = explainer.model().embedding_table().dims();
+    let mut random = SplitMix64::new(7);
+    let ids: Vec<u32> = (0..asked.tokens).map(|_| random.below(vocabulary) as u32).collect();
+    let logits = explainer.logits(&ids)?;
+    let best = (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b]));
+    let scalar = Scalar {
+        token: best.unwrap_or_default() as u32,
+        output: Output::Probability,
+        minus: None,
+    };
+    let mut map = |points: usize| -> Result<f64> {
+        let rule = Rule::Fixed {
+            points: quadrature::points(Quadrature::GaussLegendre, points),
+            check: None,
+        };
+        let began = Instant::now();
+        explainer.attribute(&ids, Start::Zero, scalar, rule, asked.batch)?;
+        Ok(began.elapsed().as_secs_f64())
+    };
+    // Memory is taken, kernels are compiled.
+    map(asked.points.min(if backend.name == "cpu" { 10 } else { asked.points }))?;
+    let (mut times, mut burn, mut own) = (Vec::new(), 0.0f64, 0.0f64);
+    for _ in 0..asked.repeat {
+        // Between the maps, so that a machine with other work to do is as slow for the one as for the other.
+        burn = burn.max(burn_product(&backend.device, dtype));
+        if backend.name == "cpu" && dtype == DType::F32 {
+            own = own.max(own_product());
+        }
+        times.push(map(asked.points)?);
+    }
+    times.sort_by(f64::total_cmp);
+    let seconds = times[0];
+    let operations = explainer.frozen().operations(asked.tokens);
+    let per_second = asked.points as f64 / seconds;
+    let (flops, product) = (operations * per_second, burn.max(own));
+    let body = explainer.frozen().parameters();
+    Ok(Measured {
+        schema: "igsite/bench/1",
+        shape,
+        device: backend.name,
+        dtype: dtype_name(dtype),
+        threads: rayon::current_num_threads(),
+        parameters: explainer.model().parameters(),
+        body_parameters: body,
+        tokens: asked.tokens,
+        points: asked.points,
+        batch: match asked.batch {
+            Batch::Auto => None,
+            Batch::Fixed(size) => Some(size),
+        },
+        seconds,
+        median_seconds: times[times.len() / 2],
+        repeats: asked.repeat,
+        evaluations_per_second: per_second,
+        tokens_per_second: per_second * asked.tokens as f64,
+        operations_per_evaluation: operations,
+        flops_per_second: flops,
+        matmul_flops_per_second: product,
+        burn_matmul_flops_per_second: burn,
+        ratio: flops / product,
+        peak_memory_bytes: peak_memory(&backend),
+    })
+}
+
+fn open(folder: &Path, dtype: DtypeSpec, backend: &Backend) -> Result<(Explainer, String, DType)> {
+    let checkpoint = Checkpoint::open(folder)?;
+    let dtype = backend.dtype(dtype, checkpoint.stored_dtype());
+    let explainer = Explainer::load(&checkpoint, backend, dtype)?;
+    Ok((explainer, folder.display().to_string(), dtype))
+}
+
+/// The shapes of the published models, and two smaller ones.
+fn config(shape: &str) -> ModelConfig {
+    let llama = LlamaConfig {
+        model_type: "llama".to_owned(),
+        vocab_size: 32_000,
+        hidden_size: 4096,
+        intermediate_size: 11_008,
+        num_hidden_layers: 32,
+        num_attention_heads: 32,
+        num_key_value_heads: 32,
+        head_dim: 128,
+        rms_norm_eps: 1e-5,
+        rope_theta: 10_000.0,
+        sliding_window: None,
+        tie_word_embeddings: false,
+    };
+    ModelConfig::Llama(match shape {
+        "llama-25m" => LlamaConfig {
+            hidden_size: 512,
+            intermediate_size: 1376,
+            num_hidden_layers: 8,
+            num_attention_heads: 8,
+            num_key_value_heads: 8,
+            head_dim: 64,
+            ..llama
+        },
+        "llama-2048" => LlamaConfig {
+            hidden_size: 2048,
+            intermediate_size: 5504,
+            num_hidden_layers: 4,
+            num_attention_heads: 16,
+            num_key_value_heads: 16,
+            ..llama
+        },
+        "orca-2-7b" => LlamaConfig {
+            vocab_size: 32_003,
+            ..llama
+        },
+        "mistral-7b" => LlamaConfig {
+            model_type: "mistral".to_owned(),
+            intermediate_size: 14_336,
+            num_key_value_heads: 8,
+            rope_theta: 1_000_000.0,
+            ..llama
+        },
+        "falcon-7b" => {
+            return ModelConfig::Falcon(FalconConfig {
+                vocab_size: 65_024,
+                hidden_size: 4544,
+                num_hidden_layers: 32,
+                num_attention_heads: 71,
+                layer_norm_epsilon: 1e-5,
+                rope_theta: 10_000.0,
+                tie_word_embeddings: true,
+            });
+        }
+        _ => llama,
+    })
+}
+
+/// Operations a second of Burn's product of two square matrices, the best of several.
+fn burn_product(device: &Device, dtype: DType) -> f64 {
+    let random = || Tensor::<2>::random([SQUARE; 2], Distribution::Normal(0.0, 1.0), (device, dtype));
+    let (a, b) = (random(), random());
+    // Enough of them in a row that a GPU's start-up does not count; one element at the end waits for all.
+    let count = if crate::model::frozen::host::Host::of(&a).is_some() {
+        1
+    } else {
+        100
+    };
+    let run = || {
+        let began = Instant::now();
+        let mut c = a.clone().matmul(b.clone());
+        for _ in 1..count {
+            c = a.clone().matmul(b.clone());
+        }
+        drop(c.narrow(0, 0, 1).narrow(1, 0, 1).into_data());
+        began.elapsed().as_secs_f64() / f64::from(count)
+    };
+    run();
+    let best = (0..4).map(|_| run()).fold(f64::INFINITY, f64::min);
+    2.0 * (SQUARE as f64).powi(3) / best
+}
+
+/// The same for [`Product`].
+fn own_product() -> f64 {
+    let a: Vec<f32> = (0..SQUARE * SQUARE).map(|i| (i % 17) as f32 * 0.1 - 0.8).collect();
+    let mut c = vec![0.0; SQUARE * SQUARE];
+    let mut run = || {
+        let began = Instant::now();
+        let view = View::rows(&a, SQUARE);
+        Product {
+            size: (SQUARE, SQUARE, SQUARE),
+            a: view,
+            b: view,
+            c: &mut c,
+            stride: SQUARE,
+            add: false,
+        }
+        .run(Threads::All);
+        began.elapsed().as_secs_f64()
+    };
+    run();
+    let best = (0..4).map(|_| run()).fold(f64::INFINITY, f64::min);
+    2.0 * (SQUARE as f64).powi(3) / best
+}
+
+fn peak_memory(backend: &Backend) -> Option<u64> {
+    if backend.name != "cpu" {
+        let output = std::process::Command::new("nvidia-smi")
+            .args(["--query-gpu=memory.used", "--format=csv,noheader,nounits"])
+            .output()
+            .ok()?;
+        let mebibytes: u64 = String::from_utf8(output.stdout)
+            .ok()?
+            .lines()
+            .next()?
+            .trim()
+            .parse()
+            .ok()?;
+        return Some(mebibytes << 20);
+    }
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
+}

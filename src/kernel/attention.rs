@@ -1,0 +1,450 @@
+//! Causal scaled dot-product attention and its backward pass, for several sequences one after another.
+//!
+//! Weights are made for a few query rows at a time and made again in the backward pass, as in FlashAttention (Dao et al. 2022):
+//! what is kept does not grow with the square of the prompt. Keys beyond a block's last query are never looked at.
+
+use std::cell::RefCell;
+use std::ops::Range;
+
+use multiversion::multiversion;
+use rayon::prelude::*;
+
+use super::Threads;
+use super::activation::exp;
+use super::gemm::{Product, View};
+use super::norm::add;
+
+/// Query rows at a time: three tiles of the matrix product.
+const BLOCK: usize = 42;
+
+/// One attention layer's shape, and where its sequences lie.
+#[derive(Clone, Copy, Debug)]
+pub struct Attention<'a> {
+    /// Query heads.
+    pub query_heads: usize,
+    /// Key/value heads; each serves `query_heads / key_heads` query heads in a row.
+    pub key_heads: usize,
+    /// Width of a head.
+    pub width: usize,
+    /// A position sees itself and those before it, this many in all.
+    pub window: Option<usize>,
+    /// Tokens of each sequence.
+    pub lengths: &'a [usize],
+    /// Only the last position of each sequence asks; `q` and its like have one row a sequence.
+    pub last: bool,
+}
+
+/// One sequence's rows, and the query head that is computed.
+struct Task {
+    queries: Range<usize>,
+    keys: Range<usize>,
+    head: usize,
+}
+
+/// Room for one block.
+#[derive(Default)]
+struct Scratch {
+    weights: Vec<f32>,
+    slopes: Vec<f32>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// Gradients of one query head.
+struct HeadGradients {
+    q: Vec<f32>,
+    k: Vec<f32>,
+    v: Vec<f32>,
+}
+
+impl Attention<'_> {
+    fn tasks(&self) -> Vec<Task> {
+        let mut tasks = Vec::new();
+        let (mut query, mut key) = (0, 0);
+        for &length in self.lengths {
+            let asked = if self.last { 1 } else { length };
+            for head in 0..self.query_heads {
+                tasks.push(Task {
+                    queries: query..query + asked,
+                    keys: key..key + length,
+                    head,
+                });
+            }
+            query += asked;
+            key += length;
+        }
+        tasks
+    }
+
+    fn check(&self, q: &[f32], k: &[f32], v: &[f32]) {
+        let keys: usize = self.lengths.iter().sum();
+        let queries = if self.last { self.lengths.len() } else { keys };
+        assert!(
+            q.len() == queries * self.query_heads * self.width
+                && k.len() == keys * self.key_heads * self.width
+                && v.len() == k.len(),
+            "attention: rows do not fit the sequences"
+        );
+    }
+
+    /// Keys that a block of queries may look at; `position` counts within the sequence.
+    fn seen(&self, first: usize, last: usize) -> Range<usize> {
+        let from = self.window.map_or(0, |window| (first + 1).saturating_sub(window));
+        from..last + 1
+    }
+
+    /// `q` is `[queries, query_heads · width]`, `k` and `v` are `[keys, key_heads · width]`, rotary positions applied; `out` is
+    /// like `q`.
+    pub fn forward(&self, q: &[f32], k: &[f32], v: &[f32], out: &mut [f32], threads: Threads) {
+        self.check(q, k, v);
+        let stride = self.query_heads * self.width;
+        let tasks = self.tasks();
+        let compute = |task: &Task| self.head_forward(task, q, k, v);
+        let mut place = |task: &Task, head: &[f32]| {
+            for (row, values) in task.queries.clone().zip(head.chunks_exact(self.width)) {
+                let at = row * stride + task.head * self.width;
+                out[at..at + self.width].copy_from_slice(values);
+            }
+        };
+        match threads {
+            Threads::One => tasks.iter().for_each(|task| place(task, &compute(task))),
+            Threads::All => {
+                let heads: Vec<_> = tasks.par_iter().map(compute).collect();
+                tasks.iter().zip(&heads).for_each(|(task, head)| place(task, head));
+            }
+        }
+    }
+
+    /// Gradients of `q`, `k` and `v`, given that of the output; all three are overwritten.
+    pub fn backward(&self, gradient: &[f32], [q, k, v]: [&[f32]; 3], [dq, dk, dv]: [&mut [f32]; 3], threads: Threads) {
+        self.check(q, k, v);
+        self.check(dq, dk, dv);
+        self.check(gradient, k, v);
+        dk.fill(0.0);
+        dv.fill(0.0);
+        let (query_stride, key_stride) = (self.query_heads * self.width, self.key_heads * self.width);
+        let group = self.query_heads / self.key_heads;
+        let tasks = self.tasks();
+        let compute = |task: &Task| self.head_backward(task, gradient, q, k, v);
+        let mut place = |task: &Task, head: &HeadGradients| {
+            let width = self.width;
+            for (row, values) in task.queries.clone().zip(head.q.chunks_exact(width)) {
+                let at = row * query_stride + task.head * width;
+                dq[at..at + width].copy_from_slice(values);
+            }
+            let rows = task
+                .keys
+                .clone()
+                .zip(head.k.chunks_exact(width))
+                .zip(head.v.chunks_exact(width));
+            for ((row, k), v) in rows {
+                let at = row * key_stride + task.head / group * width;
+                add(&mut dk[at..at + width], k);
+                add(&mut dv[at..at + width], v);
+            }
+        };
+        match threads {
+            Threads::One => tasks.iter().for_each(|task| place(task, &compute(task))),
+            Threads::All => {
+                // A few at a time, so that the heads' own gradients are never all there at once.
+                for tasks in tasks.chunks(4 * rayon::current_num_threads()) {
+                    let heads: Vec<_> = tasks.par_iter().map(compute).collect();
+                    tasks.iter().zip(&heads).for_each(|(task, head)| place(task, head));
+                }
+            }
+        }
+    }
+
+    /// Blocks of a task's queries: their rows in `q`, their first and last position in the sequence.
+    fn blocks(task: &Task) -> impl Iterator<Item = (Range<usize>, usize, usize)> + use<> {
+        let before = task.keys.len() - task.queries.len();
+        let queries = task.queries.clone();
+        let count = queries.len();
+        (0..count).step_by(BLOCK).map(move |from| {
+            let to = (from + BLOCK).min(count);
+            (queries.start + from..queries.start + to, before + from, before + to - 1)
+        })
+    }
+
+    /// `[rows, width]` of a head within `[…, heads · width]`, from a row on.
+    fn head_view<'x>(&self, data: &'x [f32], heads: usize, head: usize, row: usize) -> View<'x> {
+        let stride = heads * self.width;
+        View::rows(&data[row * stride + head * self.width..], stride)
+    }
+
+    /// Attention weights of a block, `[queries, seen keys]`.
+    fn weights(
+        &self,
+        task: &Task,
+        block: (&Range<usize>, usize),
+        seen: &Range<usize>,
+        q: &[f32],
+        k: &[f32],
+        to: &mut [f32],
+    ) {
+        let (rows, first) = block;
+        let key_head = task.head / (self.query_heads / self.key_heads);
+        Product {
+            size: (rows.len(), self.width, seen.len()),
+            a: self.head_view(q, self.query_heads, task.head, rows.start),
+            b: self
+                .head_view(k, self.key_heads, key_head, task.keys.start + seen.start)
+                .transposed(),
+            c: to,
+            stride: seen.len(),
+            add: false,
+        }
+        .run(Threads::One);
+        let scale = 1.0 / (self.width as f32).sqrt();
+        for (index, row) in to.chunks_exact_mut(seen.len()).take(rows.len()).enumerate() {
+            let own = self.seen(first + index, first + index);
+            softmax(row, own.start - seen.start..own.end - seen.start, scale);
+        }
+    }
+
+    fn head_forward(&self, task: &Task, q: &[f32], k: &[f32], v: &[f32]) -> Vec<f32> {
+        let width = self.width;
+        let key_head = task.head / (self.query_heads / self.key_heads);
+        let mut out = vec![0.0; task.queries.len() * width];
+        SCRATCH.with_borrow_mut(|scratch| {
+            for (rows, first, last) in Self::blocks(task) {
+                let seen = self.seen(first, last);
+                scratch.weights.resize(rows.len() * seen.len(), 0.0);
+                self.weights(task, (&rows, first), &seen, q, k, &mut scratch.weights);
+                Product {
+                    size: (rows.len(), seen.len(), width),
+                    a: View::rows(&scratch.weights, seen.len()),
+                    b: self.head_view(v, self.key_heads, key_head, task.keys.start + seen.start),
+                    c: &mut out[(rows.start - task.queries.start) * width..],
+                    stride: width,
+                    add: false,
+                }
+                .run(Threads::One);
+            }
+        });
+        out
+    }
+
+    fn head_backward(&self, task: &Task, gradient: &[f32], q: &[f32], k: &[f32], v: &[f32]) -> HeadGradients {
+        let width = self.width;
+        let key_head = task.head / (self.query_heads / self.key_heads);
+        let scale = 1.0 / (width as f32).sqrt();
+        let room = |rows: &Range<usize>| vec![0.0; rows.len() * width];
+        let mut head = HeadGradients {
+            q: room(&task.queries),
+            k: room(&task.keys),
+            v: room(&task.keys),
+        };
+        SCRATCH.with_borrow_mut(|Scratch { weights, slopes }| {
+            for (rows, first, last) in Self::blocks(task) {
+                let seen = self.seen(first, last);
+                let (count, keys) = (rows.len(), seen.len());
+                weights.resize(count * keys, 0.0);
+                slopes.resize(count * keys, 0.0);
+                self.weights(task, (&rows, first), &seen, q, k, weights);
+                let start = task.keys.start + seen.start;
+                let gradient = self.head_view(gradient, self.query_heads, task.head, rows.start);
+                let values = self.head_view(v, self.key_heads, key_head, start).transposed();
+                product((count, width, keys), gradient, values, slopes, keys, false);
+                for (weights, slopes) in weights.chunks_exact(keys).zip(slopes.chunks_exact_mut(keys)) {
+                    softmax_backward(weights, slopes, scale);
+                }
+                let at = (rows.start - task.queries.start) * width;
+                let (weights, slopes) = (View::rows(weights, keys), View::rows(slopes, keys));
+                let own_keys = self.head_view(k, self.key_heads, key_head, start);
+                product((count, keys, width), slopes, own_keys, &mut head.q[at..], width, false);
+                let queries = self.head_view(q, self.query_heads, task.head, rows.start);
+                let to = seen.start * width;
+                product(
+                    (keys, count, width),
+                    slopes.transposed(),
+                    queries,
+                    &mut head.k[to..],
+                    width,
+                    true,
+                );
+                product(
+                    (keys, count, width),
+                    weights.transposed(),
+                    gradient,
+                    &mut head.v[to..],
+                    width,
+                    true,
+                );
+            }
+        });
+        head
+    }
+}
+
+/// A product on this thread.
+fn product(size: (usize, usize, usize), a: View<'_>, b: View<'_>, c: &mut [f32], stride: usize, add: bool) {
+    Product {
+        size,
+        a,
+        b,
+        c,
+        stride,
+        add,
+    }
+    .run(Threads::One);
+}
+
+/// softmax(scale · row) over `seen`, 0 elsewhere.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
+fn softmax(row: &mut [f32], seen: Range<usize>, scale: f32) {
+    let (before, rest) = row.split_at_mut(seen.start);
+    let (row, after) = rest.split_at_mut(seen.end - seen.start);
+    before.fill(0.0);
+    after.fill(0.0);
+    const LANES: usize = 16;
+    let mut most = [f32::NEG_INFINITY; LANES];
+    for values in row.chunks(LANES) {
+        for (most, &value) in most.iter_mut().zip(values) {
+            // Not `max`, which would pass over NaN.
+            *most = if value <= *most { *most } else { value };
+        }
+    }
+    let most = most
+        .into_iter()
+        .fold(f32::NEG_INFINITY, |a, b| if b <= a { a } else { b });
+    let mut sums = [0.0; LANES];
+    for values in row.chunks_mut(LANES) {
+        for (sum, value) in sums.iter_mut().zip(values) {
+            *value = exp(scale * (*value - most));
+            *sum += *value;
+        }
+    }
+    let inverse = 1.0 / sums.iter().sum::<f32>();
+    row.iter_mut().for_each(|value| *value *= inverse);
+}
+
+/// Turns the gradients of a row's weights into those of its scores, which are scaled: w (g − Σ w g) · scale.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
+fn softmax_backward(weights: &[f32], gradient: &mut [f32], scale: f32) {
+    const LANES: usize = 16;
+    let mut sums = [0.0; LANES];
+    for (weights, gradient) in weights.chunks(LANES).zip(gradient.chunks(LANES)) {
+        for ((sum, &w), &g) in sums.iter_mut().zip(weights).zip(gradient) {
+            *sum += w * g;
+        }
+    }
+    let mean: f32 = sums.iter().sum();
+    for (gradient, &w) in gradient.iter_mut().zip(weights) {
+        *gradient = w * (*gradient - mean) * scale;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(count: usize, seed: f64) -> Vec<f64> {
+        (0..count)
+            .map(|i| f64::from((((i as f64 + seed) * 12.9898).sin() * 1.3) as f32))
+            .collect()
+    }
+
+    /// Attention as its definition says, in float64.
+    fn exact(shape: &Attention<'_>, q: &[f64], k: &[f64], v: &[f64]) -> Vec<f64> {
+        let (width, group) = (shape.width, shape.query_heads / shape.key_heads);
+        let mut out = Vec::new();
+        let mut start = 0;
+        let mut row = 0;
+        for &length in shape.lengths {
+            for i in if shape.last { length - 1..length } else { 0..length } {
+                for h in 0..shape.query_heads {
+                    let q = &q[(row * shape.query_heads + h) * width..][..width];
+                    let at = |j: usize| ((start + j) * shape.key_heads + h / group) * width;
+                    let from = shape.window.map_or(0, |w| (i + 1).saturating_sub(w));
+                    let powers: Vec<f64> = (from..=i)
+                        .map(|j| {
+                            let score: f64 = q.iter().zip(&k[at(j)..]).map(|(a, b)| a * b).sum();
+                            (score / (width as f64).sqrt()).exp()
+                        })
+                        .collect();
+                    let sum: f64 = powers.iter().sum();
+                    out.extend((0..width).map(|d| {
+                        (from..=i)
+                            .zip(&powers)
+                            .map(|(j, p)| p / sum * v[at(j) + d])
+                            .sum::<f64>()
+                    }));
+                }
+                row += 1;
+            }
+            start += length;
+        }
+        out
+    }
+
+    fn narrow(x: &[f64]) -> Vec<f32> {
+        x.iter().map(|&x| x as f32).collect()
+    }
+
+    #[test]
+    fn forward_and_backward_equal_the_definition() {
+        for (lengths, last, window, key_heads) in [
+            (&[5, 1, 90][..], false, None, 2),
+            (&[7, 50][..], true, None, 4),
+            (&[60][..], false, Some(9), 1),
+            (&[60][..], true, Some(100), 2),
+        ] {
+            for threads in [Threads::One, Threads::All] {
+                let shape = Attention {
+                    query_heads: 4,
+                    key_heads,
+                    width: 6,
+                    window,
+                    lengths,
+                    last,
+                };
+                let keys: usize = lengths.iter().sum();
+                let queries = if last { lengths.len() } else { keys };
+                let q = numbers(queries * 24, 1.0);
+                let (k, v) = (numbers(keys * key_heads * 6, 2.0), numbers(keys * key_heads * 6, 3.0));
+                let c = numbers(q.len(), 4.0);
+                let mut out = vec![0.0; q.len()];
+                shape.forward(&narrow(&q), &narrow(&k), &narrow(&v), &mut out, threads);
+                for (a, b) in out.iter().zip(exact(&shape, &q, &k, &v)) {
+                    assert!((f64::from(*a) - b).abs() < 1e-5);
+                }
+                let (mut dq, mut dk, mut dv) = (vec![9.0; q.len()], vec![9.0; k.len()], vec![9.0; v.len()]);
+                let into = [&mut dq[..], &mut dk[..], &mut dv[..]];
+                shape.backward(&narrow(&c), [&narrow(&q), &narrow(&k), &narrow(&v)], into, threads);
+                let loss = |q: &[f64], k: &[f64], v: &[f64]| -> f64 {
+                    exact(&shape, q, k, v).iter().zip(&c).map(|(a, b)| a * b).sum()
+                };
+                for (which, gradient) in [&dq, &dk, &dv].into_iter().enumerate() {
+                    for i in (0..gradient.len()).step_by(41) {
+                        let moved = |by: f64| {
+                            let mut all = [q.clone(), k.clone(), v.clone()];
+                            all[which][i] += by;
+                            loss(&all[0], &all[1], &all[2])
+                        };
+                        let slope = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+                        let found = f64::from(gradient[i]);
+                        assert!((found - slope).abs() < 2e-5, "{which} {i}: {found} for {slope}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nan_is_not_hidden() {
+        let shape = Attention {
+            query_heads: 1,
+            key_heads: 1,
+            width: 2,
+            window: None,
+            lengths: &[2],
+            last: false,
+        };
+        let mut out = [0.0; 4];
+        shape.forward(&[1.0; 4], &[1.0, f32::NAN, 1.0, 1.0], &[1.0; 4], &mut out, Threads::One);
+        assert!(out.iter().all(|x| x.is_nan()));
+    }
+}

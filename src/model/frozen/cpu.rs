@@ -1,0 +1,397 @@
+//! The passes in float32 on the CPU, by the kernels of [`crate::kernel`].
+
+use std::cell::RefCell;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+use burn::tensor::Tensor;
+
+use super::host::{self, Host};
+use super::ops::{Heads, NormWeights, Ops, Sequences, Stretch, Weight, Which};
+use crate::kernel::gemm::{Product, View};
+use crate::kernel::norm::{self, Moments, Norm};
+use crate::kernel::{Threads, activation, attention};
+
+/// The CPU.
+#[derive(Clone, Debug)]
+pub struct Cpu {
+    /// Who works on this pass.
+    pub threads: Threads,
+    /// Angles for the longest sequence at least.
+    pub rotary: Arc<Rotary>,
+}
+
+/// Cosines and sines of rotary positions, each `[tokens, width / 2]`.
+#[derive(Clone, Debug)]
+pub struct Rotary {
+    /// Of all angles.
+    pub cos: Vec<f32>,
+    /// Of all angles.
+    pub sin: Vec<f32>,
+    half: usize,
+}
+
+impl Rotary {
+    /// Angles for positions 0 to `tokens`, position · θ^(−2i / width), computed in float64.
+    pub fn new(tokens: usize, width: usize, theta: f64) -> Self {
+        let half = width / 2;
+        let frequencies: Vec<f64> = (0..half)
+            .map(|pair| theta.powf(-2.0 * pair as f64 / width as f64))
+            .collect();
+        let angles = (0..tokens).flat_map(|position| frequencies.iter().map(move |f| position as f64 * f));
+        let (cos, sin) = angles.map(|angle| (angle.cos() as f32, angle.sin() as f32)).unzip();
+        Self { cos, sin, half }
+    }
+
+    /// Positions that it is for.
+    pub fn tokens(&self) -> usize {
+        self.cos.len() / self.half.max(1)
+    }
+}
+
+/// Rows in main memory, of one width.
+#[derive(Debug)]
+pub struct Rows {
+    data: Vec<f32>,
+    length: usize,
+    width: usize,
+}
+
+thread_local! {
+    /// Memory of earlier rows. A pass goes through the same sizes again and again; memory fresh from the system costs a page
+    /// fault every 4 KiB and is cleared first, which together took a fifth of the time.
+    static POOL: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Rows {
+    /// Rows to be written; what they hold now is of no meaning.
+    fn new(rows: usize, width: usize) -> Self {
+        let length = rows * width;
+        let found = POOL.with_borrow_mut(|pool| {
+            let fits = |buffer: &Vec<f32>| buffer.len() >= length && buffer.len() <= 2 * length;
+            let at = pool.iter().rposition(fits)?;
+            Some(pool.swap_remove(at))
+        });
+        Self {
+            data: found.unwrap_or_else(|| vec![0.0; length]),
+            length,
+            width,
+        }
+    }
+
+    fn rows(&self, count: usize) -> &[f32] {
+        &self[..count * self.width]
+    }
+}
+
+impl Drop for Rows {
+    fn drop(&mut self) {
+        let data = std::mem::take(&mut self.data);
+        // A thread may be ending, and its pool be gone.
+        let _ = POOL.try_with(|pool| pool.borrow_mut().push(data));
+    }
+}
+
+/// Gives the memory of earlier rows on this thread back to the system.
+pub fn forget_memory() {
+    POOL.with_borrow_mut(Vec::clear);
+}
+
+impl Deref for Rows {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        &self.data[..self.length]
+    }
+}
+
+impl DerefMut for Rows {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        &mut self.data[..self.length]
+    }
+}
+
+fn host(weight: &Weight) -> &[f32] {
+    weight
+        .host
+        .as_ref()
+        .expect("this device is chosen for float32 in main memory alone")
+        .slice()
+}
+
+fn slice(host: &Option<Host>) -> &[f32] {
+    host.as_ref().expect("as above").slice()
+}
+
+fn parts(norm: &NormWeights) -> Norm<'_> {
+    Norm {
+        weight: &norm.host.0,
+        bias: norm.host.1.as_deref(),
+        epsilon: norm.epsilon as f32,
+    }
+}
+
+impl Cpu {
+    fn product(&self, rows: usize, x: &Rows, w: View<'_>, width: usize, mut into: Rows, add: bool) -> Rows {
+        Product {
+            size: (rows, x.width, width),
+            a: View::rows(x.rows(rows), x.width),
+            b: w,
+            c: &mut into,
+            stride: width,
+            add,
+        }
+        .run(self.threads);
+        into
+    }
+
+    fn attention<'a>(sequences: &'a Sequences, which: Which, heads: Heads) -> attention::Attention<'a> {
+        attention::Attention {
+            query_heads: heads.query,
+            key_heads: heads.key,
+            width: heads.width,
+            window: heads.window,
+            lengths: sequences.lengths(),
+            last: which == Which::Last,
+        }
+    }
+}
+
+fn count(sequences: &Sequences, which: Which) -> usize {
+    match which {
+        Which::All => sequences.rows(),
+        Which::Last => sequences.count(),
+    }
+}
+
+impl Ops for Cpu {
+    type Rows = Rows;
+    type Moments = Vec<Moments>;
+
+    fn linear(&self, rows: usize, x: &Rows, w: &Weight) -> Rows {
+        let [output, input] = w.dims();
+        let view = View::rows(host(w), input).transposed();
+        self.product(rows, x, view, output, Rows::new(rows, output), false)
+    }
+
+    fn linear_add(&self, rows: usize, x: &Rows, w: &Weight, into: Rows) -> Rows {
+        let [output, input] = w.dims();
+        self.product(rows, x, View::rows(host(w), input).transposed(), output, into, true)
+    }
+
+    fn back(&self, rows: usize, x: &Rows, w: &Weight) -> Rows {
+        let [_, input] = w.dims();
+        let into = Rows::new(rows, input);
+        self.product(rows, x, View::rows(host(w), input), input, into, false)
+    }
+
+    fn back_add(&self, rows: usize, x: &Rows, w: &Weight, into: Rows) -> Rows {
+        let [_, input] = w.dims();
+        self.product(rows, x, View::rows(host(w), input), input, into, true)
+    }
+
+    fn norm(&self, rows: usize, x: &Rows, norm: &NormWeights) -> (Rows, Vec<Moments>) {
+        let mut out = Rows::new(rows, x.width);
+        let mut moments = vec![[0.0; 2]; rows];
+        parts(norm).forward(x.rows(rows), &mut out, &mut moments, self.threads);
+        (out, moments)
+    }
+
+    fn norm_back(
+        &self,
+        rows: usize,
+        gradient: &Rows,
+        x: &Rows,
+        moments: &Vec<Moments>,
+        norm: &NormWeights,
+        mut into: Rows,
+    ) -> Rows {
+        let (gradient, x) = (gradient.rows(rows), x.rows(rows));
+        parts(norm).backward(gradient, x, &moments[..rows], &mut into, self.threads);
+        into
+    }
+
+    fn turn(&self, sequences: &Sequences, which: Which, mut x: Rows, width: usize, back: bool) -> Rows {
+        let half = width / 2;
+        let positions = sequences.lengths().iter().flat_map(|&length| match which {
+            Which::All => 0..length,
+            Which::Last => length - 1..length,
+        });
+        let row = x.width;
+        for (row, position) in x.chunks_exact_mut(row).zip(positions) {
+            let at = position * half..(position + 1) * half;
+            norm::turn(row, &self.rotary.cos[at.clone()], &self.rotary.sin[at], back);
+        }
+        x
+    }
+
+    fn attend(&self, sequences: &Sequences, which: Which, heads: Heads, [q, k, v]: [&Rows; 3]) -> Rows {
+        let mut out = Rows::new(count(sequences, which), q.width);
+        Self::attention(sequences, which, heads).forward(q, k, v, &mut out, self.threads);
+        out
+    }
+
+    fn attend_back(
+        &self,
+        sequences: &Sequences,
+        which: Which,
+        heads: Heads,
+        gradient: &Rows,
+        [q, k, v]: [&Rows; 3],
+    ) -> [Rows; 3] {
+        let (asked, all) = (count(sequences, which), sequences.rows());
+        let mut dq = Rows::new(asked, q.width);
+        let [mut dk, mut dv] = [k, v].map(|x| Rows::new(all, x.width));
+        Self::attention(sequences, which, heads).backward(
+            gradient.rows(asked),
+            [q.rows(asked), k.rows(all), v.rows(all)],
+            [&mut dq, &mut dk, &mut dv],
+            self.threads,
+        );
+        [dq, dk, dv]
+    }
+
+    fn gated(&self, rows: usize, gate: &Rows, up: &Rows) -> Rows {
+        let mut out = Rows::new(rows, gate.width);
+        activation::gated(gate.rows(rows), up.rows(rows), &mut out, self.threads);
+        out
+    }
+
+    fn gated_back(&self, rows: usize, mut gradient: Rows, gate: &Rows, up: &Rows) -> [Rows; 2] {
+        let mut other = Rows::new(rows, gate.width);
+        activation::gated_backward(gate.rows(rows), up.rows(rows), &mut gradient, &mut other, self.threads);
+        [gradient, other]
+    }
+
+    fn gelu(&self, rows: usize, x: &Rows) -> Rows {
+        let mut out = Rows::new(rows, x.width);
+        activation::gelu(x.rows(rows), &mut out, self.threads);
+        out
+    }
+
+    fn gelu_back(&self, rows: usize, mut gradient: Rows, x: &Rows) -> Rows {
+        activation::gelu_backward(x.rows(rows), &mut gradient, self.threads);
+        gradient
+    }
+
+    fn take_last(&self, sequences: &Sequences, x: &Rows) -> Rows {
+        let mut out = Rows::new(sequences.count(), x.width);
+        for (out, row) in out.chunks_exact_mut(x.width).zip(sequences.last()) {
+            out.copy_from_slice(&x[row * x.width..(row + 1) * x.width]);
+        }
+        out
+    }
+
+    fn add_to_last(&self, sequences: &Sequences, mut into: Rows, last: &Rows) -> Rows {
+        let width = into.width;
+        for (from, row) in last.chunks_exact(width).zip(sequences.last()) {
+            norm::add(&mut into[row * width..(row + 1) * width], from);
+        }
+        into
+    }
+
+    fn only_last(&self, sequences: &Sequences, last: &Rows) -> Rows {
+        let into = self.zeros(sequences.rows(), last.width);
+        self.add_to_last(sequences, into, last)
+    }
+
+    fn copy(&self, rows: usize, x: &Rows) -> Rows {
+        let mut out = Rows::new(rows, x.width);
+        out.copy_from_slice(x.rows(rows));
+        out
+    }
+
+    fn zeros(&self, rows: usize, width: usize) -> Rows {
+        let mut out = Rows::new(rows, width);
+        out.fill(0.0);
+        out
+    }
+
+    fn along(&self, stretches: &[Stretch<'_>]) -> Rows {
+        let width = stretches.first().map_or(0, |s| s.path.difference.tensor.dims()[1]);
+        let mut out = Rows::new(points(stretches).map(|(path, _)| path.tokens()).sum(), width);
+        let mut rows = out.chunks_exact_mut(width);
+        for (path, alpha) in points(stretches) {
+            let ends = slice(&path.baseline.host)
+                .chunks_exact(width)
+                .zip(slice(&path.difference.host).chunks_exact(width));
+            for ((base, step), out) in ends.zip(&mut rows) {
+                norm::along(base, alpha as f32, step, out);
+            }
+        }
+        out
+    }
+
+    fn projected(&self, stretches: &[Stretch<'_>], which: usize) -> Rows {
+        let layer = |path: &'_ super::path::Path| path.projection.as_ref().map(|p| p.layers[which].clone());
+        let width = stretches
+            .first()
+            .and_then(|s| layer(s.path))
+            .map_or(0, |[a, ..]| a.tensor.dims()[1]);
+        let mut out = Rows::new(points(stretches).map(|(path, _)| path.tokens()).sum(), width);
+        let mut rows = out.chunks_exact_mut(width);
+        for stretch in stretches {
+            let projection = stretch
+                .path
+                .projection
+                .as_ref()
+                .expect("asked for where every path has one");
+            let [base, step, constant] = &projection.layers[which];
+            let (base, step, constant) = (slice(&base.host), slice(&step.host), slice(&constant.host));
+            for &alpha in stretch.alphas {
+                let ends = base.chunks_exact(width).zip(step.chunks_exact(width));
+                for (row, ((base, step), out)) in ends.zip(&mut rows).enumerate() {
+                    let scale = projection.at(row, alpha).scale;
+                    norm::combine(scale as f32, base, (scale * alpha) as f32, step, constant, out);
+                }
+            }
+        }
+        out
+    }
+
+    fn scores(&self, stretches: &[Stretch<'_>], gradient: &Rows, through: &[Rows]) -> Vec<f32> {
+        let mut row = 0;
+        let mut out = Vec::with_capacity(points(stretches).map(|(path, _)| path.tokens()).sum());
+        for (path, alpha) in points(stretches) {
+            let width = gradient.width;
+            for (token, step) in slice(&path.difference.host).chunks_exact(width).enumerate() {
+                let mut score = f64::from(norm::dot(&gradient[row * width..(row + 1) * width], step));
+                if let Some(projection) = path.projection.as_ref().filter(|_| !through.is_empty()) {
+                    let at = projection.at(token, alpha);
+                    for (layer, gradient) in projection.layers.iter().zip(through) {
+                        let width = gradient.width;
+                        let gradient = &gradient[row * width..(row + 1) * width];
+                        let with = |end: &super::path::Along| {
+                            f64::from(norm::dot(
+                                gradient,
+                                &slice(&end.host)[token * width..(token + 1) * width],
+                            ))
+                        };
+                        score += at.along * with(&layer[1]) + at.back * with(&layer[0]);
+                    }
+                }
+                out.push(score as f32);
+                row += 1;
+            }
+        }
+        out
+    }
+
+    fn into_tensor(&self, rows: usize, x: Rows) -> Tensor<2> {
+        host::tensor(x.rows(rows).to_vec(), [rows, x.width])
+    }
+
+    fn from_tensor(&self, x: Tensor<2>) -> Rows {
+        let [rows, width] = x.dims();
+        let mut out = Rows::new(rows, width);
+        out.copy_from_slice(Host::of(&x).expect("float32 in main memory").slice());
+        out
+    }
+}
+
+/// Every point of every stretch.
+fn points<'a>(stretches: &'a [Stretch<'a>]) -> impl Iterator<Item = (&'a super::path::Path, f64)> + 'a {
+    stretches
+        .iter()
+        .flat_map(|s| s.alphas.iter().map(|&alpha| (s.path, alpha)))
+}

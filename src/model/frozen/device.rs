@@ -1,0 +1,390 @@
+//! The passes composed of Burn's operations: any device, any dtype. Norms' moments, attention weights and sums over the hidden
+//! dimension are in float32.
+
+use std::sync::Arc;
+
+use burn::tensor::activation::{sigmoid, softmax};
+use burn::tensor::{DType, Device, IndexingUpdateOp, Int, Tensor, TensorData};
+
+use super::cpu::Rotary;
+use super::ops::{Heads, NormWeights, Ops, Sequences, Stretch, Weight, Which, floats};
+use super::path::{Along, Coefficients};
+use crate::model::layers::causal_mask;
+
+/// A device of Burn's.
+#[derive(Clone, Debug)]
+pub struct OnDevice {
+    /// Where.
+    pub device: Device,
+    /// What linear layers compute in.
+    pub dtype: DType,
+    /// Angles for the longest sequence at least.
+    pub rotary: Arc<Rotary>,
+}
+
+/// The first rows of a tensor that may have more.
+fn first(x: &Tensor<2>, rows: usize) -> Tensor<2> {
+    if x.dims()[0] == rows {
+        x.clone()
+    } else {
+        x.clone().narrow(0, 0, rows)
+    }
+}
+
+/// Each run's rows, `[count, length, width]`.
+fn run(x: &Tensor<2>, from: usize, count: usize, length: usize) -> Tensor<3> {
+    let width = x.dims()[1];
+    let rows = if from == 0 && x.dims()[0] == count * length {
+        x.clone()
+    } else {
+        x.clone().narrow(0, from, count * length)
+    };
+    rows.reshape([count, length, width])
+}
+
+/// Puts runs together again.
+fn joined(mut parts: Vec<Tensor<2>>) -> Tensor<2> {
+    match parts.len() {
+        1 => parts.remove(0),
+        _ => Tensor::cat(parts, 0),
+    }
+}
+
+/// One run of attention: heads of queries stacked along the token axis, so that a group's keys and values are used without being
+/// repeated.
+struct Run {
+    /// `[count, key heads, group · queried, width]`
+    q: Tensor<4>,
+    /// `[count, key heads, length, width]`
+    k: Tensor<4>,
+    /// As `k`.
+    v: Tensor<4>,
+    /// As `q`, over keys, in float32.
+    weights: Tensor<4>,
+    queried: usize,
+}
+
+impl OnDevice {
+    fn last_rows(&self, sequences: &Sequences) -> Tensor<1, Int> {
+        let rows: Vec<i64> = sequences.last().map(|row| row as i64).collect();
+        let count = rows.len();
+        Tensor::from_data(TensorData::new(rows, [count]), &self.device)
+    }
+
+    fn split(&self, x: &Tensor<2>, at: (usize, usize, usize), heads: usize) -> Tensor<4> {
+        let (from, count, length) = at;
+        let x = run(x, from, count, length);
+        let width = x.dims()[2] / heads;
+        x.reshape([count, length, heads, width]).swap_dims(1, 2)
+    }
+
+    /// Query heads to the token axis of their key head, and back.
+    fn stack(x: Tensor<4>, key_heads: usize) -> Tensor<4> {
+        let [count, heads, queried, width] = x.dims();
+        x.reshape([count, key_heads, heads / key_heads * queried, width])
+    }
+
+    fn rows(x: Tensor<4>, heads: usize, queried: usize) -> Tensor<2> {
+        let [count, _, _, width] = x.dims();
+        x.reshape([count, heads, queried, width])
+            .swap_dims(1, 2)
+            .reshape([count * queried, heads * width])
+    }
+
+    fn runs(&self, sequences: &Sequences, which: Which, heads: Heads, qkv: [&Tensor<2>; 3]) -> Vec<Run> {
+        let [q, k, v] = qkv;
+        let scale = 1.0 / (heads.width as f64).sqrt();
+        let make = |(sequence, row, count, length): (usize, usize, usize, usize)| {
+            let (from, queried) = match which {
+                Which::All => (row, length),
+                Which::Last => (sequence, 1),
+            };
+            let q = Self::stack(self.split(q, (from, count, queried), heads.query), heads.key);
+            let k = self.split(k, (row, count, length), heads.key);
+            let v = self.split(v, (row, count, length), heads.key);
+            let scores = (q.clone() * scale).matmul(k.clone().transpose()).cast(DType::F32);
+            let group = heads.query / heads.key;
+            let mask = causal_mask(length, heads.window, &self.device).narrow(2, length - queried, queried);
+            let scores = scores.reshape([count * heads.key, group, queried, length]) + mask;
+            let weights = softmax(scores, 3).reshape([count, heads.key, group * queried, length]);
+            Run {
+                q,
+                k,
+                v,
+                weights,
+                queried,
+            }
+        };
+        sequences.runs().into_iter().map(make).collect()
+    }
+
+    /// `[points · tokens, 1]` of something that depends on the row and α.
+    fn column(&self, stretch: &Stretch<'_>, value: impl Fn(Coefficients, f64) -> f64) -> Tensor<3> {
+        let projection = stretch
+            .path
+            .projection
+            .as_ref()
+            .expect("asked for where every path has one");
+        let (points, tokens) = (stretch.alphas.len(), stretch.path.tokens());
+        let values: Vec<f32> = stretch
+            .alphas
+            .iter()
+            .flat_map(|&alpha| (0..tokens).map(move |row| (row, alpha)))
+            .map(|(row, alpha)| value(projection.at(row, alpha), alpha) as f32)
+            .collect();
+        Tensor::from_data(TensorData::new(values, [points, tokens, 1]), (&self.device, DType::F32))
+    }
+
+    fn tables(&self, sequences: &Sequences, which: Which, dtype: DType) -> [Tensor<3>; 2] {
+        let tokens = self.rotary.tokens();
+        let half = self.rotary.cos.len() / tokens;
+        let positions: Vec<i64> = sequences
+            .lengths()
+            .iter()
+            .flat_map(|&length| match which {
+                Which::All => 0..length as i64,
+                Which::Last => length as i64 - 1..length as i64,
+            })
+            .collect();
+        let rows = positions.len();
+        let positions = Tensor::<1, Int>::from_data(TensorData::new(positions, [rows]), &self.device);
+        [&self.rotary.cos, &self.rotary.sin].map(|table| {
+            let table = TensorData::new(table.clone(), [tokens, half]);
+            Tensor::<2>::from_data(table, (&self.device, dtype))
+                .select(0, positions.clone())
+                .reshape([rows, 1, half])
+        })
+    }
+}
+
+/// `[1, tokens, width]`
+fn end(along: &Along) -> Tensor<3> {
+    along.tensor.clone().unsqueeze()
+}
+
+fn alphas(stretch: &Stretch<'_>, device: &Device) -> Tensor<3> {
+    let values: Vec<f32> = stretch.alphas.iter().map(|&alpha| alpha as f32).collect();
+    Tensor::from_data(
+        TensorData::new(values, [stretch.alphas.len(), 1, 1]),
+        (device, DType::F32),
+    )
+}
+
+fn flat(x: Tensor<3>) -> Tensor<2> {
+    let [points, tokens, width] = x.dims();
+    x.reshape([points * tokens, width])
+}
+
+impl Ops for OnDevice {
+    type Rows = Tensor<2>;
+    /// Mean and 1/√(…), `[rows, 1]` in float32.
+    type Moments = (Option<Tensor<2>>, Tensor<2>);
+
+    fn linear(&self, rows: usize, x: &Tensor<2>, w: &Weight) -> Tensor<2> {
+        first(x, rows).matmul(w.tensor.clone().transpose())
+    }
+
+    fn linear_add(&self, rows: usize, x: &Tensor<2>, w: &Weight, into: Tensor<2>) -> Tensor<2> {
+        into + self.linear(rows, x, w)
+    }
+
+    fn back(&self, rows: usize, x: &Tensor<2>, w: &Weight) -> Tensor<2> {
+        first(x, rows).matmul(w.tensor.clone())
+    }
+
+    fn back_add(&self, rows: usize, x: &Tensor<2>, w: &Weight, into: Tensor<2>) -> Tensor<2> {
+        into + self.back(rows, x, w)
+    }
+
+    fn norm(&self, rows: usize, x: &Tensor<2>, norm: &NormWeights) -> (Tensor<2>, Self::Moments) {
+        let x = first(x, rows).cast(DType::F32);
+        let mean = norm.bias.as_ref().map(|_| x.clone().mean_dim(1));
+        let x = match &mean {
+            Some(mean) => x - mean.clone(),
+            None => x,
+        };
+        let inverse = (x.clone().square().mean_dim(1) + norm.epsilon).sqrt().recip();
+        let out = (x * inverse.clone()).cast(self.dtype) * norm.weight.clone().unsqueeze();
+        let out = match &norm.bias {
+            Some(bias) => out + bias.clone().unsqueeze(),
+            None => out,
+        };
+        (out, (mean, inverse))
+    }
+
+    fn norm_back(
+        &self,
+        rows: usize,
+        gradient: &Tensor<2>,
+        x: &Tensor<2>,
+        (mean, inverse): &Self::Moments,
+        norm: &NormWeights,
+        into: Tensor<2>,
+    ) -> Tensor<2> {
+        let g = first(gradient, rows).cast(DType::F32) * norm.weight.clone().cast(DType::F32).unsqueeze();
+        let x = first(x, rows).cast(DType::F32);
+        let inverse = first(inverse, rows);
+        let y = match mean {
+            Some(mean) => (x - first(mean, rows)) * inverse.clone(),
+            None => x * inverse.clone(),
+        };
+        let along = (g.clone() * y.clone()).mean_dim(1);
+        let g = match mean {
+            Some(_) => g.clone() - g.mean_dim(1),
+            None => g,
+        };
+        into + ((g - y * along) * inverse).cast(self.dtype)
+    }
+
+    fn turn(&self, sequences: &Sequences, which: Which, x: Tensor<2>, width: usize, back: bool) -> Tensor<2> {
+        let [cos, sin] = self.tables(sequences, which, x.dtype());
+        let sin = if back { sin.neg() } else { sin };
+        let [rows, all] = x.dims();
+        let x = x.reshape([rows, all / width, width]);
+        let first = x.clone().narrow(2, 0, width / 2);
+        let second = x.narrow(2, width / 2, width / 2);
+        let turned = [
+            first.clone() * cos.clone() - second.clone() * sin.clone(),
+            second * cos + first * sin,
+        ];
+        Tensor::cat(turned.to_vec(), 2).reshape([rows, all])
+    }
+
+    fn attend(&self, sequences: &Sequences, which: Which, heads: Heads, qkv: [&Tensor<2>; 3]) -> Tensor<2> {
+        let part = |run: Run| {
+            let out = run.weights.cast(self.dtype).matmul(run.v);
+            Self::rows(out, heads.query, run.queried)
+        };
+        joined(self.runs(sequences, which, heads, qkv).into_iter().map(part).collect())
+    }
+
+    fn attend_back(
+        &self,
+        sequences: &Sequences,
+        which: Which,
+        heads: Heads,
+        gradient: &Tensor<2>,
+        qkv: [&Tensor<2>; 3],
+    ) -> [Tensor<2>; 3] {
+        let scale = 1.0 / (heads.width as f64).sqrt();
+        let mut parts: [Vec<Tensor<2>>; 3] = Default::default();
+        let runs = self.runs(sequences, which, heads, qkv);
+        for (run, (sequence, row, count, length)) in runs.into_iter().zip(sequences.runs()) {
+            let from = match which {
+                Which::All => row,
+                Which::Last => sequence,
+            };
+            let g = Self::stack(self.split(gradient, (from, count, run.queried), heads.query), heads.key);
+            let dw = g.clone().matmul(run.v.transpose()).cast(DType::F32);
+            let mean = (run.weights.clone() * dw.clone()).sum_dim(3);
+            let ds = (run.weights.clone() * (dw - mean) * scale).cast(self.dtype);
+            let dq = ds.clone().matmul(run.k);
+            let dk = ds.transpose().matmul(run.q);
+            let dv = run.weights.cast(self.dtype).transpose().matmul(g);
+            parts[0].push(Self::rows(dq, heads.query, run.queried));
+            parts[1].push(Self::rows(dk, heads.key, length));
+            parts[2].push(Self::rows(dv, heads.key, length));
+        }
+        parts.map(joined)
+    }
+
+    fn gated(&self, rows: usize, gate: &Tensor<2>, up: &Tensor<2>) -> Tensor<2> {
+        let gate = first(gate, rows);
+        gate.clone() * sigmoid(gate) * first(up, rows)
+    }
+
+    fn gated_back(&self, rows: usize, gradient: Tensor<2>, gate: &Tensor<2>, up: &Tensor<2>) -> [Tensor<2>; 2] {
+        let gate = first(gate, rows);
+        let s = sigmoid(gate.clone());
+        let silu = gate * s.clone();
+        let slope = s.clone() + silu.clone() * (s.neg() + 1.0);
+        [gradient.clone() * first(up, rows) * slope, gradient * silu]
+    }
+
+    fn gelu(&self, rows: usize, x: &Tensor<2>) -> Tensor<2> {
+        burn::tensor::activation::gelu(first(x, rows))
+    }
+
+    fn gelu_back(&self, rows: usize, gradient: Tensor<2>, x: &Tensor<2>) -> Tensor<2> {
+        let x = first(x, rows).cast(DType::F32);
+        let probability = ((x.clone() * std::f64::consts::FRAC_1_SQRT_2).erf() + 1.0) * 0.5;
+        let density = (x.clone().square() * -0.5).exp() * (1.0 / (2.0 * std::f64::consts::PI).sqrt());
+        gradient * (probability + x * density).cast(self.dtype)
+    }
+
+    fn take_last(&self, sequences: &Sequences, x: &Tensor<2>) -> Tensor<2> {
+        x.clone().select(0, self.last_rows(sequences))
+    }
+
+    fn add_to_last(&self, sequences: &Sequences, into: Tensor<2>, last: &Tensor<2>) -> Tensor<2> {
+        let last = first(last, sequences.count());
+        into.select_assign(0, self.last_rows(sequences), last, IndexingUpdateOp::Add)
+    }
+
+    fn only_last(&self, sequences: &Sequences, last: &Tensor<2>) -> Tensor<2> {
+        self.add_to_last(sequences, self.zeros(sequences.rows(), last.dims()[1]), last)
+    }
+
+    fn copy(&self, rows: usize, x: &Tensor<2>) -> Tensor<2> {
+        first(x, rows)
+    }
+
+    fn zeros(&self, rows: usize, width: usize) -> Tensor<2> {
+        Tensor::zeros([rows, width], (&self.device, self.dtype))
+    }
+
+    fn along(&self, stretches: &[Stretch<'_>]) -> Tensor<2> {
+        // The path is laid in float32, so that neighbouring points stay apart in a narrower dtype's last bits.
+        let part = |s: &Stretch<'_>| {
+            flat(end(&s.path.baseline) + end(&s.path.difference) * alphas(s, &self.device)).cast(self.dtype)
+        };
+        joined(stretches.iter().map(part).collect())
+    }
+
+    fn projected(&self, stretches: &[Stretch<'_>], which: usize) -> Tensor<2> {
+        let part = |s: &Stretch<'_>| {
+            let projection = s.path.projection.as_ref().expect("asked for where every path has one");
+            let [base, step, constant] = &projection.layers[which];
+            let out = end(base) * self.column(s, |at, _| at.scale)
+                + end(step) * self.column(s, |at, alpha| at.scale * alpha)
+                + end(constant);
+            flat(out).cast(self.dtype)
+        };
+        joined(stretches.iter().map(part).collect())
+    }
+
+    fn scores(&self, stretches: &[Stretch<'_>], gradient: &Tensor<2>, through: &[Tensor<2>]) -> Vec<f32> {
+        let mut row = 0;
+        let mut parts = Vec::new();
+        for stretch in stretches {
+            let (points, tokens) = (stretch.alphas.len(), stretch.path.tokens());
+            let dot = |gradient: &Tensor<2>, along: &Along| {
+                let gradient = run(gradient, row, points, tokens).cast(DType::F32);
+                (gradient * end(along)).sum_dim(2)
+            };
+            let mut score = dot(gradient, &stretch.path.difference);
+            if let Some(projection) = stretch.path.projection.as_ref().filter(|_| !through.is_empty()) {
+                let [mut step, mut base] =
+                    [0, 1].map(|_| Tensor::<3>::zeros([points, tokens, 1], (&self.device, DType::F32)));
+                for (layer, gradient) in projection.layers.iter().zip(through) {
+                    base = base + dot(gradient, &layer[0]);
+                    step = step + dot(gradient, &layer[1]);
+                }
+                score = score
+                    + step * self.column(stretch, |at, _| at.along)
+                    + base * self.column(stretch, |at, _| at.back);
+            }
+            parts.push(flat(score));
+            row += points * tokens;
+        }
+        floats(joined(parts))
+    }
+
+    fn into_tensor(&self, rows: usize, x: Tensor<2>) -> Tensor<2> {
+        first(&x, rows)
+    }
+
+    fn from_tensor(&self, x: Tensor<2>) -> Tensor<2> {
+        x.cast(self.dtype)
+    }
+}

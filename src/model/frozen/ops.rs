@@ -1,0 +1,226 @@
+//! What a frozen decoder's two passes are made of. [`super::cpu::Cpu`] computes it with the kernels of [`crate::kernel`],
+//! [`super::device::OnDevice`] with Burn's operations; the decoder is written once over both.
+
+use burn::tensor::{DType, Tensor};
+
+use super::host::Host;
+
+/// A matrix of weights, `[out, in]`, as the checkpoint keeps it.
+#[derive(Clone, Debug)]
+pub struct Weight {
+    /// On its device.
+    pub tensor: Tensor<2>,
+    /// Its elements, where they are float32 in main memory.
+    pub host: Option<Host>,
+}
+
+impl Weight {
+    /// Looks whether the kernels can read it.
+    pub fn new(tensor: Tensor<2>) -> Self {
+        let host = Host::of(&tensor);
+        Self { tensor, host }
+    }
+
+    /// `[out, in]`
+    pub fn dims(&self) -> [usize; 2] {
+        self.tensor.dims()
+    }
+}
+
+/// A norm's parameters.
+#[derive(Clone, Debug)]
+pub struct NormWeights {
+    /// `[width]`
+    pub weight: Tensor<1>,
+    /// LayerNorm's; none: RMSNorm.
+    pub bias: Option<Tensor<1>>,
+    /// What is added to the mean square.
+    pub epsilon: f64,
+    /// Weight and bias as float32 in main memory.
+    pub host: (Vec<f32>, Option<Vec<f32>>),
+}
+
+impl NormWeights {
+    /// Of a module's parameters.
+    pub fn new(weight: Tensor<1>, bias: Option<Tensor<1>>, epsilon: f64) -> Self {
+        let host = (floats(weight.clone()), bias.clone().map(floats));
+        Self {
+            weight,
+            bias,
+            epsilon,
+            host,
+        }
+    }
+}
+
+/// A tensor's elements as float32.
+pub fn floats<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor
+        .into_data_dtype(DType::F32)
+        .try_to_vec()
+        .expect("converted to float32 in this line")
+}
+
+/// The shape of attention, the same in all layers.
+#[derive(Clone, Copy, Debug)]
+pub struct Heads {
+    /// Query heads.
+    pub query: usize,
+    /// Key/value heads.
+    pub key: usize,
+    /// Width of a head.
+    pub width: usize,
+    /// A position sees itself and those before it, this many in all.
+    pub window: Option<usize>,
+}
+
+/// Sequences of a pass, one after another in its rows.
+#[derive(Clone, Debug)]
+pub struct Sequences {
+    lengths: Vec<usize>,
+    rows: usize,
+}
+
+impl Sequences {
+    /// Of these many tokens each.
+    pub fn new(lengths: Vec<usize>) -> Self {
+        let rows = lengths.iter().sum();
+        Self { lengths, rows }
+    }
+
+    /// The first `count` of them.
+    pub fn first(&self, count: usize) -> Self {
+        Self::new(self.lengths[..count].to_vec())
+    }
+
+    /// How many.
+    pub fn count(&self) -> usize {
+        self.lengths.len()
+    }
+
+    /// Tokens in all.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Tokens of each.
+    pub fn lengths(&self) -> &[usize] {
+        &self.lengths
+    }
+
+    /// The row of each one's last token.
+    pub fn last(&self) -> impl Iterator<Item = usize> + '_ {
+        self.lengths.iter().scan(0, |row, length| {
+            *row += length;
+            Some(*row - 1)
+        })
+    }
+
+    /// Runs of sequences of one length: (first sequence, first row, how many, their length).
+    pub fn runs(&self) -> Vec<(usize, usize, usize, usize)> {
+        let mut runs: Vec<(usize, usize, usize, usize)> = Vec::new();
+        let mut row = 0;
+        for (index, &length) in self.lengths.iter().enumerate() {
+            match runs.last_mut() {
+                Some(run) if run.3 == length => run.2 += 1,
+                _ => runs.push((index, row, 1, length)),
+            }
+            row += length;
+        }
+        runs
+    }
+}
+
+/// Which rows something has: one for each token, or one for each sequence (its last).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// All tokens.
+    All,
+    /// The last tokens.
+    Last,
+}
+
+/// Operations over rows. Where an argument holds more rows than the `rows` (or sequences) that are named, only its first are
+/// used: a backward pass may be for fewer sequences than the forward pass was.
+pub trait Ops {
+    /// `[rows, width]`
+    type Rows;
+    /// What a norm's backward half needs to know of each row.
+    type Moments;
+
+    /// x wᵀ
+    fn linear(&self, rows: usize, x: &Self::Rows, w: &Weight) -> Self::Rows;
+    /// into + x wᵀ
+    fn linear_add(&self, rows: usize, x: &Self::Rows, w: &Weight, into: Self::Rows) -> Self::Rows;
+    /// x w
+    fn back(&self, rows: usize, x: &Self::Rows, w: &Weight) -> Self::Rows;
+    /// into + x w
+    fn back_add(&self, rows: usize, x: &Self::Rows, w: &Weight, into: Self::Rows) -> Self::Rows;
+    /// A norm of each row.
+    fn norm(&self, rows: usize, x: &Self::Rows, norm: &NormWeights) -> (Self::Rows, Self::Moments);
+    /// into + the gradient of the norm's input `x`.
+    fn norm_back(
+        &self,
+        rows: usize,
+        gradient: &Self::Rows,
+        x: &Self::Rows,
+        moments: &Self::Moments,
+        norm: &NormWeights,
+        into: Self::Rows,
+    ) -> Self::Rows;
+    /// Rotary positions of heads of `width`; `back` undoes them.
+    fn turn(&self, sequences: &Sequences, which: Which, x: Self::Rows, width: usize, back: bool) -> Self::Rows;
+    /// Attention; `which` says for which rows there are queries. Rotary positions are applied before.
+    fn attend(&self, sequences: &Sequences, which: Which, heads: Heads, qkv: [&Self::Rows; 3]) -> Self::Rows;
+    /// Gradients of queries, keys and values.
+    fn attend_back(
+        &self,
+        sequences: &Sequences,
+        which: Which,
+        heads: Heads,
+        gradient: &Self::Rows,
+        qkv: [&Self::Rows; 3],
+    ) -> [Self::Rows; 3];
+    /// silu(gate) · up
+    fn gated(&self, rows: usize, gate: &Self::Rows, up: &Self::Rows) -> Self::Rows;
+    /// Gradients of gate and up.
+    fn gated_back(&self, rows: usize, gradient: Self::Rows, gate: &Self::Rows, up: &Self::Rows) -> [Self::Rows; 2];
+    /// The exact GELU.
+    fn gelu(&self, rows: usize, x: &Self::Rows) -> Self::Rows;
+    /// Its gradient.
+    fn gelu_back(&self, rows: usize, gradient: Self::Rows, x: &Self::Rows) -> Self::Rows;
+    /// The last row of each sequence.
+    fn take_last(&self, sequences: &Sequences, x: &Self::Rows) -> Self::Rows;
+    /// Adds rows to the last row of each sequence.
+    fn add_to_last(&self, sequences: &Sequences, into: Self::Rows, last: &Self::Rows) -> Self::Rows;
+    /// All zeros, with `last` in each sequence's last row.
+    fn only_last(&self, sequences: &Sequences, last: &Self::Rows) -> Self::Rows;
+
+    /// The same again.
+    fn copy(&self, rows: usize, x: &Self::Rows) -> Self::Rows;
+    /// Nothing yet.
+    fn zeros(&self, rows: usize, width: usize) -> Self::Rows;
+
+    /// Rows x′ + α (x − x′) of a path, for each α in turn; all stretches one after another.
+    fn along(&self, stretches: &[Stretch<'_>]) -> Self::Rows;
+    /// One of the first layer's linear layers on a path, from what is known of its ends: see [`super::path`].
+    fn projected(&self, stretches: &[Stretch<'_>], which: usize) -> Self::Rows;
+    /// Σ over the hidden dimension of gradient · (x − x′) for each row, plus what reaches the path through the first layer's
+    /// linear layers: `through` holds their gradients in the order of [`super::path::Projection::layers`], none where the first
+    /// layer was computed as any other.
+    fn scores(&self, stretches: &[Stretch<'_>], gradient: &Self::Rows, through: &[Self::Rows]) -> Vec<f32>;
+
+    /// `[rows, width]` on the device.
+    fn into_tensor(&self, rows: usize, x: Self::Rows) -> Tensor<2>;
+    /// The other way.
+    fn from_tensor(&self, x: Tensor<2>) -> Self::Rows;
+}
+
+/// Some points of one path.
+#[derive(Clone, Copy, Debug)]
+pub struct Stretch<'a> {
+    /// The path.
+    pub path: &'a super::path::Path,
+    /// Where on it.
+    pub alphas: &'a [f64],
+}

@@ -1,0 +1,140 @@
+//! The straight path from a baseline to a prompt's embeddings, and the first layer's work that its straightness saves.
+//!
+//! On the path x(α) = x′ + α Δ the first norm gives n = r (x̄′ + α Δ̄) ∘ γ + β, where a bar takes a row's mean away (LayerNorm; no
+//! bar for RMSNorm) and r = 1/√(mean(x̄²) + ε). So a linear layer W behind it is r (A + α B) + C with A = W(γ ∘ x̄′),
+//! B = W(γ ∘ Δ̄), C = W β: two products for the whole path instead of one for each of its points. And since
+//! dn/dα = r³ [(ε + mean(x̄ x̄′)) Δ̄ − mean(x̄ Δ̄) x̄′] ∘ γ, the score needs only the dot products of that layer's gradient with B and
+//! A, instead of its product with Wᵀ. The difference in the bracket is taken here in float64: on the way from zero it is ε Δ, the
+//! small remainder of two large terms, which the usual way takes in the model's own precision.
+
+use burn::tensor::{DType, Tensor};
+
+use super::Frozen;
+use super::host::Host;
+use super::ops::{Weight, floats};
+
+/// A path, ready to be walked.
+#[derive(Clone, Debug)]
+pub struct Path {
+    /// x′, `[tokens, hidden]`.
+    pub baseline: Along,
+    /// x − x′, `[tokens, hidden]`.
+    pub difference: Along,
+    /// What saves the first layer's products; none where a model has one layer only, whose queries are not all needed.
+    pub projection: Option<Projection>,
+    tokens: usize,
+}
+
+/// Rows of a path's end, in float32.
+#[derive(Clone, Debug)]
+pub struct Along {
+    /// On the device.
+    pub tensor: Tensor<2>,
+    /// In main memory.
+    pub host: Option<Host>,
+}
+
+impl Along {
+    fn new(tensor: Tensor<2>) -> Self {
+        let tensor = tensor.cast(DType::F32);
+        let host = Host::of(&tensor);
+        Self { tensor, host }
+    }
+}
+
+/// The first layer's linear layers at both ends of a path.
+#[derive(Clone, Debug)]
+pub struct Projection {
+    /// (A, B, C) of each.
+    pub layers: Vec<[Along; 3]>,
+    /// mean(x̄′²), mean(x̄′ Δ̄), mean(Δ̄²) of each row.
+    moments: Vec<[f64; 3]>,
+    epsilon: f64,
+}
+
+/// What the formulas above need at one row and one α.
+#[derive(Clone, Copy, Debug)]
+pub struct Coefficients {
+    /// r
+    pub scale: f64,
+    /// r³ (ε + mean(x̄ x̄′)), the factor of B in dn/dα.
+    pub along: f64,
+    /// −r³ mean(x̄ Δ̄), the factor of A.
+    pub back: f64,
+}
+
+impl Projection {
+    /// At a row of the path.
+    pub fn at(&self, row: usize, alpha: f64) -> Coefficients {
+        let [base, cross, step] = self.moments[row];
+        let scale = 1.0 / (base + 2.0 * alpha * cross + alpha * alpha * step + self.epsilon).sqrt();
+        let cube = scale * scale * scale;
+        Coefficients {
+            scale,
+            along: cube * (self.epsilon + base + alpha * cross),
+            back: -cube * (cross + alpha * step),
+        }
+    }
+}
+
+impl Path {
+    /// From `baseline` (`[1, hidden]`, the same vector at every position) to `input` (`[tokens, hidden]`).
+    pub fn new(model: &Frozen, input: Tensor<2>, baseline: Tensor<2>) -> Self {
+        let [tokens, _] = input.dims();
+        let input = input.cast(DType::F32);
+        let baseline = baseline.cast(DType::F32).repeat_dim(0, tokens);
+        let difference = input - baseline.clone();
+        let projection = (model.blocks.len() > 1).then(|| Projection::new(model, &baseline, &difference));
+        Self {
+            baseline: Along::new(baseline),
+            difference: Along::new(difference),
+            projection,
+            tokens,
+        }
+    }
+
+    /// Tokens of the prompt.
+    pub fn tokens(&self) -> usize {
+        self.tokens
+    }
+}
+
+impl Projection {
+    fn new(model: &Frozen, baseline: &Tensor<2>, difference: &Tensor<2>) -> Self {
+        let block = &model.blocks[0];
+        let norm = &block.norm;
+        let centred = |x: &Tensor<2>| match norm.bias {
+            Some(_) => x.clone() - x.clone().mean_dim(1),
+            None => x.clone(),
+        };
+        let (base, step) = (centred(baseline), centred(difference));
+        let [rows, width] = base.dims();
+        let (a, b) = (floats(base.clone()), floats(step.clone()));
+        let mean = |a: &[f32], b: &[f32]| -> f64 {
+            a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>() / width as f64
+        };
+        let moments = (0..rows)
+            .map(|row| {
+                let (a, b) = (&a[row * width..][..width], &b[row * width..][..width]);
+                [mean(a, a), mean(a, b), mean(b, b)]
+            })
+            .collect();
+        let weight = norm.weight.clone().cast(DType::F32).unsqueeze::<2>();
+        let bias = norm.bias.as_ref().map_or_else(
+            || Tensor::zeros([1, width], (&base.device(), DType::F32)),
+            |bias| bias.clone().cast(DType::F32).unsqueeze::<2>(),
+        );
+        let (base, step) = (base * weight.clone(), step * weight);
+        let through = |w: &Weight| {
+            // In the weights' own dtype, whose sums the device keeps in float32; the results are few.
+            let dtype = w.tensor.dtype();
+            let product = |x: &Tensor<2>| Along::new(x.clone().cast(dtype).matmul(w.tensor.clone().transpose()));
+            [product(&base), product(&step), product(&bias)]
+        };
+        Self {
+            layers: block.first_projections().into_iter().map(through).collect(),
+            moments,
+            epsilon: norm.epsilon,
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! The written-out backward pass against automatic differentiation, and the kernels against Burn's operations.
+
+use burn::tensor::{DType, Device, Distribution, Tensor};
+
+use super::cpu::Cpu;
+use super::device::OnDevice;
+use super::ops::{Ops, Sequences, Stretch, floats};
+use super::path::Path;
+use super::{Entry, Frozen};
+use crate::checkpoint::config::{FalconConfig, LlamaConfig, ModelConfig};
+use crate::kernel::Threads;
+use crate::model::CausalLm;
+
+fn llama(key_heads: usize, window: Option<usize>, layers: usize) -> ModelConfig {
+    ModelConfig::Llama(LlamaConfig {
+        vocab_size: 40,
+        hidden_size: 24,
+        intermediate_size: 44,
+        num_hidden_layers: layers,
+        num_attention_heads: 4,
+        num_key_value_heads: key_heads,
+        head_dim: 6,
+        rms_norm_eps: 1e-5,
+        rope_theta: 10_000.0,
+        sliding_window: window,
+        tie_word_embeddings: false,
+        model_type: "llama".to_owned(),
+    })
+}
+
+fn falcon() -> ModelConfig {
+    ModelConfig::Falcon(FalconConfig {
+        vocab_size: 40,
+        hidden_size: 24,
+        num_hidden_layers: 3,
+        num_attention_heads: 4,
+        layer_norm_epsilon: 1e-5,
+        rope_theta: 10_000.0,
+        tie_word_embeddings: true,
+    })
+}
+
+/// A model whose weights are large enough for attention to be uneven, with and without autodiff.
+fn models(config: &ModelConfig) -> (CausalLm, CausalLm) {
+    use burn::module::{Module, ModuleMapper, Param};
+
+    struct Larger;
+    impl ModuleMapper for Larger {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            let noise = param.val().random_like(Distribution::Normal(0.0, 0.05));
+            param.map(|value| value * 6.0 + noise)
+        }
+    }
+    let plain = CausalLm::init(config, &Device::flex()).map(&mut Larger);
+    let tracked = plain.clone().to_device(&Device::flex().autodiff());
+    (plain, tracked)
+}
+
+/// Scores of points, by autodiff: the gradient of Σ c · logits, times the difference.
+fn by_autodiff(model: &CausalLm, paths: &[(Tensor<2>, Tensor<2>)], alphas: &[&[f64]], c: &Tensor<2>) -> Vec<f32> {
+    let device = Device::flex().autodiff();
+    let up = |x: &Tensor<2>| Tensor::<2>::from_data(x.clone().into_data(), &device);
+    let mut scores = Vec::new();
+    let mut row = 0;
+    for ((baseline, input), alphas) in paths.iter().zip(alphas) {
+        for &alpha in *alphas {
+            let difference = up(input) - up(baseline).repeat_dim(0, input.dims()[0]);
+            let x = (up(baseline).repeat_dim(0, input.dims()[0]) + difference.clone() * alpha)
+                .detach()
+                .require_grad();
+            let logits = model.last_logits(x.clone().unsqueeze());
+            let seed = up(c).narrow(0, row, 1);
+            let gradients = (logits * seed).sum().backward();
+            let gradient = x.grad(&gradients).unwrap();
+            scores.extend(floats((gradient * difference.inner()).sum_dim(1)));
+            row += 1;
+        }
+    }
+    scores
+}
+
+fn by_hand<O: Ops>(
+    ops: &O,
+    model: &Frozen,
+    stretches: &[Stretch<'_>],
+    count: usize,
+    c: &Tensor<2>,
+) -> (Vec<f32>, Vec<f32>) {
+    let lengths = stretches
+        .iter()
+        .flat_map(|s| s.alphas.iter().map(|_| s.path.tokens()))
+        .collect();
+    let sequences = Sequences::new(lengths);
+    let trace = model.forward(ops, &sequences, Entry::Paths(stretches), true);
+    let gradient = c.clone().narrow(0, 0, count).matmul(model.head().tensor.clone());
+    // For the first sequences alone: what is left of a pass when the others have no second output.
+    let (mut first, mut left) = (Vec::new(), count);
+    for stretch in stretches {
+        let take = left.min(stretch.alphas.len());
+        if take > 0 {
+            first.push(Stretch {
+                path: stretch.path,
+                alphas: &stretch.alphas[..take],
+            });
+        }
+        left -= take;
+    }
+    let scores = model.backward(ops, &sequences.first(count), &trace, &first, gradient);
+    (floats(trace.logits), scores)
+}
+
+fn close(found: &[f32], expected: &[f32], tolerance: f32) {
+    assert_eq!(found.len(), expected.len());
+    let largest = expected.iter().fold(0.0f32, |m, x| m.max(x.abs()));
+    for (index, (a, b)) in found.iter().zip(expected).enumerate() {
+        assert!(
+            (a - b).abs() <= tolerance * largest,
+            "{index}: {a} for {b}, the largest is {largest}"
+        );
+    }
+}
+
+#[test]
+fn equals_autodiff_on_every_architecture() {
+    let device = Device::flex();
+    for config in [llama(4, None, 3), llama(2, Some(5), 2), llama(1, None, 1), falcon()] {
+        let (plain, tracked) = models(&config);
+        let model = plain.frozen();
+        let random = |rows: usize| Tensor::<2>::random([rows, 24], Distribution::Normal(0.0, 0.3), &device);
+        let ends = [
+            (random(1), random(9)),
+            (Tensor::zeros([1, 24], &device), random(61)),
+            (random(1), random(1)),
+        ];
+        let paths: Vec<Path> = ends
+            .iter()
+            .map(|(baseline, input)| Path::new(&model, input.clone(), baseline.clone()))
+            .collect();
+        let alphas: [&[f64]; 3] = [&[0.2, 1.0, 0.7], &[1e-6, 0.03], &[0.5]];
+        let stretches: Vec<Stretch<'_>> = paths
+            .iter()
+            .zip(alphas)
+            .map(|(path, alphas)| Stretch { path, alphas })
+            .collect();
+        let c = Tensor::random([6, 40], Distribution::Normal(0.0, 1.0), &device);
+        let expected = by_autodiff(&tracked, &ends, &alphas, &c);
+        let rotary = model.rotary(61);
+        let on_device = OnDevice {
+            device: device.clone(),
+            dtype: DType::F32,
+            rotary: rotary.clone(),
+        };
+        let mut logits = Vec::new();
+        for count in [6, 4, 1] {
+            let rows: usize = [9, 9, 9, 61, 61, 1].iter().take(count).sum();
+            for threads in [Threads::One, Threads::All] {
+                let ops = Cpu {
+                    threads,
+                    rotary: rotary.clone(),
+                };
+                let (all, scores) = by_hand(&ops, &model, &stretches, count, &c);
+                close(&scores, &expected[..rows], 2e-5);
+                logits.push(all);
+            }
+            let (all, scores) = by_hand(&on_device, &model, &stretches, count, &c);
+            close(&scores, &expected[..rows], 2e-5);
+            logits.push(all);
+        }
+        for other in &logits {
+            close(other, &logits[0], 1e-5);
+        }
+    }
+}
+
+#[test]
+fn a_row_does_not_depend_on_its_company() {
+    let (plain, _) = models(&llama(2, None, 2));
+    let model = plain.frozen();
+    let device = Device::flex();
+    let input = Tensor::<2>::random([20, 24], Distribution::Normal(0.0, 0.3), &device);
+    let path = Path::new(&model, input, Tensor::zeros([1, 24], &device));
+    let ops = Cpu {
+        threads: Threads::One,
+        rotary: model.rotary(20),
+    };
+    let c = Tensor::random([3, 40], Distribution::Normal(0.0, 1.0), &device);
+    let c = Tensor::cat(vec![c.clone(), c], 0);
+    let alphas = [0.1, 0.4, 0.9, 0.1, 0.4, 0.9];
+    let all = by_hand(
+        &ops,
+        &model,
+        &[Stretch {
+            path: &path,
+            alphas: &alphas,
+        }],
+        6,
+        &c,
+    )
+    .1;
+    let alone = by_hand(
+        &ops,
+        &model,
+        &[Stretch {
+            path: &path,
+            alphas: &alphas[..3],
+        }],
+        3,
+        &c,
+    )
+    .1;
+    assert_eq!(all[..60], alone[..]);
+    assert_eq!(all[60..], alone[..]);
+}
+
+#[test]
+fn near_zero_the_first_norm_keeps_its_digits() {
+    // On the way from zero, at α² · mean(x²) ≫ ε, a score is the small rest of two large terms in the first norm's gradient.
+    let (plain, _) = models(&llama(4, None, 2));
+    let model = plain.frozen();
+    let device = Device::flex();
+    let input = Tensor::<2>::random([7, 24], Distribution::Normal(0.0, 3.0), &device);
+    let path = Path::new(&model, input, Tensor::zeros([1, 24], &device));
+    let at = path.projection.as_ref().unwrap().at(3, 1.0);
+    // r³ ε exactly, which float32 differences could not give.
+    assert!((at.along / (at.scale.powi(3) * 1e-5) - 1.0).abs() < 1e-6);
+}
