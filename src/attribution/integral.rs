@@ -87,8 +87,8 @@ enum State {
 
 impl Integral {
     /// Of a prompt of `tokens` tokens, F being `ends` = (F(input), F(baseline)) there. `singular` says that the path begins at the
-    /// zero vector.
-    pub fn new(rule: &Rule, tokens: usize, ends: (f64, f64), singular: bool) -> Self {
+    /// zero vector, `rounding` is the relative rounding error of F, where it is more than float32's.
+    pub fn new(rule: &Rule, tokens: usize, ends: (f64, f64), singular: bool, rounding: f64) -> Self {
         let (f_input, f_baseline) = ends;
         let non_finite = [(f_baseline, 0.0), (f_input, 1.0)]
             .into_iter()
@@ -106,6 +106,7 @@ impl Integral {
                     tolerance,
                     max_evaluations,
                     singular_start: singular,
+                    output_rounding: rounding * f_baseline.abs().max(f_input.abs()),
                 };
                 State::Adaptive(Box::new(Integrator::new(tokens, f_baseline, f_input, options)))
             }

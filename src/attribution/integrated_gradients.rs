@@ -37,6 +37,9 @@ pub struct Explainer {
     kernels: bool,
     needs_warming: bool,
     pass_tokens: usize,
+    /// A pass of more sequences than this fails, as if memory had run out.
+    #[cfg(test)]
+    most: usize,
     /// What `batch: auto` lets all passes under way keep, in bytes by [`Explainer::kept`]; halved for good when memory runs out.
     budget: usize,
 }
@@ -106,6 +109,8 @@ impl Explainer {
             kernels,
             needs_warming: backend.name != "cpu",
             pass_tokens: backend.pass_tokens,
+            #[cfg(test)]
+            most: usize::MAX,
             budget: backend.pass_bytes(),
         }
     }
@@ -123,6 +128,15 @@ impl Explainer {
     /// Tokens that fill the device.
     pub fn pass_tokens(&self) -> usize {
         self.pass_tokens
+    }
+
+    /// The relative rounding error of an output, where it is more than float32's: half a unit in the last place of the dtype.
+    pub fn rounding(&self) -> f64 {
+        match self.dtype {
+            DType::BF16 => 2f64.powi(-8),
+            DType::F16 => 2f64.powi(-11),
+            _ => 0.0,
+        }
     }
 
     /// Lets all passes under way keep at most this many bytes.
@@ -388,6 +402,8 @@ impl Explainer {
 
     /// One pass: for each sequence, for each of its scalars, the integrand.
     fn pass(&self, wanted: &[Points<'_>], pass: &[(usize, usize)], threads: Threads) -> Vec<Vec<Value>> {
+        #[cfg(test)]
+        assert!(pass.len() <= self.most, "out of memory");
         let lengths: Vec<usize> = pass.iter().map(|&(index, _)| wanted[index].path.tokens()).collect();
         let rotary = self.frozen.rotary(lengths.iter().copied().max().unwrap_or(0));
         let sequences = Sequences::new(lengths);
@@ -572,6 +588,179 @@ pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attribution::quadrature;
+    use crate::checkpoint::config::{LlamaConfig, ModelConfig};
+    use crate::content::experiment::Quadrature;
+
+    fn explainer() -> Explainer {
+        let config = ModelConfig::Llama(LlamaConfig {
+            model_type: "llama".to_owned(),
+            vocab_size: 50,
+            hidden_size: 32,
+            intermediate_size: 48,
+            num_hidden_layers: 2,
+            num_attention_heads: 4,
+            num_key_value_heads: 2,
+            head_dim: 8,
+            rms_norm_eps: 1e-5,
+            rope_theta: 10_000.0,
+            sliding_window: None,
+            tie_word_embeddings: false,
+        });
+        let backend = Backend::cpu();
+        Explainer::new(CausalLm::init(&config, &backend.device), &backend, DType::F32)
+    }
+
+    fn task(ids: &[u32], start: Start, token: u32, rule: &Rule) -> Task {
+        let output = Output::LogProbability;
+        let scalar = Scalar {
+            token,
+            output,
+            minus: (token > 40).then_some(3),
+        };
+        Task {
+            ids: ids.to_vec(),
+            start,
+            scalar,
+            rule: rule.clone(),
+        }
+    }
+
+    fn all(explainer: &mut Explainer, tasks: &[Task], batch: Batch) -> Vec<Attribution> {
+        let mut found = vec![None; tasks.len()];
+        let mut evaluations = 0;
+        schedule::run(
+            explainer,
+            tasks,
+            batch,
+            &mut |count| evaluations += count,
+            &mut |index, map| {
+                assert!(
+                    found[index].replace(Attribution { seconds: 0.0, ..map }).is_none(),
+                    "told twice"
+                );
+                Ok(())
+            },
+        )
+        .unwrap();
+        let found: Vec<Attribution> = found.into_iter().map(Option::unwrap).collect();
+        assert_eq!(evaluations, found.iter().map(|map| map.evaluations).sum::<usize>());
+        found
+    }
+
+    #[test]
+    fn maps_are_the_same_alone_and_in_company() {
+        let mut explainer = explainer();
+        let adaptive = Rule::Adaptive {
+            tolerance: 1e-3,
+            max_evaluations: 2000,
+        };
+        let fixed = Rule::Fixed {
+            points: quadrature::points(Quadrature::GaussLegendre, 24),
+            check: None,
+        };
+        let (first, second): (Vec<u32>, Vec<u32>) = ((0..30).collect(), (7..20).collect());
+        let tasks = [
+            task(&first, Start::Zero, 5, &adaptive),
+            task(&first, Start::Zero, 45, &adaptive),
+            task(&first, Start::Zero, 6, &fixed),
+            task(&second, Start::Mean, 5, &adaptive),
+            task(&second, Start::Token(4), 5, &fixed),
+        ];
+        let together = all(&mut explainer, &tasks, Batch::Auto);
+        for (task, map) in tasks.iter().zip(&together) {
+            let alone = all(&mut explainer, std::slice::from_ref(task), Batch::Auto).remove(0);
+            assert_eq!(alone, *map);
+            // And each is an integral: the scores sum to what F changed by.
+            assert!(
+                map.convergence_delta().abs() < 2e-2 * (map.f_input - map.f_baseline).abs(),
+                "{map:?}"
+            );
+            if task.rule == adaptive {
+                assert_eq!(
+                    (map.converged, map.history.last().unwrap().evaluations),
+                    (Some(true), map.evaluations)
+                );
+                assert!(map.error_estimate().unwrap() <= 1e-3);
+            } else {
+                assert_eq!((map.converged, &map.errors, map.evaluations), (None, &None, 24));
+            }
+        }
+        for size in [1, 5, 1000] {
+            assert_eq!(
+                all(&mut explainer, &tasks, Batch::Fixed(size)),
+                together,
+                "batch {size}"
+            );
+        }
+    }
+
+    #[test]
+    fn memory_that_runs_out_halves_the_batch_and_loses_nothing() {
+        let mut explainer = explainer();
+        let rule = Rule::Fixed {
+            points: quadrature::points(Quadrature::GaussLegendre, 64),
+            check: None,
+        };
+        let ids: Vec<u32> = (0..40).collect();
+        let tasks = [task(&ids, Start::Zero, 5, &rule), task(&ids, Start::Mean, 5, &rule)];
+        let free = all(&mut explainer, &tasks, Batch::Auto);
+        let budget = explainer.budget;
+        explainer.most = 3;
+        assert_eq!(all(&mut explainer, &tasks, Batch::Auto), free);
+        assert!(explainer.budget < budget, "remembered for the next map");
+        explainer.most = 0;
+        let told = schedule::run(&mut explainer, &tasks, Batch::Auto, &mut |_| (), &mut |_, _| Ok(())).unwrap_err();
+        assert!(told.message.contains("out of memory"), "{told}");
+        // A batch that was asked for is not made smaller.
+        explainer.most = 3;
+        assert!(
+            schedule::run(
+                &mut explainer,
+                &tasks,
+                Batch::Fixed(40),
+                &mut |_| (),
+                &mut |_, _| Ok(())
+            )
+            .is_err()
+        );
+    }
+
+    #[test]
+    fn little_memory_means_small_passes() {
+        let mut explainer = explainer();
+        let one = explainer.kept(40);
+        let path = explainer.path(&(0..40).collect::<Vec<_>>(), Start::Zero).unwrap();
+        let scalars = vec![
+            task(
+                &[1],
+                Start::Zero,
+                5,
+                &Rule::Fixed {
+                    points: vec![],
+                    check: None,
+                },
+            )
+            .scalar,
+        ];
+        let wanted = [Points {
+            path: &path,
+            alphas: vec![0.5; 64],
+            scalars,
+        }];
+        let sequences: Vec<(usize, usize)> = (0..64).map(|alpha| (0, alpha)).collect();
+        for (budget, most) in [(usize::MAX / 4, 12), (6 * one, 6), (one, 1), (0, 1)] {
+            explainer.limit_memory(budget);
+            let (passes, _) = explainer.passes(&wanted, &sequences, Batch::Auto);
+            let largest = passes.iter().map(|pass| pass.len()).max().unwrap();
+            assert!(largest <= most && largest * passes.len().min(rayon::current_num_threads()) <= most * 64);
+            assert!(
+                largest * one <= budget.max(one),
+                "{largest} points of {one} bytes in {budget}"
+            );
+        }
+        assert!(explainer.kept(2000) > 40 * explainer.kept(40));
+    }
 
     #[test]
     fn a_panic_of_tensor_code_is_an_error_that_names_the_remedies() {

@@ -109,7 +109,13 @@ fn begin(explainer: &Explainer, members: &[(usize, &Task)]) -> Result<Open> {
     let member = |(&(index, task), ends): (&(usize, &Task), (f64, f64))| Member {
         task: index,
         scalar: task.scalar,
-        integral: Integral::new(&task.rule, task.ids.len(), ends, task.start == Start::Zero),
+        integral: Integral::new(
+            &task.rule,
+            task.ids.len(),
+            ends,
+            task.start == Start::Zero,
+            explainer.rounding(),
+        ),
         seconds,
     };
     Ok(Open {
