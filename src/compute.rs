@@ -176,7 +176,7 @@ impl Worker<'_> {
                     if let Some(found) = self.store.get::<StoredAttribution>(&key)? {
                         self.progress.add(guess(spec) as u64);
                         self.work.kept += 1;
-                        *slot = Some(Slot::Kept(found));
+                        *slot = Some(Slot::Kept(Box::new(found)));
                         continue;
                     }
                     let name = key.name();
@@ -210,7 +210,7 @@ impl Worker<'_> {
                 .into_iter()
                 .flatten()
                 .map(|slot| match slot {
-                    Slot::Kept(found) => found,
+                    Slot::Kept(found) => *found,
                     Slot::Task(index) => computed[index].clone(),
                 })
                 .collect(),
@@ -296,7 +296,7 @@ impl Worker<'_> {
 /// Where a map of a job comes from.
 #[derive(Clone)]
 enum Slot {
-    Kept(StoredAttribution),
+    Kept(Box<StoredAttribution>),
     Task(usize),
 }
 

@@ -188,9 +188,9 @@ mod wide {
     pub const COLUMNS: usize = 32;
     /// Elements of a vector.
     const LANES: usize = 16;
-    /// Terms of a sum between two visits to `c`: a sliver of `b` (48 KiB) stays in the second-level cache.
-    const DEPTH: usize = 384;
-    /// Rows of `a` that are packed at once (at most 672 KiB).
+    /// Terms of a sum between two visits to `c`: a sliver of `b` (64 KiB) stays in the second-level cache.
+    const DEPTH: usize = 512;
+    /// Rows of `a` that are packed at once (at most 896 KiB).
     const HEIGHT: usize = 32 * ROWS;
 
     /// A factor with its strides, of which one is 1.

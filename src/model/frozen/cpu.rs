@@ -377,11 +377,11 @@ impl Ops for Cpu {
         out
     }
 
-    fn into_tensor(&self, rows: usize, x: Rows) -> Tensor<2> {
+    fn to_tensor(&self, rows: usize, x: Rows) -> Tensor<2> {
         host::tensor(x.rows(rows).to_vec(), [rows, x.width])
     }
 
-    fn from_tensor(&self, x: Tensor<2>) -> Rows {
+    fn to_rows(&self, x: Tensor<2>) -> Rows {
         let [rows, width] = x.dims();
         let mut out = Rows::new(rows, width);
         out.copy_from_slice(Host::of(&x).expect("float32 in main memory").slice());

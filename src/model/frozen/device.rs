@@ -380,11 +380,11 @@ impl Ops for OnDevice {
         floats(joined(parts))
     }
 
-    fn into_tensor(&self, rows: usize, x: Tensor<2>) -> Tensor<2> {
+    fn to_tensor(&self, rows: usize, x: Tensor<2>) -> Tensor<2> {
         first(&x, rows)
     }
 
-    fn from_tensor(&self, x: Tensor<2>) -> Tensor<2> {
+    fn to_rows(&self, x: Tensor<2>) -> Tensor<2> {
         x.cast(self.dtype)
     }
 }

@@ -47,6 +47,7 @@ pub(super) struct Block {
 
 /// A layer's second half.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "one a layer, never moved about")]
 pub(super) enum Mlp {
     /// After attention, with a norm of its own (Llama).
     Gated {
@@ -140,7 +141,7 @@ impl Frozen {
     pub fn forward<O: Ops>(&self, ops: &O, sequences: &Sequences, entry: Entry<'_>, keep: bool) -> Trace<O> {
         let mut layers = Vec::new();
         let mut x = match entry {
-            Entry::Embeddings(x) => ops.from_tensor(x.clone()),
+            Entry::Embeddings(x) => ops.to_rows(x.clone()),
             Entry::Paths(stretches) => ops.along(stretches),
         };
         let paths = match entry {
@@ -167,8 +168,8 @@ impl Frozen {
             layers,
             end: x,
             end_moments,
-            hidden: ops.into_tensor(count, hidden),
-            logits: ops.into_tensor(count, logits),
+            hidden: ops.to_tensor(count, hidden),
+            logits: ops.to_tensor(count, logits),
         }
     }
 
@@ -254,7 +255,7 @@ impl Frozen {
         gradient: Tensor<2>,
     ) -> Vec<f32> {
         let count = sequences.count();
-        let gradient = ops.from_tensor(gradient);
+        let gradient = ops.to_rows(gradient);
         let nothing = ops.zeros(count, self.norm.host.0.len());
         let mut gradient = ops.norm_back(count, &gradient, &trace.end, &trace.end_moments, &self.norm, nothing);
         for (index, (block, trace)) in self.blocks.iter().zip(&trace.layers).enumerate().rev() {

@@ -211,9 +211,9 @@ pub trait Ops {
     fn scores(&self, stretches: &[Stretch<'_>], gradient: &Self::Rows, through: &[Self::Rows]) -> Vec<f32>;
 
     /// `[rows, width]` on the device.
-    fn into_tensor(&self, rows: usize, x: Self::Rows) -> Tensor<2>;
+    fn to_tensor(&self, rows: usize, x: Self::Rows) -> Tensor<2>;
     /// The other way.
-    fn from_tensor(&self, x: Tensor<2>) -> Self::Rows;
+    fn to_rows(&self, x: Tensor<2>) -> Self::Rows;
 }
 
 /// Some points of one path.

@@ -1,6 +1,6 @@
 //! The written-out backward pass against automatic differentiation, and the kernels against Burn's operations.
 
-use burn::tensor::{DType, Device, Distribution, Tensor};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use super::cpu::Cpu;
 use super::device::OnDevice;
@@ -8,6 +8,7 @@ use super::ops::{Ops, Sequences, Stretch, floats};
 use super::path::Path;
 use super::{Entry, Frozen};
 use crate::checkpoint::config::{FalconConfig, LlamaConfig, ModelConfig};
+use crate::content::random::SplitMix64;
 use crate::kernel::Threads;
 use crate::model::CausalLm;
 
@@ -40,18 +41,27 @@ fn falcon() -> ModelConfig {
     })
 }
 
+/// Numbers between −`size` and `size`, the same in every run (Burn's own seed is shared by all tests of a process).
+fn random<const D: usize>(shape: [usize; D], size: f64, from: &mut SplitMix64) -> Tensor<D> {
+    let count = shape.iter().product();
+    let value = |from: &mut SplitMix64| (from.next_u64() as f64 / u64::MAX as f64 * 2.0 - 1.0) * size;
+    let values: Vec<f32> = (0..count).map(|_| value(from) as f32).collect();
+    Tensor::from_data(TensorData::new(values, shape), &Device::flex())
+}
+
 /// A model whose weights are large enough for attention to be uneven, with and without autodiff.
 fn models(config: &ModelConfig) -> (CausalLm, CausalLm) {
     use burn::module::{Module, ModuleMapper, Param};
 
-    struct Larger;
+    struct Larger(SplitMix64);
     impl ModuleMapper for Larger {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            let noise = param.val().random_like(Distribution::Normal(0.0, 0.05));
-            param.map(|value| value * 6.0 + noise)
+            // Norms stay near one.
+            let level = if D == 1 { 1.0 } else { 0.0 };
+            param.map(|value| random(value.dims(), 0.25, &mut self.0) + level)
         }
     }
-    let plain = CausalLm::init(config, &Device::flex()).map(&mut Larger);
+    let plain = CausalLm::init(config, &Device::flex()).map(&mut Larger(SplitMix64::new(1)));
     let tracked = plain.clone().to_device(&Device::flex().autodiff());
     (plain, tracked)
 }
@@ -126,11 +136,12 @@ fn equals_autodiff_on_every_architecture() {
     for config in [llama(4, None, 3), llama(2, Some(5), 2), llama(1, None, 1), falcon()] {
         let (plain, tracked) = models(&config);
         let model = plain.frozen();
-        let random = |rows: usize| Tensor::<2>::random([rows, 24], Distribution::Normal(0.0, 0.3), &device);
+        let mut from = SplitMix64::new(2);
+        let mut some = |rows: usize| random([rows, 24], 0.6, &mut from);
         let ends = [
-            (random(1), random(9)),
-            (Tensor::zeros([1, 24], &device), random(61)),
-            (random(1), random(1)),
+            (some(1), some(9)),
+            (Tensor::zeros([1, 24], &device), some(61)),
+            (some(1), some(1)),
         ];
         let paths: Vec<Path> = ends
             .iter()
@@ -142,7 +153,7 @@ fn equals_autodiff_on_every_architecture() {
             .zip(alphas)
             .map(|(path, alphas)| Stretch { path, alphas })
             .collect();
-        let c = Tensor::random([6, 40], Distribution::Normal(0.0, 1.0), &device);
+        let c = random([6, 40], 1.0, &mut from);
         let expected = by_autodiff(&tracked, &ends, &alphas, &c);
         let rotary = model.rotary(61);
         let on_device = OnDevice {
@@ -159,11 +170,11 @@ fn equals_autodiff_on_every_architecture() {
                     rotary: rotary.clone(),
                 };
                 let (all, scores) = by_hand(&ops, &model, &stretches, count, &c);
-                close(&scores, &expected[..rows], 2e-5);
+                close(&scores, &expected[..rows], 1e-4);
                 logits.push(all);
             }
             let (all, scores) = by_hand(&on_device, &model, &stretches, count, &c);
-            close(&scores, &expected[..rows], 2e-5);
+            close(&scores, &expected[..rows], 1e-4);
             logits.push(all);
         }
         for other in &logits {
@@ -177,13 +188,14 @@ fn a_row_does_not_depend_on_its_company() {
     let (plain, _) = models(&llama(2, None, 2));
     let model = plain.frozen();
     let device = Device::flex();
-    let input = Tensor::<2>::random([20, 24], Distribution::Normal(0.0, 0.3), &device);
+    let mut from = SplitMix64::new(3);
+    let input = random([20, 24], 0.6, &mut from);
     let path = Path::new(&model, input, Tensor::zeros([1, 24], &device));
     let ops = Cpu {
         threads: Threads::One,
         rotary: model.rotary(20),
     };
-    let c = Tensor::random([3, 40], Distribution::Normal(0.0, 1.0), &device);
+    let c = random([3, 40], 1.0, &mut from);
     let c = Tensor::cat(vec![c.clone(), c], 0);
     let alphas = [0.1, 0.4, 0.9, 0.1, 0.4, 0.9];
     let all = by_hand(
@@ -218,7 +230,7 @@ fn near_zero_the_first_norm_keeps_its_digits() {
     let (plain, _) = models(&llama(4, None, 2));
     let model = plain.frozen();
     let device = Device::flex();
-    let input = Tensor::<2>::random([7, 24], Distribution::Normal(0.0, 3.0), &device);
+    let input = random([7, 24], 5.0, &mut SplitMix64::new(4));
     let path = Path::new(&model, input, Tensor::zeros([1, 24], &device));
     let at = path.projection.as_ref().unwrap().at(3, 1.0);
     // r³ ε exactly, which float32 differences could not give.
