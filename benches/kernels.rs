@@ -190,6 +190,7 @@ fn adaptive(bencher: Bencher) {
             tolerance: 1e-4,
             max_evaluations: 4096,
             singular_start: true,
+            output_rounding: 0.0,
         };
         let mut integrator = Integrator::new(100, 0.0, value(1.0).output, options);
         while !integrator.wanted().is_empty() {

@@ -5,6 +5,9 @@ use super::integrated_gradients::Value;
 use super::quadrature::Point;
 use crate::store::record::{NonFinite, Round};
 
+/// Points that a fixed rule wants at one time: their values are held until all are there.
+const AT_ONCE: usize = 1024;
+
 /// How a path is integrated.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Rule {
@@ -80,8 +83,11 @@ enum State {
         /// α, weight in the rule, weight in the check.
         points: Vec<(f64, f64, f64)>,
         alphas: Vec<f64>,
+        /// How many of them were done.
+        done: usize,
         sums: [Vec<f64>; 2],
-        checked: bool,
+        /// Points of the check; 0: none.
+        check_points: usize,
     },
 }
 
@@ -117,8 +123,9 @@ impl Integral {
                 State::Fixed {
                     alphas: points.iter().map(|p| p.0).collect(),
                     points,
+                    done: 0,
                     sums: [vec![0.0; tokens], vec![0.0; tokens]],
-                    checked: check.is_some(),
+                    check_points: check.as_ref().map_or(0, Vec::len),
                 }
             }
         };
@@ -137,14 +144,14 @@ impl Integral {
         }
         match &self.state {
             State::Adaptive(integrator) => integrator.wanted(),
-            State::Fixed { alphas, .. } => alphas,
+            State::Fixed { alphas, done, .. } => {
+                let left = &alphas[*done..];
+                &left[..left.len().min(AT_ONCE)]
+            }
         }
     }
 
-    /// Values for the first of [`Self::wanted`], in its order; for an adaptive rule, for all of them.
-    ///
-    /// # Panics
-    /// If there are more values than were wanted.
+    /// Values for all of [`Self::wanted`], in its order.
     pub fn feed(&mut self, values: Vec<Value>) {
         let fault = values.iter().zip(self.wanted()).filter_map(|(value, &alpha)| {
             let what = match (value.output.is_finite(), value.scores.iter().all(|s| s.is_finite())) {
@@ -173,22 +180,16 @@ impl Integral {
                     })
                     .collect(),
             ),
-            State::Fixed {
-                points, alphas, sums, ..
-            } => {
-                let now = ..values.len();
-                alphas.drain(now);
-                for (value, (_, weight, check)) in values.into_iter().zip(points.drain(now)) {
-                    for (sums, weight) in sums
-                        .iter_mut()
-                        .zip([weight, check])
-                        .filter(|(_, weight)| *weight != 0.0)
-                    {
+            State::Fixed { points, done, sums, .. } => {
+                for (value, &(_, weight, check)) in values.iter().zip(&points[*done..]) {
+                    let sums = sums.iter_mut().zip([weight, check]);
+                    for (sums, weight) in sums.filter(|(_, weight)| *weight != 0.0) {
                         for (sum, score) in sums.iter_mut().zip(&value.scores) {
                             *sum += weight * score;
                         }
                     }
                 }
+                *done += values.len();
             }
         }
     }
@@ -222,25 +223,23 @@ impl Integral {
                 };
                 result.history = integrator.history().iter().map(round).collect();
             }
-            State::Fixed { sums, checked, .. } => {
+            State::Fixed { sums, check_points, .. } => {
                 let [scores, check] = sums;
                 if result.non_finite.is_none() {
                     let delta = |scores: &[f64]| scores.iter().sum::<f64>() - (f_input - f_baseline);
-                    if checked {
+                    if check_points > 0 {
                         let errors = scores.iter().zip(&check).map(|(a, b)| (a - b).abs());
                         result.errors = Some(errors.collect());
                     }
                     let (half, full) = (delta(&check), delta(&scores));
                     result.scores = scores;
-                    if checked {
+                    if check_points > 0 {
                         let round = |evaluations, error_estimate, convergence_delta| Round {
                             evaluations,
                             error_estimate,
                             convergence_delta,
                         };
-                        // The check has half the points.
-                        let first = result.evaluations / 3;
-                        result.history.push(round(first, None, half));
+                        result.history.push(round(check_points, None, half));
                         result
                             .history
                             .push(round(result.evaluations, result.error_estimate(), full));

@@ -20,7 +20,7 @@ use crate::diagnostic::{Diagnostic, Result};
 use crate::kernel::Threads;
 use crate::model::CausalLm;
 use crate::model::device::Backend;
-use crate::model::frozen::cpu::Cpu;
+use crate::model::frozen::cpu::{Cpu, forget_memory};
 use crate::model::frozen::device::OnDevice;
 use crate::model::frozen::ops::{Ops, Sequences, Stretch, floats};
 use crate::model::frozen::path::Path;
@@ -139,6 +139,7 @@ impl Explainer {
         }
     }
 
+    #[cfg(test)]
     /// Lets all passes under way keep at most this many bytes.
     pub fn limit_memory(&mut self, bytes: usize) {
         self.budget = bytes;
@@ -258,17 +259,8 @@ impl Explainer {
                 .forward(&Cpu { threads, rotary }, &sequences, entry, false)
                 .logits
         } else {
-            self.frozen
-                .forward(&self.on_device(rotary), &sequences, entry, false)
-                .logits
-        }
-    }
-
-    fn on_device(&self, rotary: std::sync::Arc<crate::model::frozen::cpu::Rotary>) -> OnDevice {
-        OnDevice {
-            device: self.device.clone(),
-            dtype: self.dtype,
-            rotary,
+            let ops = OnDevice::new(&self.device, self.dtype, &rotary, &sequences);
+            self.frozen.forward(&ops, &sequences, entry, false).logits
         }
     }
 
@@ -410,7 +402,8 @@ impl Explainer {
         if self.kernels {
             self.pass_on(&Cpu { threads, rotary }, wanted, pass, &sequences)
         } else {
-            self.pass_on(&self.on_device(rotary), wanted, pass, &sequences)
+            let ops = OnDevice::new(&self.device, self.dtype, &rotary, &sequences);
+            self.pass_on(&ops, wanted, pass, &sequences)
         }
     }
 
@@ -459,6 +452,16 @@ impl Explainer {
             }
         }
         values
+    }
+}
+
+impl Drop for Explainer {
+    fn drop(&mut self) {
+        // The next model's rows are of other sizes.
+        if self.kernels {
+            forget_memory();
+            rayon::broadcast(|_| forget_memory());
+        }
     }
 }
 

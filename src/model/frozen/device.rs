@@ -1,7 +1,8 @@
 //! The passes composed of Burn's operations: any device, any dtype. Norms' moments, attention weights and sums over the hidden
 //! dimension are in float32.
 
-use std::sync::Arc;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::{DType, Device, IndexingUpdateOp, Int, Tensor, TensorData};
@@ -11,15 +12,52 @@ use super::ops::{Heads, NormWeights, Ops, Sequences, Stretch, Weight, Which, flo
 use super::path::{Along, Coefficients};
 use crate::model::layers::causal_mask;
 
-/// A device of Burn's.
-#[derive(Clone, Debug)]
+/// A device of Burn's, ready for one pass.
+#[derive(Debug)]
 pub struct OnDevice {
-    /// Where.
-    pub device: Device,
-    /// What linear layers compute in.
-    pub dtype: DType,
-    /// Angles for the longest sequence at least.
-    pub rotary: Arc<Rotary>,
+    device: Device,
+    dtype: DType,
+    /// Cosines and sines, `[rows, 1, width / 2]`: for all tokens, and for the last ones.
+    tables: [[Tensor<3>; 2]; 2],
+    /// By length of the prompt.
+    masks: RefCell<BTreeMap<usize, Tensor<4>>>,
+}
+
+impl OnDevice {
+    /// For a pass over `sequences`, its linear layers computing in `dtype`; `rotary` has angles for the longest at least.
+    pub fn new(device: &Device, dtype: DType, rotary: &Rotary, sequences: &Sequences) -> Self {
+        let tokens = rotary.tokens();
+        let half = rotary.cos.len() / tokens.max(1);
+        let tables = [Which::All, Which::Last].map(|which| {
+            let positions: Vec<i64> = sequences
+                .lengths()
+                .iter()
+                .flat_map(|&length| match which {
+                    Which::All => 0..length as i64,
+                    Which::Last => length as i64 - 1..length as i64,
+                })
+                .collect();
+            let rows = positions.len();
+            let positions = Tensor::<1, Int>::from_data(TensorData::new(positions, [rows]), device);
+            [&rotary.cos, &rotary.sin].map(|table| {
+                let table = TensorData::new(table.clone(), [tokens, half]);
+                Tensor::<2>::from_data(table, (device, dtype))
+                    .select(0, positions.clone())
+                    .reshape([rows, 1, half])
+            })
+        });
+        Self {
+            device: device.clone(),
+            dtype,
+            tables,
+            masks: RefCell::default(),
+        }
+    }
+
+    fn mask(&self, length: usize, window: Option<usize>) -> Tensor<4> {
+        let make = || causal_mask(length, window, &self.device);
+        self.masks.borrow_mut().entry(length).or_insert_with(make).clone()
+    }
 }
 
 /// The first rows of a tensor that may have more.
@@ -104,7 +142,7 @@ impl OnDevice {
             let v = self.split(v, (row, count, length), heads.key);
             let scores = (q.clone() * scale).matmul(k.clone().transpose()).cast(DType::F32);
             let group = heads.query / heads.key;
-            let mask = causal_mask(length, heads.window, &self.device).narrow(2, length - queried, queried);
+            let mask = self.mask(length, heads.window).narrow(2, length - queried, queried);
             let scores = scores.reshape([count * heads.key, group, queried, length]) + mask;
             let weights = softmax(scores, 3).reshape([count, heads.key, group * queried, length]);
             Run {
@@ -133,27 +171,6 @@ impl OnDevice {
             .map(|(row, alpha)| value(projection.at(row, alpha), alpha) as f32)
             .collect();
         Tensor::from_data(TensorData::new(values, [points, tokens, 1]), (&self.device, DType::F32))
-    }
-
-    fn tables(&self, sequences: &Sequences, which: Which, dtype: DType) -> [Tensor<3>; 2] {
-        let tokens = self.rotary.tokens();
-        let half = self.rotary.cos.len() / tokens;
-        let positions: Vec<i64> = sequences
-            .lengths()
-            .iter()
-            .flat_map(|&length| match which {
-                Which::All => 0..length as i64,
-                Which::Last => length as i64 - 1..length as i64,
-            })
-            .collect();
-        let rows = positions.len();
-        let positions = Tensor::<1, Int>::from_data(TensorData::new(positions, [rows]), &self.device);
-        [&self.rotary.cos, &self.rotary.sin].map(|table| {
-            let table = TensorData::new(table.clone(), [tokens, half]);
-            Tensor::<2>::from_data(table, (&self.device, dtype))
-                .select(0, positions.clone())
-                .reshape([rows, 1, half])
-        })
     }
 }
 
@@ -236,10 +253,11 @@ impl Ops for OnDevice {
         into + ((g - y * along) * inverse).cast(self.dtype)
     }
 
-    fn turn(&self, sequences: &Sequences, which: Which, x: Tensor<2>, width: usize, back: bool) -> Tensor<2> {
-        let [cos, sin] = self.tables(sequences, which, x.dtype());
-        let sin = if back { sin.neg() } else { sin };
+    fn turn(&self, _: &Sequences, which: Which, x: Tensor<2>, width: usize, back: bool) -> Tensor<2> {
         let [rows, all] = x.dims();
+        let tables = &self.tables[usize::from(which == Which::Last)];
+        let [cos, sin] = tables.each_ref().map(|table| table.clone().narrow(0, 0, rows));
+        let sin = if back { sin.neg() } else { sin };
         let x = x.reshape([rows, all / width, width]);
         let first = x.clone().narrow(2, 0, width / 2);
         let second = x.narrow(2, width / 2, width / 2);

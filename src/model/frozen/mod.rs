@@ -86,8 +86,6 @@ pub struct Trace<O: Ops> {
     /// The residual stream at the last positions, before the final norm.
     end: O::Rows,
     end_moments: O::Moments,
-    /// After the final norm, `[sequences, hidden]`.
-    pub hidden: Tensor<2>,
     /// `[sequences, vocabulary]`
     pub logits: Tensor<2>,
 }
@@ -168,7 +166,6 @@ impl Frozen {
             layers,
             end: x,
             end_moments,
-            hidden: ops.to_tensor(count, hidden),
             logits: ops.to_tensor(count, logits),
         }
     }

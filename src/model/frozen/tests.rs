@@ -156,11 +156,8 @@ fn equals_autodiff_on_every_architecture() {
         let c = random([6, 40], 1.0, &mut from);
         let expected = by_autodiff(&tracked, &ends, &alphas, &c);
         let rotary = model.rotary(61);
-        let on_device = OnDevice {
-            device: device.clone(),
-            dtype: DType::F32,
-            rotary: rotary.clone(),
-        };
+        let all = Sequences::new(vec![9, 9, 9, 61, 61, 1]);
+        let on_device = OnDevice::new(&device, DType::F32, &rotary, &all);
         let mut logits = Vec::new();
         for count in [6, 4, 1] {
             let rows: usize = [9, 9, 9, 61, 61, 1].iter().take(count).sum();
