@@ -129,7 +129,7 @@ pub enum BaselineSpec {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Quadrature {
-    /// Gauss–Kronrod on panels that are halved where the error is, until error and delta are within tolerance.
+    /// Polynomials through neighbouring points, more of them where the error is, until error and delta are within tolerance.
     #[default]
     Adaptive,
     /// Gauss–Legendre: n nodes inside the interval, exact for polynomials of degree 2n − 1.

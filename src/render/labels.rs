@@ -19,7 +19,7 @@ pub fn quadrature(spec: &AttributionSpec) -> String {
     let name = match spec.quadrature {
         Quadrature::Adaptive => {
             return format!(
-                "adaptive Gauss–Kronrod, to {}, at most {} evaluations",
+                "adaptive, to {}, at most {} evaluations",
                 percent(spec.tolerance),
                 spec.max_evaluations
             );
