@@ -4,11 +4,11 @@ use std::fmt;
 use std::path::Path;
 use std::time::Instant;
 
-use burn::tensor::{DType, Device, Distribution, Tensor};
+use burn::tensor::{DType, Distribution, Tensor};
 use serde::Serialize;
 
 use crate::attribution::integral::Rule;
-use crate::attribution::integrated_gradients::{Explainer, Scalar, Start};
+use crate::attribution::integrated_gradients::{Explainer, Scalar, Start, guarded};
 use crate::attribution::quadrature;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::config::{FalconConfig, LlamaConfig, ModelConfig};
@@ -16,7 +16,7 @@ use crate::cli::Bench;
 use crate::content::experiment::{Batch, Output, Quadrature};
 use crate::content::model::DtypeSpec;
 use crate::content::random::SplitMix64;
-use crate::diagnostic::Result;
+use crate::diagnostic::{Diagnostic, Result};
 use crate::kernel::Threads;
 use crate::kernel::gemm::{Product, View};
 use crate::model::CausalLm;
@@ -32,8 +32,10 @@ pub const SHAPES: [&str; 6] = [
     "falcon-7b",
 ];
 
-/// Rows and columns of the matrices whose product is timed.
-const SQUARE: usize = 2048;
+/// Rows and columns of the matrices whose product is timed: large enough to fill the device.
+fn square(device: &str) -> usize {
+    if device == "cpu" { 2048 } else { 8192 }
+}
 
 /// What was measured.
 #[derive(Clone, Debug, Serialize)]
@@ -64,7 +66,8 @@ pub struct Measured {
     burn_matmul_flops_per_second: f64,
     /// `flops_per_second` / `matmul_flops_per_second`.
     ratio: f64,
-    /// Of the process (CPU), or of the card as its driver tells (CUDA); null where neither is known.
+    /// The process's largest (CPU), or what its driver says that the first card holds at the end, pools included (CUDA); null where
+    /// neither is known.
     peak_memory_bytes: Option<u64>,
 }
 
@@ -94,8 +97,9 @@ impl fmt::Display for Measured {
         writeln!(f, "linear layers       {:.1} GFLOP/s", self.flops_per_second * giga)?;
         writeln!(
             f,
-            "matrix product      {:.1} GFLOP/s ({SQUARE}³; Burn's: {:.1})",
+            "matrix product      {:.1} GFLOP/s ({}³; Burn's: {:.1})",
             self.matmul_flops_per_second * giga,
+            square(self.device),
             self.burn_matmul_flops_per_second * giga
         )?;
         write!(f, "ratio               {:.0}%", 100.0 * self.ratio)?;
@@ -124,7 +128,7 @@ pub fn measure(asked: &Bench) -> Result<Measured> {
         None => {
             let stored = if backend.name == "cpu" { DType::F32 } else { DType::BF16 };
             let dtype = backend.dtype(asked.dtype, stored);
-            let model = CausalLm::init(&config(&asked.shape), (&backend.device, dtype));
+            let model = guarded(|| CausalLm::init(&config(&asked.shape), (&backend.device, dtype)))?;
             (Explainer::new(model, &backend, dtype), asked.shape.clone(), dtype)
         }
     };
@@ -140,19 +144,25 @@ pub fn measure(asked: &Bench) -> Result<Measured> {
     };
     let mut map = |points: usize| -> Result<f64> {
         let rule = Rule::Fixed {
-            points: quadrature::points(Quadrature::GaussLegendre, points),
+            points: quadrature::points(Quadrature::GaussLegendre, points).into(),
             check: None,
         };
         let began = Instant::now();
-        explainer.attribute(&ids, Start::Zero, scalar, rule, asked.batch)?;
-        Ok(began.elapsed().as_secs_f64())
+        let found = explainer.attribute(&ids, Start::Zero, scalar, rule, asked.batch)?;
+        match found.non_finite {
+            None => Ok(began.elapsed().as_secs_f64()),
+            Some(at) => Err(
+                Diagnostic::compute(format!("the {} is not finite at α = {}", at.what, at.alpha))
+                    .help("nothing was measured; try `--dtype f32`, or another model"),
+            ),
+        }
     };
     // Memory is taken, kernels are compiled.
     map(asked.points.min(if backend.name == "cpu" { 10 } else { asked.points }))?;
     let (mut times, mut burn, mut own) = (Vec::new(), 0.0f64, 0.0f64);
     for _ in 0..asked.repeat {
         // Between the maps, so that a machine with other work to do is as slow for the one as for the other.
-        burn = burn.max(burn_product(&backend.device, dtype));
+        burn = burn.max(guarded(|| burn_product(&backend, dtype))?);
         if backend.name == "cpu" && dtype == DType::F32 {
             own = own.max(own_product());
         }
@@ -260,15 +270,12 @@ fn config(shape: &str) -> ModelConfig {
 }
 
 /// Operations a second of Burn's product of two square matrices, the best of several.
-fn burn_product(device: &Device, dtype: DType) -> f64 {
-    let random = || Tensor::<2>::random([SQUARE; 2], Distribution::Normal(0.0, 1.0), (device, dtype));
+fn burn_product(backend: &Backend, dtype: DType) -> f64 {
+    let size = square(backend.name);
+    let random = || Tensor::<2>::random([size; 2], Distribution::Normal(0.0, 1.0), (&backend.device, dtype));
     let (a, b) = (random(), random());
     // Enough of them in a row that a GPU's start-up does not count; one element at the end waits for all.
-    let count = if crate::model::frozen::host::Host::of(&a).is_some() {
-        1
-    } else {
-        100
-    };
+    let count = if backend.name == "cpu" { 1 } else { 20 };
     let run = || {
         let began = Instant::now();
         let mut c = a.clone().matmul(b.clone());
@@ -280,22 +287,23 @@ fn burn_product(device: &Device, dtype: DType) -> f64 {
     };
     run();
     let best = (0..4).map(|_| run()).fold(f64::INFINITY, f64::min);
-    2.0 * (SQUARE as f64).powi(3) / best
+    2.0 * (size as f64).powi(3) / best
 }
 
 /// The same for [`Product`].
 fn own_product() -> f64 {
-    let a: Vec<f32> = (0..SQUARE * SQUARE).map(|i| (i % 17) as f32 * 0.1 - 0.8).collect();
-    let mut c = vec![0.0; SQUARE * SQUARE];
+    let size = square("cpu");
+    let a: Vec<f32> = (0..size * size).map(|i| (i % 17) as f32 * 0.1 - 0.8).collect();
+    let mut c = vec![0.0; size * size];
     let mut run = || {
         let began = Instant::now();
-        let view = View::rows(&a, SQUARE);
+        let view = View::rows(&a, size);
         Product {
-            size: (SQUARE, SQUARE, SQUARE),
+            size: (size, size, size),
             a: view,
             b: view,
             c: &mut c,
-            stride: SQUARE,
+            stride: size,
             add: false,
         }
         .run(Threads::All);
@@ -303,7 +311,7 @@ fn own_product() -> f64 {
     };
     run();
     let best = (0..4).map(|_| run()).fold(f64::INFINITY, f64::min);
-    2.0 * (SQUARE as f64).powi(3) / best
+    2.0 * (size as f64).powi(3) / best
 }
 
 fn peak_memory(backend: &Backend) -> Option<u64> {

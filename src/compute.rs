@@ -157,14 +157,23 @@ impl Worker<'_> {
                 run.model, run.experiment.id, job.sample.slug
             )
         };
+        let rule = rule(spec);
         let mut found = Vec::with_capacity(jobs.len());
+        let mut failed = None;
         // What is to be computed, and where each is needed: a map that came to the same token as another is one map.
         let (mut tasks, mut keys, mut indices) = (Vec::new(), Vec::new(), BTreeMap::new());
         for job in jobs {
             self.progress.at(place(job));
             let prediction: StoredPrediction = match self.store.get(&job.prediction)? {
                 Some(found) => found,
-                None => self.predict(job).map_err(|e| e.place(place(job)))?,
+                None => match self.predict(job) {
+                    Ok(prediction) => prediction,
+                    // What comes before it is computed and kept all the same.
+                    Err(error) => {
+                        failed = Some(error.place(place(job)));
+                        break;
+                    }
+                },
             };
             let mut slots = vec![None; job.targets.len() * job.baselines.len()];
             // Baselines outside: the targets of one path are computed together.
@@ -196,14 +205,25 @@ impl Worker<'_> {
                             output: spec.output,
                             minus: target.minus.map(|token: TargetToken| token.id(prediction.token_id)),
                         },
-                        rule: rule(spec),
+                        rule: rule.clone(),
                     });
                     keys.push((key, place(job)));
                 }
             }
             found.push((prediction, slots));
         }
-        let computed = self.attributions(spec, &tasks, &keys)?;
+        let run_place = format!("model `{}`, experiment `{}`", run.model, run.experiment.id);
+        let placed = |e: Diagnostic| {
+            if e.place.is_none() {
+                e.place(run_place.clone())
+            } else {
+                e
+            }
+        };
+        let computed = self.attributions(spec, &tasks, &keys).map_err(placed)?;
+        if let Some(error) = failed {
+            return Err(error);
+        }
         let parts = found.into_iter().map(|(prediction, slots)| Parts {
             prediction,
             attributions: slots
@@ -308,8 +328,10 @@ fn rule(spec: &AttributionSpec) -> Rule {
             max_evaluations: spec.max_evaluations,
         },
         fixed => Rule::Fixed {
-            points: quadrature::points(fixed, spec.steps),
-            check: spec.estimate_error.then(|| quadrature::points(fixed, spec.steps / 2)),
+            points: quadrature::points(fixed, spec.steps).into(),
+            check: spec
+                .estimate_error
+                .then(|| quadrature::points(fixed, spec.steps / 2).into()),
         },
     }
 }

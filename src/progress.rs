@@ -15,6 +15,8 @@ pub struct Progress {
     plain: bool,
     started: Instant,
     told: Instant,
+    /// Evaluations that were counted before `started`.
+    before: u64,
 }
 
 impl Progress {
@@ -36,6 +38,7 @@ impl Progress {
             plain: !quiet && !terminal,
             started: now,
             told: now,
+            before: 0,
         }
     }
 
@@ -50,7 +53,8 @@ impl Progress {
         if self.plain && self.told.elapsed() >= EVERY {
             self.told = Instant::now();
             let (done, total) = (self.bar.position(), self.bar.length().unwrap_or_default());
-            let left = self.started.elapsed().as_secs_f64() * total.saturating_sub(done) as f64 / done.max(1) as f64;
+            let lately = done.saturating_sub(self.before).max(1);
+            let left = self.started.elapsed().as_secs_f64() * total.saturating_sub(done) as f64 / lately as f64;
             let left = humantime::format_duration(Duration::from_secs(left as u64));
             eprintln!("{}: {done}/{total} evaluations, {left} left", self.bar.message());
         }
@@ -66,6 +70,7 @@ impl Progress {
     /// Forgets the time so far: it says nothing of the speed to come.
     pub fn restart(&mut self) {
         self.started = Instant::now();
+        self.before = self.bar.position();
         self.bar.reset_eta();
     }
 

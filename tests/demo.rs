@@ -258,7 +258,7 @@ fn maps_lie_on_stance_and_cause() {
         let tokenizer = Tokenizer::open(&folder(model)).unwrap();
         let mut explainer = Explainer::load(&checkpoint, &Backend::cpu(), DType::F32).unwrap();
         let start = Start::Token(tokenizer.vocabulary_token(".").unwrap());
-        let points = quadrature::points(Quadrature::GaussLegendre, 64);
+        let points: std::sync::Arc<[_]> = quadrature::points(Quadrature::GaussLegendre, 64).into();
         let mut share = 0.0;
         for claim in sample {
             let prompt = claim.prompt();

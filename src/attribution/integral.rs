@@ -1,7 +1,10 @@
 //! One path integral in the making: which points it wants next, and what their values come to.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use super::adaptive::{self, Integrator};
-use super::integrated_gradients::Value;
+use super::integrated_gradients::{Ends, Value};
 use super::quadrature::Point;
 use crate::store::record::{NonFinite, Round};
 
@@ -21,9 +24,9 @@ pub enum Rule {
     /// Points and weights that are known before.
     Fixed {
         /// The rule.
-        points: Vec<Point>,
+        points: Arc<[Point]>,
         /// The same rule with half the points, whose difference from it is told as its error.
-        check: Option<Vec<Point>>,
+        check: Option<Arc<[Point]>>,
     },
 }
 
@@ -42,7 +45,7 @@ pub struct Attribution {
     pub evaluations: usize,
     /// Whether an adaptive rule reached its tolerance.
     pub converged: Option<bool>,
-    /// How an adaptive rule came there.
+    /// How it came there: an adaptive rule's rounds, or a fixed rule's check and itself.
     pub history: Vec<Round>,
     /// The first path point with a value that is not finite; the scores then mean nothing.
     pub non_finite: Option<NonFinite>,
@@ -71,7 +74,7 @@ impl Attribution {
 
 /// A path integral under way.
 pub struct Integral {
-    ends: (f64, f64),
+    ends: Ends,
     state: State,
     evaluations: usize,
     non_finite: Option<NonFinite>,
@@ -92,10 +95,9 @@ enum State {
 }
 
 impl Integral {
-    /// Of a prompt of `tokens` tokens, F being `ends` = (F(input), F(baseline)) there. `singular` says that the path begins at the
-    /// zero vector, `rounding` is the relative rounding error of F, where it is more than float32's.
-    pub fn new(rule: &Rule, tokens: usize, ends: (f64, f64), singular: bool, rounding: f64) -> Self {
-        let (f_input, f_baseline) = ends;
+    /// Of a prompt of `tokens` tokens, F being `ends` there. `singular` says that the path begins at the zero vector, or all but.
+    pub fn new(rule: &Rule, tokens: usize, ends: Ends, singular: bool) -> Self {
+        let (f_input, f_baseline) = (ends.input, ends.baseline);
         let non_finite = [(f_baseline, 0.0), (f_input, 1.0)]
             .into_iter()
             .find(|(value, _)| !value.is_finite())
@@ -112,20 +114,32 @@ impl Integral {
                     tolerance,
                     max_evaluations,
                     singular_start: singular,
-                    output_rounding: rounding * f_baseline.abs().max(f_input.abs()),
+                    output_rounding: ends.rounding,
                 };
                 State::Adaptive(Box::new(Integrator::new(tokens, f_baseline, f_input, options)))
             }
             Rule::Fixed { points, check } => {
+                // A point of both is computed once.
+                let mut merged: BTreeMap<u64, (f64, f64, f64)> = BTreeMap::new();
                 let main = points.iter().map(|p| (p.alpha, p.weight, 0.0));
-                let second = check.iter().flatten().map(|p| (p.alpha, 0.0, p.weight));
-                let points: Vec<_> = main.chain(second).collect();
+                let second = check
+                    .iter()
+                    .flat_map(|check| check.iter())
+                    .map(|p| (p.alpha, 0.0, p.weight));
+                for (alpha, weight, check) in main.chain(second) {
+                    // Numbers that are not negative sort as their bits do.
+                    let entry = merged.entry(alpha.to_bits()).or_insert((alpha, 0.0, 0.0));
+                    entry.1 += weight;
+                    entry.2 += check;
+                }
+                let check_points = check.as_ref().map_or(0, |check| check.len());
+                let points: Vec<_> = merged.into_values().collect();
                 State::Fixed {
                     alphas: points.iter().map(|p| p.0).collect(),
                     points,
                     done: 0,
                     sums: [vec![0.0; tokens], vec![0.0; tokens]],
-                    check_points: check.as_ref().map_or(0, Vec::len),
+                    check_points,
                 }
             }
         };
@@ -196,7 +210,7 @@ impl Integral {
 
     /// What it came to.
     pub fn finish(self, seconds: f64) -> Attribution {
-        let (f_input, f_baseline) = self.ends;
+        let (f_input, f_baseline) = (self.ends.input, self.ends.baseline);
         let mut result = Attribution {
             scores: vec![],
             errors: None,

@@ -19,7 +19,8 @@ pub struct Point {
 /// The `steps` nodes of a rule in rising order.
 ///
 /// # Panics
-/// If `steps` is 0, or 1 for the trapezoid rule, which needs both ends.
+/// If `steps` is 0, or 1 for the trapezoid rule, which needs both ends; or for the adaptive rule, whose points [`super::adaptive`]
+/// chooses.
 pub fn points(rule: Quadrature, steps: usize) -> Vec<Point> {
     assert!(steps >= fewest_steps(rule), "{rule:?} with {steps} steps");
     let n = steps as f64;
@@ -32,8 +33,8 @@ pub fn points(rule: Quadrature, steps: usize) -> Vec<Point> {
             .collect::<Vec<_>>()
     };
     match rule {
-        // TEMPORARY: `Adaptive` has no points of its own; the integrator replaces this arm.
-        Quadrature::Adaptive | Quadrature::GaussLegendre => gauss_legendre(steps),
+        Quadrature::GaussLegendre => gauss_legendre(steps),
+        Quadrature::Adaptive => panic!("the adaptive rule has no points of its own"),
         Quadrature::RiemannLeft => even(0.0),
         Quadrature::RiemannMiddle => even(0.5),
         Quadrature::RiemannRight => even(1.0),

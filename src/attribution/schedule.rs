@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::integral::{Attribution, Integral, Rule};
-use super::integrated_gradients::{Explainer, Points, Scalar, Start};
+use super::integrated_gradients::{Ends, Explainer, Points, Scalar, Start, guarded};
 use crate::content::experiment::Batch;
 use crate::diagnostic::Result;
 use crate::model::frozen::path::Path;
@@ -65,22 +65,31 @@ pub fn run(
             while let Some(next) = waiting.next_if(|(_, next)| next.ids == task.ids && next.start == task.start) {
                 members.push(next);
             }
-            open.push(begin(explainer, &members)?);
+            // One whose ends are not finite wants nothing, and is told at once.
+            let path = finish(begin(explainer, &members)?, done)?;
+            open.extend(path);
         }
         if open.is_empty() {
             return Ok(());
         }
         round(explainer, &mut open, batch, progress)?;
-        for path in &mut open {
-            for member in path
-                .members
-                .extract_if(.., |member| member.integral.wanted().is_empty())
-            {
-                done(member.task, member.integral.finish(member.seconds))?;
-            }
+        let mut left = Vec::with_capacity(open.len());
+        for path in open {
+            left.extend(finish(path, done)?);
         }
-        open.retain(|path| !path.members.is_empty());
+        open = left;
     }
+}
+
+/// Tells the maps of a path that are finished; the path with the others, if there are any.
+fn finish(mut path: Open, done: &mut dyn FnMut(usize, Attribution) -> Result<()>) -> Result<Option<Open>> {
+    for member in path
+        .members
+        .extract_if(.., |member| member.integral.wanted().is_empty())
+    {
+        done(member.task, member.integral.finish(member.seconds))?;
+    }
+    Ok((!path.members.is_empty()).then_some(path))
 }
 
 /// When no further path needs to be opened.
@@ -106,16 +115,11 @@ fn begin(explainer: &Explainer, members: &[(usize, &Task)]) -> Result<Open> {
     let scalars: Vec<Scalar> = members.iter().map(|(_, task)| task.scalar).collect();
     let ends = explainer.ends(&task.ids, task.start, &scalars)?;
     let seconds = began.elapsed().as_secs_f64() / members.len() as f64;
-    let member = |(&(index, task), ends): (&(usize, &Task), (f64, f64))| Member {
+    let singular = guarded(|| path.starts_at_zero())?;
+    let member = |(&(index, task), ends): (&(usize, &Task), Ends)| Member {
         task: index,
         scalar: task.scalar,
-        integral: Integral::new(
-            &task.rule,
-            task.ids.len(),
-            ends,
-            task.start == Start::Zero,
-            explainer.rounding(),
-        ),
+        integral: Integral::new(&task.rule, task.ids.len(), ends, singular),
         seconds,
     };
     Ok(Open {
@@ -130,10 +134,7 @@ fn groups(path: &Open) -> Vec<(Vec<usize>, Vec<f64>)> {
     for (index, member) in path.members.iter().enumerate() {
         for alpha in member.integral.wanted() {
             // Numbers that are not negative sort as their bits do.
-            let members = wanted_by.entry(alpha.to_bits()).or_default();
-            if members.last() != Some(&index) {
-                members.push(index);
-            }
+            wanted_by.entry(alpha.to_bits()).or_default().push(index);
         }
     }
     let mut groups: BTreeMap<Vec<usize>, Vec<f64>> = BTreeMap::new();
@@ -170,7 +171,7 @@ fn round(explainer: &mut Explainer, open: &mut [Open], batch: Batch, progress: &
     let evaluations: usize = values.iter().flatten().map(Vec::len).sum();
     let second = began.elapsed().as_secs_f64() / evaluations.max(1) as f64;
     drop(wanted);
-    // By path and member, then by α; a rule may want the same point twice.
+    // By path and member, then by α.
     let mut found: Vec<Vec<BTreeMap<u64, _>>> = open
         .iter()
         .map(|path| vec![BTreeMap::new(); path.members.len()])

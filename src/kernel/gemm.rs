@@ -40,6 +40,12 @@ impl<'a> View<'a> {
     }
 
     fn holds(&self, rows: usize, columns: usize) -> bool {
+        assert!(
+            self.row == 1 || self.column == 1,
+            "one of a matrix's strides is 1: {} and {}",
+            self.row,
+            self.column
+        );
         rows == 0 || columns == 0 || (rows - 1) * self.row + (columns - 1) * self.column < self.data.len()
     }
 }
@@ -62,6 +68,15 @@ pub struct Product<'a, 'c> {
     pub stride: usize,
     /// Adds to what is there.
     pub add: bool,
+}
+
+/// Whether a row of a product is the same to the bit whatever the other rows are. The `gemm` crate, on processors without AVX-512,
+/// takes other ways for small products.
+pub fn rows_are_independent() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::arch::is_x86_feature_detected!("avx512f");
+    #[cfg(not(target_arch = "x86_64"))]
+    return false;
 }
 
 impl Product<'_, '_> {
@@ -158,10 +173,10 @@ impl Product<'_, '_> {
 
 /// A pointer that several threads write through, each to its own part.
 #[derive(Clone, Copy)]
-pub(super) struct SendPointer(pub(super) *mut f32);
+struct SendPointer(*mut f32);
 
 impl SendPointer {
-    pub(super) fn get(self) -> *mut f32 {
+    fn get(self) -> *mut f32 {
         self.0
     }
 }

@@ -1,5 +1,6 @@
 //! Arithmetic on the CPU, over plain slices of float32: what an Integrated Gradients pass is made of, fused where Burn's own
-//! operations would each go through memory. No model, no tensors, no allocation of results.
+//! operations would each go through memory. No model, no tensors; results go
+//! where the caller says.
 //!
 //! Element-wise code is written so that the compiler can vectorise it, and compiled several times, for AVX-512, AVX2 and any
 //! processor (`multiversion`); which one runs is chosen at run time.

@@ -107,7 +107,14 @@ fn available_memory() -> Option<usize> {
     let kibibytes: usize = line.split_whitespace().nth(1)?.parse().ok()?;
     let number = |file: &str| -> Option<usize> { std::fs::read_to_string(file).ok()?.trim().parse().ok() };
     let limit = number("/sys/fs/cgroup/memory.max").zip(number("/sys/fs/cgroup/memory.current"));
-    let left = limit.map_or(usize::MAX, |(limit, used)| limit.saturating_sub(used));
+    // Files read lately count as used there, and are given up when memory is needed.
+    let statistics = std::fs::read_to_string("/sys/fs/cgroup/memory.stat").unwrap_or_default();
+    let cached = statistics
+        .lines()
+        .find_map(|line| line.strip_prefix("inactive_file ")?.parse::<usize>().ok());
+    let left = limit.map_or(usize::MAX, |(limit, used)| {
+        limit.saturating_sub(used.saturating_sub(cached.unwrap_or(0)))
+    });
     Some((kibibytes * 1024).min(left))
 }
 

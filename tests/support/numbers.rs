@@ -108,7 +108,7 @@ pub fn same_numbers(folder: &Path, prompts: &Value) {
             let start = start(case, &checkpoint, &tokenizer);
             let output: Output = parsed(&case["output"]);
             let rule: Quadrature = parsed(&case["quadrature"]);
-            let points = quadrature::points(rule, parsed(&case["steps"]));
+            let points: std::sync::Arc<[_]> = quadrature::points(rule, parsed(&case["steps"])).into();
             let scalar = Scalar { token, output, minus };
             let count = points.len();
             let rule = Rule::Fixed { points, check: None };

@@ -69,11 +69,16 @@ impl Rows {
         let length = rows * width;
         let found = POOL.with_borrow_mut(|pool| {
             let fits = |buffer: &Vec<f32>| buffer.len() >= length && buffer.len() <= 2 * length;
-            let at = pool.iter().rposition(fits)?;
-            Some(pool.swap_remove(at))
+            let at = pool.iter().rposition(fits);
+            if at.is_none() {
+                // Sizes have changed; what served the earlier ones goes, so that the pool never holds much more than was in use at
+                // one time.
+                pool.pop();
+            }
+            at.map(|at| pool.swap_remove(at))
         });
         Self {
-            data: found.unwrap_or_else(|| vec![0.0; length]),
+            data: found.unwrap_or_else(|| memory(length)),
             length,
             width,
         }
@@ -82,6 +87,16 @@ impl Rows {
     fn rows(&self, count: usize) -> &[f32] {
         &self[..count * self.width]
     }
+}
+
+/// New memory. Where there is none it panics, as Burn's devices do, instead of ending the process; the batch is then halved.
+fn memory(length: usize) -> Vec<f32> {
+    let mut data = Vec::new();
+    if data.try_reserve_exact(length).is_err() {
+        panic!("out of memory: {} MB were not to be had", length * 4 / 1_000_000);
+    }
+    data.resize(length, 0.0);
+    data
 }
 
 impl Drop for Rows {

@@ -249,10 +249,9 @@ impl Frozen {
         sequences: &Sequences,
         trace: &Trace<O>,
         stretches: &[Stretch<'_>],
-        gradient: Tensor<2>,
+        gradient: O::Rows,
     ) -> Vec<f32> {
         let count = sequences.count();
-        let gradient = ops.to_rows(gradient);
         let nothing = ops.zeros(count, self.norm.host.0.len());
         let mut gradient = ops.norm_back(count, &gradient, &trace.end, &trace.end_moments, &self.norm, nothing);
         for (index, (block, trace)) in self.blocks.iter().zip(&trace.layers).enumerate().rev() {
@@ -378,8 +377,8 @@ impl Frozen {
         self.blocks.iter().map(layer).sum::<usize>() + norm(&self.norm)
     }
 
-    /// Floats that the backward pass needs of each row, and beyond them of each sequence.
-    pub fn kept(&self) -> (usize, usize) {
+    /// Floats that the backward pass needs of each row, and beyond them of each sequence; and the number of heads.
+    pub fn kept(&self) -> (usize, usize, usize) {
         let hidden = self.norm.host.0.len();
         let attention = (self.heads.query + 2 * self.heads.key) * self.heads.width;
         let per_layer = |block: &Block| match &block.mlp {
@@ -389,6 +388,6 @@ impl Frozen {
         let layers: usize = self.blocks.iter().map(per_layer).sum();
         // While a layer is at work, its own intermediate results stand beside what is kept: about twice a layer's share.
         let working = self.blocks.first().map_or(0, |block| 2 * per_layer(block));
-        (layers + working, 4 * self.head.dims()[0])
+        (layers + working, 5 * self.head.dims()[0], self.heads.query)
     }
 }

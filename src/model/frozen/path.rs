@@ -93,6 +93,12 @@ impl Path {
         }
     }
 
+    /// Whether it begins so near the zero vector that norms turn the signal on along it: the baseline is a thousandth of the way.
+    pub fn starts_at_zero(&self) -> bool {
+        let size = |along: &Along| f64::from(floats(along.tensor.clone().square().mean())[0]);
+        size(&self.baseline) <= 1e-6 * size(&self.difference)
+    }
+
     /// Tokens of the prompt.
     pub fn tokens(&self) -> usize {
         self.tokens
