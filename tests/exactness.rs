@@ -85,9 +85,9 @@ fn the_true_error_is_within_the_stated_one() {
             quantile(ratios(), 0.5),
             largest(ratios()),
         );
-        assert!(within >= 0.95);
+        assert!(within >= 0.99);
         for (case, _, map) in maps {
-            assert!(case.ratio(map) <= 10.0, "{}: {}", case.name(), case.ratio(map));
+            assert!(case.ratio(map) <= 2.0, "{}: {}", case.name(), case.ratio(map));
         }
     }
 }
@@ -102,8 +102,7 @@ fn a_map_that_says_it_converged_is_within_its_tolerance() {
             converged.len(),
             asked.len()
         );
-        // Nearly all do; what is left at 0.001 are maps so small that they are the rounding of probabilities.
-        assert!(converged.len() as f64 >= 0.95 * asked.len() as f64);
+        assert!(converged.len() as f64 >= 0.98 * asked.len() as f64);
         for (case, _, map) in converged {
             let error = case.error(map);
             assert!(error <= tolerance, "{}: {error:.2e}", case.name());
@@ -114,7 +113,7 @@ fn a_map_that_says_it_converged_is_within_its_tolerance() {
 
 #[test]
 fn a_map_from_zero_takes_a_few_hundred_evaluations() {
-    for family in [Family::Demo, Family::Stories] {
+    for (family, most) in [(Family::Demo, 150.0), (Family::Stories, 450.0)] {
         let maps: Vec<_> = maps()
             .filter(|(case, tolerance, _)| case.family == family && *tolerance == 0.01)
             .filter(|(case, _, _)| case.baseline == "zero" && case.output == "probability")
@@ -126,7 +125,7 @@ fn a_map_from_zero_takes_a_few_hundred_evaluations() {
         let evaluations = quantile(maps.iter().map(|(_, _, map)| map.evaluations as f64), 0.5);
         let error = largest(maps.iter().map(|(case, _, map)| case.error(map)));
         println!("{}: {evaluations} evaluations, at most {error:.2e} off", family.name());
-        assert!(evaluations <= 250.0 && error <= 0.01);
+        assert!(evaluations <= most && error <= 0.005);
     }
 }
 

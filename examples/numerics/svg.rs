@@ -54,6 +54,9 @@ impl Axis {
     }
 
     fn tick(&self, value: f64) -> String {
+        if value == 0.0 {
+            return "0".to_owned();
+        }
         let power = value.log10();
         if !self.log || (1.0..10_000.0).contains(&value) {
             // As many digits as the number has.
@@ -149,11 +152,20 @@ impl Plot {
         self.body += &axes;
     }
 
-    /// A place in the picture; what lies outside of the plot is moved to its edge.
-    fn at(&self, x: f64, y: f64) -> (f64, f64) {
+    /// A place in the picture.
+    fn place(&self, x: f64, y: f64) -> (f64, f64) {
         (
-            self.left + self.width * self.x.share(x).clamp(0.0, 1.0),
-            self.top + self.height * (1.0 - self.y.share(y).clamp(0.0, 1.0)),
+            self.left + self.width * self.x.share(x),
+            self.top + self.height * (1.0 - self.y.share(y)),
+        )
+    }
+
+    /// Likewise, but what lies outside of the plot is moved to its edge.
+    fn at(&self, x: f64, y: f64) -> (f64, f64) {
+        let (x, y) = self.place(x, y);
+        (
+            x.clamp(self.left, self.left + self.width),
+            y.clamp(self.top, self.top + self.height),
         )
     }
 
@@ -197,7 +209,7 @@ impl Plot {
 
     /// Words at a place, to the right of it (`start`), around it (`middle`) or to the left (`end`).
     pub fn text(&mut self, (x, y): (f64, f64), anchor: &str, colour: &str, text: &str) {
-        let (x, y) = self.at(x, y);
+        let (x, y) = self.place(x, y);
         let _ = writeln!(
             self.body,
             "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" fill=\"{colour}\">{text}</text>"

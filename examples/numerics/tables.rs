@@ -97,7 +97,7 @@ pub fn honesty(cases: &[Case]) -> String {
                 .collect();
             let _ = writeln!(
                 table,
-                "| {} | {} | {} | {}, {}, {} | {} | {} | {:.2}, {:.2} | {} | {} |",
+                "| {} | {} | {} | {:.0}, {:.0}, {:.0} | {} | {} | {:.2}, {:.2} | {} | {} |",
                 percent(tolerance),
                 if zero { "zero" } else { "mean, token" },
                 of.len(),
@@ -121,7 +121,11 @@ pub fn honesty(cases: &[Case]) -> String {
 
 /// One row a model, output and baseline; where the baseline is not zero a row for all models of a family.
 pub fn settings(cases: &[Case]) -> String {
-    let counts: Vec<usize> = cases[0].gauss.iter().map(|(count, _)| *count).collect();
+    let counts: BTreeSet<usize> = cases
+        .iter()
+        .flat_map(|case| case.gauss.iter().map(|(count, _)| *count))
+        .collect();
+    let counts: Vec<usize> = counts.into_iter().collect();
     let mut table = "| baseline | output | model | maps | evaluations: median, 90%, max | true error: median, max | stated error: median | \
                      true ≤ stated |"
         .to_owned();
@@ -163,7 +167,7 @@ fn row(table: &mut String, cases: &[&Case], counts: &[usize]) {
         .map(|case| at(case, USUAL).error_estimate().expect("the rule states an error"));
     let _ = write!(
         table,
-        " {} | {}, {}, {} | {} | {} | {} of {} |",
+        " {} | {:.0}, {:.0}, {:.0} | {} | {} | {} of {} |",
         cases.len(),
         evaluations(0.5),
         evaluations(0.9),
@@ -174,11 +178,16 @@ fn row(table: &mut String, cases: &[&Case], counts: &[usize]) {
         cases.len(),
     );
     for count in counts {
-        let errors = cases.iter().map(|case| {
-            let found = case.gauss.iter().find(|(asked, _)| asked == count);
-            case.error(&found.expect("a rule of the study").1)
+        let found = cases.iter().filter_map(|case| {
+            let (_, map) = case.gauss.iter().find(|(asked, _)| asked == count)?;
+            Some(case.error(map))
         });
-        let _ = write!(table, " {} |", middle_and_largest(errors));
+        let told = if found.clone().next().is_some() {
+            middle_and_largest(found)
+        } else {
+            "–".to_owned()
+        };
+        let _ = write!(table, " {told} |");
     }
     table.push('\n');
 }

@@ -454,12 +454,13 @@ fn kronrod() -> impl Iterator<Item = (f64, f64, f64)> {
     mirrored.chain(HALF.iter().rev().copied())
 }
 
-/// The middle of some numbers, and that below which `share` of them lie.
+/// That below which `share` of some numbers lie, between two of them in proportion: the median for a half.
 pub fn quantile(values: impl IntoIterator<Item = f64>, share: f64) -> f64 {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
-    let last = values.len().checked_sub(1).expect("at least one number");
-    values[(share * last as f64).round() as usize]
+    let place = share * values.len().checked_sub(1).expect("at least one number") as f64;
+    let (below, above) = (values[place.floor() as usize], values[place.ceil() as usize]);
+    below + (above - below) * place.fract()
 }
 
 /// The largest of some numbers that are not negative.
