@@ -13,6 +13,7 @@ mod svg;
 mod support {
     pub mod cases;
     pub mod shared;
+    pub mod truth;
 }
 mod tables;
 

@@ -16,3 +16,4 @@ pub mod numbers;
 pub mod project;
 pub mod shared;
 pub mod tiny;
+pub mod truth;
