@@ -1,0 +1,96 @@
+//! Measures how exact the engine's maps are, and writes the tables of `docs/numerics.md` and its pictures again:
+//!
+//! ```text
+//! cargo run --release --example numerics                # everything
+//! cargo run --release --example numerics -- pictures    # only the two pictures that need no study
+//! ```
+//!
+//! The cases are those of `tests/exactness.rs`, here with fixed rules beside them. The same processor gives the same files.
+
+mod figures;
+mod svg;
+#[path = "../../tests/support"]
+mod support {
+    pub mod cases;
+    pub mod shared;
+    pub mod truth;
+}
+mod tables;
+
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+
+use support::cases::{self, Case, Family, Model};
+
+/// Gauss–Legendre rules to hold the adaptive one against: from zero all but the last, which is for the real model, elsewhere
+/// the first, which takes about as long.
+const GAUSS: [usize; 3] = [50, 512, 2048];
+
+/// The prompt that the first two pictures are about, where there are so many.
+const SHOWN: usize = 3;
+
+/// What is written again, between its marks.
+const DOCUMENT: &str = "docs/numerics.md";
+/// Where the pictures go.
+const PICTURES: &str = "docs/images";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    if !Path::new(DOCUMENT).is_file() {
+        return Err(format!("run this in the root of the repository: there is no {DOCUMENT}").into());
+    }
+    let mut models = cases::models();
+    let model = shown(&mut models);
+    let prompt = SHOWN.min(model.prompts.len() - 1);
+    let mut example = figures::Example { model, prompt };
+    draw("path", &figures::path(&mut example))?;
+    draw("convergence", &figures::convergence(&mut example))?;
+
+    if std::env::args().nth(1).as_deref() == Some("pictures") {
+        return Ok(());
+    }
+    let mut all: Vec<Case> = Vec::new();
+    for model in &mut models {
+        for prompt in 0..model.prompts.len() {
+            for start in model.starts {
+                eprintln!("{}, prompt {prompt}, {} baseline", model.name, start.0);
+                let gauss = match (start.0, model.family) {
+                    ("zero", Family::Stories) => &GAUSS[..],
+                    ("zero", _) => &GAUSS[..2],
+                    _ => &GAUSS[..1],
+                };
+                all.extend(model.cases(prompt, start, gauss));
+            }
+        }
+    }
+    draw("honesty", &figures::honesty(&all))?;
+    let mut text = fs::read_to_string(DOCUMENT)?;
+    for (name, part) in [
+        ("extent", tables::extent(&all)),
+        ("honesty", tables::honesty(&all)),
+        ("exceptions", tables::exceptions(&all)),
+        ("settings", tables::settings(&all)),
+    ] {
+        text = replaced(&text, name, &part)?;
+    }
+    fs::write(DOCUMENT, text)?;
+    Ok(())
+}
+
+fn draw(name: &str, picture: &str) -> std::io::Result<()> {
+    fs::write(format!("{PICTURES}/numerics-{name}.svg"), picture)
+}
+
+/// The model that the first two pictures are about: the real one, where it is here.
+fn shown(models: &mut [Model]) -> &mut Model {
+    let real = models.iter().position(|model| model.family == Family::Stories);
+    &mut models[real.unwrap_or(0)]
+}
+
+/// The text with what stands between the marks of this name replaced.
+fn replaced(text: &str, name: &str, part: &str) -> Result<String, String> {
+    let (begin, end) = (format!("<!-- {name}:begin -->\n"), format!("<!-- {name}:end -->"));
+    let found = text.find(&begin).zip(text.find(&end)).filter(|(from, to)| from < to);
+    let (from, to) = found.ok_or_else(|| format!("{DOCUMENT} has no marks `{name}:begin` and `{name}:end`"))?;
+    Ok(format!("{}{part}{}", &text[..from + begin.len()], &text[to..]))
+}
