@@ -2,7 +2,7 @@
 
 use igsite::attribution::adaptive::{self, Integrator};
 use igsite::attribution::integral::Rule;
-use igsite::attribution::integrated_gradients::{Points, Scalar, Start};
+use igsite::attribution::integrated_gradients::{Ends, Points, Scalar, Start};
 use igsite::attribution::quadrature;
 use igsite::content::experiment::{Batch, Quadrature};
 
@@ -51,7 +51,7 @@ impl Example<'_> {
     /// Where the adaptive rule asks for values.
     fn nodes(&mut self, tolerance: f64) -> Vec<f64> {
         let (ids, scalar) = (self.ids(), self.scalar());
-        let (input, baseline) = self.model.explainer.ends(&ids, Start::Zero, &[scalar]).unwrap()[0];
+        let Ends { input, baseline, .. } = self.model.explainer.ends(&ids, Start::Zero, &[scalar]).unwrap()[0];
         let options = adaptive::Options {
             tolerance,
             max_evaluations: 4096,
@@ -181,7 +181,13 @@ pub fn convergence(example: &mut Example<'_>) -> String {
     for rule in rules {
         asked.extend(counts.iter().map(|&count| {
             let points = quadrature::points(rule, count);
-            (scalar, Rule::Fixed { points, check: None })
+            (
+                scalar,
+                Rule::Fixed {
+                    points: points.into(),
+                    check: None,
+                },
+            )
         }));
     }
     let tolerances = [0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005, 0.0002];

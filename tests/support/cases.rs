@@ -295,7 +295,7 @@ pub fn adaptive(tolerance: f64) -> Rule {
 /// Gauss–Legendre as the notebook has it, with no error of its own.
 pub fn gauss_legendre(count: usize) -> Rule {
     Rule::Fixed {
-        points: quadrature::points(Quadrature::GaussLegendre, count),
+        points: quadrature::points(Quadrature::GaussLegendre, count).into(),
         check: None,
     }
 }

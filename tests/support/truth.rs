@@ -53,7 +53,10 @@ impl Model {
             // What lies below the first panel, as the density there: next to nothing.
             let alpha = LOG_PANELS[0].0.exp();
             let points = vec![Point { alpha, weight: alpha }];
-            let rule = Rule::Fixed { points, check: None };
+            let rule = Rule::Fixed {
+                points: points.into(),
+                check: None,
+            };
             let maps = self.along(
                 ids,
                 start,
