@@ -22,7 +22,8 @@ static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
     for mut model in cases::models() {
         let began = Instant::now();
         let before = all.len();
-        for prompt in 0..model.prompts.len() {
+        // 240 cases; docs/numerics.md has more stories.
+        for prompt in 0..model.prompts.len().min(4) {
             for start in model.starts {
                 // The notebook's rule, where it is tested.
                 let notebook = model.family == Family::Stories && start.1 == Start::Zero;
