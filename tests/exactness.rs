@@ -112,21 +112,35 @@ fn a_map_that_says_it_converged_is_within_its_tolerance() {
     }
 }
 
+/// Probabilities from the zero embedding, where a plain bisection takes 480 to 1,155 evaluations: at most 250 in the median over the
+/// demo's models and stories260K, and within 1% of the truth.
 #[test]
 fn a_map_from_zero_takes_a_few_hundred_evaluations() {
-    for (family, most) in [(Family::Demo, 150.0), (Family::Stories, 450.0)] {
+    let from_zero = |families: &'static [Family], asked: f64| -> (f64, f64) {
         let maps: Vec<_> = maps()
-            .filter(|(case, tolerance, _)| case.family == family && *tolerance == 0.01)
+            .filter(|(case, tolerance, _)| families.contains(&case.family) && *tolerance == asked)
             .filter(|(case, _, _)| case.baseline == "zero" && case.output == "probability")
             .collect();
-        if maps.is_empty() {
-            assert_ne!(family, Family::Demo, "the demo models are part of the project");
-            continue;
-        }
         let evaluations = quantile(maps.iter().map(|(_, _, map)| map.evaluations as f64), 0.5);
         let error = largest(maps.iter().map(|(case, _, map)| case.error(map)));
-        println!("{}: {evaluations} evaluations, at most {error:.2e} off", family.name());
-        assert!(evaluations <= most && error <= 0.005);
+        let names: Vec<&str> = families.iter().map(|family| family.name()).collect();
+        println!(
+            "{}, asked for {asked}: {} maps, {evaluations} evaluations in the median, at most {error:.2e} off",
+            names.join(" and "),
+            maps.len()
+        );
+        (evaluations, error)
+    };
+    let (evaluations, error) = from_zero(&[Family::Demo, Family::Stories], 0.01);
+    assert!(evaluations <= 250.0 && error <= 0.01);
+    let (evaluations, error) = from_zero(&[Family::Demo], 0.01);
+    assert!(evaluations <= 150.0 && error <= 0.005);
+    if CASES.iter().any(|case| case.family == Family::Stories) {
+        let (evaluations, error) = from_zero(&[Family::Stories], 0.01);
+        assert!(evaluations <= 450.0 && error <= 0.005);
+        // What it stops at when asked for 5% is within some 1% already: its statement is a cautious one.
+        let (evaluations, error) = from_zero(&[Family::Stories], 0.05);
+        assert!(evaluations <= 350.0 && error <= 0.02);
     }
 }
 

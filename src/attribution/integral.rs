@@ -229,13 +229,13 @@ impl Integral {
                 if result.non_finite.is_none() {
                     result.scores = estimate.scores;
                     result.errors = Some(estimate.errors);
+                    let round = |round: &adaptive::Round| Round {
+                        evaluations: round.evaluations,
+                        error_estimate: Some(round.error).filter(|error| error.is_finite()),
+                        convergence_delta: round.delta,
+                    };
+                    result.history = integrator.history().iter().map(round).collect();
                 }
-                let round = |round: &adaptive::Round| Round {
-                    evaluations: round.evaluations,
-                    error_estimate: Some(round.error).filter(|error| error.is_finite()),
-                    convergence_delta: round.delta,
-                };
-                result.history = integrator.history().iter().map(round).collect();
             }
             State::Fixed { sums, check_points, .. } => {
                 let [scores, check] = sums;
