@@ -3,7 +3,9 @@
 //! On a processor with AVX-512 this is our own kernel, after Goto and van de Geijn, "Anatomy of high-performance matrix
 //! multiplication" (ACM TOMS 34(3), 2008): a tile of 14 × 32 sums stays in registers while slivers of both factors stream by
 //! from the caches. It is here, and the `gemm` crate is not enough, for the product with a transposed right factor: a linear
-//! layer's weights lie as `[out, in]`, and the crate's way of packing them costs a fifth of its rate. Elsewhere, the crate it is.
+//! layer's weights lie as `[out, in]`, and the crate's way of packing them costs up to a quarter of
+//! its rate where they are large (`cargo bench`). Nor is a row of the crate's product the same to the bit in any company. On other
+//! processors, the crate it is.
 
 use std::cell::RefCell;
 

@@ -59,7 +59,7 @@ pub struct Rows {
 
 thread_local! {
     /// Memory of earlier rows. A pass goes through the same sizes again and again; memory fresh from the system costs a page
-    /// fault every 4 KiB and is cleared first, which together took a fifth of the time.
+    /// fault every 4 KiB, and is cleared first.
     static POOL: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
 }
 
