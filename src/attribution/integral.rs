@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::adaptive::{self, Integrator};
 use super::integrated_gradients::{Ends, Value};
 use super::quadrature::Point;
-use crate::store::record::{NonFinite, Round};
+use crate::store::record::{NonFinite, Round, relative_error};
 
 /// Points that a fixed rule wants at one time: their values are held until all are there.
 const AT_ONCE: usize = 1024;
@@ -64,11 +64,10 @@ impl Attribution {
         self.sum() - (self.f_input - self.f_baseline)
     }
 
-    /// Sum of the errors over the sum of the scores' magnitudes: the relative L1 error of the map. None where it has no errors.
+    /// Sum of the errors over the sum of the scores' magnitudes: the relative L1 error of the map. None where it has no errors,
+    /// or where it is zero and they are not.
     pub fn error_estimate(&self) -> Option<f64> {
-        let errors: f64 = self.errors.as_ref()?.iter().sum();
-        let size: f64 = self.scores.iter().map(|score| score.abs()).sum();
-        Some(if errors == 0.0 { 0.0 } else { errors / size })
+        relative_error(self.errors.as_ref()?, &self.scores)
     }
 }
 

@@ -202,8 +202,9 @@ impl Explainer {
             } else {
                 0.0
             };
+            let outputs = Outputs::new(logits, scalars);
             let read = |&scalar: &Scalar| {
-                let values = Outputs::new(logits.clone(), &[scalar]).values(&[scalar; 2]).0;
+                let values = outputs.values(&[scalar; 2]).0;
                 let (input, baseline) = (values[0], values[1]);
                 let slope = match scalar.output {
                     Output::Probability => input.abs().max(baseline.abs()),
@@ -271,9 +272,7 @@ impl Explainer {
 
     fn last_logits(&self, lengths: Vec<usize>, x: &Tensor<2>) -> Tensor<2> {
         let sequences = Sequences::new(lengths);
-        let rotary = self
-            .frozen
-            .rotary(sequences.lengths().iter().copied().max().unwrap_or(0));
+        let rotary = self.frozen.rotary(sequences.longest());
         let entry = Entry::Embeddings(x);
         if self.kernels {
             let threads = Threads::All;
@@ -417,8 +416,8 @@ impl Explainer {
         #[cfg(test)]
         assert!(pass.len() <= self.most, "out of memory");
         let lengths: Vec<usize> = pass.iter().map(|&(index, _)| wanted[index].path.tokens()).collect();
-        let rotary = self.frozen.rotary(lengths.iter().copied().max().unwrap_or(0));
         let sequences = Sequences::new(lengths);
+        let rotary = self.frozen.rotary(sequences.longest());
         if self.kernels {
             self.pass_on(&Cpu { threads, rotary }, wanted, pass, &sequences)
         } else {

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::{Diagnostic, Kind, Result};
 use key::{AttributionKey, Key, PredictionKey};
-use record::{NonFinite, Provenance, Round};
+use record::{NonFinite, Provenance, Round, relative_error};
 
 /// Raised when the files' own form changes.
 const FORMAT: &str = "v1";
@@ -67,12 +67,7 @@ pub struct StoredAttribution {
 impl StoredAttribution {
     /// The error of the map relative to its L1 norm; none where it is unknown, or where the map is zero and its error is not.
     pub fn error_estimate(&self) -> Option<f64> {
-        let error: f64 = self.errors.as_ref()?.iter().sum();
-        let norm: f64 = self.scores.iter().map(|score| score.abs()).sum();
-        if error == 0.0 {
-            return Some(0.0);
-        }
-        Some(error / norm).filter(|relative| relative.is_finite())
+        relative_error(self.errors.as_ref()?, &self.scores)
     }
 }
 

@@ -129,6 +129,16 @@ pub struct NonFinite {
     pub what: String,
 }
 
+/// The L1 error of a map relative to its L1 norm; none where the map is zero and its error is not, or either is no number.
+pub fn relative_error(errors: &[f64], scores: &[f64]) -> Option<f64> {
+    let error: f64 = errors.iter().sum();
+    let norm: f64 = scores.iter().map(|score| score.abs()).sum();
+    if error == 0.0 {
+        return Some(0.0);
+    }
+    Some(error / norm).filter(|relative| relative.is_finite())
+}
+
 /// A state of the estimate on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Round {

@@ -172,13 +172,6 @@ impl Cpu {
     }
 }
 
-fn count(sequences: &Sequences, which: Which) -> usize {
-    match which {
-        Which::All => sequences.rows(),
-        Which::Last => sequences.count(),
-    }
-}
-
 impl Ops for Cpu {
     type Rows = Rows;
     type Moments = Vec<Moments>;
@@ -241,7 +234,7 @@ impl Ops for Cpu {
     }
 
     fn attend(&self, sequences: &Sequences, which: Which, heads: Heads, [q, k, v]: [&Rows; 3]) -> Rows {
-        let mut out = Rows::new(count(sequences, which), q.width);
+        let mut out = Rows::new(sequences.rows_of(which), q.width);
         Self::attention(sequences, which, heads).forward(q, k, v, &mut out, self.threads);
         out
     }
@@ -254,7 +247,7 @@ impl Ops for Cpu {
         gradient: &Rows,
         [q, k, v]: [&Rows; 3],
     ) -> [Rows; 3] {
-        let (asked, all) = (count(sequences, which), sequences.rows());
+        let (asked, all) = (sequences.rows_of(which), sequences.rows());
         let mut dq = Rows::new(asked, q.width);
         let [mut dk, mut dv] = [k, v].map(|x| Rows::new(all, x.width));
         Self::attention(sequences, which, heads).backward(

@@ -147,11 +147,7 @@ impl Frozen {
             _ => None,
         };
         for (index, block) in self.blocks.iter().enumerate() {
-            let which = if index + 1 == self.blocks.len() {
-                Which::Last
-            } else {
-                Which::All
-            };
+            let which = self.asked(index);
             let paths = paths.filter(|_| index == 0);
             let (out, trace) = self.layer(ops, sequences, block, x, which, paths);
             x = out;
@@ -170,6 +166,15 @@ impl Frozen {
         }
     }
 
+    /// For which rows a layer has to compute more than keys and values.
+    fn asked(&self, layer: usize) -> Which {
+        if layer + 1 == self.blocks.len() {
+            Which::Last
+        } else {
+            Which::All
+        }
+    }
+
     fn layer<O: Ops>(
         &self,
         ops: &O,
@@ -180,10 +185,7 @@ impl Frozen {
         paths: Option<&[Stretch<'_>]>,
     ) -> (O::Rows, LayerTrace<O>) {
         let all = sequences.rows();
-        let out = match which {
-            Which::All => all,
-            Which::Last => sequences.count(),
-        };
+        let out = sequences.rows_of(which);
         let width = self.heads.width;
         let beside = |ops: &O, rows, normed: &O::Rows| match &block.mlp {
             Mlp::Beside { up, .. } => Some(ops.linear(rows, normed, up)),
@@ -255,11 +257,7 @@ impl Frozen {
         let nothing = ops.zeros(count, self.norm.host.0.len());
         let mut gradient = ops.norm_back(count, &gradient, &trace.end, &trace.end_moments, &self.norm, nothing);
         for (index, (block, trace)) in self.blocks.iter().zip(&trace.layers).enumerate().rev() {
-            let which = if index + 1 == self.blocks.len() {
-                Which::Last
-            } else {
-                Which::All
-            };
+            let which = self.asked(index);
             let (next, through) = self.layer_back(ops, sequences, block, trace, gradient, which);
             if index == 0 {
                 return ops.scores(stretches, &next, &through);
@@ -280,10 +278,7 @@ impl Frozen {
         which: Which,
     ) -> (O::Rows, Vec<O::Rows>) {
         let all = sequences.rows();
-        let out = match which {
-            Which::All => all,
-            Which::Last => sequences.count(),
-        };
+        let out = sequences.rows_of(which);
         let width = self.heads.width;
         // Of the residual stream between the halves, and of what stands beside attention.
         let (gradient, beside) = match (&block.mlp, &trace.mlp) {

@@ -103,6 +103,19 @@ impl Sequences {
         self.rows
     }
 
+    /// Rows of what has one for each token, or one for each sequence.
+    pub fn rows_of(&self, which: Which) -> usize {
+        match which {
+            Which::All => self.rows,
+            Which::Last => self.count(),
+        }
+    }
+
+    /// Tokens of the longest.
+    pub fn longest(&self) -> usize {
+        self.lengths.iter().copied().max().unwrap_or(0)
+    }
+
     /// Tokens of each.
     pub fn lengths(&self) -> &[usize] {
         &self.lengths
