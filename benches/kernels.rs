@@ -38,7 +38,7 @@ mod product {
             Product {
                 size,
                 a,
-                b,
+                b: b.into(),
                 c: &mut c,
                 stride,
                 add: false,

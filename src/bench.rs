@@ -14,7 +14,7 @@ use crate::checkpoint::Checkpoint;
 use crate::checkpoint::config::{FalconConfig, LlamaConfig, ModelConfig};
 use crate::cli::Bench;
 use crate::content::experiment::{Batch, Output, Quadrature};
-use crate::content::model::DtypeSpec;
+use crate::content::model::QUANTIZATIONS;
 use crate::content::random::SplitMix64;
 use crate::diagnostic::{Diagnostic, Result};
 use crate::kernel::Threads;
@@ -44,6 +44,11 @@ pub struct Measured {
     shape: String,
     device: &'static str,
     dtype: &'static str,
+    quantization: &'static str,
+    /// Reading a checkpoint, or making random weights.
+    load_seconds: f64,
+    /// As `peak_memory_bytes`, when the weights had just been loaded.
+    loaded_memory_bytes: Option<u64>,
     threads: usize,
     parameters: usize,
     body_parameters: usize,
@@ -103,6 +108,10 @@ impl fmt::Display for Measured {
             self.burn_matmul_flops_per_second * giga
         )?;
         write!(f, "ratio               {:.0}%", 100.0 * self.ratio)?;
+        write!(f, "\nweights ready       after {:.1} s", self.load_seconds)?;
+        if let Some(bytes) = self.loaded_memory_bytes {
+            write!(f, ", {:.2} GB of memory", bytes as f64 * giga)?;
+        }
         if let Some(bytes) = self.peak_memory_bytes {
             write!(f, "\npeak memory         {:.2} GB", bytes as f64 * giga)?;
         }
@@ -123,8 +132,9 @@ fn of_threads(measured: &Measured) -> String {
 /// The device is not there, the checkpoint cannot be loaded, or memory runs out.
 pub fn measure(asked: &Bench) -> Result<Measured> {
     let backend = Backend::open(asked.device)?;
+    let began = Instant::now();
     let (mut explainer, shape, dtype) = match &asked.model {
-        Some(folder) => open(folder, asked.dtype, &backend)?,
+        Some(folder) => open(folder, asked, &backend)?,
         None => {
             let stored = if backend.name == "cpu" { DType::F32 } else { DType::BF16 };
             let dtype = backend.dtype(asked.dtype, stored);
@@ -132,7 +142,9 @@ pub fn measure(asked: &Bench) -> Result<Measured> {
             (Explainer::new(model, &backend, dtype), asked.shape.clone(), dtype)
         }
     };
-    let [vocabulary, _] = explainer.model().embedding_table().dims();
+    let load_seconds = began.elapsed().as_secs_f64();
+    let loaded_memory_bytes = memory(&backend, "VmRSS:");
+    let [vocabulary, _] = explainer.model().embeddings().dims();
     let mut random = SplitMix64::new(7);
     let ids: Vec<u32> = (0..asked.tokens).map(|_| random.below(vocabulary) as u32).collect();
     let logits = explainer.logits(&ids)?;
@@ -198,15 +210,21 @@ pub fn measure(asked: &Bench) -> Result<Measured> {
         matmul_flops_per_second: product,
         burn_matmul_flops_per_second: burn,
         ratio: flops / product,
-        peak_memory_bytes: peak_memory(&backend),
+        quantization: QUANTIZATIONS
+            .iter()
+            .find(|(_, quantization)| *quantization == asked.quantization)
+            .map_or("none", |(word, _)| word),
+        load_seconds,
+        loaded_memory_bytes,
+        peak_memory_bytes: memory(&backend, "VmHWM:"),
     })
 }
 
-fn open(folder: &Path, dtype: DtypeSpec, backend: &Backend) -> Result<(Explainer, String, DType)> {
+fn open(folder: &Path, asked: &Bench, backend: &Backend) -> Result<(Explainer, String, DType)> {
     let checkpoint = Checkpoint::open(folder)?;
-    let dtype = backend.dtype(dtype, checkpoint.stored_dtype());
-    let explainer = Explainer::load(&checkpoint, backend, dtype)?;
-    Ok((explainer, folder.display().to_string(), dtype))
+    let precision = backend.precision(asked.dtype, asked.quantization, &checkpoint)?;
+    let explainer = Explainer::load(&checkpoint, backend, precision)?;
+    Ok((explainer, folder.display().to_string(), precision.dtype))
 }
 
 /// The shapes of the published models, and two smaller ones.
@@ -301,7 +319,7 @@ fn own_product() -> f64 {
         Product {
             size: (size, size, size),
             a: view,
-            b: view,
+            b: view.into(),
             c: &mut c,
             stride: size,
             add: false,
@@ -314,7 +332,8 @@ fn own_product() -> f64 {
     2.0 * (size as f64).powi(3) / best
 }
 
-fn peak_memory(backend: &Backend) -> Option<u64> {
+/// What the process holds: now (`VmRSS:`), or at most so far (`VmHWM:`).
+fn memory(backend: &Backend, line: &str) -> Option<u64> {
     if backend.name != "cpu" {
         let output = std::process::Command::new("nvidia-smi")
             .args(["--query-gpu=memory.used", "--format=csv,noheader,nounits"])
@@ -330,6 +349,6 @@ fn peak_memory(backend: &Backend) -> Option<u64> {
         return Some(mebibytes << 20);
     }
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let line = status.lines().find(|found| found.starts_with(line))?;
     Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::content::experiment::Batch;
-use crate::content::model::DtypeSpec;
+use crate::content::model::{DtypeSpec, QUANTIZATIONS, Quantization};
 use crate::model::device::DeviceChoice;
 
 /// How the process ends; the numbers are part of the contract.
@@ -167,6 +167,9 @@ pub struct Bench {
     /// auto, f32, f16 or bf16
     #[arg(long, value_name = "DTYPE", default_value = "auto", value_parser = dtype)]
     pub dtype: DtypeSpec,
+    /// none, fp4 or nf4, for a checkpoint
+    #[arg(long, value_name = "CODE", default_value = "none", value_parser = quantization, requires = "model")]
+    pub quantization: Quantization,
     /// auto, cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: DeviceChoice,
@@ -192,6 +195,13 @@ fn batch(text: &str) -> Result<Batch, String> {
             .map(Batch::Fixed)
             .map_err(|_| "expected `auto` or a whole number of at least 1".to_owned()),
     }
+}
+
+fn quantization(text: &str) -> Result<Quantization, String> {
+    let found = QUANTIZATIONS.iter().find(|(word, _)| *word == text);
+    found
+        .map(|&(_, quantization)| quantization)
+        .ok_or_else(|| "expected none, fp4 or nf4".to_owned())
 }
 
 fn dtype(text: &str) -> Result<DtypeSpec, String> {

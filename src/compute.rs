@@ -82,8 +82,7 @@ pub fn complete(
     for id in waiting {
         let model = &models[id];
         progress.at(format!("loading {id}"));
-        let dtype = backend.dtype(model.spec.dtype, model.checkpoint.stored_dtype());
-        let explainer = Explainer::load(&model.checkpoint, backend, dtype)?;
+        let explainer = Explainer::load(&model.checkpoint, backend, model.precision)?;
         work.models_loaded += 1;
         let mut worker = Worker {
             store,

@@ -29,4 +29,5 @@ pub mod progress;
 pub mod render;
 pub mod site;
 pub mod store;
+pub mod tensor;
 pub mod tokenizer;

@@ -13,10 +13,12 @@ use crate::content::model::{ModelSource, ModelSpec};
 use crate::content::names::shortened;
 use crate::content::project::Project;
 use crate::diagnostic::{Diagnostic, Diagnostics, Result};
+use crate::kernel::matrix::Code;
 use crate::model::CausalLm;
 use crate::model::device::{Backend, dtype_name};
 use crate::store::key::{AttributionKey, ModelKey, NUMERICS_VERSION, PredictionKey, RuleKey};
 use crate::store::memo::HashMemo;
+use crate::tensor::matrix::Precision;
 use crate::tokenizer::{SpecialKind, Token, Tokenizer};
 
 /// A model whose files were opened; its weights stay where they are.
@@ -28,6 +30,8 @@ pub struct OpenedModel {
     pub checkpoint: Checkpoint,
     /// Its tokenizer.
     pub tokenizer: Tokenizer,
+    /// What it computes in, and what its weights are kept in.
+    pub precision: Precision,
     /// Its part of every key.
     pub key: ModelKey,
 }
@@ -165,21 +169,33 @@ fn open_model(spec: &ModelSpec, backend: &Backend, memo: &mut HashMemo) -> Resul
     let checkpoint = Checkpoint::open(folder)?;
     CausalLm::verify(&checkpoint)?;
     let tokenizer = Tokenizer::open(folder)?;
-    let dtype = backend.dtype(spec.dtype, checkpoint.stored_dtype());
+    let precision = precision(spec, &checkpoint, backend)?;
     let key = ModelKey {
         numerics: NUMERICS_VERSION,
         weights_sha256: checkpoint.weights_sha256(|file| memo.sha256(file))?,
         config_sha256: memo.sha256(&folder.join("config.json"))?,
         tokenizer_sha256: tokenizer.sha256.clone(),
-        dtype: dtype_name(dtype).to_owned(),
-        quantization: "none".to_owned(),
+        dtype: dtype_name(precision.dtype).to_owned(),
+        quantization: precision
+            .quantization
+            .or(checkpoint.config.quantization)
+            .map_or("none", Code::name)
+            .to_owned(),
     };
     Ok(OpenedModel {
         spec: spec.clone(),
         checkpoint,
         tokenizer,
+        precision,
         key,
     })
+}
+
+/// What the model computes in, and what its weights are kept in.
+fn precision(spec: &ModelSpec, checkpoint: &Checkpoint, backend: &Backend) -> Result<Precision> {
+    backend
+        .precision(spec.dtype, spec.quantization, checkpoint)
+        .map_err(|error| error.in_file(&spec.path).place("quantization"))
 }
 
 /// One run for each experiment and model, in the authors' order.

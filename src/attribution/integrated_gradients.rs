@@ -6,6 +6,7 @@
 //! in float32 at least, whatever the model computes in.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use burn::tensor::activation::log_softmax;
@@ -22,9 +23,11 @@ use crate::model::CausalLm;
 use crate::model::device::Backend;
 use crate::model::frozen::cpu::{Cpu, forget_memory};
 use crate::model::frozen::device::OnDevice;
-use crate::model::frozen::ops::{Ops, Sequences, Stretch, Weight, floats};
+use crate::model::frozen::ops::{Ops, Sequences, Stretch, Weight};
 use crate::model::frozen::path::Path;
 use crate::model::frozen::{Entry, Frozen};
+use crate::tensor::host::floats;
+use crate::tensor::matrix::Precision;
 
 /// A model on its device, ready to be explained.
 #[derive(Debug)]
@@ -36,6 +39,8 @@ pub struct Explainer {
     /// On the CPU in float32, points are shared out among threads; elsewhere one pass goes to the device at a time.
     kernels: bool,
     needs_warming: bool,
+    /// The mean of the embedding table's rows, once it was asked for.
+    mean: OnceLock<Tensor<2>>,
     pass_tokens: usize,
     /// A pass of more sequences than this fails, as if memory had run out.
     #[cfg(test)]
@@ -102,16 +107,18 @@ impl Explainer {
     ///
     /// # Errors
     /// As [`CausalLm::load`]; or the device runs out of memory.
-    pub fn load(checkpoint: &Checkpoint, backend: &Backend, dtype: DType) -> Result<Self> {
-        let load = || CausalLm::load(checkpoint, &backend.device, dtype);
+    pub fn load(checkpoint: &Checkpoint, backend: &Backend, precision: impl Into<Precision>) -> Result<Self> {
+        let mut precision = precision.into();
+        precision.kernels = backend.has_kernels(precision.dtype);
+        let load = || CausalLm::load(checkpoint, &backend.device, precision);
         let model = guarded(load).map_err(|e| e.in_file(&checkpoint.folder))??;
-        Ok(Self::new(model, backend, dtype))
+        Ok(Self::new(model, backend, precision.dtype))
     }
 
     /// A model that is already on its device, without autodiff.
     pub fn new(model: CausalLm, backend: &Backend, dtype: DType) -> Self {
         let frozen = model.frozen();
-        let kernels = frozen.head().host.is_some();
+        let kernels = backend.has_kernels(dtype);
         Self {
             model,
             frozen,
@@ -119,6 +126,7 @@ impl Explainer {
             dtype,
             kernels,
             needs_warming: backend.name != "cpu",
+            mean: OnceLock::new(),
             pass_tokens: backend.pass_tokens,
             #[cfg(test)]
             most: usize::MAX,
@@ -149,20 +157,20 @@ impl Explainer {
 
     /// Embeddings of a prompt's tokens, `[tokens, hidden]`.
     pub fn embed(&self, ids: &[u32]) -> Tensor<2> {
-        let ids: Vec<i64> = ids.iter().map(|&id| i64::from(id)).collect();
-        let count = ids.len();
-        let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [1, count]), &self.device);
-        self.model.embed(ids).squeeze_dim(0)
+        self.model.embeddings().select(ids)
     }
 
     /// The baseline's vector, `[1, hidden]`.
     pub fn start(&self, start: Start) -> Tensor<2> {
-        let table = self.model.embedding_table();
+        let table = self.model.embeddings();
         let hidden = table.dims()[1];
         match start {
             Start::Zero => Tensor::zeros([1, hidden], (&self.device, self.dtype)),
-            Start::Mean => table.cast(DType::F32).mean_dim(0).cast(self.dtype),
-            Start::Token(id) => table.narrow(0, id as usize, 1),
+            Start::Mean => {
+                let mean = || table.val().cast(DType::F32).mean_dim(0).cast(self.dtype);
+                self.mean.get_or_init(mean).clone()
+            }
+            Start::Token(id) => table.select(&[id]),
         }
     }
 
@@ -584,11 +592,7 @@ impl Outputs {
         match &self.probabilities {
             // A few rows of the output layer are all there is.
             None => {
-                let side = |side: usize| {
-                    let rows = TensorData::new(seeds.tokens[side].clone(), [count]);
-                    let rows = Tensor::<1, Int>::from_data(rows, &device);
-                    head.tensor.clone().select(0, rows).cast(DType::F32) * column(&seeds.factors[side])
-                };
+                let side = |side: usize| head.select(&seeds.tokens[side]) * column(&seeds.factors[side]);
                 let gradient = (1..sides).fold(side(0), |sum, next| sum + side(next));
                 ops.to_rows(gradient)
             }

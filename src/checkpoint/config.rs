@@ -8,6 +8,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use crate::diagnostic::{Diagnostic, Kind, Result};
+use crate::kernel::matrix::Code;
 
 /// A checkpoint's architecture with its shapes.
 #[derive(Clone, Debug, PartialEq)]
@@ -125,6 +126,8 @@ pub struct CheckpointConfig {
     pub model: ModelConfig,
     /// Special tokens by id.
     pub special: SpecialTokens,
+    /// How its linear layers are stored quantised, by bitsandbytes; none: they are not.
+    pub quantization: Option<Code>,
     /// The longest prompt the model was made for (`max_position_embeddings`), where the file says.
     pub context: Option<usize>,
 }
@@ -172,13 +175,10 @@ fn parse(map: &Map<String, Value>) -> Result<CheckpointConfig> {
                 .help("igsite computes these layouts only; choose another checkpoint"));
         }
     };
-    if map.get("quantization_config").is_some_and(|v| !v.is_null()) {
-        return Err(
-            Diagnostic::checkpoint("`quantization_config`: the weights are stored quantised")
-                .expected("float32, float16 or bfloat16 weights")
-                .help("use the repository's unquantised checkpoint"),
-        );
-    }
+    let quantization = match map.get("quantization_config") {
+        None | Some(Value::Null) => None,
+        Some(quantized) => Some(bitsandbytes(quantized)?),
+    };
     Ok(CheckpointConfig {
         model,
         special: SpecialTokens {
@@ -186,11 +186,33 @@ fn parse(map: &Map<String, Value>) -> Result<CheckpointConfig> {
             eos: fields.token("eos_token_id"),
             pad: fields.token("pad_token_id"),
         },
+        quantization,
         context: map
             .get("max_position_embeddings")
             .and_then(Value::as_u64)
             .and_then(|length| usize::try_from(length).ok()),
     })
+}
+
+/// The kind of 4 bits that `quantization_config` tells of.
+fn bitsandbytes(config: &Value) -> Result<Code> {
+    let said = |key: &str| config.get(key);
+    let method = said("quant_method").and_then(Value::as_str);
+    let four = said("load_in_4bit")
+        .or_else(|| said("_load_in_4bit"))
+        .and_then(Value::as_bool);
+    let kind = said("bnb_4bit_quant_type").and_then(Value::as_str).unwrap_or("fp4");
+    // The first transformers that saved such checkpoints wrote no `quant_method`.
+    match (method.unwrap_or("bitsandbytes"), four, kind) {
+        ("bitsandbytes", Some(true), "fp4") => Ok(Code::Fp4),
+        ("bitsandbytes", Some(true), "nf4") => Ok(Code::Nf4),
+        _ => Err(Diagnostic::checkpoint(format!(
+            "`quantization_config`: the weights are stored quantised by {}",
+            method.unwrap_or("an unnamed method")
+        ))
+        .expected("float32, float16 or bfloat16 weights, or bitsandbytes' 4 bits (`load_in_4bit`, fp4 or nf4)")
+        .help("use the repository's unquantised checkpoint, with `quantization: nf4` if memory is short")),
+    }
 }
 
 fn llama(fields: &Fields, model_type: &str) -> Result<LlamaConfig> {
@@ -447,7 +469,7 @@ mod tests {
             ("hidden_size", json!(9), "`hidden_size: 9` is no multiple"),
             (
                 "quantization_config",
-                json!({"load_in_4bit": true}),
+                json!({"quant_method": "gptq", "bits": 4}),
                 "`quantization_config`",
             ),
         ] {
@@ -456,6 +478,29 @@ mod tests {
             let error = parsed(config).unwrap_err();
             assert!(error.message.contains(told), "{error}");
         }
+    }
+
+    #[test]
+    fn four_bits_of_bitsandbytes_are_known() {
+        let mut config = a_llama();
+        for (value, expected) in [
+            (json!(null), None),
+            (json!({"load_in_4bit": true}), Some(Code::Fp4)),
+            (
+                json!({"quant_method": "bitsandbytes", "load_in_4bit": true, "bnb_4bit_quant_type": "nf4"}),
+                Some(Code::Nf4),
+            ),
+        ] {
+            config["quantization_config"] = value;
+            assert_eq!(parsed(config.clone()).unwrap().quantization, expected);
+        }
+        config["quantization_config"] = json!({"quant_method": "bitsandbytes", "load_in_8bit": true});
+        assert!(
+            parsed(config)
+                .unwrap_err()
+                .message
+                .contains("stored quantised by bitsandbytes")
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod config;
 pub mod hash;
 mod pickle;
 mod pytorch;
+mod quantized;
 mod safetensors;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,8 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde_json::Value;
 
 use crate::diagnostic::{Diagnostic, Kind, Result};
+use crate::kernel::matrix::Half;
+use crate::tensor::matrix::{Kept, Matrix, Precision};
 use config::CheckpointConfig;
 
 /// Where a tensor lies.
@@ -85,7 +88,10 @@ impl Checkpoint {
     /// The dtype most of the weights' bytes are stored in.
     pub fn stored_dtype(&self) -> DType {
         let mut bytes: Vec<(DType, usize)> = vec![(DType::F32, 0), (DType::F16, 0), (DType::BF16, 0)];
-        for entry in self.entries.values() {
+        for (name, entry) in &self.entries {
+            if quantized::is_state(name) {
+                continue;
+            }
             for (dtype, sum) in &mut bytes {
                 if *dtype == entry.dtype {
                     *sum += entry.bytes;
@@ -118,27 +124,29 @@ impl Checkpoint {
 
     /// Number of parameters in the files.
     pub fn parameters(&self) -> usize {
-        self.entries
-            .values()
-            .map(|entry| entry.bytes / entry.dtype.size())
-            .sum()
+        let count = |(name, entry): (&String, &TensorEntry)| match entry.dtype {
+            _ if quantized::is_state(name) => 0,
+            DType::U8 => 2 * entry.bytes,
+            dtype => entry.bytes / dtype.size(),
+        };
+        self.entries.iter().map(count).sum()
     }
 
     /// Begins to take the tensors in appearance only: names and shapes are checked, no weights are read.
     pub fn rehearsal(&self) -> Loader<'_> {
         Loader {
             rehearsal: true,
-            ..self.loader(&Device::flex(), DType::F32)
+            ..self.loader(&Device::flex(), DType::F32.into())
         }
     }
 
     /// Begins to take the tensors, each once.
-    pub fn loader(&self, device: &Device, dtype: DType) -> Loader<'_> {
+    pub fn loader(&self, device: &Device, precision: Precision) -> Loader<'_> {
         Loader {
             checkpoint: self,
             left: self.entries.clone(),
             device: device.clone(),
-            dtype,
+            precision,
             open: None,
             rehearsal: false,
         }
@@ -150,7 +158,7 @@ pub struct Loader<'a> {
     checkpoint: &'a Checkpoint,
     left: BTreeMap<String, TensorEntry>,
     device: Device,
-    dtype: DType,
+    precision: Precision,
     open: Option<(PathBuf, File)>,
     rehearsal: bool,
 }
@@ -166,13 +174,60 @@ impl Loader<'_> {
     /// # Errors
     /// It is missing, has another shape, or cannot be read.
     pub fn take<const D: usize>(&mut self, name: &str, shape: [usize; D]) -> Result<Param<Tensor<D>>> {
-        let Some(entry) = self.left.remove(name) else {
-            return Err(Diagnostic::checkpoint("missing from the checkpoint")
+        let entry = self.entry(name, &shape)?;
+        self.param(name, &entry, shape)
+    }
+
+    /// Takes a linear layer's weights, `[out, in]`: quantised, where that is asked for or the checkpoint has them so.
+    ///
+    /// # Errors
+    /// As [`Self::take`]; or the quantised form is not one that is read.
+    pub fn linear(&mut self, name: &str, dims: [usize; 2]) -> Result<Matrix> {
+        let entry = self.entry(name, &dims)?;
+        if entry.dtype == DType::U8 {
+            return self.prequantized(name, &entry, dims);
+        }
+        match self.precision.quantization {
+            Some(code) if !self.rehearsal => self.quantize(name, &entry, dims, code),
+            _ => self.matrix(name, entry, dims),
+        }
+    }
+
+    /// Takes the embedding table or the output layer, `[vocabulary, hidden]`, which are never quantised.
+    ///
+    /// # Errors
+    /// As [`Self::take`].
+    pub fn table(&mut self, name: &str, dims: [usize; 2]) -> Result<Matrix> {
+        let entry = self.entry(name, &dims)?;
+        self.matrix(name, entry, dims)
+    }
+
+    fn matrix(&mut self, name: &str, entry: TensorEntry, dims: [usize; 2]) -> Result<Matrix> {
+        if self.precision.kernels && !self.rehearsal {
+            let half = match entry.dtype {
+                DType::BF16 => Some(Half::Bf16),
+                DType::F16 => Some(Half::F16),
+                _ => None,
+            };
+            if let Some(half) = half {
+                self.check_shape(name, &entry, &dims)?;
+                return Ok(Kept::halves(self.read(&entry)?, half, dims).into());
+            }
+        }
+        Ok(self.param(name, &entry, dims)?.into())
+    }
+
+    fn entry(&mut self, name: &str, shape: &[usize]) -> Result<TensorEntry> {
+        self.left.remove(name).ok_or_else(|| {
+            Diagnostic::checkpoint("missing from the checkpoint")
                 .in_file(&self.checkpoint.folder)
                 .place(format!("tensor `{name}`"))
                 .expected(format!("shape {shape:?}, by config.json"))
-                .help("a shard may be missing, or config.json belongs to another model"));
-        };
+                .help("a shard may be missing, or config.json belongs to another model")
+        })
+    }
+
+    fn check_shape(&self, name: &str, entry: &TensorEntry, shape: &[usize]) -> Result<()> {
         if entry.shape != shape {
             return Err(Diagnostic::checkpoint(format!("shape {:?}", entry.shape))
                 .in_file(&entry.file)
@@ -180,14 +235,34 @@ impl Loader<'_> {
                 .expected(format!("{shape:?}, by config.json"))
                 .help("config.json and weights belong to different models"));
         }
-        if self.rehearsal {
-            let never = |_: &Device, _| unreachable!("a rehearsed parameter is dropped unread");
-            let device = self.device.clone();
-            return Ok(Param::uninitialized(ParamId::new(), never, device, false, shape.into()));
+        Ok(())
+    }
+
+    fn param<const D: usize>(
+        &mut self,
+        name: &str,
+        entry: &TensorEntry,
+        shape: [usize; D],
+    ) -> Result<Param<Tensor<D>>> {
+        self.check_shape(name, entry, &shape)?;
+        if !matches!(entry.dtype, DType::F32 | DType::F16 | DType::BF16) {
+            return Err(Diagnostic::checkpoint(format!("stored as {:?}", entry.dtype))
+                .in_file(&entry.file)
+                .place(format!("tensor `{name}`"))
+                .expected("F32, F16 or BF16"));
         }
-        let data = TensorData::from_bytes_vec(self.read(&entry)?, entry.shape.clone(), entry.dtype);
-        let tensor = Tensor::from_data(data, (&self.device, self.dtype));
+        if self.rehearsal {
+            return Ok(self.unread(shape));
+        }
+        let data = TensorData::from_bytes_vec(self.read(entry)?, entry.shape.clone(), entry.dtype);
+        let tensor = Tensor::from_data(data, (&self.device, self.precision.dtype));
         Ok(Param::initialized(ParamId::new(), tensor))
+    }
+
+    /// Stands for a parameter where names and shapes alone are checked.
+    fn unread<const D: usize>(&self, shape: [usize; D]) -> Param<Tensor<D>> {
+        let never = |_: &Device, _| unreachable!("a rehearsed parameter is dropped unread");
+        Param::uninitialized(ParamId::new(), never, self.device.clone(), false, shape.into())
     }
 
     fn read(&mut self, entry: &TensorEntry) -> Result<Vec<u8>> {

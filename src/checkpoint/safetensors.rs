@@ -66,6 +66,8 @@ pub fn entries(path: &Path) -> Result<Vec<(String, TensorEntry)>> {
             Dtype::F32 => DType::F32,
             Dtype::F16 => DType::F16,
             Dtype::BF16 => DType::BF16,
+            // Codes of 4 bits and what goes with them; anything else of bytes is refused when it is taken.
+            Dtype::U8 => DType::U8,
             other => {
                 return Err(Diagnostic::checkpoint(format!("stored as {other:?}"))
                     .in_file(path)

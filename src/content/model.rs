@@ -26,6 +26,20 @@ pub struct ModelSpec {
     pub revision: String,
     /// What it computes in.
     pub dtype: DtypeSpec,
+    /// How its linear layers are quantised as they are loaded.
+    pub quantization: Quantization,
+}
+
+/// How a model's linear layers, but for the output layer, are quantised as they are loaded: as `load_in_4bit` of transformers does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Quantization {
+    /// As stored.
+    #[default]
+    None,
+    /// 4-bit floating point.
+    Fp4,
+    /// 4-bit quantiles of the normal distribution.
+    Nf4,
 }
 
 /// Where a checkpoint is.
@@ -57,6 +71,12 @@ const DTYPES: [(&str, DtypeSpec); 4] = [
     ("f32", DtypeSpec::F32),
     ("f16", DtypeSpec::F16),
     ("bf16", DtypeSpec::Bf16),
+];
+/// What `quantization` may say.
+pub const QUANTIZATIONS: [(&str, Quantization); 3] = [
+    ("none", Quantization::None),
+    ("fp4", Quantization::Fp4),
+    ("nf4", Quantization::Nf4),
 ];
 const SOURCE: &str = "a repository of the Hugging Face hub, `owner/name`; or a folder, `./…` from this file or `/…`";
 
@@ -101,20 +121,9 @@ pub(super) fn read(
     let dtype = table
         .get("dtype")
         .map_or(Some(DtypeSpec::Auto), |dtype| decoder.choice(&dtype, &DTYPES));
-    if let Some(quantization) = table.get("quantization") {
-        let word = decoder.choice(&quantization, &[("none", "none"), ("fp4", "fp4"), ("nf4", "nf4")]);
-        if let Some(word @ ("fp4" | "nf4")) = word {
-            let error = decoder.error(
-                quantization.node.position,
-                format!("found `{word}`, which this version does not compute yet"),
-            );
-            decoder.push(
-                error.place("quantization").expected("`none`").help(
-                    "write `quantization: none`; the full weights are used, which take about four times the memory",
-                ),
-            );
-        }
-    }
+    let quantization = table
+        .get("quantization")
+        .map_or(Some(Quantization::None), |word| decoder.choice(&word, &QUANTIZATIONS));
     let (source, source_text) = (source?, source_text?);
     let spec = ModelSpec {
         id: id.to_owned(),
@@ -125,6 +134,7 @@ pub(super) fn read(
         source_text: source_text.value,
         revision: revision.map_or_else(|| "main".to_owned(), |revision| revision.value),
         dtype: dtype?,
+        quantization: quantization?,
     };
     (decoder.diagnostics.error_count() == before).then_some((spec, source_text.position))
 }

@@ -191,7 +191,8 @@ impl Attention<'_> {
             a: self.head_view(q, self.query_heads, task.head, rows.start),
             b: self
                 .head_view(k, self.key_heads, key_head, task.keys.start + seen.start)
-                .transposed(),
+                .transposed()
+                .into(),
             c: to,
             stride: seen.len(),
             add: false,
@@ -216,7 +217,9 @@ impl Attention<'_> {
                 Product {
                     size: (rows.len(), seen.len(), width),
                     a: View::rows(&scratch.weights, seen.len()),
-                    b: self.head_view(v, self.key_heads, key_head, task.keys.start + seen.start),
+                    b: self
+                        .head_view(v, self.key_heads, key_head, task.keys.start + seen.start)
+                        .into(),
                     c: &mut out[(rows.start - task.queries.start) * width..],
                     stride: width,
                     add: false,
@@ -284,7 +287,7 @@ fn product(size: (usize, usize, usize), a: View<'_>, b: View<'_>, c: &mut [f32],
     Product {
         size,
         a,
-        b,
+        b: b.into(),
         c,
         stride,
         add,

@@ -10,6 +10,7 @@
 use std::cell::RefCell;
 
 use super::Threads;
+use super::matrix::{Elements, Half};
 
 /// A matrix inside a slice: element (i, j) is `data[i · row + j · column]`, and one of the two strides is 1.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +53,49 @@ impl<'a> View<'a> {
     }
 }
 
+/// A right factor, in whatever form it is kept: row by row, or turned.
+#[derive(Clone, Copy, Debug)]
+pub struct Right<'a> {
+    elements: Elements<'a>,
+    stride: usize,
+    turned: bool,
+}
+
+impl<'a> Right<'a> {
+    /// Rows one after another, `stride` elements apart.
+    pub fn rows(elements: Elements<'a>, stride: usize) -> Self {
+        Self {
+            elements,
+            stride,
+            turned: false,
+        }
+    }
+
+    /// The same matrix, turned.
+    pub fn transposed(self) -> Self {
+        Self {
+            turned: !self.turned,
+            ..self
+        }
+    }
+
+    fn holds(&self, rows: usize, columns: usize) -> bool {
+        let (lines, length) = if self.turned { (columns, rows) } else { (rows, columns) };
+        rows == 0 || columns == 0 || (lines - 1) * self.stride + length <= self.elements.len()
+    }
+}
+
+impl<'a> From<View<'a>> for Right<'a> {
+    fn from(view: View<'a>) -> Self {
+        let elements = Elements::Floats(view.data);
+        if view.column == 1 {
+            Self::rows(elements, view.row)
+        } else {
+            Self::rows(elements, view.column).transposed()
+        }
+    }
+}
+
 /// c = a b, or c += a b: `a` is `[m, k]`, `b` is `[k, n]`, `c` has its rows `stride` elements apart.
 ///
 /// # Panics
@@ -62,8 +106,8 @@ pub struct Product<'a, 'c> {
     pub size: (usize, usize, usize),
     /// Left factor.
     pub a: View<'a>,
-    /// Right factor.
-    pub b: View<'a>,
+    /// Right factor; [`View`]s are one kind.
+    pub b: Right<'a>,
     /// Where the product goes.
     pub c: &'c mut [f32],
     /// Elements from one row of `c` to the next.
@@ -119,11 +163,28 @@ impl Product<'_, '_> {
                 // SAFETY: AVX-512 is there, all three matrices lie within their slices, and the parts of `c` do not overlap.
                 unsafe {
                     let a = self.a.data.as_ptr().add(i * self.a.row);
-                    let b = self.b.data.as_ptr().add(j * self.b.column);
                     let c = c.get().add(i * self.stride + j);
                     let a = wide::Factor::new(a, self.a.row, self.a.column);
-                    let b = wide::Factor::new(b, self.b.row, self.b.column);
-                    wide::product((m, k, n), a, b, c, self.stride, self.add);
+                    let (stride, turned, add) = (self.b.stride, self.b.turned, self.add);
+                    let first = if turned { j * stride } else { j };
+                    match self.b.elements {
+                        Elements::Floats(floats) => {
+                            let b = wide::Sliced::new(wide::Floats(floats.as_ptr()), first, stride, turned);
+                            wide::product((m, k, n), a, b, c, self.stride, add);
+                        }
+                        Elements::Halves(bytes, Half::Bf16) => {
+                            let b = wide::Sliced::new(wide::Bf16(bytes.as_ptr()), first, stride, turned);
+                            wide::product((m, k, n), a, b, c, self.stride, add);
+                        }
+                        Elements::Halves(bytes, Half::F16) => {
+                            let b = wide::Sliced::new(wide::F16(bytes.as_ptr()), first, stride, turned);
+                            wide::product((m, k, n), a, b, c, self.stride, add);
+                        }
+                        Elements::Four(four) => {
+                            let b = wide::Sliced::new(wide::Codes::new(four), four.first + first, stride, turned);
+                            wide::product((m, k, n), a, b, c, self.stride, add);
+                        }
+                    }
                 }
             };
             if workers == 1 {
@@ -137,14 +198,47 @@ impl Product<'_, '_> {
         self.portable(threads);
     }
 
-    /// The `gemm` crate's product.
+    /// The `gemm` crate's product. A factor that is kept in another form is expanded as a whole.
     fn portable(self, threads: Threads) {
         let (m, k, n) = self.size;
+        let Elements::Floats(right) = self.b.elements else {
+            let (lines, length) = if self.b.turned { (n, k) } else { (k, n) };
+            let count = if lines == 0 {
+                0
+            } else {
+                (lines - 1) * self.b.stride + length
+            };
+            let mut floats = EXPANDED.take();
+            if floats.len() < count {
+                floats.resize(count, 0.0);
+            }
+            match threads {
+                Threads::One => self.b.elements.expand(0, &mut floats[..count]),
+                Threads::All => self.b.elements.expand_all(&mut floats[..count]),
+            }
+            let elements = Elements::Floats(&floats[..count]);
+            Product {
+                size: self.size,
+                a: self.a,
+                b: Right { elements, ..self.b },
+                c: self.c,
+                stride: self.stride,
+                add: self.add,
+            }
+            .portable(threads);
+            EXPANDED.set(floats);
+            return;
+        };
+        let (down, along) = if self.b.turned {
+            (1, self.b.stride)
+        } else {
+            (self.b.stride, 1)
+        };
         let parallelism = match threads.for_work(m * n * k) {
             1 => gemm::Parallelism::None,
             count => gemm::Parallelism::Rayon(count),
         };
-        let (lhs, rhs) = (self.a.data.as_ptr(), self.b.data.as_ptr());
+        let (lhs, rhs) = (self.a.data.as_ptr(), right.as_ptr());
         let c = self.c.as_mut_ptr();
         // SAFETY: `run` has checked that all three matrices lie within their slices.
         unsafe {
@@ -160,8 +254,8 @@ impl Product<'_, '_> {
                 self.a.column as isize,
                 self.a.row as isize,
                 rhs,
-                self.b.column as isize,
-                self.b.row as isize,
+                along as isize,
+                down as isize,
                 1.0,
                 1.0,
                 false,
@@ -189,6 +283,8 @@ unsafe impl Send for SendPointer {}
 unsafe impl Sync for SendPointer {}
 
 thread_local! {
+    /// A right factor, where the `gemm` crate needs all of it.
+    static EXPANDED: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
     /// Packed slivers of the left and of the right factor.
     static PACKED: RefCell<(Vec<f32>, Vec<f32>)> = const { RefCell::new((Vec::new(), Vec::new())) };
 }
@@ -198,6 +294,7 @@ mod wide {
     use std::arch::x86_64::*;
 
     use super::PACKED;
+    use crate::kernel::matrix::{BLOCK, Four};
 
     /// Rows of a tile: 14 × 2 vectors of sums leave four registers for the factors.
     pub const ROWS: usize = 14;
@@ -231,13 +328,152 @@ mod wide {
         }
     }
 
+    /// Where a right factor's elements come from.
+    pub trait Line: Copy {
+        /// Up to 16 elements one after another, zeros behind them.
+        ///
+        /// # Safety
+        /// AVX-512 is there, and so are the elements.
+        unsafe fn line(self, first: usize, count: usize) -> __m512;
+    }
+
+    /// float32
+    #[derive(Clone, Copy)]
+    pub struct Floats(pub *const f32);
+    /// bfloat16, little-endian
+    #[derive(Clone, Copy)]
+    pub struct Bf16(pub *const u8);
+    /// float16, little-endian
+    #[derive(Clone, Copy)]
+    pub struct F16(pub *const u8);
+    /// 4 bits
+    #[derive(Clone, Copy)]
+    pub struct Codes {
+        codes: *const u8,
+        scales: *const f32,
+        values: *const f32,
+    }
+
+    impl Codes {
+        pub fn new(four: Four<'_>) -> Self {
+            Self {
+                codes: four.codes.as_ptr(),
+                scales: four.scales.as_ptr(),
+                values: four.values.as_ptr(),
+            }
+        }
+    }
+
+    impl Line for Floats {
+        #[inline]
+        #[target_feature(enable = "avx512f")]
+        unsafe fn line(self, first: usize, count: usize) -> __m512 {
+            // SAFETY: a masked load touches no element beyond those that are there.
+            unsafe { _mm512_maskz_loadu_ps(mask(count), self.0.add(first)) }
+        }
+    }
+
+    /// Sixteen halves; zeros behind the last.
+    ///
+    /// # Safety
+    /// They are there.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn halves(bytes: *const u8, first: usize, count: usize) -> __m256i {
+        // SAFETY: as the caller says.
+        unsafe {
+            let from = bytes.add(2 * first);
+            if count == LANES {
+                return _mm256_loadu_si256(from.cast());
+            }
+            let mut some = [0u8; 2 * LANES];
+            std::ptr::copy_nonoverlapping(from, some.as_mut_ptr(), 2 * count);
+            _mm256_loadu_si256(some.as_ptr().cast())
+        }
+    }
+
+    impl Line for Bf16 {
+        #[inline]
+        #[target_feature(enable = "avx512f")]
+        unsafe fn line(self, first: usize, count: usize) -> __m512 {
+            // SAFETY: as the caller says.
+            let halves = unsafe { halves(self.0, first, count) };
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(halves)))
+        }
+    }
+
+    impl Line for F16 {
+        #[inline]
+        #[target_feature(enable = "avx512f")]
+        unsafe fn line(self, first: usize, count: usize) -> __m512 {
+            // SAFETY: as the caller says.
+            _mm512_cvtph_ps(unsafe { halves(self.0, first, count) })
+        }
+    }
+
+    impl Line for Codes {
+        #[inline]
+        #[target_feature(enable = "avx512f")]
+        unsafe fn line(self, first: usize, count: usize) -> __m512 {
+            // SAFETY: sixteen elements from a multiple of sixteen on are eight whole bytes of one block.
+            unsafe {
+                if count == LANES && first.is_multiple_of(LANES) {
+                    let bytes = _mm_loadl_epi64(self.codes.add(first / 2).cast());
+                    // Each byte twice; the even element is its high half. The table looks at four bits alone.
+                    let twice = _mm512_cvtepu8_epi32(_mm_unpacklo_epi8(bytes, bytes));
+                    let shifts = _mm512_set_epi32(0, 4, 0, 4, 0, 4, 0, 4, 0, 4, 0, 4, 0, 4, 0, 4);
+                    let codes = _mm512_srlv_epi32(twice, shifts);
+                    let values = _mm512_permutexvar_ps(codes, _mm512_loadu_ps(self.values));
+                    return _mm512_mul_ps(values, _mm512_set1_ps(*self.scales.add(first / BLOCK)));
+                }
+                let mut some = [0.0; LANES];
+                for (index, some) in (first..).zip(&mut some).take(count) {
+                    let byte = *self.codes.add(index / 2);
+                    let code = if index % 2 == 0 { byte >> 4 } else { byte & 15 };
+                    *some = *self.values.add(usize::from(code)) * *self.scales.add(index / BLOCK);
+                }
+                _mm512_loadu_ps(some.as_ptr())
+            }
+        }
+    }
+
+    /// A right factor: elements in lines of one length.
+    #[derive(Clone, Copy)]
+    pub struct Sliced<L> {
+        elements: L,
+        first: usize,
+        stride: usize,
+        /// A line is a column.
+        turned: bool,
+    }
+
+    impl<L: Line> Sliced<L> {
+        pub fn new(elements: L, first: usize, stride: usize, turned: bool) -> Self {
+            Self {
+                elements,
+                first,
+                stride,
+                turned,
+            }
+        }
+
+        /// # Safety
+        /// AVX-512 is there, and so are the elements.
+        #[inline]
+        #[target_feature(enable = "avx512f")]
+        unsafe fn line(self, line: usize, from: usize, count: usize) -> __m512 {
+            // SAFETY: as the caller says.
+            unsafe { self.elements.line(self.first + line * self.stride + from, count) }
+        }
+    }
+
     /// # Safety
     /// AVX-512 is there; `a` is `[m, k]`, `b` is `[k, n]`, `c` is `[m, n]` with the row stride given, all within memory of theirs.
     #[target_feature(enable = "avx512f")]
-    pub unsafe fn product(
+    pub unsafe fn product<L: Line>(
         (m, k, n): (usize, usize, usize),
         a: Factor,
-        b: Factor,
+        b: Sliced<L>,
         c: *mut f32,
         stride: usize,
         add: bool,
@@ -311,19 +547,18 @@ mod wide {
 
     /// One sliver of 32 columns: 32 elements of each row of `b` together, zeros beyond its edge.
     #[target_feature(enable = "avx512f")]
-    unsafe fn pack_right(b: Factor, from: usize, depth: usize, j: usize, width: usize, to: *mut f32) {
+    unsafe fn pack_right<L: Line>(b: Sliced<L>, from: usize, depth: usize, j: usize, width: usize, to: *mut f32) {
         for half in 0..2 {
             let first = half * LANES;
             let count = width.saturating_sub(first).min(LANES);
-            let mask = mask(count);
-            if b.column == 1 {
+            if !b.turned {
                 for p in 0..depth {
-                    // SAFETY: a masked load touches no element beyond the edge.
+                    // SAFETY: no element beyond the edge is asked for.
                     unsafe {
                         let line = if count == 0 {
                             _mm512_setzero_ps()
                         } else {
-                            _mm512_maskz_loadu_ps(mask, b.at(from + p, j + first))
+                            b.line(from + p, j + first, count)
                         };
                         _mm512_storeu_ps(to.add(p * COLUMNS + first), line);
                     }
@@ -335,7 +570,7 @@ mod wide {
                 let mut block = [_mm512_setzero_ps(); LANES];
                 for (column, line) in block.iter_mut().enumerate().take(count) {
                     // SAFETY: as above.
-                    *line = unsafe { _mm512_maskz_loadu_ps(self::mask(terms), b.at(from + p, j + first + column)) };
+                    *line = unsafe { b.line(j + first + column, from + p, terms) };
                 }
                 let block = transpose(block);
                 for (term, line) in block.iter().enumerate().take(terms) {
@@ -461,6 +696,7 @@ mod wide {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::matrix::{Code, Four, quantize};
     use proptest::prelude::*;
 
     fn numbers(count: usize, seed: usize) -> Vec<f32> {
@@ -483,7 +719,7 @@ mod tests {
         let product = Product {
             size,
             a: av,
-            b: bv,
+            b: bv.into(),
             c: &mut c,
             stride,
             add,
@@ -550,7 +786,7 @@ mod tests {
         Product {
             size: (2, 2, 2),
             a: View::rows(&[0.0; 3], 2),
-            b: View::rows(&[0.0; 4], 2),
+            b: View::rows(&[0.0; 4], 2).into(),
             c: &mut c,
             stride: 2,
             add: false,
@@ -558,8 +794,57 @@ mod tests {
         .run(Threads::One);
     }
 
+    /// Whatever a factor is kept as, the product is to the bit that with its float32 expansion.
+    fn same_as_expanded((m, k, n): (usize, usize, usize), elements: Elements<'_>, stride: usize, turned: bool) {
+        let a = numbers(m * k, 1);
+        let mut floats = vec![0.0; elements.len()];
+        elements.expand_all(&mut floats);
+        let product = |b: Right<'_>, portable: bool| {
+            let mut c = vec![0.0; m * n];
+            let product = Product {
+                size: (m, k, n),
+                a: View::rows(&a, k),
+                b,
+                c: &mut c,
+                stride: n,
+                add: false,
+            };
+            if portable {
+                product.portable(Threads::One);
+            } else {
+                product.run(Threads::One);
+            }
+            c
+        };
+        for portable in [false, true] {
+            let [kept, whole] = [elements, Elements::Floats(&floats)].map(|elements| {
+                let right = Right::rows(elements, stride);
+                product(if turned { right.transposed() } else { right }, portable)
+            });
+            assert_eq!(kept, whole, "{m} {k} {n} {stride} {turned} {portable}");
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn any_form(m in 1usize..40, k in 1usize..140, n in 1usize..70, more in 0usize..40, first in 0usize..70, turned: bool, aligned: bool) {
+            // Whole blocks from a multiple of 16 on take the short way, all others the long one.
+            let (k, n, more, first) = if aligned { (k.next_multiple_of(16), n.next_multiple_of(16), more / 16 * 16, first / 16 * 16) } else { (k, n, more, first) };
+            let (lines, length) = if turned { (n, k) } else { (k, n) };
+            let stride = length + more;
+            let floats = numbers(first + lines * stride, 5);
+            for code in [Code::Fp4, Code::Nf4] {
+                let (codes, scales) = quantize(floats.len(), code, |range, to| to.copy_from_slice(&floats[range]));
+                let values = code.values();
+                same_as_expanded((m, k, n), Elements::Four(Four { codes: &codes, scales: &scales, values: &values, first }), stride, turned);
+            }
+            let brain: Vec<u8> = floats.iter().flat_map(|&x| half::bf16::from_f32(x).to_le_bytes()).collect();
+            same_as_expanded((m, k, n), Elements::Halves(&brain, Half::Bf16), stride, turned);
+            let short: Vec<u8> = floats.iter().flat_map(|&x| half::f16::from_f32(x).to_le_bytes()).collect();
+            same_as_expanded((m, k, n), Elements::Halves(&short, Half::F16), stride, turned);
+        }
+
         #[test]
         fn any_size(m in 1usize..70, k in 0usize..80, n in 1usize..90, x: bool, y: bool, add: bool) {
             check((m, k, n), (x, y), add, Threads::One, false);

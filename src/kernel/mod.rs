@@ -8,6 +8,7 @@
 pub mod activation;
 pub mod attention;
 pub mod gemm;
+pub mod matrix;
 pub mod norm;
 
 /// Who may work on one operation.

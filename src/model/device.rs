@@ -5,8 +5,11 @@ use std::str::FromStr;
 
 use burn::tensor::{DType, Device};
 
-use crate::content::model::DtypeSpec;
+use crate::checkpoint::Checkpoint;
+use crate::content::model::{DtypeSpec, Quantization};
 use crate::diagnostic::{Diagnostic, Result};
+use crate::kernel::matrix::Code;
+use crate::tensor::matrix::Precision;
 
 /// What was asked for with `--device`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,6 +80,11 @@ impl Backend {
         }
     }
 
+    /// Whether the project's own kernels compute on it in this dtype.
+    pub fn has_kernels(&self, dtype: DType) -> bool {
+        self.name == "cpu" && dtype == DType::F32
+    }
+
     /// Bytes that `batch: auto` lets passes keep for their backward half, at first: on the CPU most of what is available now, on a
     /// GPU as much as a large one has; a smaller one says so, and the batch is halved.
     pub fn pass_bytes(&self) -> usize {
@@ -84,6 +92,36 @@ impl Backend {
             "cpu" => available_memory().map_or(4 << 30, |bytes| bytes / 10 * 7),
             _ => 32 << 30,
         }
+    }
+
+    /// What a model computes in on this device, and how its weights are kept.
+    ///
+    /// # Errors
+    /// The checkpoint is stored in another kind of 4 bits than is asked for.
+    pub fn precision(
+        &self,
+        dtype: DtypeSpec,
+        quantization: Quantization,
+        checkpoint: &Checkpoint,
+    ) -> Result<Precision> {
+        let asked = match quantization {
+            Quantization::None => None,
+            Quantization::Fp4 => Some(Code::Fp4),
+            Quantization::Nf4 => Some(Code::Nf4),
+        };
+        if let Some((asked, stored)) = asked.zip(checkpoint.config.quantization)
+            && asked != stored
+        {
+            let (asked, stored) = (asked.name(), stored.name());
+            return Err(
+                Diagnostic::checkpoint(format!("`{asked}`, and the checkpoint is stored in {stored}"))
+                    .expected(format!("`none` or `{stored}`: what is stored in 4 bits stays as it is")),
+            );
+        }
+        Ok(Precision {
+            quantization: asked,
+            ..self.dtype(dtype, checkpoint.stored_dtype()).into()
+        })
     }
 
     /// What a model computes in on this device: as asked, or as stored on a GPU, or float32 on the CPU, whose matrix kernels

@@ -5,23 +5,24 @@ use burn::module::{Module, Param};
 use burn::tensor::activation::gelu;
 use burn::tensor::{Tensor, TensorCreationOptions};
 
-use super::frozen::ops::{self, Weight};
+use super::frozen::ops;
 use super::frozen::{Block, Frozen, Mlp};
 use super::layers::{Attention, Heads, LayerNorm, Linear, decode, deviations, project, queried, random};
 use super::{NamedParameter, Positions};
 use crate::checkpoint::Loader;
 use crate::checkpoint::config::FalconConfig;
 use crate::diagnostic::Result;
+use crate::tensor::matrix::Matrix;
 
 /// The decoder.
 #[derive(Module, Debug)]
 pub struct Falcon {
     /// `[vocabulary, hidden]`
-    pub(super) word_embeddings: Param<Tensor<2>>,
+    pub(super) word_embeddings: Matrix,
     layers: Vec<Layer>,
     ln_f: LayerNorm,
     /// `[vocabulary, hidden]`; none: the embedding table.
-    lm_head: Option<Param<Tensor<2>>>,
+    lm_head: Option<Matrix>,
     num_heads: usize,
     theta: f64,
 }
@@ -40,7 +41,7 @@ struct Layer {
 impl Falcon {
     pub(super) fn load(config: &FalconConfig, loader: &mut Loader) -> Result<Self> {
         let table = [config.vocab_size, config.hidden_size];
-        let word_embeddings = loader.take("transformer.word_embeddings.weight", table)?;
+        let word_embeddings = loader.table("transformer.word_embeddings.weight", table)?;
         let mut layers = Vec::with_capacity(config.num_hidden_layers);
         for index in 0..config.num_hidden_layers {
             layers.push(Layer::load(config, loader, index)?);
@@ -53,7 +54,7 @@ impl Falcon {
         )?;
         // The file's own output layer where there is one; it may be absent only where the config ties it.
         let lm_head = if loader.has("lm_head.weight") || !config.tie_word_embeddings {
-            Some(loader.take("lm_head.weight", table)?)
+            Some(loader.table("lm_head.weight", table)?)
         } else {
             None
         };
@@ -72,19 +73,19 @@ impl Falcon {
         let table = [config.vocab_size, config.hidden_size];
         let (inside, _) = deviations(config.num_hidden_layers);
         Self {
-            word_embeddings: random(table, inside, place),
+            word_embeddings: random(table, inside, place).into(),
             layers: (0..config.num_hidden_layers)
                 .map(|_| Layer::init(config, place))
                 .collect(),
             ln_f: LayerNorm::init(config.hidden_size, config.layer_norm_epsilon, place),
-            lm_head: (!config.tie_word_embeddings).then(|| random(table, inside, place)),
+            lm_head: (!config.tie_word_embeddings).then(|| random(table, inside, place).into()),
             num_heads: config.num_attention_heads,
             theta: config.rope_theta,
         }
     }
 
     pub(super) fn named_parameters(&self) -> Vec<(String, NamedParameter)> {
-        let matrix = |p: &Param<Tensor<2>>| NamedParameter::Matrix(p.val());
+        let matrix = |p: &Matrix| NamedParameter::Matrix(p.val());
         let vector = |p: &Param<Tensor<1>>| NamedParameter::Vector(p.val());
         let mut named = vec![(
             "transformer.word_embeddings.weight".to_owned(),
@@ -112,13 +113,17 @@ impl Falcon {
         named
     }
 
+    /// The output layer.
+    pub(super) fn head(&self) -> &Matrix {
+        self.lm_head.as_ref().unwrap_or(&self.word_embeddings)
+    }
+
     /// The same weights, for attribution.
     pub(super) fn frozen(&self) -> Frozen {
         let width = self.ln_f.weight.dims()[0] / self.num_heads;
         let queries = self.num_heads * width;
         let block = |layer: &Layer| {
-            let fused = layer.query_key_value.weight.val();
-            let rows = |from: usize, count: usize| Weight::new(fused.clone().narrow(0, from, count));
+            let rows = |from: usize, count: usize| ops::Weight::rows_of(&layer.query_key_value.weight, from, count);
             Block {
                 norm: layer.input_layernorm.frozen(),
                 query: rows(0, queries),
@@ -134,7 +139,7 @@ impl Falcon {
         Frozen::new(
             self.layers.iter().map(block).collect(),
             self.ln_f.frozen(),
-            Weight::new(self.lm_head.as_ref().unwrap_or(&self.word_embeddings).val()),
+            ops::Weight::of(self.head()),
             ops::Heads {
                 query: self.num_heads,
                 key: 1,
@@ -162,7 +167,7 @@ impl Falcon {
 
     /// `[batch, tokens, hidden]` to `[batch, tokens, vocabulary]`.
     pub(super) fn logits(&self, hidden: Tensor<3>) -> Tensor<3> {
-        project(hidden, self.lm_head.as_ref().unwrap_or(&self.word_embeddings).val())
+        project(hidden, self.head().val())
     }
 }
 

@@ -8,30 +8,31 @@ use super::Positions;
 use super::frozen::ops::{NormWeights, Weight};
 use crate::checkpoint::Loader;
 use crate::diagnostic::Result;
+use crate::tensor::matrix::Matrix;
 
 /// A linear layer without bias, kept as the checkpoint keeps it.
 #[derive(Module, Debug)]
 pub struct Linear {
     /// `[out, in]`
-    pub weight: Param<Tensor<2>>,
+    pub weight: Matrix,
 }
 
 impl Linear {
     pub fn load(loader: &mut Loader, name: &str, output: usize, input: usize) -> Result<Self> {
         Ok(Self {
-            weight: loader.take(name, [output, input])?,
+            weight: loader.linear(name, [output, input])?,
         })
     }
 
     pub fn init(output: usize, input: usize, deviation: f64, place: &TensorCreationOptions) -> Self {
         Self {
-            weight: random([output, input], deviation, place),
+            weight: random([output, input], deviation, place).into(),
         }
     }
 
     /// Its weights, for [`super::frozen`].
     pub fn frozen(&self) -> Weight {
-        Weight::new(self.weight.val())
+        Weight::of(&self.weight)
     }
 
     /// `[batch, tokens, in]` to `[batch, tokens, out]`, as one product over all positions.

@@ -5,23 +5,24 @@ use burn::module::{Module, Param};
 use burn::tensor::activation::silu;
 use burn::tensor::{Tensor, TensorCreationOptions};
 
-use super::frozen::ops::{self, Weight};
+use super::frozen::ops;
 use super::frozen::{Block, Frozen, Mlp};
 use super::layers::{Attention, Heads, Linear, RmsNorm, decode, deviations, project, queried, random};
 use super::{NamedParameter, Positions};
 use crate::checkpoint::Loader;
 use crate::checkpoint::config::LlamaConfig;
 use crate::diagnostic::Result;
+use crate::tensor::matrix::Matrix;
 
 /// The decoder.
 #[derive(Module, Debug)]
 pub struct Llama {
     /// `[vocabulary, hidden]`
-    pub(super) embed_tokens: Param<Tensor<2>>,
+    pub(super) embed_tokens: Matrix,
     layers: Vec<Layer>,
     norm: RmsNorm,
     /// `[vocabulary, hidden]`; none: the embedding table.
-    lm_head: Option<Param<Tensor<2>>>,
+    lm_head: Option<Matrix>,
     heads: [usize; 3],
     theta: f64,
     window: Option<usize>,
@@ -44,7 +45,7 @@ struct Layer {
 impl Llama {
     pub(super) fn load(config: &LlamaConfig, loader: &mut Loader) -> Result<Self> {
         let table = [config.vocab_size, config.hidden_size];
-        let embed_tokens = loader.take("model.embed_tokens.weight", table)?;
+        let embed_tokens = loader.table("model.embed_tokens.weight", table)?;
         let mut layers = Vec::with_capacity(config.num_hidden_layers);
         for index in 0..config.num_hidden_layers {
             layers.push(Layer::load(config, loader, index)?);
@@ -53,11 +54,11 @@ impl Llama {
         // A tied checkpoint may bring the table a second time; Hugging Face ties it all the same.
         let lm_head = match (config.tie_word_embeddings, loader.has("lm_head.weight")) {
             (true, true) => {
-                loader.take("lm_head.weight", table)?;
+                loader.table("lm_head.weight", table)?;
                 None
             }
             (true, false) => None,
-            (false, _) => Some(loader.take("lm_head.weight", table)?),
+            (false, _) => Some(loader.table("lm_head.weight", table)?),
         };
         Ok(Self::assemble(config, embed_tokens, layers, norm, lm_head))
     }
@@ -67,21 +68,21 @@ impl Llama {
         let (inside, _) = deviations(config.num_hidden_layers);
         Self::assemble(
             config,
-            random(table, inside, place),
+            random(table, inside, place).into(),
             (0..config.num_hidden_layers)
                 .map(|_| Layer::init(config, place))
                 .collect(),
             RmsNorm::init(config.hidden_size, config.rms_norm_eps, place),
-            (!config.tie_word_embeddings).then(|| random(table, inside, place)),
+            (!config.tie_word_embeddings).then(|| random(table, inside, place).into()),
         )
     }
 
     fn assemble(
         config: &LlamaConfig,
-        embed_tokens: Param<Tensor<2>>,
+        embed_tokens: Matrix,
         layers: Vec<Layer>,
         norm: RmsNorm,
-        lm_head: Option<Param<Tensor<2>>>,
+        lm_head: Option<Matrix>,
     ) -> Self {
         Self {
             embed_tokens,
@@ -95,7 +96,7 @@ impl Llama {
     }
 
     pub(super) fn named_parameters(&self) -> Vec<(String, NamedParameter)> {
-        let matrix = |p: &Param<Tensor<2>>| NamedParameter::Matrix(p.val());
+        let matrix = |p: &Matrix| NamedParameter::Matrix(p.val());
         let vector = |p: &Param<Tensor<1>>| NamedParameter::Vector(p.val());
         let mut named = vec![("model.embed_tokens.weight".to_owned(), matrix(&self.embed_tokens))];
         for (index, layer) in self.layers.iter().enumerate() {
@@ -122,6 +123,11 @@ impl Llama {
         named
     }
 
+    /// The output layer.
+    pub(super) fn head(&self) -> &Matrix {
+        self.lm_head.as_ref().unwrap_or(&self.embed_tokens)
+    }
+
     /// The same weights, for attribution.
     pub(super) fn frozen(&self) -> Frozen {
         let block = |layer: &Layer| Block {
@@ -141,7 +147,7 @@ impl Llama {
         Frozen::new(
             self.layers.iter().map(block).collect(),
             self.norm.frozen(),
-            Weight::new(self.lm_head.as_ref().unwrap_or(&self.embed_tokens).val()),
+            ops::Weight::of(self.head()),
             ops::Heads {
                 query,
                 key,
@@ -164,7 +170,7 @@ impl Llama {
 
     /// `[batch, tokens, hidden]` to `[batch, tokens, vocabulary]`.
     pub(super) fn logits(&self, hidden: Tensor<3>) -> Tensor<3> {
-        project(hidden, self.lm_head.as_ref().unwrap_or(&self.embed_tokens).val())
+        project(hidden, self.head().val())
     }
 }
 

@@ -9,11 +9,12 @@ mod layers;
 pub mod llama;
 
 use burn::module::Module;
-use burn::tensor::{DType, Device, Int, Tensor, TensorCreationOptions};
+use burn::tensor::{Device, Int, Tensor, TensorCreationOptions};
 
 use crate::checkpoint::config::ModelConfig;
 use crate::checkpoint::{Checkpoint, Loader};
 use crate::diagnostic::Result;
+use crate::tensor::matrix::{Matrix, Precision};
 use falcon::Falcon;
 use llama::Llama;
 
@@ -27,12 +28,12 @@ pub enum CausalLm {
 }
 
 impl CausalLm {
-    /// Loads every parameter of a checkpoint onto `device` in `dtype`, frozen.
+    /// Loads every parameter of a checkpoint onto `device`, frozen, and kept as `precision` says; a dtype alone means tensors of it.
     ///
     /// # Errors
     /// A tensor is missing, has another shape than `config.json` says, cannot be read, or is left over.
-    pub fn load(checkpoint: &Checkpoint, device: &Device, dtype: DType) -> Result<Self> {
-        Self::from_loader(checkpoint, checkpoint.loader(device, dtype))
+    pub fn load(checkpoint: &Checkpoint, device: &Device, precision: impl Into<Precision>) -> Result<Self> {
+        Self::from_loader(checkpoint, checkpoint.loader(device, precision.into()))
     }
 
     /// Checks that a checkpoint has every tensor that its `config.json` asks for, in its shape, and no other. Reads no weights.
@@ -80,20 +81,26 @@ impl CausalLm {
 
     /// Parameters in all.
     pub fn parameters(&self) -> usize {
-        self.num_params()
+        let size = |matrix: &Matrix| matrix.dims().into_iter().product::<usize>();
+        let tied = match self {
+            Self::Llama(model) => std::ptr::eq(model.head(), &model.embed_tokens),
+            Self::Falcon(model) => std::ptr::eq(model.head(), &model.word_embeddings),
+        };
+        let tables = if tied { 1 } else { 2 };
+        self.frozen().parameters() + tables * size(self.embeddings())
     }
 
     /// The embedding table, `[vocabulary, hidden]`.
-    pub fn embedding_table(&self) -> Tensor<2> {
+    pub fn embeddings(&self) -> &Matrix {
         match self {
-            Self::Llama(model) => model.embed_tokens.val(),
-            Self::Falcon(model) => model.word_embeddings.val(),
+            Self::Llama(model) => &model.embed_tokens,
+            Self::Falcon(model) => &model.word_embeddings,
         }
     }
 
     /// Embeddings of token ids: `[batch, tokens]` to `[batch, tokens, hidden]`.
     pub fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
-        layers::embed(self.embedding_table(), ids)
+        layers::embed(self.embeddings().val(), ids)
     }
 
     /// The residual stream after the final norm: `[batch, tokens, hidden]` to the same.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::content::dataset::Sample;
 use crate::content::experiment::*;
-use crate::content::model::{DtypeSpec, ModelSource, ModelSpec};
+use crate::content::model::{DtypeSpec, ModelSource, ModelSpec, Quantization};
 use crate::content::page::Page;
 use crate::content::project::Project;
 use crate::content::prompt::{Prompt, Segment};
@@ -346,6 +346,7 @@ fn model(id: &str) -> ModelSpec {
         source_text: format!("./{id}"),
         revision: "main".into(),
         dtype: DtypeSpec::Auto,
+        quantization: Quantization::None,
     }
 }
 

@@ -23,7 +23,7 @@ pub struct ModelKey {
     pub tokenizer_sha256: String,
     /// What it computes in.
     pub dtype: String,
-    /// How its weights are quantised.
+    /// How its linear layers are quantised: `none`, `fp4` or `nf4`.
     pub quantization: String,
 }
 

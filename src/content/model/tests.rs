@@ -29,13 +29,12 @@ fn a_model_is_a_repository_or_a_folder() {
         folder("source: /models/tiny"),
         ModelSource::Folder("/models/tiny".into())
     );
-    let spec =
-        model("title: T\ndescription: D\nsource: a/b\nrevision: 1.0\ndtype: bf16\nquantization: none\n").unwrap();
+    let spec = model("title: T\ndescription: D\nsource: a/b\nrevision: 1.0\ndtype: bf16\nquantization: nf4\n").unwrap();
     assert_eq!(
         (spec.title.as_str(), spec.description.as_str(), spec.revision.as_str()),
         ("T", "D", "1.0")
     );
-    assert_eq!(spec.dtype, DtypeSpec::Bf16);
+    assert_eq!((spec.dtype, spec.quantization), (DtypeSpec::Bf16, Quantization::Nf4));
 }
 
 #[test]
@@ -52,10 +51,6 @@ fn what_a_model_cannot_be() {
         (
             "source: ~/models/x",
             "source: `~/models/x` is no repository and no folder",
-        ),
-        (
-            "source: a/b\nquantization: nf4",
-            "content/models/m.yaml:2:15: quantization: found `nf4`, which this version does not compute yet\n  expected: `none`",
         ),
         (
             "source: a/b\nquantization: int8",

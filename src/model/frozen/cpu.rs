@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 
-use super::host::{self, Host};
 use super::ops::{Heads, NormWeights, Ops, Sequences, Stretch, Weight, Which};
-use crate::kernel::gemm::{Product, View};
+use crate::kernel::gemm::{Product, Right, View};
 use crate::kernel::norm::{self, Moments, Norm};
 use crate::kernel::{Threads, activation, attention};
+use crate::tensor::host::{self, Host};
 
 /// The CPU.
 #[derive(Clone, Debug)]
@@ -126,12 +126,11 @@ impl DerefMut for Rows {
     }
 }
 
-fn host(weight: &Weight) -> &[f32] {
-    weight
-        .host
-        .as_ref()
-        .expect("this device is chosen for float32 in main memory alone")
-        .slice()
+fn right(weight: &Weight) -> Right<'_> {
+    let elements = weight
+        .elements()
+        .expect("this device is chosen for weights in main memory alone");
+    Right::rows(elements, weight.dims()[1])
 }
 
 fn slice(host: &Option<Host>) -> &[f32] {
@@ -147,7 +146,7 @@ fn parts(norm: &NormWeights) -> Norm<'_> {
 }
 
 impl Cpu {
-    fn product(&self, rows: usize, x: &Rows, w: View<'_>, width: usize, mut into: Rows, add: bool) -> Rows {
+    fn product(&self, rows: usize, x: &Rows, w: Right<'_>, width: usize, mut into: Rows, add: bool) -> Rows {
         Product {
             size: (rows, x.width, width),
             a: View::rows(x.rows(rows), x.width),
@@ -177,25 +176,24 @@ impl Ops for Cpu {
     type Moments = Vec<Moments>;
 
     fn linear(&self, rows: usize, x: &Rows, w: &Weight) -> Rows {
-        let [output, input] = w.dims();
-        let view = View::rows(host(w), input).transposed();
-        self.product(rows, x, view, output, Rows::new(rows, output), false)
+        let [output, _] = w.dims();
+        self.product(rows, x, right(w).transposed(), output, Rows::new(rows, output), false)
     }
 
     fn linear_add(&self, rows: usize, x: &Rows, w: &Weight, into: Rows) -> Rows {
-        let [output, input] = w.dims();
-        self.product(rows, x, View::rows(host(w), input).transposed(), output, into, true)
+        let [output, _] = w.dims();
+        self.product(rows, x, right(w).transposed(), output, into, true)
     }
 
     fn back(&self, rows: usize, x: &Rows, w: &Weight) -> Rows {
         let [_, input] = w.dims();
         let into = Rows::new(rows, input);
-        self.product(rows, x, View::rows(host(w), input), input, into, false)
+        self.product(rows, x, right(w), input, into, false)
     }
 
     fn back_add(&self, rows: usize, x: &Rows, w: &Weight, into: Rows) -> Rows {
         let [_, input] = w.dims();
-        self.product(rows, x, View::rows(host(w), input), input, into, true)
+        self.product(rows, x, right(w), input, into, true)
     }
 
     fn norm(&self, rows: usize, x: &Rows, norm: &NormWeights) -> (Rows, Vec<Moments>) {

@@ -8,9 +8,10 @@ use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::{DType, Device, IndexingUpdateOp, Int, Tensor, TensorData};
 
 use super::cpu::Rotary;
-use super::ops::{Heads, NormWeights, Ops, Sequences, Stretch, Weight, Which, floats};
+use super::ops::{Heads, NormWeights, Ops, Sequences, Stretch, Weight, Which};
 use super::path::{Along, Coefficients};
 use crate::model::layers::causal_mask;
+use crate::tensor::host::floats;
 
 /// A device of Burn's, ready for one pass.
 #[derive(Debug)]
@@ -198,7 +199,7 @@ impl Ops for OnDevice {
     type Moments = (Option<Tensor<2>>, Tensor<2>);
 
     fn linear(&self, rows: usize, x: &Tensor<2>, w: &Weight) -> Tensor<2> {
-        first(x, rows).matmul(w.tensor.clone().transpose())
+        first(x, rows).matmul(w.tensor().transpose())
     }
 
     fn linear_add(&self, rows: usize, x: &Tensor<2>, w: &Weight, into: Tensor<2>) -> Tensor<2> {
@@ -206,7 +207,7 @@ impl Ops for OnDevice {
     }
 
     fn back(&self, rows: usize, x: &Tensor<2>, w: &Weight) -> Tensor<2> {
-        first(x, rows).matmul(w.tensor.clone())
+        first(x, rows).matmul(w.tensor())
     }
 
     fn back_add(&self, rows: usize, x: &Tensor<2>, w: &Weight, into: Tensor<2>) -> Tensor<2> {

@@ -8,7 +8,6 @@
 
 pub mod cpu;
 pub mod device;
-pub mod host;
 pub mod ops;
 pub mod path;
 

@@ -1,29 +1,107 @@
 //! What a frozen decoder's two passes are made of. [`super::cpu::Cpu`] computes it with the kernels of [`crate::kernel`],
 //! [`super::device::OnDevice`] with Burn's operations; the decoder is written once over both.
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Int, Tensor, TensorData};
 
-use super::host::Host;
+use crate::kernel::Threads;
+use crate::kernel::gemm::{Product, Right, View};
+use crate::kernel::matrix::Elements;
+use crate::tensor::host::{self, Host, floats};
+use crate::tensor::matrix::{Kept, Matrix};
 
-/// A matrix of weights, `[out, in]`, as the checkpoint keeps it.
+/// A matrix of weights, `[out, in]`.
 #[derive(Clone, Debug)]
-pub struct Weight {
+pub enum Weight {
     /// On its device.
-    pub tensor: Tensor<2>,
-    /// Its elements, where they are float32 in main memory.
-    pub host: Option<Host>,
+    Tensor(Tensor<2>),
+    /// float32 in main memory.
+    Host(Host, [usize; 2]),
+    /// In a smaller form than it is computed in.
+    Kept(Kept),
 }
 
 impl Weight {
     /// Looks whether the kernels can read it.
     pub fn new(tensor: Tensor<2>) -> Self {
-        let host = Host::of(&tensor);
-        Self { tensor, host }
+        match Host::of(&tensor) {
+            Some(host) => Self::Host(host, tensor.dims()),
+            None => Self::Tensor(tensor),
+        }
+    }
+
+    /// Of a module's matrix.
+    pub fn of(matrix: &Matrix) -> Self {
+        match matrix.kept() {
+            Some(kept) => Self::Kept(kept.clone()),
+            None => Self::new(matrix.val()),
+        }
+    }
+
+    /// Some rows of a module's matrix.
+    pub fn rows_of(matrix: &Matrix, from: usize, count: usize) -> Self {
+        match matrix.kept() {
+            Some(kept) => Self::Kept(kept.rows(from, count)),
+            None => Self::new(matrix.val().narrow(0, from, count)),
+        }
     }
 
     /// `[out, in]`
     pub fn dims(&self) -> [usize; 2] {
-        self.tensor.dims()
+        match self {
+            Self::Tensor(tensor) => tensor.dims(),
+            Self::Host(_, dims) => *dims,
+            Self::Kept(kept) => kept.dims(),
+        }
+    }
+
+    /// What the kernels read, where it is in main memory.
+    pub fn elements(&self) -> Option<Elements<'_>> {
+        match self {
+            Self::Tensor(_) => None,
+            Self::Host(host, _) => Some(Elements::Floats(host.slice())),
+            Self::Kept(kept) => kept.elements(),
+        }
+    }
+
+    /// As a tensor, on its device and in what is computed in; one that is kept in another form is expanded.
+    pub fn tensor(&self) -> Tensor<2> {
+        match self {
+            Self::Tensor(tensor) => tensor.clone(),
+            Self::Host(host, _) => host.tensor(),
+            Self::Kept(kept) => kept.tensor(),
+        }
+    }
+
+    /// Chosen rows, as float32.
+    pub fn select(&self, rows: &[i64]) -> Tensor<2> {
+        if let Self::Kept(kept) = self {
+            let rows: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
+            return kept.select(&rows).cast(DType::F32);
+        }
+        let tensor = self.tensor();
+        let rows = TensorData::new(rows.to_vec(), [rows.len()]);
+        let rows = Tensor::<1, Int>::from_data(rows, &tensor.device());
+        tensor.select(0, rows).cast(DType::F32)
+    }
+
+    /// x wᵀ in float32, for the few rows that are known of a path. A device multiplies in the weights' own dtype.
+    pub fn through(&self, x: &Tensor<2>) -> Tensor<2> {
+        let ([rows, input], [output, _]) = (x.dims(), self.dims());
+        let Some((elements, x)) = self.elements().zip(Host::of(x)) else {
+            let w = self.tensor();
+            return x.clone().cast(w.dtype()).matmul(w.transpose()).cast(DType::F32);
+        };
+        let mut product = vec![0.0; rows * output];
+        Product {
+            size: (rows, input, output),
+            a: View::rows(x.slice(), input),
+            b: Right::rows(elements, input).transposed(),
+            c: &mut product,
+            stride: output,
+            add: false,
+        }
+        .run(Threads::All);
+        host::tensor(product, [rows, output])
     }
 }
 
@@ -51,14 +129,6 @@ impl NormWeights {
             host,
         }
     }
-}
-
-/// A tensor's elements as float32.
-pub fn floats<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor
-        .into_data_dtype(DType::F32)
-        .try_to_vec()
-        .expect("converted to float32 in this line")
 }
 
 /// The shape of attention, the same in all layers.

@@ -10,8 +10,8 @@
 use burn::tensor::{DType, Tensor};
 
 use super::Frozen;
-use super::host::Host;
-use super::ops::{Weight, floats};
+use super::ops::Weight;
+use crate::tensor::host::{Host, floats};
 
 /// A path, ready to be walked.
 #[derive(Clone, Debug)]
@@ -132,9 +132,7 @@ impl Projection {
         );
         let (base, step) = (base * weight.clone(), step * weight);
         let through = |w: &Weight| {
-            // In the weights' own dtype, whose sums the device keeps in float32; the results are few.
-            let dtype = w.tensor.dtype();
-            let product = |x: &Tensor<2>| Along::new(x.clone().cast(dtype).matmul(w.tensor.clone().transpose()));
+            let product = |x: &Tensor<2>| Along::new(w.through(x));
             [product(&base), product(&step), product(&bias)]
         };
         Self {

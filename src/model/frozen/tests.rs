@@ -4,13 +4,14 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use super::cpu::Cpu;
 use super::device::OnDevice;
-use super::ops::{Ops, Sequences, Stretch, floats};
+use super::ops::{Ops, Sequences, Stretch};
 use super::path::Path;
 use super::{Entry, Frozen};
 use crate::checkpoint::config::{FalconConfig, LlamaConfig, ModelConfig};
 use crate::content::random::SplitMix64;
 use crate::kernel::Threads;
 use crate::model::CausalLm;
+use crate::tensor::host::floats;
 
 fn llama(key_heads: usize, window: Option<usize>, layers: usize) -> ModelConfig {
     ModelConfig::Llama(LlamaConfig {
@@ -102,7 +103,7 @@ fn by_hand<O: Ops>(
         .collect();
     let sequences = Sequences::new(lengths);
     let trace = model.forward(ops, &sequences, Entry::Paths(stretches), true);
-    let gradient = c.clone().narrow(0, 0, count).matmul(model.head().tensor.clone());
+    let gradient = c.clone().narrow(0, 0, count).matmul(model.head().tensor());
     // For the first sequences alone: what is left of a pass when the others have no second output.
     let (mut first, mut left) = (Vec::new(), count);
     for stretch in stretches {

@@ -25,10 +25,23 @@ impl Host {
         Some(Self(Arc::new(tensor)))
     }
 
+    /// The tensor itself, not a copy.
+    pub fn tensor<const D: usize>(&self) -> Tensor<D> {
+        Tensor::from_primitive::<Flex>(FlexTensor::clone(&self.0))
+    }
+
     /// Row by row.
     pub fn slice(&self) -> &[f32] {
         self.0.as_slice().expect("made contiguous and of float32 above")
     }
+}
+
+/// A tensor's elements as float32.
+pub fn floats<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor
+        .into_data_dtype(DType::F32)
+        .try_to_vec()
+        .expect("converted to float32 in this line")
 }
 
 /// A tensor in main memory.

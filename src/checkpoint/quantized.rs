@@ -1,0 +1,154 @@
+//! Weights of 4 bits: quantised here as they are read, or by bitsandbytes before they were saved.
+//!
+//! What bitsandbytes saves of a linear layer `W.weight` (its `QuantState.as_dict(packed=True)`, as transformers writes it into
+//! safetensors): `W.weight`, the codes, `[n/2, 1]` bytes, the even element in the high half; `W.weight.absmax`, a scale for each 64
+//! weights; `W.weight.quant_map`, what the sixteen codes stand for; `W.weight.quant_state.bitsandbytes__nf4` (or `__fp4`), JSON in bytes:
+//! `quant_type`, `blocksize`, `shape`. With double quantisation the scales are bytes themselves: `nested_quant_map[byte] ·
+//! nested_absmax[block] + nested_offset`, for blocks of `nested_blocksize`.
+
+use burn::tensor::DType;
+use serde_json::Value;
+
+use super::{Loader, TensorEntry};
+use crate::diagnostic::{Diagnostic, Result};
+use crate::kernel::matrix::{BLOCK, Code, Elements, Half, quantize};
+use crate::tensor::matrix::{FourBit, Matrix, four_bit, quantized};
+
+/// What bitsandbytes keeps beside the codes.
+const STATE: [&str; 4] = [".absmax", ".quant_map", ".nested_absmax", ".nested_quant_map"];
+
+/// Whether a tensor belongs to the quantised form of another.
+pub fn is_state(name: &str) -> bool {
+    STATE.iter().any(|ending| name.ends_with(ending)) || name.contains(".quant_state.bitsandbytes__")
+}
+
+impl Loader<'_> {
+    /// Reads a linear layer's weights and quantises them, block by block.
+    pub(super) fn quantize(&mut self, name: &str, entry: &TensorEntry, dims: [usize; 2], code: Code) -> Result<Matrix> {
+        self.check_shape(name, entry, &dims)?;
+        let bytes = self.read(entry)?;
+        let count = dims.into_iter().product();
+        let halves = |half| Elements::Halves(&bytes, half);
+        let (codes, scales) = match entry.dtype {
+            DType::BF16 => quantize(count, code, |range, to| halves(Half::Bf16).expand(range.start, to)),
+            DType::F16 => quantize(count, code, |range, to| halves(Half::F16).expand(range.start, to)),
+            _ => {
+                let (floats, _) = bytes.as_chunks::<4>();
+                quantize(count, code, |range, to| {
+                    for (to, &float) in to.iter_mut().zip(&floats[range]) {
+                        *to = f32::from_le_bytes(float);
+                    }
+                })
+            }
+        };
+        drop(bytes);
+        Ok(quantized(four_bit(code, codes, scales), dims, &self.device, self.precision).into())
+    }
+
+    /// Takes codes that bitsandbytes has made, with their scales.
+    pub(super) fn prequantized(&mut self, name: &str, entry: &TensorEntry, dims: [usize; 2]) -> Result<Matrix> {
+        let wrong = |what: String| {
+            Diagnostic::checkpoint(what)
+                .in_file(&entry.file)
+                .place(format!("tensor `{name}`"))
+        };
+        let count: usize = dims.into_iter().product();
+        let Some((code, state)) = [Code::Nf4, Code::Fp4].into_iter().find_map(|code| {
+            let state = format!("{name}.quant_state.bitsandbytes__{}", code.name());
+            Some((code, self.left.remove(&state)?))
+        }) else {
+            return Err(wrong(
+                "stored as bytes, without a `quant_state.bitsandbytes__nf4` or `__fp4` beside it".to_owned(),
+            )
+            .expected("F32, F16 or BF16; or 4-bit weights as bitsandbytes saves them")
+            .help("use the repository's unquantised checkpoint, with `quantization: nf4` or `fp4`"));
+        };
+        let state: Value = serde_json::from_slice(&self.read(&state)?)
+            .map_err(|e| wrong(format!("its quant_state is not JSON: {e}")).help("download the file again"))?;
+        let said = |key: &str| state.get(key).and_then(Value::as_u64);
+        if said("blocksize") != Some(BLOCK as u64) {
+            let found = state.get("blocksize").unwrap_or(&Value::Null);
+            return Err(wrong(format!("quantised in blocks of {found}"))
+                .expected(format!("blocks of {BLOCK}, bitsandbytes' default for CUDA")));
+        }
+        let shape: Vec<u64> = match state.get("shape").and_then(Value::as_array) {
+            Some(shape) => shape.iter().filter_map(Value::as_u64).collect(),
+            None => vec![],
+        };
+        if shape != dims.map(|n| n as u64) {
+            return Err(wrong(format!("shape {shape:?}, as its quant_state says"))
+                .expected(format!("{dims:?}, by config.json"))
+                .help("config.json and weights belong to different models"));
+        }
+        if entry.bytes != count.div_ceil(2) {
+            return Err(wrong(format!("{} bytes of codes", entry.bytes))
+                .expected(format!("{} for {dims:?}", count.div_ceil(2))));
+        }
+        let blocks = count.div_ceil(BLOCK);
+        let values = self.floats(&format!("{name}.quant_map"), 16)?;
+        let absmax = self.left.get(&format!("{name}.absmax")).map(|entry| entry.dtype);
+        let scales = match absmax {
+            Some(DType::U8) => {
+                let bytes = self.bytes(&format!("{name}.absmax"), blocks)?;
+                let size = said("nested_blocksize").filter(|&size| size > 0).unwrap_or(256) as usize;
+                let map = self.floats(&format!("{name}.nested_quant_map"), 256)?;
+                let nested = self.floats(&format!("{name}.nested_absmax"), blocks.div_ceil(size))?;
+                let Some(offset) = state.get("nested_offset").and_then(Value::as_f64) else {
+                    return Err(wrong("its quant_state has no `nested_offset`".to_owned()).expected("a number"));
+                };
+                if self.rehearsal {
+                    vec![]
+                } else {
+                    let scale =
+                        |(block, &byte): (usize, &u8)| map[usize::from(byte)] * nested[block / size] + offset as f32;
+                    bytes.iter().enumerate().map(scale).collect()
+                }
+            }
+            _ => self.floats(&format!("{name}.absmax"), blocks)?,
+        };
+        if self.rehearsal {
+            return Ok(self.unread(dims).into());
+        }
+        let mut four = FourBit {
+            codes: self.read(entry)?,
+            scales,
+            values: [0.0; 16],
+        };
+        four.values.copy_from_slice(&values);
+        // The file's own map is what it was quantised by; ours says what it is called.
+        if four
+            .values
+            .iter()
+            .zip(code.values())
+            .any(|(theirs, ours)| (theirs - ours).abs() > 1e-3)
+        {
+            return Err(wrong(format!("its quant_map is not that of {}", code.name())).help("download the file again"));
+        }
+        Ok(quantized(four, dims, &self.device, self.precision).into())
+    }
+
+    /// A small float32 tensor of so many elements; its values only if weights are read at all.
+    fn floats(&mut self, name: &str, count: usize) -> Result<Vec<f32>> {
+        let entry = self.state(name, count, DType::F32)?;
+        let bytes = if self.rehearsal { vec![] } else { self.read(&entry)? };
+        let (floats, _) = bytes.as_chunks::<4>();
+        Ok(floats.iter().map(|&float| f32::from_le_bytes(float)).collect())
+    }
+
+    fn bytes(&mut self, name: &str, count: usize) -> Result<Vec<u8>> {
+        let entry = self.state(name, count, DType::U8)?;
+        if self.rehearsal { Ok(vec![]) } else { self.read(&entry) }
+    }
+
+    fn state(&mut self, name: &str, count: usize, dtype: DType) -> Result<TensorEntry> {
+        let entry = self.entry(name, &[count])?;
+        if entry.dtype != dtype || entry.bytes != count * dtype.size() {
+            return Err(Diagnostic::checkpoint(format!("{:?} {:?}", entry.dtype, entry.shape))
+                .in_file(&entry.file)
+                .place(format!("tensor `{name}`"))
+                .expected(format!("{count} elements of {dtype:?}"))
+                .help("the form is not one of bitsandbytes' that is known here; use an unquantised checkpoint"));
+        }
+        Ok(entry)
+    }
+}

@@ -1,0 +1,367 @@
+//! Matrices as they are kept in memory: float32, half precision as the checkpoint has it, or codes of 4 bits. Whoever computes with
+//! one expands a few elements at a time to float32; none is ever held twice.
+//!
+//! The 4-bit forms are those of bitsandbytes (Dettmers et al. 2023, "QLoRA", arXiv:2305.14314): blocks of 64 consecutive weights, each scaled by its largest
+//! magnitude in float32; two codes a byte, the even element in the high half.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+/// Weights that share a scale.
+pub const BLOCK: usize = 64;
+
+/// What the sixteen codes stand for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Code {
+    /// Four-bit floating point: a sign, and three bits of magnitude.
+    Fp4,
+    /// Quantiles of a normal distribution.
+    Nf4,
+}
+
+/// Magnitudes of FP4's bit patterns 0 to 7; 8 to 15 are their negatives.
+const FP4: [f32; 8] = [
+    0.0,
+    0.0625 / 12.0,
+    8.0 / 12.0,
+    12.0 / 12.0,
+    4.0 / 12.0,
+    6.0 / 12.0,
+    2.0 / 12.0,
+    3.0 / 12.0,
+];
+/// FP4's magnitudes go up strictly above these, through the patterns of [`FP4_RISING`].
+const FP4_EDGES: [f32; 7] = [
+    0.002_604_17,
+    0.085_937_5,
+    0.208_333_33,
+    0.291_666_67,
+    0.416_666_7,
+    0.583_333,
+    0.833_333_3,
+];
+/// FP4's bit patterns by rising magnitude.
+const FP4_RISING: [u8; 8] = [0b000, 0b001, 0b110, 0b111, 0b100, 0b101, 0b010, 0b011];
+/// NF4's values by code.
+const NF4: [f32; 16] = [
+    -1.0,
+    -0.696_192_8,
+    -0.525_073_05,
+    -0.394_917_5,
+    -0.284_441_38,
+    -0.184_773_43,
+    -0.091_050_036,
+    0.0,
+    0.079_580_3,
+    0.160_930_2,
+    0.246_112_3,
+    0.337_915_24,
+    0.440_709_83,
+    0.562_617,
+    0.722_956_84,
+    1.0,
+];
+
+impl Code {
+    /// What a record calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fp4 => "fp4",
+            Self::Nf4 => "nf4",
+        }
+    }
+
+    /// The value of each code, times the block's scale.
+    pub fn values(self) -> [f32; 16] {
+        match self {
+            Self::Nf4 => NF4,
+            Self::Fp4 => std::array::from_fn(|code| {
+                let magnitude = FP4[code & 7];
+                if code < 8 { magnitude } else { -magnitude }
+            }),
+        }
+    }
+
+    /// The codes of a block's weights, divided by its scale.
+    fn of(self, scaled: &[f32; BLOCK]) -> [u8; BLOCK] {
+        let mut codes = [0; BLOCK];
+        match self {
+            Self::Nf4 => {
+                for (code, &x) in codes.iter_mut().zip(scaled) {
+                    *code = (0..15).map(|i| u8::from(x > (NF4[i] + NF4[i + 1]) / 2.0)).sum();
+                }
+            }
+            Self::Fp4 => {
+                for (code, &x) in codes.iter_mut().zip(scaled) {
+                    let magnitude = x.abs();
+                    let rank: u8 = FP4_EDGES.iter().map(|&edge| u8::from(magnitude > edge)).sum();
+                    *code = FP4_RISING[usize::from(rank)] | (u8::from(x < 0.0) << 3);
+                }
+            }
+        }
+        codes
+    }
+}
+
+/// Numbers in half precision, two little-endian bytes each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Half {
+    /// bfloat16
+    Bf16,
+    /// float16
+    F16,
+}
+
+impl Half {
+    fn float(self, bytes: [u8; 2]) -> f32 {
+        let bits = u16::from_le_bytes(bytes);
+        match self {
+            Self::Bf16 => f32::from_bits(u32::from(bits) << 16),
+            Self::F16 => float16(bits),
+        }
+    }
+}
+
+/// IEEE 754 binary16 to float32, exactly.
+fn float16(bits: u16) -> f32 {
+    let sign = u32::from(bits & 0x8000) << 16;
+    let (exponent, fraction) = (u32::from(bits >> 10) & 31, u32::from(bits & 0x3ff));
+    let magnitude = match exponent {
+        0 => return f32::from_bits(sign | (fraction as f32 * 2f32.powi(-24)).to_bits()),
+        31 => 0x7f80_0000 | (fraction << 13),
+        _ => ((exponent + 112) << 23) | (fraction << 13),
+    };
+    f32::from_bits(sign | magnitude)
+}
+
+/// Codes of 4 bits with their scales.
+#[derive(Clone, Copy, Debug)]
+pub struct Four<'a> {
+    /// Two a byte, the even element in the high half.
+    pub codes: &'a [u8],
+    /// One for each [`BLOCK`].
+    pub scales: &'a [f32],
+    /// What a code stands for.
+    pub values: &'a [f32; 16],
+    /// Where among the codes the matrix begins.
+    pub first: usize,
+}
+
+/// A matrix's elements, row by row.
+#[derive(Clone, Copy, Debug)]
+pub enum Elements<'a> {
+    /// float32
+    Floats(&'a [f32]),
+    /// Half precision.
+    Halves(&'a [u8], Half),
+    /// 4 bits.
+    Four(Four<'a>),
+}
+
+impl Elements<'_> {
+    /// How many there are, or may be.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Floats(floats) => floats.len(),
+            Self::Halves(bytes, _) => bytes.len() / 2,
+            Self::Four(four) => (2 * four.codes.len())
+                .min(BLOCK * four.scales.len())
+                .saturating_sub(four.first),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Writes the elements from `first` on as float32.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    pub fn expand(&self, first: usize, to: &mut [f32]) {
+        match *self {
+            Self::Floats(floats) => to.copy_from_slice(&floats[first..first + to.len()]),
+            Self::Halves(bytes, half) => expand_halves(&bytes[2 * first..2 * (first + to.len())], half, to),
+            Self::Four(four) => expand_four(four, four.first + first, to),
+        }
+    }
+
+    /// The same by all threads.
+    pub fn expand_all(&self, to: &mut [f32]) {
+        const PART: usize = 1 << 16;
+        let part = |(index, to): (usize, &mut [f32])| self.expand(index * PART, to);
+        to.par_chunks_mut(PART).enumerate().for_each(part);
+    }
+}
+
+#[multiversion::multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2+fma"))]
+fn expand_halves(bytes: &[u8], half: Half, to: &mut [f32]) {
+    let (pairs, _) = bytes.as_chunks::<2>();
+    match half {
+        Half::Bf16 => {
+            for (to, &pair) in to.iter_mut().zip(pairs) {
+                *to = f32::from_bits(u32::from(u16::from_le_bytes(pair)) << 16);
+            }
+        }
+        Half::F16 => {
+            for (to, &pair) in to.iter_mut().zip(pairs) {
+                *to = half.float(pair);
+            }
+        }
+    }
+}
+
+fn expand_four(four: Four<'_>, first: usize, to: &mut [f32]) {
+    let Four {
+        codes, scales, values, ..
+    } = four;
+    let mut index = first;
+    let mut rest = to;
+    while !rest.is_empty() {
+        // To the end of the block at most.
+        let count = (BLOCK - index % BLOCK).min(rest.len());
+        let scale = scales[index / BLOCK];
+        let (now, later) = rest.split_at_mut(count);
+        for (to, index) in now.iter_mut().zip(index..) {
+            let byte = codes[index / 2];
+            let code = if index.is_multiple_of(2) { byte >> 4 } else { byte & 15 };
+            *to = values[usize::from(code)] * scale;
+        }
+        index += count;
+        rest = later;
+    }
+}
+
+/// Codes and scales of weights that `read` hands out as float32: the range asked for, into the slice.
+///
+/// As bitsandbytes does it on a GPU: times the reciprocal of the block's largest magnitude, in float32; a block of zeros is zeros.
+pub fn quantize(count: usize, code: Code, read: impl Fn(Range<usize>, &mut [f32]) + Sync) -> (Vec<u8>, Vec<f32>) {
+    let blocks = count.div_ceil(BLOCK);
+    let mut codes = vec![0u8; count.div_ceil(2)];
+    let mut scales = vec![0f32; blocks];
+    const PART: usize = 512;
+    codes
+        .par_chunks_mut(PART * BLOCK / 2)
+        .zip(scales.par_chunks_mut(PART))
+        .enumerate()
+        .for_each(|(part, (codes, scales))| {
+            for (index, (codes, scale)) in codes.chunks_mut(BLOCK / 2).zip(scales).enumerate() {
+                let first = (part * PART + index) * BLOCK;
+                let mut weights = [0.0; BLOCK];
+                let last = (first + BLOCK).min(count);
+                read(first..last, &mut weights[..last - first]);
+                let (found, largest) = quantize_block(&weights, code);
+                *scale = largest;
+                codes.copy_from_slice(&found[..codes.len()]);
+            }
+        });
+    (codes, scales)
+}
+
+#[multiversion::multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2+fma"))]
+fn quantize_block(weights: &[f32; BLOCK], code: Code) -> ([u8; BLOCK / 2], f32) {
+    let largest = weights.iter().fold(0f32, |largest, weight| largest.max(weight.abs()));
+    let inverse = if largest > 0.0 { 1.0 / largest } else { 0.0 };
+    let codes = code.of(&weights.map(|weight| weight * inverse));
+    let (pairs, _) = codes.as_chunks::<2>();
+    let mut packed = [0; BLOCK / 2];
+    for (packed, [even, odd]) in packed.iter_mut().zip(pairs) {
+        *packed = even << 4 | odd;
+    }
+    (packed, largest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn packed(weights: &[f32], code: Code) -> (Vec<u8>, Vec<f32>) {
+        quantize(weights.len(), code, |range, to| to.copy_from_slice(&weights[range]))
+    }
+
+    fn back(weights: &[f32], code: Code) -> Vec<f32> {
+        let (codes, scales) = packed(weights, code);
+        let values = code.values();
+        let four = Four {
+            codes: &codes,
+            scales: &scales,
+            values: &values,
+            first: 0,
+        };
+        let mut out = vec![0.0; weights.len()];
+        Elements::Four(four).expand_all(&mut out);
+        out
+    }
+
+    #[test]
+    fn float16_is_expanded_exactly() {
+        for bits in 0..=u16::MAX {
+            let ours = float16(bits);
+            let theirs = half::f16::from_bits(bits).to_f32();
+            assert!(
+                ours.to_bits() == theirs.to_bits() || ours.is_nan() && theirs.is_nan(),
+                "{bits:#x}: {ours} for {theirs}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_code_changes_strictly_above_its_edge() {
+        // The first weight sets the scale to 1, so that edges are what they are.
+        for (edge, below, above) in [
+            (0.002_604_17, 0.0, 0.0625 / 12.0),
+            (0.085_937_5, 0.0625 / 12.0, 2.0 / 12.0),
+            (0.208_333_33, 2.0 / 12.0, 3.0 / 12.0),
+            (0.291_666_67, 3.0 / 12.0, 4.0 / 12.0),
+            (0.416_666_7, 4.0 / 12.0, 6.0 / 12.0),
+            (0.583_333, 6.0 / 12.0, 8.0 / 12.0),
+            (0.833_333_3, 8.0 / 12.0, 1.0),
+        ] {
+            let next = f32::from_bits(f32::to_bits(edge) + 1);
+            assert_eq!(
+                back(&[1.0, edge, next, -edge, -next], Code::Fp4),
+                [1.0, below, above, -below, -above]
+            );
+        }
+        let edge = (NF4[9] + NF4[10]) / 2.0;
+        let next = f32::from_bits(edge.to_bits() + 1);
+        assert_eq!(back(&[1.0, edge, next], Code::Nf4), [1.0, NF4[9], NF4[10]]);
+    }
+
+    #[test]
+    fn the_even_element_is_in_the_high_half_and_zeros_are_zeros() {
+        assert_eq!(packed(&[1.0, -1.0, 0.0], Code::Nf4), (vec![0xf0, 0x77], vec![1.0]));
+        assert_eq!(packed(&[2.0, -2.0], Code::Fp4), (vec![0x3b], vec![2.0]));
+        for code in [Code::Fp4, Code::Nf4] {
+            assert_eq!(back(&[0.0; 70], code), [0.0; 70]);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_part_expands_as_the_whole(
+            weights in prop::collection::vec(-3.0f32..3.0, 1..400), from in 0usize..400, nf4: bool, first in 0usize..80,
+        ) {
+            let code = if nf4 { Code::Nf4 } else { Code::Fp4 };
+            let whole = back(&weights, code);
+            // No value is farther from its weight than half the widest gap between two codes.
+            for (block, back) in weights.chunks(BLOCK).zip(whole.chunks(BLOCK)) {
+                let scale = block.iter().fold(0f32, |most, weight| most.max(weight.abs()));
+                for (weight, back) in block.iter().zip(back) {
+                    prop_assert!((weight - back).abs() <= 0.17 * scale, "{weight} became {back} at scale {scale}");
+                }
+            }
+            let first = first.min(weights.len() - 1);
+            let from = from.min(weights.len() - first);
+            let (codes, scales) = packed(&weights, code);
+            let values = code.values();
+            let part = Elements::Four(Four { codes: &codes, scales: &scales, values: &values, first });
+            let mut out = vec![0.0; weights.len() - first - from];
+            part.expand(from, &mut out);
+            prop_assert_eq!(&out[..], &whole[first + from..]);
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! A model's matrices: tensors, or kept in a smaller form than they are computed in.
+//!
+//! Half precision stays as the checkpoint has it where the CPU's kernels compute in float32: they expand it as they read it, to
+//! the bit what a copy in float32 would be, in half the memory. 4-bit weights stay codes on every device; one layer at a time is
+//! expanded while it is at work.
+
+use std::sync::Arc;
+
+use burn::module::{Module, Param};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+
+use super::host;
+use crate::kernel::matrix::{BLOCK, Code, Elements, Four, Half};
+
+/// In what a model's weights are kept, and what it computes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Precision {
+    /// What it computes in.
+    pub dtype: DType,
+    /// How linear layers but the output layer are quantised as they are read; none: not at all, or as the checkpoint has it.
+    pub quantization: Option<Code>,
+    /// The CPU's kernels compute with it: half precision stays as it is stored, and all of it in main memory.
+    pub kernels: bool,
+}
+
+impl From<DType> for Precision {
+    /// Everything as a tensor in one dtype.
+    fn from(dtype: DType) -> Self {
+        Self {
+            dtype,
+            quantization: None,
+            kernels: false,
+        }
+    }
+}
+
+/// A matrix of weights, `[out, in]`.
+#[derive(Module, Debug)]
+pub struct Matrix {
+    /// None where it is kept in another form.
+    whole: Option<Param<Tensor<2>>>,
+    #[module(skip)]
+    kept: Option<Kept>,
+}
+
+impl From<Param<Tensor<2>>> for Matrix {
+    fn from(param: Param<Tensor<2>>) -> Self {
+        Self {
+            whole: Some(param),
+            kept: None,
+        }
+    }
+}
+
+impl From<Kept> for Matrix {
+    fn from(kept: Kept) -> Self {
+        Self {
+            whole: None,
+            kept: Some(kept),
+        }
+    }
+}
+
+impl Matrix {
+    /// `[out, in]`
+    pub fn dims(&self) -> [usize; 2] {
+        match (&self.whole, &self.kept) {
+            (Some(whole), _) => whole.dims(),
+            (None, kept) => kept.as_ref().map_or([0; 2], |kept| kept.dims),
+        }
+    }
+
+    /// As a tensor; one that is kept in another form is expanded.
+    pub fn val(&self) -> Tensor<2> {
+        match (&self.whole, &self.kept) {
+            (Some(whole), _) => whole.val(),
+            (None, Some(kept)) => kept.tensor(),
+            (None, None) => unreachable!("made from the one or the other"),
+        }
+    }
+
+    /// The smaller form, where it is kept in one.
+    pub fn kept(&self) -> Option<&Kept> {
+        self.kept.as_ref()
+    }
+
+    /// Chosen rows, `[rows, in]`, as float32 or the tensor's own dtype.
+    pub fn select(&self, rows: &[u32]) -> Tensor<2> {
+        match &self.kept {
+            Some(kept) => kept.select(rows),
+            None => {
+                let table = self.val();
+                let ids: Vec<i64> = rows.iter().map(|&row| i64::from(row)).collect();
+                let ids = Tensor::<1, Int>::from_data(TensorData::new(ids, [rows.len()]), &table.device());
+                table.select(0, ids)
+            }
+        }
+    }
+}
+
+/// A matrix in a smaller form than it is computed in; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    form: Form,
+    dims: [usize; 2],
+    /// Elements before it in what it is a part of.
+    first: usize,
+}
+
+#[derive(Clone, Debug)]
+enum Form {
+    Halves(Arc<Vec<u8>>, Half),
+    Four(Arc<FourBit>),
+    OnDevice(Arc<OnDevice>),
+}
+
+/// 4-bit codes in main memory.
+#[derive(Debug)]
+pub struct FourBit {
+    /// Two a byte, the even element in the high half.
+    pub codes: Vec<u8>,
+    /// One for each [`BLOCK`].
+    pub scales: Vec<f32>,
+    /// What a code stands for.
+    pub values: [f32; 16],
+}
+
+/// 4-bit codes on a device.
+#[derive(Debug)]
+struct OnDevice {
+    /// Eight codes each, the first in the highest bits.
+    words: Tensor<1, Int>,
+    /// One for each [`BLOCK`], float32.
+    scales: Tensor<1>,
+    /// What a code stands for, float32.
+    values: Tensor<1>,
+    /// What it is computed in.
+    dtype: DType,
+}
+
+/// Codes in a word.
+const IN_WORD: usize = 8;
+
+impl Kept {
+    /// Numbers in half precision, little-endian, in main memory.
+    pub fn halves(bytes: Vec<u8>, half: Half, dims: [usize; 2]) -> Self {
+        Self {
+            form: Form::Halves(Arc::new(bytes), half),
+            dims,
+            first: 0,
+        }
+    }
+
+    /// 4-bit codes in main memory.
+    pub fn four(four: FourBit, dims: [usize; 2]) -> Self {
+        Self {
+            form: Form::Four(Arc::new(four)),
+            dims,
+            first: 0,
+        }
+    }
+
+    /// 4-bit codes on a device, to be computed with in `dtype`.
+    pub fn on_device(four: FourBit, dims: [usize; 2], device: &Device, dtype: DType) -> Self {
+        let FourBit { codes, scales, values } = four;
+        let words: Vec<i32> = codes
+            .chunks(IN_WORD / 2)
+            .map(|codes| {
+                let mut bytes = [0; IN_WORD / 2];
+                bytes[..codes.len()].copy_from_slice(codes);
+                i32::from_be_bytes(bytes)
+            })
+            .collect();
+        let count = words.len();
+        let floats = |values: Vec<f32>| {
+            let count = values.len();
+            Tensor::from_data(TensorData::new(values, [count]), (device, DType::F32))
+        };
+        let on_device = OnDevice {
+            words: Tensor::from_data(TensorData::new(words, [count]), (device, DType::I32)),
+            scales: floats(scales),
+            values: floats(values.to_vec()),
+            dtype,
+        };
+        Self {
+            form: Form::OnDevice(Arc::new(on_device)),
+            dims,
+            first: 0,
+        }
+    }
+
+    /// `[out, in]`
+    pub fn dims(&self) -> [usize; 2] {
+        self.dims
+    }
+
+    /// Some of its rows; nothing is copied.
+    pub fn rows(&self, from: usize, count: usize) -> Self {
+        let [_, width] = self.dims;
+        Self {
+            form: self.form.clone(),
+            dims: [count, width],
+            first: self.first + from * width,
+        }
+    }
+
+    /// Its elements, where they are in main memory.
+    pub fn elements(&self) -> Option<Elements<'_>> {
+        match &self.form {
+            Form::Halves(bytes, half) => Some(Elements::Halves(&bytes[2 * self.first..], *half)),
+            Form::Four(four) => Some(Elements::Four(Four {
+                codes: &four.codes,
+                scales: &four.scales,
+                values: &four.values,
+                first: self.first,
+            })),
+            Form::OnDevice(_) => None,
+        }
+    }
+
+    /// Expanded: in main memory to float32, on a device to what it computes in.
+    pub fn tensor(&self) -> Tensor<2> {
+        let [rows, width] = self.dims;
+        if let Some(elements) = self.elements() {
+            let mut floats = vec![0.0; rows * width];
+            elements.expand_all(&mut floats);
+            return host::tensor(floats, self.dims);
+        }
+        let Form::OnDevice(four) = &self.form else {
+            unreachable!("it is in main memory or on a device")
+        };
+        // Whole blocks that hold it.
+        let (from, to) = (self.first / BLOCK, (self.first + rows * width).div_ceil(BLOCK));
+        let blocks = to - from;
+        let first = from * BLOCK / IN_WORD;
+        let count = (blocks * BLOCK / IN_WORD).min(four.words.dims()[0] - first);
+        let device = four.words.device();
+        let shifts: Vec<i32> = (0..IN_WORD as i32).rev().map(|code| 4 * code).collect();
+        let shifts = Tensor::<2, Int>::from_data(TensorData::new(shifts, [1, IN_WORD]), (&device, DType::I32));
+        let words = four.words.clone().narrow(0, first, count).reshape([count, 1]);
+        let codes = words
+            .repeat_dim(1, IN_WORD)
+            .bitwise_right_shift(shifts.repeat_dim(0, count))
+            .bitwise_and_scalar(15);
+        let values = four.values.clone().select(0, codes.reshape([count * IN_WORD]));
+        let scales = four.scales.clone().narrow(0, from, blocks).reshape([blocks, 1]);
+        // The last block of a matrix may be short.
+        let all = blocks * BLOCK;
+        let values = if count * IN_WORD < all {
+            let missing = all - count * IN_WORD;
+            Tensor::cat(vec![values, Tensor::zeros([missing], (&device, DType::F32))], 0)
+        } else {
+            values
+        };
+        (values.reshape([blocks, BLOCK]) * scales)
+            .cast(four.dtype)
+            .reshape([all])
+            .narrow(0, self.first - from * BLOCK, rows * width)
+            .reshape([rows, width])
+    }
+
+    /// Chosen rows, expanded.
+    pub fn select(&self, rows: &[u32]) -> Tensor<2> {
+        let [_, width] = self.dims;
+        match self.elements() {
+            Some(elements) => {
+                let mut floats = vec![0.0; rows.len() * width];
+                for (row, to) in rows.iter().zip(floats.chunks_mut(width)) {
+                    elements.expand(*row as usize * width, to);
+                }
+                host::tensor(floats, [rows.len(), width])
+            }
+            None => Tensor::cat(rows.iter().map(|&row| self.rows(row as usize, 1).tensor()).collect(), 0),
+        }
+    }
+}
+
+/// Quantised weights where a model is to compute with them: in main memory for the CPU's kernels, else on the device.
+pub fn quantized(four: FourBit, dims: [usize; 2], device: &Device, precision: Precision) -> Kept {
+    if precision.kernels {
+        Kept::four(four, dims)
+    } else {
+        Kept::on_device(four, dims, device, precision.dtype)
+    }
+}
+
+/// The scale's own code, for a weight that is quantised here.
+pub fn four_bit(code: Code, codes: Vec<u8>, scales: Vec<f32>) -> FourBit {
+    FourBit {
+        codes,
+        scales,
+        values: code.values(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::matrix::quantize;
+    use crate::tensor::host::floats;
+
+    #[test]
+    fn codes_on_a_device_expand_as_in_main_memory() {
+        // 7 × 30 = 210 weights: three blocks and a short one; rows begin anywhere in a block, and a word is left half empty.
+        let weights: Vec<f32> = (0..210).map(|i| ((i * 7919) % 2003) as f32 / 1001.0 - 1.0).collect();
+        for code in [Code::Fp4, Code::Nf4] {
+            let make = || {
+                let (codes, scales) = quantize(210, code, |range, to| to.copy_from_slice(&weights[range]));
+                four_bit(code, codes, scales)
+            };
+            let host = Kept::four(make(), [7, 30]);
+            let device = Kept::on_device(make(), [7, 30], &Device::flex(), DType::F32);
+            assert_eq!(floats(device.tensor()), floats(host.tensor()));
+            for (from, count) in [(0, 3), (2, 1), (3, 4), (6, 1)] {
+                let expected = &floats(host.tensor())[from * 30..(from + count) * 30];
+                assert_eq!(floats(device.rows(from, count).tensor()), expected);
+                assert_eq!(floats(host.rows(from, count).tensor()), expected);
+            }
+            assert_eq!(floats(device.select(&[5, 1])), floats(host.select(&[5, 1])));
+        }
+    }
+}
