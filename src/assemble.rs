@@ -6,7 +6,7 @@ use crate::content::model::ModelSource;
 use crate::plan::{Job, OpenedModel, Run, Target};
 use crate::store::StoredAttribution;
 use crate::store::record::{
-    AttributionRecord, ModelRecord, OptionRecord, Prediction, Provenance, SCHEMA, SampleInfo, SampleRecord,
+    AttributionRecord, Generation, ModelRecord, OptionRecord, Prediction, Provenance, SCHEMA, SampleInfo, SampleRecord,
     TargetRecord, TokenRecord,
 };
 
@@ -23,20 +23,11 @@ fn record(experiment: &Experiment, model: &OpenedModel, job: &Job, parts: &Parts
     let Job { sample, .. } = job;
     let prediction = &parts.prediction;
     let predicted = prediction.token_id;
-    let probability = |id: u32| {
-        let index = job
-            .prediction
-            .asked
-            .binary_search(&id)
-            .expect("planning asks for every option's token");
-        prediction.asked[index]
+    const ASKED: &str = "planning asks for every option's tokens";
+    let probability = |tokens: &Vec<u32>| match tokens[..] {
+        [id] => prediction.asked[job.prediction.asked.binary_search(&id).expect(ASKED)],
+        _ => prediction.answers[job.prediction.answers.binary_search(tokens).expect(ASKED)].exp(),
     };
-    let gold = sample.gold.as_deref();
-    let gold_token = job
-        .options
-        .iter()
-        .find(|(letter, _)| Some(*letter) == gold)
-        .map(|(_, id)| *id);
     let pairs = job
         .targets
         .iter()
@@ -80,26 +71,48 @@ fn record(experiment: &Experiment, model: &OpenedModel, job: &Job, parts: &Parts
             text: model.tokenizer.text_of(predicted),
             probability: prediction.probability,
         },
-        correct: gold_token.map(|id| id == predicted),
+        correct: correct(job, predicted, &probability),
         options: job
             .options
             .iter()
-            .map(|&(letter, id)| {
-                (
-                    letter.to_owned(),
-                    OptionRecord {
-                        token_id: id,
-                        probability: probability(id),
-                    },
-                )
+            .map(|(letter, tokens)| {
+                let option = OptionRecord {
+                    token_id: tokens[0],
+                    token_ids: if tokens.len() > 1 { tokens.clone() } else { vec![] },
+                    probability: probability(tokens),
+                };
+                ((*letter).to_owned(), option)
             })
             .collect(),
         attributions: pairs
             .zip(&parts.attributions)
             .map(|((target, (baseline, _)), part)| attribution(experiment, model, target, predicted, baseline, part))
             .collect(),
+        generation: parts.generation.as_ref().map(|(prompt, said)| Generation {
+            prompt: prompt.clone(),
+            text: model.tokenizer.decode(&said.token_ids),
+            token_ids: said.token_ids.clone(),
+            max_new_tokens: said.key.max_new_tokens,
+            ended: said.token_ids.len() < said.key.max_new_tokens,
+        }),
         provenance: provenance(parts),
     }
+}
+
+/// Whether the model is right: the most probable token is the right option's. Where options are several tokens, whose first may be the
+/// same, the right one is the most probable of them.
+fn correct(job: &Job, predicted: u32, probability: &impl Fn(&Vec<u32>) -> f64) -> Option<bool> {
+    let gold = job.sample.gold.as_deref()?;
+    let (_, right) = job.options.iter().find(|(letter, _)| *letter == gold)?;
+    if job.options.iter().all(|(_, tokens)| tokens.len() == 1) {
+        return Some(right[0] == predicted);
+    }
+    let most = job
+        .options
+        .iter()
+        .map(|(_, tokens)| probability(tokens))
+        .fold(0.0, f64::max);
+    Some(probability(right) == most)
 }
 
 fn attribution(
@@ -111,8 +124,15 @@ fn attribution(
     part: &StoredAttribution,
 ) -> AttributionRecord {
     let spec = &experiment.attribution;
-    let token_ids = target.ids(predicted);
-    let texts: Vec<String> = token_ids.iter().map(|&id| model.tokenizer.text_of(id)).collect();
+    let ids = target.ids(predicted);
+    let texts: Vec<String> = ids.iter().map(|&id| model.tokenizer.text_of(id)).collect();
+    let (token_ids, text) = if target.forced.is_empty() {
+        (ids, texts.join(" − "))
+    } else {
+        let whole = [&target.forced[..], &ids].concat();
+        let text = model.tokenizer.decode(&whole);
+        (whole, text)
+    };
     let sum: Option<f64> = part.non_finite.is_none().then(|| part.scores.iter().sum());
     let change = part
         .f_input
@@ -127,7 +147,7 @@ fn attribution(
         target: TargetRecord {
             kind: target.kind.to_owned(),
             token_ids,
-            text: texts.join(" − "),
+            text,
         },
         output: spec.output,
         baseline: baseline.to_owned(),
@@ -172,7 +192,8 @@ fn converged(spec: &AttributionSpec, part: &StoredAttribution, within_tolerance:
 /// The parts' work together: seconds are summed, the newest part dates the whole.
 fn provenance(parts: &Parts) -> Provenance {
     let mut whole = parts.prediction.provenance.clone();
-    for part in parts.attributions.iter().map(|part| &part.provenance) {
+    let said = parts.generation.iter().map(|(_, said)| &said.provenance);
+    for part in parts.attributions.iter().map(|part| &part.provenance).chain(said) {
         whole.seconds += part.seconds;
         if part.created > whole.created {
             whole.created.clone_from(&part.created);
@@ -196,6 +217,7 @@ mod tests {
                 model: ModelKey::of_a_test(),
                 token_ids: vec![1, 2],
                 target: vec![3],
+                forced: vec![],
                 output: Output::Probability,
                 baseline: "zero".into(),
                 rule: RuleKey::of(spec),

@@ -1,5 +1,7 @@
 //! `igsite bench`: the speed of one attribution, held against the speed of the device's own matrix product in the same run.
 
+mod disk;
+
 use std::fmt;
 use std::path::Path;
 use std::time::Instant;
@@ -14,7 +16,7 @@ use crate::checkpoint::Checkpoint;
 use crate::checkpoint::config::{FalconConfig, LlamaConfig, ModelConfig};
 use crate::cli::Bench;
 use crate::content::experiment::{Batch, Output, Quadrature};
-use crate::content::model::QUANTIZATIONS;
+use crate::content::model::{QUANTIZATIONS, Quantization};
 use crate::content::random::SplitMix64;
 use crate::diagnostic::{Diagnostic, Result};
 use crate::kernel::Threads;
@@ -47,6 +49,8 @@ pub struct Measured {
     quantization: &'static str,
     /// Reading a checkpoint, or making random weights.
     load_seconds: f64,
+    /// With `--on-disk`: what the disk alone took.
+    disk: Option<disk::Disk>,
     /// As `peak_memory_bytes`, when the weights had just been loaded.
     loaded_memory_bytes: Option<u64>,
     threads: usize,
@@ -112,6 +116,16 @@ impl fmt::Display for Measured {
         if let Some(bytes) = self.loaded_memory_bytes {
             write!(f, ", {:.2} GB of memory", bytes as f64 * giga)?;
         }
+        if let Some(disk) = &self.disk {
+            let from = if disk.evicted { "the disk" } else { "disk and cache" };
+            write!(
+                f,
+                "\nfiles               {:.2} GB, written in {:.1} s, read once from {from} in {:.1} s",
+                disk.bytes as f64 * giga,
+                disk.write_seconds,
+                disk.read_seconds
+            )?;
+        }
         if let Some(bytes) = self.peak_memory_bytes {
             write!(f, "\npeak memory         {:.2} GB", bytes as f64 * giga)?;
         }
@@ -132,9 +146,27 @@ fn of_threads(measured: &Measured) -> String {
 /// The device is not there, the checkpoint cannot be loaded, or memory runs out.
 pub fn measure(asked: &Bench) -> Result<Measured> {
     let backend = Backend::open(asked.device)?;
+    if asked.quantization != Quantization::None && asked.model.is_none() && asked.on_disk.is_none() {
+        return Err(Diagnostic::content(
+            "`--quantization` is for weights that are loaded, and those of a shape alone are made in memory",
+        )
+        .help("add `--on-disk DIR` to load them from there, or name a checkpoint with `--model`"));
+    }
+    let written = match &asked.on_disk {
+        Some(parent) => Some(disk::write(parent, &config(&asked.shape))?),
+        None => None,
+    };
+    let folder = written.as_ref().map(|(on_disk, _)| &on_disk.folder);
     let began = Instant::now();
-    let (mut explainer, shape, dtype) = match &asked.model {
-        Some(folder) => open(folder, asked, &backend)?,
+    let (mut explainer, shape, dtype) = match asked.model.as_ref().or(folder) {
+        Some(folder) => {
+            let (explainer, dtype) = open(folder, asked, &backend)?;
+            let shape = asked
+                .model
+                .as_ref()
+                .map_or(asked.shape.clone(), |folder| folder.display().to_string());
+            (explainer, shape, dtype)
+        }
         None => {
             let stored = if backend.name == "cpu" { DType::F32 } else { DType::BF16 };
             let dtype = backend.dtype(asked.dtype, stored);
@@ -143,6 +175,8 @@ pub fn measure(asked: &Bench) -> Result<Measured> {
         }
     };
     let load_seconds = began.elapsed().as_secs_f64();
+    let disk = written.as_ref().map(|(_, disk)| disk.clone());
+    drop(written);
     let loaded_memory_bytes = memory(&backend, "VmRSS:");
     let [vocabulary, _] = explainer.model().embeddings().dims();
     let mut random = SplitMix64::new(7);
@@ -215,16 +249,17 @@ pub fn measure(asked: &Bench) -> Result<Measured> {
             .find(|(_, quantization)| *quantization == asked.quantization)
             .map_or("none", |(word, _)| word),
         load_seconds,
+        disk,
         loaded_memory_bytes,
         peak_memory_bytes: memory(&backend, "VmHWM:"),
     })
 }
 
-fn open(folder: &Path, asked: &Bench, backend: &Backend) -> Result<(Explainer, String, DType)> {
+fn open(folder: &Path, asked: &Bench, backend: &Backend) -> Result<(Explainer, DType)> {
     let checkpoint = Checkpoint::open(folder)?;
     let precision = backend.precision(asked.dtype, asked.quantization, &checkpoint)?;
     let explainer = Explainer::load(&checkpoint, backend, precision)?;
-    Ok((explainer, folder.display().to_string(), precision.dtype))
+    Ok((explainer, precision.dtype))
 }
 
 /// The shapes of the published models, and two smaller ones.

@@ -167,8 +167,11 @@ pub struct Bench {
     /// auto, f32, f16 or bf16
     #[arg(long, value_name = "DTYPE", default_value = "auto", value_parser = dtype)]
     pub dtype: DtypeSpec,
-    /// none, fp4 or nf4, for a checkpoint
-    #[arg(long, value_name = "CODE", default_value = "none", value_parser = quantization, requires = "model")]
+    /// Write the shape's random weights into a new folder in DIR first, in bfloat16, and load them from there; it is removed again
+    #[arg(long, value_name = "DIR", conflicts_with = "model")]
+    pub on_disk: Option<PathBuf>,
+    /// none, fp4 or nf4: of a checkpoint, so with `--model` or `--on-disk`
+    #[arg(long, value_name = "CODE", default_value = "none", value_parser = quantization)]
     pub quantization: Quantization,
     /// auto, cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "auto")]

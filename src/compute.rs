@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 use std::time::{Instant, SystemTime};
 
 use crate::attribution::integral::{Attribution, Rule};
-use crate::attribution::integrated_gradients::{Explainer, Scalar};
+use crate::attribution::integrated_gradients::{Explainer, Scalar, argmax};
 use crate::attribution::quadrature;
 use crate::attribution::schedule::{self, Task};
 use crate::content::experiment::{AttributionSpec, Experiment, Quadrature};
 use crate::diagnostic::{Diagnostic, Result};
 use crate::model::device::Backend;
-use crate::plan::{Job, OpenedModel, Run, TargetToken};
+use crate::plan::{self, Job, OpenedModel, Run, TargetToken};
 use crate::progress::Progress;
 use crate::store::key::{AttributionKey, Key};
 use crate::store::record::Provenance;
-use crate::store::{Store, StoredAttribution, StoredPrediction};
+use crate::store::{Store, StoredAttribution, StoredGeneration, StoredPrediction};
 
 /// All that a job's record is made of.
 #[derive(Clone, Debug)]
@@ -24,6 +24,8 @@ pub struct Parts {
     pub prediction: StoredPrediction,
     /// Targets outer, baselines inner.
     pub attributions: Vec<StoredAttribution>,
+    /// What the model was asked to say, and says.
+    pub generation: Option<(String, StoredGeneration)>,
 }
 
 /// What a build did.
@@ -51,7 +53,11 @@ pub fn complete(
     let mut work = Work::default();
     let mut parts: Vec<Vec<Option<Parts>>> = Vec::new();
     for run in runs {
-        let found: Result<Vec<_>> = run.jobs.iter().map(|job| find(store, run.experiment, job)).collect();
+        let found: Result<Vec<_>> = run
+            .jobs
+            .iter()
+            .map(|job| find(store, run.experiment, &models[run.model], job))
+            .collect();
         parts.push(found?);
     }
     let missing = |parts: &[Vec<Option<Parts>>], id: &str| -> Vec<(usize, usize)> {
@@ -85,6 +91,7 @@ pub fn complete(
         let explainer = Explainer::load(&model.checkpoint, backend, model.precision)?;
         work.models_loaded += 1;
         let mut worker = Worker {
+            model,
             store,
             backend,
             explainer,
@@ -118,9 +125,16 @@ fn guess(spec: &AttributionSpec) -> usize {
 }
 
 /// A job's parts, if the store has all of them.
-fn find(store: &Store, experiment: &Experiment, job: &Job) -> Result<Option<Parts>> {
+fn find(store: &Store, experiment: &Experiment, model: &OpenedModel, job: &Job) -> Result<Option<Parts>> {
     let Some(prediction) = store.get::<StoredPrediction>(&job.prediction)? else {
         return Ok(None);
+    };
+    let generation = match plan::generation(experiment, model, job, prediction.token_id)? {
+        None => None,
+        Some((prompt, key)) => match store.get::<StoredGeneration>(&key)? {
+            Some(found) => Some((prompt, found)),
+            None => return Ok(None),
+        },
     };
     let mut attributions = Vec::new();
     for target in &job.targets {
@@ -135,10 +149,12 @@ fn find(store: &Store, experiment: &Experiment, job: &Job) -> Result<Option<Part
     Ok(Some(Parts {
         prediction,
         attributions,
+        generation,
     }))
 }
 
 struct Worker<'a> {
+    model: &'a OpenedModel,
     store: &'a Store,
     backend: &'a Backend,
     explainer: Explainer,
@@ -174,6 +190,17 @@ impl Worker<'_> {
                     }
                 },
             };
+            let generation = match self.generation(run.experiment, job, prediction.token_id) {
+                Ok(generation) => generation,
+                Err(error) => {
+                    failed = Some(if error.place.is_none() {
+                        error.place(place(job))
+                    } else {
+                        error
+                    });
+                    break;
+                }
+            };
             let mut slots = vec![None; job.targets.len() * job.baselines.len()];
             // Baselines outside: the targets of one path are computed together.
             for (b, &(_, start)) in job.baselines.iter().enumerate() {
@@ -198,6 +225,7 @@ impl Worker<'_> {
                     *slot = Some(Slot::Task(tasks.len()));
                     tasks.push(Task {
                         ids: job.prediction.token_ids.clone(),
+                        forced: target.forced.clone(),
                         start,
                         scalar: Scalar {
                             token: target.token.id(prediction.token_id),
@@ -209,7 +237,7 @@ impl Worker<'_> {
                     keys.push((key, place(job)));
                 }
             }
-            found.push((prediction, slots));
+            found.push((prediction, slots, generation));
         }
         let run_place = format!("model `{}`, experiment `{}`", run.model, run.experiment.id);
         let placed = |e: Diagnostic| {
@@ -223,8 +251,9 @@ impl Worker<'_> {
         if let Some(error) = failed {
             return Err(error);
         }
-        let parts = found.into_iter().map(|(prediction, slots)| Parts {
+        let parts = found.into_iter().map(|(prediction, slots, generation)| Parts {
             prediction,
+            generation,
             attributions: slots
                 .into_iter()
                 .flatten()
@@ -283,6 +312,38 @@ impl Worker<'_> {
         Ok(computed.into_iter().flatten().collect())
     }
 
+    /// What the model says in its own words, if it is asked: from the store, or now.
+    fn generation(
+        &mut self,
+        experiment: &Experiment,
+        job: &Job,
+        predicted: u32,
+    ) -> Result<Option<(String, StoredGeneration)>> {
+        let Some((prompt, key)) = plan::generation(experiment, self.model, job, predicted)? else {
+            return Ok(None);
+        };
+        if let Some(found) = self.store.get(&key)? {
+            return Ok(Some((prompt, found)));
+        }
+        let began = Instant::now();
+        let progress = &mut *self.progress;
+        let mut said = 0;
+        let mut tell = || {
+            said += 1;
+            progress.said(said, key.max_new_tokens);
+        };
+        let token_ids = self
+            .explainer
+            .generate(&key.token_ids, &key.stop, key.max_new_tokens, &mut tell)?;
+        let part = StoredGeneration {
+            key,
+            token_ids,
+            provenance: provenance(self.backend, began.elapsed().as_secs_f64()),
+        };
+        self.store.put(&part)?;
+        Ok(Some((prompt, part)))
+    }
+
     fn predict(&mut self, job: &Job) -> Result<StoredPrediction> {
         let began = Instant::now();
         let logits = self.explainer.logits(&job.prediction.token_ids)?;
@@ -290,15 +351,17 @@ impl Worker<'_> {
             Diagnostic::compute("the model's logits for this prompt are not finite numbers")
                 .help("the weights may be damaged, or too large for the dtype: try `dtype: f32` or `bf16`")
         })?;
-        // The first of equals, as torch.argmax.
-        let best = (0..probabilities.len())
-            .rev()
-            .max_by(|&a, &b| probabilities[a].total_cmp(&probabilities[b]));
-        let token_id = best.unwrap_or_default();
+        let token_id = argmax(&logits);
+        let ids = &job.prediction.token_ids;
+        let answers = job.prediction.answers.iter();
+        let answers: Result<Vec<f64>> = answers
+            .map(|answer| self.explainer.log_probability(ids, answer))
+            .collect();
         let part = StoredPrediction {
             key: job.prediction.clone(),
-            token_id: token_id as u32,
-            probability: probabilities[token_id],
+            token_id,
+            probability: probabilities[token_id as usize],
+            answers: answers?,
             asked: job
                 .prediction
                 .asked

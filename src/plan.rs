@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::attribution::integrated_gradients::Start;
 use crate::checkpoint::Checkpoint;
 use crate::content::dataset::Sample;
-use crate::content::experiment::{BaselineSpec, Experiment, TargetSpec};
+use crate::content::experiment::{BaselineSpec, Experiment, Output, TargetSpec};
 use crate::content::model::{ModelSource, ModelSpec};
 use crate::content::names::shortened;
 use crate::content::project::Project;
@@ -16,7 +16,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Result};
 use crate::kernel::matrix::Code;
 use crate::model::CausalLm;
 use crate::model::device::{Backend, dtype_name};
-use crate::store::key::{AttributionKey, ModelKey, NUMERICS_VERSION, PredictionKey, RuleKey};
+use crate::store::key::{AttributionKey, GenerationKey, ModelKey, NUMERICS_VERSION, PredictionKey, RuleKey};
 use crate::store::memo::HashMemo;
 use crate::tensor::matrix::Precision;
 use crate::tokenizer::{SpecialKind, Token, Tokenizer};
@@ -56,8 +56,8 @@ pub struct Job<'a> {
     pub tokens: Vec<Token>,
     /// The forward pass it needs.
     pub prediction: PredictionKey,
-    /// Each option's letter and token, in the experiment's order.
-    pub options: Vec<(&'a str, u32)>,
+    /// Each option's letter and tokens, in the experiment's order; several only where the output is a log-probability.
+    pub options: Vec<(&'a str, Vec<u32>)>,
     /// What is explained.
     pub targets: Vec<Target>,
     /// Where paths start: what the author wrote, and which vector that is.
@@ -69,8 +69,10 @@ pub struct Job<'a> {
 pub struct Target {
     /// `predicted`, `gold`, `option`, `token` or `contrast`.
     pub kind: &'static str,
-    /// The token.
+    /// The token; the last of an answer of several.
     pub token: TargetToken,
+    /// The tokens before it in an answer of several.
+    pub forced: Vec<u32>,
     /// What a contrast takes away.
     pub minus: Option<TargetToken>,
 }
@@ -118,6 +120,7 @@ impl Job<'_> {
             model: self.prediction.model.clone(),
             token_ids: self.prediction.token_ids.clone(),
             target: target.ids(predicted),
+            forced: target.forced.clone(),
             output: experiment.attribution.output,
             baseline: match start {
                 Start::Zero => "zero".to_owned(),
@@ -196,6 +199,39 @@ fn precision(spec: &ModelSpec, checkpoint: &Checkpoint, backend: &Backend) -> Re
     backend
         .precision(spec.dtype, spec.quantization, checkpoint)
         .map_err(|error| error.in_file(&spec.path).place("quantization"))
+}
+
+/// What a model is asked to say in its own words, once its prediction is known: the text, and the key of what it says.
+///
+/// # Errors
+/// The template fails on the sample, or the tokenizer on the text.
+pub fn generation(
+    experiment: &Experiment,
+    model: &OpenedModel,
+    job: &Job,
+    predicted: u32,
+) -> Result<Option<(String, GenerationKey)>> {
+    let Some(spec) = &experiment.generate else {
+        return Ok(None);
+    };
+    let answer = model.tokenizer.text_of(predicted);
+    let text = spec.prompt(&job.sample.fields, &job.sample.prompt.text, &answer)?;
+    let token_ids: Vec<u32> = model.tokenizer.encode(&text)?.iter().map(|token| token.id).collect();
+    let rows = model.checkpoint.config.model.vocab_size();
+    if token_ids.is_empty() || token_ids.iter().any(|&id| id as usize >= rows) {
+        return Err(
+            Diagnostic::content("the text for the model to go on from comes to no tokens that it knows")
+                .in_file(&experiment.path)
+                .place(format!("generate.prompt, model `{}`", model.spec.id)),
+        );
+    }
+    let key = GenerationKey {
+        model: model.key.clone(),
+        token_ids,
+        max_new_tokens: spec.max_new_tokens,
+        stop: model.checkpoint.config.stop.clone(),
+    };
+    Ok(Some((text, key)))
 }
 
 /// One run for each experiment and model, in the authors' order.
@@ -337,7 +373,7 @@ impl<'a> Planner<'a, '_> {
         let mut options = Vec::new();
         for option in &self.experiment.options {
             match self.answer(text, &ids, &option.letter) {
-                Ok(id) => options.push((option.letter.as_str(), id)),
+                Ok(tokens) => options.push((option.letter.as_str(), tokens)),
                 Err(error) => self.tell(&["options", &option.letter], Some(sample), error),
             }
         }
@@ -352,9 +388,17 @@ impl<'a> Planner<'a, '_> {
                 Err(error) => self.tell(&["attribution", "targets", &index.to_string()], Some(sample), error),
             }
         }
-        let mut asked: Vec<u32> = options.iter().map(|(_, id)| *id).collect();
+        let (mut asked, mut answers) = (Vec::new(), Vec::new());
+        for (_, tokens) in &options {
+            match tokens[..] {
+                [id] => asked.push(id),
+                _ => answers.push(tokens.clone()),
+            }
+        }
         asked.sort_unstable();
         asked.dedup();
+        answers.sort_unstable();
+        answers.dedup();
         Some(Job {
             sample,
             tokens,
@@ -362,6 +406,7 @@ impl<'a> Planner<'a, '_> {
                 model: self.model.key.clone(),
                 token_ids: ids,
                 asked,
+                answers,
             },
             options,
             targets,
@@ -369,36 +414,57 @@ impl<'a> Planner<'a, '_> {
         })
     }
 
-    fn answer(&self, prompt: &str, ids: &[u32], answer: &str) -> Result<u32> {
-        let id = self.model.tokenizer.answer_token(prompt, ids, answer)?;
-        self.in_table(Some(id))
-            .map(|_| id)
-            .ok_or_else(|| Diagnostic::content(format!("`{answer}` is token {id}, which the model does not have")))
+    /// The tokens of an answer behind the prompt: several, where they can be explained together.
+    fn answer(&self, prompt: &str, ids: &[u32], answer: &str) -> Result<Vec<u32>> {
+        let tokens = self.model.tokenizer.answer_tokens(prompt, ids, answer)?;
+        if tokens.len() > 1 && self.experiment.attribution.output != Output::LogProbability {
+            return Err(self.model.tokenizer.several(answer, &tokens));
+        }
+        match tokens.iter().find(|&&id| self.in_table(Some(id)).is_none()) {
+            None => Ok(tokens),
+            Some(id) => Err(Diagnostic::content(format!(
+                "`{answer}` has token {id}, which the model does not have"
+            ))),
+        }
     }
 
-    fn targets(&self, spec: &TargetSpec, sample: &Sample, ids: &[u32], options: &[(&str, u32)]) -> Result<Vec<Target>> {
-        let one = |kind, token| {
+    fn targets(
+        &self,
+        spec: &TargetSpec,
+        sample: &Sample,
+        ids: &[u32],
+        options: &[(&str, Vec<u32>)],
+    ) -> Result<Vec<Target>> {
+        let one = |kind, (token, forced)| {
             vec![Target {
                 kind,
                 token,
+                forced,
                 minus: None,
             }]
         };
         let member = |spec: &TargetSpec| self.target_token(spec, sample, ids, options);
         Ok(match spec {
-            TargetSpec::Predicted => one("predicted", TargetToken::Predicted),
+            TargetSpec::Predicted => one("predicted", member(spec)?),
             TargetSpec::Gold => one("gold", member(spec)?),
             TargetSpec::Option(_) => one("option", member(spec)?),
             TargetSpec::Token(_) => one("token", member(spec)?),
             TargetSpec::AllOptions => options
                 .iter()
-                .flat_map(|&(_, id)| one("option", TargetToken::Known(id)))
+                .flat_map(|(_, tokens)| one("option", known(tokens)))
                 .collect(),
             TargetSpec::Contrast(first, second) => {
+                let ((token, before), (minus, before_minus)) = (member(first)?, member(second)?);
+                if !before.is_empty() || !before_minus.is_empty() {
+                    return Err(Diagnostic::content("a contrast with an answer of several tokens")
+                        .expected("single tokens on both sides")
+                        .help("such answers have no path in common; explain each by itself, with `all_options` or by its letter"));
+                }
                 vec![Target {
                     kind: "contrast",
-                    token: member(first)?,
-                    minus: Some(member(second)?),
+                    token,
+                    forced: vec![],
+                    minus: Some(minus),
                 }]
             }
         })
@@ -409,18 +475,18 @@ impl<'a> Planner<'a, '_> {
         spec: &TargetSpec,
         sample: &Sample,
         ids: &[u32],
-        options: &[(&str, u32)],
-    ) -> Result<TargetToken> {
+        options: &[(&str, Vec<u32>)],
+    ) -> Result<(TargetToken, Vec<u32>)> {
         let option = |letter: &str| {
             let found = options.iter().find(|(known, _)| *known == letter);
-            found.map(|&(_, id)| TargetToken::Known(id)).ok_or_else(|| {
+            found.map(|(_, tokens)| known(tokens)).ok_or_else(|| {
                 Diagnostic::content(format!(
-                    "option `{letter}` has no single token here, so it cannot be explained"
+                    "option `{letter}` has no tokens here, so it cannot be explained"
                 ))
             })
         };
         match spec {
-            TargetSpec::Predicted => Ok(TargetToken::Predicted),
+            TargetSpec::Predicted => Ok((TargetToken::Predicted, vec![])),
             TargetSpec::Option(letter) => option(letter),
             TargetSpec::Gold => match &sample.gold {
                 Some(letter) => option(letter),
@@ -429,9 +495,9 @@ impl<'a> Planner<'a, '_> {
             },
             // After the prompt first, as an answer; else any token of the vocabulary by its own name.
             TargetSpec::Token(text) => match self.answer(&sample.prompt.text, ids, text) {
-                Ok(id) => Ok(TargetToken::Known(id)),
+                Ok(tokens) => Ok(known(&tokens)),
                 Err(error) => match self.in_table(self.model.tokenizer.vocabulary_token(text)) {
-                    Some(Start::Token(id)) => Ok(TargetToken::Known(id)),
+                    Some(Start::Token(id)) => Ok((TargetToken::Known(id), vec![])),
                     _ => Err(error),
                 },
             },
@@ -440,4 +506,10 @@ impl<'a> Planner<'a, '_> {
             }
         }
     }
+}
+
+/// An answer's last token, and those before it.
+fn known(tokens: &[u32]) -> (TargetToken, Vec<u32>) {
+    let (last, before) = tokens.split_last().expect("an answer has a token");
+    (TargetToken::Known(*last), before.to_vec())
 }

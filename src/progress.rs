@@ -50,6 +50,10 @@ impl Progress {
     /// Counts evaluations that were done.
     pub fn add(&mut self, evaluations: u64) {
         self.bar.inc(evaluations);
+        self.tell_now_and_then();
+    }
+
+    fn tell_now_and_then(&mut self) {
         if self.plain && self.told.elapsed() >= EVERY {
             self.told = Instant::now();
             let (done, total) = (self.bar.position(), self.bar.length().unwrap_or_default());
@@ -58,6 +62,15 @@ impl Progress {
             let left = humantime::format_duration(Duration::from_secs(left as u64));
             eprintln!("{}: {done}/{total} evaluations, {left} left", self.bar.message());
         }
+    }
+
+    /// Says how far a model has come in its own words.
+    pub fn said(&mut self, tokens: usize, most: usize) {
+        let text = self.bar.message();
+        let what = text.split(": its own words").next().unwrap_or_default();
+        self.bar
+            .set_message(format!("{what}: its own words, {tokens} of at most {most} tokens"));
+        self.tell_now_and_then();
     }
 
     /// What was guessed of a part of the total, and what it came to.

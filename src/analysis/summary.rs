@@ -78,14 +78,20 @@ pub fn is_right(attribution: &AttributionRecord) -> bool {
     attribution.converged && attribution.non_finite.is_none()
 }
 
-/// The option that the model predicts: the one whose token it is.
+/// The option that the model predicts: the one whose token it is; where options are several tokens, the most probable.
 pub fn predicted_option(record: &SampleRecord) -> Option<&str> {
-    let same = |option: &&crate::store::record::OptionRecord| option.token_id == record.prediction.token_id;
-    record
-        .options
-        .iter()
-        .find(|(_, option)| same(option))
-        .map(|(letter, _)| letter.as_str())
+    let options = record.options.iter();
+    let predicted = if record.options.values().all(|option| option.token_ids.is_empty()) {
+        options
+            .into_iter()
+            .find(|(_, option)| option.token_id == record.prediction.token_id)
+    } else {
+        // The first of equals.
+        options
+            .rev()
+            .max_by(|(_, a), (_, b)| a.probability.total_cmp(&b.probability))
+    };
+    predicted.map(|(letter, _)| letter.as_str())
 }
 
 /// |delta| as a share of |F(input) − F(baseline)|.

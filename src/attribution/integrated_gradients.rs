@@ -2,7 +2,8 @@
 //!
 //! For input embeddings x, baseline x′ and output F, read at the last position: the score of token t is
 //! Σ_d (x − x′)_{t,d} ∫₀¹ ∂F/∂x_{t,d}(x′ + α(x − x′)) dα. This file computes the integrand, for many points, paths and outputs at
-//! once; [`super::integral`] sums it up. Several outputs of one point share its forward pass. Sums over the hidden dimension are
+//! once; [`super::integral`] sums it up. An answer of several tokens is read at several positions: F is the sum of the tokens'
+//! log-probabilities, each given those before it (teacher forcing), whose own embeddings stay what they are along the path. Several outputs of one point share its forward pass. Sums over the hidden dimension are
 //! in float32 at least, whatever the model computes in.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -179,26 +180,98 @@ impl Explainer {
     /// # Errors
     /// Memory runs out.
     pub fn logits(&self, ids: &[u32]) -> Result<Vec<f32>> {
-        guarded(|| floats(self.last_logits(vec![ids.len()], &self.embed(ids))))
+        guarded(|| floats(self.last_logits(&Sequences::new(vec![ids.len()]), &self.embed(ids))))
     }
 
-    /// The path from a baseline to a prompt.
+    /// The natural logarithm of the probability that the model goes on from a prompt with just this answer: the sum over its tokens,
+    /// each given those before it.
     ///
     /// # Errors
     /// Memory runs out.
-    pub fn path(&self, ids: &[u32], start: Start) -> Result<Path> {
-        guarded(|| Path::new(&self.frozen, self.embed(ids), self.start(start)))
+    pub fn log_probability(&self, ids: &[u32], answer: &[u32]) -> Result<f64> {
+        let Some((&token, forced)) = answer.split_last() else {
+            return Ok(0.0);
+        };
+        let scalar = Scalar {
+            token,
+            output: Output::LogProbability,
+            minus: None,
+        };
+        guarded(|| {
+            let sequences = Sequences::with_tails(vec![ids.len() + forced.len()], vec![answer.len()]);
+            let logits = self.last_logits(&sequences, &self.embed(&[ids, forced].concat()));
+            Outputs::new(logits, &[scalar])
+                .values(&[scalar], std::iter::once(forced))
+                .0[0]
+        })
     }
 
-    /// F at the input and at the baseline, for each scalar.
+    /// What the model says by itself: the most probable token, again and again, until one of `stop` or `most` tokens. `progress` is told
+    /// of each.
+    ///
+    /// # Errors
+    /// Memory runs out; or a logit is not a finite number.
+    pub fn generate(&self, ids: &[u32], stop: &[u32], most: usize, progress: &mut dyn FnMut()) -> Result<Vec<u32>> {
+        let mut said: Vec<u32> = Vec::new();
+        let rotary = self.frozen.rotary(ids.len() + most);
+        let mut next = |logits: Tensor<2>| -> Result<Option<u32>> {
+            let logits = floats(logits);
+            if !logits.iter().all(|logit| logit.is_finite()) {
+                return Err(Diagnostic::compute("the model's logits are not finite numbers")
+                    .help("the weights may be damaged, or too large for the dtype: try `dtype: f32` or `bf16`"));
+            }
+            progress();
+            let best = argmax(&logits);
+            Ok((!stop.contains(&best)).then_some(best))
+        };
+        let on_device = |length: usize| {
+            let sequences = Sequences::new(vec![length]);
+            OnDevice::new(&self.device, self.dtype, &rotary, &sequences)
+        };
+        if self.kernels {
+            let (threads, rotary) = (Threads::All, rotary.clone());
+            let ops = Cpu { threads, rotary };
+            let (mut logits, mut cache) = guarded(|| self.frozen.read(&ops, &self.embed(ids)))?;
+            while said.len() < most {
+                let Some(token) = next(logits)? else { break };
+                said.push(token);
+                (logits, cache) = guarded(|| self.frozen.step(&ops, &self.embed(&[token]), cache))?;
+            }
+        } else {
+            let (mut logits, mut cache) = guarded(|| self.frozen.read(&on_device(ids.len()), &self.embed(ids)))?;
+            while said.len() < most {
+                let Some(token) = next(logits)? else { break };
+                said.push(token);
+                let ops = on_device(cache.length + 1);
+                (logits, cache) = guarded(|| self.frozen.step(&ops, &self.embed(&[token]), cache))?;
+            }
+        }
+        Ok(said)
+    }
+
+    /// The path from a baseline to a prompt; `forced` are the first tokens of an answer, all but its last.
     ///
     /// # Errors
     /// Memory runs out.
-    pub fn ends(&self, ids: &[u32], start: Start, scalars: &[Scalar]) -> Result<Vec<Ends>> {
+    pub fn path(&self, ids: &[u32], start: Start, forced: &[u32]) -> Result<Path> {
+        let all = [ids, forced].concat();
+        guarded(|| Path::new(&self.frozen, self.embed(&all), self.start(start), forced))
+    }
+
+    /// F at the input and at the baseline, for each scalar; `forced` as for [`Self::path`].
+    ///
+    /// # Errors
+    /// Memory runs out.
+    pub fn ends(&self, ids: &[u32], start: Start, forced: &[u32], scalars: &[Scalar]) -> Result<Vec<Ends>> {
         guarded(|| {
             let baseline = self.start(start).repeat_dim(0, ids.len());
-            let x = Tensor::cat(vec![self.embed(ids), baseline], 0);
-            let logits = self.last_logits(vec![ids.len(); 2], &x).cast(DType::F32);
+            let mut parts = vec![self.embed(&[ids, forced].concat()), baseline];
+            if !forced.is_empty() {
+                parts.push(self.embed(forced));
+            }
+            let (length, tail) = (ids.len() + forced.len(), 1 + forced.len());
+            let sequences = Sequences::with_tails(vec![length; 2], vec![tail; 2]);
+            let logits = self.last_logits(&sequences, &Tensor::cat(parts, 0)).cast(DType::F32);
             // Half a unit in the last place of the largest logit is what a logit may be off by.
             let half_unit = match self.dtype {
                 DType::BF16 => 2f64.powi(-9),
@@ -212,11 +285,11 @@ impl Explainer {
             };
             let outputs = Outputs::new(logits, scalars);
             let read = |&scalar: &Scalar| {
-                let values = outputs.values(&[scalar; 2]).0;
+                let values = outputs.values(&[scalar; 2], [forced; 2].into_iter()).0;
                 let (input, baseline) = (values[0], values[1]);
                 let slope = match scalar.output {
                     Output::Probability => input.abs().max(baseline.abs()),
-                    Output::Logit | Output::LogProbability => 1.0,
+                    Output::Logit | Output::LogProbability => tail as f64,
                 };
                 Ends {
                     input,
@@ -242,6 +315,7 @@ impl Explainer {
     ) -> Result<Attribution> {
         let task = Task {
             ids: ids.to_vec(),
+            forced: vec![],
             start,
             scalar,
             rule,
@@ -264,7 +338,7 @@ impl Explainer {
             return Ok(false);
         }
         self.needs_warming = false;
-        let path = self.path(&task.ids, task.start)?;
+        let path = self.path(&task.ids, task.start, &task.forced)?;
         let count = match batch {
             Batch::Fixed(size) => size,
             Batch::Auto => self.pass_tokens.div_ceil(task.ids.len()),
@@ -278,23 +352,23 @@ impl Explainer {
         Ok(true)
     }
 
-    fn last_logits(&self, lengths: Vec<usize>, x: &Tensor<2>) -> Tensor<2> {
-        let sequences = Sequences::new(lengths);
+    fn last_logits(&self, sequences: &Sequences, x: &Tensor<2>) -> Tensor<2> {
         let rotary = self.frozen.rotary(sequences.longest());
         let entry = Entry::Embeddings(x);
         if self.kernels {
             let threads = Threads::All;
             self.frozen
-                .forward(&Cpu { threads, rotary }, &sequences, entry, false)
+                .forward(&Cpu { threads, rotary }, sequences, entry, false)
                 .logits
         } else {
-            let ops = OnDevice::new(&self.device, self.dtype, &rotary, &sequences);
-            self.frozen.forward(&ops, &sequences, entry, false).logits
+            let ops = OnDevice::new(&self.device, self.dtype, &rotary, sequences);
+            self.frozen.forward(&ops, sequences, entry, false).logits
         }
     }
 
-    /// Bytes that a pass keeps for one path point of a prompt, from what its backward half reads.
-    fn kept(&self, tokens: usize) -> usize {
+    /// Bytes that a pass keeps for one point of a path, from what its backward half reads.
+    fn kept(&self, path: &Path) -> usize {
+        let (tokens, outputs) = (path.tokens(), 1 + path.forced().len());
         let (row, sequence, heads) = self.frozen.kept();
         let size = if self.dtype == DType::F32 { 4 } else { 2 };
         // Burn's operations hold the attention weights of a layer, in float32, about five times at once; the kernels never do.
@@ -303,7 +377,7 @@ impl Explainer {
         } else {
             5 * 4 * heads * tokens * tokens
         };
-        size * (row * tokens + sequence) + weights
+        size * (row * tokens + sequence * outputs) + weights
     }
 
     /// The integrand at all points: for each of `wanted`, for each α, for each scalar.
@@ -348,7 +422,7 @@ impl Explainer {
                     }
                     // Half of it needs half the memory; what was computed so far stays.
                     Err(_) if batch == Batch::Auto && pass.len() * concurrent > 1 => {
-                        let kept = pass.iter().map(|&(index, _)| self.kept(wanted[index].path.tokens()));
+                        let kept = pass.iter().map(|&(index, _)| self.kept(wanted[index].path));
                         let used = kept.sum::<usize>() * concurrent;
                         self.budget = (used / 2).min(self.budget / 2);
                         break;
@@ -368,6 +442,7 @@ impl Explainer {
         batch: Batch,
     ) -> (Vec<&'s [(usize, usize)]>, Threads) {
         let tokens = |&(index, _): &(usize, usize)| wanted[index].path.tokens();
+        let kept = |&(index, _): &(usize, usize)| self.kept(wanted[index].path);
         let workers = if self.kernels { rayon::current_num_threads() } else { 1 };
         let now = match batch {
             Batch::Fixed(size) => &left[..size.min(left.len())],
@@ -375,7 +450,7 @@ impl Explainer {
         };
         // A pass for each thread, where sequences keep half of them busy and memory suffices; else all threads in one.
         let together = workers.min(now.len());
-        let largest = now.iter().take(together).map(|s| self.kept(tokens(s))).max();
+        let largest = now.iter().take(together).map(kept).max();
         let fits = largest.unwrap_or(0).saturating_mul(together) <= self.budget;
         let together = if 2 * now.len() >= workers && fits { together } else { 1 };
         let threads = if together > 1 || workers == 1 {
@@ -399,7 +474,7 @@ impl Explainer {
         while !rest.is_empty() && passes.len() < 4 * together {
             let (mut count, mut filled, mut bytes) = (0, 0, 0);
             for sequence in rest {
-                let more = self.kept(tokens(sequence));
+                let more = kept(sequence);
                 let fits = filled + tokens(sequence) / 2 < rows
                     && (batch != Batch::Auto || (bytes + more) * together <= self.budget);
                 if count > 0 && !fits {
@@ -423,8 +498,9 @@ impl Explainer {
     fn pass(&self, wanted: &[Points<'_>], pass: &[(usize, usize)], threads: Threads) -> Vec<Vec<Value>> {
         #[cfg(test)]
         assert!(pass.len() <= self.most, "out of memory");
-        let lengths: Vec<usize> = pass.iter().map(|&(index, _)| wanted[index].path.tokens()).collect();
-        let sequences = Sequences::new(lengths);
+        let paths = pass.iter().map(|&(index, _)| wanted[index].path);
+        let (lengths, tails) = paths.map(|path| (path.tokens(), 1 + path.forced().len())).unzip();
+        let sequences = Sequences::with_tails(lengths, tails);
         let rotary = self.frozen.rotary(sequences.longest());
         if self.kernels {
             self.pass_on(&Cpu { threads, rotary }, wanted, pass, &sequences)
@@ -463,19 +539,24 @@ impl Explainer {
         for round in 0..rounds {
             let asked: Vec<Scalar> = pass.iter().map_while(|s| scalars(s).get(round).copied()).collect();
             let count = asked.len();
-            let (found, seeds) = outputs.values(&asked);
+            let forced = pass.iter().map(|&(index, _)| wanted[index].path.forced());
+            let (found, seeds) = outputs.values(&asked, forced);
             let gradient = outputs.hidden_gradient(ops, self.frozen.head(), &seeds);
             let scores = self
                 .frozen
                 .backward(ops, &sequences.first(count), &trace, &stretches(count), gradient);
             let mut rows = scores.iter();
             let found = found.into_iter().zip(&seeds.sizes);
-            for ((values, (output, &size)), &tokens) in values.iter_mut().zip(found).zip(sequences.lengths()) {
-                let scores = rows.by_ref().take(tokens).map(|&score| f64::from(score) * size);
-                values.push(Value {
-                    output,
-                    scores: scores.collect(),
-                });
+            let shapes = sequences.lengths().iter().zip(sequences.tails());
+            for ((values, (output, &size)), (&tokens, &tail)) in values.iter_mut().zip(found).zip(shapes) {
+                let mut scores: Vec<f64> = rows
+                    .by_ref()
+                    .take(tokens)
+                    .map(|&score| f64::from(score) * size)
+                    .collect();
+                // Tokens that stay what they are have no share.
+                scores.truncate(tokens + 1 - tail);
+                values.push(Value { output, scores });
             }
         }
         values
@@ -492,21 +573,28 @@ impl Drop for Explainer {
     }
 }
 
-/// What is read of the last position's logits.
+/// The first of the largest, as `torch.argmax`.
+pub fn argmax(logits: &[f32]) -> u32 {
+    let largest = (0..logits.len()).rev().max_by(|&a, &b| logits[a].total_cmp(&logits[b]));
+    largest.unwrap_or_default() as u32
+}
+
+/// What is read of the last positions' logits.
 struct Outputs {
-    /// `[sequences, vocabulary]`, in float32.
+    /// `[outputs, vocabulary]`, in float32.
     logits: Tensor<2>,
     /// Their logarithms, and their probabilities; where some output needs them.
     log_probabilities: Option<Tensor<2>>,
     probabilities: Option<Tensor<2>>,
 }
 
-/// ∂F/∂logits of each sequence: size · (Σ factor · e_token − spread · softmax(logits)). The bracket is of order 1, so that a narrow
+/// ∂F/∂logits of each row that is read: size · (Σ factor · e_token − spread · softmax(logits)). The bracket is of order 1, so that a narrow
 /// dtype does not lose it where F is small.
 struct Seeds {
     tokens: [Vec<i64>; 2],
     factors: [Vec<f32>; 2],
     spread: Vec<f32>,
+    /// One for each sequence: 1 where several rows are read, since logarithms need none.
     sizes: Vec<f64>,
 }
 
@@ -522,8 +610,25 @@ impl Outputs {
         }
     }
 
-    /// F of the first sequences, one scalar each, and its gradient.
-    fn values(&self, asked: &[Scalar]) -> (Vec<f64>, Seeds) {
+    /// F of the first sequences, one scalar each, and its gradient. Where tokens are `forced` before a scalar's own, F is the sum of all
+    /// their log-probabilities.
+    fn values<'f>(&self, asked: &[Scalar], forced: impl Iterator<Item = &'f [u32]>) -> (Vec<f64>, Seeds) {
+        let mut rows = Vec::with_capacity(asked.len());
+        let mut ends = Vec::with_capacity(asked.len());
+        for (scalar, forced) in asked.iter().zip(forced) {
+            let before = forced.iter().map(|&token| Scalar { token, ..*scalar });
+            rows.extend(before.chain([*scalar]));
+            ends.push(rows.len());
+        }
+        let (values, mut seeds) = self.row_values(&rows);
+        let starts = [0].into_iter().chain(ends.iter().copied());
+        let spans: Vec<_> = starts.zip(&ends).map(|(from, &to)| from..to).collect();
+        seeds.sizes = spans.iter().map(|span| seeds.sizes[span.start]).collect();
+        (spans.into_iter().map(|span| values[span].iter().sum()).collect(), seeds)
+    }
+
+    /// The same of the first rows.
+    fn row_values(&self, asked: &[Scalar]) -> (Vec<f64>, Seeds) {
         let count = asked.len();
         let contrast = asked.iter().any(|scalar| scalar.minus.is_some());
         let tokens = [
@@ -670,6 +775,7 @@ mod tests {
         };
         Task {
             ids: ids.to_vec(),
+            forced: vec![],
             start,
             scalar,
             rule: rule.clone(),
@@ -794,8 +900,8 @@ mod tests {
     #[test]
     fn little_memory_means_small_passes() {
         let mut explainer = explainer();
-        let one = explainer.kept(40);
-        let path = explainer.path(&(0..40).collect::<Vec<_>>(), Start::Zero).unwrap();
+        let path = explainer.path(&(0..40).collect::<Vec<_>>(), Start::Zero, &[]).unwrap();
+        let one = explainer.kept(&path);
         let scalars = vec![
             task(
                 &[1],
@@ -824,7 +930,8 @@ mod tests {
                 "{largest} points of {one} bytes in {budget}"
             );
         }
-        assert!(explainer.kept(2000) > 40 * explainer.kept(40));
+        let long = explainer.path(&[7; 2000], Start::Zero, &[]).unwrap();
+        assert!(explainer.kept(&long) > 40 * one);
     }
 
     #[test]

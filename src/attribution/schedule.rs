@@ -17,6 +17,8 @@ use crate::model::frozen::path::Path;
 pub struct Task {
     /// The prompt.
     pub ids: Vec<u32>,
+    /// The first tokens of an answer of several, of which the scalar's is the last: their log-probabilities are added to it.
+    pub forced: Vec<u32>,
     /// Where its path starts.
     pub start: Start,
     /// What is explained.
@@ -62,7 +64,9 @@ pub fn run(
         while !full.by(&open) {
             let Some((first, task)) = waiting.next() else { break };
             let mut members = vec![(first, task)];
-            while let Some(next) = waiting.next_if(|(_, next)| next.ids == task.ids && next.start == task.start) {
+            while let Some(next) = waiting
+                .next_if(|(_, next)| (&next.ids, &next.forced, next.start) == (&task.ids, &task.forced, task.start))
+            {
                 members.push(next);
             }
             // One whose ends are not finite wants nothing, and is told at once.
@@ -111,9 +115,9 @@ impl Fill {
 fn begin(explainer: &Explainer, members: &[(usize, &Task)]) -> Result<Open> {
     let began = Instant::now();
     let task = members[0].1;
-    let path = explainer.path(&task.ids, task.start)?;
+    let path = explainer.path(&task.ids, task.start, &task.forced)?;
     let scalars: Vec<Scalar> = members.iter().map(|(_, task)| task.scalar).collect();
-    let ends = explainer.ends(&task.ids, task.start, &scalars)?;
+    let ends = explainer.ends(&task.ids, task.start, &task.forced, &scalars)?;
     let seconds = began.elapsed().as_secs_f64() / members.len() as f64;
     let singular = guarded(|| path.starts_at_zero())?;
     let member = |(&(index, task), ends): (&(usize, &Task), Ends)| Member {

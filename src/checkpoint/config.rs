@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::diagnostic::{Diagnostic, Kind, Result};
 use crate::kernel::matrix::Code;
@@ -94,6 +94,42 @@ impl ModelConfig {
         }
     }
 
+    /// A `config.json` of this shape.
+    pub fn to_json(&self) -> Value {
+        match self {
+            Self::Llama(config) => json!({
+                "architectures": [if config.model_type == "mistral" { "MistralForCausalLM" } else { "LlamaForCausalLM" }],
+                "model_type": config.model_type,
+                "hidden_act": "silu",
+                "vocab_size": config.vocab_size,
+                "hidden_size": config.hidden_size,
+                "intermediate_size": config.intermediate_size,
+                "num_hidden_layers": config.num_hidden_layers,
+                "num_attention_heads": config.num_attention_heads,
+                "num_key_value_heads": config.num_key_value_heads,
+                "head_dim": config.head_dim,
+                "rms_norm_eps": config.rms_norm_eps,
+                "rope_theta": config.rope_theta,
+                "sliding_window": config.sliding_window,
+                "tie_word_embeddings": config.tie_word_embeddings,
+            }),
+            Self::Falcon(config) => json!({
+                "architectures": ["FalconForCausalLM"],
+                "model_type": "falcon",
+                "vocab_size": config.vocab_size,
+                "hidden_size": config.hidden_size,
+                "num_hidden_layers": config.num_hidden_layers,
+                "num_attention_heads": config.num_attention_heads,
+                "layer_norm_epsilon": config.layer_norm_epsilon,
+                "rope_theta": config.rope_theta,
+                "tie_word_embeddings": config.tie_word_embeddings,
+                "bias": false,
+                "multi_query": true,
+                "parallel_attn": true,
+            }),
+        }
+    }
+
     /// Rows of the embedding table.
     pub fn vocab_size(&self) -> usize {
         match self {
@@ -128,6 +164,8 @@ pub struct CheckpointConfig {
     pub special: SpecialTokens,
     /// How its linear layers are stored quantised, by bitsandbytes; none: they are not.
     pub quantization: Option<Code>,
+    /// The tokens that end what the model says: `eos_token_id`, all of it, here and in `generation_config.json`.
+    pub stop: Vec<u32>,
     /// The longest prompt the model was made for (`max_position_embeddings`), where the file says.
     pub context: Option<usize>,
 }
@@ -148,7 +186,22 @@ pub fn read(path: &Path) -> Result<CheckpointConfig> {
     let Value::Object(map) = json else {
         return Err(Diagnostic::checkpoint("not a JSON object").in_file(path));
     };
-    parse(&map).map_err(|diagnostic| diagnostic.in_file(path))
+    let mut config = parse(&map).map_err(|diagnostic| diagnostic.in_file(path))?;
+    // What chat models end their turn with often stands here alone.
+    let beside = path.with_file_name("generation_config.json");
+    if let Ok(text) = std::fs::read_to_string(&beside) {
+        let json: Value = serde_json::from_str(&text).map_err(|e| {
+            Diagnostic::checkpoint(format!("not JSON: {e}"))
+                .in_file(&beside)
+                .help("download the file again")
+        })?;
+        if let Value::Object(map) = json {
+            config.stop.extend(Fields(&map).tokens("eos_token_id"));
+        }
+    }
+    config.stop.sort_unstable();
+    config.stop.dedup();
+    Ok(config)
 }
 
 fn parse(map: &Map<String, Value>) -> Result<CheckpointConfig> {
@@ -187,6 +240,7 @@ fn parse(map: &Map<String, Value>) -> Result<CheckpointConfig> {
             pad: fields.token("pad_token_id"),
         },
         quantization,
+        stop: fields.tokens("eos_token_id"),
         context: map
             .get("max_position_embeddings")
             .and_then(Value::as_u64)
@@ -369,9 +423,17 @@ impl Fields<'_> {
 
     /// The first of a list, where there are several.
     fn token(&self, key: &str) -> Option<u32> {
-        let value = self.0.get(key)?;
-        let value = value.as_array().and_then(|all| all.first()).unwrap_or(value);
-        value.as_u64().and_then(|id| u32::try_from(id).ok())
+        self.tokens(key).first().copied()
+    }
+
+    /// One token, or a list.
+    fn tokens(&self, key: &str) -> Vec<u32> {
+        let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
+        match self.0.get(key) {
+            Some(Value::Array(all)) => all.iter().filter_map(id).collect(),
+            Some(value) => id(value).into_iter().collect(),
+            None => vec![],
+        }
     }
 
     fn must_be(&self, key: &str, wanted: &str, may_be_absent: bool) -> Result<()> {
@@ -428,8 +490,6 @@ fn is_default_rope(map: &Map<String, Value>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn parsed(value: Value) -> Result<CheckpointConfig> {

@@ -22,7 +22,7 @@ use serde_json::Value;
 use crate::diagnostic::{Diagnostic, Kind, Result};
 use crate::kernel::matrix::Half;
 use crate::tensor::matrix::{Kept, Matrix, Precision};
-use config::CheckpointConfig;
+use config::{CheckpointConfig, ModelConfig, SpecialTokens};
 
 /// Where a tensor lies.
 #[derive(Clone, Debug, PartialEq)]
@@ -149,8 +149,32 @@ impl Checkpoint {
             precision,
             open: None,
             rehearsal: false,
+            asked: None,
         }
     }
+}
+
+/// Every tensor that is asked for, instead of a checkpoint: names and shapes in the order in which they are taken.
+pub fn asked_for(
+    config: &ModelConfig,
+    take: impl FnOnce(&mut Loader<'_>) -> Result<()>,
+) -> Result<Vec<(String, Vec<usize>)>> {
+    let checkpoint = Checkpoint {
+        folder: PathBuf::new(),
+        config: CheckpointConfig {
+            model: config.clone(),
+            special: SpecialTokens::default(),
+            quantization: None,
+            stop: vec![],
+            context: None,
+        },
+        files: vec![],
+        entries: BTreeMap::new(),
+    };
+    let mut loader = checkpoint.rehearsal();
+    loader.asked = Some(vec![]);
+    take(&mut loader)?;
+    Ok(loader.asked.unwrap_or_default())
 }
 
 /// Takes tensors out of a checkpoint, one by one, onto a device and into the computing dtype.
@@ -161,6 +185,8 @@ pub struct Loader<'a> {
     precision: Precision,
     open: Option<(PathBuf, File)>,
     rehearsal: bool,
+    /// Where there is nothing to take from: what was asked for.
+    asked: Option<Vec<(String, Vec<usize>)>>,
 }
 
 impl Loader<'_> {
@@ -218,6 +244,16 @@ impl Loader<'_> {
     }
 
     fn entry(&mut self, name: &str, shape: &[usize]) -> Result<TensorEntry> {
+        if let Some(asked) = &mut self.asked {
+            asked.push((name.to_owned(), shape.to_vec()));
+            return Ok(TensorEntry {
+                file: PathBuf::new(),
+                offset: 0,
+                bytes: 0,
+                shape: shape.to_vec(),
+                dtype: DType::F32,
+            });
+        }
         self.left.remove(name).ok_or_else(|| {
             Diagnostic::checkpoint("missing from the checkpoint")
                 .in_file(&self.checkpoint.folder)

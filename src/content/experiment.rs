@@ -1,6 +1,7 @@
 //! One experiment: models × samples × targets, as its YAML file says, resolved.
 
 mod attribution;
+mod generate;
 mod locate;
 mod read;
 mod resolve;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::dataset::Sample;
+use super::prompt::Templates;
 
 pub(super) use read::read;
 pub(super) use resolve::resolve;
@@ -39,6 +41,17 @@ pub struct Experiment {
     pub options: Vec<AnswerOption>,
     /// How attributions are computed.
     pub attribution: AttributionSpec,
+    /// What the model is asked to say in its own words, if anything.
+    pub generate: Option<GenerateSpec>,
+}
+
+/// The `generate` block.
+#[derive(Clone, Debug)]
+pub struct GenerateSpec {
+    /// What it is asked: columns, and the model's own `prompt` and `answer`.
+    template: Templates,
+    /// Tokens at most.
+    pub max_new_tokens: usize,
 }
 
 /// A possible answer: a letter the model may say, and the value of the gold column that makes it the right one.

@@ -12,7 +12,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorCreationOptions};
 
 use crate::checkpoint::config::ModelConfig;
-use crate::checkpoint::{Checkpoint, Loader};
+use crate::checkpoint::{Checkpoint, Loader, asked_for};
 use crate::diagnostic::Result;
 use crate::tensor::matrix::{Matrix, Precision};
 use falcon::Falcon;
@@ -45,12 +45,24 @@ impl CausalLm {
     }
 
     fn from_loader(checkpoint: &Checkpoint, mut loader: Loader) -> Result<Self> {
-        let model = match &checkpoint.config.model {
-            ModelConfig::Llama(config) => Self::Llama(Llama::load(config, &mut loader)?),
-            ModelConfig::Falcon(config) => Self::Falcon(Falcon::load(config, &mut loader)?),
-        };
+        let model = Self::take(&checkpoint.config.model, &mut loader)?;
         loader.finish()?;
         Ok(model)
+    }
+
+    fn take(config: &ModelConfig, loader: &mut Loader) -> Result<Self> {
+        Ok(match config {
+            ModelConfig::Llama(config) => Self::Llama(Llama::load(config, loader)?),
+            ModelConfig::Falcon(config) => Self::Falcon(Falcon::load(config, loader)?),
+        })
+    }
+
+    /// The tensors that a checkpoint of this shape has: names and shapes.
+    ///
+    /// # Errors
+    /// None that a configuration read by [`crate::checkpoint::config::read`] can have.
+    pub fn layout(config: &ModelConfig) -> Result<Vec<(String, Vec<usize>)>> {
+        asked_for(config, |loader| Self::take(config, loader).map(drop))
     }
 
     /// A model with random parameters (normal, σ = 0.02, scaled down by depth where a layer writes to the residual stream),

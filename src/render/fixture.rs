@@ -87,6 +87,7 @@ impl Fixture {
     /// The samples given, for the models given.
     pub fn of(samples: Vec<Sample>, models: &[&str]) -> Self {
         let experiment = Experiment {
+            generate: None,
             id: "claims".into(),
             path: "content/experiments/claims.yaml".into(),
             yaml: "title: Claims, zero shot\nmodels: [falcon-toy, llama-toy]\n".into(),
@@ -432,6 +433,7 @@ fn record(model: &str, sample: &Sample) -> SampleRecord {
             (*letter).to_owned(),
             OptionRecord {
                 token_id: 40_000 + index as u32,
+                token_ids: vec![],
                 probability,
             },
         );
@@ -445,7 +447,7 @@ fn record(model: &str, sample: &Sample) -> SampleRecord {
     };
     let mut attributions = vec![attribution(model, sample, &tokens, predicted, confidence)];
     if let Some(gold) = &gold {
-        let option = options[gold];
+        let option = options[gold].clone();
         let target = TargetRecord {
             kind: "gold".into(),
             token_ids: vec![option.token_id],
@@ -454,6 +456,7 @@ fn record(model: &str, sample: &Sample) -> SampleRecord {
         attributions.push(attribution(model, sample, &tokens, target, option.probability));
     }
     SampleRecord {
+        generation: None,
         schema: SCHEMA.into(),
         experiment: "claims".into(),
         model: ModelRecord {

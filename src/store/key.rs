@@ -51,6 +51,22 @@ pub struct PredictionKey {
     pub token_ids: Vec<u32>,
     /// The tokens whose probability is asked for.
     pub asked: Vec<u32>,
+    /// The answers of several tokens whose probability is asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub answers: Vec<Vec<u32>>,
+}
+
+/// What a model says in its own words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GenerationKey {
+    /// The model.
+    pub model: ModelKey,
+    /// The prompt's tokens.
+    pub token_ids: Vec<u32>,
+    /// Tokens at most.
+    pub max_new_tokens: usize,
+    /// The tokens that end it.
+    pub stop: Vec<u32>,
 }
 
 /// A path integral.
@@ -62,6 +78,9 @@ pub struct AttributionKey {
     pub token_ids: Vec<u32>,
     /// One token, or two for a contrast.
     pub target: Vec<u32>,
+    /// The tokens before the target's in an answer of several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forced: Vec<u32>,
     /// The unit.
     pub output: Output,
     /// `zero`, `mean` or `token 2`.
@@ -126,6 +145,10 @@ impl Key for PredictionKey {
     const KIND: &'static str = "predictions";
 }
 
+impl Key for GenerationKey {
+    const KIND: &'static str = "generations";
+}
+
 impl Key for AttributionKey {
     const KIND: &'static str = "attributions";
 }
@@ -139,6 +162,7 @@ mod tests {
             model: ModelKey::of_a_test(),
             token_ids: vec![1, 2],
             target: vec![3],
+            forced: vec![],
             output: Output::Probability,
             baseline: "zero".into(),
             rule: fixed(Quadrature::GaussLegendre, 8, false),
@@ -171,6 +195,7 @@ mod tests {
             |k| k.model.quantization = "nf4".into(),
             |k| k.token_ids = vec![1, 3],
             |k| k.target = vec![3, 4],
+            |k| k.forced = vec![4],
             |k| k.output = Output::Logit,
             |k| k.baseline = "mean".into(),
             |k| k.rule = fixed(Quadrature::RiemannLeft, 8, false),

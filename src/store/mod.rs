@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::{Diagnostic, Kind, Result};
-use key::{AttributionKey, Key, PredictionKey};
+use key::{AttributionKey, GenerationKey, Key, PredictionKey};
 use record::{NonFinite, Provenance, Round, relative_error};
 
 /// Raised when the files' own form changes.
@@ -33,7 +33,21 @@ pub struct StoredPrediction {
     pub probability: f64,
     /// The probability of each token that was asked for, in the key's order.
     pub asked: Vec<f64>,
+    /// The natural logarithm of the probability of each answer of several tokens, in the key's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub answers: Vec<f64>,
     /// How and when it was made.
+    pub provenance: Provenance,
+}
+
+/// A model's stored words.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredGeneration {
+    /// What they depend on.
+    pub key: GenerationKey,
+    /// The tokens, without the one that ended them.
+    pub token_ids: Vec<u32>,
+    /// How and when they were made.
     pub provenance: Provenance,
 }
 
@@ -84,6 +98,14 @@ impl Part for StoredPrediction {
     type Key = PredictionKey;
 
     fn key(&self) -> &PredictionKey {
+        &self.key
+    }
+}
+
+impl Part for StoredGeneration {
+    type Key = GenerationKey;
+
+    fn key(&self) -> &GenerationKey {
         &self.key
     }
 }
@@ -203,10 +225,12 @@ mod tests {
                 model: ModelKey::of_a_test(),
                 token_ids: vec![1, 5],
                 asked: vec![7],
+                answers: vec![],
             },
             token_id: 7,
             probability: 0.1 + 0.2,
             asked: vec![f64::from(0.1f32)],
+            answers: vec![],
             provenance: Provenance {
                 igsite: "0".into(),
                 backend: "cpu".into(),

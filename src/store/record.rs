@@ -32,14 +32,33 @@ pub struct SampleRecord {
     pub tokens: Vec<TokenRecord>,
     /// The most probable next token.
     pub prediction: Prediction,
-    /// Whether the prediction is the gold option's token; absent gold gives null.
+    /// Whether the prediction is the gold option's token (where options are several tokens: whether the gold option is the most probable
+    /// of them); absent gold gives null.
     pub correct: Option<bool>,
     /// Each option's token and probability, by letter, in the experiment's order.
     pub options: indexmap::IndexMap<String, OptionRecord>,
     /// One for each target and baseline, in the experiment's order (targets outer, baselines inner).
     pub attributions: Vec<AttributionRecord>,
+    /// What the model says in its own words, if it was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<Generation>,
     /// How and when it was made.
     pub provenance: Provenance,
+}
+
+/// What a model says in its own words: the most probable token, again and again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Generation {
+    /// What it was asked.
+    pub prompt: String,
+    /// What it says.
+    pub text: String,
+    /// The tokens of it.
+    pub token_ids: Vec<u32>,
+    /// Tokens at most.
+    pub max_new_tokens: usize,
+    /// Whether it came to its end by itself.
+    pub ended: bool,
 }
 
 /// What computed a record.
@@ -101,11 +120,14 @@ pub struct Prediction {
 }
 
 /// An option's token.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OptionRecord {
-    /// The token that follows the prompt when the letter is appended to it.
+    /// The token that follows the prompt when the letter is appended to it; the first of several.
     pub token_id: u32,
-    /// Its softmax probability.
+    /// All of several tokens.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub token_ids: Vec<u32>,
+    /// Its softmax probability; of several tokens the product, each given those before it.
     pub probability: f64,
 }
 
@@ -114,7 +136,7 @@ pub struct OptionRecord {
 pub struct TargetRecord {
     /// `predicted`, `gold`, `option`, `token` or `contrast`.
     pub kind: String,
-    /// One token, or two for a contrast (first minus second).
+    /// One token, or two for a contrast (first minus second), or all of an answer of several.
     pub token_ids: Vec<u32>,
     /// The token's text; `B − D` for a contrast.
     pub text: String,

@@ -149,32 +149,43 @@ impl Tokenizer {
         Ok(tokens)
     }
 
-    /// The one token that follows `prompt` when `answer` is appended to it.
+    /// The tokens that follow `prompt` when `answer` is appended to it; one at least.
     ///
     /// `ids` are the prompt's own tokens, to save a second encoding.
     ///
     /// # Errors
-    /// The answer is several tokens there, or none, or changes the prompt's own tokens.
-    pub fn answer_token(&self, prompt: &str, ids: &[u32], answer: &str) -> Result<u32> {
+    /// The answer adds no token, or changes the prompt's own.
+    pub fn answer_tokens(&self, prompt: &str, ids: &[u32], answer: &str) -> Result<Vec<u32>> {
         let tokens = self.encode(&format!("{prompt}{answer}"))?;
         let found: Vec<u32> = tokens.iter().map(|token| token.id).collect();
-        if let Some(rest) = found.strip_prefix(ids) {
-            if let [id] = rest {
-                return Ok(*id);
-            }
-            let pieces: Vec<String> = rest.iter().map(|&id| format!("`{}`", self.text_of(id))).collect();
-            return Err(Diagnostic::checkpoint(format!(
-                "`{answer}` is {} tokens after this prompt: {}",
-                rest.len(),
-                pieces.join(" ")
-            ))
-            .expected("a single token"));
+        match found.strip_prefix(ids) {
+            Some(rest) if !rest.is_empty() => Ok(rest.to_vec()),
+            _ => Err(
+                Diagnostic::checkpoint(format!("`{answer}` joins with the end of the prompt into other tokens"))
+                    .expected("tokens of its own after the prompt")
+                    .help("end the prompt so that the answer begins a token, as `Choice: (` does"),
+            ),
         }
-        Err(
-            Diagnostic::checkpoint(format!("`{answer}` joins with the end of the prompt into other tokens"))
-                .expected("a single token of its own after the prompt")
-                .help("end the prompt so that the answer begins a token, as `Choice: (` does"),
-        )
+    }
+
+    /// The one token that follows `prompt` when `answer` is appended to it.
+    ///
+    /// # Errors
+    /// As [`Self::answer_tokens`]; or the answer is several tokens there.
+    pub fn answer_token(&self, prompt: &str, ids: &[u32], answer: &str) -> Result<u32> {
+        match self.answer_tokens(prompt, ids, answer)?[..] {
+            [id] => Ok(id),
+            ref several => Err(self.several(answer, several)),
+        }
+    }
+
+    /// The error of an answer that should have been one token.
+    pub fn several(&self, answer: &str, ids: &[u32]) -> Diagnostic {
+        let pieces: Vec<String> = ids.iter().map(|&id| format!("`{}`", self.text_of(id))).collect();
+        let (count, pieces) = (ids.len(), pieces.join(" "));
+        Diagnostic::checkpoint(format!("`{answer}` is {count} tokens after this prompt: {pieces}"))
+            .expected("a single token")
+            .help("`output: log_probability` explains an answer of several tokens, by the sum of their log-probabilities; probabilities and logits are of one token")
     }
 
     /// A token of the vocabulary by its text: the piece itself, or the one token that the text is by itself.

@@ -234,6 +234,7 @@ impl Model {
     /// One map after another along one path, sharing its forward passes.
     pub fn along(&mut self, ids: &[u32], start: Start, asked: Vec<(Scalar, Rule)>) -> Vec<Attribution> {
         let task = |(scalar, rule)| Task {
+            forced: vec![],
             ids: ids.to_vec(),
             start,
             scalar,

@@ -2,15 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use super::AnswerOption;
 use super::attribution::{self, Attribution, TARGET_WORDS};
+use super::{AnswerOption, GenerateSpec, generate};
 use crate::content::dataset::{Draw, Selector, Source, read_selector, read_source};
 use crate::content::decode::{Decoder, Field, Located};
 use crate::content::names::shortened;
 use crate::content::prompt::{SegmentSource, Templates};
 use crate::content::yaml;
 
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "title",
     "description",
     "draft",
@@ -20,6 +20,7 @@ const KEYS: [&str; 9] = [
     "shots",
     "options",
     "attribution",
+    "generate",
 ];
 /// More examples than this fit into no prompt.
 const MOST_SHOTS: u64 = 1000;
@@ -41,6 +42,7 @@ pub struct Written {
     pub shots: Option<Draw>,
     pub options: Option<Vec<AnswerOption>>,
     pub attribution: Option<Attribution>,
+    pub generate: Option<GenerateSpec>,
 }
 
 /// The `dataset` block.
@@ -90,6 +92,9 @@ pub fn read(id: &str, path: &Path, yaml: String, decoder: &mut Decoder) -> Optio
     let templates = prompt.and_then(|prompt| read_prompt(decoder, path, &prompt));
     let shots = table.get("shots").and_then(|shots| read_shots(decoder, &shots));
     let attribution = attribution::read(decoder, table.get("attribution"), options.as_deref());
+    let generate = table
+        .get("generate")
+        .and_then(|field| generate::read(decoder, path, &field));
     if let (Some(dataset), Some(options)) = (&dataset, &options) {
         check_gold(
             decoder,
@@ -111,6 +116,7 @@ pub fn read(id: &str, path: &Path, yaml: String, decoder: &mut Decoder) -> Optio
         shots,
         options,
         attribution,
+        generate,
         yaml,
     })
 }

@@ -37,6 +37,13 @@ pub fn resolve(
     let dataset = written.dataset.as_ref()?;
     let table = data.open(&written.path, &dataset.source, &mut decoder.diagnostics)?;
     let samples = samples(decoder, &written, dataset, &table);
+    if let (Some(generate), Some(samples)) = (&written.generate, &samples) {
+        // The first that fails stands for all.
+        let failed = samples
+            .iter()
+            .find_map(|sample| generate.check(&sample.fields, &sample.prompt.text).err());
+        failed.into_iter().for_each(|error| decoder.push(error));
+    }
     Some(Experiment {
         id: written.id,
         path: written.path,
@@ -48,6 +55,7 @@ pub fn resolve(
         samples: samples?,
         options: written.options?,
         attribution: written.attribution?.spec,
+        generate: written.generate,
     })
 }
 

@@ -31,6 +31,8 @@ pub struct Templates {
     segments: Vec<SegmentSource>,
     /// The columns that the templates mention; no others need to be handed over.
     variables: BTreeSet<String>,
+    /// Where the only template stands, if it is no segment of a prompt.
+    alone: Option<&'static str>,
 }
 
 impl std::fmt::Debug for Templates {
@@ -49,6 +51,15 @@ fn template_name(index: usize) -> String {
 impl Templates {
     /// Parses all segments; every one with an error is told.
     pub fn parse(file: &Path, segments: Vec<SegmentSource>) -> Result<Self, Diagnostics> {
+        Self::parse_at(file, segments, None)
+    }
+
+    /// Parses a template that is no segment of a prompt, and stands at `place`.
+    pub fn parse_alone(file: &Path, place: &'static str, source: SegmentSource) -> Result<Self, Diagnostics> {
+        Self::parse_at(file, vec![source], Some(place))
+    }
+
+    fn parse_at(file: &Path, segments: Vec<SegmentSource>, alone: Option<&'static str>) -> Result<Self, Diagnostics> {
         let mut tera = Tera::default();
         // A prompt is text; nothing in it is to be escaped as HTML.
         tera.autoescape_on(Vec::<Cow<'static, str>>::new());
@@ -63,6 +74,7 @@ impl Templates {
             file: file.to_path_buf(),
             segments,
             variables: BTreeSet::new(),
+            alone,
         };
         let mut errors = Diagnostics::new();
         for index in 0..templates.segments.len() {
@@ -98,6 +110,21 @@ impl Templates {
             }
         }
         if errors.is_empty() { Ok(texts) } else { Err(errors) }
+    }
+
+    /// Whether a template mentions a variable.
+    pub fn uses(&self, variable: &str) -> bool {
+        self.variables.contains(variable)
+    }
+
+    /// An error at the place of the only template.
+    pub fn error(&self, message: impl Into<String>) -> Diagnostic {
+        let error = Diagnostic::content(message).in_file(&self.file);
+        let error = match self.segments.first() {
+            Some(first) => error.at(first.position),
+            None => error,
+        };
+        error.place(self.alone.unwrap_or("prompt"))
     }
 
     /// The names of the segments.
@@ -137,7 +164,10 @@ impl Templates {
     /// Tera's error at the template's place in the YAML, with the line and column within the template.
     fn told(&self, index: usize, error: &tera::Error) -> Diagnostic {
         let SegmentSource { name, position, .. } = &self.segments[index];
-        let mut place = format!("prompt[{index}].text (segment `{}`)", shortened(name));
+        let mut place = match self.alone {
+            Some(place) => place.to_owned(),
+            None => format!("prompt[{index}].text (segment `{}`)", shortened(name)),
+        };
         let TemplateError {
             message,
             position: inside,

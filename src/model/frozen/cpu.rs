@@ -281,7 +281,7 @@ impl Ops for Cpu {
     }
 
     fn take_last(&self, sequences: &Sequences, x: &Rows) -> Rows {
-        let mut out = Rows::new(sequences.count(), x.width);
+        let mut out = Rows::new(sequences.outputs(), x.width);
         for (out, row) in out.chunks_exact_mut(x.width).zip(sequences.last()) {
             out.copy_from_slice(&x[row * x.width..(row + 1) * x.width]);
         }
@@ -299,6 +299,15 @@ impl Ops for Cpu {
     fn only_last(&self, sequences: &Sequences, last: &Rows) -> Rows {
         let into = self.zeros(sequences.rows(), last.width);
         self.add_to_last(sequences, into, last)
+    }
+
+    fn join(&self, first: &Rows, second: &Rows) -> Rows {
+        let rows = (first.length + second.length) / first.width;
+        let mut out = Rows::new(rows, first.width);
+        let (before, behind) = out.split_at_mut(first.length);
+        before.copy_from_slice(first);
+        behind.copy_from_slice(second);
+        out
     }
 
     fn copy(&self, rows: usize, x: &Rows) -> Rows {

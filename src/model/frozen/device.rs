@@ -336,12 +336,16 @@ impl Ops for OnDevice {
     }
 
     fn add_to_last(&self, sequences: &Sequences, into: Tensor<2>, last: &Tensor<2>) -> Tensor<2> {
-        let last = first(last, sequences.count());
+        let last = first(last, sequences.outputs());
         into.select_assign(0, self.last_rows(sequences), last, IndexingUpdateOp::Add)
     }
 
     fn only_last(&self, sequences: &Sequences, last: &Tensor<2>) -> Tensor<2> {
         self.add_to_last(sequences, self.zeros(sequences.rows(), last.dims()[1]), last)
+    }
+
+    fn join(&self, first: &Tensor<2>, second: &Tensor<2>) -> Tensor<2> {
+        joined(vec![first.clone(), second.clone()])
     }
 
     fn copy(&self, rows: usize, x: &Tensor<2>) -> Tensor<2> {

@@ -3,13 +3,14 @@
 //! Attribution needs the gradient with respect to the input alone, at one position's output, for many inputs at once. Automatic
 //! differentiation keeps every intermediate result and computes each by itself; here the backward pass is written out. What is
 //! kept is what it reads: of each layer the residual stream, queries, keys, values and what goes into the activation. In the last
-//! layer only the last position's query and MLP are computed; in the first, the linear layers behind the norm cost nothing at all
+//! layer only the last position's query and MLP are computed (all of them where several positions are read); in the first, the linear layers behind the norm cost nothing at all
 //! on a straight path ([`path`]).
 
 pub mod cpu;
 pub mod device;
 pub mod ops;
 pub mod path;
+mod step;
 
 #[cfg(test)]
 mod tests;
@@ -85,7 +86,7 @@ pub struct Trace<O: Ops> {
     /// The residual stream at the last positions, before the final norm.
     end: O::Rows,
     end_moments: O::Moments,
-    /// `[sequences, vocabulary]`
+    /// `[outputs, vocabulary]`
     pub logits: Tensor<2>,
 }
 
@@ -134,7 +135,7 @@ impl Frozen {
         &self.head
     }
 
-    /// The logits of each sequence's last position. `keep` says whether a backward pass will follow.
+    /// The logits of the positions that are read of each sequence. `keep` says whether a backward pass will follow.
     pub fn forward<O: Ops>(&self, ops: &O, sequences: &Sequences, entry: Entry<'_>, keep: bool) -> Trace<O> {
         let mut layers = Vec::new();
         let mut x = match entry {
@@ -146,7 +147,7 @@ impl Frozen {
             _ => None,
         };
         for (index, block) in self.blocks.iter().enumerate() {
-            let which = self.asked(index);
+            let which = self.asked(index, sequences);
             let paths = paths.filter(|_| index == 0);
             let (out, trace) = self.layer(ops, sequences, block, x, which, paths);
             x = out;
@@ -154,7 +155,10 @@ impl Frozen {
                 layers.push(trace);
             }
         }
-        let count = sequences.count();
+        if !sequences.single() {
+            x = ops.take_last(sequences, &x);
+        }
+        let count = sequences.outputs();
         let (hidden, end_moments) = ops.norm(count, &x, &self.norm);
         let logits = ops.linear(count, &hidden, &self.head);
         Trace {
@@ -166,8 +170,8 @@ impl Frozen {
     }
 
     /// For which rows a layer has to compute more than keys and values.
-    fn asked(&self, layer: usize) -> Which {
-        if layer + 1 == self.blocks.len() {
+    fn asked(&self, layer: usize, sequences: &Sequences) -> Which {
+        if layer + 1 == self.blocks.len() && sequences.single() {
             Which::Last
         } else {
             Which::All
@@ -219,7 +223,19 @@ impl Frozen {
             (Which::Last, moments) => (ops.take_last(sequences, &x), moments.map(|moments| (x, moments))),
         };
         let residual = ops.linear_add(out, &attended, &block.output, residual);
-        let (residual, mlp) = match (&block.mlp, up) {
+        let (residual, mlp) = Self::mlp(ops, out, block, residual, up);
+        (residual, LayerTrace { x, qkv: [q, k, v], mlp })
+    }
+
+    /// A layer's second half; `up` is Falcon's, which comes from the first norm.
+    fn mlp<O: Ops>(
+        ops: &O,
+        out: usize,
+        block: &Block,
+        residual: O::Rows,
+        up: Option<O::Rows>,
+    ) -> (O::Rows, MlpTrace<O>) {
+        match (&block.mlp, up) {
             (Mlp::Beside { down, .. }, Some(up)) => {
                 let activated = ops.gelu(out, &up);
                 (ops.linear_add(out, &activated, down, residual), MlpTrace::Beside { up })
@@ -237,13 +253,12 @@ impl Frozen {
                 };
                 (next, trace)
             }
-            (Mlp::Beside { .. }, None) => unreachable!("made above for this kind"),
-        };
-        (residual, LayerTrace { x, qkv: [q, k, v], mlp })
+            (Mlp::Beside { .. }, None) => unreachable!("made before attention for this kind"),
+        }
     }
 
-    /// Σ over the hidden dimension of (x − x′) ∂F/∂x for each row of the first sequences, given ∂F/∂hidden of each
-    /// (`[sequences, hidden]`, behind the final norm). May be called again for another F.
+    /// Σ over the hidden dimension of (x − x′) ∂F/∂x for each row of the first sequences, given ∂F/∂hidden of what is read of them
+    /// (`[outputs, hidden]`, behind the final norm). May be called again for another F.
     pub fn backward<O: Ops>(
         &self,
         ops: &O,
@@ -252,11 +267,14 @@ impl Frozen {
         stretches: &[Stretch<'_>],
         gradient: O::Rows,
     ) -> Vec<f32> {
-        let count = sequences.count();
+        let count = sequences.outputs();
         let nothing = ops.zeros(count, self.norm.host.0.len());
         let mut gradient = ops.norm_back(count, &gradient, &trace.end, &trace.end_moments, &self.norm, nothing);
+        if !sequences.single() {
+            gradient = ops.only_last(sequences, &gradient);
+        }
         for (index, (block, trace)) in self.blocks.iter().zip(&trace.layers).enumerate().rev() {
-            let which = self.asked(index);
+            let which = self.asked(index, sequences);
             let (next, through) = self.layer_back(ops, sequences, block, trace, gradient, which);
             if index == 0 {
                 return ops.scores(stretches, &next, &through);

@@ -148,19 +148,54 @@ pub struct Heads {
 #[derive(Clone, Debug)]
 pub struct Sequences {
     lengths: Vec<usize>,
+    /// How many of each one's last positions are read.
+    tails: Vec<usize>,
+    /// No sequence of the pass is read at more than one position.
+    single: bool,
     rows: usize,
+    outputs: usize,
 }
 
 impl Sequences {
-    /// Of these many tokens each.
+    /// Of these many tokens each, read at the last position.
     pub fn new(lengths: Vec<usize>) -> Self {
-        let rows = lengths.iter().sum();
-        Self { lengths, rows }
+        let tails = vec![1; lengths.len()];
+        Self::with_tails(lengths, tails)
+    }
+
+    /// Of these many tokens each, read at these many of the last positions.
+    pub fn with_tails(lengths: Vec<usize>, tails: Vec<usize>) -> Self {
+        Self {
+            rows: lengths.iter().sum(),
+            outputs: tails.iter().sum(),
+            single: tails.iter().all(|&tail| tail == 1),
+            lengths,
+            tails,
+        }
     }
 
     /// The first `count` of them.
     pub fn first(&self, count: usize) -> Self {
-        Self::new(self.lengths[..count].to_vec())
+        Self {
+            // The pass was made for all.
+            single: self.single,
+            ..Self::with_tails(self.lengths[..count].to_vec(), self.tails[..count].to_vec())
+        }
+    }
+
+    /// Whether the pass has one output for each sequence.
+    pub fn single(&self) -> bool {
+        self.single
+    }
+
+    /// Positions that are read, in all.
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// Positions that are read of each.
+    pub fn tails(&self) -> &[usize] {
+        &self.tails
     }
 
     /// How many.
@@ -177,7 +212,7 @@ impl Sequences {
     pub fn rows_of(&self, which: Which) -> usize {
         match which {
             Which::All => self.rows,
-            Which::Last => self.count(),
+            Which::Last => self.outputs,
         }
     }
 
@@ -191,12 +226,13 @@ impl Sequences {
         &self.lengths
     }
 
-    /// The row of each one's last token.
+    /// The rows of what is read of each, which are its last ones.
     pub fn last(&self) -> impl Iterator<Item = usize> + '_ {
-        self.lengths.iter().scan(0, |row, length| {
+        let ends = self.lengths.iter().scan(0, |row, length| {
             *row += length;
-            Some(*row - 1)
-        })
+            Some(*row)
+        });
+        ends.zip(&self.tails).flat_map(|(end, tail)| end - tail..end)
     }
 
     /// Runs of sequences of one length: (first sequence, first row, how many, their length).
@@ -214,7 +250,7 @@ impl Sequences {
     }
 }
 
-/// Which rows something has: one for each token, or one for each sequence (its last).
+/// Which rows something has: one for each token, or one for each position that is read (a sequence's last).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
     /// All tokens.
@@ -253,7 +289,8 @@ pub trait Ops {
     ) -> Self::Rows;
     /// Rotary positions of heads of `width`; `back` undoes them.
     fn turn(&self, sequences: &Sequences, which: Which, x: Self::Rows, width: usize, back: bool) -> Self::Rows;
-    /// Attention; `which` says for which rows there are queries. Rotary positions are applied before.
+    /// Attention; `which` says for which rows there are queries (the last of each sequence, where not for all). Rotary positions are
+    /// applied before.
     fn attend(&self, sequences: &Sequences, which: Which, heads: Heads, qkv: [&Self::Rows; 3]) -> Self::Rows;
     /// Gradients of queries, keys and values.
     fn attend_back(
@@ -272,13 +309,15 @@ pub trait Ops {
     fn gelu(&self, rows: usize, x: &Self::Rows) -> Self::Rows;
     /// Its gradient.
     fn gelu_back(&self, rows: usize, gradient: Self::Rows, x: &Self::Rows) -> Self::Rows;
-    /// The last row of each sequence.
+    /// The rows that are read of each sequence.
     fn take_last(&self, sequences: &Sequences, x: &Self::Rows) -> Self::Rows;
-    /// Adds rows to the last row of each sequence.
+    /// Adds rows to those that are read of each sequence.
     fn add_to_last(&self, sequences: &Sequences, into: Self::Rows, last: &Self::Rows) -> Self::Rows;
-    /// All zeros, with `last` in each sequence's last row.
+    /// All zeros, with `last` in the rows that are read of each sequence.
     fn only_last(&self, sequences: &Sequences, last: &Self::Rows) -> Self::Rows;
 
+    /// All of one's rows, then all of another's.
+    fn join(&self, first: &Self::Rows, second: &Self::Rows) -> Self::Rows;
     /// The same again.
     fn copy(&self, rows: usize, x: &Self::Rows) -> Self::Rows;
     /// Nothing yet.

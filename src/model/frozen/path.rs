@@ -23,6 +23,7 @@ pub struct Path {
     /// What saves the first layer's products; none where a model has one layer only, whose queries are not all needed.
     pub projection: Option<Projection>,
     tokens: usize,
+    forced: Vec<u32>,
 }
 
 /// Rows of a path's end, in float32.
@@ -78,11 +79,17 @@ impl Projection {
 }
 
 impl Path {
-    /// From `baseline` (`[1, hidden]`, the same vector at every position) to `input` (`[tokens, hidden]`).
-    pub fn new(model: &Frozen, input: Tensor<2>, baseline: Tensor<2>) -> Self {
+    /// From `baseline` (`[1, hidden]`, the same vector at every position) to `input` (`[tokens, hidden]`). The last positions may be
+    /// tokens that the model is made to say (`forced`): they stay what they are all along the path.
+    pub fn new(model: &Frozen, input: Tensor<2>, baseline: Tensor<2>, forced: &[u32]) -> Self {
         let [tokens, _] = input.dims();
         let input = input.cast(DType::F32);
-        let baseline = baseline.cast(DType::F32).repeat_dim(0, tokens);
+        let prompt = tokens - forced.len();
+        let baseline = baseline.cast(DType::F32).repeat_dim(0, prompt);
+        let baseline = match forced.len() {
+            0 => baseline,
+            count => Tensor::cat(vec![baseline, input.clone().narrow(0, prompt, count)], 0),
+        };
         let difference = input - baseline.clone();
         let projection = (model.blocks.len() > 1).then(|| Projection::new(model, &baseline, &difference));
         Self {
@@ -90,18 +97,25 @@ impl Path {
             difference: Along::new(difference),
             projection,
             tokens,
+            forced: forced.to_vec(),
         }
     }
 
     /// Whether it begins so near the zero vector that norms turn the signal on along it: the baseline is a thousandth of the way.
     pub fn starts_at_zero(&self) -> bool {
-        let size = |along: &Along| f64::from(floats(along.tensor.clone().square().mean())[0]);
+        let prompt = self.tokens - self.forced.len();
+        let size = |along: &Along| f64::from(floats(along.tensor.clone().narrow(0, 0, prompt).square().mean())[0]);
         size(&self.baseline) <= 1e-6 * size(&self.difference)
     }
 
-    /// Tokens of the prompt.
+    /// Tokens in all.
     pub fn tokens(&self) -> usize {
         self.tokens
+    }
+
+    /// Tokens behind the prompt that stay what they are.
+    pub fn forced(&self) -> &[u32] {
+        &self.forced
     }
 }
 

@@ -1,16 +1,21 @@
 //! The written-out backward pass against automatic differentiation, and the kernels against Burn's operations.
 
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::module::Module;
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use super::cpu::Cpu;
 use super::device::OnDevice;
 use super::ops::{Ops, Sequences, Stretch};
 use super::path::Path;
 use super::{Entry, Frozen};
+use crate::attribution::integrated_gradients::{Explainer, Points, Scalar, Start, argmax};
 use crate::checkpoint::config::{FalconConfig, LlamaConfig, ModelConfig};
+use crate::content::experiment::{Batch, Output};
 use crate::content::random::SplitMix64;
 use crate::kernel::Threads;
 use crate::model::CausalLm;
+use crate::model::device::Backend;
 use crate::tensor::host::floats;
 
 fn llama(key_heads: usize, window: Option<usize>, layers: usize) -> ModelConfig {
@@ -146,7 +151,7 @@ fn equals_autodiff_on_every_architecture() {
         ];
         let paths: Vec<Path> = ends
             .iter()
-            .map(|(baseline, input)| Path::new(&model, input.clone(), baseline.clone()))
+            .map(|(baseline, input)| Path::new(&model, input.clone(), baseline.clone(), &[]))
             .collect();
         let alphas: [&[f64]; 3] = [&[0.2, 1.0, 0.7], &[1e-6, 0.03], &[0.5]];
         let stretches: Vec<Stretch<'_>> = paths
@@ -188,7 +193,7 @@ fn a_row_does_not_depend_on_its_company() {
     let device = Device::flex();
     let mut from = SplitMix64::new(3);
     let input = random([20, 24], 0.6, &mut from);
-    let path = Path::new(&model, input, Tensor::zeros([1, 24], &device));
+    let path = Path::new(&model, input, Tensor::zeros([1, 24], &device), &[]);
     let ops = Cpu {
         threads: Threads::One,
         rotary: model.rotary(20),
@@ -232,8 +237,140 @@ fn near_zero_the_first_norm_keeps_its_digits() {
     let model = plain.frozen();
     let device = Device::flex();
     let input = random([7, 24], 5.0, &mut SplitMix64::new(4));
-    let path = Path::new(&model, input, Tensor::zeros([1, 24], &device));
+    let path = Path::new(&model, input, Tensor::zeros([1, 24], &device), &[]);
     let at = path.projection.as_ref().unwrap().at(3, 1.0);
     // r³ ε exactly, which float32 differences could not give.
     assert!((at.along / (at.scale.powi(3) * 1e-5) - 1.0).abs() < 1e-6);
+}
+
+/// F = Σ log p(token | those before it), read at several positions, against autodiff through Burn's modules; beside a path that is read
+/// at one.
+#[test]
+fn an_answer_of_several_tokens_is_that_of_autodiff() {
+    for config in [llama(2, None, 3), llama(4, Some(4), 1), falcon()] {
+        let (plain, tracked) = models(&config);
+        let backend = Backend::cpu();
+        let explainer = Explainer::new(plain, &backend, DType::F32);
+        let (prompt, answer, other) = ([5u32, 9, 1, 30, 22, 8, 17], [3u32, 11, 29], [1u32, 4, 6, 2]);
+        let scalar = |token| Scalar {
+            token,
+            output: Output::LogProbability,
+            minus: None,
+        };
+        let path = explainer.path(&prompt, Start::Token(2), &answer[..2]).unwrap();
+        let short = explainer.path(&other, Start::Mean, &[]).unwrap();
+        let alphas = vec![0.25, 0.8];
+        let wanted = [(&path, answer[2]), (&short, 7)].map(|(path, token)| Points {
+            path,
+            alphas: alphas.clone(),
+            scalars: vec![scalar(token)],
+        });
+        let mut explainer = explainer;
+        let found = explainer.evaluate(&wanted, Batch::Fixed(4), &mut |_| ()).unwrap();
+
+        let device = Device::flex().autodiff();
+        let ids = |ids: &[u32]| {
+            let ids: Vec<i64> = ids.iter().map(|&id| i64::from(id)).collect();
+            let shape = [1, ids.len()];
+            Tensor::<2, Int>::from_data(TensorData::new(ids, shape), &device)
+        };
+        let whole = [&prompt[..], &answer[..2]].concat();
+        let input = tracked.embed(ids(&whole));
+        let start = tracked.embed(ids(&[2; 7]));
+        let baseline = Tensor::cat(vec![start, input.clone().narrow(1, 7, 2)], 1);
+        let difference = (input - baseline.clone()).detach();
+        for (alpha, value) in alphas.iter().zip(&found[0]) {
+            let x = (baseline.clone() + difference.clone() * *alpha).detach().require_grad();
+            let logits = tracked.logits(tracked.hidden(x.clone()));
+            let logs = log_softmax(logits, 2).narrow(1, 6, 3).reshape([3, 40]);
+            let tokens: Vec<i64> = answer.iter().map(|&id| i64::from(id)).collect();
+            let tokens = Tensor::<2, Int>::from_data(TensorData::new(tokens, [3, 1]), &device);
+            let f = logs.gather(1, tokens).sum();
+            let expected = f64::from(floats(f.clone().inner())[0]);
+            assert!(
+                (value[0].output - expected).abs() < 1e-4,
+                "{} for {expected}",
+                value[0].output
+            );
+            let gradients = f.backward();
+            let scores = x.grad(&gradients).unwrap() * difference.clone().inner();
+            let scores = floats(scores.sum_dim(2).reshape([9]));
+            assert_eq!(value[0].scores.len(), 7);
+            for (ours, theirs) in value[0].scores.iter().zip(&scores) {
+                assert!(
+                    (ours - f64::from(*theirs)).abs() < 2e-4,
+                    "{:?} for {scores:?}",
+                    value[0].scores
+                );
+            }
+            assert_eq!(&scores[7..], [0.0; 2]);
+        }
+        // The other path is what it is alone.
+        let alone = explainer.evaluate(&wanted[1..], Batch::Fixed(2), &mut |_| ()).unwrap();
+        for (value, alone) in found[1].iter().zip(&alone[0]) {
+            assert!((value[0].output - alone[0].output).abs() < 1e-5);
+            for (a, b) in value[0].scores.iter().zip(&alone[0].scores) {
+                assert!((a - b).abs() < 1e-5, "{:?} for {:?}", value[0].scores, alone[0].scores);
+            }
+        }
+        // At the end of the path F is the answer's log-probability, token by token.
+        let by_token: f64 = (0..3)
+            .map(|said| {
+                let logits = explainer.logits(&[&prompt[..], &answer[..said]].concat()).unwrap();
+                let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                let sum: f64 = logits.iter().map(|&logit| f64::from(logit - largest).exp()).sum();
+                f64::from(logits[answer[said] as usize] - largest) - sum.ln()
+            })
+            .sum();
+        let ours = explainer.log_probability(&prompt, &answer).unwrap();
+        assert!((ours - by_token).abs() < 1e-4, "{ours} for {by_token}");
+        let ends = explainer
+            .ends(&prompt, Start::Token(2), &answer[..2], &[scalar(answer[2])])
+            .unwrap();
+        assert!((ends[0].input - by_token).abs() < 1e-4);
+    }
+}
+
+/// With kept keys and values the model says what it says when it reads everything again for each token.
+#[test]
+fn a_token_at_a_time_is_the_whole_again() {
+    let mut said = vec![];
+    for config in [llama(2, None, 3), llama(4, Some(3), 2), llama(1, None, 1), falcon()] {
+        let (plain, _) = models(&config);
+        let backend = Backend::cpu();
+        let prompt = [5u32, 9, 1, 30, 22];
+        // The kernels, and Burn's operations in half precision.
+        for dtype in [DType::F32, DType::F16] {
+            let plain = plain.clone().map(&mut ToDtype(dtype));
+            let explainer = Explainer::new(plain, &backend, dtype);
+            let mut told = 0;
+            let ours = explainer.generate(&prompt, &[], 12, &mut || told += 1).unwrap();
+            assert_eq!((ours.len(), told), (12, 12));
+            let mut again = vec![];
+            for _ in 0..12 {
+                again.push(argmax(&explainer.logits(&[&prompt[..], &again].concat()).unwrap()));
+            }
+            assert_eq!(ours, again, "{dtype:?}");
+            // It ends before a token that means the end.
+            let stop = ours[5];
+            let first = ours.iter().position(|&token| token == stop).unwrap();
+            assert_eq!(
+                explainer.generate(&prompt, &[stop], 12, &mut || ()).unwrap(),
+                &ours[..first]
+            );
+            said.push(ours);
+        }
+        assert!(
+            said[0].iter().any(|token| token != &said[0][0]),
+            "a model that says one word shows nothing: {said:?}"
+        );
+    }
+}
+
+struct ToDtype(DType);
+
+impl burn::module::ModuleMapper for ToDtype {
+    fn map_float<const D: usize>(&mut self, param: burn::module::Param<Tensor<D>>) -> burn::module::Param<Tensor<D>> {
+        param.map(|value| value.cast(self.0))
+    }
 }

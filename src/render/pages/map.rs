@@ -15,6 +15,15 @@ use crate::render::{Sink, chart, labels};
 use crate::site::urls::{self, Links};
 use crate::store::record::{AttributionRecord, Round, SampleRecord};
 
+/// What a model was asked to say, and says.
+#[derive(Serialize)]
+struct OwnWords {
+    asked: String,
+    said: String,
+    tokens: usize,
+    ended: bool,
+}
+
 #[derive(Serialize)]
 struct MapView {
     page: Frame,
@@ -27,6 +36,8 @@ struct MapView {
     predicted_probability: String,
     verdict: &'static str,
     attributions: Vec<AttributionView>,
+    /// What the model says when it is asked in its own words.
+    generation: Option<OwnWords>,
     options: Vec<(String, String, String, bool)>,
     provenance: Vec<(String, String)>,
     yaml: String,
@@ -180,6 +191,12 @@ impl Renderer<'_> {
             },
             attributions: attributions(results, record, sample),
             options: options(results, record),
+            generation: record.generation.as_ref().map(|own| OwnWords {
+                asked: own.prompt.clone(),
+                said: own.text.clone(),
+                tokens: own.token_ids.len(),
+                ended: own.ended,
+            }),
             provenance: provenance(record),
             yaml: experiment.yaml.clone(),
             yaml_name: experiment.path.display().to_string(),
@@ -414,11 +431,12 @@ fn history(attribution: &AttributionRecord) -> Option<HistoryView> {
     })
 }
 
-/// The probability of what is explained, where one token is, and the record knows it.
+/// The probability of what is explained, where that is one answer, and the record knows it.
 fn target_probability(attribution: &AttributionRecord, record: &SampleRecord) -> Option<f64> {
-    let [token] = attribution.target.token_ids[..] else {
+    if attribution.target.kind == "contrast" {
         return None;
-    };
+    }
+    let token = *attribution.target.token_ids.first()?;
     match attribution.output {
         Output::Probability => attribution.f_input,
         Output::LogProbability => attribution.f_input.map(f64::exp),
@@ -559,7 +577,7 @@ fn visible(text: &str) -> String {
 
 fn options(results: &Results<'_>, record: &SampleRecord) -> Vec<(String, String, String, bool)> {
     let row = |(letter, option): (&String, &crate::store::record::OptionRecord)| {
-        let predicted = option.token_id == record.prediction.token_id;
+        let predicted = summary::predicted_option(record) == Some(letter);
         (
             results.option_label(letter),
             chart::bar(option.probability),

@@ -235,7 +235,7 @@ fn options(results: &Results<'_>, sample: usize) -> Vec<OptionRow> {
                 Some(option) => (
                     chart::bar(option.probability),
                     percent(option.probability),
-                    option.token_id == record.prediction.token_id,
+                    summary::predicted_option(record) == Some(letter),
                 ),
                 None => (String::new(), "–".to_owned(), false),
             })
