@@ -169,23 +169,30 @@ pub fn open_models(
     mut sources: Sources<'_>,
     diagnostics: &mut Diagnostics,
 ) -> BTreeMap<String, OpenedModel> {
-    let opened = named_models(project)
+    named_models(project)
         .into_iter()
         .filter_map(|id| {
-            let opened = open_model(project.models.get(id)?, &mut sources);
+            let spec = project.models.get(id)?;
+            let opened = open_model(spec, &mut sources);
+            warn(spec, sources.hub, diagnostics);
             Some((id.clone(), diagnostics.keep(opened)?))
         })
-        .collect();
-    diagnostics.extend(sources.hub.take_warnings());
-    opened
+        .collect()
 }
 
-/// Names the model file in an error of the hub.
-pub fn located(spec: &ModelSpec, error: Diagnostic) -> Diagnostic {
-    if error.kind == Kind::Download && error.file.is_none() {
-        error.in_file(&spec.path).place(format!("model `{}`", spec.id))
-    } else {
-        error
+/// Names the model, and its file if no other is in question, in an error of the hub.
+pub fn located(spec: &ModelSpec, mut error: Diagnostic) -> Diagnostic {
+    if error.kind == Kind::Download {
+        error.file.get_or_insert_with(|| spec.path.clone());
+        error.place.get_or_insert_with(|| format!("model `{}`", spec.id));
+    }
+    error
+}
+
+/// Collects what was odd when a model of the hub was brought.
+pub fn warn(spec: &ModelSpec, hub: &Hub, diagnostics: &mut Diagnostics) {
+    for warning in hub.take_warnings() {
+        diagnostics.push(located(spec, warning));
     }
 }
 

@@ -246,6 +246,20 @@ fn fetch_brings_models_once_and_says_where() {
 }
 
 #[test]
+fn two_runs_at_once_fetch_once() {
+    let setting = Setting::with(sharded());
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| setting.run(&["fetch"]).ended(0).len());
+        }
+    });
+    let asked = short(&setting.hub.asked());
+    let got = asked.iter().filter(|line| line.starts_with("GET hub /org/"));
+    assert_eq!(got.count(), 5, "{asked:#?}");
+    setting.run(&[&BUILD[..], &["--offline"]].concat()).ended(0);
+}
+
+#[test]
 fn bin_files_are_taken_where_there_is_nothing_better() {
     let mut files = files();
     files.remove("model.safetensors");
@@ -442,6 +456,8 @@ fn no_network_and_nothing_here_says_what_to_do() {
     insta::assert_snapshot!(told);
     let ran = setting.run(&[&BUILD[..], &["--offline"]].concat());
     insta::assert_snapshot!(ran.ended(1));
+    let ran = setting.run_at(&setting.hub.endpoint, &["fetch"], &[("HF_HUB_OFFLINE", "true")]);
+    assert!(ran.ended(1).contains("HF_HUB_OFFLINE is set"), "{}", ran.stderr);
     assert_eq!(setting.hub.asked(), []);
     let ran = setting.run_at("not an address, me:secret@hub", &["fetch"], &[]);
     insta::assert_snapshot!(ran.ended(1));

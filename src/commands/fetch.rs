@@ -23,6 +23,7 @@ pub fn run(global: &Global, arguments: &Fetch, report: &Report) -> Result<ExitSt
         };
         asked += 1;
         let found = hub.model(repository, &spec.revision);
+        plan::warn(spec, &hub, &mut diagnostics);
         // One that fails does not keep the others from coming.
         if let Some(snapshot) = diagnostics.keep(found.map_err(|error| plan::located(spec, error))) {
             report.result(&format!("{}: {}", spec.id, snapshot.folder.display()));
@@ -40,7 +41,6 @@ pub fn run(global: &Global, arguments: &Fetch, report: &Report) -> Result<ExitSt
             size += snapshot.bytes;
         }
     }
-    diagnostics.extend(hub.take_warnings());
     if diagnostics.has_errors() {
         return Err(diagnostics);
     }

@@ -9,6 +9,7 @@ mod client;
 mod download;
 mod failure;
 mod model;
+mod refusal;
 mod settings;
 
 use std::cell::{Cell, OnceCell, RefCell};
@@ -230,9 +231,8 @@ impl Hub {
         }
         match &listing.from_cache {
             Some(Missing::Outage(told)) => {
-                let warning = Diagnostic::download(told.message.clone())
-                    .as_warning()
-                    .help(format!("the copy in the cache is used, commit {commit}"));
+                let message = format!("{}; the copy in the cache is used, commit {commit}", told.message);
+                let warning = Diagnostic::download(message).as_warning();
                 let mut warnings = self.warnings.borrow_mut();
                 if !warnings.iter().any(|known| *known == warning) {
                     warnings.push(warning);
@@ -255,80 +255,6 @@ impl Hub {
             .commit(revision)
             .filter(|commit| is_commit(revision) && wanted.iter().all(|file| cached.has(commit, file)))
             .map(|commit| here(&cached, commit)))
-    }
-
-    /// Brings a checkpoint: config, tokenizer, and the weights as safetensors, or as `.bin` where there are none.
-    ///
-    /// # Errors
-    /// As [`Hub::list`] and [`Hub::files`]; the repository is no checkpoint.
-    pub fn model(&self, repo: &str, revision: &str) -> Result<Snapshot> {
-        Ok(self.checkpoint(repo, revision, true)?.0)
-    }
-
-    /// As [`Hub::model`], but brings no weights, and says whether they are here.
-    ///
-    /// # Errors
-    /// As [`Hub::model`].
-    pub fn model_without_weights(&self, repo: &str, revision: &str) -> Result<(Snapshot, bool)> {
-        self.checkpoint(repo, revision, false)
-    }
-
-    fn checkpoint(&self, repo: &str, revision: &str, with_weights: bool) -> Result<(Snapshot, bool)> {
-        let cached = self.cached(RepoKind::Model, repo, revision)?;
-        if let Some(commit) = cached.commit(revision).filter(|_| is_commit(revision))
-            && model::is_complete(&cached, &commit)
-        {
-            return Ok((here(&cached, commit), true));
-        }
-        let listing = self.list(RepoKind::Model, repo, revision)?;
-        let lacks = |what: &str| {
-            let at = &listing.commit;
-            Diagnostic::download(format!("`{repo}` holds no {what} (revision `{revision}`, commit {at})"))
-        };
-        let mut wanted = vec![model::CONFIG.to_owned()];
-        let small = model::SMALL.iter().filter(|file| listing.has(file));
-        wanted.extend(small.map(|file| (*file).to_owned()));
-        let weights = model::weights(|file| listing.has(file));
-        match weights {
-            Some(model::Weights::Sharded(index)) => wanted.push(index.to_owned()),
-            Some(model::Weights::Single(_)) => {}
-            // From the cache: they may be on the hub. `files` says so where it matters.
-            None if listing.from_cache.is_some() => {}
-            None => {
-                return Err(lacks("weights")
-                    .expected("`model.safetensors` or `pytorch_model.bin`, or an index with shards")
-                    .help(
-                        "a repository of GGUF or adapter files is no checkpoint: name the one that it was made from",
-                    ));
-            }
-        }
-        if listing.from_cache.is_none() && !listing.has(model::CONFIG) {
-            return Err(lacks("config.json").help("name a repository with a whole checkpoint"));
-        }
-        let mut snapshot = self.files(&listing, &wanted)?;
-        if listing.from_cache.is_none() {
-            model::note_absent(&cached, &listing.commit, |file| listing.has(file));
-        }
-        if !with_weights {
-            let whole = model::weights_are_here(&cached, &listing.commit);
-            return Ok((snapshot, whole));
-        }
-        let Some(weights) = weights else {
-            // Only from the cache: names what is missing.
-            self.files(&listing, &["model.safetensors".to_owned()])?;
-            return Ok((snapshot, true));
-        };
-        let files = model::weight_files(&snapshot.folder, weights)?;
-        if listing.from_cache.is_none()
-            && let Some(file) = files.iter().find(|file| !listing.has(file))
-        {
-            return Err(lacks(&format!("file `{file}`, which its index of shards names"))
-                .help("the repository is not whole: try another revision"));
-        }
-        let more = self.files(&listing, &files)?;
-        snapshot.files += more.files;
-        snapshot.bytes += more.bytes;
-        Ok((snapshot, true))
     }
 
     fn bring(&self, listing: &Listing, cached: &Cached, missing: &[&str], snapshot: &mut Snapshot) -> Result<()> {
@@ -356,7 +282,11 @@ impl Hub {
             });
             descriptions.push((file, described.map_err(|failure| failure.told(asked(file), settings))?));
         }
-        let lying = |description: &Description| cached.blob(&description.etag).is_file();
+        // Of another length it is not what its name says.
+        let lying = |description: &Description| {
+            let found = std::fs::metadata(cached.blob(&description.etag));
+            found.is_ok_and(|found| found.is_file() && description.size.is_none_or(|size| size == found.len()))
+        };
         let to_come = descriptions.iter().filter(|(_, description)| !lying(description));
         let total: u64 = to_come.clone().filter_map(|(_, description)| description.size).sum();
         let mut progress = Transfer::new(repo, total, self.quiet);
@@ -452,6 +382,7 @@ impl Hub {
     }
 }
 
+/// What is here already.
 fn here(cached: &Cached, commit: String) -> Snapshot {
     Snapshot {
         folder: cached.snapshot(&commit),
@@ -460,3 +391,6 @@ fn here(cached: &Cached, commit: String) -> Snapshot {
         bytes: 0,
     }
 }
+
+#[cfg(test)]
+mod tests;
