@@ -4,6 +4,7 @@
 //! nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use crate::attribution::integrated_gradients::Start;
 use crate::checkpoint::Checkpoint;
@@ -211,15 +212,10 @@ fn open_model(spec: &ModelSpec, sources: &mut Sources<'_>) -> Result<OpenedModel
             (snapshot.folder, Some(snapshot.commit), weights)
         }
     };
-    let checkpoint = if weights {
-        Checkpoint::open(&folder)?
-    } else {
-        Checkpoint::without_weights(&folder)?
-    };
-    if weights {
-        CausalLm::verify(&checkpoint)?;
-    }
-    let tokenizer = Tokenizer::open(&folder)?;
+    let (checkpoint, tokenizer) = read_model(&folder, weights).map_err(|error| match commit {
+        Some(_) => in_the_cache(spec, &folder, error),
+        None => error,
+    })?;
     let dtype = sources.backend.dtype(spec.dtype, checkpoint.stored_dtype());
     let key = ModelKey {
         numerics: NUMERICS_VERSION,
@@ -238,6 +234,34 @@ fn open_model(spec: &ModelSpec, sources: &mut Sources<'_>) -> Result<OpenedModel
         commit,
         weights,
     })
+}
+
+fn read_model(folder: &Path, weights: bool) -> Result<(Checkpoint, Tokenizer)> {
+    let checkpoint = if weights {
+        let checkpoint = Checkpoint::open(folder)?;
+        CausalLm::verify(&checkpoint)?;
+        checkpoint
+    } else {
+        Checkpoint::without_weights(folder)?
+    };
+    Ok((checkpoint, Tokenizer::open(folder)?))
+}
+
+/// An error in a file of the cache: whose it is, and, if it is damaged, how it is fetched anew.
+fn in_the_cache(spec: &ModelSpec, folder: &Path, mut error: Diagnostic) -> Diagnostic {
+    let damaged = error.help.as_deref().is_none_or(|help| help.contains("download"));
+    if let Some(repository) = folder.parent().and_then(Path::parent).filter(|_| damaged) {
+        error.help = Some(format!(
+            "if the file is damaged, delete {} and run `igsite fetch`",
+            repository.display()
+        ));
+    }
+    let whose = format!("model `{}` ({})", spec.id, spec.path.display());
+    error.place = Some(match error.place {
+        Some(place) => format!("{whose}, {place}"),
+        None => whose,
+    });
+    error
 }
 
 /// One run for each experiment and model, in the authors' order.

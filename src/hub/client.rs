@@ -183,15 +183,10 @@ impl Client {
         };
         let commit = commit.filter(|commit| super::cache::is_commit(commit));
         let commit = commit.ok_or_else(|| Failure::Malformed("no commit".to_owned()))?;
-        let files: Vec<String> = siblings
-            .ok_or_else(|| Failure::Malformed("no list of files".to_owned()))?
-            .into_iter()
-            .map(|sibling| sibling.rfilename)
-            .collect();
-        match files.iter().find(|file| !is_inside(file)) {
-            Some(file) => Err(Failure::Malformed(format!("a file named {file:?}"))),
-            None => Ok((commit, files)),
-        }
+        let siblings = siblings.ok_or_else(|| Failure::Malformed("no list of files".to_owned()))?;
+        let files = siblings.into_iter().map(|sibling| sibling.rfilename);
+        // A name that leads elsewhere cannot be kept here, and nobody can have meant it.
+        Ok((commit, files.filter(|file| is_inside(file)).collect()))
     }
 
     /// What the hub says of a file. The first answer that names the bytes counts; behind it is only a place to fetch them from.

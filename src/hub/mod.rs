@@ -191,56 +191,13 @@ impl Hub {
     }
 
     /// Brings files of a listing that are not here yet. The answer's folder holds all that are wanted, each whole: as long as the hub
-    /// says, and with the SHA-256 it says, where it says one.
+    /// says, and with the SHA-256 it says, where it says one. The cache then knows the revision by this commit.
     ///
     /// # Errors
     /// A file is not in the repository, is not given to us, or does not come; the cache cannot be written.
     pub fn files(&self, listing: &Listing, wanted: &[String]) -> Result<Snapshot> {
-        let Listing {
-            kind,
-            repo,
-            revision,
-            commit,
-            ..
-        } = listing;
-        let settings = self.settings()?;
-        let cached = self.cached(*kind, repo, revision)?;
-        let mut snapshot = Snapshot {
-            folder: cached.snapshot(commit),
-            commit: commit.clone(),
-            files: 0,
-            bytes: 0,
-        };
-        let missing: Vec<&str> = wanted
-            .iter()
-            .map(String::as_str)
-            .filter(|file| !cached.has(commit, file))
-            .collect();
-        if let Some(first) = missing.first() {
-            let asked = Asked {
-                kind: *kind,
-                repo,
-                revision,
-                file: Some(first),
-            };
-            match &listing.from_cache {
-                Some(Missing::Offline) => return Err(not_here(asked, settings, self.by_environment)),
-                Some(Missing::Outage(told)) => return Err((**told).clone()),
-                None => self.bring(listing, &cached, &missing, &mut snapshot)?,
-            }
-        }
-        match &listing.from_cache {
-            Some(Missing::Outage(told)) => {
-                let message = format!("{}; the copy in the cache is used, commit {commit}", told.message);
-                let warning = Diagnostic::download(message).as_warning();
-                let mut warnings = self.warnings.borrow_mut();
-                if !warnings.iter().any(|known| *known == warning) {
-                    warnings.push(warning);
-                }
-            }
-            Some(Missing::Offline) => {}
-            None => cached.remember(revision, commit)?,
-        }
+        let snapshot = self.bring(listing, wanted)?;
+        self.settle(listing)?;
         Ok(snapshot)
     }
 
@@ -257,7 +214,64 @@ impl Hub {
             .map(|commit| here(&cached, commit)))
     }
 
-    fn bring(&self, listing: &Listing, cached: &Cached, missing: &[&str], snapshot: &mut Snapshot) -> Result<()> {
+    /// [`Hub::files`] without the last step.
+    fn bring(&self, listing: &Listing, wanted: &[String]) -> Result<Snapshot> {
+        let Listing {
+            kind,
+            repo,
+            revision,
+            commit,
+            ..
+        } = listing;
+        let cached = self.cached(*kind, repo, revision)?;
+        let mut snapshot = here(&cached, commit.clone());
+        let wanted = wanted.iter().map(String::as_str);
+        let missing: Vec<&str> = wanted.filter(|file| !cached.has(commit, file)).collect();
+        let Some(first) = missing.first() else {
+            return Ok(snapshot);
+        };
+        let asked = Asked {
+            kind: *kind,
+            repo,
+            revision,
+            file: Some(first),
+        };
+        match &listing.from_cache {
+            Some(Missing::Offline) => Err(not_here(asked, self.settings()?, self.by_environment)),
+            Some(Missing::Outage(told)) => Err((**told).clone()),
+            None => {
+                self.download(listing, &cached, &missing, &mut snapshot)?;
+                Ok(snapshot)
+            }
+        }
+    }
+
+    /// What is wanted is here: the cache shall know the revision by this commit; of a copy that stands in it is said why.
+    fn settle(&self, listing: &Listing) -> Result<()> {
+        let Listing {
+            kind,
+            repo,
+            revision,
+            commit,
+            from_cache,
+            ..
+        } = listing;
+        match from_cache {
+            Some(Missing::Outage(told)) => {
+                let message = format!("{}; the copy in the cache is used, commit {commit}", told.message);
+                let warning = Diagnostic::download(message).as_warning();
+                let mut warnings = self.warnings.borrow_mut();
+                if !warnings.iter().any(|known| *known == warning) {
+                    warnings.push(warning);
+                }
+                Ok(())
+            }
+            Some(Missing::Offline) => Ok(()),
+            None => self.cached(*kind, repo, revision)?.remember(revision, commit),
+        }
+    }
+
+    fn download(&self, listing: &Listing, cached: &Cached, missing: &[&str], snapshot: &mut Snapshot) -> Result<()> {
         let settings = self.settings()?;
         let Listing {
             kind,

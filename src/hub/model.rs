@@ -85,17 +85,24 @@ impl Hub {
         if listing.from_cache.is_none() && !listing.has(CONFIG) {
             return Err(lacks("config.json").help("name a repository with a whole checkpoint"));
         }
-        let mut snapshot = self.files(&listing, &wanted)?;
+        let mut snapshot = self.bring(&listing, &wanted)?;
         if listing.from_cache.is_none() {
             note_absent(&cached, &listing.commit, |file| listing.has(file));
         }
         if !with_weights {
             let whole = weights_are_here(&cached, &listing.commit);
+            // A whole copy of an older commit stays the one that runs without a network find.
+            let older = cached
+                .commit(revision)
+                .is_some_and(|commit| weights_are_here(&cached, &commit));
+            if whole || !older {
+                self.settle(&listing)?;
+            }
             return Ok((snapshot, whole));
         }
         let Some(weights) = weights else {
             // Only from the cache: names what is missing.
-            self.files(&listing, &["model.safetensors".to_owned()])?;
+            self.bring(&listing, &["model.safetensors".to_owned()])?;
             return Ok((snapshot, true));
         };
         let files = weight_files(&snapshot.folder, weights)?;
