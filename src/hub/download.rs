@@ -43,7 +43,7 @@ impl Download<'_> {
             progress.skip(size.unwrap_or_default());
             return Ok(());
         }
-        let mut partial = Partial::open(&self.cached.partial(etag), *size)?;
+        let mut partial = Partial::open(&self.cached.partial(etag, &lock), *size)?;
         progress.skip(partial.length);
         self.fetch(&mut partial, progress).await?;
         self.check(&partial)?;

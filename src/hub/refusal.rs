@@ -47,6 +47,7 @@ impl Refusal {
             // The hub gives seconds; a date, which HTTP allows too, is taken as no word.
             retry_after: text(RETRY_AFTER.as_str())
                 .and_then(|text| text.trim().parse().ok())
+                .or_else(|| text("ratelimit").as_deref().and_then(reset))
                 .map(Duration::from_secs),
         }
     }
@@ -175,9 +176,32 @@ impl Refusal {
     }
 }
 
+/// Seconds until a limit is lifted, as `RateLimit` has it: `"resolvers";r=0;t=137` → 137
+fn reset(text: &str) -> Option<u64> {
+    let mut parameters = text.split(';').map(str::trim);
+    parameters.find_map(|parameter| parameter.strip_prefix("t=")?.parse().ok())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_limit_says_when_it_is_lifted_in_either_header() {
+        let wait = |headers: &[(&'static str, &'static str)]| {
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                map.insert(*name, value.parse().unwrap());
+            }
+            let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, &map);
+            refusal.retry_after.map(|wait| wait.as_secs())
+        };
+        let limit = ("ratelimit", "\"resolvers\";r=0;t=137");
+        assert_eq!(wait(&[limit]), Some(137));
+        assert_eq!(wait(&[limit, ("retry-after", "20")]), Some(20));
+        assert_eq!(wait(&[("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT")]), None);
+        assert_eq!(wait(&[]), None);
+    }
 
     #[test]
     fn the_hubs_word_comes_before_the_status() {
