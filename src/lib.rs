@@ -22,6 +22,7 @@ pub mod commands;
 pub mod compute;
 pub mod content;
 pub mod diagnostic;
+pub mod hub;
 pub mod kernel;
 pub mod model;
 pub mod plan;

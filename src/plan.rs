@@ -4,6 +4,7 @@
 //! nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use crate::attribution::integrated_gradients::Start;
 use crate::checkpoint::Checkpoint;
@@ -12,7 +13,8 @@ use crate::content::experiment::{BaselineSpec, Experiment, Output, TargetSpec};
 use crate::content::model::{ModelSource, ModelSpec};
 use crate::content::names::shortened;
 use crate::content::project::Project;
-use crate::diagnostic::{Diagnostic, Diagnostics, Result};
+use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
+use crate::hub::Hub;
 use crate::kernel::matrix::Code;
 use crate::model::CausalLm;
 use crate::model::device::{Backend, dtype_name};
@@ -34,6 +36,31 @@ pub struct OpenedModel {
     pub precision: Precision,
     /// Its part of every key.
     pub key: ModelKey,
+    /// The commit of its hub repository; a folder has none.
+    pub commit: Option<String>,
+    /// Whether its weights are here. Only then can it be run.
+    pub weights: bool,
+}
+
+/// Whether a hub model's weights are needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weights {
+    /// To compute: they are fetched.
+    Fetched,
+    /// To check: those that are here are read, and no others are fetched.
+    AsTheyAre,
+}
+
+/// Where a model's files are found.
+pub struct Sources<'a> {
+    /// What computes, for the dtype.
+    pub backend: &'a Backend,
+    /// Hashes that are known.
+    pub memo: &'a mut HashMemo,
+    /// The hub and its cache.
+    pub hub: &'a Hub,
+    /// Whether weights are needed.
+    pub weights: Weights,
 }
 
 /// One experiment with one model.
@@ -132,51 +159,75 @@ impl Job<'_> {
     }
 }
 
-/// Opens every model that the project's experiments name.
+/// The ids of the models that the project's experiments name.
+pub fn named_models(project: &Project) -> BTreeSet<&String> {
+    project
+        .experiments
+        .iter()
+        .flat_map(|experiment| &experiment.models)
+        .collect()
+}
+
+/// Opens every model that the project's experiments name; those of the hub are fetched.
 ///
 /// # Errors
 /// Collected in `diagnostics`; such a model is left out.
 pub fn open_models(
     project: &Project,
-    backend: &Backend,
-    memo: &mut HashMemo,
+    mut sources: Sources<'_>,
     diagnostics: &mut Diagnostics,
 ) -> BTreeMap<String, OpenedModel> {
-    let named: BTreeSet<&String> = project
-        .experiments
-        .iter()
-        .flat_map(|experiment| &experiment.models)
-        .collect();
-    named
+    named_models(project)
         .into_iter()
         .filter_map(|id| {
-            let opened = open_model(project.models.get(id)?, backend, memo);
+            let spec = project.models.get(id)?;
+            let opened = open_model(spec, &mut sources);
+            warn(spec, sources.hub, diagnostics);
             Some((id.clone(), diagnostics.keep(opened)?))
         })
         .collect()
 }
 
-fn open_model(spec: &ModelSpec, backend: &Backend, memo: &mut HashMemo) -> Result<OpenedModel> {
-    let folder = match &spec.source {
-        ModelSource::Folder(folder) => folder,
+/// Names the model, and its file if no other is in question, in an error of the hub.
+pub fn located(spec: &ModelSpec, mut error: Diagnostic) -> Diagnostic {
+    if error.kind == Kind::Download {
+        error.file.get_or_insert_with(|| spec.path.clone());
+        error.place.get_or_insert_with(|| format!("model `{}`", spec.id));
+    }
+    error
+}
+
+/// Collects what was odd when a model of the hub was brought.
+pub fn warn(spec: &ModelSpec, hub: &Hub, diagnostics: &mut Diagnostics) {
+    for warning in hub.take_warnings() {
+        diagnostics.push(located(spec, warning));
+    }
+}
+
+fn open_model(spec: &ModelSpec, sources: &mut Sources<'_>) -> Result<OpenedModel> {
+    let (folder, commit, weights) = match &spec.source {
+        ModelSource::Folder(folder) => (folder.clone(), None, true),
         ModelSource::Hub(repository) => {
-            return Err(Diagnostic::checkpoint(format!("`{repository}` is a hub repository, and this version reads folders only"))
-                .in_file(&spec.path)
-                .place(format!("model `{}`", spec.id))
-                .help(format!(
-                    "download it (`huggingface-cli download {repository} --local-dir content/models/{0}`) and write `source: ./{0}`",
-                    spec.id
-                )));
+            let found = match sources.weights {
+                Weights::Fetched => sources
+                    .hub
+                    .model(repository, &spec.revision)
+                    .map(|snapshot| (snapshot, true)),
+                Weights::AsTheyAre => sources.hub.model_without_weights(repository, &spec.revision),
+            };
+            let (snapshot, weights) = found.map_err(|error| located(spec, error))?;
+            (snapshot.folder, Some(snapshot.commit), weights)
         }
     };
-    let checkpoint = Checkpoint::open(folder)?;
-    CausalLm::verify(&checkpoint)?;
-    let tokenizer = Tokenizer::open(folder)?;
-    let precision = precision(spec, &checkpoint, backend)?;
+    let (checkpoint, tokenizer) = read_model(&folder, weights).map_err(|error| match commit {
+        Some(_) => in_the_cache(spec, &folder, error),
+        None => error,
+    })?;
+    let precision = precision(spec, &checkpoint, sources.backend)?;
     let key = ModelKey {
         numerics: NUMERICS_VERSION,
-        weights_sha256: checkpoint.weights_sha256(|file| memo.sha256(file))?,
-        config_sha256: memo.sha256(&folder.join("config.json"))?,
+        weights_sha256: checkpoint.weights_sha256(|file| sources.memo.sha256(file))?,
+        config_sha256: sources.memo.sha256(&folder.join("config.json"))?,
         tokenizer_sha256: tokenizer.sha256.clone(),
         dtype: dtype_name(precision.dtype).to_owned(),
         quantization: precision
@@ -184,6 +235,7 @@ fn open_model(spec: &ModelSpec, backend: &Backend, memo: &mut HashMemo) -> Resul
             .or(checkpoint.config.quantization)
             .map_or("none", Code::name)
             .to_owned(),
+        revision: commit.clone(),
     };
     Ok(OpenedModel {
         spec: spec.clone(),
@@ -191,6 +243,8 @@ fn open_model(spec: &ModelSpec, backend: &Backend, memo: &mut HashMemo) -> Resul
         tokenizer,
         precision,
         key,
+        commit,
+        weights,
     })
 }
 
@@ -232,6 +286,34 @@ pub fn generation(
         stop: model.checkpoint.config.stop.clone(),
     };
     Ok(Some((text, key)))
+}
+
+fn read_model(folder: &Path, weights: bool) -> Result<(Checkpoint, Tokenizer)> {
+    let checkpoint = if weights {
+        let checkpoint = Checkpoint::open(folder)?;
+        CausalLm::verify(&checkpoint)?;
+        checkpoint
+    } else {
+        Checkpoint::without_weights(folder)?
+    };
+    Ok((checkpoint, Tokenizer::open(folder)?))
+}
+
+/// An error in a file of the cache: whose it is, and, if it is damaged, how it is fetched anew.
+fn in_the_cache(spec: &ModelSpec, folder: &Path, mut error: Diagnostic) -> Diagnostic {
+    let damaged = error.help.as_deref().is_none_or(|help| help.contains("download"));
+    if let Some(repository) = folder.parent().and_then(Path::parent).filter(|_| damaged) {
+        error.help = Some(format!(
+            "if the file is damaged, delete {} and run `igsite fetch`",
+            repository.display()
+        ));
+    }
+    let whose = format!("model `{}` ({})", spec.id, spec.path.display());
+    error.place = Some(match error.place {
+        Some(place) => format!("{whose}, {place}"),
+        None => whose,
+    });
+    error
 }
 
 /// One run for each experiment and model, in the authors' order.

@@ -10,8 +10,9 @@ use crate::cli::{Build, ExitStatus, Global};
 use crate::compute;
 use crate::content::project::Project;
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::hub::Hub;
 use crate::model::device::Backend;
-use crate::plan;
+use crate::plan::{self, Sources, Weights};
 use crate::render::{ExperimentResults, Site};
 use crate::site::output::Output;
 use crate::site::{check_base_url, write};
@@ -32,7 +33,14 @@ pub fn run(global: &Global, arguments: &Build, report: &Report) -> Result<ExitSt
     let backend = Backend::open(arguments.place.device)?;
     let store = Store::open(&global.project)?;
     let mut memo = HashMemo::open(store.folder());
-    let models = plan::open_models(&project, &backend, &mut memo, &mut diagnostics);
+    let hub = Hub::new(arguments.place.offline, report.quiet);
+    let sources = Sources {
+        backend: &backend,
+        memo: &mut memo,
+        hub: &hub,
+        weights: Weights::Fetched,
+    };
+    let models = plan::open_models(&project, sources, &mut diagnostics);
     memo.save();
     let runs = plan::runs(&project, &models, &mut diagnostics);
     if diagnostics.has_errors() {

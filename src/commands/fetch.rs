@@ -1,0 +1,54 @@
+//! `igsite fetch`: brings the models that experiments name, so that later runs need no network.
+
+use super::report::Report;
+use super::{counted, selection};
+use crate::cli::{ExitStatus, Fetch, Global};
+use crate::content::model::ModelSource;
+use crate::content::project::Project;
+use crate::diagnostic::Diagnostics;
+use crate::hub::Hub;
+use crate::plan;
+use crate::progress::bytes;
+
+pub fn run(global: &Global, arguments: &Fetch, report: &Report) -> Result<ExitStatus, Diagnostics> {
+    let (project, mut diagnostics) = Project::load(&global.project, &selection(&arguments.chosen))?;
+    let hub = Hub::new(false, report.quiet);
+    let (mut asked, mut files, mut size) = (0, 0, 0);
+    for spec in plan::named_models(&project)
+        .into_iter()
+        .filter_map(|id| project.models.get(id))
+    {
+        let ModelSource::Hub(repository) = &spec.source else {
+            continue;
+        };
+        asked += 1;
+        let found = hub.model(repository, &spec.revision);
+        plan::warn(spec, &hub, &mut diagnostics);
+        // One that fails does not keep the others from coming.
+        if let Some(snapshot) = diagnostics.keep(found.map_err(|error| plan::located(spec, error))) {
+            report.result(&format!("{}: {}", spec.id, snapshot.folder.display()));
+            report.note(&format!(
+                "`{repository}`, revision `{}`, commit {}: {}",
+                spec.revision,
+                snapshot.commit,
+                if snapshot.files == 0 {
+                    "all here".to_owned()
+                } else {
+                    format!("{}, {} came", counted(snapshot.files, "file"), bytes(snapshot.bytes))
+                }
+            ));
+            files += snapshot.files;
+            size += snapshot.bytes;
+        }
+    }
+    if diagnostics.has_errors() {
+        return Err(diagnostics);
+    }
+    report.errors(diagnostics);
+    report.note(&match (asked, files) {
+        (0, _) => "nothing to fetch: no model of these experiments is on the hub".to_owned(),
+        (_, 0) => "nothing to fetch: everything is here".to_owned(),
+        _ => format!("{} fetched, {}", counted(files, "file"), bytes(size)),
+    });
+    Ok(ExitStatus::Done)
+}

@@ -1,0 +1,167 @@
+//! What can go wrong between us and the hub, and what a person does about it: one message each.
+//!
+//! Addresses are shown without a query (a signed link is a key), and what a server says is shown without the token.
+
+use std::error::Error;
+
+use hf_hub::HFError;
+use reqwest::StatusCode;
+
+use super::refusal::Refusal;
+use super::settings::Settings;
+use super::{RepoKind, cache};
+use crate::diagnostic::Diagnostic;
+
+/// How a request failed.
+#[derive(Debug)]
+pub enum Failure {
+    /// There was no answer, or it broke off.
+    Network {
+        /// The innermost cause.
+        cause: String,
+        /// No connection was ever made: neither the hub nor the network is there.
+        unreachable: bool,
+    },
+    /// The answer was a refusal.
+    Status(Refusal),
+    /// The answer is not what the hub's protocol says.
+    Malformed(String),
+    /// It is our own side; already a message.
+    Local(Diagnostic),
+}
+
+/// What was asked for when a request failed.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// A model or a data set.
+    pub kind: RepoKind,
+    /// The repository.
+    pub repo: &'a str,
+    /// The revision as the author wrote it.
+    pub revision: &'a str,
+    /// The file, if it was one.
+    pub file: Option<&'a str>,
+}
+
+impl From<Diagnostic> for Failure {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Self::Local(diagnostic)
+    }
+}
+
+impl From<reqwest::Error> for Failure {
+    fn from(error: reqwest::Error) -> Self {
+        Self::Network {
+            unreachable: error.is_connect(),
+            cause: innermost(&error.without_url()),
+        }
+    }
+}
+
+impl From<HFError> for Failure {
+    fn from(error: HFError) -> Self {
+        let (context, retry_after) = match error {
+            HFError::Http { context }
+            | HFError::AuthRequired { context }
+            | HFError::Forbidden { context }
+            | HFError::Conflict { context } => (context, None),
+            HFError::RateLimited { context, retry_after } => (context, retry_after),
+            HFError::RepoNotFound {
+                context: Some(context), ..
+            }
+            | HFError::RevisionNotFound {
+                context: Some(context), ..
+            }
+            | HFError::EntryNotFound {
+                context: Some(context), ..
+            } => (context, None),
+            HFError::Request { source, .. } => {
+                // An answer that came and is no JSON is not a broken line.
+                return if source.is_decode() {
+                    Self::Malformed(innermost(&source.without_url()))
+                } else {
+                    source.into()
+                };
+            }
+            other => return Self::Malformed(innermost(&other)),
+        };
+        Self::Status(Refusal {
+            status: context.status,
+            code: context.error_code,
+            message: context.server_message,
+            retry_after,
+        })
+    }
+}
+
+impl Failure {
+    /// Whether the hub, or the way to it, is out of order: then a copy that is here may serve.
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::Network { .. } => true,
+            Self::Status(refusal) => {
+                refusal.status.is_server_error() || refusal.status == StatusCode::TOO_MANY_REQUESTS
+            }
+            Self::Malformed(_) | Self::Local(_) => false,
+        }
+    }
+
+    /// The message.
+    pub fn told(self, asked: Asked, settings: &Settings) -> Diagnostic {
+        let hub = settings.shown();
+        match self {
+            Self::Local(diagnostic) => diagnostic,
+            Self::Network { cause, .. } => {
+                Diagnostic::download(format!("cannot fetch {asked}: no answer from {hub} ({cause})")).help(
+                    "check the network, and run the same command again: it goes on where it stopped; `--offline` uses what is in the cache",
+                )
+            }
+            Self::Malformed(what) => Diagnostic::download(format!("cannot fetch {asked}: {hub} did not answer as the hub does ({what})"))
+                .help("check HF_ENDPOINT and the network's proxy"),
+            Self::Status(refusal) => refusal.told(asked, settings),
+        }
+    }
+}
+
+impl std::fmt::Display for Asked<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.file {
+            Some(file) => write!(f, "`{file}` of `{}`", self.repo),
+            None => write!(f, "`{}`", self.repo),
+        }
+    }
+}
+
+/// The last cause of a chain: what the system or the protocol says, without the wrappers' words (and addresses).
+fn innermost(error: &dyn Error) -> String {
+    let mut last = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    let text = last.to_string();
+    // Some errors quote an address; what follows `?` may be a signature.
+    if text.contains("://") {
+        "the connection failed".to_owned()
+    } else {
+        text
+    }
+}
+
+/// The run may not ask the network, and something is not in the cache.
+pub fn not_here(asked: Asked, settings: &Settings, by_environment: bool) -> Diagnostic {
+    let at = if cache::is_commit(asked.revision) || asked.revision == "main" {
+        String::new()
+    } else {
+        format!(" at revision `{}`", asked.revision)
+    };
+    let why = if by_environment {
+        "HF_HUB_OFFLINE is set"
+    } else {
+        "`--offline` was given"
+    };
+    Diagnostic::download(format!(
+        "{asked}{at} is not in the cache ({}), and {why}",
+        settings.cache.display()
+    ))
+    .help("`igsite fetch` brings it where there is a network; HF_HOME says where the cache is")
+}
