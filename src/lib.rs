@@ -22,6 +22,7 @@ pub mod commands;
 pub mod compute;
 pub mod content;
 pub mod diagnostic;
+pub mod guard;
 pub mod kernel;
 pub mod model;
 pub mod plan;

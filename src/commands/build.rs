@@ -8,6 +8,7 @@ use super::{counted, rehearse, selection};
 use crate::assemble;
 use crate::cli::{Build, ExitStatus, Global};
 use crate::compute;
+use crate::content::dataset::Nowhere;
 use crate::content::project::Project;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::model::device::Backend;
@@ -20,7 +21,7 @@ use crate::store::memo::HashMemo;
 
 pub fn run(global: &Global, arguments: &Build, report: &Report) -> Result<ExitStatus, Diagnostics> {
     let began = Instant::now();
-    let (project, mut diagnostics) = Project::load(&global.project, &selection(&arguments.chosen))?;
+    let (project, mut diagnostics) = Project::load(&global.project, &selection(&arguments.chosen), &Nowhere)?;
     let output = arguments.output.clone().unwrap_or_else(|| global.project.join("site"));
     // What would make the build fail at its end is told before hours of computing, not after.
     if let Some(base_url) = &arguments.base_url {

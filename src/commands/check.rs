@@ -3,6 +3,7 @@
 use super::report::Report;
 use super::{counted, rehearse, selection};
 use crate::cli::{Check, ExitStatus, Global};
+use crate::content::dataset::Nowhere;
 use crate::content::project::Project;
 use crate::diagnostic::Diagnostics;
 use crate::model::device::Backend;
@@ -10,7 +11,7 @@ use crate::plan;
 use crate::store::memo::HashMemo;
 
 pub fn run(global: &Global, arguments: &Check, report: &Report) -> Result<ExitStatus, Diagnostics> {
-    let (project, mut diagnostics) = Project::load(&global.project, &selection(&arguments.chosen))?;
+    let (project, mut diagnostics) = Project::load(&global.project, &selection(&arguments.chosen), &Nowhere)?;
     rehearse(&project, None)?;
     let backend = Backend::open(arguments.place.device)?;
     let mut memo = HashMemo::open(&global.project.join(".igsite"));

@@ -95,6 +95,7 @@ impl Fixture {
                 .into(),
             draft: false,
             models: models.iter().map(|id| (*id).to_owned()).collect(),
+            origin: None,
             options: OPTIONS
                 .map(|(letter, gold)| AnswerOption {
                     letter: letter.into(),

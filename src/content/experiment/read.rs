@@ -21,6 +21,9 @@ const KEYS: [&str; 9] = [
     "options",
     "attribution",
 ];
+const DATASET_KEYS: [&str; 9] = [
+    "source", "path", "split", "config", "revision", "rows", "id", "gold", "select",
+];
 /// More examples than this fit into no prompt.
 const MOST_SHOTS: u64 = 1000;
 
@@ -167,7 +170,7 @@ fn read_models(decoder: &mut Decoder, field: &Field) -> Option<Vec<Located<Strin
 }
 
 fn read_dataset(decoder: &mut Decoder, path: &Path, field: &Field) -> Option<Dataset> {
-    let table = decoder.table(field, &["source", "path", "rows", "id", "gold", "select"])?;
+    let table = decoder.table(field, &DATASET_KEYS)?;
     let source = read_source(decoder, path, &table);
     // Absent is fine; there but wrong has been told, and is `None`.
     let mut column = |key| match table.get(key) {

@@ -45,6 +45,7 @@ pub fn resolve(
         description: written.description,
         draft: written.draft,
         models: written.models.into_iter().map(|model| model.value).collect(),
+        origin: table.origin.clone(),
         samples: samples?,
         options: written.options?,
         attribution: written.attribution?.spec,

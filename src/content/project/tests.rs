@@ -1,7 +1,9 @@
 mod data;
 mod experiments;
+mod hub;
 
 use super::*;
+use crate::content::dataset::shelf::Shelf;
 
 /// A project on disk, made a file at a time.
 struct Site(tempfile::TempDir);
@@ -41,9 +43,15 @@ impl Site {
             .file("content/experiments/e.yaml", &yaml)
     }
 
+    /// An experiment without options on a data set.
+    fn dataset(self, dataset: &str) -> Self {
+        let yaml = format!("models: [m]\ndataset: {dataset}\nprompt: [{{segment: a, text: '{{{{ text }}}}'}}]\n");
+        self.file("content/experiments/e.yaml", &yaml)
+    }
+
     fn load(&self, selection: &Selection) -> Result<(Project, Vec<String>), Vec<String>> {
         let told = |all: Diagnostics| all.iter().map(ToString::to_string).collect::<Vec<_>>();
-        Project::load(self.0.path(), selection)
+        Project::load(self.0.path(), selection, &Shelf(self.0.path().join("hub")))
             .map(|(project, warnings)| (project, told(warnings)))
             .map_err(told)
     }
@@ -220,7 +228,7 @@ fn pages_are_found_and_addresses_do_not_meet() {
 #[test]
 fn no_content_no_experiments() {
     let folder = tempfile::tempdir().unwrap();
-    let errors = Project::load(folder.path(), &Selection::default()).unwrap_err();
+    let errors = Project::load(folder.path(), &Selection::default(), &Shelf(folder.path().join("hub"))).unwrap_err();
     assert!(
         errors
             .iter()

@@ -184,13 +184,14 @@ mod tests {
         let columns = fields.keys().cloned().chain(["late".to_owned()]).collect();
         let rows = vec![Row {
             file: 0,
-            position: AT,
+            position: Some(AT),
             fields,
         }];
         let table = Table {
             files: vec!["a.csv".into()],
             columns,
             rows,
+            origin: None,
         };
         match templates(&[text]).unwrap().render(&table, 0) {
             Ok(texts) => Ok(texts.concat()),
