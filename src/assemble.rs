@@ -2,7 +2,6 @@
 
 use crate::compute::Parts;
 use crate::content::experiment::{AttributionSpec, Experiment, Output};
-use crate::content::model::ModelSource;
 use crate::plan::{Job, OpenedModel, Run, Target};
 use crate::store::StoredAttribution;
 use crate::store::record::{
@@ -47,10 +46,8 @@ fn record(experiment: &Experiment, model: &OpenedModel, job: &Job, parts: &Parts
         model: ModelRecord {
             id: model.spec.id.clone(),
             source: model.spec.source_text.clone(),
-            revision: match model.spec.source {
-                ModelSource::Hub(_) => Some(model.spec.revision.clone()),
-                ModelSource::Folder(_) => None,
-            },
+            revision: model.commit.clone(),
+            requested_revision: model.commit.is_some().then(|| model.spec.revision.clone()),
             architecture: model.checkpoint.config.model.architecture().to_owned(),
             dtype: model.key.dtype.clone(),
             quantization: model.key.quantization.clone(),

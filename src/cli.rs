@@ -79,6 +79,8 @@ pub enum Command {
     Build(Build),
     /// Read everything that a build would read, and tell every error, without running a model
     Check(Check),
+    /// Bring the models and data sets of the hub that experiments name, for later runs without a network
+    Fetch(Fetch),
     /// Make a new project
     Init(Init),
     /// Measure how fast this machine computes attributions
@@ -102,7 +104,7 @@ pub struct Where {
     /// auto, cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: DeviceChoice,
-    /// Never ask the network
+    /// Never ask the network; models and data sets of the hub come from the cache (`HF_HUB_OFFLINE=1` says the same)
     #[arg(long)]
     pub offline: bool,
 }
@@ -136,6 +138,14 @@ pub struct Check {
     /// Where it would be computed.
     #[command(flatten)]
     pub place: Where,
+}
+
+/// `igsite fetch`
+#[derive(Clone, Debug, Args)]
+pub struct Fetch {
+    /// Which experiments.
+    #[command(flatten)]
+    pub chosen: Chosen,
 }
 
 /// `igsite init`

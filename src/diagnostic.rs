@@ -14,6 +14,8 @@ pub enum Kind {
     Content,
     /// A checkpoint or tokenizer cannot be read or is not what its files claim. Exit status 1.
     Checkpoint,
+    /// The hub did not give what was asked for, or its cache cannot be read or written. Exit status 1.
+    Download,
     /// A model could not be run: device, memory, non-finite numbers. Exit status 1.
     Compute,
     /// The record store or the output folder cannot be read or written. Exit status 1.
@@ -78,6 +80,11 @@ impl Diagnostic {
     /// An error in a checkpoint's files (exit status 1).
     pub fn checkpoint(message: impl Into<String>) -> Self {
         Self::new(Kind::Checkpoint, message)
+    }
+
+    /// An error of the hub or of its cache (exit status 1).
+    pub fn download(message: impl Into<String>) -> Self {
+        Self::new(Kind::Download, message)
     }
 
     /// An error while computing (exit status 1).

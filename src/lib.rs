@@ -23,6 +23,7 @@ pub mod compute;
 pub mod content;
 pub mod diagnostic;
 pub mod guard;
+pub mod hub;
 pub mod kernel;
 pub mod model;
 pub mod plan;

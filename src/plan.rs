@@ -12,7 +12,8 @@ use crate::content::experiment::{BaselineSpec, Experiment, TargetSpec};
 use crate::content::model::{ModelSource, ModelSpec};
 use crate::content::names::shortened;
 use crate::content::project::Project;
-use crate::diagnostic::{Diagnostic, Diagnostics, Result};
+use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
+use crate::hub::Hub;
 use crate::model::CausalLm;
 use crate::model::device::{Backend, dtype_name};
 use crate::store::key::{AttributionKey, ModelKey, NUMERICS_VERSION, PredictionKey, RuleKey};
@@ -30,6 +31,31 @@ pub struct OpenedModel {
     pub tokenizer: Tokenizer,
     /// Its part of every key.
     pub key: ModelKey,
+    /// The commit of its hub repository; a folder has none.
+    pub commit: Option<String>,
+    /// Whether its weights are here. Only then can it be run.
+    pub weights: bool,
+}
+
+/// Whether a hub model's weights are needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weights {
+    /// To compute: they are fetched.
+    Fetched,
+    /// To check: those that are here are read, and no others are fetched.
+    AsTheyAre,
+}
+
+/// Where a model's files are found.
+pub struct Sources<'a> {
+    /// What computes, for the dtype.
+    pub backend: &'a Backend,
+    /// Hashes that are known.
+    pub memo: &'a mut HashMemo,
+    /// The hub and its cache.
+    pub hub: &'a Hub,
+    /// Whether weights are needed.
+    pub weights: Weights,
 }
 
 /// One experiment with one model.
@@ -125,60 +151,85 @@ impl Job<'_> {
     }
 }
 
-/// Opens every model that the project's experiments name.
+/// The ids of the models that the project's experiments name.
+pub fn named_models(project: &Project) -> BTreeSet<&String> {
+    project
+        .experiments
+        .iter()
+        .flat_map(|experiment| &experiment.models)
+        .collect()
+}
+
+/// Opens every model that the project's experiments name; those of the hub are fetched.
 ///
 /// # Errors
 /// Collected in `diagnostics`; such a model is left out.
 pub fn open_models(
     project: &Project,
-    backend: &Backend,
-    memo: &mut HashMemo,
+    mut sources: Sources<'_>,
     diagnostics: &mut Diagnostics,
 ) -> BTreeMap<String, OpenedModel> {
-    let named: BTreeSet<&String> = project
-        .experiments
-        .iter()
-        .flat_map(|experiment| &experiment.models)
-        .collect();
-    named
+    let opened = named_models(project)
         .into_iter()
         .filter_map(|id| {
-            let opened = open_model(project.models.get(id)?, backend, memo);
+            let opened = open_model(project.models.get(id)?, &mut sources);
             Some((id.clone(), diagnostics.keep(opened)?))
         })
-        .collect()
+        .collect();
+    diagnostics.extend(sources.hub.take_warnings());
+    opened
 }
 
-fn open_model(spec: &ModelSpec, backend: &Backend, memo: &mut HashMemo) -> Result<OpenedModel> {
-    let folder = match &spec.source {
-        ModelSource::Folder(folder) => folder,
+/// Names the model file in an error of the hub.
+pub fn located(spec: &ModelSpec, error: Diagnostic) -> Diagnostic {
+    if error.kind == Kind::Download && error.file.is_none() {
+        error.in_file(&spec.path).place(format!("model `{}`", spec.id))
+    } else {
+        error
+    }
+}
+
+fn open_model(spec: &ModelSpec, sources: &mut Sources<'_>) -> Result<OpenedModel> {
+    let (folder, commit, weights) = match &spec.source {
+        ModelSource::Folder(folder) => (folder.clone(), None, true),
         ModelSource::Hub(repository) => {
-            return Err(Diagnostic::checkpoint(format!("`{repository}` is a hub repository, and this version reads folders only"))
-                .in_file(&spec.path)
-                .place(format!("model `{}`", spec.id))
-                .help(format!(
-                    "download it (`huggingface-cli download {repository} --local-dir content/models/{0}`) and write `source: ./{0}`",
-                    spec.id
-                )));
+            let found = match sources.weights {
+                Weights::Fetched => sources
+                    .hub
+                    .model(repository, &spec.revision)
+                    .map(|snapshot| (snapshot, true)),
+                Weights::AsTheyAre => sources.hub.model_without_weights(repository, &spec.revision),
+            };
+            let (snapshot, weights) = found.map_err(|error| located(spec, error))?;
+            (snapshot.folder, Some(snapshot.commit), weights)
         }
     };
-    let checkpoint = Checkpoint::open(folder)?;
-    CausalLm::verify(&checkpoint)?;
-    let tokenizer = Tokenizer::open(folder)?;
-    let dtype = backend.dtype(spec.dtype, checkpoint.stored_dtype());
+    let checkpoint = if weights {
+        Checkpoint::open(&folder)?
+    } else {
+        Checkpoint::without_weights(&folder)?
+    };
+    if weights {
+        CausalLm::verify(&checkpoint)?;
+    }
+    let tokenizer = Tokenizer::open(&folder)?;
+    let dtype = sources.backend.dtype(spec.dtype, checkpoint.stored_dtype());
     let key = ModelKey {
         numerics: NUMERICS_VERSION,
-        weights_sha256: checkpoint.weights_sha256(|file| memo.sha256(file))?,
-        config_sha256: memo.sha256(&folder.join("config.json"))?,
+        weights_sha256: checkpoint.weights_sha256(|file| sources.memo.sha256(file))?,
+        config_sha256: sources.memo.sha256(&folder.join("config.json"))?,
         tokenizer_sha256: tokenizer.sha256.clone(),
         dtype: dtype_name(dtype).to_owned(),
         quantization: "none".to_owned(),
+        revision: commit.clone(),
     };
     Ok(OpenedModel {
         spec: spec.clone(),
         checkpoint,
         tokenizer,
         key,
+        commit,
+        weights,
     })
 }
 

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{DecimalBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// How often a plain line is written.
 const EVERY: Duration = Duration::from_secs(10);
@@ -22,20 +22,11 @@ pub struct Progress {
 impl Progress {
     /// Begins to count towards `total` evaluations.
     pub fn new(total: u64, quiet: bool) -> Self {
-        let terminal = std::io::stderr().is_terminal();
-        let target = if quiet || !terminal {
-            ProgressDrawTarget::hidden()
-        } else {
-            ProgressDrawTarget::stderr()
-        };
-        let bar = ProgressBar::with_draw_target(Some(total), target);
-        if let Ok(style) = ProgressStyle::with_template("{msg}\n{bar:40} {pos}/{len} evaluations, {eta} left") {
-            bar.set_style(style);
-        }
+        let (bar, plain) = bar(total, quiet, "{msg}\n{bar:40} {pos}/{len} evaluations, {eta} left");
         let now = Instant::now();
         Self {
             bar,
-            plain: !quiet && !terminal,
+            plain,
             started: now,
             told: now,
             before: 0,
@@ -53,9 +44,11 @@ impl Progress {
         if self.plain && self.told.elapsed() >= EVERY {
             self.told = Instant::now();
             let (done, total) = (self.bar.position(), self.bar.length().unwrap_or_default());
-            let lately = done.saturating_sub(self.before).max(1);
-            let left = self.started.elapsed().as_secs_f64() * total.saturating_sub(done) as f64 / lately as f64;
-            let left = humantime::format_duration(Duration::from_secs(left as u64));
+            let left = left(
+                self.started,
+                done.saturating_sub(self.before),
+                total.saturating_sub(done),
+            );
             eprintln!("{}: {done}/{total} evaluations, {left} left", self.bar.message());
         }
     }
@@ -78,4 +71,113 @@ impl Progress {
     pub fn finish(self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// Counts bytes that come from the hub.
+#[derive(Debug)]
+pub struct Transfer {
+    bar: ProgressBar,
+    plain: bool,
+    started: Instant,
+    told: Instant,
+    /// Bytes that came since `started`.
+    came: u64,
+}
+
+impl Transfer {
+    /// Begins to count towards `total` bytes of `what`.
+    pub fn new(what: &str, total: u64, quiet: bool) -> Self {
+        let template = "{msg}\n{bar:40} {decimal_bytes}/{decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left";
+        let (bar, plain) = bar(total, quiet, template);
+        bar.set_message(what.to_owned());
+        let now = Instant::now();
+        Self {
+            bar,
+            plain,
+            started: now,
+            told: now,
+            came: 0,
+        }
+    }
+
+    /// Says what is at work now.
+    pub fn at(&mut self, what: String) {
+        self.bar.set_message(what);
+    }
+
+    /// Counts bytes that came.
+    pub fn add(&mut self, count: u64) {
+        self.came += count;
+        self.bar.inc(count);
+        if self.plain && self.told.elapsed() >= EVERY {
+            self.told = Instant::now();
+            let (done, total) = (self.bar.position(), self.bar.length().unwrap_or_default());
+            let rate = self.came as f64 / self.started.elapsed().as_secs_f64().max(1e-3);
+            let left = left(self.started, self.came, total.saturating_sub(done));
+            eprintln!(
+                "{}: {} of {}, {}/s, {left} left",
+                self.bar.message(),
+                bytes(done),
+                bytes(total),
+                bytes(rate as u64)
+            );
+        }
+    }
+
+    /// Counts bytes that were here already: they say nothing of the speed to come.
+    pub fn skip(&mut self, count: u64) {
+        self.bar.inc(count);
+        self.bar.reset_eta();
+    }
+
+    /// Takes back bytes that have to come again.
+    pub fn back(&mut self, count: u64) {
+        self.bar.set_position(self.bar.position().saturating_sub(count));
+        self.bar.reset_eta();
+    }
+
+    /// Says something once, above the live line.
+    pub fn note(&self, text: &str) {
+        if self.plain {
+            eprintln!("{text}");
+        } else {
+            self.bar.println(text);
+        }
+    }
+
+    /// Bytes that came, those not counted that were here already.
+    pub fn came(&self) -> u64 {
+        self.came
+    }
+
+    /// Ends the display.
+    pub fn finish(self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// A number of bytes for people: `14.48 GB`.
+pub fn bytes(count: u64) -> String {
+    DecimalBytes(count).to_string()
+}
+
+/// A live line on a terminal; else nothing, and whether plain lines take its place.
+fn bar(total: u64, quiet: bool, template: &str) -> (ProgressBar, bool) {
+    let terminal = std::io::stderr().is_terminal();
+    let target = if quiet || !terminal {
+        ProgressDrawTarget::hidden()
+    } else {
+        ProgressDrawTarget::stderr()
+    };
+    let bar = ProgressBar::with_draw_target(Some(total), target);
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    (bar, !quiet && !terminal)
+}
+
+/// The time left, if it goes on as since `started`.
+fn left(started: Instant, done: u64, left: u64) -> humantime::FormattedDuration {
+    let seconds = started.elapsed().as_secs_f64() * left as f64 / done.max(1) as f64;
+    humantime::format_duration(Duration::from_secs(seconds as u64))
 }

@@ -380,15 +380,6 @@ fn the_output_may_not_be_written_among_the_sources() {
 }
 
 #[test]
-fn a_hub_model_names_the_folder_to_put_it_in() {
-    let project = Project::small().file(
-        "content/models/tiny.yaml",
-        "title: T\nsource: mistralai/Mistral-7B-Instruct-v0.2\n",
-    );
-    insta::assert_snapshot!(project.run(&["check"]).ended(1));
-}
-
-#[test]
 fn foreign_files_in_the_output_folder_are_never_touched() {
     let project = Project::small().file("site/thesis.txt", "years of work");
     let ran = project.run(&BUILD);

@@ -82,6 +82,19 @@ impl Checkpoint {
         })
     }
 
+    /// Opens a folder whose weights are not there yet: what its config says can be checked, and nothing can be computed.
+    ///
+    /// # Errors
+    /// No folder, no config, or one that we do not understand.
+    pub fn without_weights(folder: &Path) -> Result<Self> {
+        Ok(Self {
+            folder: folder.to_path_buf(),
+            config: config::read(&folder.join("config.json"))?,
+            files: vec![],
+            entries: BTreeMap::new(),
+        })
+    }
+
     /// The dtype most of the weights' bytes are stored in.
     pub fn stored_dtype(&self) -> DType {
         let mut bytes: Vec<(DType, usize)> = vec![(DType::F32, 0), (DType::F16, 0), (DType::BF16, 0)];

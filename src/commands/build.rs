@@ -8,11 +8,11 @@ use super::{counted, rehearse, selection};
 use crate::assemble;
 use crate::cli::{Build, ExitStatus, Global};
 use crate::compute;
-use crate::content::dataset::Nowhere;
 use crate::content::project::Project;
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::hub::Hub;
 use crate::model::device::Backend;
-use crate::plan;
+use crate::plan::{self, Sources, Weights};
 use crate::render::{ExperimentResults, Site};
 use crate::site::output::Output;
 use crate::site::{check_base_url, write};
@@ -21,7 +21,8 @@ use crate::store::memo::HashMemo;
 
 pub fn run(global: &Global, arguments: &Build, report: &Report) -> Result<ExitStatus, Diagnostics> {
     let began = Instant::now();
-    let (project, mut diagnostics) = Project::load(&global.project, &selection(&arguments.chosen), &Nowhere)?;
+    let hub = Hub::new(arguments.place.offline, report.quiet);
+    let (project, mut diagnostics) = Project::load(&global.project, &selection(&arguments.chosen), &hub)?;
     let output = arguments.output.clone().unwrap_or_else(|| global.project.join("site"));
     // What would make the build fail at its end is told before hours of computing, not after.
     if let Some(base_url) = &arguments.base_url {
@@ -33,7 +34,13 @@ pub fn run(global: &Global, arguments: &Build, report: &Report) -> Result<ExitSt
     let backend = Backend::open(arguments.place.device)?;
     let store = Store::open(&global.project)?;
     let mut memo = HashMemo::open(store.folder());
-    let models = plan::open_models(&project, &backend, &mut memo, &mut diagnostics);
+    let sources = Sources {
+        backend: &backend,
+        memo: &mut memo,
+        hub: &hub,
+        weights: Weights::Fetched,
+    };
+    let models = plan::open_models(&project, sources, &mut diagnostics);
     memo.save();
     let runs = plan::runs(&project, &models, &mut diagnostics);
     if diagnostics.has_errors() {

@@ -3,6 +3,7 @@
 mod bench;
 mod build;
 mod check;
+mod fetch;
 mod init;
 mod report;
 
@@ -36,6 +37,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitStatus {
     let done = match &cli.command {
         Command::Build(arguments) => build::run(&cli.global, arguments, &report),
         Command::Check(arguments) => check::run(&cli.global, arguments, &report),
+        Command::Fetch(arguments) => fetch::run(&cli.global, arguments, &report),
         Command::Init(arguments) => init::run(arguments, &report),
         Command::Bench(arguments) => bench::run(arguments, &report),
     };

@@ -460,6 +460,7 @@ fn record(model: &str, sample: &Sample) -> SampleRecord {
             id: model.into(),
             source: format!("./{model}"),
             revision: None,
+            requested_revision: None,
             architecture: architecture.into(),
             dtype: "f32".into(),
             quantization: "none".into(),

@@ -3,7 +3,7 @@
 use crate::analysis::summary::{is_right, relative_delta};
 use crate::content::experiment::{AttributionSpec, Output, Quadrature};
 use crate::render::text::{number, percent, signed};
-use crate::store::record::AttributionRecord;
+use crate::store::record::{AttributionRecord, ModelRecord};
 
 /// The unit of an output.
 pub fn output(output: Output) -> &'static str {
@@ -11,6 +11,15 @@ pub fn output(output: Output) -> &'static str {
         Output::Probability => "probability",
         Output::Logit => "logit",
         Output::LogProbability => "log-probability (nats)",
+    }
+}
+
+/// The commit of a model's repository, and what the model file calls it. The commit, written as `revision`, makes it again.
+pub fn revision(model: &ModelRecord) -> String {
+    match (&model.revision, &model.requested_revision) {
+        (None, _) => "none (a folder)".to_owned(),
+        (Some(commit), Some(asked)) if asked != commit => format!("{commit} (`{asked}` when it was fetched)"),
+        (Some(commit), _) => commit.clone(),
     }
 }
 

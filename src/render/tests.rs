@@ -134,7 +134,7 @@ fn a_map_that_did_not_converge_is_marked_wherever_it_is() {
 #[test]
 fn an_experiment_on_a_data_set_of_the_hub_says_which_commit() {
     let mut fixture = Fixture::demo();
-    assert!(!text(&rendered(&fixture.site()), "experiments/claims/index.html").contains("<dt>Data set</dt>"));
+    assert!(!text(&rendered(&fixture.site(None)), "experiments/claims/index.html").contains("<dt>Data set</dt>"));
     fixture.project.experiments[0].origin = Some(Origin {
         repository: "ann/claims".into(),
         revision: "refs/convert/parquet".into(),
@@ -142,7 +142,7 @@ fn an_experiment_on_a_data_set_of_the_hub_says_which_commit() {
         config: Some("default".into()),
         split: Some("<b>".into()),
     });
-    let files = rendered(&fixture.site());
+    let files = rendered(&fixture.site(None));
     let line = "<dt>Data set</dt><dd><bdi>ann/claims of the Hugging Face hub, configuration default, split &lt;b&gt;, revision refs/convert/parquet, commit 0123456789abcdef</bdi></dd>";
     assert!(text(&files, "experiments/claims/index.html").contains(line));
 }

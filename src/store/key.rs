@@ -25,6 +25,9 @@ pub struct ModelKey {
     pub dtype: String,
     /// How its weights are quantised.
     pub quantization: String,
+    /// The commit of the hub repository. A folder has none, and its parts keep the names they had before there was a hub.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
 }
 
 #[cfg(test)]
@@ -38,6 +41,7 @@ impl ModelKey {
             tokenizer_sha256: "t".into(),
             dtype: "f32".into(),
             quantization: "none".into(),
+            revision: None,
         }
     }
 }
@@ -169,6 +173,8 @@ mod tests {
             |k| k.model.tokenizer_sha256.push('x'),
             |k| k.model.dtype = "bf16".into(),
             |k| k.model.quantization = "nf4".into(),
+            |k| k.model.revision = Some("0".repeat(40)),
+            |k| k.model.revision = Some("1".repeat(40)),
             |k| k.token_ids = vec![1, 3],
             |k| k.target = vec![3, 4],
             |k| k.output = Output::Logit,
@@ -213,8 +219,12 @@ mod tests {
 
     #[test]
     fn a_key_reads_back_to_itself() {
-        for rule in [adaptive(0.1 + 0.2, 7), fixed(Quadrature::RiemannMiddle, 5, true)] {
-            let key = AttributionKey { rule, ..key() };
+        for (rule, revision) in [
+            (adaptive(0.1 + 0.2, 7), None),
+            (fixed(Quadrature::RiemannMiddle, 5, true), Some("0".repeat(40))),
+        ] {
+            let mut key = AttributionKey { rule, ..key() };
+            key.model.revision = revision;
             let json = serde_json::to_string(&key).unwrap();
             assert_eq!(serde_json::from_str::<AttributionKey>(&json).unwrap(), key, "{json}");
         }

@@ -49,8 +49,11 @@ pub struct ModelRecord {
     pub id: String,
     /// The source as the model file says.
     pub source: String,
-    /// Revision of the hub repository; null for a folder.
+    /// The commit of the hub repository; null for a folder.
     pub revision: Option<String>,
+    /// The revision as the model file says it (`main`), which may mean another commit later; only of a hub repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_revision: Option<String>,
     /// `llama`, `mistral`, `falcon`.
     pub architecture: String,
     /// What it computed in: `f32`, `f16`, `bf16`.

@@ -77,6 +77,11 @@ impl Project {
         igsite(self.folder.path(), arguments)
     }
 
+    /// As [`Project::run`], with variables in the environment.
+    pub fn run_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
+        igsite_with(self.folder.path(), arguments, environment)
+    }
+
     /// Every file under a folder of the project, with its bytes, sorted.
     pub fn files(&self, folder: &str) -> Vec<(String, Vec<u8>)> {
         let root = self.path(folder);
@@ -96,8 +101,36 @@ impl Project {
 
 /// Runs the binary in a folder.
 pub fn igsite(folder: &Path, arguments: &[&str]) -> Ran {
-    let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_igsite"))
+    igsite_with(folder, arguments, &[])
+}
+
+/// Variables by which the tester's own hub settings, token and proxy would come into a test.
+const FOREIGN: [&str; 14] = [
+    "HF_ENDPOINT",
+    "HF_HOME",
+    "HF_HUB_CACHE",
+    "HF_HUB_DISABLE_IMPLICIT_TOKEN",
+    "HF_HUB_OFFLINE",
+    "HF_TOKEN",
+    "HF_TOKEN_PATH",
+    "HUGGINGFACE_HUB_CACHE",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+];
+
+/// Runs the binary in a folder, with variables in the environment.
+pub fn igsite_with(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_igsite"));
+    for variable in FOREIGN {
+        command.env_remove(variable);
+    }
+    let Output { status, stdout, stderr } = command
         .args(arguments)
+        .envs(environment.iter().copied())
         .current_dir(folder)
         .output()
         .unwrap();

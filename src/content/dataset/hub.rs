@@ -1,6 +1,7 @@
 //! Data sets of the Hugging Face hub: a repository, a split, its files joined to one table.
 //!
-//! This knows the layouts, not the network: [`Repositories`] brings files, and tells in its own words why it cannot.
+//! This knows repositories, not the network: [`Repositories`] brings files, and tells in its own words why it cannot. It is the hub, or
+//! in tests a shelf of folders.
 
 use std::path::{Path, PathBuf};
 
@@ -8,6 +9,7 @@ use super::layout::{self, Found, Missing};
 use super::{Origin, Table};
 use crate::content::names::{nearest, quoted, shortened};
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
+use crate::hub::{Hub, Listing, RepoKind};
 
 /// Where the hub itself keeps every public data set as Parquet, whatever its authors wrote.
 pub const CONVERTED: &str = "refs/convert/parquet";
@@ -36,6 +38,32 @@ pub trait Repository {
     /// # Errors
     /// A file cannot be brought.
     fn fetch(&self, files: &[String]) -> Result<PathBuf>;
+}
+
+impl Repositories for Hub {
+    fn open(&self, repository: &str, revision: &str) -> Result<Box<dyn Repository + '_>> {
+        let listing = self.list(RepoKind::Dataset, repository, revision)?;
+        Ok(Box::new(OnHub { hub: self, listing }))
+    }
+}
+
+struct OnHub<'a> {
+    hub: &'a Hub,
+    listing: Listing,
+}
+
+impl Repository for OnHub<'_> {
+    fn commit(&self) -> &str {
+        &self.listing.commit
+    }
+
+    fn files(&self) -> &[String] {
+        &self.listing.files
+    }
+
+    fn fetch(&self, files: &[String]) -> Result<PathBuf> {
+        Ok(self.hub.files(&self.listing, files)?.folder)
+    }
 }
 
 /// A place without any: for a program that reads files only.

@@ -31,6 +31,8 @@ struct MapView {
     provenance: Vec<(String, String)>,
     yaml: String,
     yaml_name: String,
+    /// The commit that pins a hub model, where its file names it by a branch or tag.
+    pin: Option<String>,
     /// The rule's keys with their values, defaults included.
     rule_keys: String,
     command: String,
@@ -183,6 +185,11 @@ impl Renderer<'_> {
             provenance: provenance(record),
             yaml: experiment.yaml.clone(),
             yaml_name: experiment.path.display().to_string(),
+            pin: record
+                .model
+                .revision
+                .clone()
+                .filter(|commit| record.model.requested_revision.as_ref() != Some(commit)),
             rule_keys: labels::rule_keys(&experiment.attribution),
             command: format!("igsite build --experiment {}", experiment.id),
             json: links.to(&urls::record(&experiment.id, id, results.slug(sample))),
@@ -575,7 +582,7 @@ fn provenance(record: &SampleRecord) -> Vec<(String, String)> {
     let model = &record.model;
     vec![
         line("Source", &model.source),
-        line("Revision", model.revision.as_deref().unwrap_or("none (a folder)")),
+        line("Revision", &labels::revision(model)),
         line("Architecture", &model.architecture),
         line("Computed in", &model.dtype),
         line("Quantisation", &model.quantization),

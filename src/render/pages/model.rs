@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Frame, Link, Renderer, SummaryView};
 use crate::diagnostic::{Diagnostics, Result};
-use crate::render::Sink;
+use crate::render::{Sink, labels};
 use crate::site::urls::{self, Links};
 use crate::store::record::ModelRecord;
 
@@ -32,7 +32,7 @@ struct ModelView {
     heading: String,
     text: String,
     source: String,
-    /// The hub page, where the source is a hub repository.
+    /// The commit's page on the hub, where the source is a hub repository.
     hub: Option<String>,
     /// What records say; more than one when the checkpoint changed between experiments.
     facts: Vec<Facts>,
@@ -124,16 +124,17 @@ impl Renderer<'_> {
             (self.site_title.clone(), urls::HOME.to_owned()),
             ("Models".to_owned(), urls::MODELS.to_owned()),
         ];
-        let source = self
-            .records(id)
-            .next()
-            .map_or_else(String::new, |(_, record)| record.source.clone());
-        let hub = spec.is_some_and(|model| matches!(model.source, crate::content::model::ModelSource::Hub(_)));
+        let first = self.records(id).next().map(|(_, record)| record);
+        let source = first.map_or_else(String::new, |record| record.source.clone());
+        // The commit's own page: the branch's may show other files by now.
+        let hub = first
+            .and_then(|record| record.revision.as_ref())
+            .map(|commit| format!("https://huggingface.co/{source}/tree/{commit}"));
         let view = ModelView {
             page: self.frame(&links, &path, &title, &format!("{title}: {source}"), crumbs),
             heading: title,
             text: self.description(text, file, &links)?,
-            hub: hub.then(|| format!("https://huggingface.co/{source}")),
+            hub,
             source,
             facts: self.facts(id, &links),
             experiments: self.experiments(id, &links),
@@ -158,10 +159,7 @@ impl Renderer<'_> {
             used_in,
             rows: vec![
                 ("Source", record.source.clone()),
-                (
-                    "Revision",
-                    record.revision.clone().unwrap_or_else(|| "none (a folder)".to_owned()),
-                ),
+                ("Revision", labels::revision(record)),
                 ("Architecture", record.architecture.clone()),
                 ("Computed in", record.dtype.clone()),
                 ("Quantisation", record.quantization.clone()),

@@ -1,0 +1,71 @@
+//! `igsite fetch`: brings the models and data sets that experiments name, so that later runs need no network. Data sets come as the
+//! project is read; a model comes after it.
+
+use super::report::Report;
+use super::{counted, selection};
+use crate::cli::{ExitStatus, Fetch, Global};
+use crate::content::model::ModelSource;
+use crate::content::project::Project;
+use crate::diagnostic::Diagnostics;
+use crate::hub::Hub;
+use crate::plan;
+use crate::progress::bytes;
+
+pub fn run(global: &Global, arguments: &Fetch, report: &Report) -> Result<ExitStatus, Diagnostics> {
+    let hub = Hub::new(false, report.quiet);
+    let (project, mut diagnostics) = Project::load(&global.project, &selection(&arguments.chosen), &hub)?;
+    let mut data_sets = 0;
+    for (experiment, origin) in project
+        .experiments
+        .iter()
+        .filter_map(|one| Some((one, one.origin.as_ref()?)))
+    {
+        data_sets += 1;
+        report.note(&format!(
+            "`{}`, the data set of `{}`, revision `{}`, commit {}: here",
+            origin.repository, experiment.id, origin.revision, origin.commit
+        ));
+    }
+    let (mut asked, mut files, mut size) = (0, 0, 0);
+    for spec in plan::named_models(&project)
+        .into_iter()
+        .filter_map(|id| project.models.get(id))
+    {
+        let ModelSource::Hub(repository) = &spec.source else {
+            continue;
+        };
+        asked += 1;
+        let found = hub.model(repository, &spec.revision);
+        // One that fails does not keep the others from coming.
+        if let Some(snapshot) = diagnostics.keep(found.map_err(|error| plan::located(spec, error))) {
+            report.result(&format!("{}: {}", spec.id, snapshot.folder.display()));
+            report.note(&format!(
+                "`{repository}`, revision `{}`, commit {}: {}",
+                spec.revision,
+                snapshot.commit,
+                if snapshot.files == 0 {
+                    "all here".to_owned()
+                } else {
+                    format!("{}, {} came", counted(snapshot.files, "file"), bytes(snapshot.bytes))
+                }
+            ));
+            files += snapshot.files;
+            size += snapshot.bytes;
+        }
+    }
+    diagnostics.extend(hub.take_warnings());
+    if diagnostics.has_errors() {
+        return Err(diagnostics);
+    }
+    report.errors(diagnostics);
+    report.note(&match (asked, files) {
+        (0, _) if data_sets == 0 => "nothing to fetch: no model of these experiments is on the hub".to_owned(),
+        (0, _) => format!(
+            "no model of these experiments is on the hub; {} here",
+            counted(data_sets, "data set")
+        ),
+        (_, 0) => "nothing to fetch: everything is here".to_owned(),
+        _ => format!("{} fetched, {}", counted(files, "file"), bytes(size)),
+    });
+    Ok(ExitStatus::Done)
+}

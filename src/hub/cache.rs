@@ -1,0 +1,259 @@
+//! The cache's layout on disk, exactly as Python's `huggingface_hub` keeps it, so that nothing is downloaded twice:
+//!
+//! ```text
+//! models--owner--name/
+//!   blobs/<etag>                   a file's bytes; `<etag>.incomplete` while they come
+//!   refs/<revision>                the commit that a branch or tag was at when it was last asked for
+//!   snapshots/<commit>/<file>      a link to ../../blobs/<etag>
+//!   .no_exist/<commit>/<file>      an empty file: the commit is known not to have it
+//! .locks/models--owner--name/<etag>.lock
+//! ```
+//!
+//! This file knows names and links. It asks no network and judges no content.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use crate::diagnostic::{Diagnostic, Kind, Result};
+
+/// One repository's part of the cache.
+#[derive(Clone, Debug)]
+pub struct Cached {
+    folder: PathBuf,
+    locks: PathBuf,
+}
+
+/// Held while a file is being written; other processes wait.
+#[derive(Debug)]
+pub struct Lock(#[expect(dead_code, reason = "closing it gives the lock back")] File);
+
+impl Cached {
+    /// Of the repository `owner/name`; `plural` is `models` or `datasets`.
+    pub fn new(cache: &Path, plural: &str, repo: &str) -> Self {
+        let name = format!("{plural}--{}", repo.replace('/', "--"));
+        Self {
+            folder: cache.join(&name),
+            locks: cache.join(".locks").join(name),
+        }
+    }
+
+    /// The commit of a revision, as far as the cache knows: a commit is its own.
+    pub fn commit(&self, revision: &str) -> Option<String> {
+        if is_commit(revision) {
+            return Some(revision.to_ascii_lowercase());
+        }
+        let text = fs::read_to_string(self.folder.join("refs").join(revision)).ok()?;
+        Some(text.trim().to_owned()).filter(|commit| is_commit(commit))
+    }
+
+    /// Remembers the commit of a branch or tag.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn remember(&self, revision: &str, commit: &str) -> Result<()> {
+        if is_commit(revision) || self.commit(revision).as_deref() == Some(commit) {
+            return Ok(());
+        }
+        let path = self.folder.join("refs").join(revision);
+        make_parent(&path)?;
+        fs::write(&path, commit).map_err(|e| cannot("write", &path, &e))
+    }
+
+    /// The folder of a commit.
+    pub fn snapshot(&self, commit: &str) -> PathBuf {
+        self.folder.join("snapshots").join(commit)
+    }
+
+    /// Whether a commit's file is there, its bytes too.
+    pub fn has(&self, commit: &str, file: &str) -> bool {
+        self.snapshot(commit).join(file).is_file()
+    }
+
+    /// All files of a commit that are there, sorted, as the repository names them.
+    pub fn files(&self, commit: &str) -> Vec<String> {
+        let root = self.snapshot(commit);
+        // Files are links, and a link whose bytes are gone is no file.
+        let mut files: Vec<String> = walkdir::WalkDir::new(&root)
+            .into_iter()
+            .filter_map(Result::ok)
+            .filter(|entry| entry.path().is_file())
+            .filter_map(|entry| {
+                let parts = entry.path().strip_prefix(&root).ok()?.components();
+                let parts: Option<Vec<&str>> = parts.map(|part| part.as_os_str().to_str()).collect();
+                Some(parts?.join("/"))
+            })
+            .collect();
+        files.sort();
+        files
+    }
+
+    /// Where a file's bytes lie.
+    pub fn blob(&self, etag: &str) -> PathBuf {
+        self.folder.join("blobs").join(etag)
+    }
+
+    /// Where they lie while they come.
+    pub fn partial(&self, etag: &str) -> PathBuf {
+        self.folder.join("blobs").join(format!("{etag}.incomplete"))
+    }
+
+    /// Gives bytes that are there their name in a commit.
+    ///
+    /// # Errors
+    /// The link cannot be made.
+    pub fn link(&self, commit: &str, file: &str, etag: &str) -> Result<()> {
+        let place = self.snapshot(commit).join(file);
+        make_parent(&place)?;
+        // A link whose bytes were deleted is in the way.
+        if place.symlink_metadata().is_ok() {
+            fs::remove_file(&place).map_err(|e| cannot("replace", &place, &e))?;
+        }
+        let mut target = PathBuf::from("../..");
+        target.extend(file.split('/').skip(1).map(|_| ".."));
+        target.extend(["blobs", etag]);
+        make_link(&target, &self.blob(etag), &place).map_err(|e| cannot("link", &place, &e))
+    }
+
+    /// Notes that a commit has no such file, as `huggingface_hub` does, so that nobody asks again. Only a hint: a failure is none.
+    pub fn note_absent(&self, commit: &str, file: &str) {
+        let place = self.folder.join(".no_exist").join(commit).join(file);
+        if !place.exists() && make_parent(&place).is_ok() {
+            _ = fs::write(place, "");
+        }
+    }
+
+    /// Whether a commit is known to have no such file.
+    pub fn is_absent(&self, commit: &str, file: &str) -> bool {
+        self.folder.join(".no_exist").join(commit).join(file).is_file()
+    }
+
+    /// Takes the lock of a file; `waiting` is called when another process holds it.
+    ///
+    /// # Errors
+    /// The lock's file cannot be made.
+    pub fn lock(&self, etag: &str, waiting: impl FnOnce()) -> Result<Lock> {
+        let path = self.locks.join(format!("{etag}.lock"));
+        make_parent(&path)?;
+        let file = File::create(&path).map_err(|e| cannot("make", &path, &e))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => {
+                waiting();
+                file.lock().map_err(|e| cannot("lock", &path, &e))?;
+            }
+            // A file system without locks: two processes may then do the same work twice, and the check of the content still holds.
+            Err(fs::TryLockError::Error(_)) => {}
+        }
+        Ok(Lock(file))
+    }
+}
+
+#[cfg(unix)]
+fn make_link(relative: &Path, _blob: &Path, place: &Path) -> io::Result<()> {
+    std::os::unix::fs::symlink(relative, place)
+}
+
+/// Links need a privilege on Windows; without it the bytes have a second name, or are copied.
+#[cfg(not(unix))]
+fn make_link(_relative: &Path, blob: &Path, place: &Path) -> io::Result<()> {
+    fs::hard_link(blob, place).or_else(|_| fs::copy(blob, place).map(drop))
+}
+
+/// Makes the folder that a file will lie in.
+///
+/// # Errors
+/// It cannot be made.
+pub fn make_parent(path: &Path) -> Result<()> {
+    let parent = path.parent().unwrap_or(Path::new(""));
+    fs::create_dir_all(parent).map_err(|e| cannot("make the folder", parent, &e))
+}
+
+/// An error of the cache itself.
+pub fn cannot(doing: &str, path: &Path, error: &io::Error) -> Diagnostic {
+    let diagnostic = Diagnostic::io(Kind::Download, doing, path, error);
+    if diagnostic.help.is_some() && error.kind() != io::ErrorKind::NotFound {
+        return diagnostic;
+    }
+    diagnostic.help("set HF_HOME to a folder that can be written, or check this one")
+}
+
+/// Whether a revision is a full commit hash.
+pub fn is_commit(revision: &str) -> bool {
+    revision.len() == 40 && revision.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// Whether a name from outside (a revision, a file of a repository) stays inside the folder it is joined to.
+pub fn is_inside(name: &str) -> bool {
+    !name.is_empty()
+        && !name.contains(['\\', '\0', ':'])
+        && !name.split('/').any(str::is_empty)
+        && Path::new(name)
+            .components()
+            .all(|part| matches!(part, Component::Normal(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+    #[test]
+    fn it_is_laid_out_as_other_tools_expect() {
+        let root = tempfile::tempdir().unwrap();
+        let cached = Cached::new(root.path(), "datasets", "org/name");
+        assert_eq!(cached.commit("main"), None);
+        cached.remember("refs/convert/parquet", COMMIT).unwrap();
+        assert_eq!(cached.commit("refs/convert/parquet").as_deref(), Some(COMMIT));
+        let repo = root.path().join("datasets--org--name");
+        assert_eq!(
+            fs::read_to_string(repo.join("refs/refs/convert/parquet")).unwrap(),
+            COMMIT
+        );
+
+        make_parent(&cached.blob("abc")).unwrap();
+        fs::write(cached.blob("abc"), "bytes").unwrap();
+        assert!(!cached.has(COMMIT, "data/a.csv"));
+        cached.link(COMMIT, "data/a.csv", "abc").unwrap();
+        cached.link(COMMIT, "b.csv", "abc").unwrap();
+        let place = repo.join("snapshots").join(COMMIT).join("data/a.csv");
+        assert_eq!(fs::read_to_string(&place).unwrap(), "bytes");
+        #[cfg(unix)]
+        assert_eq!(fs::read_link(&place).unwrap(), Path::new("../../../blobs/abc"));
+        assert_eq!(cached.files(COMMIT), ["b.csv", "data/a.csv"]);
+        // Other tools' clean-up takes the bytes and may leave the link.
+        fs::remove_file(cached.blob("abc")).unwrap();
+        assert!(!cached.has(COMMIT, "b.csv") && cached.files(COMMIT).is_empty());
+        fs::write(cached.blob("def"), "new").unwrap();
+        cached.link(COMMIT, "b.csv", "def").unwrap();
+        assert!(cached.has(COMMIT, "b.csv"));
+
+        cached.note_absent(COMMIT, "model.safetensors");
+        assert!(cached.is_absent(COMMIT, "model.safetensors") && !cached.is_absent(COMMIT, "b.csv"));
+        drop(cached.lock("abc", || panic!("nobody holds it")).unwrap());
+        assert!(root.path().join(".locks/datasets--org--name/abc.lock").is_file());
+    }
+
+    #[test]
+    fn a_lock_that_is_held_is_waited_for() {
+        let root = tempfile::tempdir().unwrap();
+        let cached = Cached::new(root.path(), "models", "m");
+        let first = cached.lock("abc", || ()).unwrap();
+        let (told, tell) = (std::sync::mpsc::channel(), cached.clone());
+        let second = std::thread::spawn(move || drop(tell.lock("abc", || told.0.send(()).unwrap()).unwrap()));
+        told.1.recv().unwrap();
+        drop(first);
+        second.join().unwrap();
+    }
+
+    #[test]
+    fn names_from_outside_stay_inside() {
+        for name in ["main", "refs/pr/1", "data/a.parquet", "v1.0", "..a"] {
+            assert!(is_inside(name), "{name}");
+        }
+        for name in ["", "..", "a/../b", "/etc", "a//b", "a/", "a\\b", "C:x", "./a", "a\0"] {
+            assert!(!is_inside(name), "{name:?}");
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! One file: from the hub into the cache, going on where it broke off, checked before it gets its name.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use reqwest::StatusCode;
+use sha2::{Digest, Sha256};
+
+use super::Listing;
+use super::cache::{Cached, cannot, make_parent};
+use super::client::{Client, Description, Patience, Tries};
+use super::failure::Failure;
+use crate::checkpoint::hash::hex;
+use crate::diagnostic::{Diagnostic, Result};
+use crate::progress::Transfer;
+
+/// What a download needs to know.
+pub struct Download<'a> {
+    pub client: &'a Client,
+    pub patience: &'a Patience,
+    pub cached: &'a Cached,
+    pub listing: &'a Listing,
+    /// Its name in the repository.
+    pub file: &'a str,
+    pub description: &'a Description,
+}
+
+impl Download<'_> {
+    /// Brings the bytes to their place in the cache, under the lock of their name.
+    pub async fn run(&self, progress: &mut Transfer) -> Result<(), Failure> {
+        let Description { etag, size } = self.description;
+        let blob = self.cached.blob(etag);
+        let lock = self.cached.lock(etag, || {
+            progress.note(&format!(
+                "`{}` is being fetched by another process; waiting for it",
+                self.file
+            ));
+        })?;
+        if blob.is_file() {
+            // The other process brought it.
+            progress.skip(size.unwrap_or_default());
+            return Ok(());
+        }
+        let mut partial = Partial::open(&self.cached.partial(etag), *size)?;
+        progress.skip(partial.length);
+        self.fetch(&mut partial, progress).await?;
+        self.check(&partial)?;
+        partial.file.flush().map_err(|e| self.not_written(&partial, &e))?;
+        std::fs::rename(&partial.path, &blob).map_err(|e| cannot("name", &blob, &e))?;
+        drop(lock);
+        Ok(())
+    }
+
+    async fn fetch(&self, partial: &mut Partial, progress: &mut Transfer) -> Result<(), Failure> {
+        let mut tries = Tries::default();
+        while self.description.size.is_none_or(|size| partial.length < size) {
+            let before = partial.length;
+            match self.go_on(partial, progress).await {
+                // Without a size the end of the answer is the end of the file.
+                Ok(()) if self.description.size.is_none() => return Ok(()),
+                Ok(()) if partial.length > before => tries.progress(),
+                Ok(()) => {
+                    let cause = "the answer ended early".to_owned();
+                    let failure = Failure::Network {
+                        cause,
+                        unreachable: false,
+                    };
+                    self.wait(&mut tries, failure, progress).await?;
+                }
+                Err(failure) => {
+                    if partial.length > before {
+                        tries.progress();
+                    }
+                    self.wait(&mut tries, failure, progress).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn wait(&self, tries: &mut Tries, failure: Failure, progress: &mut Transfer) -> Result<(), Failure> {
+        let (pause, said) = tries.pause(failure, self.patience)?;
+        progress.note(&format!("`{}`: {said}", self.file));
+        tokio::time::sleep(pause).await;
+        Ok(())
+    }
+
+    /// One answer: appended as far as it comes.
+    async fn go_on(&self, partial: &mut Partial, progress: &mut Transfer) -> Result<(), Failure> {
+        let Listing { kind, repo, commit, .. } = self.listing;
+        let asked = self.client.bytes(*kind, repo, commit, self.file, partial.length).await;
+        let (start, mut response) = match asked {
+            Err(Failure::Status(refusal))
+                if refusal.status == StatusCode::RANGE_NOT_SATISFIABLE && partial.length > 0 =>
+            {
+                // What is here is longer than the file: it is no part of it.
+                self.restart(partial, progress)?;
+                return Err(Failure::Network {
+                    cause: "the server has no such part of the file".to_owned(),
+                    unreachable: false,
+                });
+            }
+            other => other?,
+        };
+        if start == 0 && partial.length > 0 {
+            progress.note(&format!(
+                "`{}`: the server cannot go on in the middle; from the start",
+                self.file
+            ));
+            self.restart(partial, progress)?;
+        } else if start != partial.length {
+            return Err(Failure::Malformed(format!(
+                "a part of `{}` from byte {start} instead of {}",
+                self.file, partial.length
+            )));
+        }
+        while let Some(piece) = response.chunk().await? {
+            if self
+                .description
+                .size
+                .is_some_and(|size| partial.length + piece.len() as u64 > size)
+            {
+                partial.delete();
+                return Err(self.another("longer than it says").into());
+            }
+            partial.append(&piece).map_err(|e| self.not_written(partial, &e))?;
+            progress.add(piece.len() as u64);
+        }
+        Ok(())
+    }
+
+    fn restart(&self, partial: &mut Partial, progress: &mut Transfer) -> Result<(), Failure> {
+        progress.back(partial.length);
+        partial.restart().map_err(|e| self.not_written(partial, &e))?;
+        Ok(())
+    }
+
+    /// Where the name of the bytes is their SHA-256, they have to have it.
+    fn check(&self, partial: &Partial) -> Result<()> {
+        let Some(expected) = self.description.sha256() else {
+            return Ok(());
+        };
+        let found = hex(&partial.hasher.clone().finalize());
+        if found.eq_ignore_ascii_case(expected) {
+            return Ok(());
+        }
+        partial.delete();
+        Err(self
+            .another(&format!("its SHA-256 is {found}"))
+            .expected(format!("SHA-256 {expected}")))
+    }
+
+    fn another(&self, what: &str) -> Diagnostic {
+        Diagnostic::download(format!(
+            "`{}` of `{}` came as another file than the hub describes: {what}",
+            self.file, self.listing.repo
+        ))
+        .help("what came was deleted; run the same command again, and if it happens again check HF_ENDPOINT and the network's proxy")
+    }
+
+    fn not_written(&self, partial: &Partial, error: &io::Error) -> Diagnostic {
+        if !matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+            return cannot("write", &partial.path, error);
+        }
+        let left = self.description.size.map_or_else(String::new, |size| {
+            let left = crate::progress::bytes(size.saturating_sub(partial.length));
+            format!("; {left} of it are still to come")
+        });
+        let folder = partial.path.parent().unwrap_or(Path::new(""));
+        Diagnostic::download(format!(
+            "no space is left for `{}` of `{}` in the cache, {}{left}",
+            self.file,
+            self.listing.repo,
+            folder.display()
+        ))
+        .help("free some space, or set HF_HOME to a folder on a larger disk, and run the same command again: what came is kept")
+    }
+}
+
+/// Bytes that came, with their hash so far.
+#[derive(Debug)]
+struct Partial {
+    path: PathBuf,
+    file: File,
+    length: u64,
+    hasher: Sha256,
+}
+
+impl Partial {
+    /// Opens what an earlier run left, if it can be a part of the file.
+    fn open(path: &Path, size: Option<u64>) -> Result<Self> {
+        make_parent(path)?;
+        let io = |e: &io::Error| cannot("open", path, e);
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(|e| io(&e))?;
+        let length = file.metadata().map_err(|e| io(&e))?.len();
+        let mut partial = Self {
+            path: path.to_path_buf(),
+            file,
+            length,
+            hasher: Sha256::new(),
+        };
+        // Without a size nobody can say whether what is here is all of it already.
+        if size.is_none_or(|size| length > size) && length > 0 {
+            partial.restart().map_err(|e| io(&e))?;
+        } else {
+            partial.hash().map_err(|e| cannot("read", path, &e))?;
+        }
+        Ok(partial)
+    }
+
+    fn hash(&mut self) -> io::Result<()> {
+        let mut buffer = vec![0; 1 << 20];
+        let mut left = (&self.file).take(self.length);
+        loop {
+            let count = left.read(&mut buffer)?;
+            if count == 0 {
+                return Ok(());
+            }
+            self.hasher.update(&buffer[..count]);
+        }
+    }
+
+    fn append(&mut self, piece: &[u8]) -> io::Result<()> {
+        self.file.write_all(piece)?;
+        self.hasher.update(piece);
+        self.length += piece.len() as u64;
+        Ok(())
+    }
+
+    fn restart(&mut self) -> io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.seek(SeekFrom::Start(0))?;
+        self.length = 0;
+        self.hasher = Sha256::new();
+        Ok(())
+    }
+
+    /// A part of something else is worth nothing.
+    fn delete(&self) {
+        _ = std::fs::remove_file(&self.path);
+    }
+}

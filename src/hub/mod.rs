@@ -1,0 +1,462 @@
+//! The Hugging Face hub: repositories of models and data sets, brought into the cache that all of Hugging Face's tools share.
+//!
+//! [`Hub::list`] finds the commit of a revision and its files, [`Hub::files`] brings those that are wanted, [`Hub::model`] knows which
+//! these are for a checkpoint. Nothing that is here is asked for again; what broke off goes on where it stopped; a run that may not use
+//! the network asks nothing. This wing brings bytes and does not look into them, but for a checkpoint's index of shards.
+
+mod cache;
+mod client;
+mod download;
+mod failure;
+mod model;
+mod settings;
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::path::PathBuf;
+
+use self::cache::{Cached, is_commit, is_inside};
+use self::client::{Client, Description, Patience, Tries};
+use self::download::Download;
+use self::failure::{Asked, Failure, not_here};
+use self::settings::Settings;
+use crate::diagnostic::{Diagnostic, Diagnostics, Result};
+use crate::progress::{Transfer, bytes};
+
+/// What a repository holds; the two kinds have addresses of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RepoKind {
+    /// A checkpoint.
+    Model,
+    /// A data set.
+    Dataset,
+}
+
+impl RepoKind {
+    /// As the cache's folders begin.
+    fn plural(self) -> &'static str {
+        match self {
+            Self::Model => "models",
+            Self::Dataset => "datasets",
+        }
+    }
+
+    /// As addresses of pages and files begin.
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Model => "",
+            Self::Dataset => "datasets/",
+        }
+    }
+
+    fn noun(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Dataset => "data set",
+        }
+    }
+}
+
+/// What a repository holds at a revision.
+#[derive(Clone, Debug)]
+pub struct Listing {
+    /// A model or a data set.
+    pub kind: RepoKind,
+    /// `owner/name`.
+    pub repo: String,
+    /// As the author wrote it.
+    pub revision: String,
+    /// What it is now: 40 hexadecimal digits.
+    pub commit: String,
+    /// The files' names in the repository, with `/` between folders; from the cache, only those that are here.
+    pub files: Vec<String>,
+    /// Why it comes from the cache, if it does: what to say when a file is not there.
+    from_cache: Option<Missing>,
+}
+
+impl Listing {
+    /// Whether the repository has a file of this name (from the cache: whether it is here).
+    pub fn has(&self, file: &str) -> bool {
+        self.files.iter().any(|name| name == file)
+    }
+}
+
+/// Why only the cache can be had.
+#[derive(Clone, Debug)]
+enum Missing {
+    Offline,
+    Outage(Box<Diagnostic>),
+}
+
+/// Files of a repository, all here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Where they lie, under their names in the repository.
+    pub folder: PathBuf,
+    /// The commit they are of.
+    pub commit: String,
+    /// How many of them this call brought.
+    pub files: usize,
+    /// How many bytes came for it.
+    pub bytes: u64,
+}
+
+/// The way to the hub and its cache. Nothing is read, made or asked before the first question.
+#[derive(Debug)]
+pub struct Hub {
+    offline: bool,
+    by_environment: bool,
+    quiet: bool,
+    patience: Patience,
+    settings: OnceCell<Settings>,
+    connection: OnceCell<(tokio::runtime::Runtime, Client)>,
+    warnings: RefCell<Diagnostics>,
+    /// Whether the hub was out of reach once: then nobody waits for it again.
+    unreachable: Cell<bool>,
+}
+
+impl Hub {
+    /// `offline`: never ask the network (`HF_HUB_OFFLINE` says so too); `quiet`: show no progress.
+    pub fn new(offline: bool, quiet: bool) -> Self {
+        let by_environment = !offline && settings::offline_by_environment();
+        Self {
+            offline: offline || by_environment,
+            by_environment,
+            quiet,
+            patience: Patience::default(),
+            settings: OnceCell::new(),
+            connection: OnceCell::new(),
+            warnings: RefCell::default(),
+            unreachable: Cell::new(false),
+        }
+    }
+
+    /// Whether this run may not ask the network.
+    pub fn is_offline(&self) -> bool {
+        self.offline
+    }
+
+    /// Takes what was odd and did not stop anything, such as a copy that is used because the hub is out of reach.
+    pub fn take_warnings(&self) -> Diagnostics {
+        self.warnings.take()
+    }
+
+    /// The commit that a revision (a branch, a tag, `refs/convert/parquet`, a full commit hash) is at, and its files: one question.
+    ///
+    /// Without the network, or when the hub is out of order, the cache answers if it can.
+    ///
+    /// # Errors
+    /// The repository or revision is not there, or not for us; the hub cannot be asked and the cache does not know.
+    pub fn list(&self, kind: RepoKind, repo: &str, revision: &str) -> Result<Listing> {
+        let settings = self.settings()?;
+        let cached = self.cached(kind, repo, revision)?;
+        let asked = Asked {
+            kind,
+            repo,
+            revision,
+            file: None,
+        };
+        let here = |from_cache: Missing| {
+            let commit = cached.commit(revision)?;
+            let files = cached.files(&commit);
+            (!files.is_empty()).then(|| Listing {
+                kind,
+                repo: repo.to_owned(),
+                revision: revision.to_owned(),
+                commit,
+                files,
+                from_cache: Some(from_cache),
+            })
+        };
+        if self.offline {
+            return here(Missing::Offline).ok_or_else(|| not_here(asked, settings, self.by_environment));
+        }
+        let found = self.ask(asked, async |client| client.list(kind, repo, revision).await);
+        match found {
+            Ok((commit, files)) => Ok(Listing {
+                kind,
+                repo: repo.to_owned(),
+                revision: revision.to_owned(),
+                commit,
+                files,
+                from_cache: None,
+            }),
+            Err(failure) => {
+                let outage = failure.is_outage();
+                let told = failure.told(asked, settings);
+                let copy = outage.then(|| here(Missing::Outage(Box::new(told.clone())))).flatten();
+                copy.ok_or(told)
+            }
+        }
+    }
+
+    /// Brings files of a listing that are not here yet. The answer's folder holds all that are wanted, each whole: as long as the hub
+    /// says, and with the SHA-256 it says, where it says one.
+    ///
+    /// # Errors
+    /// A file is not in the repository, is not given to us, or does not come; the cache cannot be written.
+    pub fn files(&self, listing: &Listing, wanted: &[String]) -> Result<Snapshot> {
+        let Listing {
+            kind,
+            repo,
+            revision,
+            commit,
+            ..
+        } = listing;
+        let settings = self.settings()?;
+        let cached = self.cached(*kind, repo, revision)?;
+        let mut snapshot = Snapshot {
+            folder: cached.snapshot(commit),
+            commit: commit.clone(),
+            files: 0,
+            bytes: 0,
+        };
+        let missing: Vec<&str> = wanted
+            .iter()
+            .map(String::as_str)
+            .filter(|file| !cached.has(commit, file))
+            .collect();
+        if let Some(first) = missing.first() {
+            let asked = Asked {
+                kind: *kind,
+                repo,
+                revision,
+                file: Some(first),
+            };
+            match &listing.from_cache {
+                Some(Missing::Offline) => return Err(not_here(asked, settings, self.by_environment)),
+                Some(Missing::Outage(told)) => return Err((**told).clone()),
+                None => self.bring(listing, &cached, &missing, &mut snapshot)?,
+            }
+        }
+        match &listing.from_cache {
+            Some(Missing::Outage(told)) => {
+                let warning = Diagnostic::download(told.message.clone())
+                    .as_warning()
+                    .help(format!("the copy in the cache is used, commit {commit}"));
+                let mut warnings = self.warnings.borrow_mut();
+                if !warnings.iter().any(|known| *known == warning) {
+                    warnings.push(warning);
+                }
+            }
+            Some(Missing::Offline) => {}
+            None => cached.remember(revision, commit)?,
+        }
+        Ok(snapshot)
+    }
+
+    /// Files of a full commit hash, if all of them are here: such a commit never changes, so nobody needs to be asked. `None` for a
+    /// branch or tag, and when a file is missing.
+    ///
+    /// # Errors
+    /// The repository's name or the environment's settings are none.
+    pub fn pinned(&self, kind: RepoKind, repo: &str, revision: &str, wanted: &[String]) -> Result<Option<Snapshot>> {
+        let cached = self.cached(kind, repo, revision)?;
+        Ok(cached
+            .commit(revision)
+            .filter(|commit| is_commit(revision) && wanted.iter().all(|file| cached.has(commit, file)))
+            .map(|commit| here(&cached, commit)))
+    }
+
+    /// Brings a checkpoint: config, tokenizer, and the weights as safetensors, or as `.bin` where there are none.
+    ///
+    /// # Errors
+    /// As [`Hub::list`] and [`Hub::files`]; the repository is no checkpoint.
+    pub fn model(&self, repo: &str, revision: &str) -> Result<Snapshot> {
+        Ok(self.checkpoint(repo, revision, true)?.0)
+    }
+
+    /// As [`Hub::model`], but brings no weights, and says whether they are here.
+    ///
+    /// # Errors
+    /// As [`Hub::model`].
+    pub fn model_without_weights(&self, repo: &str, revision: &str) -> Result<(Snapshot, bool)> {
+        self.checkpoint(repo, revision, false)
+    }
+
+    fn checkpoint(&self, repo: &str, revision: &str, with_weights: bool) -> Result<(Snapshot, bool)> {
+        let cached = self.cached(RepoKind::Model, repo, revision)?;
+        if let Some(commit) = cached.commit(revision).filter(|_| is_commit(revision))
+            && model::is_complete(&cached, &commit)
+        {
+            return Ok((here(&cached, commit), true));
+        }
+        let listing = self.list(RepoKind::Model, repo, revision)?;
+        let lacks = |what: &str| {
+            let at = &listing.commit;
+            Diagnostic::download(format!("`{repo}` holds no {what} (revision `{revision}`, commit {at})"))
+        };
+        let mut wanted = vec![model::CONFIG.to_owned()];
+        let small = model::SMALL.iter().filter(|file| listing.has(file));
+        wanted.extend(small.map(|file| (*file).to_owned()));
+        let weights = model::weights(|file| listing.has(file));
+        match weights {
+            Some(model::Weights::Sharded(index)) => wanted.push(index.to_owned()),
+            Some(model::Weights::Single(_)) => {}
+            // From the cache: they may be on the hub. `files` says so where it matters.
+            None if listing.from_cache.is_some() => {}
+            None => {
+                return Err(lacks("weights")
+                    .expected("`model.safetensors` or `pytorch_model.bin`, or an index with shards")
+                    .help(
+                        "a repository of GGUF or adapter files is no checkpoint: name the one that it was made from",
+                    ));
+            }
+        }
+        if listing.from_cache.is_none() && !listing.has(model::CONFIG) {
+            return Err(lacks("config.json").help("name a repository with a whole checkpoint"));
+        }
+        let mut snapshot = self.files(&listing, &wanted)?;
+        if listing.from_cache.is_none() {
+            model::note_absent(&cached, &listing.commit, |file| listing.has(file));
+        }
+        if !with_weights {
+            let whole = model::weights_are_here(&cached, &listing.commit);
+            return Ok((snapshot, whole));
+        }
+        let Some(weights) = weights else {
+            // Only from the cache: names what is missing.
+            self.files(&listing, &["model.safetensors".to_owned()])?;
+            return Ok((snapshot, true));
+        };
+        let files = model::weight_files(&snapshot.folder, weights)?;
+        if listing.from_cache.is_none()
+            && let Some(file) = files.iter().find(|file| !listing.has(file))
+        {
+            return Err(lacks(&format!("file `{file}`, which its index of shards names"))
+                .help("the repository is not whole: try another revision"));
+        }
+        let more = self.files(&listing, &files)?;
+        snapshot.files += more.files;
+        snapshot.bytes += more.bytes;
+        Ok((snapshot, true))
+    }
+
+    fn bring(&self, listing: &Listing, cached: &Cached, missing: &[&str], snapshot: &mut Snapshot) -> Result<()> {
+        let settings = self.settings()?;
+        let Listing {
+            kind,
+            repo,
+            revision,
+            commit,
+            ..
+        } = listing;
+        let asked = |file| Asked {
+            kind: *kind,
+            repo,
+            revision,
+            file: Some(file),
+        };
+        let mut descriptions: Vec<(&str, Description)> = Vec::new();
+        for &file in missing {
+            if !is_inside(file) {
+                return Err(Diagnostic::download(format!("`{repo}`: {file:?} is no file's name")));
+            }
+            let described = self.ask(asked(file), async |client| {
+                client.describe(*kind, repo, commit, file).await
+            });
+            descriptions.push((file, described.map_err(|failure| failure.told(asked(file), settings))?));
+        }
+        let lying = |description: &Description| cached.blob(&description.etag).is_file();
+        let to_come = descriptions.iter().filter(|(_, description)| !lying(description));
+        let total: u64 = to_come.clone().filter_map(|(_, description)| description.size).sum();
+        let mut progress = Transfer::new(repo, total, self.quiet);
+        let count = to_come.count();
+        if count > 0 {
+            let files = if count == 1 { "file" } else { "files" };
+            progress.note(&format!("fetching `{repo}`: {count} {files}, {}", bytes(total)));
+        }
+        for (file, description) in &descriptions {
+            // Two names for the same bytes, or another commit's file that did not change: nothing to fetch.
+            if !lying(description) {
+                progress.at(format!("{repo} {file}"));
+                let (runtime, client) = self.connection()?;
+                let download = Download {
+                    client,
+                    patience: &self.patience,
+                    cached,
+                    listing,
+                    file,
+                    description,
+                };
+                runtime
+                    .block_on(download.run(&mut progress))
+                    .map_err(|failure| failure.told(asked(file), settings))?;
+            }
+            cached.link(commit, file, &description.etag)?;
+            snapshot.files += 1;
+        }
+        snapshot.bytes += progress.came();
+        progress.finish();
+        Ok(())
+    }
+
+    /// A small question, asked again as far as our patience goes.
+    fn ask<T>(&self, asked: Asked, question: impl AsyncFn(&Client) -> Result<T, Failure>) -> Result<T, Failure> {
+        let (runtime, client) = self.connection()?;
+        runtime.block_on(async {
+            let mut tries = Tries::default();
+            loop {
+                let failure = match question(client).await {
+                    Ok(answer) => return Ok(answer),
+                    Err(failure) => failure,
+                };
+                let unreachable = matches!(failure, Failure::Network { unreachable: true, .. });
+                if unreachable && self.unreachable.get() {
+                    return Err(failure);
+                }
+                let paused = tries.pause(failure, &self.patience);
+                if paused.is_err() {
+                    self.unreachable.set(unreachable);
+                }
+                let (pause, said) = paused?;
+                if !self.quiet {
+                    eprintln!("{asked}: {said}");
+                }
+                tokio::time::sleep(pause).await;
+            }
+        })
+    }
+
+    fn cached(&self, kind: RepoKind, repo: &str, revision: &str) -> Result<Cached> {
+        if !is_inside(repo) || repo.split('/').count() > 2 {
+            return Err(Diagnostic::download(format!("{repo:?} is no repository")).expected("`owner/name`"));
+        }
+        if !is_inside(revision) {
+            return Err(Diagnostic::download(format!("{revision:?} is no revision of `{repo}`"))
+                .expected("a branch, a tag, or a commit's 40 digits"));
+        }
+        Ok(Cached::new(&self.settings()?.cache, kind.plural(), repo))
+    }
+
+    fn settings(&self) -> Result<&Settings> {
+        if let Some(settings) = self.settings.get() {
+            return Ok(settings);
+        }
+        let settings = Settings::read()?;
+        Ok(self.settings.get_or_init(|| settings))
+    }
+
+    fn connection(&self) -> Result<&(tokio::runtime::Runtime, Client)> {
+        if let Some(connection) = self.connection.get() {
+            return Ok(connection);
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|e| Diagnostic::download(format!("cannot prepare the network: {e}")))?;
+        let client = Client::new(self.settings()?).map_err(|_| {
+            Diagnostic::download("cannot prepare the network: no HTTPS client")
+                .help("check HF_ENDPOINT, and that the system's certificates are installed")
+        })?;
+        Ok(self.connection.get_or_init(|| (runtime, client)))
+    }
+}
+
+fn here(cached: &Cached, commit: String) -> Snapshot {
+    Snapshot {
+        folder: cached.snapshot(&commit),
+        commit,
+        files: 0,
+        bytes: 0,
+    }
+}

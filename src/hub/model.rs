@@ -1,0 +1,170 @@
+//! Which files of a repository make a checkpoint, and whether they are all here.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::cache::Cached;
+use crate::diagnostic::{Diagnostic, Kind, Result};
+
+/// Always there.
+pub const CONFIG: &str = "config.json";
+/// Taken where the repository has them.
+pub const SMALL: [&str; 8] = [
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "chat_template.json",
+];
+/// An index of shards, and the single file that takes its place; the first that is there is taken, as `checkpoint` does. Never two.
+const WEIGHTS: [(&str, &str); 2] = [
+    ("model.safetensors.index.json", "model.safetensors"),
+    ("pytorch_model.bin.index.json", "pytorch_model.bin"),
+];
+
+/// The weights of a repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weights {
+    /// One file.
+    Single(&'static str),
+    /// The shards that this index names.
+    Sharded(&'static str),
+}
+
+/// The weights that would be taken, by the files that are there.
+pub fn weights(has: impl Fn(&str) -> bool) -> Option<Weights> {
+    WEIGHTS.iter().find_map(|&(index, single)| {
+        if has(index) {
+            Some(Weights::Sharded(index))
+        } else {
+            has(single).then_some(Weights::Single(single))
+        }
+    })
+}
+
+/// The files that hold the weights; an index must be in the folder already.
+///
+/// # Errors
+/// The index is no index, or names files elsewhere.
+pub fn weight_files(folder: &Path, weights: Weights) -> Result<Vec<String>> {
+    let index = match weights {
+        Weights::Single(name) => return Ok(vec![name.to_owned()]),
+        Weights::Sharded(index) => folder.join(index),
+    };
+    let text = std::fs::read_to_string(&index).map_err(|e| Diagnostic::io(Kind::Download, "read", &index, &e))?;
+    let bad = |what: String| Diagnostic::download(format!("the index of shards {what}")).in_file(&index);
+    let json: Value = serde_json::from_str(&text).map_err(|e| bad(format!("is not JSON: {e}")))?;
+    let map = json.get("weight_map").and_then(Value::as_object);
+    let map = map.ok_or_else(|| bad("has no `weight_map`".to_owned()))?;
+    let mut names = Vec::new();
+    for (tensor, shard) in map {
+        let plain = |name: &&str| !name.is_empty() && !name.contains(['/', '\\', ':', '\0']) && !name.starts_with('.');
+        match shard.as_str().filter(plain) {
+            Some(name) => names.push(name.to_owned()),
+            None => {
+                return Err(
+                    bad(format!("names {shard} for tensor `{tensor}`")).expected("the name of a file beside the index")
+                );
+            }
+        }
+    }
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
+}
+
+/// Whether a commit is here with all that the repository has of a checkpoint: each file is here, or known not to exist.
+pub fn is_complete(cached: &Cached, commit: &str) -> bool {
+    let has = |file: &str| cached.has(commit, file);
+    let known = |file: &str| has(file) || cached.is_absent(commit, file);
+    let sure = WEIGHTS
+        .iter()
+        .flat_map(|&(index, single)| [index, single])
+        .find(|name| !cached.is_absent(commit, name));
+    has(CONFIG)
+        && SMALL.iter().all(|file| known(file))
+        // The first that is not known to be absent must be here, or a better one may be on the hub.
+        && sure.is_some_and(has)
+        && weights_are_here(cached, commit)
+}
+
+/// Whether some weights are here as a whole.
+pub fn weights_are_here(cached: &Cached, commit: &str) -> bool {
+    let folder = cached.snapshot(commit);
+    weights(|file| cached.has(commit, file))
+        .and_then(|weights| weight_files(&folder, weights).ok())
+        .is_some_and(|files| files.iter().all(|file| cached.has(commit, file)))
+}
+
+/// Notes which of these files the repository does not have, so that a whole copy can be told from a part of one.
+pub fn note_absent(cached: &Cached, commit: &str, has: impl Fn(&str) -> bool) {
+    let weights = WEIGHTS.iter().flat_map(|&(index, single)| [index, single]);
+    for file in SMALL.into_iter().chain(weights) {
+        if !has(file) {
+            cached.note_absent(commit, file);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn safetensors_come_before_bin_and_an_index_before_a_single_file() {
+        let of = |names: &[&str]| weights(|name| names.contains(&name));
+        assert_eq!(
+            of(&["pytorch_model.bin", "model.safetensors"]),
+            Some(Weights::Single("model.safetensors"))
+        );
+        assert_eq!(
+            of(&["model.safetensors", "model.safetensors.index.json"]),
+            Some(Weights::Sharded("model.safetensors.index.json"))
+        );
+        assert_eq!(of(&["pytorch_model.bin"]), Some(Weights::Single("pytorch_model.bin")));
+        assert_eq!(of(&["model.gguf"]), None);
+    }
+
+    #[test]
+    fn shards_lie_beside_their_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = |text: &str| {
+            std::fs::write(folder.path().join(WEIGHTS[0].0), text).unwrap();
+            weight_files(folder.path(), Weights::Sharded(WEIGHTS[0].0)).map_err(|e| e.to_string())
+        };
+        assert_eq!(
+            index(r#"{"weight_map": {"a": "s2", "b": "s1", "c": "s2"}}"#),
+            Ok(vec!["s1".to_owned(), "s2".to_owned()])
+        );
+        for bad in ["../../x", "/etc/passwd", "a/b", "..", "a\\b", ""] {
+            let text = serde_json::json!({"weight_map": {"a": bad}}).to_string();
+            assert!(index(&text).unwrap_err().contains("for tensor `a`"), "{bad}");
+        }
+        assert!(index("{}").unwrap_err().contains("no `weight_map`"));
+        assert!(index("<html>").unwrap_err().contains("not JSON"));
+    }
+
+    #[test]
+    fn a_commit_is_complete_when_nothing_of_it_is_unknown() {
+        let root = tempfile::tempdir().unwrap();
+        let cached = Cached::new(root.path(), "models", "m");
+        let commit = "0".repeat(40);
+        let put = |file: &str| {
+            let place = cached.snapshot(&commit).join(file);
+            std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+            std::fs::write(place, "{}").unwrap();
+        };
+        for file in [CONFIG, "tokenizer.json", "model.safetensors"] {
+            put(file);
+        }
+        assert!(weights_are_here(&cached, &commit) && !is_complete(&cached, &commit));
+        note_absent(&cached, &commit, |file| cached.has(&commit, file));
+        assert!(is_complete(&cached, &commit));
+        std::fs::remove_file(cached.snapshot(&commit).join("tokenizer.json")).unwrap();
+        assert!(!is_complete(&cached, &commit));
+    }
+}

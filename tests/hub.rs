@@ -1,0 +1,461 @@
+//! The binary with models of the hub, against a server on this machine that speaks its protocol.
+mod support;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde_json::Value;
+use support::hub_server::{Asked, COMMIT, HubServer, SIGNATURE, TOKEN, What, nowhere, sha256};
+use support::project::{Project, Ran};
+use support::tiny;
+use tempfile::TempDir;
+
+const MODEL: &str = "content/models/tiny.yaml";
+const BUILD: [&str; 3] = ["build", "--device", "cpu"];
+
+/// A project whose model is on the hub, the hub, and the user's Hugging Face folder.
+struct Setting {
+    project: Project,
+    hub: HubServer,
+    home: TempDir,
+}
+
+/// The files of the tiny Llama, with some that nobody needs.
+fn files() -> BTreeMap<String, Vec<u8>> {
+    let folder = tempfile::tempdir().unwrap();
+    tiny::write_llama(folder.path());
+    let mut files: BTreeMap<String, Vec<u8>> = ["config.json", "tokenizer.json", "model.safetensors"]
+        .map(|name| (name.to_owned(), std::fs::read(folder.path().join(name)).unwrap()))
+        .into();
+    for name in ["README.md", "pytorch_model.bin", "original/consolidated.00.pth"] {
+        files.insert(name.to_owned(), b"not needed".to_vec());
+    }
+    files
+}
+
+/// The same in two shards.
+fn sharded() -> BTreeMap<String, Vec<u8>> {
+    let folder = tempfile::tempdir().unwrap();
+    let names = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
+    let mut halves = [tiny::Tensors::new(), tiny::Tensors::new()];
+    let mut map = serde_json::Map::new();
+    for (index, (name, tensor)) in tiny::tensors().into_iter().enumerate() {
+        map.insert(name.clone(), names[index % 2].into());
+        halves[index % 2].insert(name, tensor);
+    }
+    let mut files = files();
+    files.remove("model.safetensors");
+    for (name, half) in names.iter().zip(&halves) {
+        tiny::write_safetensors(&folder.path().join(name), half);
+        files.insert((*name).to_owned(), std::fs::read(folder.path().join(name)).unwrap());
+    }
+    let index = serde_json::json!({"weight_map": map}).to_string();
+    files.insert("model.safetensors.index.json".to_owned(), index.into_bytes());
+    files
+}
+
+impl Setting {
+    fn new() -> Self {
+        Self::with(files())
+    }
+
+    fn with(files: BTreeMap<String, Vec<u8>>) -> Self {
+        Self {
+            project: Project::small().file(MODEL, "title: Tiny\nsource: org/tiny\n"),
+            hub: HubServer::new().files("models/org/tiny", COMMIT, &["main", "v1"], files),
+            home: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn fault(self, method: &'static str, part: &str, what: What, times: usize) -> Self {
+        self.hub.add_fault(method, part, what, times);
+        self
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        self.run_at(&self.hub.endpoint, arguments, &[("HF_TOKEN", TOKEN)])
+    }
+
+    /// Runs the binary; whatever happens, no secret shows.
+    fn run_at(&self, endpoint: &str, arguments: &[&str], more: &[(&str, &str)]) -> Ran {
+        let home = self.home.path().to_str().unwrap();
+        let mut environment = vec![("HF_ENDPOINT", endpoint), ("HF_HOME", home)];
+        environment.extend(more);
+        let mut ran = self.project.run_with(arguments, &environment);
+        for text in [&mut ran.stdout, &mut ran.stderr] {
+            for secret in [TOKEN, SIGNATURE] {
+                assert!(!text.contains(secret), "{text}");
+            }
+            *text = text.replace(endpoint, "HUB").replace(home, "HF_HOME");
+        }
+        ran
+    }
+
+    fn cache(&self) -> PathBuf {
+        self.home.path().join("hub/models--org--tiny")
+    }
+
+    /// Where the weights' bytes lie while they come.
+    fn partial(&self) -> PathBuf {
+        let etag = sha256(&files()["model.safetensors"]);
+        self.cache().join("blobs").join(format!("{etag}.incomplete"))
+    }
+
+    /// Leaves what a broken run would have left.
+    fn left(self, bytes: &[u8]) -> Self {
+        std::fs::create_dir_all(self.partial().parent().unwrap()).unwrap();
+        std::fs::write(self.partial(), bytes).unwrap();
+        self
+    }
+
+    fn record(&self) -> Value {
+        serde_json::from_str(&self.project.read("site/data/first/tiny/a.json")).unwrap()
+    }
+}
+
+/// Method, host and path of each request.
+fn short(asked: &[Asked]) -> Vec<String> {
+    let line = |asked: &Asked| format!("{} {} {}", asked.method, asked.host, asked.path);
+    asked.iter().map(line).collect()
+}
+
+/// The ranges that the other host was asked for.
+fn ranges(asked: &[Asked]) -> Vec<Option<&str>> {
+    let large = asked.iter().filter(|asked| asked.host == "cdn");
+    large.map(|asked| asked.range.as_deref()).collect()
+}
+
+#[test]
+fn a_build_from_a_hub_id_fetches_what_it_needs_and_names_the_commit() {
+    let setting = Setting::new();
+    setting.run(&BUILD).ended(0);
+    let asked = setting.hub.asked();
+    assert_eq!(
+        short(&asked),
+        [
+            "GET hub /api/models/org/tiny/revision/main".to_owned(),
+            format!("HEAD hub /org/tiny/resolve/{COMMIT}/config.json"),
+            format!("HEAD hub /org/tiny/resolve/{COMMIT}/tokenizer.json"),
+            format!("GET hub /org/tiny/resolve/{COMMIT}/config.json"),
+            format!("GET hub /org/tiny/resolve/{COMMIT}/tokenizer.json"),
+            format!("HEAD hub /org/tiny/resolve/{COMMIT}/model.safetensors"),
+            format!("GET hub /org/tiny/resolve/{COMMIT}/model.safetensors"),
+            format!("GET cdn /blobs/{}", sha256(&files()["model.safetensors"])),
+        ]
+    );
+    // The token is the hub's; the other host has the link's signature.
+    for asked in &asked {
+        let token = format!("Bearer {TOKEN}");
+        assert_eq!(
+            asked.authorization.as_ref(),
+            (asked.host == "hub").then_some(&token),
+            "{asked:?}"
+        );
+    }
+    let model = &setting.record()["model"];
+    assert_eq!(model["source"], "org/tiny");
+    assert_eq!(model["revision"], COMMIT);
+    assert_eq!(model["requested_revision"], "main");
+    let page = setting.project.read("site/models/tiny/index.html");
+    assert!(
+        page.contains(&format!("https://huggingface.co/org/tiny/tree/{COMMIT}")),
+        "{page}"
+    );
+    assert!(
+        page.contains(&format!("{COMMIT} (`main` when it was fetched)")),
+        "{page}"
+    );
+    let page = setting.project.read("site/experiments/first/maps/tiny/a/index.html");
+    assert!(page.contains(&format!("<code>revision: {COMMIT}</code>")), "{page}");
+    for (name, bytes) in setting.project.files("site") {
+        assert!(!String::from_utf8_lossy(&bytes).contains(TOKEN), "{name}");
+    }
+
+    // Again: one question, what the branch is at now. Offline, or pinned: none.
+    setting.run(&BUILD).ended(0);
+    assert_eq!(
+        short(&setting.hub.asked()),
+        ["GET hub /api/models/org/tiny/revision/main"]
+    );
+    let ran = setting.run(&[&BUILD[..], &["--offline"]].concat());
+    assert!(
+        ran.ended(0).contains("0 models loaded, 0 maps computed"),
+        "{}",
+        ran.stderr
+    );
+    setting
+        .run_at(&setting.hub.endpoint, &BUILD, &[("HF_HUB_OFFLINE", "1")])
+        .ended(0);
+    let pinned = format!("title: Tiny\nsource: org/tiny\nrevision: {COMMIT}\n");
+    let setting = Setting {
+        project: setting.project.file(MODEL, pinned),
+        ..setting
+    };
+    let ran = setting.run(&BUILD);
+    assert!(ran.ended(0).contains("0 maps computed"), "{}", ran.stderr);
+    assert_eq!(setting.hub.asked(), []);
+    assert_eq!(setting.record()["model"]["requested_revision"], COMMIT);
+    let page = setting.project.read("site/experiments/first/maps/tiny/a/index.html");
+    assert!(!page.contains("brings the same again"), "{page}");
+}
+
+#[test]
+fn fetch_brings_models_once_and_says_where() {
+    let setting = Setting::with(sharded());
+    let ran = setting.run(&["fetch"]);
+    insta::assert_snapshot!(format!("{}---\n{}", ran.stdout, ran.ended(0)));
+    let asked = short(&setting.hub.asked());
+    assert!(
+        !asked
+            .iter()
+            .any(|line| line.contains(".bin") || line.contains("README")),
+        "{asked:?}"
+    );
+    assert_eq!(asked.iter().filter(|line| line.contains(" cdn ")).count(), 2);
+    insta::assert_snapshot!(setting.run(&["fetch"]).ended(0));
+    setting.run(&[&BUILD[..], &["--offline"]].concat()).ended(0);
+
+    // A new commit whose weights did not change: they are not fetched again.
+    setting.hub.asked();
+    let mut files = sharded();
+    files.insert("generation_config.json".to_owned(), b"{}".to_vec());
+    let other = "f".repeat(40);
+    let setting = Setting {
+        hub: setting.hub.files("models/org/tiny", &other, &["main"], files),
+        ..setting
+    };
+    setting.run(&["fetch"]).ended(0);
+    let asked = short(&setting.hub.asked());
+    let got: Vec<&String> = asked
+        .iter()
+        .filter(|line| line.starts_with("GET") && !line.contains("/api/"))
+        .collect();
+    assert_eq!(
+        got,
+        [&format!("GET hub /org/tiny/resolve/{other}/generation_config.json")]
+    );
+    // Another commit is another model.
+    let ran = setting.run(&BUILD);
+    assert!(ran.ended(0).contains("12 maps computed"), "{}", ran.stderr);
+
+    let ran = Project::small().run(&["fetch"]);
+    assert_eq!(
+        ran.ended(0),
+        "nothing to fetch: no model of these experiments is on the hub\n"
+    );
+}
+
+#[test]
+fn bin_files_are_taken_where_there_is_nothing_better() {
+    let mut files = files();
+    files.remove("model.safetensors");
+    let setting = Setting::with(files);
+    setting.run(&["fetch"]).ended(0);
+    let asked = short(&setting.hub.asked());
+    assert!(
+        asked.iter().any(|line| line.ends_with("/pytorch_model.bin")),
+        "{asked:?}"
+    );
+}
+
+#[test]
+fn a_broken_download_goes_on_where_it_stopped() {
+    // In one run, twice broken.
+    let setting = Setting::new().fault("GET", "/blobs/", What::Cut(5000), 2);
+    setting.run(&["fetch"]).ended(0);
+    let asked = setting.hub.asked();
+    assert_eq!(ranges(&asked), [None, Some("bytes=5000-"), Some("bytes=10000-")]);
+
+    // In another run.
+    let weights = &files()["model.safetensors"];
+    let setting = Setting::new().left(&weights[..1234]);
+    setting.run(&["fetch"]).ended(0);
+    assert_eq!(ranges(&setting.hub.asked()), [Some("bytes=1234-")]);
+    assert!(!setting.partial().exists());
+    setting.run(&[&BUILD[..], &["--offline"]].concat()).ended(0);
+
+    // Everything had come, and the name was not given yet.
+    let setting = Setting::new().left(weights);
+    setting.run(&["fetch"]).ended(0);
+    assert_eq!(ranges(&setting.hub.asked()), []);
+
+    // A server that knows no ranges.
+    let setting = Setting::new()
+        .left(&weights[..1234])
+        .fault("GET", "/blobs/", What::IgnoreRange, 1);
+    let ran = setting.run(&["fetch"]);
+    assert!(ran.ended(0).contains("from the start"), "{}", ran.stderr);
+    setting.run(&[&BUILD[..], &["--offline"]].concat()).ended(0);
+
+    // What is there is longer than the file.
+    let setting = Setting::new().left(&[&weights[..], b"and more"].concat());
+    setting.run(&["fetch"]).ended(0);
+    assert_eq!(ranges(&setting.hub.asked()), [None]);
+}
+
+#[test]
+fn another_files_bytes_are_not_taken() {
+    let weights = &files()["model.safetensors"];
+    let setting = Setting::new().left(&vec![7; weights.len() / 2]);
+    insta::assert_snapshot!(setting.run(&["fetch"]).ended(1).replace(&sha256(weights), "EXPECTED"));
+    assert!(!setting.partial().exists());
+    setting.run(&["fetch"]).ended(0);
+    let setting = Setting::new().fault("GET", "/blobs/", What::OtherBytes, 1);
+    let ran = setting.run(&["fetch"]);
+    assert!(
+        ran.ended(1).contains("another file than the hub describes"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn the_hub_is_waited_for_when_it_asks_for_it() {
+    let wait = What::Status(429, vec![("Retry-After", "1".to_owned())]);
+    let setting = Setting::new()
+        .fault("GET", "/api/models", wait.clone(), 1)
+        .fault("GET", "/model.safetensors", wait, 1)
+        .fault("HEAD", "/config.json", What::Status(503, vec![]), 1);
+    let began = std::time::Instant::now();
+    let ran = setting.run(&["fetch"]);
+    assert!(began.elapsed().as_secs() >= 2);
+    insta::assert_snapshot!(ran.ended(0));
+    let setting = Setting::new().fault("GET", "/api/models", What::Status(503, vec![]), 1);
+    assert!(!setting.run(&["--quiet", "fetch"]).ended(0).contains("503"));
+}
+
+#[test]
+fn a_renamed_repository_is_followed() {
+    let setting = Setting::new();
+    let setting = Setting {
+        project: setting.project.file(MODEL, "title: Tiny\nsource: org/old\n"),
+        hub: setting.hub.renamed("models/org/old", "models/org/tiny"),
+        ..setting
+    };
+    setting.run(&BUILD).ended(0);
+    assert_eq!(setting.record()["model"]["revision"], COMMIT);
+}
+
+#[test]
+fn check_fetches_no_weights() {
+    let setting = Setting::new();
+    insta::assert_snapshot!(setting.run(&["check"]).ended(0));
+    let asked = short(&setting.hub.asked());
+    assert!(!asked.iter().any(|line| line.contains("safetensors")), "{asked:?}");
+    // With what is here now it can check again, and a build can not.
+    setting.run(&["check", "--offline"]).ended(0);
+    assert_eq!(setting.hub.asked(), []);
+    let ran = setting.run(&[&BUILD[..], &["--offline"]].concat());
+    insta::assert_snapshot!(ran.ended(1));
+    setting.run(&["fetch"]).ended(0);
+    assert_eq!(setting.run(&["check"]).ended(0), "");
+}
+
+#[test]
+fn without_a_network_the_copy_that_is_here_is_used() {
+    let setting = Setting::new();
+    setting.run(&["fetch"]).ended(0);
+    let ran = setting.run_at(&nowhere(), &BUILD, &[]);
+    insta::assert_snapshot!(
+        ran.ended(0)
+            .lines()
+            .filter(|line| !line.contains("loaded"))
+            .collect::<Vec<_>>()
+            .join("\n")
+    );
+    // A part of a copy is no copy.
+    std::fs::remove_file(setting.cache().join("snapshots").join(COMMIT).join("model.safetensors")).unwrap();
+    let ran = setting.run_at(&nowhere(), &BUILD, &[]);
+    assert!(
+        ran.ended(1).contains("cannot fetch `org/tiny`: no answer from HUB"),
+        "{}",
+        ran.stderr
+    );
+}
+
+/// One message each, in the model file's name, with what to do.
+fn told(setting: &Setting, more: &[(&str, &str)]) -> String {
+    let ran = setting.run_at(&setting.hub.endpoint, &["fetch"], more);
+    ran.ended(1).to_owned()
+}
+
+#[test]
+fn each_refusal_says_what_to_do() {
+    let token = [("HF_TOKEN", TOKEN)];
+    let gated = |status| {
+        let headers = vec![("X-Error-Code", "GatedRepo".to_owned())];
+        Setting::new().fault("HEAD", "/config.json", What::Status(status, headers), 9)
+    };
+    insta::assert_snapshot!("gated_without_a_token", told(&gated(401), &[]));
+    insta::assert_snapshot!("gated_with_a_token", told(&gated(403), &token));
+    let refused = |status| Setting::new().fault("GET", "/api/", What::Status(status, vec![]), 9);
+    insta::assert_snapshot!("a_bad_token", told(&refused(401), &token));
+    let echo = vec![("X-Error-Message", format!("your token {TOKEN} is not\tgood"))];
+    let echoing = Setting::new().fault("GET", "/org/", What::Status(403, echo), 9);
+    insta::assert_snapshot!("forbidden", told(&echoing, &token));
+
+    let other = |yaml: &str| {
+        let setting = Setting::new();
+        Setting {
+            project: setting.project.file(MODEL, yaml),
+            ..setting
+        }
+    };
+    insta::assert_snapshot!("no_such_repository", told(&other("source: org/tony\n"), &[]));
+    insta::assert_snapshot!(
+        "no_such_revision",
+        told(&other("source: org/tiny\nrevision: v2\n"), &token)
+    );
+    let gone = Setting::new().fault("HEAD", "/config.json", What::Status(404, vec![]), 9);
+    insta::assert_snapshot!("no_such_file", told(&gone, &token));
+
+    let limit = vec![("Retry-After", "3600".to_owned())];
+    let limited = Setting::new().fault("GET", "/blobs/", What::Status(429, limit), 9);
+    insta::assert_snapshot!("a_limit_that_is_too_long", told(&limited, &[]));
+    insta::assert_snapshot!("out_of_order", told(&refused(503), &token));
+    let odd = Setting::new().fault("GET", "/api/", What::OtherBytes, 9);
+    insta::assert_snapshot!("no_hub_at_all", told(&odd, &token));
+}
+
+#[test]
+fn what_is_no_checkpoint_says_so() {
+    let mut none = files();
+    none.retain(|name, _| name != "model.safetensors" && name != "pytorch_model.bin");
+    insta::assert_snapshot!("no_weights", told(&Setting::with(none), &[]));
+    let mut elsewhere = sharded();
+    let index = serde_json::json!({"weight_map": {"a": "../../../../etc/passwd"}}).to_string();
+    elsewhere.insert("model.safetensors.index.json".to_owned(), index.into_bytes());
+    insta::assert_snapshot!("a_shard_elsewhere", told(&Setting::with(elsewhere), &[]));
+    let mut missing = sharded();
+    missing.remove("model-00002-of-00002.safetensors");
+    insta::assert_snapshot!("a_missing_shard", told(&Setting::with(missing), &[]));
+    let mut foreign = files();
+    foreign.insert("../../outside.json".to_owned(), b"{}".to_vec());
+    insta::assert_snapshot!("a_file_outside", told(&Setting::with(foreign), &[]));
+}
+
+#[test]
+fn no_network_and_nothing_here_says_what_to_do() {
+    let setting = Setting::new();
+    let ran = setting.run_at(&nowhere(), &["fetch"], &[("HF_TOKEN", TOKEN)]);
+    let told = ran.ended(1).to_owned();
+    insta::assert_snapshot!(told);
+    let ran = setting.run(&[&BUILD[..], &["--offline"]].concat());
+    insta::assert_snapshot!(ran.ended(1));
+    assert_eq!(setting.hub.asked(), []);
+    let ran = setting.run_at("not an address, me:secret@hub", &["fetch"], &[]);
+    insta::assert_snapshot!(ran.ended(1));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_says_how_much_is_missing() {
+    let setting = Setting::new();
+    // What is written there fails as on a full disk.
+    std::fs::create_dir_all(setting.partial().parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink("/dev/full", setting.partial()).unwrap();
+    insta::assert_snapshot!(setting.run(&["fetch"]).ended(1));
+    assert!(setting.partial().symlink_metadata().is_ok(), "what came is kept");
+    std::fs::remove_file(setting.partial()).unwrap();
+    setting.run(&["fetch"]).ended(0);
+}
