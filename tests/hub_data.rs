@@ -23,7 +23,10 @@ impl Setting {
     /// The small project with another `dataset`, and the data sets `ann/claims` (converted), `ann/raw` (as its author wrote it) and
     /// LIAR.
     fn new(dataset: &str) -> Self {
-        let (from, to) = (EXPERIMENT.find("dataset:").unwrap(), EXPERIMENT.find("prompt:").unwrap());
+        let (from, to) = (
+            EXPERIMENT.find("dataset:").unwrap(),
+            EXPERIMENT.find("prompt:").unwrap(),
+        );
         let experiment = format!("{}dataset: {dataset}\n{}", &EXPERIMENT[..from], &EXPERIMENT[to..]);
         let raw = "id,label,statement\nr1,yes,\"Raw, and read\"\n";
         let raw = [("data/train.csv", raw), ("README.md", "# Raw")]
@@ -126,8 +129,9 @@ fn a_split_of_the_hub_is_built_and_its_page_names_the_commit() {
     assert_eq!(record["sample"]["fields"]["label"], "yes");
     assert!(setting.project.path("site/data/first/tiny/a2.json").exists());
     let page = setting.project.read("site/experiments/first/index.html");
-    let line =
-        format!("ann/claims of the Hugging Face hub, configuration default, split train, revision {CONVERTED}, commit {COMMIT}");
+    let line = format!(
+        "ann/claims of the Hugging Face hub, configuration default, split train, revision {CONVERTED}, commit {COMMIT}"
+    );
     assert!(page.contains(&line), "{page}");
     let fetched: Vec<String> = setting.hub.asked().iter().map(|asked| asked.path.clone()).collect();
     assert!(
@@ -146,7 +150,9 @@ fn files_of_the_author_serve_where_the_hub_has_converted_none() {
     assert!(setting.project.path("site/data/first/tiny/r1.json").exists());
     let page = setting.project.read("site/experiments/first/index.html");
     assert!(
-        page.contains(&format!("ann/raw of the Hugging Face hub, split train, revision main, commit {COMMIT}")),
+        page.contains(&format!(
+            "ann/raw of the Hugging Face hub, split train, revision main, commit {COMMIT}"
+        )),
         "{page}"
     );
 }
@@ -191,9 +197,14 @@ fn what_is_not_there_is_told_at_its_place() {
         let ran = setting.run(&["check", "--device", "cpu"]);
         (ran.code, ran.stderr)
     };
-    insta::assert_snapshot!(told("{source: ann/claims, split: dev}").1, @"");
-    insta::assert_snapshot!(told("{source: ann/claim, split: train}").1, @"");
-    insta::assert_snapshot!(told("{source: ann/claims, split: train, revision: v9}").1, @"");
-    insta::assert_snapshot!(told("{source: liar, revision: main}").1, @"");
-    assert_eq!(told("{source: ann/claims, split: dev}").0, Some(2));
+    let all: String = [
+        "{source: ann/claims, split: dev, gold: label}",
+        "{source: ann/claim, split: train, gold: label}",
+        "{source: ann/claims, split: train, revision: v9, gold: label}",
+        "{source: liar, revision: main, gold: label}",
+    ]
+    .map(|dataset| format!("{dataset}\n{}\n", told(dataset).1))
+    .concat();
+    insta::assert_snapshot!("refusals_of_data_sets", all);
+    assert_eq!(told("{source: ann/claims, split: dev, gold: label}").0, Some(2));
 }
