@@ -16,6 +16,8 @@ pub mod analysis;
 pub mod assemble;
 pub mod attribution;
 pub mod bench;
+pub mod calendar;
+pub mod chat;
 pub mod checkpoint;
 pub mod cli;
 pub mod commands;

@@ -3,15 +3,18 @@
 //! Planning opens checkpoints and tokenizers, and finds every error that these can show, but loads no weights and computes
 //! nothing.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::attribution::integrated_gradients::Start;
+use crate::chat::Chat;
 use crate::checkpoint::Checkpoint;
 use crate::content::dataset::Sample;
 use crate::content::experiment::{BaselineSpec, Experiment, TargetSpec};
 use crate::content::model::{ModelSource, ModelSpec};
 use crate::content::names::shortened;
 use crate::content::project::Project;
+use crate::content::prompt::{Prompt, PromptStyle};
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
 use crate::hub::Hub;
 use crate::model::CausalLm;
@@ -74,6 +77,8 @@ pub struct Run<'a> {
 pub struct Job<'a> {
     /// The sample.
     pub sample: &'a Sample,
+    /// The prompt as this model gets it: the sample's own, or that within the model's chat template.
+    pub prompt: Cow<'a, Prompt>,
     /// The prompt's tokens.
     pub tokens: Vec<Token>,
     /// The forward pass it needs.
@@ -254,11 +259,17 @@ pub fn runs<'a>(
                 told: BTreeSet::new(),
             };
             let baselines = planner.baselines();
-            let jobs = experiment
-                .samples
-                .iter()
-                .filter_map(|sample| planner.job(sample, &baselines))
-                .collect();
+            let jobs = match planner.chat() {
+                Ok(chat) => experiment
+                    .samples
+                    .iter()
+                    .filter_map(|sample| planner.job(sample, chat.as_ref(), &baselines))
+                    .collect(),
+                Err(error) => {
+                    planner.tell(&["prompt_style"], None, error);
+                    Vec::new()
+                }
+            };
             runs.push(Run {
                 experiment,
                 model: id,
@@ -284,12 +295,36 @@ impl<'a> Planner<'a, '_> {
                 Some(sample) => format!("model `{}`, sample `{}`", self.model.spec.id, shortened(&sample.id)),
                 None => format!("model `{}`", self.model.spec.id),
             };
-            let mut located = self.experiment.error(way, error.message).place(place);
+            let message = match &error.file {
+                Some(file) => format!("{}: {}", file.display(), error.message),
+                None => error.message,
+            };
+            let mut located = self.experiment.error(way, message).place(place);
             located.warning = error.warning;
             located.expected = error.expected;
             located.help = error.help;
             self.diagnostics.push(located);
         }
+    }
+
+    /// The model's chat template, if the experiment asks for it.
+    fn chat(&self) -> Result<Option<Chat>> {
+        match self.experiment.prompt_style {
+            PromptStyle::Plain => Ok(None),
+            PromptStyle::Chat => Chat::open(&self.model.checkpoint.folder, &self.model.tokenizer).map(Some),
+        }
+    }
+
+    /// The prompt as the model gets it, and its tokens.
+    fn prompt(&self, sample: &'a Sample, chat: Option<&Chat>) -> Result<(Cow<'a, Prompt>, Vec<Token>)> {
+        let encode = |prompt: &Prompt| self.model.tokenizer.encode(&prompt.text);
+        let Some(chat) = chat else {
+            return Ok((Cow::Borrowed(&sample.prompt), encode(&sample.prompt)?));
+        };
+        let prompt = chat.prompt(&sample.prompt)?;
+        let tokens = encode(&prompt)?;
+        chat.check(&prompt, &tokens)?;
+        Ok((Cow::Owned(prompt), tokens))
     }
 
     fn baselines(&mut self) -> Vec<(String, Start)> {
@@ -335,15 +370,16 @@ impl<'a> Planner<'a, '_> {
             .map(Start::Token)
     }
 
-    fn job(&mut self, sample: &'a Sample, baselines: &[(String, Start)]) -> Option<Job<'a>> {
-        let text = &sample.prompt.text;
-        let tokens = match self.model.tokenizer.encode(text) {
-            Ok(tokens) => tokens,
+    fn job(&mut self, sample: &'a Sample, chat: Option<&Chat>, baselines: &[(String, Start)]) -> Option<Job<'a>> {
+        let (prompt, tokens) = match self.prompt(sample, chat) {
+            Ok(encoded) => encoded,
             Err(error) => {
-                self.tell(&["prompt"], Some(sample), error);
+                let key = if chat.is_some() { "prompt_style" } else { "prompt" };
+                self.tell(&[key], Some(sample), error);
                 return None;
             }
         };
+        let text = &prompt.text;
         let ids: Vec<u32> = tokens.iter().map(|token| token.id).collect();
         let rows = self.model.checkpoint.config.model.vocab_size();
         if ids.is_empty() {
@@ -382,7 +418,7 @@ impl<'a> Planner<'a, '_> {
         }
         let mut targets = Vec::new();
         for (index, spec) in self.experiment.attribution.targets.iter().enumerate() {
-            match self.targets(spec, sample, &ids, &options) {
+            match self.targets(spec, sample, (text, &ids), &options) {
                 Ok(found) => targets.extend(found),
                 Err(error) => self.tell(&["attribution", "targets", &index.to_string()], Some(sample), error),
             }
@@ -392,6 +428,7 @@ impl<'a> Planner<'a, '_> {
         asked.dedup();
         Some(Job {
             sample,
+            prompt,
             tokens,
             prediction: PredictionKey {
                 model: self.model.key.clone(),
@@ -411,7 +448,14 @@ impl<'a> Planner<'a, '_> {
             .ok_or_else(|| Diagnostic::content(format!("`{answer}` is token {id}, which the model does not have")))
     }
 
-    fn targets(&self, spec: &TargetSpec, sample: &Sample, ids: &[u32], options: &[(&str, u32)]) -> Result<Vec<Target>> {
+    /// `encoded` is the prompt's text and tokens.
+    fn targets(
+        &self,
+        spec: &TargetSpec,
+        sample: &Sample,
+        encoded: (&str, &[u32]),
+        options: &[(&str, u32)],
+    ) -> Result<Vec<Target>> {
         let one = |kind, token| {
             vec![Target {
                 kind,
@@ -419,7 +463,7 @@ impl<'a> Planner<'a, '_> {
                 minus: None,
             }]
         };
-        let member = |spec: &TargetSpec| self.target_token(spec, sample, ids, options);
+        let member = |spec: &TargetSpec| self.target_token(spec, sample, encoded, options);
         Ok(match spec {
             TargetSpec::Predicted => one("predicted", TargetToken::Predicted),
             TargetSpec::Gold => one("gold", member(spec)?),
@@ -443,7 +487,7 @@ impl<'a> Planner<'a, '_> {
         &self,
         spec: &TargetSpec,
         sample: &Sample,
-        ids: &[u32],
+        (text, ids): (&str, &[u32]),
         options: &[(&str, u32)],
     ) -> Result<TargetToken> {
         let option = |letter: &str| {
@@ -463,9 +507,9 @@ impl<'a> Planner<'a, '_> {
                     .expected("a value in the gold column of every chosen row")),
             },
             // After the prompt first, as an answer; else any token of the vocabulary by its own name.
-            TargetSpec::Token(text) => match self.answer(&sample.prompt.text, ids, text) {
+            TargetSpec::Token(token) => match self.answer(text, ids, token) {
                 Ok(id) => Ok(TargetToken::Known(id)),
-                Err(error) => match self.in_table(self.model.tokenizer.vocabulary_token(text)) {
+                Err(error) => match self.in_table(self.model.tokenizer.vocabulary_token(token)) {
                     Some(Start::Token(id)) => Ok(TargetToken::Known(id)),
                     _ => Err(error),
                 },

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::dataset::{Origin, Sample};
+use super::prompt::PromptStyle;
 
 pub(super) use read::read;
 pub(super) use resolve::resolve;
@@ -33,6 +34,8 @@ pub struct Experiment {
     pub draft: bool,
     /// Ids of the models, in the author's order.
     pub models: Vec<String>,
+    /// How models get the prompts.
+    pub prompt_style: PromptStyle,
     /// The repository that the samples are from, if they are from the hub.
     pub origin: Option<Origin>,
     /// The chosen samples, in dataset order unless `ids` or `rows` give another.

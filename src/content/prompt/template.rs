@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tera::{Context, Kwargs, State, Tera, Value};
 
-use super::filters;
+use super::{Role, filters};
 use crate::content::dataset::Table;
 use crate::content::names::{nearest, quoted, shortened};
 use crate::content::templating::TemplateError;
@@ -17,6 +17,8 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Position};
 pub struct SegmentSource {
     /// The name of the part.
     pub name: String,
+    /// Who says it, in a chat.
+    pub role: Role,
     /// Its template.
     pub text: String,
     /// Where the template stands in the YAML.
@@ -100,9 +102,11 @@ impl Templates {
         if errors.is_empty() { Ok(texts) } else { Err(errors) }
     }
 
-    /// The names of the segments.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.segments.iter().map(|segment| segment.name.as_str())
+    /// The names of the segments, and who says them.
+    pub fn names(&self) -> impl Iterator<Item = (&str, Role)> {
+        self.segments
+            .iter()
+            .map(|segment| (segment.name.as_str(), segment.role))
     }
 
     /// A variable that no column fills is told as such, with the columns that there are.
@@ -170,6 +174,7 @@ mod tests {
     fn templates(texts: &[&str]) -> Result<Templates, Vec<String>> {
         let segment = |text: &&str| SegmentSource {
             name: "claim".into(),
+            role: Role::User,
             text: (*text).into(),
             position: AT,
         };
