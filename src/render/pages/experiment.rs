@@ -8,6 +8,7 @@ use super::{Frame, Link, Renderer, SummaryView, finding, or_dash};
 use crate::analysis::summary::{self, Mean};
 use crate::content::dataset::Origin;
 use crate::content::experiment::{AttributionSpec, BaselineSpec, TargetSpec};
+use crate::content::prompt::PromptStyle;
 use crate::diagnostic::{Diagnostics, Result};
 use crate::render::results::{Results, SPECIAL};
 use crate::render::text::{correlation, excerpt, number, percent, signed};
@@ -316,8 +317,14 @@ pub(super) fn map_note(results: &Results<'_>) -> String {
         Some(count) if count > 1 => format!(" Each map page shows all {count} maps of its model and sample."),
         _ => String::new(),
     };
+    let template = match results.experiment.prompt_style {
+        PromptStyle::Plain => "",
+        PromptStyle::Chat => {
+            " Each model has its own chat template round the prompt: it is in the map pages, and in no comparison of models."
+        }
+    };
     format!(
-        "Maps explain {target}, as {}, from the {}.{others}",
+        "Maps explain {target}, as {}, from the {}.{others}{template}",
         results.unit(),
         labels::baseline(&first.baseline)
     )
@@ -333,6 +340,9 @@ fn settings(results: &Results<'_>) -> Vec<(String, String)> {
         .map(|origin| line("Data set", data_set(origin)))
         .into_iter()
         .collect();
+    if results.experiment.prompt_style == PromptStyle::Chat {
+        lines.push(line("Prompt", "within each model’s own chat template".to_owned()));
+    }
     lines.extend([
         line(
             "Method",
