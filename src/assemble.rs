@@ -50,8 +50,8 @@ fn record(experiment: &Experiment, model: &OpenedModel, job: &Job, parts: &Parts
             gold: sample.gold.clone(),
             fields: sample.fields.clone(),
         },
-        prompt: sample.prompt.text.clone(),
-        segments: sample.prompt.segments.clone(),
+        prompt: job.prompt.text.clone(),
+        segments: job.prompt.segments.clone(),
         tokens: job
             .tokens
             .iter()

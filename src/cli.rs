@@ -79,7 +79,7 @@ pub enum Command {
     Build(Build),
     /// Read everything that a build would read, and tell every error, without running a model
     Check(Check),
-    /// Bring the models of the hub that experiments name, for later runs without a network
+    /// Bring the models and data sets of the hub that experiments name, for later runs without a network
     Fetch(Fetch),
     /// Make a new project
     Init(Init),
@@ -104,7 +104,7 @@ pub struct Where {
     /// auto, cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: DeviceChoice,
-    /// Never ask the network; models of the hub come from the cache (`HF_HUB_OFFLINE=1` says the same)
+    /// Never ask the network; models and data sets of the hub come from the cache (`HF_HUB_OFFLINE=1` says the same)
     #[arg(long)]
     pub offline: bool,
 }

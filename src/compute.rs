@@ -8,7 +8,7 @@ use crate::attribution::integral::{Attribution, Rule};
 use crate::attribution::integrated_gradients::{Explainer, Scalar, argmax};
 use crate::attribution::quadrature;
 use crate::attribution::schedule::{self, Task};
-use crate::content::experiment::{AttributionSpec, Experiment, Quadrature};
+use crate::content::experiment::{AttributionSpec, Quadrature};
 use crate::diagnostic::{Diagnostic, Result};
 use crate::model::device::Backend;
 use crate::plan::{self, Job, OpenedModel, Run, TargetToken};
@@ -56,7 +56,7 @@ pub fn complete(
         let found: Result<Vec<_>> = run
             .jobs
             .iter()
-            .map(|job| find(store, run.experiment, &models[run.model], job))
+            .map(|job| find(store, run, &models[run.model], job))
             .collect();
         parts.push(found?);
     }
@@ -125,11 +125,11 @@ fn guess(spec: &AttributionSpec) -> usize {
 }
 
 /// A job's parts, if the store has all of them.
-fn find(store: &Store, experiment: &Experiment, model: &OpenedModel, job: &Job) -> Result<Option<Parts>> {
+fn find(store: &Store, run: &Run, model: &OpenedModel, job: &Job) -> Result<Option<Parts>> {
     let Some(prediction) = store.get::<StoredPrediction>(&job.prediction)? else {
         return Ok(None);
     };
-    let generation = match plan::generation(experiment, model, job, prediction.token_id)? {
+    let generation = match plan::generation(run, model, job, prediction.token_id)? {
         None => None,
         Some((prompt, key)) => match store.get::<StoredGeneration>(&key)? {
             Some(found) => Some((prompt, found)),
@@ -139,7 +139,7 @@ fn find(store: &Store, experiment: &Experiment, model: &OpenedModel, job: &Job) 
     let mut attributions = Vec::new();
     for target in &job.targets {
         for &(_, start) in &job.baselines {
-            let key = job.attribution_key(experiment, target, start, prediction.token_id);
+            let key = job.attribution_key(run.experiment, target, start, prediction.token_id);
             match store.get::<StoredAttribution>(&key)? {
                 Some(found) => attributions.push(found),
                 None => return Ok(None),
@@ -190,7 +190,7 @@ impl Worker<'_> {
                     }
                 },
             };
-            let generation = match self.generation(run.experiment, job, prediction.token_id) {
+            let generation = match self.generation(run, job, prediction.token_id) {
                 Ok(generation) => generation,
                 Err(error) => {
                     failed = Some(if error.place.is_none() {
@@ -313,13 +313,8 @@ impl Worker<'_> {
     }
 
     /// What the model says in its own words, if it is asked: from the store, or now.
-    fn generation(
-        &mut self,
-        experiment: &Experiment,
-        job: &Job,
-        predicted: u32,
-    ) -> Result<Option<(String, StoredGeneration)>> {
-        let Some((prompt, key)) = plan::generation(experiment, self.model, job, predicted)? else {
+    fn generation(&mut self, run: &Run, job: &Job, predicted: u32) -> Result<Option<(String, StoredGeneration)>> {
+        let Some((prompt, key)) = plan::generation(run, self.model, job, predicted)? else {
             return Ok(None);
         };
         if let Some(found) = self.store.get(&key)? {

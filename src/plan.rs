@@ -3,16 +3,19 @@
 //! Planning opens checkpoints and tokenizers, and finds every error that these can show, but loads no weights and computes
 //! nothing.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::attribution::integrated_gradients::Start;
+use crate::chat::Chat;
 use crate::checkpoint::Checkpoint;
 use crate::content::dataset::Sample;
 use crate::content::experiment::{BaselineSpec, Experiment, Output, TargetSpec};
 use crate::content::model::{ModelSource, ModelSpec};
 use crate::content::names::shortened;
 use crate::content::project::Project;
+use crate::content::prompt::{Prompt, PromptStyle};
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
 use crate::hub::Hub;
 use crate::kernel::matrix::Code;
@@ -70,6 +73,8 @@ pub struct Run<'a> {
     pub experiment: &'a Experiment,
     /// Id of the model.
     pub model: &'a str,
+    /// The model's chat template, where the experiment asks for it.
+    pub chat: Option<Chat>,
     /// One for each sample.
     pub jobs: Vec<Job<'a>>,
 }
@@ -79,6 +84,8 @@ pub struct Run<'a> {
 pub struct Job<'a> {
     /// The sample.
     pub sample: &'a Sample,
+    /// The prompt as this model gets it: the sample's own, or that within the model's chat template.
+    pub prompt: Cow<'a, Prompt>,
     /// The prompt's tokens.
     pub tokens: Vec<Token>,
     /// The forward pass it needs.
@@ -255,27 +262,33 @@ fn precision(spec: &ModelSpec, checkpoint: &Checkpoint, backend: &Backend) -> Re
         .map_err(|error| error.in_file(&spec.path).place("quantization"))
 }
 
-/// What a model is asked to say in its own words, once its prediction is known: the text, and the key of what it says.
+/// What a model is asked to say in its own words, once its prediction is known: the text, and the key of what it says. In a chat the text
+/// is one message of the user's.
 ///
 /// # Errors
 /// The template fails on the sample, or the tokenizer on the text.
 pub fn generation(
-    experiment: &Experiment,
+    run: &Run,
     model: &OpenedModel,
     job: &Job,
     predicted: u32,
 ) -> Result<Option<(String, GenerationKey)>> {
-    let Some(spec) = &experiment.generate else {
+    let Some(spec) = &run.experiment.generate else {
         return Ok(None);
     };
     let answer = model.tokenizer.text_of(predicted);
-    let text = spec.prompt(&job.sample.fields, &job.sample.prompt.text, &answer)?;
+    let mut text = spec.prompt(&job.sample.fields, &job.sample.prompt.text, &answer)?;
+    if let Some(chat) = &run.chat {
+        let mut prompt = Prompt::default();
+        prompt.push("generate", &text);
+        text = chat.prompt(&prompt)?.text;
+    }
     let token_ids: Vec<u32> = model.tokenizer.encode(&text)?.iter().map(|token| token.id).collect();
     let rows = model.checkpoint.config.model.vocab_size();
     if token_ids.is_empty() || token_ids.iter().any(|&id| id as usize >= rows) {
         return Err(
             Diagnostic::content("the text for the model to go on from comes to no tokens that it knows")
-                .in_file(&experiment.path)
+                .in_file(&run.experiment.path)
                 .place(format!("generate.prompt, model `{}`", model.spec.id)),
         );
     }
@@ -337,14 +350,21 @@ pub fn runs<'a>(
                 told: BTreeSet::new(),
             };
             let baselines = planner.baselines();
-            let jobs = experiment
-                .samples
-                .iter()
-                .filter_map(|sample| planner.job(sample, &baselines))
+            let chat = match planner.chat() {
+                Ok(chat) => chat,
+                Err(error) => {
+                    planner.tell(&["prompt_style"], None, error);
+                    continue;
+                }
+            };
+            let samples = experiment.samples.iter();
+            let jobs = samples
+                .filter_map(|sample| planner.job(sample, chat.as_ref(), &baselines))
                 .collect();
             runs.push(Run {
                 experiment,
                 model: id,
+                chat,
                 jobs,
             });
         }
@@ -367,12 +387,36 @@ impl<'a> Planner<'a, '_> {
                 Some(sample) => format!("model `{}`, sample `{}`", self.model.spec.id, shortened(&sample.id)),
                 None => format!("model `{}`", self.model.spec.id),
             };
-            let mut located = self.experiment.error(way, error.message).place(place);
+            let message = match &error.file {
+                Some(file) => format!("{}: {}", file.display(), error.message),
+                None => error.message,
+            };
+            let mut located = self.experiment.error(way, message).place(place);
             located.warning = error.warning;
             located.expected = error.expected;
             located.help = error.help;
             self.diagnostics.push(located);
         }
+    }
+
+    /// The model's chat template, if the experiment asks for it.
+    fn chat(&self) -> Result<Option<Chat>> {
+        match self.experiment.prompt_style {
+            PromptStyle::Plain => Ok(None),
+            PromptStyle::Chat => Chat::open(&self.model.checkpoint.folder, &self.model.tokenizer).map(Some),
+        }
+    }
+
+    /// The prompt as the model gets it, and its tokens.
+    fn prompt(&self, sample: &'a Sample, chat: Option<&Chat>) -> Result<(Cow<'a, Prompt>, Vec<Token>)> {
+        let encode = |prompt: &Prompt| self.model.tokenizer.encode(&prompt.text);
+        let Some(chat) = chat else {
+            return Ok((Cow::Borrowed(&sample.prompt), encode(&sample.prompt)?));
+        };
+        let prompt = chat.prompt(&sample.prompt)?;
+        let tokens = encode(&prompt)?;
+        chat.check(&prompt, &tokens)?;
+        Ok((Cow::Owned(prompt), tokens))
     }
 
     fn baselines(&mut self) -> Vec<(String, Start)> {
@@ -418,15 +462,16 @@ impl<'a> Planner<'a, '_> {
             .map(Start::Token)
     }
 
-    fn job(&mut self, sample: &'a Sample, baselines: &[(String, Start)]) -> Option<Job<'a>> {
-        let text = &sample.prompt.text;
-        let tokens = match self.model.tokenizer.encode(text) {
-            Ok(tokens) => tokens,
+    fn job(&mut self, sample: &'a Sample, chat: Option<&Chat>, baselines: &[(String, Start)]) -> Option<Job<'a>> {
+        let (prompt, tokens) = match self.prompt(sample, chat) {
+            Ok(encoded) => encoded,
             Err(error) => {
-                self.tell(&["prompt"], Some(sample), error);
+                let key = if chat.is_some() { "prompt_style" } else { "prompt" };
+                self.tell(&[key], Some(sample), error);
                 return None;
             }
         };
+        let text = &prompt.text;
         let ids: Vec<u32> = tokens.iter().map(|token| token.id).collect();
         let rows = self.model.checkpoint.config.model.vocab_size();
         if ids.is_empty() {
@@ -465,7 +510,7 @@ impl<'a> Planner<'a, '_> {
         }
         let mut targets = Vec::new();
         for (index, spec) in self.experiment.attribution.targets.iter().enumerate() {
-            match self.targets(spec, sample, &ids, &options) {
+            match self.targets(spec, sample, (text, &ids), &options) {
                 Ok(found) => targets.extend(found),
                 Err(error) => self.tell(&["attribution", "targets", &index.to_string()], Some(sample), error),
             }
@@ -483,6 +528,7 @@ impl<'a> Planner<'a, '_> {
         answers.dedup();
         Some(Job {
             sample,
+            prompt,
             tokens,
             prediction: PredictionKey {
                 model: self.model.key.clone(),
@@ -510,11 +556,12 @@ impl<'a> Planner<'a, '_> {
         }
     }
 
+    /// `encoded` is the prompt's text and tokens.
     fn targets(
         &self,
         spec: &TargetSpec,
         sample: &Sample,
-        ids: &[u32],
+        encoded: (&str, &[u32]),
         options: &[(&str, Vec<u32>)],
     ) -> Result<Vec<Target>> {
         let one = |kind, (token, forced)| {
@@ -525,7 +572,7 @@ impl<'a> Planner<'a, '_> {
                 minus: None,
             }]
         };
-        let member = |spec: &TargetSpec| self.target_token(spec, sample, ids, options);
+        let member = |spec: &TargetSpec| self.target_token(spec, sample, encoded, options);
         Ok(match spec {
             TargetSpec::Predicted => one("predicted", member(spec)?),
             TargetSpec::Gold => one("gold", member(spec)?),
@@ -556,7 +603,7 @@ impl<'a> Planner<'a, '_> {
         &self,
         spec: &TargetSpec,
         sample: &Sample,
-        ids: &[u32],
+        (text, ids): (&str, &[u32]),
         options: &[(&str, Vec<u32>)],
     ) -> Result<(TargetToken, Vec<u32>)> {
         let option = |letter: &str| {
@@ -576,9 +623,9 @@ impl<'a> Planner<'a, '_> {
                     .expected("a value in the gold column of every chosen row")),
             },
             // After the prompt first, as an answer; else any token of the vocabulary by its own name.
-            TargetSpec::Token(text) => match self.answer(&sample.prompt.text, ids, text) {
+            TargetSpec::Token(token) => match self.answer(text, ids, token) {
                 Ok(tokens) => Ok(known(&tokens)),
-                Err(error) => match self.in_table(self.model.tokenizer.vocabulary_token(text)) {
+                Err(error) => match self.in_table(self.model.tokenizer.vocabulary_token(token)) {
                     Some(Start::Token(id)) => Ok((TargetToken::Known(id), vec![])),
                     _ => Err(error),
                 },

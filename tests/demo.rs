@@ -13,6 +13,7 @@ use igsite::attribution::integral::Rule;
 use igsite::attribution::integrated_gradients::{Explainer, Scalar, Start};
 use igsite::attribution::quadrature;
 use igsite::checkpoint::Checkpoint;
+use igsite::content::dataset::Nowhere;
 use igsite::content::experiment::{Batch, Output, Quadrature};
 use igsite::content::project::{Project, Selection};
 use igsite::model::CausalLm;
@@ -163,7 +164,7 @@ fn company_predicts_nothing() {
 #[test]
 fn the_experiment_renders_the_prompt_that_the_models_were_trained_on() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let (project, warnings) = Project::load(root, &Selection::default()).unwrap();
+    let (project, warnings) = Project::load(root, &Selection::default(), &Nowhere).unwrap();
     assert!(warnings.is_empty(), "{warnings:?}");
     let claims: BTreeMap<String, Claim> = claims::held_out()
         .into_iter()

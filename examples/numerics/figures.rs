@@ -27,7 +27,7 @@ impl Example<'_> {
 
     /// F and S at many α from the zero embedding.
     fn values(&mut self, alphas: &[f64]) -> Vec<adaptive::Value> {
-        let path = self.model.explainer.path(&self.ids(), Start::Zero).unwrap();
+        let path = self.model.explainer.path(&self.ids(), Start::Zero, &[]).unwrap();
         let points = Points {
             path: &path,
             alphas: alphas.to_vec(),
@@ -51,7 +51,7 @@ impl Example<'_> {
     /// Where the adaptive rule asks for values.
     fn nodes(&mut self, tolerance: f64) -> Vec<f64> {
         let (ids, scalar) = (self.ids(), self.scalar());
-        let Ends { input, baseline, .. } = self.model.explainer.ends(&ids, Start::Zero, &[scalar]).unwrap()[0];
+        let Ends { input, baseline, .. } = self.model.explainer.ends(&ids, Start::Zero, &[], &[scalar]).unwrap()[0];
         let options = adaptive::Options {
             tolerance,
             max_evaluations: 4096,

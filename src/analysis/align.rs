@@ -8,7 +8,7 @@
 
 use unicode_segmentation::UnicodeSegmentation;
 
-use crate::content::prompt::Segment;
+use crate::content::prompt::{Segment, TEMPLATE};
 use crate::store::record::TokenRecord;
 
 /// A text that is sliced by character offsets, as records count.
@@ -159,6 +159,24 @@ impl Units {
         next.filter(here).or(previous.filter(here)).or(next).or(previous)
     }
 
+    /// Word scores of a prompt within a chat template, over the words of the prompt by itself: these are all words but the template's, in
+    /// the same order, since segments end words and the template trims no more than white space. What lies on the template goes to
+    /// [`UnitScores::outside`]. None if the words are not those of `common`.
+    pub fn without_template(&self, words: &UnitScores, common: &Units) -> Option<UnitScores> {
+        let mut shared = UnitScores {
+            units: Vec::with_capacity(common.words.len()),
+            outside: words.outside,
+        };
+        for (word, score) in words.units.iter().enumerate() {
+            if self.segments[self.segment_of_word(word)].name == TEMPLATE {
+                shared.outside += score;
+            } else {
+                shared.units.push(*score);
+            }
+        }
+        (shared.units.len() == common.words.len()).then_some(shared)
+    }
+
     /// Sums token scores over words.
     pub fn word_scores(&self, assignment: &[Option<usize>], scores: &[f64]) -> UnitScores {
         let mut sums = UnitScores {
@@ -197,7 +215,7 @@ impl Units {
 pub struct UnitScores {
     /// One a unit, in the prompt's order.
     pub units: Vec<f64>,
-    /// What lies outside all units: special tokens.
+    /// What lies outside all units: special tokens, and a chat template where the units are without it.
     pub outside: f64,
 }
 
@@ -354,6 +372,31 @@ mod tests {
     fn gaps_between_segments_become_unnamed_segments() {
         let units = Units::of("abc def", &[segment("d", 4, 7)]);
         assert_eq!(units.segments, [segment("", 0, 4), segment("d", 4, 7)]);
+    }
+
+    #[test]
+    fn a_chat_template_is_outside_the_words_that_models_share() {
+        let common = Units::of(
+            " Is it so?\nYes ",
+            &[segment("question", 0, 11), segment("claim", 11, 15)],
+        );
+        // Trimmed at both ends, with words of the template on both sides and between.
+        let prompt = "[INST] Is it so?\n<<SYS>>Yes [/INST]";
+        let all = [
+            segment(TEMPLATE, 0, 7),
+            segment("question", 7, 17),
+            segment(TEMPLATE, 17, 24),
+            segment("claim", 24, 27),
+            segment(TEMPLATE, 27, 35),
+        ];
+        let own = Units::of(prompt, &all);
+        let tokens: Vec<TokenRecord> = own.words.iter().map(|word| token(word.start, word.end)).collect();
+        let scores: Vec<f64> = (0..tokens.len()).map(|index| f64::from(1 << index)).collect();
+        let words = own.word_scores(&own.assign(prompt, &tokens), &scores);
+        let shared = own.without_template(&words, &common).unwrap();
+        assert_eq!(shared.units, [2.0, 4.0, 8.0, 32.0]);
+        assert_eq!(shared.outside, 1.0 + 16.0 + 64.0);
+        assert_eq!(own.without_template(&words, &Units::of("other", &[])), None);
     }
 
     proptest! {

@@ -6,9 +6,7 @@
 //! log-probabilities, each given those before it (teacher forcing), whose own embeddings stay what they are along the path. Several outputs of one point share its forward pass. Sums over the hidden dimension are
 //! in float32 at least, whatever the model computes in.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{DType, Device, IndexingUpdateOp, Int, Tensor, TensorData};
@@ -19,6 +17,7 @@ use super::schedule::{self, Task};
 use crate::checkpoint::Checkpoint;
 use crate::content::experiment::{Batch, Output};
 use crate::diagnostic::{Diagnostic, Result};
+use crate::guard;
 use crate::kernel::Threads;
 use crate::model::CausalLm;
 use crate::model::device::Backend;
@@ -715,26 +714,9 @@ impl Outputs {
     }
 }
 
-/// How many threads are inside [`guarded`] now.
-static GUARDED: AtomicUsize = AtomicUsize::new(0);
-
-/// Whether a panic now would be caught and told as an error. Tensor code may panic on a thread of its own, so this asks about
-/// the process, not the thread.
-pub fn is_guarded() -> bool {
-    GUARDED.load(Ordering::Relaxed) > 0
-}
-
 /// Runs tensor code, which tells a failed allocation by panicking, and turns a panic into an error.
 pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T> {
-    GUARDED.fetch_add(1, Ordering::Relaxed);
-    let done = catch_unwind(AssertUnwindSafe(work));
-    GUARDED.fetch_sub(1, Ordering::Relaxed);
-    done.map_err(|payload| {
-        let text = payload
-            .downcast_ref::<String>()
-            .map(String::as_str)
-            .or_else(|| payload.downcast_ref::<&str>().copied())
-            .unwrap_or("unknown failure");
+    guard::guarded(work).map_err(|text| {
         Diagnostic::compute(format!("the device failed: {text}"))
             .help("if memory ran out: set a smaller `attribution.batch`, use a narrower `dtype`, or a device with more memory")
     })
@@ -937,7 +919,7 @@ mod tests {
     #[test]
     fn a_panic_of_tensor_code_is_an_error_that_names_the_remedies() {
         let error = guarded(|| -> () {
-            assert!(is_guarded(), "the panic hook would print it");
+            assert!(guard::is_guarded(), "the panic hook would print it");
             panic!("out of memory: 12 GiB")
         })
         .unwrap_err();

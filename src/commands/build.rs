@@ -21,7 +21,8 @@ use crate::store::memo::HashMemo;
 
 pub fn run(global: &Global, arguments: &Build, report: &Report) -> Result<ExitStatus, Diagnostics> {
     let began = Instant::now();
-    let (project, mut diagnostics) = Project::load(&global.project, &selection(&arguments.chosen))?;
+    let hub = Hub::new(arguments.place.offline, report.quiet);
+    let (project, mut diagnostics) = Project::load(&global.project, &selection(&arguments.chosen), &hub)?;
     let output = arguments.output.clone().unwrap_or_else(|| global.project.join("site"));
     // What would make the build fail at its end is told before hours of computing, not after.
     if let Some(base_url) = &arguments.base_url {
@@ -33,7 +34,6 @@ pub fn run(global: &Global, arguments: &Build, report: &Report) -> Result<ExitSt
     let backend = Backend::open(arguments.place.device)?;
     let store = Store::open(&global.project)?;
     let mut memo = HashMemo::open(store.folder());
-    let hub = Hub::new(arguments.place.offline, report.quiet);
     let sources = Sources {
         backend: &backend,
         memo: &mut memo,

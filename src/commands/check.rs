@@ -12,11 +12,11 @@ use crate::plan::{self, Sources, Weights};
 use crate::store::memo::HashMemo;
 
 pub fn run(global: &Global, arguments: &Check, report: &Report) -> Result<ExitStatus, Diagnostics> {
-    let (project, mut diagnostics) = Project::load(&global.project, &selection(&arguments.chosen))?;
+    let hub = Hub::new(arguments.place.offline, report.quiet);
+    let (project, mut diagnostics) = Project::load(&global.project, &selection(&arguments.chosen), &hub)?;
     rehearse(&project, None)?;
     let backend = Backend::open(arguments.place.device)?;
     let mut memo = HashMemo::open(&global.project.join(".igsite"));
-    let hub = Hub::new(arguments.place.offline, report.quiet);
     let sources = Sources {
         backend: &backend,
         memo: &mut memo,

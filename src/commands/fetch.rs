@@ -1,4 +1,5 @@
-//! `igsite fetch`: brings the models that experiments name, so that later runs need no network.
+//! `igsite fetch`: brings the models and data sets that experiments name, so that later runs need no network. Data sets come as the
+//! project is read; a model comes after it.
 
 use super::report::Report;
 use super::{counted, selection};
@@ -11,8 +12,20 @@ use crate::plan;
 use crate::progress::bytes;
 
 pub fn run(global: &Global, arguments: &Fetch, report: &Report) -> Result<ExitStatus, Diagnostics> {
-    let (project, mut diagnostics) = Project::load(&global.project, &selection(&arguments.chosen))?;
     let hub = Hub::new(false, report.quiet);
+    let (project, mut diagnostics) = Project::load(&global.project, &selection(&arguments.chosen), &hub)?;
+    let mut data_sets = 0;
+    for (experiment, origin) in project
+        .experiments
+        .iter()
+        .filter_map(|one| Some((one, one.origin.as_ref()?)))
+    {
+        data_sets += 1;
+        report.note(&format!(
+            "`{}`, the data set of `{}`, revision `{}`, commit {}: here",
+            origin.repository, experiment.id, origin.revision, origin.commit
+        ));
+    }
     let (mut asked, mut files, mut size) = (0, 0, 0);
     for spec in plan::named_models(&project)
         .into_iter()
@@ -46,7 +59,11 @@ pub fn run(global: &Global, arguments: &Fetch, report: &Report) -> Result<ExitSt
     }
     report.errors(diagnostics);
     report.note(&match (asked, files) {
-        (0, _) => "nothing to fetch: no model of these experiments is on the hub".to_owned(),
+        (0, _) if data_sets == 0 => "nothing to fetch: no model of these experiments is on the hub".to_owned(),
+        (0, _) => format!(
+            "no model of these experiments is on the hub; {} here",
+            counted(data_sets, "data set")
+        ),
         (_, 0) => "nothing to fetch: everything is here".to_owned(),
         _ => format!("{} fetched, {}", counted(files, "file"), bytes(size)),
     });

@@ -99,10 +99,10 @@ fn visible(text: &str) -> String {
         .collect()
 }
 
-/// Panics inside guarded tensor code become errors with their own message; this keeps the default hook's text away unless
+/// Panics inside guarded code become errors with their own message; this keeps the default hook's text away unless
 /// somebody asks for it with `RUST_BACKTRACE`.
 pub fn panicked(info: &PanicHookInfo) {
-    if std::env::var_os("RUST_BACKTRACE").is_some() || !crate::attribution::integrated_gradients::is_guarded() {
+    if std::env::var_os("RUST_BACKTRACE").is_some() || !crate::guard::is_guarded() {
         _ = writeln!(
             std::io::stderr(),
             "igsite failed, and this is a defect of igsite: {info}"

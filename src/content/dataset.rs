@@ -1,12 +1,18 @@
-//! Data sets: rows from a file, the LIAR folder or the experiment itself, and the choice of samples among them.
+//! Data sets: rows from a file, the hub, the LIAR folder or the experiment itself, and the choice of samples among them.
 //!
 //! A row is what the file says and no more: CSV cells are text, JSON values keep their type, and a number keeps its text.
 
 mod delimited;
+mod hub;
 mod json;
+mod layout;
 mod liar;
+mod liar_hub;
+mod parquet;
 mod rows;
 mod select;
+#[cfg(test)]
+pub mod shelf;
 mod source;
 
 use std::borrow::Cow;
@@ -17,6 +23,9 @@ use serde_json::{Map, Value};
 use super::prompt::Prompt;
 use crate::diagnostic::{Diagnostic, Position};
 
+pub use hub::{Nowhere, Repositories, Repository};
+#[cfg(test)]
+pub use parquet::tests::file;
 pub(super) use select::{Draw, Selector, check_column, choose, ids_of, read_selector};
 pub(super) use source::{DataFiles, Source, read_source};
 
@@ -44,6 +53,23 @@ pub struct Table {
     pub columns: Vec<String>,
     /// The rows, in the order of the files.
     pub rows: Vec<Row>,
+    /// The repository that the files are from, if they are.
+    pub origin: Option<Origin>,
+}
+
+/// A data set of the hub, down to the commit: enough to have the same rows again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// `owner/name`.
+    pub repository: String,
+    /// The branch, tag or commit that was asked for.
+    pub revision: String,
+    /// The commit it stood for.
+    pub commit: String,
+    /// Which of several data sets in one repository.
+    pub config: Option<String>,
+    /// Which split; none where all are taken.
+    pub split: Option<String>,
 }
 
 /// One row of a [`Table`].
@@ -51,8 +77,8 @@ pub struct Table {
 pub struct Row {
     /// Which of the table's files it is from.
     pub file: usize,
-    /// Where in that file it begins.
-    pub position: Position,
+    /// Where in that file it begins; none in a file that is no text.
+    pub position: Option<Position>,
     /// Its cells.
     pub fields: Map<String, Value>,
 }
@@ -75,10 +101,22 @@ impl Table {
     /// An error at a row, to be refined.
     pub fn error(&self, row: usize, message: impl Into<String>) -> Diagnostic {
         let Row { file, position, .. } = &self.rows[row];
-        Diagnostic::content(message)
+        let mut error = Diagnostic::content(message)
             .in_file(&self.files[*file])
-            .at(*position)
-            .place(format!("row {row}"))
+            .place(format!("row {row}"));
+        error.position = *position;
+        error
+    }
+
+    /// Adds the rows of another table at the end.
+    fn append(&mut self, other: Table) {
+        let files = self.files.len();
+        self.add_columns(&other.columns);
+        self.files.extend(other.files);
+        self.rows.extend(other.rows.into_iter().map(|row| Row {
+            file: files + row.file,
+            ..row
+        }));
     }
 
     fn add_columns<'a>(&mut self, names: impl IntoIterator<Item = &'a String>) {
@@ -96,4 +134,16 @@ fn number_as_written(text: &str) -> Value {
         Ok(Value::Number(number)) if number.to_string() == text => Value::Number(number),
         _ => Value::String(text.to_owned()),
     }
+}
+
+/// LIAR from the hub, for the test that holds it against its own files.
+#[cfg(test)]
+pub fn read_liar(repositories: &dyn Repositories) -> Result<Table, crate::diagnostic::Diagnostics> {
+    liar_hub::read(repositories, None)
+}
+
+/// LIAR from its own files.
+#[cfg(test)]
+pub fn read_liar_folder(folder: &std::path::Path) -> Result<Table, crate::diagnostic::Diagnostics> {
+    liar::read(folder, std::path::Path::new(""))
 }

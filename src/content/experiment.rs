@@ -12,8 +12,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::dataset::Sample;
-use super::prompt::Templates;
+use super::dataset::{Origin, Sample};
+use super::prompt::{PromptStyle, Templates};
 
 pub(super) use read::read;
 pub(super) use resolve::resolve;
@@ -35,6 +35,10 @@ pub struct Experiment {
     pub draft: bool,
     /// Ids of the models, in the author's order.
     pub models: Vec<String>,
+    /// How models get the prompts.
+    pub prompt_style: PromptStyle,
+    /// The repository that the samples are from, if they are from the hub.
+    pub origin: Option<Origin>,
     /// The chosen samples, in dataset order unless `ids` or `rows` give another.
     pub samples: Vec<Sample>,
     /// The possible answers, in the author's order; empty when the experiment has none.

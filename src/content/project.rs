@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use self::walk::Found;
-use super::dataset::DataFiles;
+use super::dataset::{DataFiles, Repositories};
 use super::decode::Decoder;
 use super::experiment::{self, Experiment};
 use super::files;
@@ -50,12 +50,17 @@ impl Selection {
 impl Project {
     /// Reads everything under `root`/content. All errors of all files come together; what is only odd comes as warnings.
     ///
-    /// Experiments that are not to be built are checked too, but neither their data nor their models are looked for.
-    pub fn load(root: &Path, selection: &Selection) -> Result<(Project, Diagnostics), Diagnostics> {
+    /// Experiments that are not to be built are checked too, but neither their data nor their models are looked for. Data sets of
+    /// the hub come from `repositories`.
+    pub fn load(
+        root: &Path,
+        selection: &Selection,
+        repositories: &dyn Repositories,
+    ) -> Result<(Project, Diagnostics), Diagnostics> {
         let mut all = Diagnostics::new();
         let found = Found::walk(root, &mut all)?;
         let models = read_models(root, &found, &mut all);
-        let experiments = read_experiments(root, &found, selection, &models, &mut all);
+        let experiments = read_experiments(root, &found, selection, repositories, &models, &mut all);
         let pages = read_pages(root, &found, selection, &mut all);
         if all.has_errors() {
             return Err(all.sorted());
@@ -116,11 +121,12 @@ fn read_experiments(
     root: &Path,
     found: &Found,
     selection: &Selection,
+    repositories: &dyn Repositories,
     models: &Models,
     all: &mut Diagnostics,
 ) -> Vec<Experiment> {
     let known: BTreeSet<String> = models.keys().cloned().collect();
-    let (mut data, mut experiments) = (DataFiles::new(root), Vec::new());
+    let (mut data, mut experiments) = (DataFiles::new(root, repositories), Vec::new());
     let (mut ids, mut used, mut named_anywhere) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for (id, path) in named(&found.experiments, "experiment", all) {
         ids.insert(id.clone());

@@ -7,19 +7,57 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use template::{SegmentSource, Templates};
 
+/// What a chat template puts round the author's segments; no segment of the author has this name then.
+pub const TEMPLATE: &str = "template";
+
+/// How a model gets the prompt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PromptStyle {
+    /// The text as it is.
+    #[default]
+    Plain,
+    /// Within the model's own chat template.
+    Chat,
+}
+
+/// Who says a segment, in a chat; in the order in which they speak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// What the model is told to be.
+    System,
+    /// What it is asked.
+    #[default]
+    User,
+    /// How its answer begins.
+    Assistant,
+}
+
+impl Role {
+    /// As templates and experiments call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::User => "user",
+            Self::Assistant => "assistant",
+        }
+    }
+}
+
 /// A rendered prompt.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Prompt {
-    /// The text as the model gets it.
+    /// The text: as the model gets it, but for what a chat template puts round it.
     pub text: String,
     /// The named parts of `text`, in order, without gaps between them.
     pub segments: Vec<Segment>,
+    /// Who says each of them.
+    pub roles: Vec<Role>,
 }
 
 /// A named part of a prompt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Segment {
-    /// `instruction`, `claim`, `options`, `answer`, `shots`, or what the author calls it.
+    /// `instruction`, `claim`, `options`, `answer`, `shots`, or what the author calls it; [`TEMPLATE`] for a chat template's own text.
     pub name: String,
     /// First character, counted in Unicode characters of the prompt.
     pub start: usize,
@@ -28,8 +66,14 @@ pub struct Segment {
 }
 
 impl Prompt {
-    /// Adds a part at the end.
+    /// Adds a part of the user's at the end.
     pub fn push(&mut self, name: &str, text: &str) {
+        self.push_as(name, Role::User, text);
+    }
+
+    /// Adds a part at the end.
+    pub fn push_as(&mut self, name: &str, role: Role, text: &str) {
+        self.roles.push(role);
         let start = self.segments.last().map_or(0, |segment| segment.end);
         self.text.push_str(text);
         self.segments.push(Segment {

@@ -11,7 +11,7 @@ use crate::content::experiment::*;
 use crate::content::model::{DtypeSpec, ModelSource, ModelSpec, Quantization};
 use crate::content::page::Page;
 use crate::content::project::Project;
-use crate::content::prompt::{Prompt, Segment};
+use crate::content::prompt::{Prompt, PromptStyle, Segment};
 use crate::render::{ExperimentResults, Site};
 use crate::store::record::*;
 
@@ -96,6 +96,8 @@ impl Fixture {
                 .into(),
             draft: false,
             models: models.iter().map(|id| (*id).to_owned()).collect(),
+            prompt_style: PromptStyle::Plain,
+            origin: None,
             options: OPTIONS
                 .map(|(letter, gold)| AnswerOption {
                     letter: letter.into(),

@@ -131,7 +131,7 @@ fn yields(text: &CharText<'_>, tokens: &[TokenRecord]) -> bool {
             .is_some_and(|next| !next.special && next.start < token.end && next.end > token.start)
 }
 
-/// The map by word, sentence or segment. What lies outside all units (special tokens) is said, not drawn. The error of a sum is
+/// The map by word, sentence or segment. What lies outside all units, which `outside` names, is said, not drawn. The error of a sum is
 /// the sum of the errors: at most that.
 pub fn units(
     prompt: &str,
@@ -139,7 +139,7 @@ pub fn units(
     level: Level,
     scores: &UnitScores,
     errors: Option<&UnitScores>,
-    scale: Scale,
+    (outside, scale): (&str, Scale),
 ) -> String {
     let ranges: Vec<(usize, usize)> = match level {
         Level::Word => units.words.iter().map(|u| (u.start, u.end)).collect(),
@@ -156,7 +156,7 @@ pub fn units(
             error,
             total,
         };
-        span("special tokens", value, scale, "special", &mut html);
+        span(outside, value, scale, "special", &mut html);
     }
     let mut cursor = 0;
     for (index, (&(start, end), &score)) in ranges.iter().zip(&scores.units).enumerate() {
@@ -348,7 +348,14 @@ mod tests {
             units: vec![1.0, -1.0],
             outside: 0.5,
         };
-        let html = units("ab cd", &all, Level::Segment, &scores, None, Scale { max: 1.0 });
+        let html = units(
+            "ab cd",
+            &all,
+            Level::Segment,
+            &scores,
+            None,
+            ("special tokens", Scale { max: 1.0 }),
+        );
         assert!(
             html.contains("special tokens") && html.contains(">ab </span>") && html.contains("n20"),
             "{html}"

@@ -7,7 +7,7 @@ use crate::analysis::align::{CharText, UnitScores, Units};
 use crate::analysis::summary::{self, Mean, ModelSummary, Share};
 use crate::content::experiment::Experiment;
 use crate::content::project::Project;
-use crate::content::prompt::Prompt;
+use crate::content::prompt::{Prompt, PromptStyle};
 use crate::diagnostic::{Diagnostic, Result};
 use crate::render::ExperimentResults;
 use crate::render::heatmap::Scale;
@@ -17,6 +17,8 @@ use crate::store::record::SampleRecord;
 
 /// What the last of [`Results::segment_shares`] is called.
 pub const SPECIAL: &str = "special tokens";
+/// What lies outside the words that models share, where each has a chat template of its own round them.
+const TEMPLATE_AND_SPECIAL: &str = "template and special tokens";
 
 /// An experiment, analysed.
 pub struct Results<'a> {
@@ -42,9 +44,11 @@ pub struct Results<'a> {
 
 /// A sample, analysed.
 pub struct SampleResults {
-    /// Words, sentences and segments of its prompt.
+    /// Words, sentences and segments of its prompt, without any chat template: what all models share.
     pub units: Units,
-    /// Word scores of each model's shown map; none where it is marked or missing.
+    /// Each model's own units with its chat template, and the word scores of its shown map over them; none for a plain prompt.
+    own: Vec<Option<(Units, Option<UnitScores>)>>,
+    /// Word scores of each model's shown map, over the shared words; none where it is marked or missing.
     pub words: Vec<Option<UnitScores>>,
     /// The errors of those scores, at most; none where they are unknown.
     pub errors: Vec<Option<UnitScores>>,
@@ -136,6 +140,14 @@ impl<'a> Results<'a> {
         }
     }
 
+    /// What lies outside the shared words.
+    pub fn outside(&self) -> &'static str {
+        match self.experiment.prompt_style {
+            PromptStyle::Plain => SPECIAL,
+            PromptStyle::Chat => TEMPLATE_AND_SPECIAL,
+        }
+    }
+
     /// The unit of the scores.
     pub fn unit(&self) -> &'static str {
         labels::output(self.experiment.attribution.output)
@@ -167,7 +179,7 @@ impl<'a> Results<'a> {
         let Some(scores) = &results.words[model] else {
             return Vec::new();
         };
-        let text = CharText::new(&self.record(model, sample).prompt);
+        let text = CharText::new(&self.experiment.samples[sample].prompt.text);
         let word = |index: usize| {
             let unit = &results.units.words[index];
             bare(text.slice(unit.start, unit.end))
@@ -184,17 +196,33 @@ impl SampleResults {
     fn of(source: &ExperimentResults<'_>, sample: usize, subject: &[String]) -> Self {
         let prompt = &source.experiment.samples[sample].prompt;
         let units = Units::of(&prompt.text, &prompt.segments);
+        let own: Vec<Option<(Units, Option<UnitScores>)>> = source
+            .records
+            .iter()
+            .map(|records| match source.experiment.prompt_style {
+                PromptStyle::Plain => None,
+                PromptStyle::Chat => Some(within_template(&records[sample])),
+            })
+            .collect();
         let (words, errors): (Vec<Option<UnitScores>>, Vec<Option<UnitScores>>) = source
             .records
             .iter()
-            .map(|records| {
+            .zip(&own)
+            .map(|(records, own)| {
                 let record = &records[sample];
                 let Some(shown) = summary::shown(record) else {
                     return (None, None);
                 };
-                let assignment = units.assign(&prompt.text, &record.tokens);
-                let sums = |values: &[f64]| units.word_scores(&assignment, values);
-                (Some(sums(&shown.scores)), shown.errors.as_deref().map(sums))
+                let over = own.as_ref().map_or(&units, |(own, _)| own);
+                let assignment = over.assign(&record.prompt, &record.tokens);
+                let sums = |values: &[f64]| {
+                    let sums = over.word_scores(&assignment, values);
+                    match own {
+                        Some((own, _)) => own.without_template(&sums, &units),
+                        None => Some(sums),
+                    }
+                };
+                (sums(&shown.scores), shown.errors.as_deref().and_then(sums))
             })
             .unzip();
         let mut agreements = Vec::new();
@@ -208,11 +236,25 @@ impl SampleResults {
         agreements.sort_by_key(|&(first, second, _)| (first, second));
         Self {
             units,
+            own,
             words,
             errors,
             agreements,
             same_answer: summary::gives_same_answer(source.records.iter().map(|records| &records[sample])),
             subject: excerpt(subject_text(prompt, subject), 180),
+        }
+    }
+
+    /// A model's units of the prompt as it got it.
+    pub fn units_of(&self, model: usize) -> &Units {
+        self.own[model].as_ref().map_or(&self.units, |(units, _)| units)
+    }
+
+    /// The word scores of a model's shown map over [`Self::units_of`].
+    fn own_words(&self, model: usize) -> Option<&UnitScores> {
+        match &self.own[model] {
+            Some((_, words)) => words.as_ref(),
+            None => self.words[model].as_ref(),
         }
     }
 
@@ -224,6 +266,16 @@ impl SampleResults {
         }
         mean.value()
     }
+}
+
+/// The units of a prompt that has a chat template round it, and the word scores of the shown map.
+fn within_template(record: &SampleRecord) -> (Units, Option<UnitScores>) {
+    let units = Units::of(&record.prompt, &record.segments);
+    let words = summary::shown(record).map(|shown| {
+        let assignment = units.assign(&record.prompt, &record.tokens);
+        units.word_scores(&assignment, &shown.scores)
+    });
+    (units, words)
 }
 
 /// A word without the punctuation that ends it, short enough for a list.
@@ -274,13 +326,14 @@ fn subject_text<'p>(prompt: &'p Prompt, names: &[String]) -> &'p str {
 fn segment_shares(samples: &[SampleResults], model: usize) -> IndexMap<String, Mean> {
     let mut means: IndexMap<String, Mean> = IndexMap::new();
     for sample in samples {
-        let shares = sample.words[model]
-            .as_ref()
-            .and_then(|words| summary::segment_shares(&sample.units, words));
+        let units = sample.units_of(model);
+        let shares = sample
+            .own_words(model)
+            .and_then(|words| summary::segment_shares(units, words));
         let Some(shares) = shares else { continue };
-        // Segments of one name (the claims of several shots, say) count as one.
+        // Segments of one name (the pieces of a chat template, say) count as one.
         let mut by_name: IndexMap<&str, f64> = IndexMap::new();
-        for (segment, share) in sample.units.segments.iter().zip(&shares) {
+        for (segment, share) in units.segments.iter().zip(&shares) {
             *by_name
                 .entry(if segment.name.is_empty() {
                     "(unnamed)"
@@ -303,11 +356,13 @@ fn segment_shares(samples: &[SampleResults], model: usize) -> IndexMap<String, M
 fn option_shares(experiment: &Experiment, samples: &[SampleResults], model: usize) -> IndexMap<String, Mean> {
     let mut means: IndexMap<String, Mean> = IndexMap::new();
     for (sample, analysed) in experiment.samples.iter().zip(samples) {
-        let Some(words) = &analysed.words[model] else { continue };
-        let total = words
+        let (Some(words), Some(own)) = (&analysed.words[model], analysed.own_words(model)) else {
+            continue;
+        };
+        let total = own
             .units
             .iter()
-            .chain([&words.outside])
+            .chain([&own.outside])
             .map(|score| score.abs())
             .sum::<f64>();
         let lines = option_lines(experiment, &sample.prompt.text, &analysed.units);

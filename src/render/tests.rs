@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::fixture::{self, Fixture};
 use super::*;
+use crate::content::dataset::Origin;
 use crate::site::links::{LinkCheck, attributes};
 
 fn rendered(site: &Site<'_>) -> BTreeMap<String, Vec<u8>> {
@@ -128,6 +129,22 @@ fn a_map_that_did_not_converge_is_marked_wherever_it_is() {
     assert!(map.contains("Not converged: stopped after"), "{map}");
     assert!(text(&files, "experiments/claims/index.html").contains("36 of 48 maps converged to 1.0%"));
     assert!(text(&files, "models/orca-toy/index.html").contains("0 of 12"));
+}
+
+#[test]
+fn an_experiment_on_a_data_set_of_the_hub_says_which_commit() {
+    let mut fixture = Fixture::demo();
+    assert!(!text(&rendered(&fixture.site(None)), "experiments/claims/index.html").contains("<dt>Data set</dt>"));
+    fixture.project.experiments[0].origin = Some(Origin {
+        repository: "ann/claims".into(),
+        revision: "refs/convert/parquet".into(),
+        commit: "0123456789abcdef".into(),
+        config: Some("default".into()),
+        split: Some("<b>".into()),
+    });
+    let files = rendered(&fixture.site(None));
+    let line = "<dt>Data set</dt><dd><bdi>ann/claims of the Hugging Face hub, configuration default, split &lt;b&gt;, revision refs/convert/parquet, commit 0123456789abcdef</bdi></dd>";
+    assert!(text(&files, "experiments/claims/index.html").contains(line));
 }
 
 #[test]

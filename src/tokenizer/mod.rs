@@ -3,6 +3,7 @@
 //! `tokenizer.json` is read by the `tokenizers` crate itself; `tokenizer.model` (SentencePiece) is turned into the same
 //! pipeline by `sentencepiece.rs`. This module runs no model and knows no experiment.
 
+pub mod chat;
 mod sentencepiece;
 
 use std::path::{Path, PathBuf};
@@ -200,15 +201,37 @@ impl Tokenizer {
 
     /// A special token by kind, as the tokenizer's files name it.
     pub fn special(&self, kind: SpecialKind) -> Option<u32> {
-        let named = self.names.get(kind.key()).and_then(|value| match value {
-            Value::String(name) => Some(name.as_str()),
-            other => other.get("content").and_then(Value::as_str),
-        });
+        let named = self.special_text(kind);
         let unknown = match (kind, self.inner.get_model()) {
             (SpecialKind::Unk, tokenizers::ModelWrapper::BPE(bpe)) => bpe.get_unk_token().as_deref(),
             _ => None,
         };
         named.or(unknown).and_then(|name| self.inner.token_to_id(name))
+    }
+
+    /// The text of a special token, as the tokenizer's files name it.
+    pub fn special_text(&self, kind: SpecialKind) -> Option<&str> {
+        name_of(self.names.get(kind.key())?)
+    }
+
+    /// The texts of all special tokens that the tokenizer's files name, by `bos_token` and so on.
+    fn special_names(&self) -> Map<String, Value> {
+        let named = self.names.iter().filter(|(key, _)| key.ends_with("_token"));
+        named
+            .filter_map(|(key, value)| Some((key.clone(), name_of(value)?.into())))
+            .collect()
+    }
+
+    /// Whether the tokenizer itself puts the token that begins a text in front.
+    ///
+    /// # Errors
+    /// The tokenizer fails.
+    pub fn adds_bos(&self) -> Result<bool> {
+        let Some(bos) = self.special(SpecialKind::Bos) else {
+            return Ok(false);
+        };
+        let first = self.encode("a")?.into_iter().next();
+        Ok(first.is_some_and(|token| token.special && token.id == bos))
     }
 
     /// What a token reads as by itself.
@@ -222,6 +245,14 @@ impl Tokenizer {
     /// What several tokens read as together.
     pub fn decode(&self, ids: &[u32]) -> String {
         self.inner.decode(ids, true).unwrap_or_default()
+    }
+}
+
+/// A special token's text; newer files give its flags too.
+fn name_of(value: &Value) -> Option<&str> {
+    match value {
+        Value::String(name) => Some(name),
+        other => other.get("content").and_then(Value::as_str),
     }
 }
 

@@ -14,6 +14,7 @@ pub fn json(path: &Path) -> serde_json::Value {
 pub mod cases;
 pub mod hub_server;
 pub mod numbers;
+pub mod parquet_file;
 pub mod project;
 pub mod shared;
 pub mod tiny;

@@ -44,7 +44,7 @@ pub fn read(file: &Path, text: &str, delimiter: char) -> Result<Table, Diagnosti
     let mut table = Table {
         files: vec![file.to_path_buf()],
         columns: header.cells,
-        rows: Vec::new(),
+        ..Table::default()
     };
     for record in records {
         match record {
@@ -59,7 +59,7 @@ pub fn read(file: &Path, text: &str, delimiter: char) -> Result<Table, Diagnosti
                 let fields: Map<String, Value> = table.columns.iter().cloned().zip(cells).collect();
                 table.rows.push(Row {
                     file: 0,
-                    position: record.position,
+                    position: Some(record.position),
                     fields,
                 });
             }
@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(cells(text), [["1", "a, \"b\"\nc"], ["2", "\u{feff}\u{0}5\" pipe"]]);
         let table = read(Path::new("a.csv"), text, ',').unwrap();
         assert_eq!(table.columns, ["id", "text"]);
-        assert_eq!(table.rows[1].position, Position { line: 5, column: 1 });
+        assert_eq!(table.rows[1].position, Some(Position { line: 5, column: 1 }));
         assert_eq!(cells("a,b\n,"), [["", ""]]);
     }
 

@@ -33,7 +33,7 @@ pub fn read(file: &Path, text: &str) -> Result<Table, Diagnostics> {
                 table.add_columns(fields.keys());
                 table.rows.push(Row {
                     file: 0,
-                    position: at(1),
+                    position: Some(at(1)),
                     fields,
                 });
             }
@@ -215,7 +215,7 @@ mod tests {
             (table.text(1, "id").unwrap(), table.text(1, "y").unwrap()),
             ("1".into(), "true".into())
         );
-        assert_eq!(table.rows[1].position.line, 3);
+        assert_eq!(table.rows[1].position.map(|at| at.line), Some(3));
     }
 
     #[test]

@@ -72,7 +72,7 @@ pub fn read(root: &Path, folder: &Path) -> Result<Table, Diagnostics> {
             let fields: Map<String, Value> = table.columns.iter().cloned().zip(cells).collect();
             table.rows.push(Row {
                 file: index,
-                position,
+                position: Some(position),
                 fields,
             });
         }

@@ -29,7 +29,7 @@ pub fn read(decoder: &mut Decoder, file: &Path, field: &Field) -> Option<Table> 
         table.add_columns(entries.iter().map(|entry| &entry.key));
         table.rows.push(Row {
             file: 0,
-            position: row.node.position,
+            position: Some(row.node.position),
             fields,
         });
     }

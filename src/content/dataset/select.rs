@@ -164,12 +164,10 @@ pub fn ids_of(decoder: &mut Decoder, table: &Table, column: Option<&Located<Stri
             errors.push(table.error(row, format!("the id is empty (column `{}`)", shortened(&column.value))));
         } else if let Some(other) = first.insert(id.clone(), row) {
             let message = format!("the id `{}` is that of row {other} too", shortened(&id));
-            let line = table.rows[other].position.line;
-            errors.push(
-                table
-                    .error(row, message)
-                    .expected(format!("an id of its own; row {other} is on line {line}")),
-            );
+            let on_line = table.rows[other]
+                .position
+                .map_or_else(String::new, |at| format!("; row {other} is on line {}", at.line));
+            errors.push(table.error(row, message).expected(format!("an id of its own{on_line}")));
         }
         ids.push(id);
     }

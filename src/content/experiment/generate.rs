@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 use super::GenerateSpec;
 use crate::content::dataset::{Row, Table};
 use crate::content::decode::{Decoder, Field};
-use crate::content::prompt::{SegmentSource, Templates};
-use crate::diagnostic::{Diagnostic, Position, Result};
+use crate::content::prompt::{Role, SegmentSource, Templates};
+use crate::diagnostic::{Diagnostic, Result};
 
 /// The model's prompt, and the token that it predicts there: what the template may use beside the row's columns.
 const OWN: [&str; 2] = ["prompt", "answer"];
@@ -27,6 +27,7 @@ pub fn read(decoder: &mut Decoder, path: &std::path::Path, field: &Field) -> Opt
     };
     let source = SegmentSource {
         name: "generate".to_owned(),
+        role: Role::User,
         text,
         position,
     };
@@ -55,10 +56,10 @@ impl GenerateSpec {
             columns: fields.keys().cloned().collect(),
             rows: vec![Row {
                 file: 0,
-                position: Position { line: 1, column: 1 },
+                position: None,
                 fields,
             }],
-            files: vec![],
+            ..Table::default()
         };
         match self.template.render(&table, 0) {
             Ok(texts) => Ok(texts.concat()),

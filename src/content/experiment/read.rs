@@ -5,25 +5,36 @@ use std::path::{Path, PathBuf};
 use super::attribution::{self, Attribution, TARGET_WORDS};
 use super::{AnswerOption, GenerateSpec, generate};
 use crate::content::dataset::{Draw, Selector, Source, read_selector, read_source};
-use crate::content::decode::{Decoder, Field, Located};
+use crate::content::decode::{Decoder, Field, Located, Table};
 use crate::content::names::shortened;
-use crate::content::prompt::{SegmentSource, Templates};
+use crate::content::prompt::{PromptStyle, Role, SegmentSource, TEMPLATE, Templates};
 use crate::content::yaml;
 
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "title",
     "description",
     "draft",
     "models",
     "dataset",
     "prompt",
+    "prompt_style",
     "shots",
     "options",
     "attribution",
     "generate",
 ];
+const DATASET_KEYS: [&str; 9] = [
+    "source", "path", "split", "config", "revision", "rows", "id", "gold", "select",
+];
 /// More examples than this fit into no prompt.
 const MOST_SHOTS: u64 = 1000;
+
+const STYLES: [(&str, PromptStyle); 2] = [("plain", PromptStyle::Plain), ("chat", PromptStyle::Chat)];
+const ROLES: [(&str, Role); 3] = [
+    ("system", Role::System),
+    ("user", Role::User),
+    ("assistant", Role::Assistant),
+];
 
 /// The parts of an experiment. A part that could not be read is `None` and has been told; the others go on, so that their
 /// errors are told in the same run.
@@ -37,6 +48,7 @@ pub struct Written {
     pub draft: bool,
     pub models: Vec<Located<String>>,
     pub dataset: Option<Dataset>,
+    pub prompt_style: PromptStyle,
     pub templates: Option<Templates>,
     /// Worked examples, with the place of the block; `None` for none.
     pub shots: Option<Draw>,
@@ -89,7 +101,11 @@ pub fn read(id: &str, path: &Path, yaml: String, decoder: &mut Decoder) -> Optio
         "prompt",
         "a list of segments, such as [{segment: claim, text: \"{{ statement }}\"}]",
     );
-    let templates = prompt.and_then(|prompt| read_prompt(decoder, path, &prompt));
+    let style = match table.get("prompt_style") {
+        Some(style) => decoder.choice(&style, &STYLES),
+        None => Some(PromptStyle::Plain),
+    };
+    let templates = prompt.and_then(|prompt| read_prompt(decoder, path, &prompt, style));
     let shots = table.get("shots").and_then(|shots| read_shots(decoder, &shots));
     let attribution = attribution::read(decoder, table.get("attribution"), options.as_deref());
     let generate = table
@@ -112,6 +128,7 @@ pub fn read(id: &str, path: &Path, yaml: String, decoder: &mut Decoder) -> Optio
         draft,
         models,
         dataset,
+        prompt_style: style.unwrap_or_default(),
         templates,
         shots,
         options,
@@ -173,7 +190,7 @@ fn read_models(decoder: &mut Decoder, field: &Field) -> Option<Vec<Located<Strin
 }
 
 fn read_dataset(decoder: &mut Decoder, path: &Path, field: &Field) -> Option<Dataset> {
-    let table = decoder.table(field, &["source", "path", "rows", "id", "gold", "select"])?;
+    let table = decoder.table(field, &DATASET_KEYS)?;
     let source = read_source(decoder, path, &table);
     // Absent is fine; there but wrong has been told, and is `None`.
     let mut column = |key| match table.get(key) {
@@ -242,22 +259,31 @@ fn read_options(decoder: &mut Decoder, field: &Field) -> Option<Vec<AnswerOption
     (decoder.diagnostics.error_count() == before).then_some(options)
 }
 
-fn read_prompt(decoder: &mut Decoder, path: &Path, field: &Field) -> Option<Templates> {
+/// The segments of the prompt; `style` is `None` when it could not be read.
+fn read_prompt(decoder: &mut Decoder, path: &Path, field: &Field, style: Option<PromptStyle>) -> Option<Templates> {
     let mut segments = Vec::new();
     let before = decoder.diagnostics.error_count();
+    let mut latest = Role::System;
     for item in decoder.list(
         field,
         "a list of segments, such as [{segment: claim, text: \"{{ statement }}\"}]",
     )? {
-        let Some(table) = decoder.table(&item, &["segment", "text"]) else {
+        let Some(table) = decoder.table(&item, &["segment", "role", "text"]) else {
             continue;
         };
         let name = decoder.require(&table, "segment", "the name of this part");
         let name = name.and_then(|name| decoder.located(&name, "the name of this part"));
+        let role = read_role(decoder, &table, style, &mut latest);
         let text = decoder.require(&table, "text", "the template of this part");
-        if let Some(name) = name.as_ref().filter(|name| name.value == "shots") {
-            let error = decoder.error(name.position, "`shots` is the segment of the worked examples");
-            decoder.push(error.place(format!("{}.segment", item.name)).expected("another name"));
+        let taken = [
+            ("shots", "the worked examples"),
+            (TEMPLATE, "what a chat template adds"),
+        ];
+        for (word, of) in taken.iter().take(if style == Some(PromptStyle::Chat) { 2 } else { 1 }) {
+            if let Some(name) = name.as_ref().filter(|name| name.value == *word) {
+                let error = decoder.error(name.position, format!("`{word}` is the segment of {of}"));
+                decoder.push(error.place(format!("{}.segment", item.name)).expected("another name"));
+            }
         }
         if let Some(text) = text
             && let Some(template) = decoder.written(&text, "text")
@@ -265,10 +291,26 @@ fn read_prompt(decoder: &mut Decoder, path: &Path, field: &Field) -> Option<Temp
         {
             segments.push(SegmentSource {
                 name: name.value,
+                role,
                 text: template,
                 position: text.node.position,
             });
         }
+    }
+    // Templates are made for questions; some refuse anything else.
+    let asks = segments
+        .iter()
+        .any(|segment: &SegmentSource| segment.role == Role::User);
+    if style == Some(PromptStyle::Chat) && !asks && decoder.diagnostics.error_count() == before {
+        let error = decoder.error(
+            field.node.position,
+            "no segment is the user's, and a chat is an answer to the user",
+        );
+        decoder.push(
+            error
+                .place("prompt")
+                .expected("a segment without `role`, or with `role: user`"),
+        );
     }
     match Templates::parse(path, segments) {
         Ok(templates) => (decoder.diagnostics.error_count() == before).then_some(templates),
@@ -277,6 +319,36 @@ fn read_prompt(decoder: &mut Decoder, path: &Path, field: &Field) -> Option<Temp
             None
         }
     }
+}
+
+/// Who says a segment. `latest` is the role of the segment before: the system speaks first, the assistant last.
+fn read_role(decoder: &mut Decoder, table: &Table, style: Option<PromptStyle>, latest: &mut Role) -> Role {
+    let field = table.get("role");
+    let role = match &field {
+        Some(field) => decoder.choice(field, &ROLES),
+        None => Some(Role::User),
+    };
+    let position = field.as_ref().map_or(table.position(), |field| field.node.position);
+    if let (Some(field), Some(PromptStyle::Plain)) = (&field, style) {
+        let error = decoder.error(position, "`role` goes with `prompt_style: chat` only");
+        decoder.push(
+            error
+                .place(&field.name)
+                .help("write `prompt_style: chat`, or leave `role` out"),
+        );
+    }
+    let Some(role) = role else { return Role::User };
+    if role < *latest {
+        let message = format!("a segment of the {} after one of the {}", role.name(), latest.name());
+        let error = decoder.error(position, message);
+        decoder.push(
+            error
+                .place("prompt")
+                .expected("first what the system says, then the user, then the assistant"),
+        );
+    }
+    *latest = role;
+    role
 }
 
 fn read_shots(decoder: &mut Decoder, field: &Field) -> Option<Draw> {

@@ -7,7 +7,7 @@ use super::{AnswerOption, Experiment};
 use crate::content::dataset::{DataFiles, Draw, Sample, Table, check_column, choose, ids_of};
 use crate::content::decode::{Decoder, Located};
 use crate::content::names::{nearest, quoted, shortened, slugs};
-use crate::content::prompt::{Prompt, Templates};
+use crate::content::prompt::{Prompt, Role, Templates};
 use crate::content::random;
 
 /// Resolves an experiment; everything that is wrong with it goes to `decoder`. `models` are the ids that have a file.
@@ -52,6 +52,8 @@ pub fn resolve(
         description: written.description,
         draft: written.draft,
         models: written.models.into_iter().map(|model| model.value).collect(),
+        prompt_style: written.prompt_style,
+        origin: table.origin.clone(),
         samples: samples?,
         options: written.options?,
         attribution: written.attribution?.spec,
@@ -199,17 +201,13 @@ impl Renderer<'_> {
     }
 
     fn prompt(&mut self, row: usize, shots: &[(usize, String)], count: usize) -> Option<Prompt> {
-        let mut prompt = Prompt::default();
-        if !shots.is_empty() {
-            let mut examples = String::new();
-            for (other, letter) in shots.iter().filter(|(other, _)| *other != row).take(count) {
-                if !self.shots.contains_key(other) {
-                    let text = format!("{}{letter}\n\n", self.segments(*other)?.concat());
-                    self.shots.insert(*other, text);
-                }
-                examples.push_str(&self.shots[other]);
+        let mut examples = String::new();
+        for (other, letter) in shots.iter().filter(|(other, _)| *other != row).take(count) {
+            if !self.shots.contains_key(other) {
+                let text = self.example(*other, letter)?;
+                self.shots.insert(*other, text);
             }
-            prompt.push("shots", &examples);
+            examples.push_str(&self.shots[other]);
         }
         let texts = self.segments(row)?;
         let is_empty = texts.iter().all(|text| text.trim().is_empty());
@@ -218,10 +216,30 @@ impl Renderer<'_> {
                 .push(self.table.error(row, "the prompt of this row is empty"));
             return None;
         }
-        for (name, text) in self.templates.names().zip(&texts) {
-            prompt.push(name, text);
+        // In a chat the examples are part of what the user says, behind what the system does: as text, with their answers in it, and
+        // not as turns of their own. Every template takes that, and the segments stay what they are in a plain prompt.
+        let mut prompt = Prompt::default();
+        let mut examples = Some(examples).filter(|_| !shots.is_empty());
+        for ((name, role), text) in self.templates.names().zip(&texts) {
+            if role != Role::System
+                && let Some(examples) = examples.take()
+            {
+                prompt.push("shots", &examples);
+            }
+            prompt.push_as(name, role, text);
         }
         Some(prompt)
+    }
+
+    /// A worked example: a row's prompt, without what the system says, and its right letter.
+    fn example(&mut self, row: usize, letter: &str) -> Option<String> {
+        let texts = self.segments(row)?;
+        let said = self.templates.names().zip(&texts);
+        let text: String = said
+            .filter(|((_, role), _)| *role != Role::System)
+            .map(|(_, text)| text.as_str())
+            .collect();
+        Some(format!("{text}{letter}\n\n"))
     }
 
     /// The rows of the worked examples in the order of the draw, with their letters: one more than asked for, since a sample

@@ -1,7 +1,9 @@
 mod data;
 mod experiments;
+mod hub;
 
 use super::*;
+use crate::content::dataset::shelf::Shelf;
 
 /// A project on disk, made a file at a time.
 struct Site(tempfile::TempDir);
@@ -41,9 +43,15 @@ impl Site {
             .file("content/experiments/e.yaml", &yaml)
     }
 
+    /// An experiment without options on a data set.
+    fn dataset(self, dataset: &str) -> Self {
+        let yaml = format!("models: [m]\ndataset: {dataset}\nprompt: [{{segment: a, text: '{{{{ text }}}}'}}]\n");
+        self.file("content/experiments/e.yaml", &yaml)
+    }
+
     fn load(&self, selection: &Selection) -> Result<(Project, Vec<String>), Vec<String>> {
         let told = |all: Diagnostics| all.iter().map(ToString::to_string).collect::<Vec<_>>();
-        Project::load(self.0.path(), selection)
+        Project::load(self.0.path(), selection, &Shelf(self.0.path().join("hub")))
             .map(|(project, warnings)| (project, told(warnings)))
             .map_err(told)
     }
@@ -81,7 +89,7 @@ fn all_errors_of_all_files_come_at_once() {
         site.errors(),
         [
             "content/experiments/broken.yml:1:5: this is not valid YAML: mapping values are not allowed in this context\n  help: put text that contains `: ` between quotes",
-            "content/experiments/e.yaml:1:1: unknown key `modles`\n  expected: one of `title`, `description`, `draft`, `models`, `dataset`, `prompt`, `shots`, `options`, `attribution`, `generate`\n  help: did you mean `models`?",
+            "content/experiments/e.yaml:1:1: unknown key `modles`\n  expected: one of `title`, `description`, `draft`, `models`, `dataset`, `prompt`, `prompt_style`, `shots`, `options`, `attribution`, `generate`\n  help: did you mean `models`?",
             "content/experiments/e.yaml:2:13: models: there is no model `n`\n  expected: one of `m`, `o`\n  help: did you mean `m`?",
             "content/experiments/e.yaml:3:35: dataset.id: the data has no column `idd`\n  expected: one of `id`, `text`\n  help: did you mean `id`?",
             "content/experiments/e.yaml:4:29: prompt[0].text (segment `c`), line 1, column 4 of the template: the data has no column `txt`\n  expected: one of `id`, `text`\n  help: did you mean `text`?",
@@ -220,7 +228,7 @@ fn pages_are_found_and_addresses_do_not_meet() {
 #[test]
 fn no_content_no_experiments() {
     let folder = tempfile::tempdir().unwrap();
-    let errors = Project::load(folder.path(), &Selection::default()).unwrap_err();
+    let errors = Project::load(folder.path(), &Selection::default(), &Shelf(folder.path().join("hub"))).unwrap_err();
     assert!(
         errors
             .iter()

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tera::{Context, Kwargs, State, Tera, Value};
 
-use super::filters;
+use super::{Role, filters};
 use crate::content::dataset::Table;
 use crate::content::names::{nearest, quoted, shortened};
 use crate::content::templating::TemplateError;
@@ -17,6 +17,8 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Position};
 pub struct SegmentSource {
     /// The name of the part.
     pub name: String,
+    /// Who says it, in a chat.
+    pub role: Role,
     /// Its template.
     pub text: String,
     /// Where the template stands in the YAML.
@@ -127,9 +129,11 @@ impl Templates {
         error.place(self.alone.unwrap_or("prompt"))
     }
 
-    /// The names of the segments.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.segments.iter().map(|segment| segment.name.as_str())
+    /// The names of the segments, and who says them.
+    pub fn names(&self) -> impl Iterator<Item = (&str, Role)> {
+        self.segments
+            .iter()
+            .map(|segment| (segment.name.as_str(), segment.role))
     }
 
     /// A variable that no column fills is told as such, with the columns that there are.
@@ -200,6 +204,7 @@ mod tests {
     fn templates(texts: &[&str]) -> Result<Templates, Vec<String>> {
         let segment = |text: &&str| SegmentSource {
             name: "claim".into(),
+            role: Role::User,
             text: (*text).into(),
             position: AT,
         };
@@ -214,13 +219,14 @@ mod tests {
         let columns = fields.keys().cloned().chain(["late".to_owned()]).collect();
         let rows = vec![Row {
             file: 0,
-            position: AT,
+            position: Some(AT),
             fields,
         }];
         let table = Table {
             files: vec!["a.csv".into()],
             columns,
             rows,
+            origin: None,
         };
         match templates(&[text]).unwrap().render(&table, 0) {
             Ok(texts) => Ok(texts.concat()),

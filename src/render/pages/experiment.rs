@@ -6,7 +6,9 @@ use serde::Serialize;
 use super::words::{self, TargetWords};
 use super::{Frame, Link, Renderer, SummaryView, finding, or_dash};
 use crate::analysis::summary::{self, Mean};
+use crate::content::dataset::Origin;
 use crate::content::experiment::{AttributionSpec, BaselineSpec, TargetSpec};
+use crate::content::prompt::PromptStyle;
 use crate::diagnostic::{Diagnostics, Result};
 use crate::render::results::{Results, SPECIAL};
 use crate::render::text::{correlation, excerpt, number, percent, signed};
@@ -315,8 +317,14 @@ pub(super) fn map_note(results: &Results<'_>) -> String {
         Some(count) if count > 1 => format!(" Each map page shows all {count} maps of its model and sample."),
         _ => String::new(),
     };
+    let template = match results.experiment.prompt_style {
+        PromptStyle::Plain => "",
+        PromptStyle::Chat => {
+            " Each model has its own chat template round the prompt: it is in the map pages, and in no comparison of models."
+        }
+    };
     format!(
-        "Maps explain {target}, as {}, from the {}.{others}",
+        "Maps explain {target}, as {}, from the {}.{others}{template}",
         results.unit(),
         labels::baseline(&first.baseline)
     )
@@ -327,7 +335,15 @@ fn settings(results: &Results<'_>) -> Vec<(String, String)> {
     let targets: Vec<String> = spec.targets.iter().map(target).collect();
     let baselines: Vec<String> = spec.baselines.iter().map(baseline).collect();
     let line = |name: &str, value: String| (name.to_owned(), value);
-    vec![
+    let origin = results.experiment.origin.as_ref();
+    let mut lines: Vec<(String, String)> = origin
+        .map(|origin| line("Data set", data_set(origin)))
+        .into_iter()
+        .collect();
+    if results.experiment.prompt_style == PromptStyle::Chat {
+        lines.push(line("Prompt", "within each model’s own chat template".to_owned()));
+    }
+    lines.extend([
         line(
             "Method",
             "Integrated Gradients (Sundararajan, Taly and Yan 2017)".to_owned(),
@@ -341,7 +357,26 @@ fn settings(results: &Results<'_>) -> Vec<(String, String)> {
             "Margin",
             format!("|sum − probability| below {} (the notebook’s check)", spec.margin),
         ),
-    ]
+    ]);
+    lines
+}
+
+/// A data set of the hub, with all that is needed to have the same rows again.
+fn data_set(origin: &Origin) -> String {
+    let Origin {
+        repository,
+        revision,
+        commit,
+        config,
+        split,
+    } = origin;
+    let part =
+        |what: &str, name: &Option<String>| name.as_ref().map(|name| format!(", {what} {name}")).unwrap_or_default();
+    format!(
+        "{repository} of the Hugging Face hub{}{}, revision {revision}, commit {commit}",
+        part("configuration", config),
+        part("split", split)
+    )
 }
 
 fn tolerance(spec: &AttributionSpec) -> String {

@@ -1,5 +1,6 @@
 //! A map: one model, one sample, everything that is known of it, the notebook's table first.
 
+use indexmap::IndexMap;
 use serde::Serialize;
 
 use super::experiment::neighbours;
@@ -191,7 +192,7 @@ impl Renderer<'_> {
                 Some(false) => "wrong",
                 None => "",
             },
-            attributions: attributions(results, record, sample),
+            attributions: attributions(results, model, sample),
             options: options(results, record),
             generation: record.generation.as_ref().map(|own| OwnWords {
                 asked: own.prompt.clone(),
@@ -230,8 +231,9 @@ impl Renderer<'_> {
     }
 }
 
-fn attributions(results: &Results<'_>, record: &SampleRecord, sample: usize) -> Vec<AttributionView> {
-    let units = &results.samples[sample].units;
+fn attributions(results: &Results<'_>, model: usize, sample: usize) -> Vec<AttributionView> {
+    let record = results.record(model, sample);
+    let units = results.samples[sample].units_of(model);
     let assignment = units.assign(&record.prompt, &record.tokens);
     let words =
         |a: &AttributionRecord| summary::is_drawable(a, record).then(|| units.word_scores(&assignment, &a.scores));
@@ -485,7 +487,7 @@ fn levels(
         let scores = units.sum(level, words.scores);
         LevelView {
             name,
-            map: heatmap::units(&record.prompt, units, level, &scores, errors.as_ref(), scale),
+            map: heatmap::units(&record.prompt, units, level, &scores, errors.as_ref(), (SPECIAL, scale)),
             legend: heatmap::legend(scale, unit),
         }
     };
@@ -508,6 +510,7 @@ fn levels(
     ]
 }
 
+/// A row a segment; segments of one name, such as the pieces of a chat template, are one row.
 fn segments(units: &Units, words: &Words<'_>) -> Vec<SegmentRow> {
     let sums = units.sum(Level::Segment, words.scores);
     let errors = words.errors.as_ref().map(|errors| units.sum(Level::Segment, errors));
@@ -518,22 +521,27 @@ fn segments(units: &Units, words: &Words<'_>) -> Vec<SegmentRow> {
         .map(|segment| segment.name.as_str())
         .chain([SPECIAL]);
     let scores = sums.units.iter().chain([&sums.outside]);
-    names
-        .zip(scores)
-        .enumerate()
-        .map(|(index, (name, score))| {
-            let share = shares.as_ref().map(|shares| shares[index]);
-            let error = errors
-                .as_ref()
-                .map(|sums| *sums.units.get(index).unwrap_or(&sums.outside));
+    let mut rows: IndexMap<&str, (f64, f64, f64)> = IndexMap::new();
+    for (index, (name, score)) in names.zip(scores).enumerate() {
+        let error = errors
+            .as_ref()
+            .map(|sums| *sums.units.get(index).unwrap_or(&sums.outside));
+        let row = rows.entry(name).or_default();
+        row.0 += score;
+        row.1 += error.unwrap_or_default();
+        row.2 += shares.as_ref().map_or(0.0, |shares| shares[index]);
+    }
+    rows.into_iter()
+        .map(|(name, (score, error, share))| {
+            let share = shares.as_ref().map(|_| share);
             SegmentRow {
                 name: if name.is_empty() {
                     "(unnamed)".to_owned()
                 } else {
                     name.to_owned()
                 },
-                score: signed(*score),
-                error: or_dash(error.map(plus_minus)),
+                score: signed(score),
+                error: or_dash(errors.as_ref().map(|_| plus_minus(error))),
                 share: or_dash(share.map(percent)),
                 chart: share.map_or_else(String::new, chart::bar),
             }

@@ -9,7 +9,7 @@ use crate::analysis::align::{CharText, Level, UnitScores};
 use crate::analysis::summary;
 use crate::diagnostic::Result;
 use crate::render::heatmap::{self, Scale};
-use crate::render::results::{Results, SPECIAL, bare};
+use crate::render::results::{Results, bare};
 use crate::render::text::{correlation, excerpt, percent, signed};
 use crate::render::{Sink, chart, labels};
 use crate::site::urls::{self, Links};
@@ -184,7 +184,15 @@ fn model_map(results: &Results<'_>, model: usize, sample: usize, scale: Scale, l
         badge_class,
         map: analysed.words[model].as_ref().map(|words| {
             let errors = analysed.errors[model].as_ref();
-            heatmap::units(&record.prompt, &analysed.units, Level::Word, words, errors, scale)
+            let prompt = &results.experiment.samples[sample].prompt.text;
+            heatmap::units(
+                prompt,
+                &analysed.units,
+                Level::Word,
+                words,
+                errors,
+                (results.outside(), scale),
+            )
         }),
         words: words
             .into_iter()
@@ -217,7 +225,7 @@ fn words(results: &Results<'_>, sample: usize, scale: Scale) -> Vec<WordRow> {
         })
         .collect();
     rows.push(WordRow {
-        word: format!("({SPECIAL})"),
+        word: format!("({})", results.outside()),
         segment: String::new(),
         cells: cells(&|words| words.outside),
     });
@@ -297,7 +305,14 @@ fn differences(results: &Results<'_>, sample: usize) -> (Vec<Difference>, Scale)
     let view = |(first, second, scores): &(usize, usize, UnitScores)| Difference {
         first: results.models[*first].clone(),
         second: results.models[*second].clone(),
-        map: heatmap::units(prompt, &analysed.units, Level::Word, scores, None, scale),
+        map: heatmap::units(
+            prompt,
+            &analysed.units,
+            Level::Word,
+            scores,
+            None,
+            (results.outside(), scale),
+        ),
         words: crate::analysis::agreement::largest(&scores.units, 5)
             .into_iter()
             .map(|index| {

@@ -155,7 +155,31 @@ fn sources_that_cannot_be_read_say_why() {
         ),
         (
             "{source: data/d.parquet}",
-            "dataset.source: Parquet is not read in this version\n  expected: liar, or a file that ends in .csv",
+            "dataset.source: there is no file `content/data/d.parquet`",
+        ),
+        (
+            "{source: data/claims}",
+            "`data/claims` is no kind of data file that igsite reads\n  expected: liar, a data set of the hub as owner/name, or a file that ends in .csv, .tsv, .jsonl, .ndjson or .parquet",
+        ),
+        (
+            "{source: dta/claims.csv}",
+            "dataset.source: there is no file `content/dta/claims.csv`",
+        ),
+        (
+            "{source: dta/claims}",
+            "dataset.source: the shelf has no `dta/claims` at `main`\n  expected: a data set of the hub; or a file under content/, which ends in .csv",
+        ),
+        (
+            "{source: data/no.csv, split: train}",
+            "dataset.split: `split` goes with a data set of the hub only\n  help: choose rows of a file with `select`",
+        ),
+        (
+            "{source: liar, split: train}",
+            "dataset.split: `split` goes with a data set of the hub by its name only\n  help: LIAR comes whole; choose with `select: {where: {split: validation}}`",
+        ),
+        (
+            "{source: liar, path: data/liar, revision: main}",
+            "dataset.revision: `revision` goes with LIAR from the hub only\n  help: a folder has no revisions",
         ),
         (
             "{source: data/d.txt}",
@@ -163,7 +187,7 @@ fn sources_that_cannot_be_read_say_why() {
         ),
         (
             "{source: liar}",
-            "dataset: `source: liar` needs a `path`: this version reads LIAR from a folder\n  expected: `path`: the folder with train.tsv, test.tsv and valid.tsv",
+            "dataset.source: the shelf has no `ucsbnlp/liar` at `refs/convert/parquet`\n  expected: the hub's data set `ucsbnlp/liar`, at revision `refs/convert/parquet` the files default/{train,test,validation}/0000.parquet\n  help: check the network and `revision`; or get liar_dataset.zip",
         ),
         (
             "{source: liar, path: data/liar}",
@@ -175,12 +199,12 @@ fn sources_that_cannot_be_read_say_why() {
     ] {
         let yaml = format!("models: [m]\ndataset: {dataset}\nprompt: [{{segment: a, text: b}}]\n");
         let errors = Site::new().file("content/experiments/e.yaml", &yaml).errors();
+        let told = errors.iter().filter(|error| error.contains(message)).count();
+        assert!(told == 1, "{dataset}: {errors:#?}");
         assert!(
-            errors.len() == 1 && errors[0].contains(message),
-            "{dataset}: {errors:#?}"
-        );
-        assert!(
-            errors[0].starts_with("content/experiments/e.yaml:2:"),
+            errors
+                .iter()
+                .all(|error| error.starts_with("content/experiments/e.yaml:2:")),
             "{dataset}: {errors:#?}"
         );
     }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::content::experiment::{BaselineSpec, Batch, Output, Quadrature, TargetSpec};
+use crate::content::prompt::{PromptStyle, Role};
 
 #[test]
 fn a_small_experiment_has_every_default() {
@@ -191,6 +192,56 @@ fn worked_examples_come_first() {
             "content/experiments/e.yaml:6:16: shots.count: 3 worked examples are asked for, and a sample has 2 other rows with a right answer"
         ]
     );
+}
+
+#[test]
+fn in_a_chat_segments_have_roles_and_examples_are_the_users() {
+    let prompt = "prompt_style: chat\nprompt:\n  - {segment: manner, role: system, text: 'Be brief.'}\n  - {segment: claim, text: '{{ text }}? '}\n  - {segment: answer, role: assistant, text: 'Choice: ('}\n";
+    let yaml = format!("models: [m]\n{ROWS}{prompt}{OPTIONS}shots: {{count: 1}}\n");
+    let project = Site::new().file("content/experiments/e.yaml", &yaml).project();
+    let experiment = &project.experiments[0];
+    assert_eq!(experiment.prompt_style, PromptStyle::Chat);
+    let prompt = &experiment.samples[0].prompt;
+    assert_eq!(prompt.text, "Be brief.Down? Choice: (B\n\nUp? Choice: (");
+    let names: Vec<&str> = prompt.segments.iter().map(|segment| segment.name.as_str()).collect();
+    assert_eq!(names, ["manner", "shots", "claim", "answer"]);
+    assert_eq!(prompt.roles, [Role::System, Role::User, Role::User, Role::Assistant]);
+    for (prompt, message) in [
+        (
+            "prompt: [{segment: a, role: user, text: x}]",
+            "2:33: prompt[0].role: `role` goes with `prompt_style: chat` only\n  help: write `prompt_style: chat`, or leave `role` out",
+        ),
+        (
+            "prompt_style: chatty\nprompt: [{segment: a, text: x}]",
+            "2:15: prompt_style: found text `chatty`\n  expected: one of `plain`, `chat`\n  help: did you mean `chat`?",
+        ),
+        (
+            "prompt_style: chat\nprompt: [{segment: a, role: usr, text: x}]",
+            "3:33: prompt[0].role: found text `usr`\n  expected: one of `system`, `user`, `assistant`\n  help: did you mean `user`?",
+        ),
+        (
+            "prompt_style: chat\nprompt: [{segment: a, text: x}, {segment: b, role: system, text: x}]",
+            "3:56: prompt: a segment of the system after one of the user\n  expected: first what the system says, then the user, then the assistant",
+        ),
+        (
+            "prompt_style: chat\nprompt: [{segment: a, role: assistant, text: x}, {segment: b, text: x}]",
+            "3:54: prompt: a segment of the user after one of the assistant\n  expected: first what the system says, then the user, then the assistant",
+        ),
+        (
+            "prompt_style: chat\nprompt: [{segment: a, role: system, text: x}]",
+            "3:9: prompt: no segment is the user's, and a chat is an answer to the user\n  expected: a segment without `role`, or with `role: user`",
+        ),
+        (
+            "prompt_style: chat\nprompt: [{segment: template, text: x}]",
+            "3:24: prompt[0].segment: `template` is the segment of what a chat template adds\n  expected: another name",
+        ),
+    ] {
+        let yaml = format!("models: [m]\n{prompt}\ndataset: {{rows: [{{a: b}}]}}\n");
+        let errors = Site::new().file("content/experiments/e.yaml", &yaml).errors();
+        assert_eq!(errors, [format!("content/experiments/e.yaml:{message}")], "{prompt}");
+    }
+    let plain = "models: [m]\nprompt: [{segment: template, text: x}]\ndataset: {rows: [{a: b}]}\n";
+    Site::new().file("content/experiments/e.yaml", plain).project();
 }
 
 #[test]

@@ -1,0 +1,206 @@
+//! A prompt within a model's own chat template, its segments still at their places.
+//!
+//! The template decides what stands round the author's text, and may trim it; it may do no more. To know which characters are whose, it is
+//! rendered once with marks in place of the contents, which shows the fixed text between them, and then with the contents: what fills
+//! the gaps must be the contents, or the contents trimmed. A template that writes something else is refused, since a score would
+//! otherwise stand at a word that is not the author's.
+
+use std::ops::Range;
+use std::path::Path;
+
+use crate::content::prompt::{Prompt, Role, TEMPLATE};
+use crate::diagnostic::{Diagnostic, Result};
+use crate::tokenizer::chat::{ChatTemplate, Message};
+use crate::tokenizer::{SpecialKind, Token, Tokenizer};
+
+/// The roles that are messages; what the assistant says stands behind the rendered text, as the beginning of its answer.
+const MESSAGES: [Role; 2] = [Role::System, Role::User];
+
+/// A model's chat template and what its tokenizer does about the beginning of a text.
+#[derive(Debug)]
+pub struct Chat {
+    template: ChatTemplate,
+    /// The token that begins a text.
+    bos: Option<u32>,
+    /// Its text, where the tokenizer puts it there itself: the template's own is taken away, so that there is one.
+    doubled: Option<String>,
+}
+
+/// What one role says: the author's segments, joined.
+struct Said<'p> {
+    role: Role,
+    content: String,
+    /// Names and texts.
+    segments: Vec<(&'p str, &'p str)>,
+}
+
+impl Chat {
+    /// Reads the template in a checkpoint's folder.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be read.
+    pub fn open(folder: &Path, tokenizer: &Tokenizer) -> Result<Self> {
+        let template = ChatTemplate::open(folder, tokenizer)?;
+        let text = tokenizer.special_text(SpecialKind::Bos);
+        Ok(Self {
+            template,
+            bos: tokenizer.special(SpecialKind::Bos),
+            doubled: text
+                .filter(|text| !text.is_empty())
+                .map(str::to_owned)
+                .filter(|_| tokenizer.adds_bos().unwrap_or(false)),
+        })
+    }
+
+    /// The prompt as the model gets it. What the template adds is in segments named [`TEMPLATE`].
+    ///
+    /// # Errors
+    /// The template refuses the prompt, fails, or changes its text by more than white space at its ends.
+    pub fn prompt(&self, prompt: &Prompt) -> Result<Prompt> {
+        let said = said(prompt);
+        let messages: Vec<&Said> = said.iter().filter(|one| MESSAGES.contains(&one.role)).collect();
+        // Private-use characters: no text that a template looks for, and no white space that it trims.
+        let marks: Vec<String> = (0..messages.len())
+            .map(|index| format!("\u{e000}igsite{index}\u{e001}"))
+            .collect();
+        let marked = self.render(&messages, marks.iter().map(String::as_str))?;
+        let fixed = self.fixed(&marked, &marks)?;
+        let contents: Vec<&str> = messages.iter().map(|one| one.content.as_str()).collect();
+        let rendered = self.render(&messages, contents.iter().copied())?;
+        let gaps = locate(&rendered, &fixed, &contents).ok_or_else(|| {
+            self.error("the chat template changes the text of the prompt")
+                .expected("the text as it is, or without white space at its ends")
+        })?;
+        let mut whole = Prompt::default();
+        let opening = match &self.doubled {
+            Some(bos) => fixed[0].strip_prefix(bos.as_str()).unwrap_or(fixed[0]),
+            None => fixed[0],
+        };
+        add_template(&mut whole, opening);
+        for ((message, kept), after) in messages.iter().zip(gaps).zip(&fixed[1..]) {
+            let mut start = 0;
+            for (name, text) in &message.segments {
+                let range = start..start + text.len();
+                let from = kept.start.clamp(range.start, range.end) - start;
+                let to = kept.end.clamp(range.start, range.end) - start;
+                whole.push_as(name, message.role, &text[from..to]);
+                start = range.end;
+            }
+            add_template(&mut whole, after);
+        }
+        for (name, text) in said
+            .iter()
+            .filter(|one| one.role == Role::Assistant)
+            .flat_map(|one| &one.segments)
+        {
+            whole.push_as(name, Role::Assistant, text);
+        }
+        Ok(whole)
+    }
+
+    /// Whether the tokens of a prompt begin a text once: two such tokens are a prompt that no model was trained on.
+    ///
+    /// # Errors
+    /// Tokenizer and template put more than one there.
+    pub fn check(&self, prompt: &Prompt, tokens: &[Token]) -> Result<()> {
+        let in_template = |token: &Token| {
+            let segment = prompt.segments.iter().find(|segment| token.start < segment.end);
+            token.special || segment.is_some_and(|segment| segment.name == TEMPLATE)
+        };
+        let begins = |token: &&Token| Some(token.id) == self.bos && in_template(token);
+        match tokens.iter().filter(begins).count() {
+            0 | 1 => Ok(()),
+            count => Err(self
+                .error(format!("with this chat template {count} tokens begin the text"))
+                .expected("one, from the template or from the tokenizer")),
+        }
+    }
+
+    fn render<'c>(&self, messages: &[&Said], contents: impl Iterator<Item = &'c str>) -> Result<String> {
+        let messages: Vec<Message> = messages
+            .iter()
+            .zip(contents)
+            .map(|(said, content)| Message {
+                role: said.role.name(),
+                content: content.to_owned(),
+            })
+            .collect();
+        self.template.render(&messages)
+    }
+
+    /// The text before, between and after the marks.
+    fn fixed<'t>(&self, marked: &'t str, marks: &[String]) -> Result<Vec<&'t str>> {
+        let (mut fixed, mut rest) = (Vec::new(), marked);
+        for mark in marks {
+            let once = marked.matches(mark.as_str()).count() == 1;
+            let Some((before, after)) = rest.split_once(mark.as_str()).filter(|_| once) else {
+                return Err(self
+                    .error("the chat template does not write each message once and in its order")
+                    .expected("what the system says, then what the user says"));
+            };
+            fixed.push(before);
+            rest = after;
+        }
+        fixed.push(rest);
+        Ok(fixed)
+    }
+
+    fn error(&self, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::checkpoint(message)
+            .in_file(self.template.file())
+            .help("write `prompt_style: plain`, or give the prompt without `role`s")
+    }
+}
+
+fn add_template(prompt: &mut Prompt, text: &str) {
+    if !text.is_empty() {
+        prompt.push(TEMPLATE, text);
+    }
+}
+
+/// What each role says, in order.
+fn said(prompt: &Prompt) -> Vec<Said<'_>> {
+    let mut all: Vec<Said> = Vec::new();
+    let mut rest = prompt.text.as_str();
+    for (segment, &role) in prompt.segments.iter().zip(&prompt.roles) {
+        let count = segment.end - segment.start;
+        let bytes = rest.char_indices().nth(count).map_or(rest.len(), |(byte, _)| byte);
+        let (text, after) = rest.split_at(bytes);
+        rest = after;
+        if all.last().is_none_or(|last| last.role != role) {
+            all.push(Said {
+                role,
+                content: String::new(),
+                segments: Vec::new(),
+            });
+        }
+        if let Some(last) = all.last_mut() {
+            last.content.push_str(text);
+            last.segments.push((&segment.name, text));
+        }
+    }
+    all
+}
+
+/// Which bytes of each content fill the gaps between the fixed texts; none if the gaps hold something else.
+fn locate(rendered: &str, fixed: &[&str], contents: &[&str]) -> Option<Vec<Range<usize>>> {
+    let rest = rendered.strip_prefix(*fixed.first()?)?;
+    let Some((content, later)) = contents.split_first() else {
+        return rest.is_empty().then(Vec::new);
+    };
+    let blanks = content.len() - content.trim_start().len();
+    let kept = [
+        (*content, 0),
+        (content.trim_end(), 0),
+        (content.trim_start(), blanks),
+        (content.trim(), blanks),
+    ];
+    kept.into_iter().find_map(|(kept, start)| {
+        let mut ranges = locate(rest.strip_prefix(kept)?, &fixed[1..], later)?;
+        ranges.insert(0, start..start + kept.len());
+        Some(ranges)
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+//! Parquet files, row by row, as data frames and the Hugging Face hub write them.
+//!
+//! A file is binary: there is no line to point at, so errors name the row and the column. What has no text (a picture, a tensor) is
+//! an error; it is not made up. Class numbers become the names that the file itself gives for them.
+
+mod cells;
+mod classes;
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+use parquet::basic::Compression;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaData;
+use parquet::file::reader::FileReader;
+use parquet::file::serialized_reader::SerializedFileReader;
+use parquet::record::reader::RowIter;
+use serde_json::Map;
+
+use self::classes::Classes;
+use super::{Row, Table};
+use crate::content::names::shortened;
+use crate::diagnostic::{Diagnostic, Kind, Result};
+use crate::guard;
+
+/// Both ends of every Parquet file.
+const MARK: &[u8; 4] = b"PAR1";
+/// The end of a file whose footer is encrypted.
+const ENCRYPTED: &[u8; 4] = b"PARE";
+/// What stands in for a large file in a repository that was cloned without its large files.
+const POINTER: &[u8] = b"version https://git-lfs";
+
+/// Reads the file at `path`, which messages call `shown`.
+pub fn read(shown: &Path, path: &Path) -> Result<Table> {
+    let mut file = File::open(path).map_err(|e| Diagnostic::io(Kind::Content, "read this file", shown, &e))?;
+    check_marks(shown, &mut file)?;
+    // The crate checks most of what it reads, and panics on some of what no writer should have written.
+    guard::guarded(|| rows(shown, file)).unwrap_or_else(|message| {
+        Err(
+            Diagnostic::content(format!("this Parquet file cannot be read: {message}"))
+                .in_file(shown)
+                .help("write it again, or convert it to JSON Lines"),
+        )
+    })
+}
+
+/// Tells the ways in which a file is no whole Parquet file, which the crate has one message for.
+fn check_marks(shown: &Path, file: &mut File) -> Result<()> {
+    let failed = |e| Diagnostic::io(Kind::Content, "read this file", shown, &e);
+    let mut start = Vec::new();
+    file.by_ref().take(64).read_to_end(&mut start).map_err(failed)?;
+    let mut end = Vec::new();
+    let back = start.len().min(MARK.len()) as i64;
+    file.seek(SeekFrom::End(-back)).map_err(failed)?;
+    file.read_to_end(&mut end).map_err(failed)?;
+    file.rewind().map_err(failed)?;
+    let error = |message: &str| Err(Diagnostic::content(message).in_file(shown));
+    if start.starts_with(POINTER) {
+        return error("this is a pointer of Git LFS, not the file itself")
+            .map_err(|e| e.help("fetch the file: `git lfs pull`"));
+    }
+    if end == ENCRYPTED {
+        return error("this Parquet file is encrypted").map_err(|e| e.help("write it again without encryption"));
+    }
+    match (start.starts_with(MARK), end == MARK) {
+        (true, true) => Ok(()),
+        (true, false) => {
+            error("this Parquet file is cut off: its end is missing").map_err(|e| e.help("get the file again, whole"))
+        }
+        _ => error("this is no Parquet file").map_err(|e| e.expected("a file that begins and ends with `PAR1`")),
+    }
+}
+
+fn broken(shown: &Path, error: &ParquetError) -> Diagnostic {
+    let text = error.to_string();
+    let text = text.strip_prefix("Parquet error: ").unwrap_or(&text);
+    Diagnostic::content(format!("this Parquet file cannot be read: {text}"))
+        .in_file(shown)
+        .help("get or write the file again")
+}
+
+fn rows(shown: &Path, file: File) -> Result<Table> {
+    let reader = SerializedFileReader::new(file).map_err(|e| broken(shown, &e))?;
+    let metadata = reader.metadata();
+    check_compression(shown, metadata)?;
+    let schema = metadata.file_metadata().schema_descr().root_schema();
+    let types = schema.get_fields();
+    let classes = Classes::of(metadata.file_metadata().key_value_metadata());
+    let mut table = Table {
+        files: vec![shown.to_path_buf()],
+        ..Table::default()
+    };
+    for name in types.iter().map(|one| one.name()) {
+        if table.has_column(name) {
+            return Err(Diagnostic::content(format!("two columns have the name `{}`", shortened(name))).in_file(shown));
+        }
+        table.columns.push(name.to_owned());
+    }
+    for (index, row) in RowIter::from_file(None, &reader)
+        .map_err(|e| broken(shown, &e))?
+        .enumerate()
+    {
+        let row = row.map_err(|e| broken(shown, &e).place(format!("row {index}")))?;
+        let mut fields = Map::new();
+        for ((name, field), kind) in row.get_column_iter().zip(types) {
+            let value = cells::value(field, kind).and_then(|value| classes.named(name, value));
+            let value = value.map_err(|problem| {
+                let column = shortened(name);
+                Diagnostic::content(problem.message)
+                    .in_file(shown)
+                    .place(format!("row {index}, column `{column}`"))
+                    .expected(problem.expected)
+                    .help(format!("write the file without `{column}`, or with text in it"))
+            })?;
+            fields.insert(name.clone(), value);
+        }
+        table.rows.push(Row {
+            file: 0,
+            position: None,
+            fields,
+        });
+    }
+    Ok(table)
+}
+
+/// Why a cell has no value that a prompt could show.
+#[derive(Debug, PartialEq)]
+struct Problem {
+    message: String,
+    expected: &'static str,
+}
+
+fn check_compression(shown: &Path, metadata: &ParquetMetaData) -> Result<()> {
+    for column in metadata.row_groups().iter().flat_map(|group| group.columns()) {
+        if column.compression() == Compression::LZO {
+            return Err(Diagnostic::content("compressed with LZO, which igsite does not read")
+                .in_file(shown)
+                .place(format!("column `{}`", shortened(&column.column_path().string())))
+                .expected("no compression, Snappy, gzip, Brotli, LZ4 or Zstandard")
+                .help("write the file again with `compression=\"zstd\"`"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+pub(super) mod tests;
