@@ -453,6 +453,22 @@ fn what_is_no_checkpoint_says_so() {
 }
 
 #[test]
+fn weights_come_only_when_nothing_else_is_wrong() {
+    let setting = Setting::new();
+    let project = setting
+        .project
+        .edit("content/experiments/first.yaml", "B: no", "BB: no");
+    let setting = Setting { project, ..setting };
+    let ran = setting.run(&BUILD);
+    assert!(ran.ended(2).contains("BB"), "{}", ran.stderr);
+    let asked = short(&setting.hub.asked());
+    assert!(
+        !asked.is_empty() && !asked.iter().any(|line| line.contains("safetensors")),
+        "{asked:?}"
+    );
+}
+
+#[test]
 fn a_damaged_file_of_the_cache_says_whose_it_is_and_how_it_comes_anew() {
     let setting = Setting::new();
     setting.run(&["fetch"]).ended(0);

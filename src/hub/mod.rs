@@ -111,6 +111,8 @@ pub struct Hub {
     settings: OnceCell<Settings>,
     connection: OnceCell<(tokio::runtime::Runtime, Client)>,
     warnings: RefCell<Diagnostics>,
+    /// What the hub said: within a run a branch does not move.
+    listings: RefCell<Vec<Listing>>,
     /// Whether the hub was out of reach once: then nobody waits for it again.
     unreachable: Cell<bool>,
 }
@@ -127,6 +129,7 @@ impl Hub {
             settings: OnceCell::new(),
             connection: OnceCell::new(),
             warnings: RefCell::default(),
+            listings: RefCell::default(),
             unreachable: Cell::new(false),
         }
     }
@@ -141,7 +144,7 @@ impl Hub {
         self.warnings.take()
     }
 
-    /// The commit that a revision (a branch, a tag, `refs/convert/parquet`, a full commit hash) is at, and its files: one question.
+    /// The commit that a revision (a branch, a tag, `refs/convert/parquet`, a full commit hash) is at, and its files: one question a run.
     ///
     /// Without the network, or when the hub is out of order, the cache answers if it can.
     ///
@@ -171,16 +174,24 @@ impl Hub {
         if self.offline {
             return here(Missing::Offline).ok_or_else(|| not_here(asked, settings, self.by_environment));
         }
+        let is_it = |known: &&Listing| known.kind == kind && known.repo == repo && known.revision == revision;
+        if let Some(known) = self.listings.borrow().iter().find(is_it) {
+            return Ok(known.clone());
+        }
         let found = self.ask(asked, async |client| client.list(kind, repo, revision).await);
         match found {
-            Ok((commit, files)) => Ok(Listing {
-                kind,
-                repo: repo.to_owned(),
-                revision: revision.to_owned(),
-                commit,
-                files,
-                from_cache: None,
-            }),
+            Ok((commit, files)) => {
+                let listing = Listing {
+                    kind,
+                    repo: repo.to_owned(),
+                    revision: revision.to_owned(),
+                    commit,
+                    files,
+                    from_cache: None,
+                };
+                self.listings.borrow_mut().push(listing.clone());
+                Ok(listing)
+            }
             Err(failure) => {
                 let outage = failure.is_outage();
                 let told = failure.told(asked, settings);

@@ -90,7 +90,10 @@ impl Hub {
             note_absent(&cached, &listing.commit, |file| listing.has(file));
         }
         if !with_weights {
-            let whole = weights_are_here(&cached, &listing.commit);
+            let files = weights
+                .map(|weights| weight_files(&snapshot.folder, weights))
+                .transpose()?;
+            let whole = files.is_some_and(|files| files.iter().all(|file| cached.has(&listing.commit, file)));
             // A whole copy of an older commit stays the one that runs without a network find.
             let older = cached
                 .commit(revision)
