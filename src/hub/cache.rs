@@ -115,14 +115,16 @@ impl Cached {
     pub fn link(&self, commit: &str, file: &str, etag: &str) -> Result<()> {
         let place = self.snapshot(commit).join(file);
         make_parent(&place)?;
-        // A link whose bytes were deleted is in the way.
-        if place.symlink_metadata().is_ok() {
-            fs::remove_file(&place).map_err(|e| cannot("replace", &place, &e))?;
-        }
+        // Beside it, then renamed: another process may be at the same file, and a link whose bytes were deleted may be in the way.
+        let side = place.with_added_extension(format!("{}.link", std::process::id()));
+        _ = fs::remove_file(&side);
         let mut target = PathBuf::from("../..");
         target.extend(file.split('/').skip(1).map(|_| ".."));
         target.extend(["blobs", etag]);
-        make_link(&target, &self.blob(etag), &place).map_err(|e| cannot("link", &place, &e))
+        let linked = make_link(&target, &self.blob(etag), &side).and_then(|()| fs::rename(&side, &place));
+        // Two hard links to one file are left as they are by a rename.
+        _ = fs::remove_file(&side);
+        linked.map_err(|e| cannot("link", &place, &e))
     }
 
     /// Notes that a commit has no such file, as `huggingface_hub` does, so that nobody asks again. Only a hint: a failure is none.
