@@ -13,9 +13,10 @@ fn four_layouts_judge_liar() {
         return;
     };
     let yaml = EXPERIMENT
-        .replace("path: data/liar ", &format!("path: {} ", liar.display()))
+        .replace("source: liar ", &format!("source: liar\n  path: {} ", liar.display()))
         .replace("{count: 20, seed: 7}", "{rows: [11577]}")
-        .replace("steps: 512", "steps: 16");
+        .replace("steps: 512", "steps: 16")
+        .replace("max_new_tokens: 100", "max_new_tokens: 8");
     let mut project = Project::new().file("content/experiments/liar-zero-shot.yaml", yaml);
     for (id, family) in [
         ("falcon-7b-instruct", "falcon"),
@@ -47,5 +48,12 @@ fn four_layouts_judge_liar() {
         assert_eq!(record["tokens"].as_array().unwrap().len(), tokens, "{model}");
         assert_eq!(record["sample"]["gold"], "D");
         assert_eq!(record["attributions"][0]["scores"].as_array().unwrap().len(), tokens);
+        let own = &record["generation"];
+        let asked = own["prompt"].as_str().unwrap();
+        assert!(
+            asked.starts_with(record["prompt"].as_str().unwrap()) && asked.ends_with("Explanation:"),
+            "{asked}"
+        );
+        assert!(own["token_ids"].as_array().unwrap().len() <= 8);
     }
 }
