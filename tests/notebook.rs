@@ -13,7 +13,10 @@ fn four_layouts_judge_liar() {
         return;
     };
     let yaml = EXPERIMENT
-        .replace("path: data/liar ", &format!("path: {} ", liar.display()))
+        .replace(
+            "  source: liar ",
+            &format!("  path: {}\n  source: liar ", liar.display()),
+        )
         .replace("{count: 20, seed: 7}", "{rows: [11577]}")
         .replace("steps: 512", "steps: 16");
     let mut project = Project::new().file("content/experiments/liar-zero-shot.yaml", yaml);
