@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use crate::attribution::integrated_gradients::Start;
 use crate::chat::Chat;
@@ -174,23 +175,30 @@ pub fn open_models(
     mut sources: Sources<'_>,
     diagnostics: &mut Diagnostics,
 ) -> BTreeMap<String, OpenedModel> {
-    let opened = named_models(project)
+    named_models(project)
         .into_iter()
         .filter_map(|id| {
-            let opened = open_model(project.models.get(id)?, &mut sources);
+            let spec = project.models.get(id)?;
+            let opened = open_model(spec, &mut sources);
+            warn(spec, sources.hub, diagnostics);
             Some((id.clone(), diagnostics.keep(opened)?))
         })
-        .collect();
-    diagnostics.extend(sources.hub.take_warnings());
-    opened
+        .collect()
 }
 
-/// Names the model file in an error of the hub.
-pub fn located(spec: &ModelSpec, error: Diagnostic) -> Diagnostic {
-    if error.kind == Kind::Download && error.file.is_none() {
-        error.in_file(&spec.path).place(format!("model `{}`", spec.id))
-    } else {
-        error
+/// Names the model, and its file if no other is in question, in an error of the hub.
+pub fn located(spec: &ModelSpec, mut error: Diagnostic) -> Diagnostic {
+    if error.kind == Kind::Download {
+        error.file.get_or_insert_with(|| spec.path.clone());
+        error.place.get_or_insert_with(|| format!("model `{}`", spec.id));
+    }
+    error
+}
+
+/// Collects what was odd when a model of the hub was brought.
+pub fn warn(spec: &ModelSpec, hub: &Hub, diagnostics: &mut Diagnostics) {
+    for warning in hub.take_warnings() {
+        diagnostics.push(located(spec, warning));
     }
 }
 
@@ -209,15 +217,10 @@ fn open_model(spec: &ModelSpec, sources: &mut Sources<'_>) -> Result<OpenedModel
             (snapshot.folder, Some(snapshot.commit), weights)
         }
     };
-    let checkpoint = if weights {
-        Checkpoint::open(&folder)?
-    } else {
-        Checkpoint::without_weights(&folder)?
-    };
-    if weights {
-        CausalLm::verify(&checkpoint)?;
-    }
-    let tokenizer = Tokenizer::open(&folder)?;
+    let (checkpoint, tokenizer) = read_model(&folder, weights).map_err(|error| match commit {
+        Some(_) => in_the_cache(spec, &folder, error),
+        None => error,
+    })?;
     let dtype = sources.backend.dtype(spec.dtype, checkpoint.stored_dtype());
     let key = ModelKey {
         numerics: NUMERICS_VERSION,
@@ -236,6 +239,34 @@ fn open_model(spec: &ModelSpec, sources: &mut Sources<'_>) -> Result<OpenedModel
         commit,
         weights,
     })
+}
+
+fn read_model(folder: &Path, weights: bool) -> Result<(Checkpoint, Tokenizer)> {
+    let checkpoint = if weights {
+        let checkpoint = Checkpoint::open(folder)?;
+        CausalLm::verify(&checkpoint)?;
+        checkpoint
+    } else {
+        Checkpoint::without_weights(folder)?
+    };
+    Ok((checkpoint, Tokenizer::open(folder)?))
+}
+
+/// An error in a file of the cache: whose it is, and, if it is damaged, how it is fetched anew.
+fn in_the_cache(spec: &ModelSpec, folder: &Path, mut error: Diagnostic) -> Diagnostic {
+    let damaged = error.help.as_deref().is_none_or(|help| help.contains("download"));
+    if let Some(repository) = folder.parent().and_then(Path::parent).filter(|_| damaged) {
+        error.help = Some(format!(
+            "if the file is damaged, delete {} and run `igsite fetch`",
+            repository.display()
+        ));
+    }
+    let whose = format!("model `{}` ({})", spec.id, spec.path.display());
+    error.place = Some(match error.place {
+        Some(place) => format!("{whose}, {place}"),
+        None => whose,
+    });
+    error
 }
 
 /// One run for each experiment and model, in the authors' order.

@@ -8,6 +8,10 @@ use indicatif::{DecimalBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 /// How often a plain line is written.
 const EVERY: Duration = Duration::from_secs(10);
 
+/// The live lines.
+const EVALUATIONS: &str = "{msg}\n{bar:40} {pos}/{len} evaluations, {eta} left";
+const TRANSFER: &str = "{msg}\n{bar:40} {decimal_bytes}/{decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left";
+
 /// Counts evaluations towards a known total.
 #[derive(Debug)]
 pub struct Progress {
@@ -22,7 +26,7 @@ pub struct Progress {
 impl Progress {
     /// Begins to count towards `total` evaluations.
     pub fn new(total: u64, quiet: bool) -> Self {
-        let (bar, plain) = bar(total, quiet, "{msg}\n{bar:40} {pos}/{len} evaluations, {eta} left");
+        let (bar, plain) = bar(total, quiet, EVALUATIONS);
         let now = Instant::now();
         Self {
             bar,
@@ -87,8 +91,7 @@ pub struct Transfer {
 impl Transfer {
     /// Begins to count towards `total` bytes of `what`.
     pub fn new(what: &str, total: u64, quiet: bool) -> Self {
-        let template = "{msg}\n{bar:40} {decimal_bytes}/{decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left";
-        let (bar, plain) = bar(total, quiet, template);
+        let (bar, plain) = bar(total, quiet, TRANSFER);
         bar.set_message(what.to_owned());
         let now = Instant::now();
         Self {
@@ -180,4 +183,28 @@ fn bar(total: u64, quiet: bool, template: &str) -> (ProgressBar, bool) {
 fn left(started: Instant, done: u64, left: u64) -> humantime::FormattedDuration {
     let seconds = started.elapsed().as_secs_f64() * left as f64 / done.max(1) as f64;
     humantime::format_duration(Duration::from_secs(seconds as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn live_lines_are_what_the_library_understands() {
+        for template in [EVALUATIONS, TRANSFER] {
+            assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
+        }
+    }
+
+    #[test]
+    fn only_what_comes_counts_for_the_speed() {
+        let mut transfer = Transfer::new("org/name", 100, true);
+        transfer.skip(60);
+        transfer.add(30);
+        assert_eq!((transfer.bar.position(), transfer.came()), (90, 30));
+        transfer.back(90);
+        transfer.add(100);
+        assert_eq!((transfer.bar.position(), transfer.came()), (100, 130));
+        assert_eq!(bytes(14_480_000_000), "14.48 GB");
+    }
 }

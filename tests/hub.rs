@@ -246,6 +246,20 @@ fn fetch_brings_models_once_and_says_where() {
 }
 
 #[test]
+fn two_runs_at_once_fetch_once() {
+    let setting = Setting::with(sharded());
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| setting.run(&["fetch"]).ended(0).len());
+        }
+    });
+    let asked = short(&setting.hub.asked());
+    let got = asked.iter().filter(|line| line.starts_with("GET hub /org/"));
+    assert_eq!(got.count(), 5, "{asked:#?}");
+    setting.run(&[&BUILD[..], &["--offline"]].concat()).ended(0);
+}
+
+#[test]
 fn bin_files_are_taken_where_there_is_nothing_better() {
     let mut files = files();
     files.remove("model.safetensors");
@@ -429,9 +443,57 @@ fn what_is_no_checkpoint_says_so() {
     let mut missing = sharded();
     missing.remove("model-00002-of-00002.safetensors");
     insta::assert_snapshot!("a_missing_shard", told(&Setting::with(missing), &[]));
+    // Names that lead out of the cache are as if they were not there.
     let mut foreign = files();
     foreign.insert("../../outside.json".to_owned(), b"{}".to_vec());
-    insta::assert_snapshot!("a_file_outside", told(&Setting::with(foreign), &[]));
+    let setting = Setting::with(foreign);
+    setting.run(&["fetch"]).ended(0);
+    let asked = short(&setting.hub.asked());
+    assert!(!asked.iter().any(|line| line.contains("outside")), "{asked:?}");
+}
+
+#[test]
+fn weights_come_only_when_nothing_else_is_wrong() {
+    let setting = Setting::new();
+    let project = setting
+        .project
+        .edit("content/experiments/first.yaml", "B: no", "BB: no");
+    let setting = Setting { project, ..setting };
+    let ran = setting.run(&BUILD);
+    assert!(ran.ended(2).contains("BB"), "{}", ran.stderr);
+    let asked = short(&setting.hub.asked());
+    assert!(
+        !asked.is_empty() && !asked.iter().any(|line| line.contains("safetensors")),
+        "{asked:?}"
+    );
+}
+
+#[test]
+fn a_damaged_file_of_the_cache_says_whose_it_is_and_how_it_comes_anew() {
+    let setting = Setting::new();
+    setting.run(&["fetch"]).ended(0);
+    let weights = setting.cache().join("snapshots").join(COMMIT).join("model.safetensors");
+    let bytes = std::fs::read(&weights).unwrap();
+    std::fs::write(&weights, &bytes[..bytes.len() / 2]).unwrap();
+    insta::assert_snapshot!(setting.run(&[&BUILD[..], &["--offline"]].concat()).ended(1));
+    std::fs::remove_dir_all(setting.cache()).unwrap();
+    setting.run(&["fetch"]).ended(0);
+    setting.run(&[&BUILD[..], &["--offline"]].concat()).ended(0);
+}
+
+#[test]
+fn a_check_leaves_the_whole_copy_of_an_older_commit_to_runs_without_a_network() {
+    let setting = Setting::new();
+    setting.run(&["fetch"]).ended(0);
+    let (other, mut changed) = ("f".repeat(40), files());
+    changed.get_mut("model.safetensors").unwrap().push(b' ');
+    let setting = Setting {
+        hub: setting.hub.files("models/org/tiny", &other, &["main"], changed),
+        ..setting
+    };
+    assert!(setting.run(&["check"]).ended(0).contains("not here yet"));
+    setting.run(&[&BUILD[..], &["--offline"]].concat()).ended(0);
+    assert_eq!(setting.record()["model"]["revision"], COMMIT);
 }
 
 #[test]
@@ -442,6 +504,8 @@ fn no_network_and_nothing_here_says_what_to_do() {
     insta::assert_snapshot!(told);
     let ran = setting.run(&[&BUILD[..], &["--offline"]].concat());
     insta::assert_snapshot!(ran.ended(1));
+    let ran = setting.run_at(&setting.hub.endpoint, &["fetch"], &[("HF_HUB_OFFLINE", "true")]);
+    assert!(ran.ended(1).contains("HF_HUB_OFFLINE is set"), "{}", ran.stderr);
     assert_eq!(setting.hub.asked(), []);
     let ran = setting.run_at("not an address, me:secret@hub", &["fetch"], &[]);
     insta::assert_snapshot!(ran.ended(1));

@@ -23,6 +23,7 @@ pub fn run(global: &Global, arguments: &Build, report: &Report) -> Result<ExitSt
     let began = Instant::now();
     let hub = Hub::new(arguments.place.offline, report.quiet);
     let (project, mut diagnostics) = Project::load(&global.project, &selection(&arguments.chosen), &hub)?;
+    diagnostics.extend(hub.take_warnings());
     let output = arguments.output.clone().unwrap_or_else(|| global.project.join("site"));
     // What would make the build fail at its end is told before hours of computing, not after.
     if let Some(base_url) = &arguments.base_url {
@@ -34,13 +35,25 @@ pub fn run(global: &Global, arguments: &Build, report: &Report) -> Result<ExitSt
     let backend = Backend::open(arguments.place.device)?;
     let store = Store::open(&global.project)?;
     let mut memo = HashMemo::open(store.folder());
-    let sources = Sources {
-        backend: &backend,
-        memo: &mut memo,
-        hub: &hub,
-        weights: Weights::Fetched,
+    let mut open = |weights, diagnostics: &mut Diagnostics| {
+        let sources = Sources {
+            backend: &backend,
+            memo: &mut memo,
+            hub: &hub,
+            weights,
+        };
+        plan::open_models(&project, sources, diagnostics)
     };
-    let models = plan::open_models(&project, sources, &mut diagnostics);
+    let mut models = open(Weights::AsTheyAre, &mut diagnostics);
+    if models.values().any(|model| !model.weights) {
+        // Gigabytes come when nothing else is wrong, and not before.
+        let mut wrong = diagnostics.clone();
+        plan::runs(&project, &models, &mut wrong);
+        if wrong.has_errors() {
+            return Err(wrong);
+        }
+        models = open(Weights::Fetched, &mut diagnostics);
+    }
     memo.save();
     let runs = plan::runs(&project, &models, &mut diagnostics);
     if diagnostics.has_errors() {

@@ -14,6 +14,7 @@ use crate::progress::bytes;
 pub fn run(global: &Global, arguments: &Fetch, report: &Report) -> Result<ExitStatus, Diagnostics> {
     let hub = Hub::new(false, report.quiet);
     let (project, mut diagnostics) = Project::load(&global.project, &selection(&arguments.chosen), &hub)?;
+    diagnostics.extend(hub.take_warnings());
     let mut data_sets = 0;
     for (experiment, origin) in project
         .experiments
@@ -36,6 +37,7 @@ pub fn run(global: &Global, arguments: &Fetch, report: &Report) -> Result<ExitSt
         };
         asked += 1;
         let found = hub.model(repository, &spec.revision);
+        plan::warn(spec, &hub, &mut diagnostics);
         // One that fails does not keep the others from coming.
         if let Some(snapshot) = diagnostics.keep(found.map_err(|error| plan::located(spec, error))) {
             report.result(&format!("{}: {}", spec.id, snapshot.folder.display()));
@@ -53,7 +55,6 @@ pub fn run(global: &Global, arguments: &Fetch, report: &Report) -> Result<ExitSt
             size += snapshot.bytes;
         }
     }
-    diagnostics.extend(hub.take_warnings());
     if diagnostics.has_errors() {
         return Err(diagnostics);
     }

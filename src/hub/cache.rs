@@ -26,7 +26,12 @@ pub struct Cached {
 
 /// Held while a file is being written; other processes wait.
 #[derive(Debug)]
-pub struct Lock(#[expect(dead_code, reason = "closing it gives the lock back")] File);
+pub struct Lock {
+    /// Closing it gives the lock back.
+    _file: File,
+    /// Some file systems have no locks.
+    held: bool,
+}
 
 impl Cached {
     /// Of the repository `owner/name`; `plural` is `models` or `datasets`.
@@ -93,9 +98,14 @@ impl Cached {
         self.folder.join("blobs").join(etag)
     }
 
-    /// Where they lie while they come.
-    pub fn partial(&self, etag: &str) -> PathBuf {
-        self.folder.join("blobs").join(format!("{etag}.incomplete"))
+    /// Where they lie while they come. Without a lock each process has a place of its own, or two would write into one file.
+    pub fn partial(&self, etag: &str, lock: &Lock) -> PathBuf {
+        let name = if lock.held {
+            format!("{etag}.incomplete")
+        } else {
+            format!("{etag}.{}.incomplete", std::process::id())
+        };
+        self.folder.join("blobs").join(name)
     }
 
     /// Gives bytes that are there their name in a commit.
@@ -136,16 +146,14 @@ impl Cached {
         let path = self.locks.join(format!("{etag}.lock"));
         make_parent(&path)?;
         let file = File::create(&path).map_err(|e| cannot("make", &path, &e))?;
-        match file.try_lock() {
-            Ok(()) => {}
+        let held = match file.try_lock() {
             Err(fs::TryLockError::WouldBlock) => {
                 waiting();
-                file.lock().map_err(|e| cannot("lock", &path, &e))?;
+                file.lock().is_ok()
             }
-            // A file system without locks: two processes may then do the same work twice, and the check of the content still holds.
-            Err(fs::TryLockError::Error(_)) => {}
-        }
-        Ok(Lock(file))
+            other => other.is_ok(),
+        };
+        Ok(Lock { _file: file, held })
     }
 }
 
@@ -185,12 +193,16 @@ pub fn is_commit(revision: &str) -> bool {
 
 /// Whether a name from outside (a revision, a file of a repository) stays inside the folder it is joined to.
 pub fn is_inside(name: &str) -> bool {
-    !name.is_empty()
-        && !name.contains(['\\', '\0', ':'])
+    // `C:x` leads to another disk, on Windows alone.
+    let foreign: &[char] = if cfg!(windows) {
+        &['\\', '\0', ':']
+    } else {
+        &['\\', '\0']
+    };
+    let mut parts = Path::new(name).components();
+    !name.contains(foreign)
         && !name.split('/').any(str::is_empty)
-        && Path::new(name)
-            .components()
-            .all(|part| matches!(part, Component::Normal(_)))
+        && parts.all(|part| matches!(part, Component::Normal(_)))
 }
 
 #[cfg(test)]
@@ -231,7 +243,10 @@ mod tests {
 
         cached.note_absent(COMMIT, "model.safetensors");
         assert!(cached.is_absent(COMMIT, "model.safetensors") && !cached.is_absent(COMMIT, "b.csv"));
-        drop(cached.lock("abc", || panic!("nobody holds it")).unwrap());
+        let mut lock = cached.lock("abc", || panic!("nobody holds it")).unwrap();
+        assert_eq!(cached.partial("abc", &lock), repo.join("blobs/abc.incomplete"));
+        lock.held = false;
+        assert_ne!(cached.partial("abc", &lock), repo.join("blobs/abc.incomplete"));
         assert!(root.path().join(".locks/datasets--org--name/abc.lock").is_file());
     }
 
@@ -252,7 +267,7 @@ mod tests {
         for name in ["main", "refs/pr/1", "data/a.parquet", "v1.0", "..a"] {
             assert!(is_inside(name), "{name}");
         }
-        for name in ["", "..", "a/../b", "/etc", "a//b", "a/", "a\\b", "C:x", "./a", "a\0"] {
+        for name in ["", "..", "a/../b", "/etc", "a//b", "a/", "a\\b", "./a", "a\0"] {
             assert!(!is_inside(name), "{name:?}");
         }
     }

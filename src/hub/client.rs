@@ -15,7 +15,8 @@ use reqwest::{Response, StatusCode, Url};
 
 use super::RepoKind;
 use super::cache::is_inside;
-use super::failure::{Failure, Refusal};
+use super::failure::Failure;
+use super::refusal::Refusal;
 use super::settings::Settings;
 use crate::diagnostic::Diagnostic;
 
@@ -80,6 +81,7 @@ impl Tries {
                 self.faults += 1;
                 let what = match &failure {
                     Failure::Status(refusal) => format!("the hub answers {}", refusal.status),
+                    _ if unreachable => "no connection".to_owned(),
                     _ => "the connection broke".to_owned(),
                 };
                 Ok((wait, format!("{what}; trying again")))
@@ -133,6 +135,8 @@ impl Client {
                 // Between two pieces, not for the whole: a file may take hours.
                 .read_timeout(Duration::from_secs(60))
                 .redirect(policy)
+                // A hub that is asked in private does not send us elsewhere in the open.
+                .https_only(settings.endpoint.scheme() == "https")
                 .build()
         };
         let following = build(Policy::limited(REDIRECTS))?;
@@ -179,15 +183,10 @@ impl Client {
         };
         let commit = commit.filter(|commit| super::cache::is_commit(commit));
         let commit = commit.ok_or_else(|| Failure::Malformed("no commit".to_owned()))?;
-        let files: Vec<String> = siblings
-            .ok_or_else(|| Failure::Malformed("no list of files".to_owned()))?
-            .into_iter()
-            .map(|sibling| sibling.rfilename)
-            .collect();
-        match files.iter().find(|file| !is_inside(file)) {
-            Some(file) => Err(Failure::Malformed(format!("a file named {file:?}"))),
-            None => Ok((commit, files)),
-        }
+        let siblings = siblings.ok_or_else(|| Failure::Malformed("no list of files".to_owned()))?;
+        let files = siblings.into_iter().map(|sibling| sibling.rfilename);
+        // A name that leads elsewhere cannot be kept here, and nobody can have meant it.
+        Ok((commit, files.filter(|file| is_inside(file)).collect()))
     }
 
     /// What the hub says of a file. The first answer that names the bytes counts; behind it is only a place to fetch them from.
@@ -200,11 +199,13 @@ impl Client {
             if !status.is_success() && !status.is_redirection() {
                 return Err(Failure::Status(Refusal::new(status, response.headers())));
             }
-            if let Some(description) = described(status, response.headers())? {
+            let location = text(response.headers(), LOCATION.as_str()).filter(|_| status.is_redirection());
+            // A redirect within the hub says nothing of the file yet; one to another host does.
+            let within = location.is_some_and(|location| !location.contains("://") && !location.starts_with("//"));
+            if !within && let Some(description) = described(status, response.headers())? {
                 return Ok(description);
             }
-            let next = text(response.headers(), LOCATION.as_str())
-                .filter(|_| status.is_redirection())
+            let next = location
                 .and_then(|location| url.join(location).ok())
                 .ok_or_else(|| Failure::Malformed(format!("no ETag of `{file}`")))?;
             if next.origin() != url.origin() {

@@ -37,12 +37,13 @@ impl Download<'_> {
                 self.file
             ));
         })?;
-        if blob.is_file() {
+        let there = std::fs::metadata(&blob);
+        if there.is_ok_and(|there| there.is_file() && size.is_none_or(|size| size == there.len())) {
             // The other process brought it.
             progress.skip(size.unwrap_or_default());
             return Ok(());
         }
-        let mut partial = Partial::open(&self.cached.partial(etag), *size)?;
+        let mut partial = Partial::open(&self.cached.partial(etag, &lock), *size)?;
         progress.skip(partial.length);
         self.fetch(&mut partial, progress).await?;
         self.check(&partial)?;

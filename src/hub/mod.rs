@@ -9,6 +9,7 @@ mod client;
 mod download;
 mod failure;
 mod model;
+mod refusal;
 mod settings;
 
 use std::cell::{Cell, OnceCell, RefCell};
@@ -110,6 +111,8 @@ pub struct Hub {
     settings: OnceCell<Settings>,
     connection: OnceCell<(tokio::runtime::Runtime, Client)>,
     warnings: RefCell<Diagnostics>,
+    /// What the hub said: within a run a branch does not move.
+    listings: RefCell<Vec<Listing>>,
     /// Whether the hub was out of reach once: then nobody waits for it again.
     unreachable: Cell<bool>,
 }
@@ -126,6 +129,7 @@ impl Hub {
             settings: OnceCell::new(),
             connection: OnceCell::new(),
             warnings: RefCell::default(),
+            listings: RefCell::default(),
             unreachable: Cell::new(false),
         }
     }
@@ -140,7 +144,7 @@ impl Hub {
         self.warnings.take()
     }
 
-    /// The commit that a revision (a branch, a tag, `refs/convert/parquet`, a full commit hash) is at, and its files: one question.
+    /// The commit that a revision (a branch, a tag, `refs/convert/parquet`, a full commit hash) is at, and its files: one question a run.
     ///
     /// Without the network, or when the hub is out of order, the cache answers if it can.
     ///
@@ -170,16 +174,24 @@ impl Hub {
         if self.offline {
             return here(Missing::Offline).ok_or_else(|| not_here(asked, settings, self.by_environment));
         }
+        let is_it = |known: &&Listing| known.kind == kind && known.repo == repo && known.revision == revision;
+        if let Some(known) = self.listings.borrow().iter().find(is_it) {
+            return Ok(known.clone());
+        }
         let found = self.ask(asked, async |client| client.list(kind, repo, revision).await);
         match found {
-            Ok((commit, files)) => Ok(Listing {
-                kind,
-                repo: repo.to_owned(),
-                revision: revision.to_owned(),
-                commit,
-                files,
-                from_cache: None,
-            }),
+            Ok((commit, files)) => {
+                let listing = Listing {
+                    kind,
+                    repo: repo.to_owned(),
+                    revision: revision.to_owned(),
+                    commit,
+                    files,
+                    from_cache: None,
+                };
+                self.listings.borrow_mut().push(listing.clone());
+                Ok(listing)
+            }
             Err(failure) => {
                 let outage = failure.is_outage();
                 let told = failure.told(asked, settings);
@@ -190,57 +202,13 @@ impl Hub {
     }
 
     /// Brings files of a listing that are not here yet. The answer's folder holds all that are wanted, each whole: as long as the hub
-    /// says, and with the SHA-256 it says, where it says one.
+    /// says, and with the SHA-256 it says, where it says one. The cache then knows the revision by this commit.
     ///
     /// # Errors
     /// A file is not in the repository, is not given to us, or does not come; the cache cannot be written.
     pub fn files(&self, listing: &Listing, wanted: &[String]) -> Result<Snapshot> {
-        let Listing {
-            kind,
-            repo,
-            revision,
-            commit,
-            ..
-        } = listing;
-        let settings = self.settings()?;
-        let cached = self.cached(*kind, repo, revision)?;
-        let mut snapshot = Snapshot {
-            folder: cached.snapshot(commit),
-            commit: commit.clone(),
-            files: 0,
-            bytes: 0,
-        };
-        let missing: Vec<&str> = wanted
-            .iter()
-            .map(String::as_str)
-            .filter(|file| !cached.has(commit, file))
-            .collect();
-        if let Some(first) = missing.first() {
-            let asked = Asked {
-                kind: *kind,
-                repo,
-                revision,
-                file: Some(first),
-            };
-            match &listing.from_cache {
-                Some(Missing::Offline) => return Err(not_here(asked, settings, self.by_environment)),
-                Some(Missing::Outage(told)) => return Err((**told).clone()),
-                None => self.bring(listing, &cached, &missing, &mut snapshot)?,
-            }
-        }
-        match &listing.from_cache {
-            Some(Missing::Outage(told)) => {
-                let warning = Diagnostic::download(told.message.clone())
-                    .as_warning()
-                    .help(format!("the copy in the cache is used, commit {commit}"));
-                let mut warnings = self.warnings.borrow_mut();
-                if !warnings.iter().any(|known| *known == warning) {
-                    warnings.push(warning);
-                }
-            }
-            Some(Missing::Offline) => {}
-            None => cached.remember(revision, commit)?,
-        }
+        let snapshot = self.bring(listing, wanted)?;
+        self.settle(listing)?;
         Ok(snapshot)
     }
 
@@ -257,81 +225,64 @@ impl Hub {
             .map(|commit| here(&cached, commit)))
     }
 
-    /// Brings a checkpoint: config, tokenizer, and the weights as safetensors, or as `.bin` where there are none.
-    ///
-    /// # Errors
-    /// As [`Hub::list`] and [`Hub::files`]; the repository is no checkpoint.
-    pub fn model(&self, repo: &str, revision: &str) -> Result<Snapshot> {
-        Ok(self.checkpoint(repo, revision, true)?.0)
-    }
-
-    /// As [`Hub::model`], but brings no weights, and says whether they are here.
-    ///
-    /// # Errors
-    /// As [`Hub::model`].
-    pub fn model_without_weights(&self, repo: &str, revision: &str) -> Result<(Snapshot, bool)> {
-        self.checkpoint(repo, revision, false)
-    }
-
-    fn checkpoint(&self, repo: &str, revision: &str, with_weights: bool) -> Result<(Snapshot, bool)> {
-        let cached = self.cached(RepoKind::Model, repo, revision)?;
-        if let Some(commit) = cached.commit(revision).filter(|_| is_commit(revision))
-            && model::is_complete(&cached, &commit)
-        {
-            return Ok((here(&cached, commit), true));
-        }
-        let listing = self.list(RepoKind::Model, repo, revision)?;
-        let lacks = |what: &str| {
-            let at = &listing.commit;
-            Diagnostic::download(format!("`{repo}` holds no {what} (revision `{revision}`, commit {at})"))
+    /// [`Hub::files`] without the last step.
+    fn bring(&self, listing: &Listing, wanted: &[String]) -> Result<Snapshot> {
+        let Listing {
+            kind,
+            repo,
+            revision,
+            commit,
+            ..
+        } = listing;
+        let cached = self.cached(*kind, repo, revision)?;
+        let mut snapshot = here(&cached, commit.clone());
+        let wanted = wanted.iter().map(String::as_str);
+        let missing: Vec<&str> = wanted.filter(|file| !cached.has(commit, file)).collect();
+        let Some(first) = missing.first() else {
+            return Ok(snapshot);
         };
-        let mut wanted = vec![model::CONFIG.to_owned()];
-        let small = model::SMALL.iter().filter(|file| listing.has(file));
-        wanted.extend(small.map(|file| (*file).to_owned()));
-        let weights = model::weights(|file| listing.has(file));
-        match weights {
-            Some(model::Weights::Sharded(index)) => wanted.push(index.to_owned()),
-            Some(model::Weights::Single(_)) => {}
-            // From the cache: they may be on the hub. `files` says so where it matters.
-            None if listing.from_cache.is_some() => {}
+        let asked = Asked {
+            kind: *kind,
+            repo,
+            revision,
+            file: Some(first),
+        };
+        match &listing.from_cache {
+            Some(Missing::Offline) => Err(not_here(asked, self.settings()?, self.by_environment)),
+            Some(Missing::Outage(told)) => Err((**told).clone()),
             None => {
-                return Err(lacks("weights")
-                    .expected("`model.safetensors` or `pytorch_model.bin`, or an index with shards")
-                    .help(
-                        "a repository of GGUF or adapter files is no checkpoint: name the one that it was made from",
-                    ));
+                self.download(listing, &cached, &missing, &mut snapshot)?;
+                Ok(snapshot)
             }
         }
-        if listing.from_cache.is_none() && !listing.has(model::CONFIG) {
-            return Err(lacks("config.json").help("name a repository with a whole checkpoint"));
-        }
-        let mut snapshot = self.files(&listing, &wanted)?;
-        if listing.from_cache.is_none() {
-            model::note_absent(&cached, &listing.commit, |file| listing.has(file));
-        }
-        if !with_weights {
-            let whole = model::weights_are_here(&cached, &listing.commit);
-            return Ok((snapshot, whole));
-        }
-        let Some(weights) = weights else {
-            // Only from the cache: names what is missing.
-            self.files(&listing, &["model.safetensors".to_owned()])?;
-            return Ok((snapshot, true));
-        };
-        let files = model::weight_files(&snapshot.folder, weights)?;
-        if listing.from_cache.is_none()
-            && let Some(file) = files.iter().find(|file| !listing.has(file))
-        {
-            return Err(lacks(&format!("file `{file}`, which its index of shards names"))
-                .help("the repository is not whole: try another revision"));
-        }
-        let more = self.files(&listing, &files)?;
-        snapshot.files += more.files;
-        snapshot.bytes += more.bytes;
-        Ok((snapshot, true))
     }
 
-    fn bring(&self, listing: &Listing, cached: &Cached, missing: &[&str], snapshot: &mut Snapshot) -> Result<()> {
+    /// What is wanted is here: the cache shall know the revision by this commit; of a copy that stands in it is said why.
+    fn settle(&self, listing: &Listing) -> Result<()> {
+        let Listing {
+            kind,
+            repo,
+            revision,
+            commit,
+            from_cache,
+            ..
+        } = listing;
+        match from_cache {
+            Some(Missing::Outage(told)) => {
+                let message = format!("{}; the copy in the cache is used, commit {commit}", told.message);
+                let warning = Diagnostic::download(message).as_warning();
+                let mut warnings = self.warnings.borrow_mut();
+                if !warnings.iter().any(|known| *known == warning) {
+                    warnings.push(warning);
+                }
+                Ok(())
+            }
+            Some(Missing::Offline) => Ok(()),
+            None => self.cached(*kind, repo, revision)?.remember(revision, commit),
+        }
+    }
+
+    fn download(&self, listing: &Listing, cached: &Cached, missing: &[&str], snapshot: &mut Snapshot) -> Result<()> {
         let settings = self.settings()?;
         let Listing {
             kind,
@@ -356,7 +307,11 @@ impl Hub {
             });
             descriptions.push((file, described.map_err(|failure| failure.told(asked(file), settings))?));
         }
-        let lying = |description: &Description| cached.blob(&description.etag).is_file();
+        // Of another length it is not what its name says.
+        let lying = |description: &Description| {
+            let found = std::fs::metadata(cached.blob(&description.etag));
+            found.is_ok_and(|found| found.is_file() && description.size.is_none_or(|size| size == found.len()))
+        };
         let to_come = descriptions.iter().filter(|(_, description)| !lying(description));
         let total: u64 = to_come.clone().filter_map(|(_, description)| description.size).sum();
         let mut progress = Transfer::new(repo, total, self.quiet);
@@ -452,6 +407,7 @@ impl Hub {
     }
 }
 
+/// What is here already.
 fn here(cached: &Cached, commit: String) -> Snapshot {
     Snapshot {
         folder: cached.snapshot(&commit),
@@ -460,3 +416,6 @@ fn here(cached: &Cached, commit: String) -> Snapshot {
         bytes: 0,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,13 +4,14 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::cache::Cached;
+use super::cache::{Cached, is_commit};
+use super::{Hub, RepoKind, Snapshot, here};
 use crate::diagnostic::{Diagnostic, Kind, Result};
 
 /// Always there.
-pub const CONFIG: &str = "config.json";
+const CONFIG: &str = "config.json";
 /// Taken where the repository has them.
-pub const SMALL: [&str; 8] = [
+const SMALL: [&str; 8] = [
     "generation_config.json",
     "tokenizer.json",
     "tokenizer.model",
@@ -28,15 +29,101 @@ const WEIGHTS: [(&str, &str); 2] = [
 
 /// The weights of a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Weights {
+enum Weights {
     /// One file.
     Single(&'static str),
     /// The shards that this index names.
     Sharded(&'static str),
 }
 
+impl Hub {
+    /// Brings a checkpoint: config, tokenizer, and the weights as safetensors, or as `.bin` where there are none.
+    ///
+    /// # Errors
+    /// As [`Hub::list`] and [`Hub::files`]; the repository is no checkpoint.
+    pub fn model(&self, repo: &str, revision: &str) -> Result<Snapshot> {
+        Ok(self.checkpoint(repo, revision, true)?.0)
+    }
+
+    /// As [`Hub::model`], but brings no weights, and says whether they are here.
+    ///
+    /// # Errors
+    /// As [`Hub::model`].
+    pub fn model_without_weights(&self, repo: &str, revision: &str) -> Result<(Snapshot, bool)> {
+        self.checkpoint(repo, revision, false)
+    }
+
+    fn checkpoint(&self, repo: &str, revision: &str, with_weights: bool) -> Result<(Snapshot, bool)> {
+        let cached = self.cached(RepoKind::Model, repo, revision)?;
+        if let Some(commit) = cached.commit(revision).filter(|_| is_commit(revision))
+            && is_complete(&cached, &commit)
+        {
+            return Ok((here(&cached, commit), true));
+        }
+        let listing = self.list(RepoKind::Model, repo, revision)?;
+        let lacks = |what: &str| {
+            let at = &listing.commit;
+            Diagnostic::download(format!("`{repo}` holds no {what} (revision `{revision}`, commit {at})"))
+        };
+        let mut wanted = vec![CONFIG.to_owned()];
+        let small = SMALL.iter().filter(|file| listing.has(file));
+        wanted.extend(small.map(|file| (*file).to_owned()));
+        let weights = weights_of(|file| listing.has(file));
+        match weights {
+            Some(Weights::Sharded(index)) => wanted.push(index.to_owned()),
+            Some(Weights::Single(_)) => {}
+            // From the cache: they may be on the hub. `files` says so where it matters.
+            None if listing.from_cache.is_some() => {}
+            None => {
+                return Err(lacks("weights")
+                    .expected("`model.safetensors` or `pytorch_model.bin`, or an index with shards")
+                    .help(
+                        "a repository of GGUF or adapter files is no checkpoint: name the one that it was made from",
+                    ));
+            }
+        }
+        if listing.from_cache.is_none() && !listing.has(CONFIG) {
+            return Err(lacks("config.json").help("name a repository with a whole checkpoint"));
+        }
+        let mut snapshot = self.bring(&listing, &wanted)?;
+        if listing.from_cache.is_none() {
+            note_absent(&cached, &listing.commit, |file| listing.has(file));
+        }
+        if !with_weights {
+            let files = weights
+                .map(|weights| weight_files(&snapshot.folder, weights))
+                .transpose()?;
+            let whole = files.is_some_and(|files| files.iter().all(|file| cached.has(&listing.commit, file)));
+            // A whole copy of an older commit stays the one that runs without a network find.
+            let older = cached
+                .commit(revision)
+                .is_some_and(|commit| weights_are_here(&cached, &commit));
+            if whole || !older {
+                self.settle(&listing)?;
+            }
+            return Ok((snapshot, whole));
+        }
+        let Some(weights) = weights else {
+            // Only from the cache: names what is missing.
+            self.bring(&listing, &["model.safetensors".to_owned()])?;
+            return Ok((snapshot, true));
+        };
+        let files = weight_files(&snapshot.folder, weights)?;
+        if listing.from_cache.is_none()
+            && let Some(file) = files.iter().find(|file| !listing.has(file))
+        {
+            return Err(lacks(&format!("file `{file}`, which its index of shards names"))
+                .help("the repository is not whole: try another revision"));
+        }
+        let more = self.files(&listing, &files)?;
+        snapshot.files += more.files;
+        snapshot.bytes += more.bytes;
+        Ok((snapshot, true))
+    }
+}
+
 /// The weights that would be taken, by the files that are there.
-pub fn weights(has: impl Fn(&str) -> bool) -> Option<Weights> {
+fn weights_of(has: impl Fn(&str) -> bool) -> Option<Weights> {
     WEIGHTS.iter().find_map(|&(index, single)| {
         if has(index) {
             Some(Weights::Sharded(index))
@@ -50,7 +137,7 @@ pub fn weights(has: impl Fn(&str) -> bool) -> Option<Weights> {
 ///
 /// # Errors
 /// The index is no index, or names files elsewhere.
-pub fn weight_files(folder: &Path, weights: Weights) -> Result<Vec<String>> {
+fn weight_files(folder: &Path, weights: Weights) -> Result<Vec<String>> {
     let index = match weights {
         Weights::Single(name) => return Ok(vec![name.to_owned()]),
         Weights::Sharded(index) => folder.join(index),
@@ -78,7 +165,7 @@ pub fn weight_files(folder: &Path, weights: Weights) -> Result<Vec<String>> {
 }
 
 /// Whether a commit is here with all that the repository has of a checkpoint: each file is here, or known not to exist.
-pub fn is_complete(cached: &Cached, commit: &str) -> bool {
+fn is_complete(cached: &Cached, commit: &str) -> bool {
     let has = |file: &str| cached.has(commit, file);
     let known = |file: &str| has(file) || cached.is_absent(commit, file);
     let sure = WEIGHTS
@@ -93,15 +180,15 @@ pub fn is_complete(cached: &Cached, commit: &str) -> bool {
 }
 
 /// Whether some weights are here as a whole.
-pub fn weights_are_here(cached: &Cached, commit: &str) -> bool {
+fn weights_are_here(cached: &Cached, commit: &str) -> bool {
     let folder = cached.snapshot(commit);
-    weights(|file| cached.has(commit, file))
+    weights_of(|file| cached.has(commit, file))
         .and_then(|weights| weight_files(&folder, weights).ok())
         .is_some_and(|files| files.iter().all(|file| cached.has(commit, file)))
 }
 
 /// Notes which of these files the repository does not have, so that a whole copy can be told from a part of one.
-pub fn note_absent(cached: &Cached, commit: &str, has: impl Fn(&str) -> bool) {
+fn note_absent(cached: &Cached, commit: &str, has: impl Fn(&str) -> bool) {
     let weights = WEIGHTS.iter().flat_map(|&(index, single)| [index, single]);
     for file in SMALL.into_iter().chain(weights) {
         if !has(file) {
@@ -116,7 +203,7 @@ mod tests {
 
     #[test]
     fn safetensors_come_before_bin_and_an_index_before_a_single_file() {
-        let of = |names: &[&str]| weights(|name| names.contains(&name));
+        let of = |names: &[&str]| weights_of(|name| names.contains(&name));
         assert_eq!(
             of(&["pytorch_model.bin", "model.safetensors"]),
             Some(Weights::Single("model.safetensors"))

@@ -204,7 +204,7 @@ fn serve(host: &'static str, stream: TcpStream, state: &Mutex<State>) -> std::io
         state.asked.push(Asked {
             host,
             method: request.method.clone(),
-            path: request.path.split('?').next().unwrap().replace("%2F", "/"),
+            path: decoded(request.path.split('?').next().unwrap()),
             range: request.headers.get("range").cloned(),
             authorization: request.headers.get("authorization").cloned(),
             status: answer.status,
@@ -304,7 +304,11 @@ fn well(host: &str, request: &Request, state: &State, ignore_range: bool) -> Ans
                 .map_or(String::new(), |(_, query)| format!("?{query}"));
             return Answer {
                 status: 307,
-                headers: vec![("Location", location + &query)],
+                // Its own, and of no use to anybody.
+                headers: vec![
+                    ("Location", location + &query),
+                    ("ETag", "\"of-the-redirect\"".to_owned()),
+                ],
                 body: b"moved".to_vec(),
                 cut: None,
             };
@@ -313,7 +317,7 @@ fn well(host: &str, request: &Request, state: &State, ignore_range: bool) -> Ans
     for (name, repo) in &state.repos {
         let known = |revision: &str| revision == repo.commit || repo.revisions.iter().any(|name| name == revision);
         if let Some(revision) = path.strip_prefix(&format!("/api/{name}/revision/")) {
-            if !known(&revision.replace("%2F", "/")) {
+            if !known(&decoded(revision)) {
                 return Answer::refusal(404, "RevisionNotFound", "Invalid rev id");
             }
             let siblings: Vec<_> = repo
@@ -334,7 +338,7 @@ fn well(host: &str, request: &Request, state: &State, ignore_range: bool) -> Ans
             let Some((revision, file)) = rest.split_once('/') else {
                 return missing();
             };
-            let Some(bytes) = repo.files.get(file).filter(|_| known(revision)) else {
+            let Some(bytes) = repo.files.get(&decoded(file)).filter(|_| known(revision)) else {
                 return missing();
             };
             let commit = ("X-Repo-Commit", repo.commit.clone());
@@ -362,6 +366,18 @@ fn well(host: &str, request: &Request, state: &State, ignore_range: bool) -> Ans
     }
     let message = "Invalid username or password.";
     Answer::refusal(401, "RepoNotFound", message)
+}
+
+/// `a%20b` → `a b`
+fn decoded(path: &str) -> String {
+    let mut parts = path.split('%');
+    let first = parts.next().unwrap().as_bytes().to_vec();
+    let bytes = parts.fold(first, |mut bytes, part| {
+        bytes.push(u8::from_str_radix(&part[..2], 16).unwrap());
+        bytes.extend(&part.as_bytes()[2..]);
+        bytes
+    });
+    String::from_utf8(bytes).unwrap()
 }
 
 /// SHA-256 in hexadecimal.
