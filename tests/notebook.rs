@@ -13,7 +13,10 @@ fn four_layouts_judge_liar() {
         return;
     };
     let yaml = EXPERIMENT
-        .replace("source: liar ", &format!("source: liar\n  path: {} ", liar.display()))
+        .replace(
+            "  source: liar ",
+            &format!("  path: {}\n  source: liar ", liar.display()),
+        )
         .replace("{count: 20, seed: 7}", "{rows: [11577]}")
         .replace("steps: 512", "steps: 16")
         .replace("max_new_tokens: 100", "max_new_tokens: 8");

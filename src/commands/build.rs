@@ -23,6 +23,7 @@ pub fn run(global: &Global, arguments: &Build, report: &Report) -> Result<ExitSt
     let began = Instant::now();
     let hub = Hub::new(arguments.place.offline, report.quiet);
     let (project, mut diagnostics) = Project::load(&global.project, &selection(&arguments.chosen), &hub)?;
+    diagnostics.extend(hub.take_warnings());
     let output = arguments.output.clone().unwrap_or_else(|| global.project.join("site"));
     // What would make the build fail at its end is told before hours of computing, not after.
     if let Some(base_url) = &arguments.base_url {

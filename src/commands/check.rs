@@ -14,6 +14,7 @@ use crate::store::memo::HashMemo;
 pub fn run(global: &Global, arguments: &Check, report: &Report) -> Result<ExitStatus, Diagnostics> {
     let hub = Hub::new(arguments.place.offline, report.quiet);
     let (project, mut diagnostics) = Project::load(&global.project, &selection(&arguments.chosen), &hub)?;
+    diagnostics.extend(hub.take_warnings());
     rehearse(&project, None)?;
     let backend = Backend::open(arguments.place.device)?;
     let mut memo = HashMemo::open(&global.project.join(".igsite"));

@@ -14,6 +14,7 @@ use crate::progress::bytes;
 pub fn run(global: &Global, arguments: &Fetch, report: &Report) -> Result<ExitStatus, Diagnostics> {
     let hub = Hub::new(false, report.quiet);
     let (project, mut diagnostics) = Project::load(&global.project, &selection(&arguments.chosen), &hub)?;
+    diagnostics.extend(hub.take_warnings());
     let mut data_sets = 0;
     for (experiment, origin) in project
         .experiments

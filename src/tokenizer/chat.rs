@@ -73,8 +73,10 @@ impl ChatTemplate {
         let template = self.environment.get_template("chat").map_err(failed)?;
         let messages = minijinja::Value::from(Serde(messages));
         let tokens = minijinja::Value::from(Serde(&self.tokens));
+        // transformers hands these over when there are none; templates ask whether they are `none`.
+        let (tools, documents) = ((), ());
         template
-            .render(context! { messages, add_generation_prompt => true, ..tokens })
+            .render(context! { messages, tools, documents, add_generation_prompt => true, ..tokens })
             .map_err(failed)
     }
 
@@ -327,7 +329,7 @@ mod tests {
             ),
             ("{% if add_generation_prompt %}on{% endif %}", "on"),
             (
-                "{% if 'system' in messages[0].role or tools is defined %}x{% else %}y{% endif %}",
+                "{% if 'system' in messages[0].role or tools is not none or documents or others is defined %}x{% else %}y{% endif %}",
                 "y",
             ),
         ] {

@@ -209,23 +209,23 @@ fn in_a_chat_segments_have_roles_and_examples_are_the_users() {
     for (prompt, message) in [
         (
             "prompt: [{segment: a, role: user, text: x}]",
-            "2:33: prompt[0].role: `role` goes with `prompt_style: chat` only\n  help: write `prompt_style: chat`, or leave `role` out",
+            "2:29: prompt[0].role: `role` goes with `prompt_style: chat` only\n  help: write `prompt_style: chat`, or leave `role` out",
         ),
         (
-            "prompt_style: chatty\nprompt: [{segment: a, text: x}]",
-            "2:15: prompt_style: found text `chatty`\n  expected: one of `plain`, `chat`\n  help: did you mean `chat`?",
+            "prompt_style: chatt\nprompt: [{segment: a, text: x}]",
+            "2:15: prompt_style: found text `chatt`\n  expected: one of `plain`, `chat`\n  help: did you mean `chat`?",
         ),
         (
             "prompt_style: chat\nprompt: [{segment: a, role: usr, text: x}]",
-            "3:33: prompt[0].role: found text `usr`\n  expected: one of `system`, `user`, `assistant`\n  help: did you mean `user`?",
+            "3:29: prompt[0].role: found text `usr`\n  expected: one of `system`, `user`, `assistant`\n  help: did you mean `user`?",
         ),
         (
             "prompt_style: chat\nprompt: [{segment: a, text: x}, {segment: b, role: system, text: x}]",
-            "3:56: prompt: a segment of the system after one of the user\n  expected: first what the system says, then the user, then the assistant",
+            "3:52: prompt: a segment of the system after one of the user\n  expected: first what the system says, then the user, then the assistant",
         ),
         (
             "prompt_style: chat\nprompt: [{segment: a, role: assistant, text: x}, {segment: b, text: x}]",
-            "3:54: prompt: a segment of the user after one of the assistant\n  expected: first what the system says, then the user, then the assistant",
+            "3:50: prompt: a segment of the user after one of the assistant\n  expected: first what the system says, then the user, then the assistant",
         ),
         (
             "prompt_style: chat\nprompt: [{segment: a, role: system, text: x}]",
@@ -233,7 +233,7 @@ fn in_a_chat_segments_have_roles_and_examples_are_the_users() {
         ),
         (
             "prompt_style: chat\nprompt: [{segment: template, text: x}]",
-            "3:24: prompt[0].segment: `template` is the segment of what a chat template adds\n  expected: another name",
+            "3:20: prompt[0].segment: `template` is the segment of what a chat template adds\n  expected: another name",
         ),
     ] {
         let yaml = format!("models: [m]\n{prompt}\ndataset: {{rows: [{{a: b}}]}}\n");
