@@ -6,7 +6,8 @@ use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use igsite::attribution::adaptive::{Integrator, Options, Value};
 use igsite::kernel::attention::Attention;
-use igsite::kernel::gemm::{Product, View};
+use igsite::kernel::gemm::{Product, Right, View};
+use igsite::kernel::matrix::{Code, Elements, Four, Half, quantize};
 use igsite::kernel::norm::Norm;
 use igsite::kernel::{Threads, activation};
 
@@ -55,6 +56,37 @@ mod product {
     #[divan::bench(args = SIZES)]
     fn backward_own(bencher: Bencher, size: (usize, usize, usize)) {
         own(bencher, size, false);
+    }
+
+    /// With a factor that is kept in another form, as a layer's weights may be: by the name of the form.
+    #[divan::bench(args = ["float32", "bfloat16", "nf4"])]
+    fn forward_kept(bencher: Bencher, form: &str) {
+        let (m, k, n) = SIZES[2];
+        let (a, b, mut c) = (numbers(m * k), numbers(k * n), vec![0.0; m * n]);
+        let halves: Vec<u8> = b.iter().flat_map(|&x| half::bf16::from_f32(x).to_le_bytes()).collect();
+        let (codes, scales) = quantize(b.len(), Code::Nf4, |range, to| to.copy_from_slice(&b[range]));
+        let values = Code::Nf4.values();
+        let elements = match form {
+            "nf4" => Elements::Four(Four {
+                codes: &codes,
+                scales: &scales,
+                values: &values,
+                first: 0,
+            }),
+            "bfloat16" => Elements::Halves(&halves, Half::Bf16),
+            _ => Elements::Floats(&b),
+        };
+        bencher.counter(ItemsCount::new(m * k * n)).bench_local(|| {
+            Product {
+                size: (m, k, n),
+                a: View::rows(&a, k),
+                b: Right::rows(elements, k).transposed(),
+                c: &mut c,
+                stride: n,
+                add: false,
+            }
+            .run(Threads::One);
+        });
     }
 
     fn crates(bencher: Bencher, (m, k, n): (usize, usize, usize), turned: bool) {
@@ -168,6 +200,20 @@ mod rows {
             activation::gelu_backward(&x, &mut gradient, Threads::One);
         });
     }
+}
+
+/// On all threads; the counter is weights.
+#[divan::bench(args = ["fp4", "nf4"], sample_count = 20)]
+fn quantise(bencher: Bencher, code: &str) {
+    let code = if code == "fp4" { Code::Fp4 } else { Code::Nf4 };
+    let halves: Vec<u8> = numbers(4096 * 4096)
+        .iter()
+        .flat_map(|&x| half::bf16::from_f32(x).to_le_bytes())
+        .collect();
+    let elements = Elements::Halves(&halves, Half::Bf16);
+    bencher
+        .counter(ItemsCount::new(elements.len()))
+        .bench_local(|| quantize(elements.len(), code, |range, to| elements.expand(range.start, to)));
 }
 
 /// The adaptive rule's own work, with an integrand that costs nothing: features on many scales of α, 100 tokens.

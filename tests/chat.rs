@@ -124,3 +124,24 @@ fn what_a_template_refuses_is_told_with_model_and_file() {
     told += bare.run(&["check", "--device", "cpu"]).ended(2);
     insta::assert_snapshot!("refusals_of_chat_templates", told);
 }
+
+/// What the model is asked to say is a message of the user's, in the model's own template.
+#[test]
+fn the_models_own_words_are_asked_for_within_the_template() {
+    let project = project("").edit(
+        "content/experiments/first.yaml",
+        "options:",
+        "generate: {prompt: \"{{ prompt }}{{ answer }}. Why?\", max_new_tokens: 3}\noptions:",
+    );
+    project.run(&BUILD).ended(0);
+    for (model, before, after) in [
+        ("wordy", "The question is: ", " And the answer:"),
+        ("marked", "<|user|>\n", "\n<|assistant|>\n"),
+    ] {
+        let record = record(&project, model);
+        let answer = record["prediction"]["text"].as_str().unwrap();
+        // The words of the author's prompt, without the template's, are what `prompt` stands for.
+        let asked = format!("{before}Is this so?\ngrass is red Choice: ({answer}. Why?{after}");
+        assert_eq!(record["generation"]["prompt"], asked);
+    }
+}
