@@ -3,68 +3,23 @@
 //! Planning opens checkpoints and tokenizers, and finds every error that these can show, but loads no weights and computes
 //! nothing.
 
+mod models;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+
+pub use models::{OpenedModel, Sources, Weights, located, named_models, open_models, warn};
 
 use crate::attribution::integrated_gradients::Start;
 use crate::chat::Chat;
-use crate::checkpoint::Checkpoint;
 use crate::content::dataset::Sample;
 use crate::content::experiment::{BaselineSpec, Experiment, Output, TargetSpec};
-use crate::content::model::{ModelSource, ModelSpec};
 use crate::content::names::shortened;
 use crate::content::project::Project;
 use crate::content::prompt::{Prompt, PromptStyle};
-use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
-use crate::hub::Hub;
-use crate::kernel::matrix::Code;
-use crate::model::CausalLm;
-use crate::model::device::{Backend, dtype_name};
-use crate::store::key::{AttributionKey, GenerationKey, ModelKey, NUMERICS_VERSION, PredictionKey, RuleKey};
-use crate::store::memo::HashMemo;
-use crate::tensor::matrix::Precision;
-use crate::tokenizer::{SpecialKind, Token, Tokenizer};
-
-/// A model whose files were opened; its weights stay where they are.
-#[derive(Debug)]
-pub struct OpenedModel {
-    /// Its file in `content/models/`.
-    pub spec: ModelSpec,
-    /// Its config and where its tensors lie.
-    pub checkpoint: Checkpoint,
-    /// Its tokenizer.
-    pub tokenizer: Tokenizer,
-    /// What it computes in, and what its weights are kept in.
-    pub precision: Precision,
-    /// Its part of every key.
-    pub key: ModelKey,
-    /// The commit of its hub repository; a folder has none.
-    pub commit: Option<String>,
-    /// Whether its weights are here. Only then can it be run.
-    pub weights: bool,
-}
-
-/// Whether a hub model's weights are needed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Weights {
-    /// To compute: they are fetched.
-    Fetched,
-    /// To check: those that are here are read, and no others are fetched.
-    AsTheyAre,
-}
-
-/// Where a model's files are found.
-pub struct Sources<'a> {
-    /// What computes, for the dtype.
-    pub backend: &'a Backend,
-    /// Hashes that are known.
-    pub memo: &'a mut HashMemo,
-    /// The hub and its cache.
-    pub hub: &'a Hub,
-    /// Whether weights are needed.
-    pub weights: Weights,
-}
+use crate::diagnostic::{Diagnostic, Diagnostics, Result};
+use crate::store::key::{AttributionKey, GenerationKey, PredictionKey, RuleKey};
+use crate::tokenizer::{SpecialKind, Token};
 
 /// One experiment with one model.
 #[derive(Debug)]
@@ -166,102 +121,6 @@ impl Job<'_> {
     }
 }
 
-/// The ids of the models that the project's experiments name.
-pub fn named_models(project: &Project) -> BTreeSet<&String> {
-    project
-        .experiments
-        .iter()
-        .flat_map(|experiment| &experiment.models)
-        .collect()
-}
-
-/// Opens every model that the project's experiments name; those of the hub are fetched.
-///
-/// # Errors
-/// Collected in `diagnostics`; such a model is left out.
-pub fn open_models(
-    project: &Project,
-    mut sources: Sources<'_>,
-    diagnostics: &mut Diagnostics,
-) -> BTreeMap<String, OpenedModel> {
-    named_models(project)
-        .into_iter()
-        .filter_map(|id| {
-            let spec = project.models.get(id)?;
-            let opened = open_model(spec, &mut sources);
-            warn(spec, sources.hub, diagnostics);
-            Some((id.clone(), diagnostics.keep(opened)?))
-        })
-        .collect()
-}
-
-/// Names the model, and its file if no other is in question, in an error of the hub.
-pub fn located(spec: &ModelSpec, mut error: Diagnostic) -> Diagnostic {
-    if error.kind == Kind::Download {
-        error.file.get_or_insert_with(|| spec.path.clone());
-        error.place.get_or_insert_with(|| format!("model `{}`", spec.id));
-    }
-    error
-}
-
-/// Collects what was odd when a model of the hub was brought.
-pub fn warn(spec: &ModelSpec, hub: &Hub, diagnostics: &mut Diagnostics) {
-    for warning in hub.take_warnings() {
-        diagnostics.push(located(spec, warning));
-    }
-}
-
-fn open_model(spec: &ModelSpec, sources: &mut Sources<'_>) -> Result<OpenedModel> {
-    let (folder, commit, weights) = match &spec.source {
-        ModelSource::Folder(folder) => (folder.clone(), None, true),
-        ModelSource::Hub(repository) => {
-            let found = match sources.weights {
-                Weights::Fetched => sources
-                    .hub
-                    .model(repository, &spec.revision)
-                    .map(|snapshot| (snapshot, true)),
-                Weights::AsTheyAre => sources.hub.model_without_weights(repository, &spec.revision),
-            };
-            let (snapshot, weights) = found.map_err(|error| located(spec, error))?;
-            (snapshot.folder, Some(snapshot.commit), weights)
-        }
-    };
-    let (checkpoint, tokenizer) = read_model(&folder, weights).map_err(|error| match commit {
-        Some(_) => in_the_cache(spec, &folder, error),
-        None => error,
-    })?;
-    let precision = precision(spec, &checkpoint, sources.backend)?;
-    let key = ModelKey {
-        numerics: NUMERICS_VERSION,
-        weights_sha256: checkpoint.weights_sha256(|file| sources.memo.sha256(file))?,
-        config_sha256: sources.memo.sha256(&folder.join("config.json"))?,
-        tokenizer_sha256: tokenizer.sha256.clone(),
-        dtype: dtype_name(precision.dtype).to_owned(),
-        quantization: precision
-            .quantization
-            .or(checkpoint.config.quantization)
-            .map_or("none", Code::name)
-            .to_owned(),
-        revision: commit.clone(),
-    };
-    Ok(OpenedModel {
-        spec: spec.clone(),
-        checkpoint,
-        tokenizer,
-        precision,
-        key,
-        commit,
-        weights,
-    })
-}
-
-/// What the model computes in, and what its weights are kept in.
-fn precision(spec: &ModelSpec, checkpoint: &Checkpoint, backend: &Backend) -> Result<Precision> {
-    backend
-        .precision(spec.dtype, spec.quantization, checkpoint)
-        .map_err(|error| error.in_file(&spec.path).place("quantization"))
-}
-
 /// What a model is asked to say in its own words, once its prediction is known: the text, and the key of what it says. In a chat the text
 /// is one message of the user's.
 ///
@@ -299,34 +158,6 @@ pub fn generation(
         stop: model.checkpoint.config.stop.clone(),
     };
     Ok(Some((text, key)))
-}
-
-fn read_model(folder: &Path, weights: bool) -> Result<(Checkpoint, Tokenizer)> {
-    let checkpoint = if weights {
-        let checkpoint = Checkpoint::open(folder)?;
-        CausalLm::verify(&checkpoint)?;
-        checkpoint
-    } else {
-        Checkpoint::without_weights(folder)?
-    };
-    Ok((checkpoint, Tokenizer::open(folder)?))
-}
-
-/// An error in a file of the cache: whose it is, and, if it is damaged, how it is fetched anew.
-fn in_the_cache(spec: &ModelSpec, folder: &Path, mut error: Diagnostic) -> Diagnostic {
-    let damaged = error.help.as_deref().is_none_or(|help| help.contains("download"));
-    if let Some(repository) = folder.parent().and_then(Path::parent).filter(|_| damaged) {
-        error.help = Some(format!(
-            "if the file is damaged, delete {} and run `igsite fetch`",
-            repository.display()
-        ));
-    }
-    let whose = format!("model `{}` ({})", spec.id, spec.path.display());
-    error.place = Some(match error.place {
-        Some(place) => format!("{whose}, {place}"),
-        None => whose,
-    });
-    error
 }
 
 /// One run for each experiment and model, in the authors' order.

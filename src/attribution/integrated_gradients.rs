@@ -3,14 +3,19 @@
 //! For input embeddings x, baseline x′ and output F, read at the last position: the score of token t is
 //! Σ_d (x − x′)_{t,d} ∫₀¹ ∂F/∂x_{t,d}(x′ + α(x − x′)) dα. This file computes the integrand, for many points, paths and outputs at
 //! once; [`super::integral`] sums it up. An answer of several tokens is read at several positions: F is the sum of the tokens'
-//! log-probabilities, each given those before it (teacher forcing), whose own embeddings stay what they are along the path. Several outputs of one point share its forward pass. Sums over the hidden dimension are
-//! in float32 at least, whatever the model computes in.
+//! log-probabilities, each given those before it (teacher forcing), whose own embeddings stay what they are along the path. Several
+//! outputs of one point share its forward pass. Sums over the hidden dimension are in float32 at least, whatever the model computes in.
+
+mod generate;
+mod outputs;
 
 use std::sync::OnceLock;
 
-use burn::tensor::activation::log_softmax;
-use burn::tensor::{DType, Device, IndexingUpdateOp, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor};
 use rayon::prelude::*;
+
+pub use generate::argmax;
+use outputs::Outputs;
 
 use super::integral::{Attribution, Rule};
 use super::schedule::{self, Task};
@@ -23,7 +28,7 @@ use crate::model::CausalLm;
 use crate::model::device::Backend;
 use crate::model::frozen::cpu::{Cpu, forget_memory};
 use crate::model::frozen::device::OnDevice;
-use crate::model::frozen::ops::{Ops, Sequences, Stretch, Weight};
+use crate::model::frozen::ops::{Ops, Sequences, Stretch};
 use crate::model::frozen::path::Path;
 use crate::model::frozen::{Entry, Frozen};
 use crate::tensor::host::floats;
@@ -203,49 +208,6 @@ impl Explainer {
                 .values(&[scalar], std::iter::once(forced))
                 .0[0]
         })
-    }
-
-    /// What the model says by itself: the most probable token, again and again, until one of `stop` or `most` tokens. `progress` is told
-    /// of each.
-    ///
-    /// # Errors
-    /// Memory runs out; or a logit is not a finite number.
-    pub fn generate(&self, ids: &[u32], stop: &[u32], most: usize, progress: &mut dyn FnMut()) -> Result<Vec<u32>> {
-        let mut said: Vec<u32> = Vec::new();
-        let rotary = self.frozen.rotary(ids.len() + most);
-        let mut next = |logits: Tensor<2>| -> Result<Option<u32>> {
-            let logits = floats(logits);
-            if !logits.iter().all(|logit| logit.is_finite()) {
-                return Err(Diagnostic::compute("the model's logits are not finite numbers")
-                    .help("the weights may be damaged, or too large for the dtype: try `dtype: f32` or `bf16`"));
-            }
-            progress();
-            let best = argmax(&logits);
-            Ok((!stop.contains(&best)).then_some(best))
-        };
-        let on_device = |length: usize| {
-            let sequences = Sequences::new(vec![length]);
-            OnDevice::new(&self.device, self.dtype, &rotary, &sequences)
-        };
-        if self.kernels {
-            let (threads, rotary) = (Threads::All, rotary.clone());
-            let ops = Cpu { threads, rotary };
-            let (mut logits, mut cache) = guarded(|| self.frozen.read(&ops, &self.embed(ids)))?;
-            while said.len() < most {
-                let Some(token) = next(logits)? else { break };
-                said.push(token);
-                (logits, cache) = guarded(|| self.frozen.step(&ops, &self.embed(&[token]), cache))?;
-            }
-        } else {
-            let (mut logits, mut cache) = guarded(|| self.frozen.read(&on_device(ids.len()), &self.embed(ids)))?;
-            while said.len() < most {
-                let Some(token) = next(logits)? else { break };
-                said.push(token);
-                let ops = on_device(cache.length + 1);
-                (logits, cache) = guarded(|| self.frozen.step(&ops, &self.embed(&[token]), cache))?;
-            }
-        }
-        Ok(said)
     }
 
     /// The path from a baseline to a prompt; `forced` are the first tokens of an answer, all but its last.
@@ -572,148 +534,6 @@ impl Drop for Explainer {
     }
 }
 
-/// The first of the largest, as `torch.argmax`.
-pub fn argmax(logits: &[f32]) -> u32 {
-    let largest = (0..logits.len()).rev().max_by(|&a, &b| logits[a].total_cmp(&logits[b]));
-    largest.unwrap_or_default() as u32
-}
-
-/// What is read of the last positions' logits.
-struct Outputs {
-    /// `[outputs, vocabulary]`, in float32.
-    logits: Tensor<2>,
-    /// Their logarithms, and their probabilities; where some output needs them.
-    log_probabilities: Option<Tensor<2>>,
-    probabilities: Option<Tensor<2>>,
-}
-
-/// ∂F/∂logits of each row that is read: size · (Σ factor · e_token − spread · softmax(logits)). The bracket is of order 1, so that a narrow
-/// dtype does not lose it where F is small.
-struct Seeds {
-    tokens: [Vec<i64>; 2],
-    factors: [Vec<f32>; 2],
-    spread: Vec<f32>,
-    /// One for each sequence: 1 where several rows are read, since logarithms need none.
-    sizes: Vec<f64>,
-}
-
-impl Outputs {
-    fn new(logits: Tensor<2>, asked: &[Scalar]) -> Self {
-        let logits = logits.cast(DType::F32);
-        let needed = asked.iter().any(|scalar| scalar.output != Output::Logit);
-        let log_probabilities = needed.then(|| log_softmax(logits.clone(), 1));
-        Self {
-            probabilities: log_probabilities.clone().map(Tensor::exp),
-            logits,
-            log_probabilities,
-        }
-    }
-
-    /// F of the first sequences, one scalar each, and its gradient. Where tokens are `forced` before a scalar's own, F is the sum of all
-    /// their log-probabilities.
-    fn values<'f>(&self, asked: &[Scalar], forced: impl Iterator<Item = &'f [u32]>) -> (Vec<f64>, Seeds) {
-        let mut rows = Vec::with_capacity(asked.len());
-        let mut ends = Vec::with_capacity(asked.len());
-        for (scalar, forced) in asked.iter().zip(forced) {
-            let before = forced.iter().map(|&token| Scalar { token, ..*scalar });
-            rows.extend(before.chain([*scalar]));
-            ends.push(rows.len());
-        }
-        let (values, mut seeds) = self.row_values(&rows);
-        let starts = [0].into_iter().chain(ends.iter().copied());
-        let spans: Vec<_> = starts.zip(&ends).map(|(from, &to)| from..to).collect();
-        seeds.sizes = spans.iter().map(|span| seeds.sizes[span.start]).collect();
-        (spans.into_iter().map(|span| values[span].iter().sum()).collect(), seeds)
-    }
-
-    /// The same of the first rows.
-    fn row_values(&self, asked: &[Scalar]) -> (Vec<f64>, Seeds) {
-        let count = asked.len();
-        let contrast = asked.iter().any(|scalar| scalar.minus.is_some());
-        let tokens = [
-            asked.iter().map(|s| i64::from(s.token)).collect::<Vec<_>>(),
-            asked.iter().map(|s| i64::from(s.minus.unwrap_or(s.token))).collect(),
-        ];
-        // Each read waits for the device: one for what is asked, one more for what is taken away from it.
-        let read = |values: &Tensor<2>| -> [Vec<f32>; 2] {
-            let of = |tokens: &Vec<i64>| {
-                let index = TensorData::new(tokens.clone(), [count, 1]);
-                let index = Tensor::<2, Int>::from_data(index, &values.device());
-                floats(values.clone().narrow(0, 0, count).gather(1, index))
-            };
-            let first = of(&tokens[0]);
-            let second = if contrast { of(&tokens[1]) } else { first.clone() };
-            [first, second]
-        };
-        let plain = asked.iter().any(|scalar| scalar.output == Output::Logit);
-        let logits = if plain {
-            read(&self.logits)
-        } else {
-            <[Vec<f32>; 2]>::default()
-        };
-        let logs = self.log_probabilities.as_ref().map(read).unwrap_or_default();
-        let mut seeds = Seeds {
-            tokens: tokens.clone(),
-            factors: [vec![], vec![]],
-            spread: vec![],
-            sizes: vec![],
-        };
-        let mut values = Vec::with_capacity(count);
-        for (row, scalar) in asked.iter().enumerate() {
-            // Value, ∂/∂(its own logit) before the softmax's share, and that share.
-            let part = |side: usize| match scalar.output {
-                Output::Logit => (f64::from(logits[side][row]), 1.0, 0.0),
-                Output::LogProbability => (f64::from(logs[side][row]), 1.0, 1.0),
-                Output::Probability => {
-                    let probability = f64::from(logs[side][row]).exp();
-                    (probability, probability, probability)
-                }
-            };
-            let first = part(0);
-            let second = match scalar.minus {
-                Some(_) => part(1),
-                None => (0.0, 0.0, 0.0),
-            };
-            values.push(first.0 - second.0);
-            // Where F is nothing at all, so is its gradient.
-            let size = f64::max(first.1, second.1).max(f64::MIN_POSITIVE);
-            seeds.factors[0].push((first.1 / size) as f32);
-            seeds.factors[1].push((-second.1 / size) as f32);
-            seeds.spread.push(((first.2 - second.2) / size) as f32);
-            seeds.sizes.push(size);
-        }
-        (values, seeds)
-    }
-
-    /// ∂F/∂hidden / size, `[sequences, hidden]`, for the output layer `head`.
-    fn hidden_gradient<O: Ops>(&self, ops: &O, head: &Weight, seeds: &Seeds) -> O::Rows {
-        let (device, count) = (self.logits.device(), seeds.spread.len());
-        let column = |values: &[f32]| {
-            Tensor::<2>::from_data(TensorData::new(values.to_vec(), [count, 1]), (&device, DType::F32))
-        };
-        let contrast = seeds.factors[1].iter().any(|&factor| factor != 0.0);
-        let sides = if contrast { 2 } else { 1 };
-        match &self.probabilities {
-            // A few rows of the output layer are all there is.
-            None => {
-                let side = |side: usize| head.select(&seeds.tokens[side]) * column(&seeds.factors[side]);
-                let gradient = (1..sides).fold(side(0), |sum, next| sum + side(next));
-                ops.to_rows(gradient)
-            }
-            // The difference of a token's own share and the softmax's is taken in float32, before a narrow dtype rounds either.
-            Some(probabilities) => {
-                let mut gradient = probabilities.clone().narrow(0, 0, count) * column(&seeds.spread).neg();
-                for side in 0..sides {
-                    let index = TensorData::new(seeds.tokens[side].clone(), [count, 1]);
-                    let index = Tensor::<2, Int>::from_data(index, &device);
-                    gradient = gradient.scatter(1, index, column(&seeds.factors[side]), IndexingUpdateOp::Add);
-                }
-                ops.back(count, &ops.to_rows(gradient), head)
-            }
-        }
-    }
-}
-
 /// Runs tensor code, which tells a failed allocation by panicking, and turns a panic into an error.
 pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T> {
     guard::guarded(work).map_err(|text| {
@@ -723,207 +543,4 @@ pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::attribution::quadrature;
-    use crate::checkpoint::config::{LlamaConfig, ModelConfig};
-    use crate::content::experiment::Quadrature;
-
-    fn explainer() -> Explainer {
-        let config = ModelConfig::Llama(LlamaConfig {
-            model_type: "llama".to_owned(),
-            vocab_size: 50,
-            hidden_size: 32,
-            intermediate_size: 48,
-            num_hidden_layers: 2,
-            num_attention_heads: 4,
-            num_key_value_heads: 2,
-            head_dim: 8,
-            rms_norm_eps: 1e-5,
-            rope_theta: 10_000.0,
-            sliding_window: None,
-            tie_word_embeddings: false,
-        });
-        let backend = Backend::cpu();
-        Explainer::new(CausalLm::init(&config, &backend.device), &backend, DType::F32)
-    }
-
-    fn task(ids: &[u32], start: Start, token: u32, rule: &Rule) -> Task {
-        let output = Output::LogProbability;
-        let scalar = Scalar {
-            token,
-            output,
-            minus: (token > 40).then_some(3),
-        };
-        Task {
-            ids: ids.to_vec(),
-            forced: vec![],
-            start,
-            scalar,
-            rule: rule.clone(),
-        }
-    }
-
-    fn all(explainer: &mut Explainer, tasks: &[Task], batch: Batch) -> Vec<Attribution> {
-        let mut found = vec![None; tasks.len()];
-        let mut evaluations = 0;
-        schedule::run(
-            explainer,
-            tasks,
-            batch,
-            &mut |count| evaluations += count,
-            &mut |index, map| {
-                assert!(
-                    found[index].replace(Attribution { seconds: 0.0, ..map }).is_none(),
-                    "told twice"
-                );
-                Ok(())
-            },
-        )
-        .unwrap();
-        let found: Vec<Attribution> = found.into_iter().map(Option::unwrap).collect();
-        assert_eq!(evaluations, found.iter().map(|map| map.evaluations).sum::<usize>());
-        found
-    }
-
-    #[test]
-    fn maps_are_the_same_alone_and_in_company() {
-        let mut explainer = explainer();
-        let adaptive = Rule::Adaptive {
-            tolerance: 1e-3,
-            max_evaluations: 2000,
-        };
-        let fixed = Rule::Fixed {
-            points: quadrature::points(Quadrature::GaussLegendre, 24).into(),
-            check: None,
-        };
-        let (first, second): (Vec<u32>, Vec<u32>) = ((0..30).collect(), (7..20).collect());
-        let tasks = [
-            task(&first, Start::Zero, 5, &adaptive),
-            task(&first, Start::Zero, 45, &adaptive),
-            task(&first, Start::Zero, 6, &fixed),
-            task(&second, Start::Mean, 5, &adaptive),
-            task(&second, Start::Token(4), 5, &fixed),
-        ];
-        let together = all(&mut explainer, &tasks, Batch::Auto);
-        for (task, map) in tasks.iter().zip(&together) {
-            let alone = all(&mut explainer, std::slice::from_ref(task), Batch::Auto).remove(0);
-            same(&alone, map);
-            // And each is an integral: the scores sum to what F changed by.
-            assert!(
-                map.convergence_delta().abs() < 2e-2 * (map.f_input - map.f_baseline).abs(),
-                "{map:?}"
-            );
-            if task.rule == adaptive {
-                assert_eq!(
-                    (map.converged, map.history.last().unwrap().evaluations),
-                    (Some(true), map.evaluations)
-                );
-                assert!(map.error_estimate().unwrap() <= 1e-3);
-            } else {
-                assert_eq!((map.converged, &map.errors, map.evaluations), (None, &None, 24));
-            }
-        }
-        for size in [1, 5, 1000] {
-            for (one, other) in all(&mut explainer, &tasks, Batch::Fixed(size)).iter().zip(&together) {
-                same(one, other);
-            }
-        }
-    }
-
-    /// To the bit where the processor's product allows it, else but for rounding.
-    fn same(one: &Attribution, other: &Attribution) {
-        if crate::kernel::gemm::rows_are_independent() {
-            assert_eq!(one, other);
-        }
-        for (a, b) in one.scores.iter().zip(&other.scores) {
-            assert!((a - b).abs() < 1e-4 * one.scores.iter().map(|s| s.abs()).sum::<f64>());
-        }
-    }
-
-    #[test]
-    fn memory_that_runs_out_halves_the_batch_and_loses_nothing() {
-        let mut explainer = explainer();
-        let rule = Rule::Fixed {
-            points: quadrature::points(Quadrature::GaussLegendre, 64).into(),
-            check: None,
-        };
-        let ids: Vec<u32> = (0..40).collect();
-        let short: Vec<u32> = (0..5).collect();
-        let tasks = [
-            task(&ids, Start::Zero, 5, &rule),
-            task(&short, Start::Mean, 5, &rule),
-            task(&ids, Start::Mean, 5, &rule),
-        ];
-        let free = all(&mut explainer, &tasks, Batch::Auto);
-        let budget = explainer.budget;
-        explainer.most = 3;
-        for (one, other) in all(&mut explainer, &tasks, Batch::Auto).iter().zip(&free) {
-            same(one, other);
-        }
-        assert!(explainer.budget < budget, "remembered for the next map");
-        explainer.most = 0;
-        let told = schedule::run(&mut explainer, &tasks, Batch::Auto, &mut |_| (), &mut |_, _| Ok(())).unwrap_err();
-        assert!(told.message.contains("out of memory"), "{told}");
-        // A batch that was asked for is not made smaller.
-        explainer.most = 3;
-        assert!(
-            schedule::run(
-                &mut explainer,
-                &tasks,
-                Batch::Fixed(40),
-                &mut |_| (),
-                &mut |_, _| Ok(())
-            )
-            .is_err()
-        );
-    }
-
-    #[test]
-    fn little_memory_means_small_passes() {
-        let mut explainer = explainer();
-        let path = explainer.path(&(0..40).collect::<Vec<_>>(), Start::Zero, &[]).unwrap();
-        let one = explainer.kept(&path);
-        let scalars = vec![
-            task(
-                &[1],
-                Start::Zero,
-                5,
-                &Rule::Fixed {
-                    points: [].into(),
-                    check: None,
-                },
-            )
-            .scalar,
-        ];
-        let wanted = [Points {
-            path: &path,
-            alphas: vec![0.5; 64],
-            scalars,
-        }];
-        let sequences: Vec<(usize, usize)> = (0..64).map(|alpha| (0, alpha)).collect();
-        for (budget, most) in [(usize::MAX / 4, 12), (6 * one, 6), (one, 1), (0, 1)] {
-            explainer.limit_memory(budget);
-            let (passes, _) = explainer.passes(&wanted, &sequences, Batch::Auto);
-            let largest = passes.iter().map(|pass| pass.len()).max().unwrap();
-            assert!(largest <= most && largest * passes.len().min(rayon::current_num_threads()) <= most * 64);
-            assert!(
-                largest * one <= budget.max(one),
-                "{largest} points of {one} bytes in {budget}"
-            );
-        }
-        let long = explainer.path(&[7; 2000], Start::Zero, &[]).unwrap();
-        assert!(explainer.kept(&long) > 40 * one);
-    }
-
-    #[test]
-    fn a_panic_of_tensor_code_is_an_error_that_names_the_remedies() {
-        let error = guarded(|| -> () {
-            assert!(guard::is_guarded(), "the panic hook would print it");
-            panic!("out of memory: 12 GiB")
-        })
-        .unwrap_err();
-        assert_eq!(error.message, "the device failed: out of memory: 12 GiB");
-        assert!(error.help.unwrap().contains("attribution.batch"));
-    }
-}
+mod tests;

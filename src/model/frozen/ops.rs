@@ -11,6 +11,7 @@ use crate::tensor::matrix::{Kept, Matrix};
 
 /// A matrix of weights, `[out, in]`.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "some a layer, never moved about")]
 pub enum Weight {
     /// On its device.
     Tensor(Tensor<2>),

@@ -1,0 +1,72 @@
+//! A model's own words: greedy generation with kept keys and values.
+
+use burn::tensor::Tensor;
+
+use super::{Explainer, guarded};
+use crate::diagnostic::{Diagnostic, Result};
+use crate::kernel::Threads;
+use crate::model::frozen::cpu::Cpu;
+use crate::model::frozen::device::OnDevice;
+use crate::model::frozen::ops::{Ops, Sequences};
+use crate::tensor::host::floats;
+
+impl Explainer {
+    /// What the model says by itself: the most probable token, again and again, until one of `stop` or `most` tokens. `progress` is told
+    /// of each.
+    ///
+    /// # Errors
+    /// Memory runs out; or a logit is not a finite number.
+    pub fn generate(&self, ids: &[u32], stop: &[u32], most: usize, progress: &mut dyn FnMut()) -> Result<Vec<u32>> {
+        let rotary = self.frozen.rotary(ids.len() + most);
+        let mut next = |logits: Tensor<2>| -> Result<Option<u32>> {
+            let logits = floats(logits);
+            if !logits.iter().all(|logit| logit.is_finite()) {
+                return Err(Diagnostic::compute("the model's logits are not finite numbers")
+                    .help("the weights may be damaged, or too large for the dtype: try `dtype: f32` or `bf16`"));
+            }
+            progress();
+            let best = argmax(&logits);
+            Ok((!stop.contains(&best)).then_some(best))
+        };
+        if self.kernels {
+            let cpu = Cpu {
+                threads: Threads::All,
+                rotary,
+            };
+            self.say(ids, most, |_| cpu.clone(), &mut next)
+        } else {
+            let on_device = |length: usize| {
+                let sequences = Sequences::new(vec![length]);
+                OnDevice::new(&self.device, self.dtype, &rotary, &sequences)
+            };
+            self.say(ids, most, on_device, &mut next)
+        }
+    }
+
+    /// The same by the operations that `ops` makes for a length; `next` chooses a token, or the end.
+    fn say<O: Ops>(
+        &self,
+        ids: &[u32],
+        most: usize,
+        ops: impl Fn(usize) -> O,
+        next: &mut dyn FnMut(Tensor<2>) -> Result<Option<u32>>,
+    ) -> Result<Vec<u32>> {
+        let mut said = Vec::new();
+        let (mut logits, mut cache) = guarded(|| self.frozen.read(&ops(ids.len()), &self.embed(ids)))?;
+        while let Some(token) = next(logits)? {
+            said.push(token);
+            if said.len() == most {
+                break;
+            }
+            let step = || self.frozen.step(&ops(cache.length + 1), &self.embed(&[token]), cache);
+            (logits, cache) = guarded(step)?;
+        }
+        Ok(said)
+    }
+}
+
+/// The first of the largest, as `torch.argmax`.
+pub fn argmax(logits: &[f32]) -> u32 {
+    let largest = (0..logits.len()).rev().max_by(|&a, &b| logits[a].total_cmp(&logits[b]));
+    largest.unwrap_or_default() as u32
+}
