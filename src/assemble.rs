@@ -1,13 +1,16 @@
 //! Stored parts to the records that the site publishes.
 
+use indexmap::IndexMap;
+
 use crate::compute::Parts;
 use crate::content::experiment::{AttributionSpec, Experiment, Output};
 use crate::plan::{Job, OpenedModel, Run, Target};
-use crate::store::StoredAttribution;
+use crate::store::key::PredictionKey;
 use crate::store::record::{
     AttributionRecord, Generation, ModelRecord, OptionRecord, Prediction, Provenance, SCHEMA, SampleInfo, SampleRecord,
-    TargetRecord, TokenRecord,
+    TargetRecord, TokenRecord, chosen,
 };
+use crate::store::{StoredAttribution, StoredPrediction};
 
 /// One record for each job of a run, in order.
 pub fn records(run: &Run, model: &OpenedModel, parts: &[Parts]) -> Vec<SampleRecord> {
@@ -22,11 +25,11 @@ fn record(experiment: &Experiment, model: &OpenedModel, job: &Job, parts: &Parts
     let Job { sample, .. } = job;
     let prediction = &parts.prediction;
     let predicted = prediction.token_id;
-    const ASKED: &str = "planning asks for every option's tokens";
-    let probability = |tokens: &Vec<u32>| match tokens[..] {
-        [id] => prediction.asked[job.prediction.asked.binary_search(&id).expect(ASKED)],
-        _ => prediction.answers[job.prediction.answers.binary_search(tokens).expect(ASKED)].exp(),
-    };
+    let options: IndexMap<String, OptionRecord> = job
+        .options
+        .iter()
+        .map(|(letter, tokens)| ((*letter).to_owned(), option(job, prediction, tokens)))
+        .collect();
     let pairs = job
         .targets
         .iter()
@@ -68,19 +71,11 @@ fn record(experiment: &Experiment, model: &OpenedModel, job: &Job, parts: &Parts
             text: model.tokenizer.text_of(predicted),
             probability: prediction.probability,
         },
-        correct: correct(job, predicted, &probability),
-        options: job
-            .options
-            .iter()
-            .map(|(letter, tokens)| {
-                let option = OptionRecord {
-                    token_id: tokens[0],
-                    token_ids: if tokens.len() > 1 { tokens.clone() } else { vec![] },
-                    probability: probability(tokens),
-                };
-                ((*letter).to_owned(), option)
-            })
-            .collect(),
+        correct: sample
+            .gold
+            .as_deref()
+            .map(|gold| chosen(&options, predicted) == Some(gold)),
+        options,
         attributions: pairs
             .zip(&parts.attributions)
             .map(|((target, (baseline, _)), part)| attribution(experiment, model, target, predicted, baseline, part))
@@ -96,20 +91,27 @@ fn record(experiment: &Experiment, model: &OpenedModel, job: &Job, parts: &Parts
     }
 }
 
-/// Whether the model is right: the most probable token is the right option's. Where options are several tokens, whose first may be the
-/// same, the right one is the most probable of them.
-fn correct(job: &Job, predicted: u32, probability: &impl Fn(&Vec<u32>) -> f64) -> Option<bool> {
-    let gold = job.sample.gold.as_deref()?;
-    let (_, right) = job.options.iter().find(|(letter, _)| *letter == gold)?;
-    if job.options.iter().all(|(_, tokens)| tokens.len() == 1) {
-        return Some(right[0] == predicted);
+/// An option's tokens with their probability.
+fn option(job: &Job, prediction: &StoredPrediction, tokens: &[u32]) -> OptionRecord {
+    const ASKED: &str = "planning asks for every option's tokens";
+    let PredictionKey { asked, answers, .. } = &job.prediction;
+    if let [id] = tokens {
+        return OptionRecord {
+            token_id: *id,
+            token_ids: vec![],
+            probability: prediction.asked[asked.binary_search(id).expect(ASKED)],
+            log_probability: None,
+        };
     }
-    let most = job
-        .options
-        .iter()
-        .map(|(_, tokens)| probability(tokens))
-        .fold(0.0, f64::max);
-    Some(probability(right) == most)
+    let at = answers
+        .binary_search_by(|answer| answer.as_slice().cmp(tokens))
+        .expect(ASKED);
+    OptionRecord {
+        token_id: tokens[0],
+        token_ids: tokens.to_vec(),
+        probability: prediction.answers[at].exp(),
+        log_probability: Some(prediction.answers[at]),
+    }
 }
 
 fn attribution(

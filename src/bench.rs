@@ -16,11 +16,12 @@ use crate::checkpoint::Checkpoint;
 use crate::checkpoint::config::{FalconConfig, LlamaConfig, ModelConfig};
 use crate::cli::Bench;
 use crate::content::experiment::{Batch, Output, Quadrature};
-use crate::content::model::{QUANTIZATIONS, Quantization};
+use crate::content::model::Quantization;
 use crate::content::random::SplitMix64;
 use crate::diagnostic::{Diagnostic, Result};
 use crate::kernel::Threads;
 use crate::kernel::gemm::{Product, View};
+use crate::kernel::matrix::Code;
 use crate::model::CausalLm;
 use crate::model::device::{Backend, dtype_name};
 
@@ -85,9 +86,14 @@ impl fmt::Display for Measured {
         let giga = 1e-9;
         writeln!(
             f,
-            "{}, {}, {} on {}",
+            "{}, {}{}, {} on {}",
             self.shape,
             self.dtype,
+            if self.quantization == "none" {
+                String::new()
+            } else {
+                format!(", weights in {}", self.quantization)
+            },
             of_threads(self),
             self.device
         )?;
@@ -156,11 +162,13 @@ pub fn measure(asked: &Bench) -> Result<Measured> {
         Some(parent) => Some(disk::write(parent, &config(&asked.shape))?),
         None => None,
     };
+    let mut quantization = "none";
     let folder = written.as_ref().map(|(on_disk, _)| &on_disk.folder);
     let began = Instant::now();
     let (mut explainer, shape, dtype) = match asked.model.as_ref().or(folder) {
         Some(folder) => {
-            let (explainer, dtype) = open(folder, asked, &backend)?;
+            let (explainer, dtype, stored) = open(folder, asked, &backend)?;
+            quantization = stored;
             let shape = asked
                 .model
                 .as_ref()
@@ -244,10 +252,7 @@ pub fn measure(asked: &Bench) -> Result<Measured> {
         matmul_flops_per_second: product,
         burn_matmul_flops_per_second: burn,
         ratio: flops / product,
-        quantization: QUANTIZATIONS
-            .iter()
-            .find(|(_, quantization)| *quantization == asked.quantization)
-            .map_or("none", |(word, _)| word),
+        quantization,
         load_seconds,
         disk,
         loaded_memory_bytes,
@@ -255,11 +260,12 @@ pub fn measure(asked: &Bench) -> Result<Measured> {
     })
 }
 
-fn open(folder: &Path, asked: &Bench, backend: &Backend) -> Result<(Explainer, DType)> {
+fn open(folder: &Path, asked: &Bench, backend: &Backend) -> Result<(Explainer, DType, &'static str)> {
     let checkpoint = Checkpoint::open(folder)?;
     let precision = backend.precision(asked.dtype, asked.quantization, &checkpoint)?;
     let explainer = Explainer::load(&checkpoint, backend, precision)?;
-    Ok((explainer, precision.dtype))
+    let quantization = precision.quantization.or(checkpoint.config.quantization);
+    Ok((explainer, precision.dtype, quantization.map_or("none", Code::name)))
 }
 
 /// The shapes of the published models, and two smaller ones.

@@ -177,7 +177,7 @@ pub struct Bench {
     /// auto, f32, f16 or bf16
     #[arg(long, value_name = "DTYPE", default_value = "auto", value_parser = dtype)]
     pub dtype: DtypeSpec,
-    /// Write the shape's random weights into a new folder in DIR first, in bfloat16, and load them from there; it is removed again
+    /// Write the shape's random weights into a new folder in DIR first, in bfloat16, and load them from there; it is removed again (not if it is killed). As root it makes Linux forget cached files first
     #[arg(long, value_name = "DIR", conflicts_with = "model")]
     pub on_disk: Option<PathBuf>,
     /// none, fp4 or nf4: of a checkpoint, so with `--model` or `--on-disk`

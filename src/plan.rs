@@ -3,11 +3,13 @@
 //! Planning opens checkpoints and tokenizers, and finds every error that these can show, but loads no weights and computes
 //! nothing.
 
+mod generation;
 mod models;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use generation::generation;
 pub use models::{OpenedModel, Sources, Weights, located, named_models, open_models, warn};
 
 use crate::attribution::integrated_gradients::Start;
@@ -18,7 +20,7 @@ use crate::content::names::shortened;
 use crate::content::project::Project;
 use crate::content::prompt::{Prompt, PromptStyle};
 use crate::diagnostic::{Diagnostic, Diagnostics, Result};
-use crate::store::key::{AttributionKey, GenerationKey, PredictionKey, RuleKey};
+use crate::store::key::{AttributionKey, PredictionKey, RuleKey};
 use crate::tokenizer::{SpecialKind, Token};
 
 /// One experiment with one model.
@@ -121,45 +123,6 @@ impl Job<'_> {
     }
 }
 
-/// What a model is asked to say in its own words, once its prediction is known: the text, and the key of what it says. In a chat the text
-/// is one message of the user's.
-///
-/// # Errors
-/// The template fails on the sample, or the tokenizer on the text.
-pub fn generation(
-    run: &Run,
-    model: &OpenedModel,
-    job: &Job,
-    predicted: u32,
-) -> Result<Option<(String, GenerationKey)>> {
-    let Some(spec) = &run.experiment.generate else {
-        return Ok(None);
-    };
-    let answer = model.tokenizer.text_of(predicted);
-    let mut text = spec.prompt(&job.sample.fields, &job.sample.prompt.text, &answer)?;
-    if let Some(chat) = &run.chat {
-        let mut prompt = Prompt::default();
-        prompt.push("generate", &text);
-        text = chat.prompt(&prompt)?.text;
-    }
-    let token_ids: Vec<u32> = model.tokenizer.encode(&text)?.iter().map(|token| token.id).collect();
-    let rows = model.checkpoint.config.model.vocab_size();
-    if token_ids.is_empty() || token_ids.iter().any(|&id| id as usize >= rows) {
-        return Err(
-            Diagnostic::content("the text for the model to go on from comes to no tokens that it knows")
-                .in_file(&run.experiment.path)
-                .place(format!("generate.prompt, model `{}`", model.spec.id)),
-        );
-    }
-    let key = GenerationKey {
-        model: model.key.clone(),
-        token_ids,
-        max_new_tokens: spec.max_new_tokens,
-        stop: model.checkpoint.config.stop.clone(),
-    };
-    Ok(Some((text, key)))
-}
-
 /// One run for each experiment and model, in the authors' order.
 ///
 /// # Errors
@@ -192,12 +155,14 @@ pub fn runs<'a>(
             let jobs = samples
                 .filter_map(|sample| planner.job(sample, chat.as_ref(), &baselines))
                 .collect();
-            runs.push(Run {
+            let run = Run {
                 experiment,
                 model: id,
                 chat,
                 jobs,
-            });
+            };
+            planner.check_generation(&run);
+            runs.push(run);
         }
     }
     runs
@@ -371,6 +336,32 @@ impl<'a> Planner<'a, '_> {
             targets,
             baselines: baselines.to_vec(),
         })
+    }
+
+    /// What stands in the way of the model's own words, found before it runs: with some token in the prediction's place.
+    fn check_generation(&mut self, run: &Run<'a>) {
+        let Some(spec) = &run.experiment.generate else { return };
+        for job in &run.jobs {
+            let stand_in = job.options.first().map_or(0, |(_, tokens)| tokens[0]);
+            let found = match generation(run, self.model, job, stand_in) {
+                Ok(Some((_, key))) => key.token_ids.len() + spec.max_new_tokens,
+                Ok(None) => continue,
+                Err(error) => {
+                    self.tell(&["generate"], Some(job.sample), error);
+                    continue;
+                }
+            };
+            let context = self.model.checkpoint.config.context;
+            if let Some(context) = context.filter(|&context| found > context) {
+                let error = Diagnostic::content(format!("{found} tokens, more than the model was made for"))
+                    .expected(format!(
+                        "at most {context} (`max_position_embeddings`), `max_new_tokens` among them"
+                    ))
+                    .help("beyond it words mean little: shorten the prompt, or let the model say less")
+                    .as_warning();
+                self.tell(&["generate"], Some(job.sample), error);
+            }
+        }
     }
 
     /// The tokens of an answer behind the prompt: several, where they can be explained together.

@@ -145,3 +145,29 @@ fn the_models_own_words_are_asked_for_within_the_template() {
         assert_eq!(record["generation"]["prompt"], asked);
     }
 }
+
+/// With what the system says in front; and the prompt by itself is the one that was explained.
+#[test]
+fn the_system_stays_the_system_and_the_prompt_alone_is_the_prompt() {
+    let system = "  - {segment: manner, role: system, text: Be brief.}\n";
+    let first = "content/experiments/first.yaml";
+    let project = project(system).edit(first, "[wordy, marked]", "[marked]").edit(
+        first,
+        "options:",
+        "generate: {prompt: \"{{ prompt }}?\", max_new_tokens: 3}\noptions:",
+    );
+    project.run(&BUILD).ended(0);
+    let asked = |project: &Project| {
+        record(project, "marked")["generation"]["prompt"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(
+        asked(&project),
+        "<|system|>\nBe brief.\n<|user|>\nIs this so?\ngrass is red Choice: (?\n<|assistant|>\n"
+    );
+    let project = project.edit(first, "prompt: \"{{ prompt }}?\", ", "");
+    project.run(&BUILD).ended(0);
+    assert_eq!(asked(&project), record(&project, "marked")["prompt"].as_str().unwrap());
+}

@@ -4,7 +4,7 @@
 //! the other. Marked records (a value along the path was not finite) count as maps that miss every bar.
 
 use crate::analysis::align::{Level, UnitScores, Units};
-use crate::store::record::{AttributionRecord, SampleRecord};
+use crate::store::record::{AttributionRecord, SampleRecord, chosen};
 
 /// `count` of `of`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,20 +78,9 @@ pub fn is_right(attribution: &AttributionRecord) -> bool {
     attribution.converged && attribution.non_finite.is_none()
 }
 
-/// The option that the model predicts: the one whose token it is; where options are several tokens, the most probable.
+/// The option that the model predicts.
 pub fn predicted_option(record: &SampleRecord) -> Option<&str> {
-    let options = record.options.iter();
-    let predicted = if record.options.values().all(|option| option.token_ids.is_empty()) {
-        options
-            .into_iter()
-            .find(|(_, option)| option.token_id == record.prediction.token_id)
-    } else {
-        // The first of equals.
-        options
-            .rev()
-            .max_by(|(_, a), (_, b)| a.probability.total_cmp(&b.probability))
-    };
-    predicted.map(|(letter, _)| letter.as_str())
+    chosen(&record.options, record.prediction.token_id)
 }
 
 /// |delta| as a share of |F(input) − F(baseline)|.

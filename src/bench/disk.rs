@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use rayon::prelude::*;
 use serde::Serialize;
@@ -51,9 +51,11 @@ impl Drop for OnDisk {
 /// # Errors
 /// The folder cannot be written; the disk is full.
 pub fn write(parent: &Path, config: &ModelConfig) -> Result<(OnDisk, Disk)> {
-    let folder = parent.join(format!("igsite-bench-{}", std::process::id()));
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let folder = parent.join(format!("igsite-bench-{}-{}", std::process::id(), since.as_nanos()));
     let io = |doing: &str, path: &Path, e: &std::io::Error| Diagnostic::io(Kind::Output, doing, path, e);
-    fs::create_dir_all(&folder).map_err(|e| io("make a folder for the checkpoint", &folder, &e))?;
+    // Not one that is there: it will be removed.
+    fs::create_dir(&folder).map_err(|e| io("make a folder for the checkpoint", &folder, &e))?;
     let on_disk = OnDisk { folder };
     let folder = &on_disk.folder;
     let began = Instant::now();
@@ -150,7 +152,7 @@ fn write_shard(path: &Path, tensors: &Tensors, number: u64) -> std::io::Result<(
         .sync_all()
 }
 
-/// 4,096 quantiles of the normal distribution with σ = 0.02, as bfloat16, by the sum of twelve uniform numbers.
+/// 4,096 draws from (all but) the normal distribution with σ = 0.02, as bfloat16, by the sum of twelve uniform numbers.
 fn normal() -> Vec<[u8; 2]> {
     let mut random = SplitMix64::new(1);
     let draw = |_| {

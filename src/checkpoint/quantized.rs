@@ -116,11 +116,11 @@ impl Loader<'_> {
         };
         four.values.copy_from_slice(&values);
         // The file's own map is what it was quantised by; ours says what it is called.
-        if four
+        if !four
             .values
             .iter()
             .zip(code.values())
-            .any(|(theirs, ours)| (theirs - ours).abs() > 1e-3)
+            .all(|(theirs, ours)| (theirs - ours).abs() <= 1e-3)
         {
             return Err(wrong(format!("its quant_map is not that of {}", code.name())).help("download the file again"));
         }

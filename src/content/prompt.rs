@@ -66,6 +66,15 @@ pub struct Segment {
 }
 
 impl Prompt {
+    /// Its parts: name, who says it, text.
+    pub fn parts(&self) -> impl Iterator<Item = (&str, Role, String)> {
+        let said = self.segments.iter().zip(&self.roles);
+        said.map(|(segment, &role)| {
+            let text = self.text.chars().skip(segment.start).take(segment.end - segment.start);
+            (segment.name.as_str(), role, text.collect())
+        })
+    }
+
     /// Adds a part of the user's at the end.
     pub fn push(&mut self, name: &str, text: &str) {
         self.push_as(name, Role::User, text);

@@ -121,6 +121,9 @@ pub struct Product<'a, 'c> {
     pub add: bool,
 }
 
+/// Elements of a right factor that are expanded at a time where the `gemm` crate computes (4 MiB).
+const EXPANDED: usize = 1 << 20;
+
 /// Whether a row of a product is the same to the bit whatever the other rows are. The `gemm` crate, on processors without AVX-512,
 /// takes other ways for small products.
 pub fn rows_are_independent() -> bool {
@@ -203,36 +206,59 @@ impl Product<'_, '_> {
         self.portable(threads);
     }
 
-    /// The `gemm` crate's product. A factor that is kept in another form is expanded as a whole.
+    /// The `gemm` crate's product with a right factor that is kept in another form: it is expanded some lines at a time, `room` elements or
+    /// one line, which are columns of the product or terms of its sums.
+    fn portable_by_lines(self, threads: Threads, room: usize) {
+        let (m, k, n) = self.size;
+        let Right {
+            elements,
+            stride,
+            turned,
+        } = self.b;
+        let (lines, length) = if turned { (n, k) } else { (k, n) };
+        if k == 0 {
+            let nothing = Right::rows(Elements::Floats(&[]), 0);
+            return Product { b: nothing, ..self }.portable(threads);
+        }
+        let most = (room / length).clamp(1, lines);
+        let mut floats = vec![0.0; most * length];
+        for from in (0..lines).step_by(most) {
+            let count = most.min(lines - from);
+            for (line, to) in (from..).zip(floats.chunks_exact_mut(length).take(count)) {
+                elements.expand(line * stride, to);
+            }
+            let b = Right::rows(Elements::Floats(&floats), length);
+            let part = if turned {
+                Product {
+                    size: (m, k, count),
+                    a: self.a,
+                    b: b.transposed(),
+                    c: &mut self.c[from..],
+                    stride: self.stride,
+                    add: self.add,
+                }
+            } else {
+                Product {
+                    size: (m, count, n),
+                    a: View {
+                        data: &self.a.data[from * self.a.column..],
+                        ..self.a
+                    },
+                    b,
+                    c: &mut self.c[..],
+                    stride: self.stride,
+                    add: self.add || from > 0,
+                }
+            };
+            part.portable(threads);
+        }
+    }
+
+    /// The `gemm` crate's product.
     fn portable(self, threads: Threads) {
         let (m, k, n) = self.size;
         let Elements::Floats(right) = self.b.elements else {
-            let (lines, length) = if self.b.turned { (n, k) } else { (k, n) };
-            let count = if lines == 0 {
-                0
-            } else {
-                (lines - 1) * self.b.stride + length
-            };
-            let mut floats = EXPANDED.take();
-            if floats.len() < count {
-                floats.resize(count, 0.0);
-            }
-            match threads {
-                Threads::One => self.b.elements.expand(0, &mut floats[..count]),
-                Threads::All => self.b.elements.expand_all(&mut floats[..count]),
-            }
-            let elements = Elements::Floats(&floats[..count]);
-            Product {
-                size: self.size,
-                a: self.a,
-                b: Right { elements, ..self.b },
-                c: self.c,
-                stride: self.stride,
-                add: self.add,
-            }
-            .portable(threads);
-            EXPANDED.set(floats);
-            return;
+            return self.portable_by_lines(threads, EXPANDED);
         };
         let (down, along) = if self.b.turned {
             (1, self.b.stride)
@@ -288,8 +314,6 @@ unsafe impl Send for SendPointer {}
 unsafe impl Sync for SendPointer {}
 
 thread_local! {
-    /// A right factor, where the `gemm` crate needs all of it.
-    static EXPANDED: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
     /// Packed slivers of the left and of the right factor.
     static PACKED: RefCell<(Vec<f32>, Vec<f32>)> = const { RefCell::new((Vec::new(), Vec::new())) };
 }

@@ -241,7 +241,8 @@ fn expand_four(four: Four<'_>, first: usize, to: &mut [f32]) {
 
 /// Codes and scales of weights that `read` hands out as float32: the range asked for, into the slice.
 ///
-/// As bitsandbytes does it on a GPU: times the reciprocal of the block's largest magnitude, in float32; a block of zeros is zeros.
+/// As bitsandbytes does it on a GPU: times the reciprocal of the block's largest magnitude, in float32; a block of zeros is zeros. A
+/// block with a weight that is not finite expands to NaN.
 pub fn quantize(count: usize, code: Code, read: impl Fn(Range<usize>, &mut [f32]) + Sync) -> (Vec<u8>, Vec<f32>) {
     let blocks = count.div_ceil(BLOCK);
     let mut codes = vec![0u8; count.div_ceil(2)];
@@ -268,6 +269,12 @@ pub fn quantize(count: usize, code: Code, read: impl Fn(Range<usize>, &mut [f32]
 #[multiversion::multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2+fma"))]
 fn quantize_block(weights: &[f32; BLOCK], code: Code) -> ([u8; BLOCK / 2], f32) {
     let largest = weights.iter().fold(0f32, |largest, weight| largest.max(weight.abs()));
+    // A code is always some number; a weight that is none must not become one unnoticed.
+    let largest = if weights.iter().all(|weight| weight.is_finite()) {
+        largest
+    } else {
+        f32::NAN
+    };
     let inverse = if largest > 0.0 { 1.0 / largest } else { 0.0 };
     let codes = code.of(&weights.map(|weight| weight * inverse));
     let (pairs, _) = codes.as_chunks::<2>();
@@ -342,6 +349,15 @@ mod tests {
         assert_eq!(packed(&[2.0, -2.0], Code::Fp4), (vec![0x3b], vec![2.0]));
         for code in [Code::Fp4, Code::Nf4] {
             assert_eq!(back(&[0.0; 70], code), [0.0; 70]);
+            for wrong in [f32::NAN, f32::INFINITY] {
+                let mut weights = [0.5; 70];
+                weights[3] = wrong;
+                let back = back(&weights, code);
+                assert!(
+                    back[..64].iter().all(|x| x.is_nan()) && back[64..] == [0.5; 6],
+                    "{back:?}"
+                );
+            }
         }
     }
 

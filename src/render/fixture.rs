@@ -436,6 +436,7 @@ fn record(model: &str, sample: &Sample) -> SampleRecord {
             OptionRecord {
                 token_id: 40_000 + index as u32,
                 token_ids: vec![],
+                log_probability: None,
                 probability,
             },
         );

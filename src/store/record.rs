@@ -4,6 +4,7 @@
 //! (target × baseline) computed for them. The store keeps its parts (see [`super`]); this is the whole.
 //! Fields keep their order in the file; numbers are written in the shortest form that reads back to the same float.
 
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -36,7 +37,7 @@ pub struct SampleRecord {
     /// of them); absent gold gives null.
     pub correct: Option<bool>,
     /// Each option's token and probability, by letter, in the experiment's order.
-    pub options: indexmap::IndexMap<String, OptionRecord>,
+    pub options: IndexMap<String, OptionRecord>,
     /// One for each target and baseline, in the experiment's order (targets outer, baselines inner).
     pub attributions: Vec<AttributionRecord>,
     /// What the model says in its own words, if it was asked.
@@ -132,6 +133,29 @@ pub struct OptionRecord {
     pub token_ids: Vec<u32>,
     /// Its softmax probability; of several tokens the product, each given those before it.
     pub probability: f64,
+    /// The natural logarithm of several tokens' probability.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_probability: Option<f64>,
+}
+
+impl OptionRecord {
+    /// The natural logarithm of its probability, which may be where the probability itself is too small for a float.
+    pub fn log_probability(&self) -> f64 {
+        self.log_probability.unwrap_or_else(|| self.probability.ln())
+    }
+}
+
+/// The option that a model predicts: the one whose token it is; where options are several tokens, the most probable, the first of equals.
+pub fn chosen(options: &IndexMap<String, OptionRecord>, predicted: u32) -> Option<&str> {
+    let found = if options.values().all(|option| option.token_ids.is_empty()) {
+        options.iter().find(|(_, option)| option.token_id == predicted)
+    } else {
+        let by_probability = |(_, a): &(_, &OptionRecord), (_, b): &(_, &OptionRecord)| {
+            a.log_probability().total_cmp(&b.log_probability())
+        };
+        options.iter().rev().max_by(by_probability)
+    };
+    found.map(|(letter, _)| letter.as_str())
 }
 
 /// What an attribution explains.

@@ -97,6 +97,44 @@ fn a_factor_too_short_is_refused() {
     .run(Threads::One);
 }
 
+/// Expanded some lines at a time, a product is what it is at once, but for rounding.
+#[test]
+fn by_lines_as_at_once() {
+    let (m, k, n) = (7, 50, 33);
+    let (a, floats) = (numbers(m * k, 1), numbers(k * n, 5));
+    let halves: Vec<u8> = floats
+        .iter()
+        .flat_map(|&x| half::bf16::from_f32(x).to_le_bytes())
+        .collect();
+    let elements = Elements::Halves(&halves, Half::Bf16);
+    for (turned, add) in [(false, false), (false, true), (true, false), (true, true)] {
+        let stride = if turned { k } else { n };
+        let product = |room: Option<usize>| {
+            let mut c = vec![0.5; m * n];
+            let right = Right::rows(elements, stride);
+            let product = Product {
+                size: (m, k, n),
+                a: View::rows(&a, k),
+                b: if turned { right.transposed() } else { right },
+                c: &mut c,
+                stride: n,
+                add,
+            };
+            match room {
+                Some(room) => product.portable_by_lines(Threads::One, room),
+                None => product.run(Threads::One),
+            }
+            c
+        };
+        let whole = product(None);
+        for room in [1, 130, 4000] {
+            for (one, other) in product(Some(room)).iter().zip(&whole) {
+                assert!((one - other).abs() < 1e-5, "{turned} {add} {room}: {one} for {other}");
+            }
+        }
+    }
+}
+
 /// Whatever a factor is kept as, the product is to the bit that with its float32 expansion.
 fn same_as_expanded((m, k, n): (usize, usize, usize), elements: Elements<'_>, stride: usize, turned: bool) {
     let a = numbers(m * k, 1);

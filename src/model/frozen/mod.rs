@@ -138,6 +138,28 @@ impl Frozen {
     /// The logits of the positions that are read of each sequence. `keep` says whether a backward pass will follow.
     pub fn forward<O: Ops>(&self, ops: &O, sequences: &Sequences, entry: Entry<'_>, keep: bool) -> Trace<O> {
         let mut layers = Vec::new();
+        let mut keep_layer = |trace| {
+            if keep {
+                layers.push(trace);
+            }
+        };
+        let (end, end_moments, logits) = self.through(ops, sequences, entry, &mut keep_layer);
+        Trace {
+            layers,
+            end,
+            end_moments,
+            logits,
+        }
+    }
+
+    /// The residual stream at the positions that are read, its moments, and the logits; `told` gets what each layer leaves.
+    fn through<O: Ops>(
+        &self,
+        ops: &O,
+        sequences: &Sequences,
+        entry: Entry<'_>,
+        told: &mut dyn FnMut(LayerTrace<O>),
+    ) -> (O::Rows, O::Moments, Tensor<2>) {
         let mut x = match entry {
             Entry::Embeddings(x) => ops.to_rows(x.clone()),
             Entry::Paths(stretches) => ops.along(stretches),
@@ -151,9 +173,7 @@ impl Frozen {
             let paths = paths.filter(|_| index == 0);
             let (out, trace) = self.layer(ops, sequences, block, x, which, paths);
             x = out;
-            if keep {
-                layers.push(trace);
-            }
+            told(trace);
         }
         if !sequences.single() {
             x = ops.take_last(sequences, &x);
@@ -161,12 +181,7 @@ impl Frozen {
         let count = sequences.outputs();
         let (hidden, end_moments) = ops.norm(count, &x, &self.norm);
         let logits = ops.linear(count, &hidden, &self.head);
-        Trace {
-            layers,
-            end: x,
-            end_moments,
-            logits: ops.to_tensor(count, logits),
-        }
+        (x, end_moments, ops.to_tensor(count, logits))
     }
 
     /// For which rows a layer has to compute more than keys and values.

@@ -1,7 +1,7 @@
 //! One token after another: keys and values of what was read are kept, and a new token computes its own row only.
 
 use super::ops::{Ops, Sequences, Which};
-use super::{Block, Entry, Frozen, Mlp};
+use super::{Block, Entry, Frozen, LayerTrace, Mlp};
 use burn::tensor::Tensor;
 
 /// Keys (with rotary positions) and values of a sequence so far, of each layer.
@@ -16,13 +16,13 @@ impl Frozen {
     pub fn read<O: Ops>(&self, ops: &O, embeddings: &Tensor<2>) -> (Tensor<2>, Cache<O>) {
         let length = embeddings.dims()[0];
         let sequences = Sequences::new(vec![length]);
-        let trace = self.forward(ops, &sequences, Entry::Embeddings(embeddings), true);
-        let keys_and_values = |layer: super::LayerTrace<O>| {
+        let mut layers = Vec::with_capacity(self.blocks.len());
+        let mut keep = |layer: LayerTrace<O>| {
             let [_, keys, values] = layer.qkv;
-            [keys, values]
+            layers.push([keys, values]);
         };
-        let layers = trace.layers.into_iter().map(keys_and_values).collect();
-        (trace.logits, Cache { layers, length })
+        let (_, _, logits) = self.through(ops, &sequences, Entry::Embeddings(embeddings), &mut keep);
+        (logits, Cache { layers, length })
     }
 
     /// Reads one more token's embedding, `[1, hidden]`; `ops` is for a sequence one longer than the cache.

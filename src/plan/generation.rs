@@ -1,0 +1,58 @@
+//! What a model is asked to say in its own words.
+
+use super::{Job, OpenedModel, Run};
+use crate::content::prompt::{Prompt, Role};
+use crate::diagnostic::{Diagnostic, Result};
+use crate::store::key::GenerationKey;
+
+/// The text that a model goes on from, once its prediction is known, and the key of what it says.
+///
+/// In a chat the text is one message of the user's, behind what the system says; `prompt` then stands for what the user and the
+/// assistant say. The prompt by itself is what was explained, to the token.
+///
+/// # Errors
+/// The template fails on the sample, or the tokenizer or the chat template on the text.
+pub fn generation(
+    run: &Run,
+    model: &OpenedModel,
+    job: &Job,
+    predicted: u32,
+) -> Result<Option<(String, GenerationKey)>> {
+    let Some(spec) = &run.experiment.generate else {
+        return Ok(None);
+    };
+    let answer = model.tokenizer.text_of(predicted);
+    let sample = &job.sample.prompt;
+    let render = |prompt: &str| spec.prompt(&job.sample.fields, prompt, &answer);
+    let text = match &run.chat {
+        None => render(&sample.text)?,
+        Some(_) if render(&sample.text)? == sample.text => job.prompt.text.clone(),
+        Some(chat) => {
+            let mut asked = Prompt::default();
+            let mut others = String::new();
+            for (name, role, text) in sample.parts() {
+                match role {
+                    Role::System => asked.push_as(name, role, &text),
+                    Role::User | Role::Assistant => others.push_str(&text),
+                }
+            }
+            asked.push("generate", &render(&others)?);
+            chat.prompt(&asked)?.text
+        }
+    };
+    let token_ids: Vec<u32> = model.tokenizer.encode(&text)?.iter().map(|token| token.id).collect();
+    let rows = model.checkpoint.config.model.vocab_size();
+    if token_ids.is_empty() || token_ids.iter().any(|&id| id as usize >= rows) {
+        return Err(Diagnostic::content(
+            "the text for the model to go on from comes to no tokens, or to some that it does not have",
+        )
+        .help("the tokenizer's files may belong to another checkpoint"));
+    }
+    let key = GenerationKey {
+        model: model.key.clone(),
+        token_ids,
+        max_new_tokens: spec.max_new_tokens,
+        stop: model.checkpoint.config.stop.clone(),
+    };
+    Ok(Some((text, key)))
+}
