@@ -90,7 +90,7 @@ pub enum Command {
 /// Which experiments.
 #[derive(Clone, Debug, Args)]
 pub struct Chosen {
-    /// Only this experiment (again for more); a draft that is named is built
+    /// Only this experiment (again for more): a site has no others then; a draft that is named is built
     #[arg(long, value_name = "NAME")]
     pub experiment: Vec<String>,
     /// Drafts too

@@ -125,49 +125,47 @@ fn what_a_template_refuses_is_told_with_model_and_file() {
     insta::assert_snapshot!("refusals_of_chat_templates", told);
 }
 
-/// What the model is asked to say is a message of the user's, in the model's own template.
+/// A text that begins with the prompt goes on from it; any other is a message of the user's, behind the system's.
 #[test]
 fn the_models_own_words_are_asked_for_within_the_template() {
-    let project = project("").edit(
-        "content/experiments/first.yaml",
-        "options:",
-        "generate: {prompt: \"{{ prompt }}{{ answer }}. Why?\", max_new_tokens: 3}\noptions:",
-    );
-    project.run(&BUILD).ended(0);
-    for (model, before, after) in [
-        ("wordy", "The question is: ", " And the answer:"),
-        ("marked", "<|user|>\n", "\n<|assistant|>\n"),
-    ] {
-        let record = record(&project, model);
-        let answer = record["prediction"]["text"].as_str().unwrap();
-        // The words of the author's prompt, without the template's, are what `prompt` stands for.
-        let asked = format!("{before}Is this so?\ngrass is red Choice: ({answer}. Why?{after}");
-        assert_eq!(record["generation"]["prompt"], asked);
-    }
-}
-
-/// With what the system says in front; and the prompt by itself is the one that was explained.
-#[test]
-fn the_system_stays_the_system_and_the_prompt_alone_is_the_prompt() {
-    let system = "  - {segment: manner, role: system, text: Be brief.}\n";
     let first = "content/experiments/first.yaml";
-    let project = project(system).edit(first, "[wordy, marked]", "[marked]").edit(
-        first,
-        "options:",
-        "generate: {prompt: \"{{ prompt }}?\", max_new_tokens: 3}\noptions:",
-    );
-    project.run(&BUILD).ended(0);
-    let asked = |project: &Project| {
-        record(project, "marked")["generation"]["prompt"]
-            .as_str()
-            .unwrap()
-            .to_owned()
+    let with = |system: &str, models: &str, asked: &str| {
+        let project = project(system).edit(first, "[wordy, marked]", models).edit(
+            first,
+            "options:",
+            &format!("generate: {{{asked}max_new_tokens: 3}}\noptions:"),
+        );
+        project.run(&BUILD).ended(0);
+        project
     };
-    assert_eq!(
-        asked(&project),
-        "<|system|>\nBe brief.\n<|user|>\nIs this so?\ngrass is red Choice: (?\n<|assistant|>\n"
+    let asked = |project: &Project, model: &str| {
+        let record = record(project, model);
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        (
+            text(&record["generation"]["prompt"]),
+            text(&record["prompt"]),
+            text(&record["prediction"]["text"]),
+        )
+    };
+    let project = with("", "[wordy, marked]", "prompt: \"{{ prompt }}{{ answer }}. Why?\", ");
+    for model in ["wordy", "marked"] {
+        let (text, prompt, answer) = asked(&project, model);
+        assert_eq!(text, format!("{prompt}{answer}. Why?"));
+    }
+    let project = with("", "[wordy]", "");
+    let (text, prompt, _) = asked(&project, "wordy");
+    assert_eq!(text, prompt);
+    let system = "  - {segment: manner, role: system, text: Be brief.}\n";
+    let project = with(
+        system,
+        "[marked]",
+        "prompt: \"You said {{ answer }}. Why? {{ prompt }}\", ",
     );
-    let project = project.edit(first, "prompt: \"{{ prompt }}?\", ", "");
-    project.run(&BUILD).ended(0);
-    assert_eq!(asked(&project), record(&project, "marked")["prompt"].as_str().unwrap());
+    let (text, _, answer) = asked(&project, "marked");
+    assert_eq!(
+        text,
+        format!(
+            "<|system|>\nBe brief.\n<|user|>\nYou said {answer}. Why? Is this so?\ngrass is red Choice: (\n<|assistant|>\n"
+        )
+    );
 }

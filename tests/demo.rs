@@ -13,9 +13,9 @@ use igsite::attribution::integral::Rule;
 use igsite::attribution::integrated_gradients::{Explainer, Scalar, Start};
 use igsite::attribution::quadrature;
 use igsite::checkpoint::Checkpoint;
-use igsite::content::dataset::Nowhere;
 use igsite::content::experiment::{Batch, Output, Quadrature};
 use igsite::content::project::{Project, Selection};
+use igsite::hub::Hub;
 use igsite::model::CausalLm;
 use igsite::model::device::Backend;
 use igsite::tokenizer::Tokenizer;
@@ -164,7 +164,7 @@ fn company_predicts_nothing() {
 #[test]
 fn the_experiment_renders_the_prompt_that_the_models_were_trained_on() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let (project, warnings) = Project::load(root, &Selection::default(), &Nowhere).unwrap();
+    let (project, warnings) = Project::load(root, &Selection::default(), &Hub::new(true, true)).unwrap();
     assert!(warnings.is_empty(), "{warnings:?}");
     let claims: BTreeMap<String, Claim> = claims::held_out()
         .into_iter()

@@ -83,6 +83,15 @@ pub fn predicted_option(record: &SampleRecord) -> Option<&str> {
     chosen(&record.options, record.prediction.token_id)
 }
 
+/// How probable the model finds its answer: the option that it predicts, where options are several tokens, else the predicted token.
+pub fn answer_probability(record: &SampleRecord) -> f64 {
+    let several = record.options.values().any(|option| !option.token_ids.is_empty());
+    let option = predicted_option(record).filter(|_| several);
+    option.map_or(record.prediction.probability, |letter| {
+        record.options[letter].probability
+    })
+}
+
 /// |delta| as a share of |F(input) − F(baseline)|.
 pub fn relative_delta(attribution: &AttributionRecord) -> Option<f64> {
     let difference = (attribution.f_input? - attribution.f_baseline?).abs();
@@ -126,7 +135,7 @@ impl ModelSummary {
             summary.samples += 1;
             if let Some(correct) = record.correct {
                 summary.accuracy.add(correct);
-                summary.confidence.add(Some(record.prediction.probability));
+                summary.confidence.add(Some(answer_probability(record)));
             }
             let gold = record.sample.gold.as_ref().and_then(|gold| record.options.get(gold));
             summary.right_probability.add(gold.map(|option| option.probability));

@@ -27,7 +27,7 @@ pub fn run(global: &Global, arguments: &Fetch, report: &Report) -> Result<ExitSt
             origin.repository, experiment.id, origin.revision, origin.commit
         ));
     }
-    let (mut asked, mut files, mut size) = (0, 0, 0);
+    let mut asked = 0;
     for spec in plan::named_models(&project)
         .into_iter()
         .filter_map(|id| project.models.get(id))
@@ -51,14 +51,13 @@ pub fn run(global: &Global, arguments: &Fetch, report: &Report) -> Result<ExitSt
                     format!("{}, {} came", counted(snapshot.files, "file"), bytes(snapshot.bytes))
                 }
             ));
-            files += snapshot.files;
-            size += snapshot.bytes;
         }
     }
     if diagnostics.has_errors() {
         return Err(diagnostics);
     }
     report.errors(diagnostics);
+    let (files, size) = hub.brought();
     report.note(&match (asked, files) {
         (0, _) if data_sets == 0 => "nothing to fetch: no model of these experiments is on the hub".to_owned(),
         (0, _) => format!(

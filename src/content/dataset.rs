@@ -23,7 +23,7 @@ use serde_json::{Map, Value};
 use super::prompt::Prompt;
 use crate::diagnostic::{Diagnostic, Position};
 
-pub use hub::{Nowhere, Repositories, Repository};
+pub use hub::{Repositories, Repository};
 #[cfg(test)]
 pub use parquet::tests::file;
 pub(super) use select::{Draw, Selector, check_column, choose, ids_of, read_selector};

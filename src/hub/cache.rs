@@ -62,7 +62,32 @@ impl Cached {
         }
         let path = self.folder.join("refs").join(revision);
         make_parent(&path)?;
-        fs::write(&path, commit).map_err(|e| cannot("write", &path, &e))
+        // Beside it, then renamed: nobody reads half a commit.
+        let side = path.with_added_extension(format!("{}.part", std::process::id()));
+        fs::write(&side, commit)
+            .and_then(|()| fs::rename(&side, &path))
+            .map_err(|e| cannot("write", &path, &e))
+    }
+
+    /// The names of all files that a commit has on the hub, as it once said.
+    pub fn listed(&self, commit: &str) -> Option<Vec<String>> {
+        let text = fs::read_to_string(self.listing(commit)).ok()?;
+        // Each line is ended, the last too: half a file is none.
+        text.ends_with('\n').then(|| text.lines().map(str::to_owned).collect())
+    }
+
+    /// Notes them: a commit never changes, and what lies in the cache may be a part of it. Only a hint: a failure is none.
+    pub fn note_listing(&self, commit: &str, files: &[String]) {
+        let place = self.listing(commit);
+        if !place.exists() && make_parent(&place).is_ok() {
+            let side = place.with_added_extension(format!("{}.part", std::process::id()));
+            let text: String = files.iter().map(|file| format!("{file}\n")).collect();
+            _ = fs::write(&side, text).and_then(|()| fs::rename(&side, &place));
+        }
+    }
+
+    fn listing(&self, commit: &str) -> PathBuf {
+        self.folder.join(".igsite").join(format!("{commit}.files"))
     }
 
     /// The folder of a commit.

@@ -47,7 +47,7 @@ impl Download<'_> {
         progress.skip(partial.length);
         self.fetch(&mut partial, progress).await?;
         self.check(&partial)?;
-        partial.file.flush().map_err(|e| self.not_written(&partial, &e))?;
+        partial.file.sync_data().map_err(|e| self.not_written(&partial, &e))?;
         std::fs::rename(&partial.path, &blob).map_err(|e| cannot("name", &blob, &e))?;
         drop(lock);
         Ok(())

@@ -106,6 +106,11 @@ impl Failure {
         }
     }
 
+    /// Whether there is no such thing on the hub.
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::Status(refusal) if refusal.status == StatusCode::NOT_FOUND)
+    }
+
     /// The message.
     pub fn told(self, asked: Asked, settings: &Settings) -> Diagnostic {
         let hub = settings.shown();

@@ -115,6 +115,9 @@ pub struct Hub {
     listings: RefCell<Vec<Listing>>,
     /// Whether the hub was out of reach once: then nobody waits for it again.
     unreachable: Cell<bool>,
+    /// Whether the last question was for something that is not there.
+    absent: Cell<bool>,
+    brought: Cell<(usize, u64)>,
 }
 
 impl Hub {
@@ -131,6 +134,8 @@ impl Hub {
             warnings: RefCell::default(),
             listings: RefCell::default(),
             unreachable: Cell::new(false),
+            absent: Cell::new(false),
+            brought: Cell::default(),
         }
     }
 
@@ -153,6 +158,7 @@ impl Hub {
     pub fn list(&self, kind: RepoKind, repo: &str, revision: &str) -> Result<Listing> {
         let settings = self.settings()?;
         let cached = self.cached(kind, repo, revision)?;
+        self.absent.set(false);
         let asked = Asked {
             kind,
             repo,
@@ -161,7 +167,11 @@ impl Hub {
         };
         let here = |from_cache: Missing| {
             let commit = cached.commit(revision)?;
-            let files = cached.files(&commit);
+            // What is here of a data set may be a part of it, and must not pass for the whole.
+            let files = match kind {
+                RepoKind::Model => cached.files(&commit),
+                RepoKind::Dataset => cached.listed(&commit)?,
+            };
             (!files.is_empty()).then(|| Listing {
                 kind,
                 repo: repo.to_owned(),
@@ -171,6 +181,19 @@ impl Hub {
                 from_cache: Some(from_cache),
             })
         };
+        // A commit never changes: once it was listed, nobody needs to be asked.
+        if let (RepoKind::Dataset, true, false) = (kind, is_commit(revision), self.offline)
+            && let Some(files) = cached.listed(revision)
+        {
+            return Ok(Listing {
+                kind,
+                repo: repo.to_owned(),
+                revision: revision.to_owned(),
+                commit: revision.to_owned(),
+                files,
+                from_cache: None,
+            });
+        }
         if self.offline {
             return here(Missing::Offline).ok_or_else(|| not_here(asked, settings, self.by_environment));
         }
@@ -189,11 +212,15 @@ impl Hub {
                     files,
                     from_cache: None,
                 };
+                if kind == RepoKind::Dataset {
+                    cached.note_listing(&listing.commit, &listing.files);
+                }
                 self.listings.borrow_mut().push(listing.clone());
                 Ok(listing)
             }
             Err(failure) => {
                 let outage = failure.is_outage();
+                self.absent.set(failure.is_absent());
                 let told = failure.told(asked, settings);
                 let copy = outage.then(|| here(Missing::Outage(Box::new(told.clone())))).flatten();
                 copy.ok_or(told)
@@ -212,17 +239,21 @@ impl Hub {
         Ok(snapshot)
     }
 
-    /// Files of a full commit hash, if all of them are here: such a commit never changes, so nobody needs to be asked. `None` for a
-    /// branch or tag, and when a file is missing.
+    /// [`Hub::list`], or none where the hub has no such repository or revision, or where only the cache can be had and does not know it.
     ///
     /// # Errors
-    /// The repository's name or the environment's settings are none.
-    pub fn pinned(&self, kind: RepoKind, repo: &str, revision: &str, wanted: &[String]) -> Result<Option<Snapshot>> {
-        let cached = self.cached(kind, repo, revision)?;
-        Ok(cached
-            .commit(revision)
-            .filter(|commit| is_commit(revision) && wanted.iter().all(|file| cached.has(commit, file)))
-            .map(|commit| here(&cached, commit)))
+    /// Anything else that stands in the way.
+    pub fn list_if_there(&self, kind: RepoKind, repo: &str, revision: &str) -> Result<Option<Listing>> {
+        let found = self.list(kind, repo, revision);
+        if found.is_err() && (self.offline || self.absent.get()) {
+            return Ok(None);
+        }
+        found.map(Some)
+    }
+
+    /// Files and bytes that came in this run.
+    pub fn brought(&self) -> (usize, u64) {
+        self.brought.get()
     }
 
     /// [`Hub::files`] without the last step.
@@ -251,8 +282,10 @@ impl Hub {
             Some(Missing::Offline) => Err(not_here(asked, self.settings()?, self.by_environment)),
             Some(Missing::Outage(told)) => Err((**told).clone()),
             None => {
-                self.download(listing, &cached, &missing, &mut snapshot)?;
-                Ok(snapshot)
+                let done = self.download(listing, &cached, &missing, &mut snapshot);
+                let (files, bytes) = self.brought.get();
+                self.brought.set((files + snapshot.files, bytes + snapshot.bytes));
+                done.map(|()| snapshot)
             }
         }
     }

@@ -49,7 +49,7 @@ impl Settings {
     /// # Errors
     /// `HF_ENDPOINT` is no address; the token has characters that no token has.
     pub fn read() -> Result<Self> {
-        let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+        let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.trim().is_empty());
         Ok(Self {
             endpoint: endpoint(variable("HF_ENDPOINT").as_deref().unwrap_or(ENDPOINT))?,
             token: token(variable, &hf_hub::hf_home())?,
@@ -96,7 +96,8 @@ fn token(variable: impl Fn(&str) -> Option<String>, home: &Path) -> Result<Optio
     }
     let saved = |path: PathBuf| {
         let text = std::fs::read_to_string(&path).ok()?;
-        Some((text, path.display().to_string()))
+        // An empty one is none, and the next is asked, as hf-hub does.
+        (!text.trim().is_empty()).then(|| (text, path.display().to_string()))
     };
     let found = variable("HF_TOKEN")
         .map(|text| (text, "HF_TOKEN".to_owned()))

@@ -7,8 +7,9 @@ use crate::store::key::GenerationKey;
 
 /// The text that a model goes on from, once its prediction is known, and the key of what it says.
 ///
-/// In a chat the text is one message of the user's, behind what the system says; `prompt` then stands for what the user and the
-/// assistant say. The prompt by itself is what was explained, to the token.
+/// In a chat, a text that begins with the prompt goes on from it, as the chat template has it: what follows is the beginning of the
+/// model's own answer. Any other text is one message of the user's, behind what the system says; `prompt` then stands for what the user
+/// and the assistant say.
 ///
 /// # Errors
 /// The template fails on the sample, or the tokenizer or the chat template on the text.
@@ -24,10 +25,11 @@ pub fn generation(
     let answer = model.tokenizer.text_of(predicted);
     let sample = &job.sample.prompt;
     let render = |prompt: &str| spec.prompt(&job.sample.fields, prompt, &answer);
-    let text = match &run.chat {
-        None => render(&sample.text)?,
-        Some(_) if render(&sample.text)? == sample.text => job.prompt.text.clone(),
-        Some(chat) => {
+    let plain = render(&sample.text)?;
+    let text = match (&run.chat, plain.strip_prefix(&sample.text)) {
+        (None, _) => plain,
+        (Some(_), Some(more)) => format!("{}{more}", job.prompt.text),
+        (Some(chat), None) => {
             let mut asked = Prompt::default();
             let mut others = String::new();
             for (name, role, text) in sample.parts() {

@@ -97,7 +97,8 @@ impl Tokenizer {
         } else {
             return Err(Diagnostic::checkpoint("no tokenizer in this folder")
                 .in_file(folder)
-                .expected("`tokenizer.json` or `tokenizer.model`"));
+                .expected("`tokenizer.json` or `tokenizer.model`")
+                .help("choose a repository or folder that has one: weights alone cannot read a prompt"));
         };
         files.sort();
         let mut hashes = Vec::new();

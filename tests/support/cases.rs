@@ -10,9 +10,9 @@ use igsite::attribution::integrated_gradients::{Explainer, Scalar, Start};
 use igsite::attribution::quadrature;
 use igsite::attribution::schedule::{self, Task};
 use igsite::checkpoint::Checkpoint;
-use igsite::content::dataset::Nowhere;
 use igsite::content::experiment::{Batch, Output, Quadrature};
 use igsite::content::project::{Project, Selection};
+use igsite::hub::Hub;
 use igsite::model::device::Backend;
 use igsite::tokenizer::{SpecialKind, Tokenizer};
 
@@ -173,7 +173,7 @@ pub fn models() -> Vec<Model> {
 /// The project's own, each with claims of its own.
 pub fn demo_models() -> Vec<Model> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let (project, _) = Project::load(root, &Selection::default(), &Nowhere).expect("the demo project");
+    let (project, _) = Project::load(root, &Selection::default(), &Hub::new(true, true)).expect("the demo project");
     let claims = project.experiments.iter().find(|experiment| experiment.id == "claims");
     let claims = &claims.expect("the demo's claims").samples;
     let demo = |(index, layout): (usize, &&str)| {

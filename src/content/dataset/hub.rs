@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::layout::{self, Found, Missing};
 use super::{Origin, Table};
 use crate::content::names::{nearest, quoted, shortened};
-use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
+use crate::diagnostic::{Diagnostic, Diagnostics, Result};
 use crate::hub::{Hub, Listing, RepoKind};
 
 /// Where the hub itself keeps every public data set as Parquet, whatever its authors wrote.
@@ -23,6 +23,12 @@ pub trait Repositories {
     /// # Errors
     /// There is no such repository or revision, or nobody answers.
     fn open(&self, repository: &str, revision: &str) -> Result<Box<dyn Repository + '_>>;
+
+    /// The same, or none where there is no such revision.
+    ///
+    /// # Errors
+    /// Nobody answers.
+    fn open_if_there(&self, repository: &str, revision: &str) -> Result<Option<Box<dyn Repository + '_>>>;
 }
 
 /// A data set repository at one commit.
@@ -45,6 +51,11 @@ impl Repositories for Hub {
         let listing = self.list(RepoKind::Dataset, repository, revision)?;
         Ok(Box::new(OnHub { hub: self, listing }))
     }
+
+    fn open_if_there(&self, repository: &str, revision: &str) -> Result<Option<Box<dyn Repository + '_>>> {
+        let listing = self.list_if_there(RepoKind::Dataset, repository, revision)?;
+        Ok(listing.map(|listing| Box::new(OnHub { hub: self, listing }) as Box<dyn Repository + '_>))
+    }
 }
 
 struct OnHub<'a> {
@@ -63,18 +74,6 @@ impl Repository for OnHub<'_> {
 
     fn fetch(&self, files: &[String]) -> Result<PathBuf> {
         Ok(self.hub.files(&self.listing, files)?.folder)
-    }
-}
-
-/// A place without any: for a program that reads files only.
-pub struct Nowhere;
-
-impl Repositories for Nowhere {
-    fn open(&self, repository: &str, _revision: &str) -> Result<Box<dyn Repository + '_>> {
-        Err(Diagnostic::content(format!(
-            "`{repository}` is a repository of the hub, and only files are read here"
-        ))
-        .help("download the data, and name the file under content/ as the `source`"))
     }
 }
 
@@ -132,24 +131,19 @@ pub fn fetch(query: &Query, opened: &dyn Repository, found: &Found) -> Result<Ta
 
 /// The revision that has the split, and its files.
 fn locate<'a>(repositories: &'a dyn Repositories, query: &Query) -> Result<(String, Box<dyn Repository + 'a>, Found)> {
-    let at = |revision: &str| {
-        let opened = repositories.open(&query.repository, revision)?;
+    let found = |revision: &str, opened: Box<dyn Repository + 'a>| {
         let found = find(query, revision, opened.files())?;
         Ok((revision.to_owned(), opened, found))
     };
-    match &query.revision {
-        Some(revision) => at(revision),
-        // Not every data set is converted, and a large one in part only; then the authors' files have to do. If neither will, the
-        // converted ones say best which splits there are, unless they are not there at all.
-        None => at(CONVERTED).or_else(|converted: Diagnostic| {
-            at(MAIN).map_err(|own| {
-                if converted.kind == Kind::Content {
-                    converted
-                } else {
-                    own
-                }
-            })
-        }),
+    let at = |revision: &str| found(revision, repositories.open(&query.repository, revision)?);
+    if let Some(revision) = &query.revision {
+        return at(revision);
+    }
+    // Not every data set is converted, and a large one in part only; then the authors' files have to do. An outage is no reason to
+    // read others. If neither will do, the converted ones say best which splits there are.
+    match repositories.open_if_there(&query.repository, CONVERTED)? {
+        None => at(MAIN),
+        Some(converted) => found(CONVERTED, converted).or_else(|error| at(MAIN).map_err(|_| error)),
     }
 }
 

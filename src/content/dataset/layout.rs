@@ -47,7 +47,13 @@ struct Part<'a> {
 /// Looks for a split among a repository's files. Without a split named, the only one; without a configuration, `default` or the
 /// only one.
 pub fn find(files: &[String], config: Option<&str>, split: Option<&str>) -> Result<Found, Missing> {
-    let mut parts: Vec<Part> = files.iter().filter_map(|file| Part::of(file)).collect();
+    // Of a large data set the hub converts a beginning, and calls it so.
+    let is_whole = |part: &Part| !part.split.starts_with("partial-") && !part.config.starts_with("partial-");
+    let mut parts: Vec<Part> = files
+        .iter()
+        .filter_map(|file| Part::of(file))
+        .filter(is_whole)
+        .collect();
     if parts.is_empty() {
         return Err(Missing::Files);
     }

@@ -6,6 +6,7 @@
 mod cells;
 mod classes;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
@@ -91,6 +92,7 @@ fn rows(shown: &Path, file: File) -> Result<Table> {
         files: vec![shown.to_path_buf()],
         ..Table::default()
     };
+    let mut left_out = BTreeSet::new();
     for name in types.iter().map(|one| one.name()) {
         if table.has_column(name) {
             return Err(Diagnostic::content(format!("two columns have the name `{}`", shortened(name))).in_file(shown));
@@ -104,7 +106,14 @@ fn rows(shown: &Path, file: File) -> Result<Table> {
         let row = row.map_err(|e| broken(shown, &e).place(format!("row {index}")))?;
         let mut fields = Map::new();
         for ((name, field), kind) in row.get_column_iter().zip(types) {
-            let value = cells::value(field, kind).and_then(|value| classes.named(name, value));
+            let value = match cells::value(field, kind) {
+                Ok(value) => classes.named(name, value),
+                // A picture or a tensor says nothing in a prompt; that it is there is no reason to refuse the others.
+                Err(_) => {
+                    left_out.insert(name.clone());
+                    continue;
+                }
+            };
             let value = value.map_err(|problem| {
                 let column = shortened(name);
                 Diagnostic::content(problem.message)
@@ -120,6 +129,10 @@ fn rows(shown: &Path, file: File) -> Result<Table> {
             position: None,
             fields,
         });
+    }
+    table.columns.retain(|column| !left_out.contains(column));
+    for row in &mut table.rows {
+        row.fields.retain(|column, _| !left_out.contains(column));
     }
     Ok(table)
 }

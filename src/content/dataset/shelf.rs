@@ -37,6 +37,19 @@ impl Repositories for Shelf {
         files.sort();
         Ok(Box::new(Folder { path, files }))
     }
+
+    fn open_if_there(&self, repository: &str, revision: &str) -> Result<Option<Box<dyn Repository + '_>>> {
+        let there = self.has(repository, revision);
+        there.then(|| self.open(repository, revision)).transpose()
+    }
+}
+
+impl Shelf {
+    fn has(&self, repository: &str, revision: &str) -> bool {
+        self.0
+            .join(format!("{repository}@{}", revision.replace('/', "-")))
+            .is_dir()
+    }
 }
 
 impl Repository for Folder {

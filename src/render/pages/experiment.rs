@@ -275,7 +275,7 @@ fn answer(results: &Results<'_>, model: usize, sample: usize, links: &Links) -> 
             results.slug(sample),
         )),
         answer: excerpt(summary::answer(record), 12),
-        probability: percent(record.prediction.probability),
+        probability: percent(summary::answer_probability(record)),
         verdict: match record.correct {
             Some(true) => "right",
             Some(false) => "wrong",

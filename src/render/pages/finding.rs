@@ -152,7 +152,11 @@ pub fn of_sample(results: &Results<'_>, sample: usize) -> Vec<String> {
     let mut answers: Vec<(String, Vec<String>)> = Vec::new();
     for (model, record) in results.records_of(sample).enumerate() {
         let answer = results.option_label(&excerpt(summary::answer(record), 20));
-        let told = format!("{} ({})", results.models[model], percent(record.prediction.probability));
+        let told = format!(
+            "{} ({})",
+            results.models[model],
+            percent(summary::answer_probability(record))
+        );
         match answers.iter_mut().find(|(known, _)| *known == answer) {
             Some((_, models)) => models.push(told),
             None => answers.push((answer, vec![told])),

@@ -163,7 +163,7 @@ impl Renderer<'_> {
         ];
         let about = format!(
             "{model_title} answers {predicted} ({}).",
-            percent(record.prediction.probability)
+            percent(summary::answer_probability(record))
         );
         let others = (0..results.models.len()).filter(|other| *other != model);
         let view = MapView {
@@ -186,7 +186,7 @@ impl Renderer<'_> {
             subject: results.samples[sample].subject.clone(),
             gold: record.sample.gold.as_deref().map(|gold| results.option_label(gold)),
             predicted,
-            predicted_probability: percent(record.prediction.probability),
+            predicted_probability: percent(summary::answer_probability(record)),
             verdict: match record.correct {
                 Some(true) => "right",
                 Some(false) => "wrong",

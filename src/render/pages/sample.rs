@@ -172,7 +172,7 @@ fn model_map(results: &Results<'_>, model: usize, sample: usize, scale: Scale, l
         href: links.to(&urls::map(&results.experiment.id, id, results.slug(sample))),
         json: links.to(&urls::record(&results.experiment.id, id, results.slug(sample))),
         answer: results.option_label(&excerpt(summary::answer(record), 20)),
-        probability: percent(record.prediction.probability),
+        probability: percent(summary::answer_probability(record)),
         verdict: match record.correct {
             Some(true) => "right",
             Some(false) => "wrong",
