@@ -208,3 +208,31 @@ fn what_is_not_there_is_told_at_its_place() {
     insta::assert_snapshot!("refusals_of_data_sets", all);
     assert_eq!(told("{source: ann/claims, split: dev, gold: label}").0, Some(2));
 }
+
+/// A part of a split that is in the cache never passes for the whole, and an outage is no reason to read other files.
+#[test]
+fn a_part_is_not_the_whole() {
+    let setting = Setting::new(&format!(
+        "{{source: ann/claims, split: train, revision: {COMMIT}, id: id, gold: label}}"
+    ));
+    let cut = support::hub_server::What::Status(403, vec![]);
+    setting.hub.add_fault("GET", "default/train/0001.parquet", cut, 100);
+    assert_ne!(setting.run(&BUILD).code, Some(0));
+    let told = setting.run(&["build", "--device", "cpu", "--offline"]);
+    assert!(told.stderr.contains("default/train/0001.parquet"), "{}", told.stderr);
+    assert_ne!(told.code, Some(0));
+    setting.hub.heal();
+    setting.hub.asked();
+    setting.run(&BUILD).ended(0);
+    // A commit's files were listed once; only the one that was missing is asked for.
+    let asked: Vec<String> = setting.hub.asked().into_iter().map(|asked| asked.path).collect();
+    let is_it = |path: &String| path.contains("default/train/0001.parquet") || path.starts_with("/blobs/");
+    assert!(asked.iter().all(is_it) && !asked.is_empty(), "{asked:?}");
+
+    let setting = Setting::new("{source: ann/claims, split: train, id: id, gold: label}");
+    let down = support::hub_server::What::Status(503, vec![]);
+    setting.hub.add_fault("GET", "convert", down, 100);
+    let told = setting.run(&["check"]);
+    assert_ne!(told.code, Some(0));
+    assert!(told.stderr.contains("503"), "{}", told.stderr);
+}

@@ -315,7 +315,15 @@ impl Loader<'_> {
     }
 
     fn read(&mut self, entry: &TensorEntry) -> Result<Vec<u8>> {
-        let io = |e: &std::io::Error| Diagnostic::io(Kind::Checkpoint, "read the weights", &entry.file, e);
+        let mut bytes = vec![0; entry.bytes];
+        let file = self.at(entry)?;
+        file.read_exact(&mut bytes).map_err(|e| unreadable(entry, &e))?;
+        Ok(bytes)
+    }
+
+    /// The file of a tensor, at its first byte.
+    fn at(&mut self, entry: &TensorEntry) -> Result<&mut File> {
+        let io = |e: &std::io::Error| unreadable(entry, e);
         if self.open.as_ref().is_none_or(|(path, _)| *path != entry.file) {
             self.open = Some((entry.file.clone(), File::open(&entry.file).map_err(|e| io(&e))?));
         }
@@ -323,9 +331,7 @@ impl Loader<'_> {
             unreachable!("opened above")
         };
         file.seek(SeekFrom::Start(entry.offset)).map_err(|e| io(&e))?;
-        let mut bytes = vec![0; entry.bytes];
-        file.read_exact(&mut bytes).map_err(|e| io(&e))?;
-        Ok(bytes)
+        Ok(file)
     }
 
     /// Ends the load.
@@ -348,6 +354,10 @@ impl Loader<'_> {
             .place(format!("tensor `{first}`"))
             .help("the checkpoint is of another architecture than config.json says, or of a variant that igsite does not compute"))
     }
+}
+
+fn unreadable(entry: &TensorEntry, error: &std::io::Error) -> Diagnostic {
+    Diagnostic::io(Kind::Checkpoint, "read the weights", &entry.file, error)
 }
 
 /// Buffers that old writers saved and that are computed, not read: rotary frequencies and causal masks.

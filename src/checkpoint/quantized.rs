@@ -6,16 +6,39 @@
 //! `quant_type`, `blocksize`, `shape`. With double quantisation the scales are bytes themselves: `nested_quant_map[byte] ·
 //! nested_absmax[block] + nested_offset`, for blocks of `nested_blocksize`.
 
+use std::io::Read;
+
 use burn::tensor::DType;
 use serde_json::Value;
 
-use super::{Loader, TensorEntry};
+use super::{Loader, TensorEntry, unreadable};
 use crate::diagnostic::{Diagnostic, Result};
 use crate::kernel::matrix::{BLOCK, Code, Elements, Half, quantize};
 use crate::tensor::matrix::{FourBit, Matrix, four_bit, quantized};
 
 /// What bitsandbytes keeps beside the codes.
 const STATE: [&str; 4] = [".absmax", ".quant_map", ".nested_absmax", ".nested_quant_map"];
+
+/// Weights that are read and quantised at a time: whole blocks.
+const PART: usize = BLOCK << 16;
+
+/// Quantises weights as they are stored.
+fn quantize_part(bytes: &[u8], dtype: DType, code: Code) -> (Vec<u8>, Vec<f32>) {
+    let count = bytes.len() / dtype.size();
+    let halves = |half| Elements::Halves(bytes, half);
+    match dtype {
+        DType::BF16 => quantize(count, code, |range, to| halves(Half::Bf16).expand(range.start, to)),
+        DType::F16 => quantize(count, code, |range, to| halves(Half::F16).expand(range.start, to)),
+        _ => {
+            let (floats, _) = bytes.as_chunks::<4>();
+            quantize(count, code, |range, to| {
+                for (to, &float) in to.iter_mut().zip(&floats[range]) {
+                    *to = f32::from_le_bytes(float);
+                }
+            })
+        }
+    }
+}
 
 /// Whether a tensor belongs to the quantised form of another.
 pub fn is_state(name: &str) -> bool {
@@ -26,22 +49,29 @@ impl Loader<'_> {
     /// Reads a linear layer's weights and quantises them, block by block.
     pub(super) fn quantize(&mut self, name: &str, entry: &TensorEntry, dims: [usize; 2], code: Code) -> Result<Matrix> {
         self.check_shape(name, entry, &dims)?;
-        let bytes = self.read(entry)?;
-        let count = dims.into_iter().product();
-        let halves = |half| Elements::Halves(&bytes, half);
-        let (codes, scales) = match entry.dtype {
-            DType::BF16 => quantize(count, code, |range, to| halves(Half::Bf16).expand(range.start, to)),
-            DType::F16 => quantize(count, code, |range, to| halves(Half::F16).expand(range.start, to)),
-            _ => {
-                let (floats, _) = bytes.as_chunks::<4>();
-                quantize(count, code, |range, to| {
-                    for (to, &float) in to.iter_mut().zip(&floats[range]) {
-                        *to = f32::from_le_bytes(float);
-                    }
-                })
-            }
+        let count: usize = dims.into_iter().product();
+        let (mut codes, mut scales) = (
+            Vec::with_capacity(count.div_ceil(2)),
+            Vec::with_capacity(count.div_ceil(BLOCK)),
+        );
+        let size = entry.dtype.size();
+        let file = self.at(entry)?;
+        let mut left = count;
+        let mut part = |mut buffer: Vec<u8>| -> Result<Vec<u8>> {
+            let now = left.min(PART);
+            left -= now;
+            buffer.resize(now * size, 0);
+            file.read_exact(&mut buffer).map_err(|e| unreadable(entry, &e))?;
+            Ok(buffer)
         };
-        drop(bytes);
+        // While one part is quantised, the next comes from the disk.
+        let (mut current, mut spare) = (part(vec![])?, vec![]);
+        while !current.is_empty() {
+            let (next, (more, theirs)) = rayon::join(|| part(spare), || quantize_part(&current, entry.dtype, code));
+            codes.extend(more);
+            scales.extend(theirs);
+            spare = std::mem::replace(&mut current, next?);
+        }
         Ok(quantized(four_bit(code, codes, scales), dims, &self.device, self.precision).into())
     }
 
