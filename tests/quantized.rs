@@ -252,7 +252,7 @@ fn logits_of_the_reference_checkpoints() {
     }
 }
 
-/// To the bit, on every layout: Falcon's fused matrix is cut into queries, keys and values within its blocks.
+/// To the bit (with AVX-512; else but for rounding), on every layout: Falcon's fused matrix is cut into queries, keys and values within its blocks.
 #[test]
 fn the_demo_models_compute_with_codes_as_with_their_values() {
     let ids: Vec<u32> = (1..40).map(|i| i * 7 % 90).collect();
@@ -263,11 +263,12 @@ fn the_demo_models_compute_with_codes_as_with_their_values() {
             let written = tempfile::tempdir().unwrap();
             write_expanded(&checkpoint, code, written.path(), false, |index, _, _, _| index / 64);
             let codes = logits(&folder, &ids, four_bit(DType::F32, code));
-            assert_eq!(
-                codes,
-                logits(written.path(), &ids, DType::F32.into()),
-                "{model}, {code:?}"
-            );
+            let values = logits(written.path(), &ids, DType::F32.into());
+            if igsite::kernel::gemm::rows_are_independent() {
+                assert_eq!(codes, values, "{model}, {code:?}");
+            }
+            let close = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-3;
+            assert!(codes.iter().zip(&values).all(close), "{model}, {code:?}");
             assert_ne!(codes, logits(&folder, &ids, DType::F32.into()));
         }
     }

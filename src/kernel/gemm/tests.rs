@@ -135,7 +135,7 @@ fn by_lines_as_at_once() {
     }
 }
 
-/// Whatever a factor is kept as, the product is to the bit that with its float32 expansion.
+/// Whatever a factor is kept as, the product is to the bit that with its float32 expansion (with AVX-512; else but for rounding).
 fn same_as_expanded((m, k, n): (usize, usize, usize), elements: Elements<'_>, stride: usize, turned: bool) {
     let a = numbers(m * k, 1);
     let mut floats = vec![0.0; elements.len()];
@@ -162,7 +162,14 @@ fn same_as_expanded((m, k, n): (usize, usize, usize), elements: Elements<'_>, st
             let right = Right::rows(elements, stride);
             product(if turned { right.transposed() } else { right }, portable)
         });
-        assert_eq!(kept, whole, "{m} {k} {n} {stride} {turned} {portable}");
+        let told = format!("{m} {k} {n} {stride} {turned} {portable}");
+        // The crate's own way depends on strides, which an expanded block has of its own.
+        if portable || !rows_are_independent() {
+            let close = |(one, other): (&f32, &f32)| (one - other).abs() < 1e-4;
+            assert!(kept.iter().zip(&whole).all(close), "{told}: {kept:?} for {whole:?}");
+        } else {
+            assert_eq!(kept, whole, "{told}");
+        }
     }
 }
 
