@@ -367,12 +367,14 @@ fn is_buffer(name: &str) -> bool {
         || name.ends_with(".attn.masked_bias")
 }
 
-/// Safetensors before `.bin`, never both.
+/// An index of shards, and the single file that takes its place; the first that is there is taken. Safetensors before `.bin`, never both.
+pub const WEIGHTS: [(&str, &str); 2] = [
+    ("model.safetensors.index.json", "model.safetensors"),
+    ("pytorch_model.bin.index.json", "pytorch_model.bin"),
+];
+
 fn weight_files(folder: &Path) -> Result<Vec<PathBuf>> {
-    for (single, index) in [
-        ("model.safetensors", "model.safetensors.index.json"),
-        ("pytorch_model.bin", "pytorch_model.bin.index.json"),
-    ] {
+    for (index, single) in WEIGHTS {
         if folder.join(index).is_file() {
             return shards(folder, &folder.join(index));
         }

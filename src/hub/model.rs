@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::cache::{Cached, is_commit};
 use super::{Hub, RepoKind, Snapshot, here};
+use crate::checkpoint::WEIGHTS;
 use crate::diagnostic::{Diagnostic, Kind, Result};
 
 /// Always there.
@@ -20,11 +21,6 @@ const SMALL: [&str; 8] = [
     "added_tokens.json",
     "chat_template.jinja",
     "chat_template.json",
-];
-/// An index of shards, and the single file that takes its place; the first that is there is taken, as `checkpoint` does. Never two.
-const WEIGHTS: [(&str, &str); 2] = [
-    ("model.safetensors.index.json", "model.safetensors"),
-    ("pytorch_model.bin.index.json", "pytorch_model.bin"),
 ];
 
 /// The weights of a repository.

@@ -284,7 +284,7 @@ pub fn quantized(four: FourBit, dims: [usize; 2], device: &Device, precision: Pr
     }
 }
 
-/// The scale's own code, for a weight that is quantised here.
+/// Codes and scales of a weight that is quantised here.
 pub fn four_bit(code: Code, codes: Vec<u8>, scales: Vec<f32>) -> FourBit {
     FourBit {
         codes,

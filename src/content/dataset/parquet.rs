@@ -1,7 +1,7 @@
 //! Parquet files, row by row, as data frames and the Hugging Face hub write them.
 //!
-//! A file is binary: there is no line to point at, so errors name the row and the column. What has no text (a picture, a tensor) is
-//! an error; it is not made up. Class numbers become the names that the file itself gives for them.
+//! A file is binary: there is no line to point at, so errors name the row and the column. A column with what is no text (pictures, tensors)
+//! is left out; nothing is made up. Class numbers become the names that the file itself gives for them.
 
 mod cells;
 mod classes;
@@ -106,15 +106,12 @@ fn rows(shown: &Path, file: File) -> Result<Table> {
         let row = row.map_err(|e| broken(shown, &e).place(format!("row {index}")))?;
         let mut fields = Map::new();
         for ((name, field), kind) in row.get_column_iter().zip(types) {
-            let value = match cells::value(field, kind) {
-                Ok(value) => classes.named(name, value),
+            let Some(value) = cells::value(field, kind) else {
                 // A picture or a tensor says nothing in a prompt; that it is there is no reason to refuse the others.
-                Err(_) => {
-                    left_out.insert(name.clone());
-                    continue;
-                }
+                left_out.insert(name.clone());
+                continue;
             };
-            let value = value.map_err(|problem| {
+            let value = classes.named(name, value).map_err(|problem| {
                 let column = shortened(name);
                 Diagnostic::content(problem.message)
                     .in_file(shown)

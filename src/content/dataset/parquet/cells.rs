@@ -6,14 +6,13 @@ use parquet::schema::types::Type;
 use serde_json::{Map, Number, Value};
 
 use super::super::number_as_written;
-use super::Problem;
 use crate::calendar::date;
 
 const DAY: i128 = 86_400_000_000_000;
 
-/// The value of a cell whose column has the type `kind`.
-pub fn value(field: &Field, kind: &Type) -> Result<Value, Problem> {
-    Ok(match field {
+/// The value of a cell whose column has the type `kind`; none for bytes that are no text.
+pub fn value(field: &Field, kind: &Type) -> Option<Value> {
+    Some(match field {
         Field::Null => Value::Null,
         Field::Bool(truth) => Value::Bool(*truth),
         Field::Byte(n) => (*n).into(),
@@ -30,15 +29,7 @@ pub fn value(field: &Field, kind: &Type) -> Result<Value, Problem> {
         Field::Double(n) => float(*n),
         Field::Decimal(_) => number_as_written(&field.to_string()),
         Field::Str(text) => text.as_str().into(),
-        Field::Bytes(bytes) => match std::str::from_utf8(bytes.data()) {
-            Ok(text) => text.into(),
-            Err(_) => {
-                return Err(Problem {
-                    message: format!("{} bytes that are no text", bytes.len()),
-                    expected: "text, numbers, truth values, dates, lists or structs",
-                });
-            }
-        },
+        Field::Bytes(bytes) => std::str::from_utf8(bytes.data()).ok()?.into(),
         Field::Date(days) => date(i128::from(*days)).to_string().into(),
         Field::TimeMillis(n) => time(i128::from(*n) * 1_000_000).into(),
         Field::TimeMicros(n) => time(i128::from(*n) * 1000).into(),
@@ -54,7 +45,7 @@ pub fn value(field: &Field, kind: &Type) -> Result<Value, Problem> {
         Field::ListInternal(list) => {
             let kind = element(kind);
             let items = list.elements().iter().map(|field| value(field, kind));
-            Value::Array(items.collect::<Result<_, _>>()?)
+            Value::Array(items.collect::<Option<_>>()?)
         }
         Field::MapInternal(map) => {
             // A map is one repeated group of a key and a value.
