@@ -76,6 +76,7 @@ pub fn render(site: &Site<'_>, sink: &mut dyn FnMut(OutputFile) -> Result<()>) -
     renderer.models(&mut out)?;
     for results in &results {
         renderer.experiment(results, &mut out)?;
+        renderer.samples(results, &mut out)?;
         renderer.comparison(results, &mut out)?;
         for sample in 0..results.samples.len() {
             renderer.sample(results, sample, &mut out)?;

@@ -17,10 +17,12 @@ use crate::diagnostic::{Diagnostic, Kind, Result};
 use crate::render::text::escape;
 
 /// The built-in templates by name.
-pub const TEMPLATES: [(&str, &str); 9] = [
+pub const TEMPLATES: [(&str, &str); 11] = [
     ("base.html", include_str!("../../templates/base.html")),
     ("index.html", include_str!("../../templates/index.html")),
     ("experiment.html", include_str!("../../templates/experiment.html")),
+    ("samples.html", include_str!("../../templates/samples.html")),
+    ("samples_table.html", include_str!("../../templates/samples_table.html")),
     ("sample.html", include_str!("../../templates/sample.html")),
     ("map.html", include_str!("../../templates/map.html")),
     ("comparison.html", include_str!("../../templates/comparison.html")),

@@ -15,6 +15,16 @@ pub fn experiment(id: &str) -> String {
     format!("experiments/{id}/index.html")
 }
 
+/// A page of an experiment's table of samples, behind the first, which is on [`experiment`].
+pub fn samples_page(experiment: &str, page: usize) -> String {
+    format!("experiments/{experiment}/pages/{page}/index.html")
+}
+
+/// The rows of such a page as a script.
+pub fn samples_part(experiment: &str, page: usize) -> String {
+    format!("experiments/{experiment}/pages/{page}/rows.js")
+}
+
 /// The page of a sample: all models under each other.
 pub fn sample(experiment: &str, slug: &str) -> String {
     format!("experiments/{experiment}/samples/{slug}/index.html")

@@ -1,63 +1,137 @@
-// Adds what a page can do beyond being read: switches, filters, sorting, and a reading of the score under pointer or key.
-// Nothing on a page depends on it. No library, no request, no storage beyond the two switches.
+// Adds what a page can do beyond being read: switches, filters, sorting, saving, and a reading of the score under pointer or key.
+// Nothing on a page depends on it. No library, no request but the rows of a long table, no storage beyond the two switches.
+// It runs before the first paint, so that what it shows is there from the beginning and nothing moves later.
 "use strict";
 
 const root = document.documentElement;
+const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+const query = new URLSearchParams(location.search);
 
-function remembered(key) {
-  try { return localStorage.getItem("igsite-" + key); } catch { return null; }
+function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
 }
 
-function remember(key, value) {
-  try { localStorage.setItem("igsite-" + key, value); } catch { /* a page opened from disk may have no storage */ }
+function button(text, act) {
+  const made = make("button", { type: "button" }, text);
+  made.addEventListener("click", act);
+  return made;
 }
 
-function switches() {
-  const dark = () => root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  const set = {
-    theme: (on) => { root.dataset.theme = on ? "dark" : "light"; },
-    palette: (on) => { if (on) root.dataset.palette = "red-green"; else delete root.dataset.palette; },
-  };
-  const state = { theme: dark, palette: () => root.dataset.palette === "red-green" };
-  for (const name of Object.keys(set)) {
-    const kept = remembered(name);
-    if (kept !== null) set[name](kept === "on");
+// What is chosen on a page stands in its address, so that the address can be passed on.
+function remember(values) {
+  for (const [name, value] of Object.entries(values)) {
+    if (value) query.set(name, value);
+    else query.delete(name);
   }
-  for (const button of document.querySelectorAll("[data-switch]")) {
-    const name = button.dataset.switch;
-    button.setAttribute("aria-pressed", String(state[name]()));
-    button.addEventListener("click", () => {
-      const on = !state[name]();
-      set[name](on);
-      remember(name, on ? "on" : "off");
-      button.setAttribute("aria-pressed", String(on));
-    });
-  }
-  for (const box of document.querySelectorAll(".switches")) box.hidden = false;
+  const text = query.toString();
+  try { history.replaceState(null, "", location.pathname + (text && "?" + text) + location.hash); } catch { /* some browsers forbid it on disk */ }
 }
 
-function filters() {
-  for (const form of document.querySelectorAll("[data-filters]")) {
-    const rows = [...document.getElementById(form.dataset.filters).tBodies[0].rows];
-    const texts = rows.map((row) => row.textContent.toLowerCase());
-    const apply = () => {
-      const words = form.elements.text.value.toLowerCase().split(/\s+/).filter(Boolean);
-      const show = form.elements.show.value;
-      const gold = form.elements.gold ? form.elements.gold.value : "";
-      let count = 0;
-      rows.forEach((row, i) => {
-        const fits = words.every((word) => texts[i].includes(word))
-          && (!show || row.dataset.state.split(" ").includes(show))
-          && (!gold || row.dataset.gold === gold);
-        row.hidden = !fits;
-        count += fits ? 1 : 0;
-      });
-      form.elements.count.value = count === rows.length ? `${count} samples` : `${count} of ${rows.length} samples`;
+function stored(key, value) {
+  try {
+    if (value === undefined) return localStorage.getItem("igsite-" + key);
+    localStorage.setItem("igsite-" + key, value);
+  } catch { /* a page opened from disk may have no storage */ }
+  return null;
+}
+
+const themes = {
+  theme: {
+    on: () => (root.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark",
+    set: (on) => { root.dataset.theme = on ? "dark" : "light"; },
+  },
+  palette: {
+    on: () => root.dataset.palette === "red-green",
+    set: (on) => { if (on) root.dataset.palette = "red-green"; else delete root.dataset.palette; },
+  },
+};
+
+function themeSwitches() {
+  for (const control of all("[data-switch]")) {
+    const name = control.dataset.switch, { on, set } = themes[name];
+    const show = () => control.setAttribute("aria-pressed", String(on()));
+    control.addEventListener("click", () => { set(!on()); stored(name, on() ? "on" : "off"); show(); });
+    show();
+  }
+}
+
+// Maps: the elements of each level, in the order of the numbers that the map carries.
+const LEVELS = { token: ["t", "i"], word: ["w", "em.w,b"], sentence: ["s", "em.s,u"], segment: ["g", "em.g,span"] };
+
+function levelOf(map) {
+  const maps = map.closest(".maps");
+  const level = maps?.querySelector("input[name=level]:checked")?.value ?? Object.keys(LEVELS).find((name) => maps?.classList.contains("by-" + LEVELS[name][0])) ?? "word";
+  return level === "token" && map.classList.contains("coarse") ? "word" : level;
+}
+
+// Pieces of a map at the level that has colour, each with its score, error and share as text.
+function pieces(map) {
+  const [letter, selector] = LEVELS[levelOf(map)];
+  const numbers = (map.dataset[letter] ?? "").split(" ").filter(Boolean).map((pair) => pair.split("/"));
+  const total = numbers.reduce((sum, [score]) => sum + Math.abs(score), 0);
+  const text = (number) => number.replace(/^(-?)\./, "$10.").replaceAll("-", "−");
+  let count = -1;
+  return all(selector, map).map((element) => {
+    if (!element.classList.contains("more")) count++;
+    const [score, error] = numbers[count] ?? ["0"];
+    return {
+      element, count, score, error,
+      said: (score > 0 ? "+" : "") + text(score) + (error ? " ± " + text(error) : "") + (total ? `, ${(100 * Math.abs(score) / total).toFixed(1)}% of all |score|` : ""),
     };
-    form.addEventListener("input", apply);
-    form.addEventListener("submit", (event) => event.preventDefault());
-    form.hidden = false;
-    apply();
+  });
+}
+
+function mapReading() {
+  const found = all(".map[data-w]");
+  if (!found.length) return;
+  const line = make("p", { class: "readout", "aria-live": "polite" });
+  document.body.append(line);
+  let here = null;
+  const read = (piece) => {
+    here?.element.classList.remove("here");
+    here = piece ?? null;
+    line.textContent = "";
+    if (!piece) return;
+    piece.element.classList.add("here");
+    const text = piece.element.textContent.trim();
+    line.append(text ? (text.length > 60 ? text.slice(0, 60) + "…" : text) : "white space", make("b", {}, piece.said));
+  };
+  for (const map of found) {
+    map.tabIndex = 0;
+    map.setAttribute("role", "group");
+    map.setAttribute("aria-label", "Attribution map; arrow keys read out the scores");
+    map.addEventListener("keydown", (event) => {
+      const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1, Home: -1e9, End: 1e9 }[event.key];
+      if (event.key === "Escape") read(null);
+      if (!step) return;
+      event.preventDefault();
+      const list = pieces(map).filter((piece, i, list) => !i || list[i - 1].count !== piece.count);
+      const at = list.findIndex((piece) => piece.element === here?.element);
+      read(list[Math.max(0, Math.min(list.length - 1, at + step))]);
+      here.element.scrollIntoView({ block: "nearest" });
+    });
+    map.addEventListener("pointerover", (event) => {
+      const list = pieces(map);
+      for (let element = event.target; element && element !== map; element = element.parentElement) {
+        const piece = list.find((piece) => piece.element === element);
+        if (piece) return read(piece);
+      }
+      read(null);
+    });
+    map.addEventListener("pointerleave", () => read(null));
+    map.addEventListener("blur", () => read(null));
+  }
+}
+
+function mapSwitches() {
+  for (const name of ["level", "mode"]) {
+    for (const input of all(`input[name=${name}]`)) {
+      if (input.value === query.get(name)) input.checked = true;
+      input.addEventListener("change", () => remember({ [name]: input.defaultChecked ? "" : input.value }));
+    }
   }
 }
 
@@ -67,74 +141,315 @@ function numeric(text) {
   return Number.isNaN(value) ? -Infinity : value;
 }
 
+function cellKey(cell, kind) {
+  const text = cell?.dataset.value ?? cell?.textContent.trim() ?? "";
+  return kind === "number" ? numeric(text) : text.toLowerCase();
+}
+
+function compare(a, b) {
+  return typeof a === "number" ? (a > b) - (a < b) : a.localeCompare(b, "en", { numeric: true });
+}
+
+// Calls back with the column and order that a reader asks for by a click on its head.
+function sortable(table, sorted) {
+  const heads = [...table.tHead.rows[0].cells];
+  for (const head of heads.filter((cell) => cell.dataset.sort)) {
+    const control = make("button", { type: "button" });
+    control.append(...head.childNodes);
+    head.append(control);
+    const sort = (order) => {
+      for (const other of heads) other.removeAttribute("aria-sort");
+      head.setAttribute("aria-sort", order);
+      sorted(head, order === "ascending" ? 1 : -1);
+    };
+    const first = head.dataset.sort === "number" ? "descending" : "ascending";
+    const turned = { ascending: "descending", descending: "ascending" };
+    control.addEventListener("click", () => sort(turned[head.getAttribute("aria-sort")] ?? first));
+    head.addEventListener("sort", (event) => sort(event.detail));
+  }
+}
+
 function sorting() {
-  for (const table of document.querySelectorAll("table[data-sortable]")) {
-    const heads = [...table.tHead.rows[0].cells];
-    const body = table.tBodies[0];
-    for (const head of heads.filter((cell) => cell.dataset.sort)) {
-      const button = document.createElement("button");
-      button.type = "button";
-      button.append(...head.childNodes);
-      head.append(button);
-      button.addEventListener("click", () => {
-        const first = head.dataset.sort === "number" ? "descending" : "ascending";
-        const order = head.ariaSort === null ? first : head.ariaSort === "ascending" ? "descending" : "ascending";
-        for (const other of heads) other.removeAttribute("aria-sort");
-        head.setAttribute("aria-sort", order);
-        const column = head.cellIndex;
-        const key = (row) => {
-          const cell = row.cells[column];
-          const text = cell.dataset.value ?? cell.textContent.trim();
-          return head.dataset.sort === "number" ? numeric(text) : text.toLowerCase();
-        };
-        const keyed = [...body.rows].map((row) => [key(row), row]);
-        const sign = order === "ascending" ? 1 : -1;
-        keyed.sort(([a], [b]) => sign * (typeof a === "number" ? (a > b) - (a < b) : a.localeCompare(b)));
-        body.append(...keyed.map(([, row]) => row));
-      });
+  for (const table of all("table[data-sortable]:not([data-rows])")) {
+    sortable(table, (head, sign) => {
+      const body = table.tBodies[0];
+      const keyed = [...body.rows].map((row) => [cellKey(row.cells[head.cellIndex], head.dataset.sort), row]);
+      keyed.sort(([a], [b]) => sign * compare(a, b));
+      body.append(...keyed.map(([, row]) => row));
+    });
+  }
+}
+
+// The table of samples. A long one comes in parts: the first stands in the page, the others are scripts that are asked for when the
+// reader searches, filters or sorts, and only some of the rows that fit are shown at once.
+const MANY = 200;
+let taken = null;
+// What a part calls.
+globalThis.igsiteRows = (rows) => taken(rows);
+
+function part(address) {
+  return new Promise((resolve, reject) => {
+    const script = make("script", { src: address });
+    let rows = [];
+    taken = (given) => { rows = given; };
+    script.addEventListener("load", () => { script.remove(); resolve(rows); });
+    script.addEventListener("error", reject);
+    document.head.append(script);
+  });
+}
+
+function samples() {
+  const table = document.querySelector("table[data-rows]");
+  if (!table) return;
+  const form = document.getElementById("sample-filters"), body = table.tBodies[0], fields = form.elements;
+  const more = form.parentElement.querySelector(".pages");
+  let rows = [...body.rows], missing = table.dataset.parts ? table.dataset.parts.split(" ") : [];
+  const known = rows.length, count = Number(table.dataset.rows);
+  const order = rows.slice();
+  let column = null, sign = 1, limit = MANY;
+  const texts = new Map();
+  const text = (row) => {
+    if (!texts.has(row)) texts.set(row, row.textContent.toLowerCase());
+    return texts.get(row);
+  };
+  const asked = () => ["text", "show", "gold"].some((name) => fields[name]?.value) || column;
+  const show = () => {
+    const words = fields.text.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const gold = fields.gold?.value ?? "";
+    const fits = (row) => words.every((word) => text(row).includes(word))
+      && (!fields.show.value || row.dataset.state.split(" ").includes(fields.show.value))
+      && (!gold || row.dataset.gold === gold);
+    let found = asked() ? order.filter(fits) : order.slice(0, known);
+    if (column) {
+      const keyed = found.map((row) => [cellKey(row.cells[column.cellIndex], column.dataset.sort), row]);
+      found = keyed.sort(([a], [b]) => sign * compare(a, b)).map(([, row]) => row);
+    }
+    body.replaceChildren(...found.slice(0, Math.max(limit, known)));
+    const left = found.length - body.rows.length;
+    if (left > 0) {
+      const cell = make("td", { colspan: table.tHead.rows[0].cells.length }, button(`Show ${Math.min(left, MANY)} more of ${left}`, () => { limit += MANY; show(); }));
+      body.append(make("tr", {}, cell));
+    }
+    if (more) more.hidden = asked();
+    fields.count.value = asked() ? `${found.length} of ${count} samples` : `${count} samples`;
+  };
+  const apply = async () => {
+    remember({
+      q: fields.text.value, show: fields.show.value, gold: fields.gold?.value,
+      sort: column ? column.dataset.name + (sign < 0 ? "-down" : "-up") : "",
+    });
+    limit = MANY;
+    if (asked() && missing.length) {
+      const parts = missing;
+      missing = [];
+      fields.count.value = "Reading all samples…";
+      for (const address of parts) {
+        const template = make("template");
+        template.innerHTML = (await part(address)).join("");
+        order.push(...template.content.children);
+      }
+    }
+    show();
+  };
+  sortable(table, (head, turn) => { column = head; sign = turn; apply(); });
+  form.addEventListener("input", apply);
+  form.addEventListener("submit", (event) => event.preventDefault());
+  form.addEventListener("reset", () => setTimeout(() => {
+    column = null;
+    for (const head of all("th", table.tHead)) head.removeAttribute("aria-sort");
+    apply();
+  }));
+  fields.text.value = query.get("q") ?? "";
+  for (const name of ["show", "gold"]) if (fields[name] && query.get(name)) fields[name].value = query.get(name);
+  const [name, way] = (query.get("sort") ?? "").split("-");
+  const head = [...table.tHead.rows[0].cells].find((cell) => name && cell.dataset.name === name);
+  if (head) head.dispatchEvent(new CustomEvent("sort", { detail: way === "up" ? "ascending" : "descending" }));
+  else if (asked()) apply();
+  else show();
+}
+
+// Saving and copying.
+function download(name, type, data) {
+  const link = make("a", { href: URL.createObjectURL(new Blob([data], { type })), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
+function fileName(text) {
+  return text.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "").slice(0, 60) || "igsite";
+}
+
+async function copy(text, told) {
+  try { await navigator.clipboard.writeText(text); } catch {
+    // Pages on disk may not write to the clipboard directly.
+    const area = make("textarea", { class: "visually-hidden" });
+    area.value = text;
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
+  const before = told.textContent;
+  told.textContent = "Copied";
+  setTimeout(() => { told.textContent = before; }, 1500);
+}
+
+function cells(table, apart) {
+  const quoted = (text) => (/[",\n\t]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+  return [...table.rows].map((row) => [...row.cells].map((cell) => quoted(cell.textContent.trim().replace(/\s+/g, " "))).join(apart)).join("\n") + "\n";
+}
+
+const COPIED = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "opacity", "font-size", "font-family", "font-weight", "text-anchor", "visibility", "display"];
+
+// A plot as a file: what the style sheet says of it becomes its own.
+function plotFile(svg) {
+  const twin = svg.cloneNode(true), from = all("*", svg), to = all("*", twin);
+  const style = (a, b) => {
+    const computed = getComputedStyle(a);
+    for (const name of COPIED) b.setAttribute(name, computed.getPropertyValue(name));
+  };
+  style(svg, twin);
+  from.forEach((element, i) => style(element, to[i]));
+  const box = svg.viewBox.baseVal;
+  twin.setAttribute("width", box.width);
+  twin.setAttribute("height", box.height);
+  twin.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+  twin.prepend(rectangle({ x: box.x, y: box.y, width: box.width, height: box.height }, getComputedStyle(document.body).backgroundColor === "rgba(0, 0, 0, 0)" ? getComputedStyle(root).backgroundColor : getComputedStyle(document.body).backgroundColor));
+  return { text: new XMLSerializer().serializeToString(twin), width: box.width, height: box.height };
+}
+
+function svgElement(tag, attributes, text = "") {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, typeof value === "number" ? Math.round(value * 10) / 10 : value);
+  element.textContent = text;
+  return element;
+}
+
+function rectangle({ x, y, width, height }, fill) {
+  return svgElement("rect", { x, y, width, height, fill });
+}
+
+// A map as a file: its words where the browser has put them.
+function mapFile(map) {
+  const frame = map.getBoundingClientRect(), style = getComputedStyle(map);
+  const svg = svgElement("svg", { xmlns: "http://www.w3.org/2000/svg", width: frame.width, height: frame.height, viewBox: `0 0 ${frame.width} ${frame.height}`, "font-family": style.fontFamily });
+  svg.append(rectangle({ x: 0, y: 0, width: frame.width, height: frame.height }, style.backgroundColor));
+  for (const element of all("*", map)) {
+    const { backgroundColor, textDecorationLine, textDecorationStyle, textDecorationColor } = getComputedStyle(element);
+    for (const box of backgroundColor === "rgba(0, 0, 0, 0)" ? [] : element.getClientRects()) {
+      const x = box.x - frame.x, y = box.y - frame.y;
+      svg.append(rectangle({ x, y, width: box.width, height: box.height }, backgroundColor));
+      if (textDecorationLine === "underline") {
+        svg.append(svgElement("path", { d: `M${x} ${y + box.height - 2}h${box.width}`, stroke: textDecorationColor, "stroke-width": 2, "stroke-dasharray": textDecorationStyle === "dashed" ? "4 3" : "none" }));
+      }
     }
   }
-}
-
-// Maps: arrow keys walk from piece to piece, and a line below reads out the piece, its score and its share.
-function maps() {
-  const found = [...document.querySelectorAll(".map")];
-  if (!found.length) return;
-  const line = document.createElement("p");
-  line.className = "readout";
-  line.setAttribute("aria-live", "polite");
-  document.body.append(line);
-  let here = null;
-  const read = (piece) => {
-    here?.classList.remove("here");
-    here = piece;
-    if (!piece) { line.textContent = ""; return; }
-    piece.classList.add("here");
-    const text = piece.textContent.trim();
-    const shown = text ? (text.length > 60 ? text.slice(0, 60) + "…" : text) : "white space";
-    line.textContent = `${shown}  ${piece.title.replace(" · ", ", ")} of all |score|`;
-  };
-  for (const map of found) {
-    const pieces = [...map.querySelectorAll("span[title]")];
-    if (!pieces.length) continue;
-    map.tabIndex = 0;
-    map.setAttribute("role", "group");
-    map.setAttribute("aria-label", "Attribution map; arrow keys read out the scores");
-    map.addEventListener("keydown", (event) => {
-      const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-      if (!step) return;
-      event.preventDefault();
-      read(pieces[Math.max(0, Math.min(pieces.length - 1, pieces.indexOf(here) + step))]);
-    });
-    map.addEventListener("pointerover", (event) => {
-      if (event.target.matches("span[title]")) read(event.target);
-    });
-    map.addEventListener("pointerleave", () => read(null));
-    map.addEventListener("blur", () => read(null));
+  const walker = document.createTreeWalker(map, NodeFilter.SHOW_TEXT), range = document.createRange();
+  while (walker.nextNode()) {
+    const node = walker.currentNode, { color, fontSize, fontFamily } = getComputedStyle(node.parentElement);
+    for (const match of node.data.matchAll(/\S+/g)) {
+      range.setStart(node, match.index);
+      range.setEnd(node, match.index + match[0].length);
+      const box = range.getClientRects()[0];
+      if (box) svg.append(svgElement("text", { x: box.x - frame.x, y: box.bottom - frame.y - box.height * 0.24, fill: color, "font-size": fontSize, "font-family": fontFamily }, match[0]));
+    }
   }
+  return { text: new XMLSerializer().serializeToString(svg), width: frame.width, height: frame.height };
 }
 
-switches();
-filters();
-sorting();
-maps();
+function savePicture(name, { text, width, height }) {
+  const image = new Image();
+  image.onload = () => {
+    const canvas = make("canvas", { width: Math.ceil(2 * width), height: Math.ceil(2 * height) });
+    canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+    canvas.toBlob((blob) => download(name + ".png", "image/png", blob));
+  };
+  image.src = "data:image/svg+xml;charset=utf-8," + encodeURIComponent(text);
+}
+
+function mapTable(map) {
+  const rows = pieces(map).filter((piece, i, list) => !i || list[i - 1].count !== piece.count);
+  const quoted = (text) => `"${text.trim().replaceAll('"', '""')}"`;
+  return `${levelOf(map)},score,error\n` + rows.map((piece) => `${quoted(piece.element.textContent)},${piece.score},${piece.error ?? ""}`).join("\n") + "\n";
+}
+
+// The address of one map, at the level that is shown.
+function permalink(map, embedded) {
+  const address = new URL(location.href);
+  const anchor = map.closest("[id^=map-]")?.id ?? "";
+  address.search = "";
+  if (levelOf(map) !== "word") address.searchParams.set("level", levelOf(map));
+  if (embedded) address.searchParams.set("embed", anchor);
+  address.hash = embedded ? "" : anchor;
+  return address.href;
+}
+
+function menu(label, items) {
+  const box = make("details", { class: "tools" }, make("summary", { "aria-label": label, title: label }, "⤓"));
+  const list = make("div");
+  for (const [text, act] of items) list.append(button(text, (event) => act(event.currentTarget)));
+  box.append(list);
+  box.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && box.open) { box.open = false; box.firstChild.focus(); }
+  });
+  box.addEventListener("focusout", (event) => { if (!box.contains(event.relatedTarget)) box.open = false; });
+  return make("div", { class: "toolbar" }, box);
+}
+
+function tools() {
+  for (const table of all(".scroll > table")) {
+    const name = table.caption?.textContent.trim() ?? "Table", file = fileName(name);
+    table.parentElement.before(menu("Save the table: " + name, [
+      ["CSV", () => download(file + ".csv", "text/csv", cells(table, ","))],
+      ["Copy", (told) => copy(cells(table, "\t"), told)],
+    ]));
+  }
+  for (const svg of all("figure svg.plot:not(.key)")) {
+    const name = svg.getAttribute("aria-label") ?? svg.querySelector("title")?.textContent ?? "Plot";
+    const file = fileName(svg.closest("[data-figure]")?.dataset.figure ?? name);
+    svg.before(menu("Save the figure: " + name, [
+      ["SVG", () => download(file + ".svg", "image/svg+xml", plotFile(svg).text)],
+      ["PNG", () => savePicture(file, plotFile(svg))],
+    ]));
+  }
+  for (const map of all(".map[data-w]")) {
+    const name = map.closest("[data-name]")?.dataset.name ?? document.title, file = fileName(name);
+    const items = [
+      ["CSV", () => download(file + ".csv", "text/csv", mapTable(map))],
+      ["SVG", () => download(file + ".svg", "image/svg+xml", mapFile(map).text)],
+      ["PNG", () => savePicture(file, mapFile(map))],
+    ];
+    if (map.closest("[id^=map-]")) {
+      items.push(["Copy link", (told) => copy(permalink(map), told)]);
+      items.push(["Copy embed code", (told) => copy(`<iframe src="${permalink(map, true)}" title="${name.replaceAll('"', "&quot;")}" width="720" height="420" loading="lazy"></iframe>`, told)]);
+    }
+    map.before(menu("Save or share this map: " + name, items));
+  }
+  for (const box of all("pre[data-copy]")) box.before(make("div", { class: "toolbar" }, button("Copy", (event) => copy(box.textContent, event.currentTarget))));
+}
+
+// `?embed=ID` leaves of a page one map, with its switches and legend and the way back.
+function embed() {
+  const id = query.get("embed"), chosen = id && document.getElementById(id);
+  if (!chosen) return;
+  root.classList.add("embed");
+  const block = chosen.closest("[data-name]") ?? chosen, maps = block.closest(".maps");
+  const back = make("a", { href: location.pathname + "#" + id, target: "_top" }, document.title);
+  const kept = make("main", { id: "main", class: "maps wide" }, ...(maps ? all(".mapbar", maps) : []), block, make("p", { class: "small" }, back));
+  document.body.replaceChildren(kept);
+}
+
+root.classList.add("js");
+for (const [name, { set }] of Object.entries(themes)) {
+  const kept = stored(name);
+  if (kept) set(kept === "on");
+}
+document.addEventListener("DOMContentLoaded", () => {
+  embed();
+  themeSwitches();
+  mapSwitches();
+  mapReading();
+  sorting();
+  samples();
+  tools();
+});

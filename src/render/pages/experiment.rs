@@ -3,6 +3,7 @@
 use indexmap::IndexMap;
 use serde::Serialize;
 
+use super::samples::SamplesView;
 use super::words::{self, TargetWords};
 use super::{Frame, Link, Renderer, SummaryView, finding, or_dash};
 use crate::analysis::summary::{self, Mean};
@@ -11,7 +12,7 @@ use crate::content::experiment::{AttributionSpec, BaselineSpec, TargetSpec};
 use crate::content::prompt::PromptStyle;
 use crate::diagnostic::{Diagnostics, Result};
 use crate::render::results::{Results, SPECIAL};
-use crate::render::text::{correlation, excerpt, number, percent, signed};
+use crate::render::text::percent;
 use crate::render::{Sink, chart, data, heatmap, labels};
 use crate::site::urls::{self, Links};
 
@@ -33,10 +34,7 @@ struct ExperimentView {
     /// Mean share of |score| on the line of each option; empty where the prompt has no such lines.
     option_shares: Vec<SharesRow>,
     confusions: Vec<Confusion>,
-    full_bar: String,
-    map_note: String,
-    golds: Vec<String>,
-    samples: Vec<SampleRow>,
+    samples: SamplesView,
     comparison: Option<String>,
     settings: Vec<(String, String)>,
     yaml: String,
@@ -64,36 +62,6 @@ struct ConfusionRow {
     gold: String,
     /// Count, class of its shade, whether it is the right answer.
     cells: Vec<(usize, String, bool)>,
-}
-
-#[derive(Serialize)]
-struct SampleRow {
-    title: String,
-    href: String,
-    subject: String,
-    gold: String,
-    gold_label: String,
-    right: usize,
-    of: usize,
-    disagree: bool,
-    off: bool,
-    agreement: String,
-    agreement_sort: f64,
-    answers: Vec<AnswerView>,
-}
-
-#[derive(Serialize)]
-struct AnswerView {
-    model: String,
-    href: String,
-    answer: String,
-    probability: String,
-    /// `right`, `wrong` or nothing.
-    verdict: &'static str,
-    strip: Option<String>,
-    /// What to know before the map is believed; nothing where it is as right as was asked for.
-    mark: Option<&'static str>,
-    words: Vec<(String, String)>,
 }
 
 impl Renderer<'_> {
@@ -132,12 +100,7 @@ impl Renderer<'_> {
                 .iter()
                 .map(|letter| ((*letter).to_owned(), results.option_label(letter)))
                 .collect(),
-            full_bar: number(results.scale.max),
-            map_note: map_note(results),
-            golds: golds(results),
-            samples: (0..results.samples.len())
-                .map(|sample| row(results, sample, &links))
-                .collect(),
+            samples: SamplesView::page(results, 1, &links),
             comparison: (results.models.len() > 1).then(|| links.to(&urls::comparison(&experiment.id))),
             settings: settings(results),
             yaml: experiment.yaml.clone(),
@@ -210,82 +173,6 @@ fn shade(scale: heatmap::Scale, count: usize) -> String {
     match scale.shade(count as f64) {
         0 => String::new(),
         shade => format!("c{}", (shade + 3) / 4),
-    }
-}
-
-fn golds(results: &Results<'_>) -> Vec<String> {
-    let used = |letter: &str| {
-        results
-            .experiment
-            .samples
-            .iter()
-            .any(|sample| sample.gold.as_deref() == Some(letter))
-    };
-    results
-        .experiment
-        .options
-        .iter()
-        .map(|option| option.letter.clone())
-        .filter(|letter| used(letter))
-        .collect()
-}
-
-fn row(results: &Results<'_>, sample: usize, links: &Links) -> SampleRow {
-    let experiment = results.experiment;
-    let gold = experiment.samples[sample].gold.clone();
-    let analysed = &results.samples[sample];
-    let mean = analysed.mean_spearman();
-    SampleRow {
-        title: results.sample_title(sample),
-        href: links.to(&urls::sample(&experiment.id, results.slug(sample))),
-        subject: analysed.subject.clone(),
-        gold_label: gold
-            .as_deref()
-            .map_or_else(String::new, |gold| results.option_label(gold)),
-        gold: gold.unwrap_or_default(),
-        right: results
-            .records_of(sample)
-            .filter(|record| record.correct == Some(true))
-            .count(),
-        of: results
-            .records_of(sample)
-            .filter(|record| record.correct.is_some())
-            .count(),
-        disagree: !analysed.same_answer,
-        off: results
-            .records_of(sample)
-            .any(|record| !record.attributions.iter().all(summary::is_right)),
-        agreement: or_dash(mean.map(correlation)),
-        agreement_sort: mean.unwrap_or(-2.0),
-        answers: (0..results.models.len())
-            .map(|model| answer(results, model, sample, links))
-            .collect(),
-    }
-}
-
-fn answer(results: &Results<'_>, model: usize, sample: usize, links: &Links) -> AnswerView {
-    let record = results.record(model, sample);
-    let analysed = &results.samples[sample];
-    let words = results.top_words(model, sample, 3);
-    AnswerView {
-        model: results.models[model].clone(),
-        href: links.to(&urls::map(
-            &results.experiment.id,
-            &results.experiment.models[model],
-            results.slug(sample),
-        )),
-        answer: excerpt(summary::answer(record), 12),
-        probability: percent(summary::answer_probability(record)),
-        verdict: match record.correct {
-            Some(true) => "right",
-            Some(false) => "wrong",
-            None => "",
-        },
-        strip: analysed.words[model]
-            .as_ref()
-            .map(|words| heatmap::strip(&analysed.units, &words.units, results.scale)),
-        mark: record.attributions.first().and_then(labels::mark),
-        words: words.into_iter().map(|(word, score)| (word, signed(score))).collect(),
     }
 }
 

@@ -4,12 +4,13 @@ use indexmap::IndexMap;
 use serde::Serialize;
 
 use super::experiment::neighbours;
+use super::tokens::{self, Drawn};
 use super::{Frame, Link, Renderer, or_dash};
-use crate::analysis::align::{CharText, Level, UnitScores, Units};
+use crate::analysis::align::Units;
 use crate::analysis::summary::{self, relative_delta};
 use crate::content::experiment::{AttributionSpec, Output};
 use crate::diagnostic::Result;
-use crate::render::heatmap::{self, Scale};
+use crate::render::heatmap::{self, Scales};
 use crate::render::results::{Results, SPECIAL};
 use crate::render::text::{excerpt, number, percent, plus_minus, signed};
 use crate::render::{Sink, chart, labels};
@@ -36,7 +37,11 @@ struct MapView {
     predicted: String,
     predicted_probability: String,
     verdict: &'static str,
+    /// What all maps of the page share: which level has colour, and what the colours mean.
+    switches: String,
+    legend: String,
     attributions: Vec<AttributionView>,
+    tokens: Option<TokenTable>,
     /// What the model says when it is asked in its own words.
     generation: Option<OwnWords>,
     options: Vec<(String, String, String, bool)>,
@@ -79,10 +84,11 @@ struct AttributionView {
     badge_class: &'static str,
     quality: String,
     margin: String,
-    /// Empty for a marked record: nothing is drawn.
-    levels: Vec<LevelView>,
+    /// None for a marked record: nothing is drawn.
+    map: Option<String>,
+    /// A legend of its own, where the map is on another scale than the page's legend says.
+    legend: Option<String>,
     segments: Vec<SegmentRow>,
-    tokens: Vec<TokenRow>,
     has_errors: bool,
     /// Whether the errors are those of a fixed rule against itself at half the points.
     by_half: bool,
@@ -109,13 +115,6 @@ struct RoundRow {
 }
 
 #[derive(Serialize)]
-struct LevelView {
-    name: &'static str,
-    map: String,
-    legend: String,
-}
-
-#[derive(Serialize)]
 struct SegmentRow {
     name: String,
     score: String,
@@ -124,17 +123,13 @@ struct SegmentRow {
     chart: String,
 }
 
+/// Every token with its score in each map.
 #[derive(Serialize)]
-struct TokenRow {
-    text: String,
-    special: bool,
-    id: u32,
-    range: String,
-    segment: String,
-    score: String,
-    class: String,
-    share: String,
-    error: String,
+struct TokenTable {
+    count: usize,
+    /// What each column of scores explains, and from where.
+    maps: Vec<String>,
+    rows: String,
 }
 
 impl Renderer<'_> {
@@ -166,6 +161,7 @@ impl Renderer<'_> {
             percent(summary::answer_probability(record))
         );
         let others = (0..results.models.len()).filter(|other| *other != model);
+        let drawn = attributions(results, model, sample);
         let view = MapView {
             page: self.frame(
                 &links,
@@ -192,7 +188,10 @@ impl Renderer<'_> {
                 Some(false) => "wrong",
                 None => "",
             },
-            attributions: attributions(results, model, sample),
+            switches: heatmap::switches("t"),
+            legend: drawn.legend,
+            attributions: drawn.attributions,
+            tokens: drawn.tokens,
             options: options(results, record),
             generation: record.generation.as_ref().map(|own| OwnWords {
                 asked: own.prompt.clone(),
@@ -231,67 +230,56 @@ impl Renderer<'_> {
     }
 }
 
-fn attributions(results: &Results<'_>, model: usize, sample: usize) -> Vec<AttributionView> {
+/// The maps of a page with what they share.
+struct Attributions {
+    legend: String,
+    attributions: Vec<AttributionView>,
+    tokens: Option<TokenTable>,
+}
+
+/// One scale a level over every target and baseline of the page: they are there to be compared. Maps that miss the tolerance have scales
+/// of their own, since their scores may be wrong by any factor and would drain the others of their colour.
+fn attributions(results: &Results<'_>, model: usize, sample: usize) -> Attributions {
     let record = results.record(model, sample);
     let units = results.samples[sample].units_of(model);
     let assignment = units.assign(&record.prompt, &record.tokens);
-    let words =
-        |a: &AttributionRecord| summary::is_drawable(a, record).then(|| units.word_scores(&assignment, &a.scores));
-    let all: Vec<Option<UnitScores>> = record.attributions.iter().map(words).collect();
-    let [right, doubtful] = [true, false].map(|right| Scales::of(record, units, &all, right));
+    let all: Vec<Option<Drawn>> = record
+        .attributions
+        .iter()
+        .map(|a| Drawn::of(record, a, units, &assignment))
+        .collect();
+    let scales_of = |right: bool| {
+        let maps = record.attributions.iter().zip(&all);
+        Scales::over(
+            maps.filter_map(|(a, drawn)| Some(&drawn.as_ref().filter(|_| summary::is_right(a) == right)?.scores)),
+        )
+    };
+    let (right, doubtful) = (scales_of(true), scales_of(false));
+    // Where no map is right, the page's legend is the doubtful ones'.
+    let shared = if right == Scales::default() { &doubtful } else { &right };
     let spec = &results.experiment.attribution;
-    record
+    let views = record
         .attributions
         .iter()
         .zip(&all)
         .enumerate()
-        .map(|(index, (a, words))| {
+        .map(|(index, (a, drawn))| {
             let scales = if summary::is_right(a) { &right } else { &doubtful };
-            let words = words.as_ref().map(|scores| Words {
-                scores,
-                errors: a.errors.as_deref().map(|errors| units.word_scores(&assignment, errors)),
-            });
-            one(index, a, record, units, words.as_ref(), scales, spec)
-        })
-        .collect()
-}
-
-/// A map by word, and the errors of the sums, at most, where they are known.
-struct Words<'a> {
-    scores: &'a UnitScores,
-    errors: Option<UnitScores>,
-}
-
-/// One scale a level, over every target and baseline of the page: they are there to be compared. Maps that miss the tolerance
-/// have a scale of their own, since their scores may be wrong by any factor and would drain the others of their colour.
-struct Scales {
-    token: Scale,
-    word: Scale,
-    sentence: Scale,
-    segment: Scale,
-}
-
-impl Scales {
-    fn of(record: &SampleRecord, units: &Units, all: &[Option<UnitScores>], right: bool) -> Self {
-        let chosen = |a: &AttributionRecord| summary::is_right(a) == right;
-        let over = |level: Level| {
-            let pairs = record.attributions.iter().zip(all).filter(|(a, _)| chosen(a));
-            let sums: Vec<UnitScores> = pairs
-                .filter_map(|(_, words)| words.as_ref())
-                .map(|words| units.sum(level, words))
-                .collect();
-            Scale::over(sums.iter().flat_map(|sums| sums.units.iter().chain([&sums.outside])))
-        };
-        let drawn = record
-            .attributions
-            .iter()
-            .filter(|a| chosen(a) && summary::is_drawable(a, record));
-        Self {
-            token: Scale::over(drawn.flat_map(|a| &a.scores)),
-            word: over(Level::Word),
-            sentence: over(Level::Sentence),
-            segment: over(Level::Segment),
-        }
+            let mut view = one(index, a, record, units, drawn.as_ref(), spec);
+            view.map = drawn.as_ref().map(|drawn| drawn.html(scales));
+            view.legend =
+                (view.map.is_some() && scales != shared).then(|| heatmap::legend(scales, labels::output(a.output)));
+            view
+        });
+    let title = |a: &AttributionRecord| format!("{}, {}", labels::target(a), labels::baseline(&a.baseline));
+    Attributions {
+        legend: heatmap::legend(shared, results.unit()),
+        attributions: views.collect(),
+        tokens: all.iter().any(Option::is_some).then(|| TokenTable {
+            count: record.tokens.len(),
+            maps: record.attributions.iter().map(title).collect(),
+            rows: tokens::rows(record, units, &all, shared),
+        }),
     }
 }
 
@@ -300,8 +288,7 @@ fn one(
     attribution: &AttributionRecord,
     record: &SampleRecord,
     units: &Units,
-    words: Option<&Words<'_>>,
-    scales: &Scales,
+    drawn: Option<&Drawn<'_>>,
     spec: &AttributionSpec,
 ) -> AttributionView {
     let (badge, badge_class) = labels::badge(attribution);
@@ -331,15 +318,9 @@ fn one(
         badge_class,
         quality: labels::quality(attribution),
         margin: margin_check(attribution, record, spec.margin),
-        levels: words.map_or_else(Vec::new, |words| {
-            levels(attribution, record, units, words, scales, unit)
-        }),
-        segments: words.map_or_else(Vec::new, |words| segments(units, words)),
-        tokens: if words.is_some() {
-            tokens(attribution, record, units, scales.token)
-        } else {
-            Vec::new()
-        },
+        map: None,
+        legend: None,
+        segments: drawn.map_or_else(Vec::new, |drawn| segments(units, drawn)),
         has_errors: attribution.errors.is_some(),
         by_half: attribution.quadrature.is_fixed(),
         history: history(attribution),
@@ -474,47 +455,11 @@ fn margin_check(attribution: &AttributionRecord, record: &SampleRecord, margin: 
     format!("{verdict} below {margin} ({distance})")
 }
 
-fn levels(
-    attribution: &AttributionRecord,
-    record: &SampleRecord,
-    units: &Units,
-    words: &Words<'_>,
-    scales: &Scales,
-    unit: &str,
-) -> Vec<LevelView> {
-    let summed = |name: &'static str, level: Level, scale: Scale| {
-        let errors = words.errors.as_ref().map(|errors| units.sum(level, errors));
-        let scores = units.sum(level, words.scores);
-        LevelView {
-            name,
-            map: heatmap::units(&record.prompt, units, level, &scores, errors.as_ref(), (SPECIAL, scale)),
-            legend: heatmap::legend(scale, unit),
-        }
-    };
-    let errors = attribution.errors.as_deref();
-    vec![
-        LevelView {
-            name: "Token",
-            map: heatmap::tokens(
-                &record.prompt,
-                &record.tokens,
-                &attribution.scores,
-                errors,
-                scales.token,
-            ),
-            legend: heatmap::legend(scales.token, unit),
-        },
-        summed("Word", Level::Word, scales.word),
-        summed("Sentence", Level::Sentence, scales.sentence),
-        summed("Segment", Level::Segment, scales.segment),
-    ]
-}
-
 /// A row a segment; segments of one name, such as the pieces of a chat template, are one row.
-fn segments(units: &Units, words: &Words<'_>) -> Vec<SegmentRow> {
-    let sums = units.sum(Level::Segment, words.scores);
-    let errors = words.errors.as_ref().map(|errors| units.sum(Level::Segment, errors));
-    let shares = summary::segment_shares(units, words.scores);
+fn segments(units: &Units, drawn: &Drawn<'_>) -> Vec<SegmentRow> {
+    let sums = &drawn.scores.segments;
+    let errors = drawn.errors.as_ref().map(|errors| &errors.segments);
+    let shares = summary::segment_shares(units, &drawn.scores.words);
     let names = units
         .segments
         .iter()
@@ -547,47 +492,6 @@ fn segments(units: &Units, words: &Words<'_>) -> Vec<SegmentRow> {
             }
         })
         .collect()
-}
-
-fn tokens(attribution: &AttributionRecord, record: &SampleRecord, units: &Units, scale: Scale) -> Vec<TokenRow> {
-    let text = CharText::new(&record.prompt);
-    let total: f64 = attribution.scores.iter().map(|score| score.abs()).sum();
-    let row = |(index, (token, &score)): (usize, (&crate::store::record::TokenRecord, &f64))| {
-        let segment = if token.special {
-            None
-        } else {
-            units.segment_at(token.start)
-        };
-        let slice = text.slice(token.start, token.end);
-        let error = attribution.errors.as_ref().and_then(|errors| errors.get(index));
-        TokenRow {
-            text: if slice.is_empty() {
-                token.text.clone()
-            } else {
-                visible(slice)
-            },
-            special: token.special,
-            id: token.id,
-            range: format!("{}–{}", token.start, token.end),
-            segment: segment.map_or_else(String::new, |segment| units.segments[segment].name.clone()),
-            score: signed(score),
-            class: scale.class(score),
-            share: or_dash((total > 0.0).then(|| percent(score.abs() / total))),
-            error: or_dash(error.copied().map(plus_minus)),
-        }
-    };
-    record
-        .tokens
-        .iter()
-        .zip(&attribution.scores)
-        .enumerate()
-        .map(row)
-        .collect()
-}
-
-/// Blanks and line breaks as signs, for a table of tokens.
-fn visible(text: &str) -> String {
-    excerpt(&text.replace(' ', "␣").replace('\n', "↵").replace('\t', "⇥"), 60)
 }
 
 fn options(results: &Results<'_>, record: &SampleRecord) -> Vec<(String, String, String, bool)> {

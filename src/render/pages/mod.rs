@@ -8,6 +8,8 @@ mod map;
 mod markdown;
 mod model;
 mod sample;
+mod samples;
+mod tokens;
 mod words;
 
 use std::collections::BTreeMap;

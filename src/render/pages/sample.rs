@@ -1,16 +1,19 @@
 //! A sample: one prompt, all models under each other, aligned word by word.
 
+use std::fmt::Write;
+
 use serde::Serialize;
 
 use super::experiment::{map_note, neighbours};
+use super::tokens::Drawn;
 use super::{Frame, Link, Renderer, finding, or_dash};
 use crate::analysis::agreement::TOP;
-use crate::analysis::align::{CharText, Level, UnitScores};
+use crate::analysis::align::{CharText, UnitScores};
 use crate::analysis::summary;
 use crate::diagnostic::Result;
-use crate::render::heatmap::{self, Scale};
+use crate::render::heatmap::{self, Scale, Scales, Scores};
 use crate::render::results::{Results, bare};
-use crate::render::text::{correlation, excerpt, percent, signed};
+use crate::render::text::{correlation, escape_into, excerpt, percent, signed};
 use crate::render::{Sink, chart, labels};
 use crate::site::urls::{self, Links};
 
@@ -23,9 +26,11 @@ struct SampleView {
     experiment: Link,
     finding: Vec<String>,
     map_note: String,
+    switches: String,
     legend: String,
     models: Vec<ModelMap>,
-    words: Vec<WordRow>,
+    /// Number of words, and their table.
+    words: (usize, String),
     options: Vec<OptionRow>,
     agreements: Vec<AgreementRow>,
     top: usize,
@@ -38,6 +43,8 @@ struct SampleView {
 
 #[derive(Serialize)]
 struct ModelMap {
+    /// The anchor of its map.
+    anchor: String,
     title: String,
     href: String,
     json: String,
@@ -50,14 +57,6 @@ struct ModelMap {
     badge_class: &'static str,
     map: Option<String>,
     words: Vec<(String, String, String)>,
-}
-
-#[derive(Serialize)]
-struct WordRow {
-    word: String,
-    segment: String,
-    /// Class and number for each model.
-    cells: Vec<(String, String)>,
 }
 
 #[derive(Serialize)]
@@ -95,15 +94,12 @@ impl Renderer<'_> {
         let analysed = &results.samples[sample];
         let title = results.sample_title(sample);
         let finding = finding::of_sample(results, sample);
-        // One scale for all models, so that a shade means the same in each.
-        let scale = Scale::over(
-            analysed
-                .words
-                .iter()
-                .flatten()
-                .flat_map(|words| words.units.iter().chain([&words.outside])),
-        );
-        let (differences, difference_scale) = differences(results, sample);
+        let shown: Vec<Option<Drawn>> = (0..results.models.len())
+            .map(|model| drawn(results, model, sample))
+            .collect();
+        // One scale a level for all models, so that a shade means the same in each.
+        let scales = Scales::over(shown.iter().flatten().map(|shown| &shown.scores));
+        let (differences, difference_scales) = differences(results, sample);
         let crumbs = vec![
             (self.site_title.clone(), urls::HOME.to_owned()),
             (experiment.title.clone(), urls::experiment(&experiment.id)),
@@ -129,16 +125,19 @@ impl Renderer<'_> {
             },
             finding,
             map_note: map_note(results),
-            legend: heatmap::legend(scale, results.unit()),
-            models: (0..results.models.len())
-                .map(|model| model_map(results, model, sample, scale, &links))
+            switches: heatmap::switches("w"),
+            legend: heatmap::legend(&scales, results.unit()),
+            models: shown
+                .iter()
+                .enumerate()
+                .map(|(model, shown)| model_map(results, (model, sample), shown.as_ref(), &scales, &links))
                 .collect(),
-            words: words(results, sample, scale),
+            words: (analysed.units.words.len(), word_table(results, sample, scales.word)),
             options: options(results, sample),
             agreements: agreements(results, sample),
             top: TOP.min(analysed.units.words.len()),
             differences,
-            difference_legend: heatmap::legend(difference_scale, results.unit()),
+            difference_legend: heatmap::legend(&difference_scales, results.unit()),
             fields: fields.map(|(name, value)| (name.clone(), field(value))).collect(),
             previous,
             next,
@@ -160,18 +159,32 @@ fn field(value: &serde_json::Value) -> String {
     }
 }
 
-fn model_map(results: &Results<'_>, model: usize, sample: usize, scale: Scale, links: &Links) -> ModelMap {
+/// A model's shown map; none where nothing may be drawn.
+fn drawn<'a>(results: &'a Results<'_>, model: usize, sample: usize) -> Option<Drawn<'a>> {
     let record = results.record(model, sample);
-    let analysed = &results.samples[sample];
+    let units = results.samples[sample].units_of(model);
+    let assignment = units.assign(&record.prompt, &record.tokens);
+    Drawn::of(record, record.attributions.first()?, units, &assignment)
+}
+
+fn model_map(
+    results: &Results<'_>,
+    (model, sample): (usize, usize),
+    shown: Option<&Drawn<'_>>,
+    scales: &Scales,
+    links: &Links,
+) -> ModelMap {
+    let record = results.record(model, sample);
     let id = &results.experiment.models[model];
     let attribution = record.attributions.first();
     let (badge, badge_class) = attribution.map_or(("no attribution", "bad"), labels::badge);
     let words = results.top_words(model, sample, 5);
     ModelMap {
+        anchor: map_anchor(id, model),
         title: results.models[model].clone(),
         href: links.to(&urls::map(&results.experiment.id, id, results.slug(sample))),
         json: links.to(&urls::record(&results.experiment.id, id, results.slug(sample))),
-        answer: results.option_label(&excerpt(summary::answer(record), 20)),
+        answer: results.option_label(&excerpt(summary::answer(record), 40)),
         probability: percent(summary::answer_probability(record)),
         verdict: match record.correct {
             Some(true) => "right",
@@ -182,54 +195,57 @@ fn model_map(results: &Results<'_>, model: usize, sample: usize, scale: Scale, l
         quality: attribution.map_or_else(String::new, labels::quality),
         badge,
         badge_class,
-        map: analysed.words[model].as_ref().map(|words| {
-            let errors = analysed.errors[model].as_ref();
-            let prompt = &results.experiment.samples[sample].prompt.text;
-            heatmap::units(
-                prompt,
-                &analysed.units,
-                Level::Word,
-                words,
-                errors,
-                (results.outside(), scale),
-            )
-        }),
+        map: shown.map(|shown| shown.html(scales)),
         words: words
             .into_iter()
-            .map(|(word, score)| (word, scale.class(score), signed(score)))
+            .map(|(word, score)| (word, scales.word.class(score), signed(score)))
             .collect(),
     }
 }
 
-fn words(results: &Results<'_>, sample: usize, scale: Scale) -> Vec<WordRow> {
+/// The anchor of a model's map on a sample page: its id where that can be one.
+fn map_anchor(id: &str, model: usize) -> String {
+    let plain = id.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
+    if plain {
+        format!("map-{id}")
+    } else {
+        format!("map-{}", model + 1)
+    }
+}
+
+/// The rows of the table of words: word, segment and each model's score. Written here and not in the template, and without the end tags
+/// that HTML does not need: it is most of the page.
+fn word_table(results: &Results<'_>, sample: usize, scale: Scale) -> String {
     let analysed = &results.samples[sample];
     let text = CharText::new(&results.experiment.samples[sample].prompt.text);
-    let cells = |score: &dyn Fn(&UnitScores) -> f64| -> Vec<(String, String)> {
-        let cell = |words: &Option<UnitScores>| match words {
-            Some(words) => (scale.class(score(words)), signed(score(words))),
-            None => (String::new(), "–".to_owned()),
-        };
-        analysed.words.iter().map(cell).collect()
+    let mut html = String::new();
+    let mut row = |word: &str, segment: &str, score: &dyn Fn(&UnitScores) -> f64| {
+        html.push_str("<tr><th scope=row><bdi>");
+        escape_into(word, &mut html);
+        html.push_str("</bdi><td>");
+        escape_into(segment, &mut html);
+        for words in &analysed.words {
+            let class = words
+                .as_ref()
+                .map(|words| scale.class(score(words)))
+                .unwrap_or_default();
+            let number = words
+                .as_ref()
+                .map_or_else(|| "–".to_owned(), |words| signed(score(words)));
+            let _ = write!(html, "<td class=\"num {class}\">{number}");
+        }
+        html.push('\n');
     };
-    let mut rows: Vec<WordRow> = analysed
-        .units
-        .words
-        .iter()
-        .enumerate()
-        .map(|(index, word)| WordRow {
-            word: excerpt(text.slice(word.start, word.end), 60),
-            segment: analysed.units.segments[analysed.units.segment_of_word(index)]
-                .name
-                .clone(),
-            cells: cells(&|words| words.units[index]),
-        })
-        .collect();
-    rows.push(WordRow {
-        word: format!("({})", results.outside()),
-        segment: String::new(),
-        cells: cells(&|words| words.outside),
-    });
-    rows
+    for (index, word) in analysed.units.words.iter().enumerate() {
+        let segment = &analysed.units.segments[analysed.units.segment_of_word(index)];
+        row(
+            &excerpt(text.slice(word.start, word.end), 60),
+            &segment.name,
+            &|words| words.units[index],
+        );
+    }
+    row(&format!("({})", results.outside()), "", &|words| words.outside);
+    html
 }
 
 fn options(results: &Results<'_>, sample: usize) -> Vec<OptionRow> {
@@ -272,57 +288,49 @@ fn agreements(results: &Results<'_>, sample: usize) -> Vec<AgreementRow> {
     results.samples[sample].agreements.iter().map(row).collect()
 }
 
-/// The difference of every two models' word scores, and the scale of all differences.
-fn differences(results: &Results<'_>, sample: usize) -> (Vec<Difference>, Scale) {
+/// The difference of every two models' word scores, and the scales of all differences.
+fn differences(results: &Results<'_>, sample: usize) -> (Vec<Difference>, Scales) {
     let analysed = &results.samples[sample];
     let minus = |first: usize, second: usize| {
         let (a, b) = (analysed.words[first].as_ref()?, analysed.words[second].as_ref()?);
-        let units = a.units.iter().zip(&b.units).map(|(a, b)| a - b).collect();
-        Some((
-            first,
-            second,
-            UnitScores {
-                units,
-                outside: a.outside - b.outside,
-            },
-        ))
+        let words = UnitScores {
+            units: a.units.iter().zip(&b.units).map(|(a, b)| a - b).collect(),
+            outside: a.outside - b.outside,
+        };
+        Some((first, second, Scores::of_words(&analysed.units, words)))
     };
-    let all: Vec<(usize, usize, UnitScores)> = analysed
+    let all: Vec<(usize, usize, Scores)> = analysed
         .agreements
         .iter()
         .filter_map(|&(first, second, _)| minus(first, second))
         .collect();
-    let scale = Scale::over(
-        all.iter()
-            .flat_map(|(_, _, scores)| scores.units.iter().chain([&scores.outside])),
-    );
+    let scales = Scales::over(all.iter().map(|(_, _, scores)| scores));
     let prompt = &results.experiment.samples[sample].prompt.text;
     let text = CharText::new(prompt);
     let word = |index: usize| {
         let unit = &analysed.units.words[index];
         bare(text.slice(unit.start, unit.end))
     };
-    let view = |(first, second, scores): &(usize, usize, UnitScores)| Difference {
-        first: results.models[*first].clone(),
-        second: results.models[*second].clone(),
-        map: heatmap::units(
-            prompt,
-            &analysed.units,
-            Level::Word,
-            scores,
-            None,
-            (results.outside(), scale),
-        ),
-        words: crate::analysis::agreement::largest(&scores.units, 5)
-            .into_iter()
-            .map(|index| {
-                (
-                    word(index),
-                    scale.class(scores.units[index]),
-                    signed(scores.units[index]),
-                )
-            })
-            .collect(),
+    let view = |(first, second, scores): &(usize, usize, Scores)| {
+        let units = &scores.words.units;
+        Difference {
+            first: results.models[*first].clone(),
+            second: results.models[*second].clone(),
+            map: heatmap::Map {
+                prompt,
+                units: &analysed.units,
+                tokens: &[],
+                scores,
+                errors: None,
+                scales: &scales,
+                outside: results.outside(),
+            }
+            .html(),
+            words: crate::analysis::agreement::largest(units, 5)
+                .into_iter()
+                .map(|index| (word(index), scales.word.class(units[index]), signed(units[index])))
+                .collect(),
+        }
     };
-    (all.iter().map(view).collect(), scale)
+    (all.iter().map(view).collect(), scales)
 }

@@ -1,0 +1,292 @@
+//! The table of an experiment's samples: to search, filter and sort, each row with a small map a model.
+//!
+//! A short table is whole in the experiment's page. A long one goes on in pages of its own, which need no script; the script gets the
+//! same rows as parts that it asks for when the reader searches. Rows are written here and not in a template: there may be thousands.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use super::{Frame, Link, Renderer, or_dash};
+use crate::analysis::summary;
+use crate::diagnostic::{Diagnostic, Result};
+use crate::render::results::Results;
+use crate::render::text::{correlation, escape_into, excerpt, percent, signed};
+use crate::render::{Sink, heatmap, labels};
+use crate::site::urls::{self, Links};
+
+/// As many samples are shown in one page without another.
+const WHOLE: usize = 250;
+/// Else a page holds as many.
+const PAGE: usize = 100;
+
+/// What the template shows of the samples.
+#[derive(Serialize)]
+pub struct SamplesView {
+    /// Of the experiment.
+    count: usize,
+    /// Whether any sample has a right answer.
+    judged: bool,
+    /// Letters of the right answers that come, with what they stand for.
+    golds: Vec<(String, String)>,
+    full_bar: String,
+    map_note: String,
+    rows: String,
+    /// Scripts with the rows that are not in this page, for the first page; none where all are.
+    parts: Vec<String>,
+    /// The other pages of the table, with the one that is shown.
+    pages: Vec<PageLink>,
+    /// From which sample to which.
+    from: usize,
+    to: usize,
+}
+
+#[derive(Serialize)]
+struct PageLink {
+    number: usize,
+    href: String,
+    here: bool,
+}
+
+impl SamplesView {
+    /// A page of the table, from 1.
+    pub fn page(results: &Results<'_>, page: usize, links: &Links) -> Self {
+        let count = results.samples.len();
+        let id = &results.experiment.id;
+        let of = pages(count);
+        let (from, to) = range(count, page);
+        let golds = golds(results);
+        let mut rows = String::new();
+        for sample in from..to {
+            row(results, sample, !golds.is_empty(), links, &mut rows);
+        }
+        let address = |page: usize| match page {
+            1 => links.to(&urls::experiment(id)),
+            page => links.to(&urls::samples_page(id, page)),
+        };
+        Self {
+            count,
+            judged: !golds.is_empty(),
+            golds,
+            full_bar: crate::render::text::number(results.scale.max),
+            map_note: super::experiment::map_note(results),
+            rows,
+            parts: (2..=of).map(|page| links.to(&urls::samples_part(id, page))).collect(),
+            pages: (1..=of)
+                .filter(|_| of > 1)
+                .map(|number| PageLink {
+                    number,
+                    href: address(number),
+                    here: number == page,
+                })
+                .collect(),
+            from: from + 1,
+            to,
+        }
+    }
+}
+
+fn pages(count: usize) -> usize {
+    if count <= WHOLE { 1 } else { count.div_ceil(PAGE) }
+}
+
+fn range(count: usize, page: usize) -> (usize, usize) {
+    if count <= WHOLE {
+        (0, count)
+    } else {
+        ((page - 1) * PAGE, (page * PAGE).min(count))
+    }
+}
+
+#[derive(Serialize)]
+struct SamplesPage {
+    page: Frame,
+    heading: String,
+    experiment: Link,
+    samples: SamplesView,
+}
+
+impl Renderer<'_> {
+    /// The pages of a long table behind the first, and the parts that the script of the first asks for.
+    pub fn samples(&self, results: &Results<'_>, out: &mut Sink<'_>) -> Result<()> {
+        let experiment = results.experiment;
+        let made_by = format!("experiment `{}`", experiment.id);
+        for number in 2..=pages(results.samples.len()) {
+            let path = urls::samples_page(&experiment.id, number);
+            let links = Links::on(path.clone());
+            let crumbs = vec![
+                (self.site_title.clone(), urls::HOME.to_owned()),
+                (experiment.title.clone(), urls::experiment(&experiment.id)),
+            ];
+            let samples = SamplesView::page(results, number, &links);
+            let heading = format!("Samples {} to {}", samples.from, samples.to);
+            let view = SamplesPage {
+                page: self.frame(
+                    &links,
+                    &path,
+                    &format!("{heading} · {}", experiment.title),
+                    &heading,
+                    crumbs,
+                ),
+                heading,
+                experiment: Link {
+                    title: experiment.title.clone(),
+                    href: links.to(&urls::experiment(&experiment.id)),
+                },
+                samples,
+            };
+            self.page(out, path, "samples.html", &view, &made_by)?;
+
+            let links = Links::on(urls::experiment(&experiment.id));
+            let judged = !golds(results).is_empty();
+            let (from, to) = range(results.samples.len(), number);
+            let rows: Vec<String> = (from..to)
+                .map(|sample| {
+                    let mut html = String::new();
+                    row(results, sample, judged, &links, &mut html);
+                    html
+                })
+                .collect();
+            let rows = serde_json::to_string(&rows)
+                .map_err(|error| Diagnostic::output(format!("cannot write the rows of a table: {error}")))?;
+            let script = format!("igsiteRows({rows});\n");
+            out.put(
+                urls::samples_part(&experiment.id, number),
+                script.into_bytes(),
+                &made_by,
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn golds(results: &Results<'_>) -> Vec<(String, String)> {
+    let samples = &results.experiment.samples;
+    let used = |letter: &str| samples.iter().any(|sample| sample.gold.as_deref() == Some(letter));
+    let options = results.experiment.options.iter();
+    options
+        .map(|option| option.letter.clone())
+        .filter(|letter| used(letter))
+        .map(|letter| {
+            let label = results.option_label(&letter);
+            (letter, label)
+        })
+        .collect()
+}
+
+fn row(results: &Results<'_>, sample: usize, judged: bool, links: &Links, html: &mut String) {
+    let experiment = results.experiment;
+    let analysed = &results.samples[sample];
+    let gold = experiment.samples[sample].gold.as_deref();
+    let right = results
+        .records_of(sample)
+        .filter(|record| record.correct == Some(true))
+        .count();
+    let of = results
+        .records_of(sample)
+        .filter(|record| record.correct.is_some())
+        .count();
+    let off = results
+        .records_of(sample)
+        .any(|record| !record.attributions.iter().all(summary::is_right));
+    let states = [
+        ("right", of > 0 && right == of),
+        ("wrong", right < of),
+        ("disagree", !analysed.same_answer),
+        ("off", off),
+    ];
+    let states: Vec<&str> = states
+        .iter()
+        .filter(|(_, holds)| *holds)
+        .map(|(name, _)| *name)
+        .collect();
+    html.push_str("<tr data-gold=\"");
+    escape_into(gold.unwrap_or_default(), html);
+    let _ = write!(
+        html,
+        "\" data-state=\"{}\"><th scope=row><a href=\"{}\"><bdi>",
+        states.join(" "),
+        links.to(&urls::sample(&experiment.id, results.slug(sample)))
+    );
+    escape_into(&results.sample_title(sample), html);
+    html.push_str("</bdi></a><p class=subject><bdi>");
+    escape_into(&analysed.subject, html);
+    html.push_str("</bdi></p>");
+    if judged {
+        let label = gold.map_or_else(String::new, |gold| results.option_label(gold));
+        html.push_str("<td data-label=\"Right option: \"><bdi>");
+        escape_into(&label, html);
+        let _ = write!(
+            html,
+            "</bdi><td class=num data-label=\"Models right: \" data-value={right}>{right} of {of}"
+        );
+    }
+    html.push_str("<td><ul class=answers>");
+    for model in 0..results.models.len() {
+        answer(results, model, sample, links, html);
+    }
+    let mean = analysed.mean_spearman();
+    let _ = writeln!(
+        html,
+        "</ul><td class=num data-label=\"Mean agreement of the maps: \" data-value={:.4}>{}",
+        mean.unwrap_or(-2.0),
+        or_dash(mean.map(correlation))
+    );
+}
+
+fn answer(results: &Results<'_>, model: usize, sample: usize, links: &Links, html: &mut String) {
+    let experiment = results.experiment;
+    let record = results.record(model, sample);
+    let analysed = &results.samples[sample];
+    let href = links.to(&urls::map(
+        &experiment.id,
+        &experiment.models[model],
+        results.slug(sample),
+    ));
+    let _ = write!(html, "<li><a href=\"{href}\"><bdi>");
+    escape_into(&results.models[model], html);
+    let verdict = match record.correct {
+        Some(true) => "right",
+        Some(false) => "wrong",
+        None => "",
+    };
+    let _ = write!(html, "</bdi></a> <span class=\"answer {verdict}\"><b><bdi>");
+    escape_into(&excerpt(summary::answer(record), 12), html);
+    html.push_str("</bdi></b> ");
+    escape_into(&percent(summary::answer_probability(record)), html);
+    if !verdict.is_empty() {
+        let _ = write!(html, " <span class=verdict>{verdict}</span>");
+    }
+    html.push_str("</span> ");
+    let Some(words) = &analysed.words[model] else {
+        html.push_str("<span class=\"badge bad\">marked: no map</span>");
+        return;
+    };
+    html.push_str("<span class=evidence>");
+    html.push_str(&heatmap::strip(&analysed.units, &words.units, results.scale));
+    html.push_str("<span class=words>");
+    if let Some(mark) = record.attributions.first().and_then(labels::mark) {
+        let _ = write!(html, "<span class=\"badge bad\">{mark}</span> ");
+    }
+    for (index, (word, score)) in results.top_words(model, sample, 3).into_iter().enumerate() {
+        html.push_str(if index > 0 { " <span><bdi>" } else { "<span><bdi>" });
+        escape_into(&word, html);
+        let _ = write!(html, "</bdi> {}</span>", signed(score));
+    }
+    html.push_str("</span></span>");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_table_is_whole_and_a_long_one_has_every_sample_once() {
+        assert_eq!((pages(WHOLE), range(WHOLE, 1)), (1, (0, WHOLE)));
+        for count in [WHOLE + 1, 300, 12_836] {
+            let ranges: Vec<(usize, usize)> = (1..=pages(count)).map(|page| range(count, page)).collect();
+            assert_eq!((ranges[0].0, ranges[ranges.len() - 1].1), (0, count));
+            assert!(ranges.windows(2).all(|pair| pair[0].1 == pair[1].0), "{ranges:?}");
+        }
+    }
+}

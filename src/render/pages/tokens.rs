@@ -1,0 +1,120 @@
+//! The maps of one page, drawn on shared scales, and the table that has their numbers as text: a row a token, a column a map.
+//!
+//! The table's rows are written here and not in a template: they are most of a page.
+
+use std::fmt::Write;
+
+use crate::analysis::align::{CharText, Units};
+use crate::analysis::summary;
+use crate::render::heatmap::{self, Scales, Scores};
+use crate::render::results::SPECIAL;
+use crate::render::text::{escape_into, excerpt, percent, plus_minus, signed};
+use crate::store::record::{AttributionRecord, SampleRecord, TokenRecord};
+
+/// A map that may be drawn, summed at every level.
+pub struct Drawn<'a> {
+    record: &'a SampleRecord,
+    units: &'a Units,
+    /// Its scores.
+    pub scores: Scores,
+    /// Their errors, at most, where they are known.
+    pub errors: Option<Scores>,
+}
+
+impl<'a> Drawn<'a> {
+    /// A record's map over its own prompt; none where it has a value that is not finite. `assignment` is [`Units::assign`]'s.
+    pub fn of(
+        record: &'a SampleRecord,
+        attribution: &AttributionRecord,
+        units: &'a Units,
+        assignment: &[Option<usize>],
+    ) -> Option<Self> {
+        let of = |values: &[f64]| Scores::of(units, assignment, values);
+        summary::is_drawable(attribution, record).then(|| Self {
+            record,
+            units,
+            scores: of(&attribution.scores),
+            errors: attribution.errors.as_deref().map(of),
+        })
+    }
+
+    /// The map as HTML.
+    pub fn html(&self, scales: &Scales) -> String {
+        heatmap::Map {
+            prompt: &self.record.prompt,
+            units: self.units,
+            tokens: &self.record.tokens,
+            scores: &self.scores,
+            errors: self.errors.as_ref(),
+            scales,
+            outside: SPECIAL,
+        }
+        .html()
+    }
+}
+
+/// The rows of the table of tokens: number, text, id, characters, segment, and for each map the score with its error. A page with one
+/// map has the share of each token in a last column.
+pub fn rows(record: &SampleRecord, units: &Units, maps: &[Option<Drawn<'_>>], scales: &Scales) -> String {
+    let text = CharText::new(&record.prompt);
+    let only = match maps {
+        [Some(only)] => Some(only.scores.tokens.iter().map(|score| score.abs()).sum::<f64>()),
+        _ => None,
+    };
+    let mut html = String::with_capacity(record.tokens.len() * (120 + 40 * maps.len()));
+    for (index, token) in record.tokens.iter().enumerate() {
+        let segment = if token.special {
+            None
+        } else {
+            units.segment_at(token.start)
+        };
+        let _ = write!(
+            html,
+            "<tr><td class=num>{index}<th scope=row{}><bdi>",
+            if token.special { " class=special" } else { "" }
+        );
+        escape_into(&shown(&text, token), &mut html);
+        let _ = write!(
+            html,
+            "</bdi><td class=num>{}<td>{}–{}<td>",
+            token.id, token.start, token.end
+        );
+        escape_into(segment.map_or("", |segment| &units.segments[segment].name), &mut html);
+        for map in maps {
+            let Some(map) = map else {
+                html.push_str("<td class=num>–");
+                continue;
+            };
+            let score = map.scores.tokens[index];
+            let _ = write!(
+                html,
+                "<td class=\"num {}\">{}",
+                scales.token.class(score),
+                signed(score)
+            );
+            if let Some(error) = map.errors.as_ref().and_then(|errors| errors.tokens.get(index)) {
+                let _ = write!(html, " <small>{}</small>", plus_minus(*error));
+            }
+        }
+        if let (Some(total), [Some(map)]) = (only, maps) {
+            html.push_str("<td class=num>");
+            if total > 0.0 {
+                escape_into(&percent(map.scores.tokens[index].abs() / total), &mut html);
+            } else {
+                html.push('–');
+            }
+        }
+        html.push('\n');
+    }
+    html
+}
+
+/// A token as its part of the text, with blanks and line breaks as signs; by its own name where it has none.
+fn shown(text: &CharText<'_>, token: &TokenRecord) -> String {
+    let slice = text.slice(token.start, token.end);
+    if slice.is_empty() {
+        token.text.clone()
+    } else {
+        excerpt(&slice.replace(' ', "␣").replace('\n', "↵").replace('\t', "⇥"), 60)
+    }
+}
