@@ -82,7 +82,12 @@ pub fn baseline(baseline: &str) -> String {
 
 /// What is explained, as a phrase: `“B” (predicted)`.
 pub fn target(attribution: &AttributionRecord) -> String {
-    format!("“{}” ({})", attribution.target.text, attribution.target.kind)
+    target_of(attribution, &attribution.target.kind)
+}
+
+/// The same where several kinds of target are the same tokens: `“B” (predicted, gold)`.
+pub fn target_of(attribution: &AttributionRecord, kinds: &str) -> String {
+    format!("“{}” ({kinds})", attribution.target.text)
 }
 
 /// A map's quality in one word, and the class that colours it.

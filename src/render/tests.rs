@@ -528,6 +528,27 @@ fn fixture_site() {
     }
 }
 
+#[test]
+fn pages_are_light() {
+    let claim =
+        "The new canal will make the desert rain, and the fish will walk to market by themselves on every second day of a long and dry summer.";
+    let sample = fixture::sample("s-1", "s-1", claim, "Sid Quill", "F");
+    let fixture = Fixture::of(vec![sample], &["falcon-toy", "llama-toy", "mistral-toy", "orca-toy"]).adaptive();
+    let tokens: usize = fixture.records[0].iter().map(|records| records[0].tokens.len()).sum();
+    assert!(tokens >= 400, "{tokens}");
+    let files = rendered(&fixture.site(None));
+    for (path, most) in [("samples/s-1", 60_000), ("maps/falcon-toy/s-1", 60_000)] {
+        let bytes = files[&format!("experiments/claims/{path}/index.html")].len();
+        assert!(bytes < most, "{path} has {bytes} bytes");
+    }
+    let scripts: usize = theme::ASSETS
+        .iter()
+        .filter(|(name, _)| name.ends_with(".js"))
+        .map(|(_, text)| text.len())
+        .sum();
+    assert!(scripts < 30_000, "{scripts} bytes of scripts");
+}
+
 /// Not a check but a figure: `cargo test --release --lib many_pages -- --ignored --nocapture`.
 #[test]
 #[ignore = "measures"]

@@ -67,10 +67,20 @@ function levelOf(map) {
   return level === "token" && map.classList.contains("coarse") ? "word" : level;
 }
 
+// The numbers of a map: score, and error where it is known. A difference has those of its two maps; errors add up.
+function numbersOf(map, letter) {
+  const own = (map) => (map?.dataset[letter] ?? "").split(" ").filter(Boolean).map((pair) => pair.split("/"));
+  const of = map.closest("[data-of]")?.dataset.of.split(" ");
+  if (!of) return own(map);
+  const [a, b] = of.map((id) => own(document.querySelector(`[id="${id}"] .map`)));
+  const written = (number, digits) => String(Number(number.toPrecision(digits)));
+  return a.length !== b.length ? [] : a.map(([score, error], i) => [written(score - b[i][0], 4), error && b[i][1] && written(+error + +b[i][1], 2)]);
+}
+
 // Pieces of a map at the level that has colour, each with its score, error and share as text.
 function pieces(map) {
   const [letter, selector] = LEVELS[levelOf(map)];
-  const numbers = (map.dataset[letter] ?? "").split(" ").filter(Boolean).map((pair) => pair.split("/"));
+  const numbers = numbersOf(map, letter);
   const total = numbers.reduce((sum, [score]) => sum + Math.abs(score), 0);
   const text = (number) => number.replace(/^(-?)\./, "$10.").replaceAll("-", "−");
   let count = -1;
@@ -85,7 +95,7 @@ function pieces(map) {
 }
 
 function mapReading() {
-  const found = all(".map[data-w]");
+  const found = all(".map");
   if (!found.length) return;
   const line = make("p", { class: "readout", "aria-live": "polite" });
   document.body.append(line);
@@ -393,13 +403,20 @@ function menu(label, items) {
     if (event.key === "Escape" && box.open) { box.open = false; box.firstChild.focus(); }
   });
   box.addEventListener("focusout", (event) => { if (!box.contains(event.relatedTarget)) box.open = false; });
-  return make("div", { class: "toolbar" }, box);
+  return box;
+}
+
+// Puts a tool beside what it is for.
+function beside(element, tool) {
+  const frame = make("div", { class: "tooled" });
+  element.replaceWith(frame);
+  frame.append(element, tool);
 }
 
 function tools() {
   for (const table of all(".scroll > table")) {
     const name = table.caption?.textContent.trim() ?? "Table", file = fileName(name);
-    table.parentElement.before(menu("Save the table: " + name, [
+    beside(table.parentElement, menu("Save the table: " + name, [
       ["CSV", () => download(file + ".csv", "text/csv", cells(table, ","))],
       ["Copy", (told) => copy(cells(table, "\t"), told)],
     ]));
@@ -407,12 +424,12 @@ function tools() {
   for (const svg of all("figure svg.plot:not(.key)")) {
     const name = svg.getAttribute("aria-label") ?? svg.querySelector("title")?.textContent ?? "Plot";
     const file = fileName(svg.closest("[data-figure]")?.dataset.figure ?? name);
-    svg.before(menu("Save the figure: " + name, [
+    beside(svg, menu("Save the figure: " + name, [
       ["SVG", () => download(file + ".svg", "image/svg+xml", plotFile(svg).text)],
       ["PNG", () => savePicture(file, plotFile(svg))],
     ]));
   }
-  for (const map of all(".map[data-w]")) {
+  for (const map of all(".map")) {
     const name = map.closest("[data-name]")?.dataset.name ?? document.title, file = fileName(name);
     const items = [
       ["CSV", () => download(file + ".csv", "text/csv", mapTable(map))],
@@ -423,9 +440,9 @@ function tools() {
       items.push(["Copy link", (told) => copy(permalink(map), told)]);
       items.push(["Copy embed code", (told) => copy(`<iframe src="${permalink(map, true)}" title="${name.replaceAll('"', "&quot;")}" width="720" height="420" loading="lazy"></iframe>`, told)]);
     }
-    map.before(menu("Save or share this map: " + name, items));
+    beside(map, menu("Save or share this map: " + name, items));
   }
-  for (const box of all("pre[data-copy]")) box.before(make("div", { class: "toolbar" }, button("Copy", (event) => copy(box.textContent, event.currentTarget))));
+  for (const box of all("pre[data-copy]")) beside(box, button("Copy", (event) => copy(box.textContent, event.currentTarget)));
 }
 
 // `?embed=ID` leaves of a page one map, with its switches and legend and the way back.

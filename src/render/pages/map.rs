@@ -238,54 +238,73 @@ struct Attributions {
 }
 
 /// One scale a level over every target and baseline of the page: they are there to be compared. Maps that miss the tolerance have scales
-/// of their own, since their scores may be wrong by any factor and would drain the others of their colour.
+/// of their own, since their scores may be wrong by any factor and would drain the others of their colour. Targets that are the same
+/// tokens have one map: there is nothing else to see.
 fn attributions(results: &Results<'_>, model: usize, sample: usize) -> Attributions {
     let record = results.record(model, sample);
     let units = results.samples[sample].units_of(model);
     let assignment = units.assign(&record.prompt, &record.tokens);
-    let all: Vec<Option<Drawn>> = record
-        .attributions
+    let maps = distinct(&record.attributions);
+    let drawn: Vec<Option<Drawn>> = maps
         .iter()
-        .map(|a| Drawn::of(record, a, units, &assignment))
+        .map(|(_, a)| Drawn::of(record, a, units, &assignment))
         .collect();
     let scales_of = |right: bool| {
-        let maps = record.attributions.iter().zip(&all);
-        Scales::over(
-            maps.filter_map(|(a, drawn)| Some(&drawn.as_ref().filter(|_| summary::is_right(a) == right)?.scores)),
-        )
+        let chosen = maps
+            .iter()
+            .zip(&drawn)
+            .filter(|((_, a), _)| summary::is_right(a) == right);
+        Scales::over(chosen.filter_map(|(_, drawn)| Some(&drawn.as_ref()?.scores)))
     };
     let (right, doubtful) = (scales_of(true), scales_of(false));
     // Where no map is right, the page's legend is the doubtful ones'.
     let shared = if right == Scales::default() { &doubtful } else { &right };
     let spec = &results.experiment.attribution;
-    let views = record
-        .attributions
+    let views = maps
         .iter()
-        .zip(&all)
+        .zip(&drawn)
         .enumerate()
-        .map(|(index, (a, drawn))| {
+        .map(|(index, ((target, a), drawn))| {
             let scales = if summary::is_right(a) { &right } else { &doubtful };
-            let mut view = one(index, a, record, units, drawn.as_ref(), spec);
+            let mut view = one(index, (target, a), record, units, drawn.as_ref(), spec);
             view.map = drawn.as_ref().map(|drawn| drawn.html(scales));
             view.legend =
                 (view.map.is_some() && scales != shared).then(|| heatmap::legend(scales, labels::output(a.output)));
             view
         });
-    let title = |a: &AttributionRecord| format!("{}, {}", labels::target(a), labels::baseline(&a.baseline));
+    let column = |(target, a): &(String, &AttributionRecord)| format!("{target}, {}", labels::baseline(&a.baseline));
     Attributions {
         legend: heatmap::legend(shared, results.unit()),
         attributions: views.collect(),
-        tokens: all.iter().any(Option::is_some).then(|| TokenTable {
+        tokens: drawn.iter().any(Option::is_some).then(|| TokenTable {
             count: record.tokens.len(),
-            maps: record.attributions.iter().map(title).collect(),
-            rows: tokens::rows(record, units, &all, shared),
+            maps: maps.iter().map(column).collect(),
+            rows: tokens::rows(record, units, &drawn, shared),
         }),
     }
 }
 
+/// The maps of a record, those of the same tokens and baseline once, with what they explain: `“C” (predicted, gold)`.
+fn distinct(attributions: &[AttributionRecord]) -> Vec<(String, &AttributionRecord)> {
+    let mut maps: Vec<(Vec<&str>, &AttributionRecord)> = Vec::new();
+    for a in attributions {
+        let same = |(_, b): &&mut (Vec<&str>, &AttributionRecord)| {
+            (&a.target.token_ids, &a.baseline) == (&b.target.token_ids, &b.baseline)
+                && (a.target.kind == "contrast") == (b.target.kind == "contrast")
+        };
+        match maps.iter_mut().find(same) {
+            Some((kinds, _)) => kinds.push(&a.target.kind),
+            None => maps.push((vec![&a.target.kind], a)),
+        }
+    }
+    maps.into_iter()
+        .map(|(kinds, a)| (labels::target_of(a, &kinds.join(", ")), a))
+        .collect()
+}
+
 fn one(
     index: usize,
-    attribution: &AttributionRecord,
+    (target, attribution): (&str, &AttributionRecord),
     record: &SampleRecord,
     units: &Units,
     drawn: Option<&Drawn<'_>>,
@@ -296,7 +315,7 @@ fn one(
     let unit = labels::output(attribution.output);
     AttributionView {
         id: format!("map-{}", index + 1),
-        target: labels::target(attribution),
+        target: target.to_owned(),
         target_probability: or_dash(target_probability(attribution, record).map(percent)),
         baseline: labels::baseline(&attribution.baseline),
         output: unit,

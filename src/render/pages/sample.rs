@@ -81,8 +81,10 @@ struct AgreementRow {
 struct Difference {
     first: String,
     second: String,
+    /// The anchors of the two maps, from which a script takes the numbers.
+    of: (String, String),
     map: String,
-    words: Vec<(String, String, String)>,
+    words: Vec<(String, String)>,
 }
 
 impl Renderer<'_> {
@@ -220,19 +222,20 @@ fn word_table(results: &Results<'_>, sample: usize, scale: Scale) -> String {
     let text = CharText::new(&results.experiment.samples[sample].prompt.text);
     let mut html = String::new();
     let mut row = |word: &str, segment: &str, score: &dyn Fn(&UnitScores) -> f64| {
-        html.push_str("<tr><th scope=row><bdi>");
+        html.push_str("<tr><th scope=row>");
         escape_into(word, &mut html);
-        html.push_str("</bdi><td>");
+        html.push_str("<td>");
         escape_into(segment, &mut html);
         for words in &analysed.words {
-            let class = words
-                .as_ref()
-                .map(|words| scale.class(score(words)))
-                .unwrap_or_default();
-            let number = words
-                .as_ref()
-                .map_or_else(|| "–".to_owned(), |words| signed(score(words)));
-            let _ = write!(html, "<td class=\"num {class}\">{number}");
+            let Some(words) = words else {
+                html.push_str("<td>–");
+                continue;
+            };
+            let class = scale.class(score(words));
+            let _ = match class.as_str() {
+                "" => write!(html, "<td>{}", signed(score(words))),
+                class => write!(html, "<td class={class}>{}", signed(score(words))),
+            };
         }
         html.push('\n');
     };
@@ -311,9 +314,11 @@ fn differences(results: &Results<'_>, sample: usize) -> (Vec<Difference>, Scales
         let unit = &analysed.units.words[index];
         bare(text.slice(unit.start, unit.end))
     };
+    let anchor = |model: usize| map_anchor(&results.experiment.models[model], model);
     let view = |(first, second, scores): &(usize, usize, Scores)| {
         let units = &scores.words.units;
         Difference {
+            of: (anchor(*first), anchor(*second)),
             first: results.models[*first].clone(),
             second: results.models[*second].clone(),
             map: heatmap::Map {
@@ -325,10 +330,10 @@ fn differences(results: &Results<'_>, sample: usize) -> (Vec<Difference>, Scales
                 scales: &scales,
                 outside: results.outside(),
             }
-            .html(),
+            .bare_html(),
             words: crate::analysis::agreement::largest(units, 5)
                 .into_iter()
-                .map(|index| (word(index), scales.word.class(units[index]), signed(units[index])))
+                .map(|index| (word(index), signed(units[index])))
                 .collect(),
         }
     };
