@@ -68,6 +68,11 @@ pub fn json_lines(experiment: &str) -> String {
     format!("data/{experiment}.jsonl")
 }
 
+/// How to cite an experiment.
+pub fn bibtex(experiment: &str) -> String {
+    format!("data/{experiment}.bib")
+}
+
 /// A built-in style sheet, script or image.
 pub fn asset(name: &str) -> String {
     format!("assets/{name}")

@@ -3,6 +3,7 @@
 use indexmap::IndexMap;
 use serde::Serialize;
 
+use super::cite::{self, Cited};
 use super::samples::SamplesView;
 use super::words::{self, TargetWords};
 use super::{Frame, Link, Renderer, SummaryView, finding, or_dash};
@@ -40,6 +41,8 @@ struct ExperimentView {
     yaml: String,
     csv: String,
     json_lines: String,
+    bibtex: String,
+    citation: String,
     columns: Vec<(&'static str, &'static str)>,
 }
 
@@ -74,6 +77,14 @@ impl Renderer<'_> {
         let home = (self.site_title.clone(), urls::HOME.to_owned());
         let letters: Vec<&str> = experiment.options.iter().map(|option| option.letter.as_str()).collect();
         let segments = segment_names(results);
+        let cited = Cited {
+            name: &experiment.id,
+            title: &experiment.title,
+            models: &results.models,
+            path: &path,
+            base_url: self.site.base_url.as_deref(),
+        };
+        let citation = cite::bibtex(&cited, results.source.records.iter().flatten());
         let view = ExperimentView {
             page: self.frame(&links, &path, &experiment.title, &finding.join(" "), vec![home]),
             heading: experiment.title.clone(),
@@ -106,8 +117,15 @@ impl Renderer<'_> {
             yaml: experiment.yaml.clone(),
             csv: links.to(&urls::csv(&experiment.id)),
             json_lines: links.to(&urls::json_lines(&experiment.id)),
+            bibtex: links.to(&urls::bibtex(&experiment.id)),
+            citation: citation.clone(),
             columns: data::COLUMNS.to_vec(),
         };
+        out.put(
+            urls::bibtex(&experiment.id),
+            citation.into_bytes(),
+            &format!("experiment `{}`", experiment.id),
+        )?;
         Ok(self.page(
             out,
             path,

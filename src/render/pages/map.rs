@@ -3,6 +3,7 @@
 use indexmap::IndexMap;
 use serde::Serialize;
 
+use super::cite::{self, Cited};
 use super::experiment::neighbours;
 use super::tokens::{self, Drawn};
 use super::{Frame, Link, Renderer, or_dash};
@@ -55,6 +56,7 @@ struct MapView {
     command: String,
     json: String,
     csv: String,
+    citation: String,
     others: Vec<Link>,
     previous: Option<Link>,
     next: Option<Link>,
@@ -162,6 +164,14 @@ impl Renderer<'_> {
         );
         let others = (0..results.models.len()).filter(|other| *other != model);
         let drawn = attributions(results, model, sample);
+        let cited = Cited {
+            name: &format!("{}-{id}-{}", experiment.id, results.slug(sample)),
+            title: &format!("{}: {model_title} on {title}", experiment.title),
+            models: std::slice::from_ref(model_title),
+            path: &path,
+            base_url: self.site.base_url.as_deref(),
+        };
+        let citation = cite::bibtex(&cited, std::iter::once(record));
         let view = MapView {
             page: self.frame(
                 &links,
@@ -211,6 +221,7 @@ impl Renderer<'_> {
             command: format!("igsite build --experiment {}", experiment.id),
             json: links.to(&urls::record(&experiment.id, id, results.slug(sample))),
             csv: links.to(&urls::csv(&experiment.id)),
+            citation,
             others: others
                 .map(|other| Link {
                     title: results.models[other].clone(),

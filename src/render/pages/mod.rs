@@ -1,5 +1,6 @@
 //! Views: for each template, a small struct that holds just what it shows, every number already written as text.
 
+mod cite;
 mod comparison;
 mod experiment;
 mod finding;

@@ -1,0 +1,106 @@
+//! How to cite an experiment or a map: a BibTeX entry, made of what is known of it and nothing else.
+
+use crate::site::urls;
+use crate::store::record::SampleRecord;
+
+/// What is cited.
+pub struct Cited<'a> {
+    /// What the key of the entry is made of.
+    pub name: &'a str,
+    /// The title.
+    pub title: &'a str,
+    /// Titles of the models whose maps it shows.
+    pub models: &'a [String],
+    /// Its page, in the site.
+    pub path: &'a str,
+    /// Where the site stands, if that is known.
+    pub base_url: Option<&'a str>,
+}
+
+/// A `@misc` entry: title, models, the year of the newest record, and the address where it is known.
+pub fn bibtex<'r>(cited: &Cited<'_>, records: impl Iterator<Item = &'r SampleRecord>) -> String {
+    let newest = records
+        .map(|record| &record.provenance)
+        .max_by_key(|made| &made.created);
+    let year = newest.and_then(|made| made.created.get(..4)).unwrap_or_default();
+    let version = newest.map_or(env!("CARGO_PKG_VERSION"), |made| &made.igsite);
+    // A key is letters, digits and hyphens whatever the file is called.
+    let mut key: String = format!("igsite-{}-{year}", cited.name)
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .collect();
+    key.truncate(key.trim_end_matches('-').len());
+    let mut lines = vec![
+        format!("@misc{{{key},"),
+        format!("  title = {{{{{}}}}},", latex(cited.title)),
+    ];
+    if !year.is_empty() {
+        lines.push(format!("  year = {{{year}}},"));
+    }
+    if let Some(base_url) = cited.base_url {
+        lines.push(format!("  url = {{{}}},", urls::absolute(base_url, cited.path)));
+    }
+    lines.push(format!(
+        "  note = {{Attribution maps by Integrated Gradients of {}; made with igsite {}}}",
+        latex(&super::list(cited.models)),
+        latex(version)
+    ));
+    lines.join("\n") + "\n}\n"
+}
+
+/// Text as LaTeX reads it.
+fn latex(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\\' => out.push_str("\\textbackslash{}"),
+            '{' | '}' | '&' | '%' | '$' | '#' | '_' => {
+                out.push('\\');
+                out.push(c);
+            }
+            '~' => out.push_str("\\textasciitilde{}"),
+            '^' => out.push_str("\\textasciicircum{}"),
+            c if c.is_control() => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::fixture::Fixture;
+
+    #[test]
+    fn an_entry_says_what_is_known() {
+        let fixture = Fixture::demo();
+        let mut cited = Cited {
+            name: "claims.2",
+            title: "50% of {A} & B",
+            models: &["Falcon Toy".into(), "Llama_Toy".into()],
+            path: "experiments/claims/index.html",
+            base_url: Some("https://me.example/r/"),
+        };
+        let entry = |cited: &Cited<'_>| bibtex(cited, fixture.records[0].iter().flatten());
+        insta::assert_snapshot!(entry(&cited), @r"
+        @misc{igsite-claims-2-2026,
+          title = {{50\% of \{A\} \& B}},
+          year = {2026},
+          url = {https://me.example/r/experiments/claims/},
+          note = {Attribution maps by Integrated Gradients of Falcon Toy and Llama\_Toy; made with igsite 0.1.0}
+        }
+        ");
+        cited.base_url = None;
+        assert!(!entry(&cited).contains("url"));
+    }
+
+    #[test]
+    fn braces_stay_balanced_whatever_the_title() {
+        for title in ["}}}", "\\", "{", "a\nb"] {
+            let text = latex(title).replace("\\{", "").replace("\\}", "");
+            assert_eq!(text.matches('{').count(), text.matches('}').count(), "{title}");
+            assert!(!text.contains('\n'));
+        }
+    }
+}
