@@ -17,8 +17,9 @@ use crate::diagnostic::{Diagnostic, Kind, Result};
 use crate::render::text::escape;
 
 /// The built-in templates by name.
-pub const TEMPLATES: [(&str, &str); 9] = [
+pub const TEMPLATES: [(&str, &str); 10] = [
     ("base.html", include_str!("../../templates/base.html")),
+    ("figure.html", include_str!("../../templates/figure.html")),
     ("index.html", include_str!("../../templates/index.html")),
     ("experiment.html", include_str!("../../templates/experiment.html")),
     ("sample.html", include_str!("../../templates/sample.html")),

@@ -132,7 +132,14 @@ fn spearman(a: &[f64], b: &[f64], weights: &[f64]) -> Option<f64> {
         return None;
     }
     let (a, b) = (ranks(a, weights), ranks(b, weights));
-    let mean = |ranks: &[f64]| ranks.iter().zip(weights).map(|(rank, weight)| rank * weight).sum::<f64>() / total;
+    let mean = |ranks: &[f64]| {
+        ranks
+            .iter()
+            .zip(weights)
+            .map(|(rank, weight)| rank * weight)
+            .sum::<f64>()
+            / total
+    };
     let (mean_a, mean_b) = (mean(&a), mean(&b));
     let (mut product, mut square_a, mut square_b) = (0.0, 0.0, 0.0);
     for ((x, y), weight) in a.iter().zip(&b).zip(weights) {

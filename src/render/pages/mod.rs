@@ -1,7 +1,9 @@
 //! Views: for each template, a small struct that holds just what it shows, every number already written as text.
 
 mod comparison;
+mod differences;
 mod experiment;
+mod figures;
 mod finding;
 mod front;
 mod map;
@@ -175,6 +177,7 @@ pub struct SummaryView {
     right_probability: String,
     confidence: String,
     overconfidence: String,
+    calibration_error: String,
     within_tolerance: ShareView,
     converged: ShareView,
     median_error: String,
@@ -209,6 +212,7 @@ impl SummaryView {
             right_probability: or_dash(summary.right_probability.value().map(percent)),
             confidence: or_dash(summary.confidence.value().map(percent)),
             overconfidence: or_dash(summary.overconfidence().map(points)),
+            calibration_error: or_dash(summary.calibration_error.map(percent)),
             within_tolerance: ShareView::of(summary.within_tolerance, None),
             converged: ShareView::of(summary.converged, None),
             median_error: summary.median_error().map_or_else(|| "unknown".to_owned(), percent),

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::experiment::{map_note, neighbours};
 use super::{Frame, Link, Renderer, finding, or_dash};
-use crate::analysis::agreement::TOP;
+use crate::analysis::agreement::{Measures, TOP};
 use crate::analysis::align::{CharText, Level, UnitScores};
 use crate::analysis::summary;
 use crate::diagnostic::Result;
@@ -72,10 +72,13 @@ struct OptionRow {
 struct AgreementRow {
     first: String,
     second: String,
-    spearman: String,
+    /// Each measure as pages lead with it, and without weights.
+    spearman: (String, String),
     spearman_class: String,
-    kendall: String,
-    overlap: String,
+    kendall: (String, String),
+    overlap: (String, String),
+    /// Pairs of words whose order is certain in both maps; empty where errors are unknown.
+    certain: String,
 }
 
 #[derive(Serialize)]
@@ -258,16 +261,24 @@ fn options(results: &Results<'_>, sample: usize) -> Vec<OptionRow> {
 }
 
 fn agreements(results: &Results<'_>, sample: usize) -> Vec<AgreementRow> {
-    let correlation = |value: Option<f64>| or_dash(value.map(correlation));
-    let row = |(first, second, agreement): &(usize, usize, crate::analysis::agreement::Agreement)| AgreementRow {
-        first: results.models[*first].clone(),
-        second: results.models[*second].clone(),
-        spearman: correlation(agreement.spearman),
-        spearman_class: agreement
-            .spearman
-            .map_or_else(String::new, |value| Scale { max: 1.0 }.class(value)),
-        kendall: correlation(agreement.kendall),
-        overlap: or_dash(agreement.overlap.map(percent)),
+    let row = |(first, second, agreement): &(usize, usize, crate::analysis::agreement::Agreement)| {
+        let (leading, plain) = (agreement.leading(), agreement.plain());
+        let both = |of: fn(&Measures) -> Option<f64>, text: fn(f64) -> String| {
+            (or_dash(of(&leading).map(text)), or_dash(of(&plain).map(text)))
+        };
+        AgreementRow {
+            first: results.models[*first].clone(),
+            second: results.models[*second].clone(),
+            spearman: both(|m| m.spearman, correlation),
+            spearman_class: leading
+                .spearman
+                .map_or_else(String::new, |value| Scale { max: 1.0 }.class(value)),
+            kendall: both(|m| m.kendall, correlation),
+            overlap: both(|m| m.overlap, percent),
+            certain: agreement
+                .pairs()
+                .map_or_else(String::new, |pairs| or_dash(pairs.value().map(percent))),
+        }
     };
     results.samples[sample].agreements.iter().map(row).collect()
 }

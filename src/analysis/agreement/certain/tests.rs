@@ -36,8 +36,14 @@ fn only_pairs_that_are_certain_in_both_count() {
 #[test]
 fn noise_is_no_disagreement() {
     // Two words carry the maps in the same order; the rest is noise of opposite order in the two, well within its errors.
-    let a: Vec<f64> = [9.0, 5.0].into_iter().chain((0..8).map(|i| 0.01 * f64::from(i))).collect();
-    let b: Vec<f64> = [8.0, 4.0].into_iter().chain((0..8).map(|i| -0.01 * f64::from(i))).collect();
+    let a: Vec<f64> = [9.0, 5.0]
+        .into_iter()
+        .chain((0..8).map(|i| 0.01 * f64::from(i)))
+        .collect();
+    let b: Vec<f64> = [8.0, 4.0]
+        .into_iter()
+        .chain((0..8).map(|i| -0.01 * f64::from(i)))
+        .collect();
     let errors = [0.1; 10];
     let found = certain((&a, &errors), (&b, &errors), 2).expect("one length");
     close(found.measures.kendall, 1.0);
@@ -51,9 +57,18 @@ fn noise_is_no_disagreement() {
 fn membership_within_error_of_the_last_counts_for_neither_side() {
     // The strongest two of 5 4 3.9 1: 5 is certain, 4 and 3.9 are within 0.2 of each other, 1 is certainly not.
     let a = [5.0, -4.0, 3.9, 1.0];
-    assert_eq!(places(&a, &[0.1; 4], 2), [Place::Among, Place::Open, Place::Open, Place::Below]);
-    assert_eq!(places(&a, &[0.0; 4], 2), [Place::Among, Place::Among, Place::Below, Place::Below]);
-    assert_eq!(places(&[1.0, 1.0, 1.0], &[0.0; 3], 2), [Place::Among, Place::Among, Place::Below]);
+    assert_eq!(
+        places(&a, &[0.1; 4], 2),
+        [Place::Among, Place::Open, Place::Open, Place::Below]
+    );
+    assert_eq!(
+        places(&a, &[0.0; 4], 2),
+        [Place::Among, Place::Among, Place::Below, Place::Below]
+    );
+    assert_eq!(
+        places(&[1.0, 1.0, 1.0], &[0.0; 3], 2),
+        [Place::Among, Place::Among, Place::Below]
+    );
     assert_eq!(places(&[1.0, 2.0], &[9.0; 2], 10), [Place::Among; 2]);
     assert_eq!(places(&[1.0, 2.0], &[0.0; 2], 0), [Place::Below; 2]);
     // In b the first two are certain. Both agree on the first; the second is open in a: one of one.
@@ -75,8 +90,14 @@ fn where_nothing_is_certain_nothing_is_said() {
     assert_eq!(found.pairs, Share { count: 0, of: 3 });
     assert_eq!(certain((&[1.0], &[0.0]), (&[], &[]), 1), None);
     let unknown = agreement(
-        Scored { scores: &[1.0, 2.0], errors: None },
-        Scored { scores: &[1.0, 2.0], errors: Some(&[0.0, 0.0]) },
+        Scored {
+            scores: &[1.0, 2.0],
+            errors: None,
+        },
+        Scored {
+            scores: &[1.0, 2.0],
+            errors: Some(&[0.0, 0.0]),
+        },
     );
     assert_eq!((unknown.certain, unknown.leading()), (None, unknown.plain()));
 }
@@ -153,7 +174,10 @@ fn agreement_of_a_pair_costs() {
         let start = std::time::Instant::now();
         let mut pairs = 0;
         for _ in 0..1000 {
-            let scored = |scores| Scored { scores, errors: Some(&errors) };
+            let scored = |scores| Scored {
+                scores,
+                errors: Some(&errors),
+            };
             pairs += agreement(scored(&a), scored(&b)).pairs().map_or(0, |share| share.count);
         }
         println!("{count} words: {:?} a pair of maps ({pairs})", start.elapsed() / 1000);
