@@ -278,6 +278,10 @@ impl DrawingBackend for Canvas<'_> {
     }
 
     fn draw_text<T: BackendTextStyle>(&mut self, text: &str, style: &T, (x, y): BackendCoord) -> Drawn {
+        // A tick without a label of its own.
+        if text.is_empty() {
+            return Ok(());
+        }
         let size = TEXT * f64::from(UNIT);
         // The anchor is a place of the line of text; SVG wants its baseline.
         let down = match style.anchor().v_pos {

@@ -19,7 +19,8 @@ pub fn matrix(rows: &[String], columns: &[String], cells: &[Vec<Cell>], title: &
     let longest = rows.iter().map(|name| name.chars().count()).max().unwrap_or(0).min(20);
     // 6 units a letter, and what ticks need.
     let left = longest as u32 * 6 + 14;
-    let height = rows.len() as u32 * 26 + 50;
+    let below = if title.is_empty() { 20 } else { 34 };
+    let height = rows.len() as u32 * 26 + 16 + below;
     let backwards: Vec<String> = rows
         .iter()
         .rev()
@@ -27,7 +28,7 @@ pub fn matrix(rows: &[String], columns: &[String], cells: &[Vec<Cell>], title: &
         .collect();
     let mut sheet = Sheet {
         size: (WIDTH, height),
-        labels: (left, 34),
+        labels: (left, below),
         x: Axis::names(columns, title),
         y: Axis::names(&backwards, ""),
     };

@@ -31,14 +31,14 @@ fn sheet(rows: usize, title: &str) -> Sheet {
 /// Shares with their intervals, a row each, with guessing as a line.
 pub fn accuracy(rows: &[Interval], guessing: Option<f64>, told: &str) -> String {
     sheet(rows.len(), "share of right answers").draw(told, |pen| {
-        if let Some(guessing) = guessing {
-            pen.line(Ink::Bound, [(guessing, 0.0), (guessing, -(rows.len() as f64))]);
-        }
         for (index, row) in rows.iter().enumerate() {
             let top = -(index as f64);
             let y = top - 0.72;
             pen.text(Ink::Strong, &short(&row.name), (0.0, top - 0.28), -1);
             pen.text(Ink::Label, &row.text, (1.0, top - 0.28), 1);
+            if let Some(guessing) = guessing {
+                pen.line(Ink::Bound, [(guessing, top - 0.5), (guessing, top - 0.94)]);
+            }
             if let Some(share) = row.share {
                 pen.line(Ink::Range(0), [(row.range.0, y), (row.range.1, y)]);
                 pen.mark(0, (share, y));
