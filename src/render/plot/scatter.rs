@@ -8,7 +8,7 @@ pub fn score_against_error(points: &[(f64, f64)], told: &str) -> String {
     const DECADES: i32 = 7;
     let sheet = Sheet {
         size: (WIDTH, 236),
-        labels: (46, 34),
+        labels: (58, 34),
         x: Axis::decades(
             points.iter().map(|(score, _)| score.abs()),
             DECADES,
@@ -60,7 +60,7 @@ pub fn cost(maps: &[Spent], tolerance: f64, told: &str) -> String {
     let errors = maps.iter().map(|map| map.error).chain([tolerance]);
     let sheet = Sheet {
         size: (WIDTH, 216),
-        labels: (46, 34),
+        labels: (58, 34),
         x: Axis::counts(first.min(last), last, "evaluations, logarithmic"),
         y: Axis::decades(errors, 6, "error", percent_decade),
     };

@@ -44,7 +44,7 @@ pub fn option_probabilities(
 pub fn calibration(bins: &[Bin], told: &str) -> String {
     let sheet = Sheet {
         size: (WIDTH, 236),
-        labels: (40, 34),
+        labels: (52, 34),
         x: Axis::share("confidence"),
         y: Axis::share("right"),
     };

@@ -27,11 +27,6 @@ pub fn calibrations(results: &Results<'_>) -> Vec<Figure> {
 
 fn reliability(index: usize, name: &str, bins: &[Bin], error: f64, over: Option<f64>) -> Figure {
     let answers: usize = bins.iter().map(|bin| bin.accuracy.of).sum();
-    let few = if answers < 200 {
-        ", and so few answers make it look worse than it is"
-    } else {
-        ""
-    };
     let rows = bins.iter().map(|bin| {
         vec![
             format!("{:.0}–{:.0}%", bin.low * 100.0, bin.high * 100.0),
@@ -42,9 +37,10 @@ fn reliability(index: usize, name: &str, bins: &[Bin], error: f64, over: Option<
         ]
     });
     let note = format!(
-        "Expected calibration error {} over {} bins of {answers} answers{few}; confidence minus accuracy {} points.",
+        "Expected calibration error {}, from {answers} answers in {} bin{}; confidence minus accuracy {} points.",
         percent(error),
         bins.len(),
+        if bins.len() == 1 { "" } else { "s" },
         or_dash(over.map(points))
     );
     Figure {
