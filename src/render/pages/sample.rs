@@ -6,7 +6,7 @@ use super::experiment::{map_note, neighbours};
 use super::{Frame, Link, Renderer, finding, or_dash};
 use crate::analysis::agreement::{Measures, TOP};
 use crate::analysis::align::{CharText, Level, UnitScores};
-use crate::analysis::summary;
+use crate::analysis::summary::{self, Share};
 use crate::diagnostic::Result;
 use crate::render::heatmap::{self, Scale};
 use crate::render::results::{Results, bare};
@@ -261,6 +261,8 @@ fn options(results: &Results<'_>, sample: usize) -> Vec<OptionRow> {
 }
 
 fn agreements(results: &Results<'_>, sample: usize) -> Vec<AgreementRow> {
+    let agreements = &results.samples[sample].agreements;
+    let weighted = agreements.iter().any(|(.., agreement)| agreement.certain.is_some());
     let row = |(first, second, agreement): &(usize, usize, crate::analysis::agreement::Agreement)| {
         let (leading, plain) = (agreement.leading(), agreement.plain());
         let both = |of: fn(&Measures) -> Option<f64>, text: fn(f64) -> String| {
@@ -275,12 +277,14 @@ fn agreements(results: &Results<'_>, sample: usize) -> Vec<AgreementRow> {
                 .map_or_else(String::new, |value| Scale { max: 1.0 }.class(value)),
             kendall: both(|m| m.kendall, correlation),
             overlap: both(|m| m.overlap, percent),
-            certain: agreement
-                .pairs()
-                .map_or_else(String::new, |pairs| or_dash(pairs.value().map(percent))),
+            certain: if weighted {
+                or_dash(agreement.pairs().and_then(Share::value).map(percent))
+            } else {
+                String::new()
+            },
         }
     };
-    results.samples[sample].agreements.iter().map(row).collect()
+    agreements.iter().map(row).collect()
 }
 
 /// The difference of every two models' word scores, and the scale of all differences.

@@ -1,8 +1,9 @@
 //! How one estimate came about.
 
+use super::axis::{Axis, percent_decade};
 use super::bound_key;
 use super::canvas::Ink;
-use super::sheet::{Axis, Sheet, WIDTH, percent_decade};
+use super::sheet::{Sheet, WIDTH};
 use crate::render::text::percent;
 
 /// A state of an estimate on its way.

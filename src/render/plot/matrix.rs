@@ -1,7 +1,8 @@
 //! Numbers in a grid, shaded by what they say: confusion, and agreement of every two models.
 
+use super::axis::Axis;
 use super::canvas::Ink;
-use super::sheet::{Axis, Sheet, WIDTH};
+use super::sheet::{Sheet, WIDTH};
 
 /// One number of a matrix.
 #[derive(Clone)]

@@ -4,6 +4,7 @@
 //! the style sheet decides how it looks. Here are numbers and words in, text out: which numbers, the pages know. The tiny
 //! drawings within tables are [`crate::render::chart`]'s.
 
+pub mod axis;
 pub mod canvas;
 mod convergence;
 mod matrix;

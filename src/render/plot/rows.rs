@@ -1,7 +1,8 @@
 //! Plots with a row a model: its name above, what is known of it below. Names have the whole width, since models have long ones.
 
+use super::axis::Axis;
 use super::canvas::Ink;
-use super::sheet::{Axis, Sheet, WIDTH};
+use super::sheet::{Sheet, WIDTH};
 use super::short;
 
 /// A share with its interval.

@@ -1,7 +1,8 @@
 //! Clouds of dots: scores against their errors, words of one model against another's, errors against what they cost.
 
+use super::axis::{Axis, percent_decade, plain_decade};
 use super::canvas::Ink;
-use super::sheet::{Axis, Sheet, WIDTH, percent_decade, plain_decade};
+use super::sheet::{Sheet, WIDTH};
 
 /// |score| of each token against its error, both logarithmic. On the line they are equal: above it a score is noise.
 pub fn score_against_error(points: &[(f64, f64)], told: &str) -> String {

@@ -1,7 +1,8 @@
 //! How probable models find their answers: option by option, and against how often they are right.
 
+use super::axis::Axis;
 use super::canvas::Ink;
-use super::sheet::{Axis, Sheet, WIDTH};
+use super::sheet::{Sheet, WIDTH};
 use crate::analysis::calibration::Bin;
 
 /// Mean probability of each option, a mark a model, over how often the option is the right one, as an area.
