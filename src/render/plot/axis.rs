@@ -227,7 +227,7 @@ pub fn percent_decade(decade: i32) -> String {
 pub fn plain_decade(decade: i32) -> String {
     match decade {
         -3..=3 => short(10f64.powi(decade)),
-        ..0 => format!("1e−{}", -decade),
+        ..-3 => format!("1e−{}", -decade),
         _ => format!("1e{decade}"),
     }
 }
