@@ -2,9 +2,30 @@
 //!
 //! Scores of different models differ in size, so ranks are compared, not values. All measures take word scores that are
 //! aligned (see [`super::align`]); a measure that is undefined (fewer than two words, all scores equal) is none, not zero.
+//!
+//! Scores have errors, and where two words lie within their errors of each other their order is noise. So each measure is
+//! there twice: as it is in the books, and weighted by what the errors leave certain ([`certain`], whose formulae
+//! docs/numerics.md explains). Without errors the two are the same number.
+
+mod certain;
+
+pub use certain::{Certain, Place, certain, places};
+
+use crate::analysis::summary::Share;
 
 /// How many of the most important words [`Agreement::overlap`] looks at.
 pub const TOP: usize = 10;
+
+/// The three measures of one comparison.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Measures {
+    /// Rank correlation after Spearman.
+    pub spearman: Option<f64>,
+    /// Rank correlation after Kendall.
+    pub kendall: Option<f64>,
+    /// Share of the strongest words in common.
+    pub overlap: Option<f64>,
+}
 
 /// Agreement of two maps.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -15,14 +36,51 @@ pub struct Agreement {
     pub kendall: Option<f64>,
     /// Share of the [`TOP`] words of greatest magnitude that the two have in common.
     pub overlap: Option<f64>,
+    /// The same weighted by the errors of both maps, where both are known.
+    pub certain: Option<Certain>,
+}
+
+/// The word scores of a map, and what is known of their errors.
+#[derive(Clone, Copy, Debug)]
+pub struct Scored<'a> {
+    /// One a word.
+    pub scores: &'a [f64],
+    /// At most this far is each score from the truth; none where nobody knows.
+    pub errors: Option<&'a [f64]>,
+}
+
+impl Agreement {
+    /// What pages lead with: weighted by the errors where they are known, else as it is.
+    pub fn leading(&self) -> Measures {
+        match &self.certain {
+            Some(certain) => certain.measures,
+            None => self.plain(),
+        }
+    }
+
+    /// The measures as they are in the books, every score taken at its word.
+    pub fn plain(&self) -> Measures {
+        Measures {
+            spearman: self.spearman,
+            kendall: self.kendall,
+            overlap: self.overlap,
+        }
+    }
+
+    /// How many pairs of words have an order that is certain in both maps; none where errors are unknown.
+    pub fn pairs(&self) -> Option<Share> {
+        self.certain.as_ref().map(|certain| certain.pairs)
+    }
 }
 
 /// Compares two maps of the same words.
-pub fn agreement(a: &[f64], b: &[f64]) -> Agreement {
+pub fn agreement(a: Scored<'_>, b: Scored<'_>) -> Agreement {
+    let errors = a.errors.zip(b.errors);
     Agreement {
-        spearman: spearman(a, b),
-        kendall: kendall(a, b),
-        overlap: overlap(a, b, TOP),
+        spearman: spearman(a.scores, b.scores),
+        kendall: kendall(a.scores, b.scores),
+        overlap: overlap(a.scores, b.scores, TOP),
+        certain: errors.and_then(|(x, y)| certain((a.scores, x), (b.scores, y), TOP)),
     }
 }
 
@@ -145,15 +203,15 @@ mod tests {
 
     #[test]
     fn what_is_undefined_is_none() {
+        let plain = |scores| Scored { scores, errors: None };
         assert_eq!(
-            agreement(&[1.0, 1.0], &[1.0, 2.0]),
+            agreement(plain(&[1.0, 1.0]), plain(&[1.0, 2.0])),
             Agreement {
-                spearman: None,
-                kendall: None,
-                overlap: Some(1.0)
+                overlap: Some(1.0),
+                ..Agreement::default()
             }
         );
-        assert_eq!(agreement(&[], &[]), Agreement::default());
+        assert_eq!(agreement(plain(&[]), plain(&[])), Agreement::default());
         assert_eq!(spearman(&[1.0], &[1.0]), None);
         assert_eq!(spearman(&[1.0, 2.0], &[1.0]), None);
     }

@@ -4,4 +4,5 @@
 
 pub mod agreement;
 pub mod align;
+pub mod calibration;
 pub mod summary;

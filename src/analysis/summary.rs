@@ -4,6 +4,7 @@
 //! the other. Marked records (a value along the path was not finite) count as maps that miss every bar.
 
 use crate::analysis::align::{Level, UnitScores, Units};
+use crate::analysis::calibration;
 use crate::store::record::{AttributionRecord, SampleRecord, chosen};
 
 /// `count` of `of`.
@@ -109,6 +110,8 @@ pub struct ModelSummary {
     pub right_probability: Mean,
     /// Probability of the prediction, over the samples that `accuracy` counts.
     pub confidence: Mean,
+    /// The expected calibration error over the same samples.
+    pub calibration_error: Option<f64>,
     /// Maps (all targets and baselines) whose delta is within tolerance.
     pub within_tolerance: Share,
     /// Maps that reached their tolerance: by the error estimate, where there is one, and by the delta.
@@ -131,11 +134,13 @@ impl ModelSummary {
     /// Sums up a model's records.
     pub fn of<'a>(records: impl IntoIterator<Item = &'a SampleRecord>) -> Self {
         let mut summary = Self::default();
+        let mut answers = Vec::new();
         for record in records {
             summary.samples += 1;
             if let Some(correct) = record.correct {
                 summary.accuracy.add(correct);
                 summary.confidence.add(Some(answer_probability(record)));
+                answers.push((answer_probability(record), correct));
             }
             let gold = record.sample.gold.as_ref().and_then(|gold| record.options.get(gold));
             summary.right_probability.add(gold.map(|option| option.probability));
@@ -156,6 +161,10 @@ impl ModelSummary {
                 }
             }
         }
+        summary.calibration_error = calibration::expected_error(&calibration::bins(
+            answers.iter().copied(),
+            calibration::bin_count(answers.len()),
+        ));
         summary
     }
 

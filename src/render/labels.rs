@@ -18,7 +18,7 @@ pub fn output(output: Output) -> &'static str {
 pub fn revision(model: &ModelRecord) -> String {
     match (&model.revision, &model.requested_revision) {
         (None, _) => "none (a folder)".to_owned(),
-        (Some(commit), Some(asked)) if asked != commit => format!("{commit} (`{asked}` when it was fetched)"),
+        (Some(commit), Some(asked)) if asked != commit => format!("{commit} ({asked} when it was fetched)"),
         (Some(commit), _) => commit.clone(),
     }
 }

@@ -11,6 +11,7 @@ pub mod heatmap;
 pub mod labels;
 pub mod markdown;
 pub mod pages;
+pub mod plot;
 pub mod results;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use indexmap::IndexMap;
 
-use crate::analysis::agreement::{Agreement, agreement, largest};
+use crate::analysis::agreement::{Agreement, Scored, agreement, largest};
 use crate::analysis::align::{CharText, UnitScores, Units};
 use crate::analysis::summary::{self, Mean, ModelSummary, Share};
 use crate::content::experiment::Experiment;
@@ -228,8 +228,8 @@ impl SampleResults {
         let mut agreements = Vec::new();
         for second in 0..words.len() {
             for first in 0..second {
-                if let (Some(a), Some(b)) = (&words[first], &words[second]) {
-                    agreements.push((first, second, agreement(&a.units, &b.units)));
+                if let (Some(a), Some(b)) = (scored(&words, &errors, first), scored(&words, &errors, second)) {
+                    agreements.push((first, second, agreement(a, b)));
                 }
             }
         }
@@ -258,14 +258,22 @@ impl SampleResults {
         }
     }
 
-    /// Mean Spearman correlation over every two models.
+    /// Mean Spearman correlation over every two models, weighted by the errors where they are known.
     pub fn mean_spearman(&self) -> Option<f64> {
         let mut mean = Mean::default();
         for (_, _, agreement) in &self.agreements {
-            mean.add(agreement.spearman);
+            mean.add(agreement.leading().spearman);
         }
         mean.value()
     }
+}
+
+/// A model's shown map by word, with the errors where they are known.
+fn scored<'w>(words: &'w [Option<UnitScores>], errors: &'w [Option<UnitScores>], model: usize) -> Option<Scored<'w>> {
+    Some(Scored {
+        scores: &words[model].as_ref()?.units,
+        errors: errors[model].as_ref().map(|errors| errors.units.as_slice()),
+    })
 }
 
 /// The units of a prompt that has a chat template round it, and the word scores of the shown map.

@@ -17,8 +17,9 @@ use crate::diagnostic::{Diagnostic, Kind, Result};
 use crate::render::text::escape;
 
 /// The built-in templates by name.
-pub const TEMPLATES: [(&str, &str); 11] = [
+pub const TEMPLATES: [(&str, &str); 12] = [
     ("base.html", include_str!("../../templates/base.html")),
+    ("figure.html", include_str!("../../templates/figure.html")),
     ("index.html", include_str!("../../templates/index.html")),
     ("experiment.html", include_str!("../../templates/experiment.html")),
     ("samples.html", include_str!("../../templates/samples.html")),

@@ -2,12 +2,14 @@
 
 use serde::Serialize;
 
+use super::differences::{self, PairView};
 use super::experiment::map_note;
-use super::{Frame, Link, Renderer, or_dash};
-use crate::analysis::agreement::{Agreement, TOP};
-use crate::analysis::summary::{self, Mean, Share};
+use super::{Frame, Link, Renderer, figures, or_dash};
+use crate::analysis::agreement::{Agreement, Measures, TOP};
+use crate::analysis::summary::{self, Share};
 use crate::diagnostic::Result;
 use crate::render::heatmap::Scale;
+use crate::render::plot::Figure;
 use crate::render::results::Results;
 use crate::render::text::{self, excerpt, percent};
 use crate::render::{Sink, labels};
@@ -16,6 +18,9 @@ use crate::site::urls::{self, Links};
 /// How many pairs each list shows.
 const LISTED: usize = 15;
 
+/// Of so few pairs of words with a certain order nothing is listed: their agreement would be a matter of two or three words.
+const LEAST_CERTAIN: f64 = 0.1;
+
 #[derive(Serialize)]
 struct ComparisonView {
     page: Frame,
@@ -23,27 +28,39 @@ struct ComparisonView {
     experiment: Link,
     finding: Vec<String>,
     map_note: String,
-    models: Vec<String>,
-    matrices: Vec<Matrix>,
-    /// Same answer, maps that disagree.
-    different_reasons: Vec<PairRow>,
-    /// Different answers, maps that agree.
-    same_reasons: Vec<PairRow>,
+    /// Whether the measures are weighted by the errors of the maps.
+    weighted: bool,
+    matrices: Vec<Figure>,
+    top: usize,
+    measures: Vec<MeasuresRow>,
+    lists: Vec<List>,
+    pairs: Vec<PairView>,
 }
 
+/// Two models in numbers, each weighted and plain.
 #[derive(Serialize)]
-struct Matrix {
-    id: &'static str,
-    title: String,
-    note: String,
-    rows: Vec<(String, Vec<Cell>)>,
+struct MeasuresRow {
+    first: String,
+    second: String,
+    href: String,
+    spearman: (String, String),
+    kendall: (String, String),
+    overlap: (String, String),
+    certain: String,
+    answers: String,
 }
 
-#[derive(Serialize, Clone)]
-struct Cell {
-    text: String,
-    class: String,
-    note: String,
+/// Pairs of models on a sample that a reader should see.
+#[derive(Serialize)]
+struct List {
+    id: &'static str,
+    title: &'static str,
+    caption: &'static str,
+    /// What to say where there is no row.
+    none: &'static str,
+    /// How many pairs were left out since next to nothing about them is certain.
+    left_out: usize,
+    rows: Vec<PairRow>,
 }
 
 #[derive(Serialize)]
@@ -54,6 +71,8 @@ struct PairRow {
     second: Answer,
     spearman: String,
     spearman_class: String,
+    plain: String,
+    certain: String,
 }
 
 #[derive(Serialize)]
@@ -88,10 +107,12 @@ impl Renderer<'_> {
             },
             finding,
             map_note: map_note(results),
-            models: results.models.clone(),
+            weighted: figures::is_weighted(results),
             matrices: matrices(results),
-            different_reasons: pairs(results, true, &links),
-            same_reasons: pairs(results, false, &links),
+            top: TOP,
+            measures: measures(results),
+            lists: lists(results, &links),
+            pairs: differences::pairs(results),
         };
         self.page(
             out,
@@ -101,18 +122,6 @@ impl Renderer<'_> {
             &format!("experiment `{}`", experiment.id),
         )
     }
-}
-
-fn mean_of(results: &Results<'_>, a: usize, b: usize, measure: impl Fn(&Agreement) -> Option<f64>) -> Mean {
-    let mut mean = Mean::default();
-    for sample in &results.samples {
-        for (first, second, agreement) in &sample.agreements {
-            if (*first, *second) == (a.min(b), a.max(b)) {
-                mean.add(measure(agreement));
-            }
-        }
-    }
-    mean
 }
 
 fn same_answers(results: &Results<'_>, a: usize, b: usize) -> Share {
@@ -130,21 +139,26 @@ fn finding(results: &Results<'_>) -> Vec<String> {
     let mut pairs = Vec::new();
     for b in 0..results.models.len() {
         for a in 0..b {
-            if let Some(mean) = mean_of(results, a, b, |agreement| agreement.spearman).value() {
+            if let Some(mean) = figures::mean_of(results, (a, b), |agreement| agreement.leading().spearman).value() {
                 pairs.push((mean, format!("{} and {}", results.models[a], results.models[b])));
             }
         }
     }
     pairs.sort_by(|x, y| y.0.total_cmp(&x.0));
     let mut sentences = Vec::new();
+    let weighted = if figures::is_weighted(results) {
+        ", weighted by error"
+    } else {
+        ""
+    };
     match &pairs[..] {
         [] => sentences.push("No two models have maps that can be compared.".to_owned()),
         [(mean, pair)] => sentences.push(format!(
-            "The maps of {pair} agree with a mean rank correlation of {}.",
+            "The maps of {pair} agree with a mean rank correlation of {}{weighted}.",
             text::correlation(*mean)
         )),
         [(most, pair), .., (least, other)] => sentences.push(format!(
-            "The maps of {pair} agree most (mean rank correlation {}), those of {other} least ({}).",
+            "The maps of {pair} agree most (mean rank correlation {}{weighted}), those of {other} least ({}).",
             text::correlation(*most),
             text::correlation(*least)
         )),
@@ -167,103 +181,159 @@ fn doubtful(results: &Results<'_>) -> Option<String> {
     })
 }
 
-fn matrices(results: &Results<'_>) -> Vec<Matrix> {
-    let unit = Scale { max: 1.0 };
-    let correlation = |measure: fn(&Agreement) -> Option<f64>| {
-        move |a: usize, b: usize| {
-            let mean = mean_of(results, a, b, measure);
-            Cell {
-                text: or_dash(mean.value().map(text::correlation)),
-                class: mean.value().map_or_else(String::new, |value| unit.class(value)),
-                note: format!("mean of {} samples", mean.of),
-            }
-        }
+fn matrices(results: &Results<'_>) -> Vec<Figure> {
+    let mean =
+        |of: fn(&Measures) -> Option<f64>| move |a: usize, b: usize| figures::measures(results, (a, b), of).0.value();
+    let noted = |mut figure: Figure, note: &str| {
+        figure.note = note.to_owned();
+        figure
     };
-    let share = |a: usize, b: usize| {
-        let share = same_answers(results, a, b);
-        Cell {
-            text: or_dash(share.value().map(percent)),
-            class: String::new(),
-            note: format!("{} of {}", share.count, share.of),
-        }
-    };
-    let overlap = |a: usize, b: usize| {
-        let mean = mean_of(results, a, b, |agreement| agreement.overlap);
-        Cell {
-            text: or_dash(mean.value().map(percent)),
-            class: String::new(),
-            note: format!("mean of {} samples", mean.of),
-        }
-    };
+    let samples = format!("Mean of {} samples.", results.samples.len());
     vec![
-        matrix(
-            results,
-            "spearman",
-            "Rank correlation of word scores (Spearman)",
-            "+1: the same order of words; 0: unrelated; −1: reversed.",
-            correlation(|a| a.spearman),
+        noted(
+            figures::matrix(
+                results,
+                "spearman",
+                "Rank correlation (Spearman)",
+                mean(|m| m.spearman),
+                text::correlation,
+            ),
+            &format!("+1: the same order of words; 0: unrelated; −1: reversed. {samples}"),
         ),
-        matrix(
-            results,
-            "kendall",
-            "Rank correlation of word scores (Kendall’s tau-b)",
-            "Concordant minus discordant pairs of words.",
-            correlation(|a| a.kendall),
+        noted(
+            figures::matrix(
+                results,
+                "kendall",
+                "Rank correlation (Kendall)",
+                mean(|m| m.kendall),
+                text::correlation,
+            ),
+            &format!("Pairs of words in the same order, less those in the other. {samples}"),
         ),
-        matrix(
-            results,
-            "overlap",
-            &format!("Overlap of the {TOP} strongest words"),
-            "Share of the words of greatest magnitude that two maps have in common.",
-            overlap,
+        noted(
+            figures::matrix(
+                results,
+                "overlap",
+                "Strongest words in common",
+                mean(|m| m.overlap),
+                percent,
+            ),
+            &format!("Of the {TOP} words of greatest magnitude. {samples}"),
         ),
-        matrix(
-            results,
-            "answers",
-            "Same answer",
+        noted(
+            figures::matrix(
+                results,
+                "answers",
+                "Same answer",
+                |a, b| same_answers(results, a, b).value(),
+                percent,
+            ),
             "Share of samples on which two models predict the same.",
-            share,
         ),
     ]
 }
 
-fn matrix(
-    results: &Results<'_>,
-    id: &'static str,
-    title: &str,
-    note: &str,
-    cell: impl Fn(usize, usize) -> Cell,
-) -> Matrix {
-    let itself = || Cell {
-        text: "·".to_owned(),
-        class: "self".to_owned(),
-        note: "itself".to_owned(),
-    };
+fn measures(results: &Results<'_>) -> Vec<MeasuresRow> {
     let count = results.models.len();
-    let row = |a: usize| (0..count).map(|b| if a == b { itself() } else { cell(a, b) }).collect();
-    Matrix {
-        id,
-        title: title.to_owned(),
-        note: note.to_owned(),
-        rows: (0..count).map(|a| (results.models[a].clone(), row(a))).collect(),
-    }
+    let row = |a: usize, b: usize| {
+        let both = |of: fn(&Measures) -> Option<f64>, text: fn(f64) -> String| {
+            let (leading, plain) = figures::measures(results, (a, b), of);
+            (or_dash(leading.value().map(text)), or_dash(plain.value().map(text)))
+        };
+        let certain = figures::mean_of(results, (a, b), |agreement| agreement.pairs()?.value());
+        let answers = same_answers(results, a, b);
+        MeasuresRow {
+            first: results.models[a].clone(),
+            second: results.models[b].clone(),
+            href: format!("#pair-{}-{}", a + 1, b + 1),
+            spearman: both(|m| m.spearman, text::correlation),
+            kendall: both(|m| m.kendall, text::correlation),
+            overlap: both(|m| m.overlap, percent),
+            certain: or_dash(certain.value().map(percent)),
+            answers: format!("{} of {}", answers.count, answers.of),
+        }
+    };
+    (0..count)
+        .flat_map(|a| (a + 1..count).map(move |b| (a, b)))
+        .map(|(a, b)| row(a, b))
+        .collect()
 }
 
-/// Pairs of models that answer alike for the least alike reasons; or that answer differently for the most alike ones.
-fn pairs(results: &Results<'_>, same_answer: bool, links: &Links) -> Vec<PairRow> {
-    let mut found: Vec<(f64, usize, usize, usize)> = Vec::new();
+/// Two models on a sample: their agreement, the sample, the two, whether they answer alike.
+struct Pair {
+    spearman: f64,
+    sample: usize,
+    models: (usize, usize),
+    alike: bool,
+    agreement: Agreement,
+}
+
+fn lists(results: &Results<'_>, links: &Links) -> Vec<List> {
+    let mut all: Vec<Pair> = Vec::new();
+    let mut left_out = [0, 0];
     for (sample, analysed) in results.samples.iter().enumerate() {
         for (a, b, agreement) in &analysed.agreements {
             let alike = summary::gives_same_answer([results.record(*a, sample), results.record(*b, sample)]);
-            if let Some(spearman) = agreement.spearman.filter(|_| alike == same_answer) {
-                found.push((if same_answer { spearman } else { -spearman }, sample, *a, *b));
+            let certain = agreement
+                .pairs()
+                .and_then(Share::value)
+                .is_none_or(|share| share >= LEAST_CERTAIN);
+            match agreement.leading().spearman.filter(|_| certain) {
+                Some(spearman) => all.push(Pair {
+                    spearman,
+                    sample,
+                    models: (*a, *b),
+                    alike,
+                    agreement: *agreement,
+                }),
+                None => left_out[usize::from(alike)] += 1,
             }
         }
     }
-    found.sort_by(|x, y| x.0.total_cmp(&y.0).then((x.1, x.2, x.3).cmp(&(y.1, y.2, y.3))));
-    found.truncate(LISTED);
+    all.sort_by(|x, y| {
+        x.spearman
+            .total_cmp(&y.spearman)
+            .then((x.sample, x.models).cmp(&(y.sample, y.models)))
+    });
+    let rows = |pairs: Vec<&Pair>| {
+        pairs
+            .into_iter()
+            .take(LISTED)
+            .map(|pair| row(results, pair, links))
+            .collect()
+    };
+    vec![
+        List {
+            id: "different",
+            title: "Same answer, different reasons",
+            caption: "Pairs of models that answer alike, least agreement of their maps first",
+            none: "No two models give the same answer on any sample.",
+            left_out: left_out[1],
+            rows: rows(all.iter().filter(|pair| pair.alike).collect()),
+        },
+        List {
+            id: "same",
+            title: "Different answers, similar reasons",
+            caption: "Pairs of models that answer differently, most agreement of their maps first",
+            none: "All models give the same answer on every sample.",
+            left_out: left_out[0],
+            rows: rows(all.iter().rev().filter(|pair| !pair.alike).collect()),
+        },
+        List {
+            id: "most",
+            title: "Where the maps disagree most",
+            caption: "Pairs of models whatever they answer, least agreement of their maps first",
+            none: "No two models have maps that can be compared.",
+            left_out: left_out[0] + left_out[1],
+            rows: rows(all.iter().collect()),
+        },
+    ]
+}
+
+fn row(results: &Results<'_>, pair: &Pair, links: &Links) -> PairRow {
     let id = &results.experiment.id;
-    let answer = |model: usize, sample: usize| Answer {
+    let sample = pair.sample;
+    let answer = |model: usize| Answer {
         model: results.models[model].clone(),
         href: links.to(&urls::map(id, &results.experiment.models[model], results.slug(sample))),
         answer: excerpt(summary::answer(results.record(model, sample)), 20),
@@ -273,19 +343,17 @@ fn pairs(results: &Results<'_>, same_answer: bool, links: &Links) -> Vec<PairRow
             .first()
             .and_then(labels::mark),
     };
-    let row = |(key, sample, a, b): (f64, usize, usize, usize)| {
-        let spearman = if same_answer { key } else { -key };
-        PairRow {
-            sample: Link {
-                title: results.sample_title(sample),
-                href: links.to(&urls::sample(id, results.slug(sample))),
-            },
-            subject: excerpt(&results.samples[sample].subject, 90),
-            first: answer(a, sample),
-            second: answer(b, sample),
-            spearman: text::correlation(spearman),
-            spearman_class: Scale { max: 1.0 }.class(spearman),
-        }
-    };
-    found.into_iter().map(row).collect()
+    PairRow {
+        sample: Link {
+            title: results.sample_title(sample),
+            href: links.to(&urls::sample(id, results.slug(sample))),
+        },
+        subject: excerpt(&results.samples[sample].subject, 90),
+        first: answer(pair.models.0),
+        second: answer(pair.models.1),
+        spearman: text::correlation(pair.spearman),
+        spearman_class: Scale { max: 1.0 }.class(pair.spearman),
+        plain: or_dash(pair.agreement.spearman.map(text::correlation)),
+        certain: or_dash(pair.agreement.pairs().and_then(Share::value).map(percent)),
+    }
 }

@@ -6,15 +6,16 @@ use serde::Serialize;
 use super::cite::{self, Cited};
 use super::samples::SamplesView;
 use super::words::{self, TargetWords};
-use super::{Frame, Link, Renderer, SummaryView, finding, or_dash};
-use crate::analysis::summary::{self, Mean};
+use super::{Frame, Link, Renderer, SummaryView, figures, finding, or_dash};
+use crate::analysis::summary::Mean;
 use crate::content::dataset::Origin;
 use crate::content::experiment::{AttributionSpec, BaselineSpec, TargetSpec};
 use crate::content::prompt::PromptStyle;
 use crate::diagnostic::{Diagnostics, Result};
+use crate::render::plot::Figure;
 use crate::render::results::{Results, SPECIAL};
 use crate::render::text::percent;
-use crate::render::{Sink, chart, data, heatmap, labels};
+use crate::render::{Sink, data, labels};
 use crate::site::urls::{self, Links};
 
 #[derive(Serialize)]
@@ -24,17 +25,19 @@ struct ExperimentView {
     draft: bool,
     finding: Vec<String>,
     text: String,
+    /// What is to be understood at a glance.
+    headline: Vec<Figure>,
     models: Vec<SummaryView>,
     guessing: Option<String>,
+    cost: Option<Figure>,
+    calibrations: Vec<Figure>,
     has_margin: bool,
-    segments: Vec<String>,
-    shares: Vec<SharesRow>,
     words: Vec<TargetWords>,
     /// Letter and what it stands for.
     options: Vec<(String, String)>,
     /// Mean share of |score| on the line of each option; empty where the prompt has no such lines.
     option_shares: Vec<SharesRow>,
-    confusions: Vec<Confusion>,
+    confusions: Vec<Figure>,
     samples: SamplesView,
     comparison: Option<String>,
     settings: Vec<(String, String)>,
@@ -46,25 +49,11 @@ struct ExperimentView {
     columns: Vec<(&'static str, &'static str)>,
 }
 
-/// A model's mean share of |score| by segment.
+/// A model's mean share of |score| by option.
 #[derive(Serialize)]
 struct SharesRow {
     model: String,
-    chart: String,
     shares: Vec<String>,
-}
-
-#[derive(Serialize)]
-struct Confusion {
-    model: String,
-    rows: Vec<ConfusionRow>,
-}
-
-#[derive(Serialize)]
-struct ConfusionRow {
-    gold: String,
-    /// Count, class of its shade, whether it is the right answer.
-    cells: Vec<(usize, String, bool)>,
 }
 
 impl Renderer<'_> {
@@ -76,7 +65,6 @@ impl Renderer<'_> {
         let finding = finding::of_experiment(results);
         let home = (self.site_title.clone(), urls::HOME.to_owned());
         let letters: Vec<&str> = experiment.options.iter().map(|option| option.letter.as_str()).collect();
-        let segments = segment_names(results);
         let cited = Cited {
             name: &experiment.id,
             title: &experiment.title,
@@ -91,19 +79,20 @@ impl Renderer<'_> {
             draft: experiment.draft,
             finding,
             text: self.description(&experiment.description, &experiment.path, &links)?,
+            headline: figures::headline(results),
             models: SummaryView::of_models(results, &links),
+            cost: figures::cost(results),
+            calibrations: figures::calibrations(results),
             guessing: results.guessing().map(percent),
             has_margin: results.summaries.iter().any(|s| s.within_margin.of > 0),
-            shares: shares(results, &results.segment_shares, &segments),
             option_shares: if results.option_shares.iter().all(|shares| shares.is_empty()) {
                 Vec::new()
             } else {
-                shares(results, &results.option_shares, &letters)
+                shares(results, &letters)
             },
-            segments,
             words: words::by_target(results),
             confusions: if results.summaries.iter().any(|s| s.accuracy.of > 0) {
-                confusions(results, &letters)
+                figures::confusions(results)
             } else {
                 Vec::new()
             },
@@ -137,7 +126,7 @@ impl Renderer<'_> {
 }
 
 /// Every segment that any model's maps have, special tokens last.
-fn segment_names(results: &Results<'_>) -> Vec<String> {
+pub(super) fn segment_names(results: &Results<'_>) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for name in results.segment_shares.iter().flat_map(|shares| shares.keys()) {
         if name != SPECIAL && !names.contains(name) {
@@ -150,48 +139,15 @@ fn segment_names(results: &Results<'_>) -> Vec<String> {
     names
 }
 
-fn shares<T: AsRef<str>>(results: &Results<'_>, shares: &[IndexMap<String, Mean>], names: &[T]) -> Vec<SharesRow> {
-    let row = |(model, means): (&String, &IndexMap<String, Mean>)| {
-        let values: Vec<Option<f64>> = names
+fn shares(results: &Results<'_>, letters: &[&str]) -> Vec<SharesRow> {
+    let row = |(model, means): (&String, &IndexMap<String, Mean>)| SharesRow {
+        model: model.clone(),
+        shares: letters
             .iter()
-            .map(|name| means.get(name.as_ref()).and_then(|mean| mean.value()))
-            .collect();
-        SharesRow {
-            model: model.clone(),
-            chart: chart::stacked(&values.iter().map(|value| value.unwrap_or(0.0)).collect::<Vec<_>>()),
-            shares: values.into_iter().map(|value| or_dash(value.map(percent))).collect(),
-        }
+            .map(|letter| or_dash(means.get(*letter).and_then(|mean| mean.value()).map(percent)))
+            .collect(),
     };
-    results.models.iter().zip(shares).map(row).collect()
-}
-
-fn confusions(results: &Results<'_>, letters: &[&str]) -> Vec<Confusion> {
-    let one = |(model, records): (&String, &Vec<crate::store::record::SampleRecord>)| {
-        let counts = summary::confusion(letters, records);
-        let most = counts.iter().flatten().copied().max().unwrap_or(0);
-        let scale = heatmap::Scale { max: most as f64 };
-        let rows = counts.iter().enumerate().map(|(gold, counts)| ConfusionRow {
-            gold: results.option_label(letters[gold]),
-            cells: counts
-                .iter()
-                .enumerate()
-                .map(|(given, &count)| (count, shade(scale, count), gold == given))
-                .collect(),
-        });
-        Confusion {
-            model: model.clone(),
-            rows: rows.collect(),
-        }
-    };
-    results.models.iter().zip(&results.source.records).map(one).collect()
-}
-
-/// Counts have no sign: they use shades of their own.
-fn shade(scale: heatmap::Scale, count: usize) -> String {
-    match scale.shade(count as f64) {
-        0 => String::new(),
-        shade => format!("c{}", (shade + 3) / 4),
-    }
+    results.models.iter().zip(&results.option_shares).map(row).collect()
 }
 
 /// Which of the maps the pages with several models show.

@@ -169,7 +169,7 @@ pub fn of_sample(results: &Results<'_>, sample: usize) -> Vec<String> {
     let agreement = &results.samples[sample].agreements;
     let known = agreement
         .iter()
-        .filter_map(|(a, b, agreement)| Some((*a, *b, agreement.spearman?)));
+        .filter_map(|(a, b, agreement)| Some((*a, *b, agreement.leading().spearman?)));
     if agreement.len() > 1
         && let (Some(most), Some(least)) = (
             known.clone().max_by(|x, y| x.2.total_cmp(&y.2)),

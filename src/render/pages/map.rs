@@ -12,6 +12,7 @@ use crate::analysis::summary::{self, relative_delta};
 use crate::content::experiment::{AttributionSpec, Output};
 use crate::diagnostic::Result;
 use crate::render::heatmap::{self, Scales};
+use crate::render::plot::{self, Figure};
 use crate::render::results::{Results, SPECIAL};
 use crate::render::text::{excerpt, number, percent, plus_minus, signed};
 use crate::render::{Sink, chart, labels};
@@ -94,6 +95,8 @@ struct AttributionView {
     has_errors: bool,
     /// Whether the errors are those of a fixed rule against itself at half the points.
     by_half: bool,
+    /// The scores of tokens against their errors; none where these are unknown.
+    noise: Option<Figure>,
     history: Option<HistoryView>,
 }
 
@@ -129,6 +132,8 @@ struct SegmentRow {
 #[derive(Serialize)]
 struct TokenTable {
     count: usize,
+    /// Where the errors behind the scores come from.
+    errors: &'static str,
     /// What each column of scores explains, and from where.
     maps: Vec<String>,
     rows: String,
@@ -289,6 +294,13 @@ fn attributions(results: &Results<'_>, model: usize, sample: usize) -> Attributi
         attributions: views.collect(),
         tokens: drawn.iter().any(Option::is_some).then(|| TokenTable {
             count: record.tokens.len(),
+            errors: match maps.iter().find(|(_, a)| a.errors.is_some()) {
+                Some((_, a)) if a.quadrature.is_fixed() => {
+                    "behind each score its error, the distance to the same rule at half the points"
+                }
+                Some(_) => "behind each score its error, the quadrature’s estimate",
+                None => "the error of each score is unknown: the rule gives no estimate",
+            },
             maps: maps.iter().map(column).collect(),
             rows: tokens::rows(record, units, &drawn, shared),
         }),
@@ -353,8 +365,40 @@ fn one(
         segments: drawn.map_or_else(Vec::new, |drawn| segments(units, drawn)),
         has_errors: attribution.errors.is_some(),
         by_half: attribution.quadrature.is_fixed(),
+        noise: drawn.and_then(|_| noise(index, attribution)),
         history: history(attribution),
     }
+}
+
+/// The scores of tokens against their errors. Its numbers are the table of tokens.
+fn noise(index: usize, attribution: &AttributionRecord) -> Option<Figure> {
+    let errors = attribution.errors.as_ref()?;
+    let points: Vec<(f64, f64)> = attribution.scores.iter().copied().zip(errors.iter().copied()).collect();
+    let noise = points.iter().filter(|(score, error)| score.abs() <= *error).count();
+    let total: f64 = points.iter().map(|(score, _)| score.abs()).sum();
+    let held: f64 = points
+        .iter()
+        .filter(|(score, error)| score.abs() > *error)
+        .map(|(score, _)| score.abs())
+        .sum();
+    let note = format!(
+        "{} of {} tokens stand above their error, with {} of the sum of |score|; the sign of the others is not certain.",
+        points.len() - noise,
+        points.len(),
+        or_dash((total > 0.0).then(|| percent(held / total)))
+    );
+    Some(Figure {
+        name: format!("map-{}-score-error", index + 1),
+        title: "Scores against their errors".to_owned(),
+        svg: plot::score_against_error(&points, &note),
+        note,
+        keys: vec![
+            (plot::dot_key(0), "a token".to_owned()),
+            (plot::dot_key(1), "a token within its error".to_owned()),
+            (plot::bound_key(), "error = |score|".to_owned()),
+        ],
+        table: None,
+    })
 }
 
 fn converged(attribution: &AttributionRecord) -> String {
@@ -394,12 +438,12 @@ fn history(attribution: &AttributionRecord) -> Option<HistoryView> {
         let share = round.convergence_delta.abs() / change?;
         share.is_finite().then_some(share)
     };
-    let points = |round: &Round| chart::Round {
+    let points = |round: &Round| plot::Round {
         evaluations: round.evaluations,
         error: round.error_estimate,
         delta: relative(round),
     };
-    let rounds: Vec<chart::Round> = attribution.history.iter().map(points).collect();
+    let rounds: Vec<plot::Round> = attribution.history.iter().map(points).collect();
     let fixed = attribution.quadrature.is_fixed();
     let dash = |share: Option<f64>| or_dash(share.map(percent));
     let told = if fixed {
@@ -425,18 +469,13 @@ fn history(attribution: &AttributionRecord) -> Option<HistoryView> {
         )
     };
     let plotted = !fixed && rounds.len() > 1;
-    let key = |class: &str, what: &str| (chart::convergence_key(class), what.to_owned());
     Some(HistoryView {
         plot: if plotted {
-            chart::convergence(&rounds, attribution.tolerance, &told)
+            plot::convergence(&rounds, attribution.tolerance, &told)
         } else {
             String::new()
         },
-        keys: vec![
-            key("error", "error estimate, of the map’s L1 norm"),
-            key("delta", "|delta|, of |F(input) − F(baseline)|"),
-            key("bound", &format!("tolerance, {}", percent(attribution.tolerance))),
-        ],
+        keys: plot::convergence_keys(attribution.tolerance),
         told,
         rounds: attribution
             .history

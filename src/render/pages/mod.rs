@@ -2,7 +2,9 @@
 
 mod cite;
 mod comparison;
+mod differences;
 mod experiment;
+mod figures;
 mod finding;
 mod front;
 mod map;
@@ -178,6 +180,7 @@ pub struct SummaryView {
     right_probability: String,
     confidence: String,
     overconfidence: String,
+    calibration_error: String,
     within_tolerance: ShareView,
     converged: ShareView,
     median_error: String,
@@ -212,6 +215,7 @@ impl SummaryView {
             right_probability: or_dash(summary.right_probability.value().map(percent)),
             confidence: or_dash(summary.confidence.value().map(percent)),
             overconfidence: or_dash(summary.overconfidence().map(points)),
+            calibration_error: or_dash(summary.calibration_error.map(percent)),
             within_tolerance: ShareView::of(summary.within_tolerance, None),
             converged: ShareView::of(summary.converged, None),
             median_error: summary.median_error().map_or_else(|| "unknown".to_owned(), percent),

@@ -36,6 +36,7 @@ struct ModelView {
     hub: Option<String>,
     /// What records say; more than one when the checkpoint changed between experiments.
     facts: Vec<Facts>,
+    hash_note: &'static str,
     experiments: Vec<ExperimentLine>,
 }
 
@@ -43,7 +44,16 @@ struct ModelView {
 struct Facts {
     used_in: Vec<Link>,
     rows: Vec<(&'static str, String)>,
+    /// What 4 bits leave as it is; nothing where nothing is in 4 bits.
+    quantised: Option<&'static str>,
 }
+
+/// What the two hashes are of, so that anyone can compare: see [`crate::checkpoint::hash::of_listing`].
+const HASH_NOTE: &str = "The SHA-256 of the weights is that of a listing of their files, a line of hash, two spaces and name each, as \
+                         sha256sum prints it for the files in the order of their names; that of the tokenizer likewise.";
+/// The same for every model: the engine quantises as bitsandbytes does.
+const QUANTISED: &str = "In 4 bits are the linear layers. The output layer (lm_head), the embeddings and the norms stay as the checkpoint has them, \
+                         as with bitsandbytes.";
 
 #[derive(Serialize)]
 struct ExperimentLine {
@@ -137,6 +147,7 @@ impl Renderer<'_> {
             hub,
             source,
             facts: self.facts(id, &links),
+            hash_note: HASH_NOTE,
             experiments: self.experiments(id, &links),
         };
         Ok(self.page(out, path, "model.html", &view, &format!("model `{id}`"))?)
@@ -157,6 +168,7 @@ impl Renderer<'_> {
         }
         let facts = |(record, used_in): (&ModelRecord, Vec<Link>)| Facts {
             used_in,
+            quantised: (record.quantization != "none").then_some(QUANTISED),
             rows: vec![
                 ("Source", record.source.clone()),
                 ("Revision", labels::revision(record)),

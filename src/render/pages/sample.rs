@@ -7,9 +7,9 @@ use serde::Serialize;
 use super::experiment::{map_note, neighbours};
 use super::tokens::Drawn;
 use super::{Frame, Link, Renderer, finding, or_dash};
-use crate::analysis::agreement::TOP;
+use crate::analysis::agreement::{Measures, TOP};
 use crate::analysis::align::{CharText, UnitScores};
-use crate::analysis::summary;
+use crate::analysis::summary::{self, Share};
 use crate::diagnostic::Result;
 use crate::render::heatmap::{self, Scale, Scales, Scores};
 use crate::render::results::{Results, bare};
@@ -71,10 +71,13 @@ struct OptionRow {
 struct AgreementRow {
     first: String,
     second: String,
-    spearman: String,
+    /// Each measure as pages lead with it, and without weights.
+    spearman: (String, String),
     spearman_class: String,
-    kendall: String,
-    overlap: String,
+    kendall: (String, String),
+    overlap: (String, String),
+    /// Pairs of words whose order is certain in both maps; empty where errors are unknown.
+    certain: String,
 }
 
 #[derive(Serialize)]
@@ -277,18 +280,30 @@ fn options(results: &Results<'_>, sample: usize) -> Vec<OptionRow> {
 }
 
 fn agreements(results: &Results<'_>, sample: usize) -> Vec<AgreementRow> {
-    let correlation = |value: Option<f64>| or_dash(value.map(correlation));
-    let row = |(first, second, agreement): &(usize, usize, crate::analysis::agreement::Agreement)| AgreementRow {
-        first: results.models[*first].clone(),
-        second: results.models[*second].clone(),
-        spearman: correlation(agreement.spearman),
-        spearman_class: agreement
-            .spearman
-            .map_or_else(String::new, |value| Scale { max: 1.0 }.class(value)),
-        kendall: correlation(agreement.kendall),
-        overlap: or_dash(agreement.overlap.map(percent)),
+    let agreements = &results.samples[sample].agreements;
+    let weighted = agreements.iter().any(|(.., agreement)| agreement.certain.is_some());
+    let row = |(first, second, agreement): &(usize, usize, crate::analysis::agreement::Agreement)| {
+        let (leading, plain) = (agreement.leading(), agreement.plain());
+        let both = |of: fn(&Measures) -> Option<f64>, text: fn(f64) -> String| {
+            (or_dash(of(&leading).map(text)), or_dash(of(&plain).map(text)))
+        };
+        AgreementRow {
+            first: results.models[*first].clone(),
+            second: results.models[*second].clone(),
+            spearman: both(|m| m.spearman, correlation),
+            spearman_class: leading
+                .spearman
+                .map_or_else(String::new, |value| Scale { max: 1.0 }.class(value)),
+            kendall: both(|m| m.kendall, correlation),
+            overlap: both(|m| m.overlap, percent),
+            certain: if weighted {
+                or_dash(agreement.pairs().and_then(Share::value).map(percent))
+            } else {
+                String::new()
+            },
+        }
     };
-    results.samples[sample].agreements.iter().map(row).collect()
+    agreements.iter().map(row).collect()
 }
 
 /// The difference of every two models' word scores, and the scales of all differences.

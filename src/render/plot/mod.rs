@@ -1,0 +1,78 @@
+//! Plots: drawn at build time by the plotters crate as inline SVG, each with what it says in words and its numbers beside it.
+//!
+//! A plot is a [`Sheet`](sheet::Sheet) with axes, drawn on with a pen; [`canvas`] makes classes of its colours, so that
+//! the style sheet decides how it looks. Here are numbers and words in, text out: which numbers, the pages know. The tiny
+//! drawings within tables are [`crate::render::chart`]'s.
+
+pub mod axis;
+pub mod canvas;
+mod convergence;
+mod matrix;
+mod rows;
+mod scatter;
+mod shares;
+pub mod sheet;
+
+pub use convergence::{Round, convergence, convergence_keys};
+pub use matrix::{Cell, matrix};
+pub use rows::{Interval, accuracy, stacked};
+pub use scatter::{Spent, cost, score_against_error, words};
+pub use shares::{calibration, option_probabilities};
+
+use serde::Serialize;
+
+use canvas::Ink;
+use sheet::Sheet;
+
+/// A plot with its words and numbers, for `figure.html`.
+#[derive(Clone, Serialize)]
+pub struct Figure {
+    /// What the plot's files are called when they are saved, and what tells it from the others of its page.
+    pub name: String,
+    /// What it shows.
+    pub title: String,
+    /// What a reader should know beside that.
+    pub note: String,
+    /// The drawing.
+    pub svg: String,
+    /// Signs, and what they mean.
+    pub keys: Vec<(String, String)>,
+    /// The numbers; none where a table beside the figure has them.
+    pub table: Option<Table>,
+}
+
+/// The numbers of a plot.
+#[derive(Clone, Serialize)]
+pub struct Table {
+    /// What they are.
+    pub caption: String,
+    /// Headings of the columns; the first column names its row.
+    pub head: Vec<String>,
+    /// A line each, as long as the head.
+    pub rows: Vec<Vec<String>>,
+}
+
+/// The key of a series that is marked.
+pub fn mark_key(series: u8) -> String {
+    Sheet::key(|pen| pen.mark(series, (14.0, 6.0)))
+}
+
+/// The key of a series of dots.
+pub fn dot_key(series: u8) -> String {
+    Sheet::key(|pen| pen.dot(series, (14.0, 6.0)))
+}
+
+/// The key of a line to hold the data against.
+pub fn bound_key() -> String {
+    Sheet::key(|pen| pen.line(Ink::Bound, [(0.0, 6.0), (28.0, 6.0)]))
+}
+
+/// The key of a part of a whole, or of what stands behind the data.
+pub fn area_key(ink: Ink) -> String {
+    Sheet::key(|pen| pen.area(ink, (6.0, 0.0), (22.0, 12.0)))
+}
+
+/// A name, short enough for a row of a plot.
+fn short(name: &str) -> String {
+    crate::render::text::excerpt(name, 34)
+}
