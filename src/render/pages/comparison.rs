@@ -188,7 +188,6 @@ fn matrices(results: &Results<'_>) -> Vec<Figure> {
         figure.note = note.to_owned();
         figure
     };
-    let samples = format!("Mean of {} samples.", results.samples.len());
     vec![
         noted(
             figures::matrix(
@@ -198,7 +197,7 @@ fn matrices(results: &Results<'_>) -> Vec<Figure> {
                 mean(|m| m.spearman),
                 text::correlation,
             ),
-            &format!("+1: the same order of words; 0: unrelated; −1: reversed. {samples}"),
+            "+1: the same order of words; 0: unrelated; −1: reversed. Mean over the samples.",
         ),
         noted(
             figures::matrix(
@@ -208,7 +207,7 @@ fn matrices(results: &Results<'_>) -> Vec<Figure> {
                 mean(|m| m.kendall),
                 text::correlation,
             ),
-            &format!("Pairs of words in the same order, less those in the other. {samples}"),
+            "Pairs of words in the same order, less those in the other. Mean over the samples.",
         ),
         noted(
             figures::matrix(
@@ -218,7 +217,7 @@ fn matrices(results: &Results<'_>) -> Vec<Figure> {
                 mean(|m| m.overlap),
                 percent,
             ),
-            &format!("Of the {TOP} words of greatest magnitude. {samples}"),
+            &format!("Of the {TOP} words of greatest magnitude. Mean over the samples."),
         ),
         noted(
             figures::matrix(

@@ -101,7 +101,11 @@ pub fn matrix(
     let told = if told.len() > 15 {
         format!("{title}, for every two of {count} models; the table has the numbers.")
     } else {
-        format!("{title} {}.", told.join("; "))
+        format!(
+            "{title}{} {}.",
+            if title.ends_with('?') { "" } else { ":" },
+            told.join("; ")
+        )
     };
     Figure {
         name: name.to_owned(),
