@@ -530,8 +530,7 @@ fn fixture_site() {
 
 #[test]
 fn pages_are_light() {
-    let claim =
-        "The new canal will make the desert rain, and the fish will walk to market by themselves on every second day of a long and dry summer.";
+    let claim = "The new canal will make the desert rain, and the fish will walk to market by themselves on every second day of a long and dry summer.";
     let sample = fixture::sample("s-1", "s-1", claim, "Sid Quill", "F");
     let fixture = Fixture::of(vec![sample], &["falcon-toy", "llama-toy", "mistral-toy", "orca-toy"]).adaptive();
     let tokens: usize = fixture.records[0].iter().map(|records| records[0].tokens.len()).sum();

@@ -69,7 +69,7 @@ class Reader {
   // A window; `options` are Playwright's, with `width`, and `dark` for the system's theme.
   async window({ width = 1280, height = 900, dark = false, ...options } = {}) {
     const context = await this.browser.chrome.newContext({
-      viewport: { width, height }, colorScheme: dark ? "dark" : "light", permissions: ["clipboard-read", "clipboard-write"], ...options,
+      viewport: { width, height }, colorScheme: dark ? "dark" : "light", reducedMotion: "reduce", permissions: ["clipboard-read", "clipboard-write"], ...options,
     });
     context.setDefaultTimeout(10_000);
     this.contexts.push(context);
@@ -81,7 +81,8 @@ class Reader {
     const trouble = (text) => this.troubles.push(`${page.url()}: ${text}`);
     page.on("console", (message) => trouble("console: " + message.text()));
     page.on("pageerror", (error) => trouble("error: " + error.message));
-    page.on("requestfailed", (request) => trouble(`request failed: ${request.url()} ${request.failure()?.errorText}`));
+    // A page that is left before it has all its files gives up on them.
+    page.on("requestfailed", (request) => request.failure()?.errorText !== "net::ERR_ABORTED" && trouble(`request failed: ${request.url()} ${request.failure()?.errorText}`));
     page.on("response", (response) => response.status() >= 400 && trouble(`${response.status()} for ${response.url()}`));
     page.on("request", (request) => {
       if (!/^(file|data|blob):/.test(request.url()) && !request.url().startsWith(this.origin)) trouble("asks another host: " + request.url());
@@ -95,6 +96,25 @@ class Reader {
     await page.goto(this.address(path, disk));
     return page;
   }
+}
+
+// The middle of the first bit of an element that can be seen and pointed at, in the window.
+export async function placeOf(element) {
+  return element.evaluate((element) => {
+    element.scrollIntoView({ block: "center" });
+    const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT), range = document.createRange();
+    while (walker.nextNode()) {
+      for (const { index } of walker.currentNode.data.matchAll(/\S/g)) {
+        range.setStart(walker.currentNode, index);
+        range.setEnd(walker.currentNode, index + 1);
+        const [box] = range.getClientRects();
+        if (!box) continue;
+        const place = { x: box.x + box.width / 2, y: box.y + box.height / 2 };
+        if (element.contains(document.elementFromPoint(place.x, place.y))) return place;
+      }
+    }
+    return null;
+  });
 }
 
 // Every element of a list must pass; all that do not are told together.

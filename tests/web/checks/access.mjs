@@ -105,14 +105,14 @@ export default (site) => [
   {
     name: "fingers find what they aim at: controls are at least 24 px",
     async run(reader) {
+      const page = await (await reader.window({ width: 360, hasTouch: true })).newPage();
       for (const { path } of site.examples) {
-        const page = await reader.open(path, { width: 360, hasTouch: true });
+        await page.goto(reader.address(path));
         const small = await page.locator("button:visible, select:visible, summary:visible, .pick label:visible, input:visible:not([type=radio])").evaluateAll((all) => all.filter((element) => {
           const { width, height } = element.getBoundingClientRect();
           return width > 1 && (width < 24 || height < 24);
         }).map((element) => `${element.outerHTML.slice(0, 80)} ${element.getBoundingClientRect().width} × ${element.getBoundingClientRect().height}`));
         assert.deepEqual(small.slice(0, 5), [], path);
-        await page.close();
       }
     },
   },

@@ -11,7 +11,7 @@ const count = (page) => page.locator("#sample-filters output").textContent();
 const settled = (page) => until(page, "the count is said", () => /^\d+( of \d+)? samples$/.test(document.querySelector("#sample-filters output").value));
 
 const collator = new Intl.Collator("en", { numeric: true });
-const sorted = (keys, number, down) => keys.toSorted((a, b) => (down ? -1 : 1) * (number ? a - b : collator.compare(a.toLowerCase(), b.toLowerCase())));
+const sorted = (keys, number, down) => [...keys].sort((a, b) => (down ? -1 : 1) * (number ? a - b : collator.compare(a.toLowerCase(), b.toLowerCase())));
 const value = (text) => { const number = parseFloat(text.replace(/−/g, "-").replace(/^[<>+± ]+/, "")); return Number.isNaN(number) ? -Infinity : number; };
 
 export default (site) => {
