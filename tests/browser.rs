@@ -1,6 +1,7 @@
-//! The site in real Chromium: no console message, no failed request, from disk and from a server under `/repo/`.
+//! The site in real Chromium: no console message, no failed request, from disk and from a server under `/repo/`; and everything that a
+//! reader can do with a page, by the checks in `tests/web`, which Node runs.
 //!
-//! Skips with a printed reason where no Chromium is installed; `.ci/run` installs it.
+//! Skips with a printed reason where Chromium, Node or its packages are missing; `.ci/run` installs them.
 #![allow(
     clippy::print_stdout,
     reason = "a skipped test says why, a measuring one what it measured"
@@ -39,6 +40,13 @@ fn chromium() -> Option<&'static str> {
         println!("skipped: no Chromium on this machine");
     }
     found
+}
+
+/// Where a program lies: Playwright asks for its path.
+fn located(program: &str) -> PathBuf {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let mut candidates = std::env::split_paths(&folders).map(|folder| folder.join(program));
+    candidates.find(|path| path.exists()).unwrap_or_else(|| program.into())
 }
 
 /// Loads an address, runs its scripts, and gives the document and what the console said.
@@ -163,6 +171,40 @@ fn from_a_server_under_a_sub_path() {
         .cloned()
         .collect();
     assert!(missing.is_empty(), "{missing:?}");
+}
+
+/// Interactions, layout, accessibility: `tests/web/run.mjs` on a site with every kind of page. The site stays in `target/tmp/web`, so that
+/// a check can be run again by hand, with what the checks said.
+#[test]
+fn the_checks_of_tests_web_pass() {
+    let Some(browser) = chromium() else { return };
+    let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/web");
+    let node = Command::new("node").arg("--version").output();
+    if !node.is_ok_and(|out| out.status.success()) {
+        println!("skipped: no Node on this machine");
+        return;
+    }
+    if !web.join("node_modules").exists() {
+        println!("skipped: no packages in tests/web (npm ci --prefix tests/web)");
+        return;
+    }
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("web");
+    std::fs::create_dir_all(&folder).unwrap();
+    let site = folder.join("site");
+    let project = support::web::project();
+    let output = site.to_str().unwrap();
+    project.run(&["build", "--device", "cpu", "--output", output]).ended(0);
+    let log = folder.join("checks.txt");
+    let status = Command::new("node")
+        .arg(web.join("run.mjs"))
+        .arg(&site)
+        .env("CHROMIUM", located(browser))
+        .stdout(std::fs::File::create(&log).unwrap())
+        .status()
+        .unwrap();
+    let said = std::fs::read_to_string(&log).unwrap();
+    println!("{said}");
+    assert!(status.success(), "{said}");
 }
 
 /// The tests above must be able to fail.

@@ -69,12 +69,15 @@ function levelOf(map) {
 
 // The numbers of a map: score, and error where it is known. A difference has those of its two maps; errors add up.
 function numbersOf(map, letter) {
-  const own = (map) => (map?.dataset[letter] ?? "").split(" ").filter(Boolean).map((pair) => pair.split("/"));
+  const own = (map) => map.dataset[letter].split(" ").map((pair) => pair.split("/"));
   const of = map.closest("[data-of]")?.dataset.of.split(" ");
   if (!of) return own(map);
-  const [a, b] = of.map((id) => own(document.querySelector(`[id="${id}"] .map`)));
+  // What lies outside all units comes first, where a map has it; one that has none has none of it.
+  const outside = (map) => map.querySelector("em");
+  const [a, b] = of.map((id) => document.querySelector(`[id="${id}"] .map`)).map((map) => (outside(map) ? own(map) : [["0", "0"], ...own(map)]));
   const written = (number, digits) => String(Number(number.toPrecision(digits)));
-  return a.length !== b.length ? [] : a.map(([score, error], i) => [written(score - b[i][0], 4), error && b[i][1] && written(+error + +b[i][1], 2)]);
+  const all = a.map(([score, error], i) => [written(score - b[i][0], 4), error && b[i][1] && written(+error + +b[i][1], 2)]);
+  return outside(map) ? all : all.slice(1);
 }
 
 // Pieces of a map at the level that has colour, each with its score, error and share as text.
@@ -99,7 +102,8 @@ function mapReading() {
   if (!found.length) return;
   const line = make("p", { class: "readout", "aria-live": "polite" });
   document.body.append(line);
-  let here = null;
+  // A map that scrolls under a pointer at rest, as it does while keys are used, is not pointed at.
+  let here = null, keyed = false;
   const read = (piece) => {
     here?.element.classList.remove("here");
     here = piece ?? null;
@@ -118,21 +122,26 @@ function mapReading() {
       if (event.key === "Escape") read(null);
       if (!step) return;
       event.preventDefault();
+      keyed = true;
       const list = pieces(map).filter((piece, i, list) => !i || list[i - 1].count !== piece.count);
       const at = list.findIndex((piece) => piece.element === here?.element);
       read(list[Math.max(0, Math.min(list.length - 1, at + step))]);
       here.element.scrollIntoView({ block: "nearest" });
     });
-    map.addEventListener("pointerover", (event) => {
+    const point = (event) => {
+      keyed = false;
       const list = pieces(map);
       for (let element = event.target; element && element !== map; element = element.parentElement) {
         const piece = list.find((piece) => piece.element === element);
         if (piece) return read(piece);
       }
       read(null);
-    });
-    map.addEventListener("pointerleave", () => read(null));
-    map.addEventListener("blur", () => read(null));
+    };
+    map.addEventListener("pointerover", (event) => { if (!keyed) point(event); });
+    map.addEventListener("pointermove", (event) => { if (keyed) point(event); });
+    // A finger that is lifted has left too; what it tapped stays until it taps elsewhere.
+    map.addEventListener("pointerleave", (event) => { if (!keyed && event.pointerType === "mouse") read(null); });
+    map.addEventListener("blur", () => { if (map.contains(here?.element)) read(null); });
   }
 }
 
@@ -203,7 +212,7 @@ function part(address) {
     let rows = [];
     taken = (given) => { rows = given; };
     script.addEventListener("load", () => { script.remove(); resolve(rows); });
-    script.addEventListener("error", reject);
+    script.addEventListener("error", () => { script.remove(); reject(); });
     document.head.append(script);
   });
 }
@@ -237,11 +246,27 @@ function samples() {
     body.replaceChildren(...found.slice(0, Math.max(limit, known)));
     const left = found.length - body.rows.length;
     if (left > 0) {
-      const cell = make("td", { colspan: table.tHead.rows[0].cells.length }, button(`Show ${Math.min(left, MANY)} more of ${left}`, () => { limit += MANY; show(); }));
+      const cell = make("td", { colspan: table.tHead.rows[0].cells.length }, button(`Show ${Math.min(left, MANY)} more of ${left}`, () => {
+        const first = body.rows.length - 1;
+        limit += MANY;
+        show();
+        body.rows[first].querySelector("a").focus();
+      }));
       body.append(make("tr", {}, cell));
     }
     if (more) more.hidden = asked();
     fields.count.value = asked() ? `${found.length} of ${count} samples` : `${count} samples`;
+  };
+  let reading = null;
+  const read = async () => {
+    const found = [];
+    for (const address of missing) {
+      const template = make("template");
+      template.innerHTML = (await part(address)).join("");
+      found.push(...template.content.children);
+    }
+    order.push(...found);
+    missing = [];
   };
   const apply = async () => {
     remember({
@@ -250,13 +275,11 @@ function samples() {
     });
     limit = MANY;
     if (asked() && missing.length) {
-      const parts = missing;
-      missing = [];
       fields.count.value = "Reading all samples…";
-      for (const address of parts) {
-        const template = make("template");
-        template.innerHTML = (await part(address)).join("");
-        order.push(...template.content.children);
+      try { await (reading ??= read()); } catch {
+        reading = null;
+        fields.count.value = "The other samples could not be read. The pages below have them.";
+        return;
       }
     }
     show();
@@ -379,16 +402,16 @@ function savePicture(name, { text, width, height }) {
 
 function mapTable(map) {
   const rows = pieces(map).filter((piece, i, list) => !i || list[i - 1].count !== piece.count);
-  const quoted = (text) => `"${text.trim().replaceAll('"', '""')}"`;
+  const quoted = (text) => `"${text.replaceAll('"', '""')}"`;
   return `${levelOf(map)},score,error\n` + rows.map((piece) => `${quoted(piece.element.textContent)},${piece.score},${piece.error ?? ""}`).join("\n") + "\n";
 }
 
-// The address of one map, at the level that is shown.
+// The address of one map, as it is shown.
 function permalink(map, embedded) {
   const address = new URL(location.href);
   const anchor = map.closest("[id^=map-]")?.id ?? "";
   address.search = "";
-  if (levelOf(map) !== "word") address.searchParams.set("level", levelOf(map));
+  for (const name of ["level", "mode"]) if (query.has(name)) address.searchParams.set(name, query.get(name));
   if (embedded) address.searchParams.set("embed", anchor);
   address.hash = embedded ? "" : anchor;
   return address.href;

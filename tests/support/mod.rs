@@ -19,3 +19,4 @@ pub mod project;
 pub mod shared;
 pub mod tiny;
 pub mod truth;
+pub mod web;

@@ -1,0 +1,105 @@
+// How pages lie: nothing moves while they load, nothing sticks out on a phone, nothing is cut on paper, and they weigh little.
+import assert from "node:assert/strict";
+import { each } from "../harness.mjs";
+
+const SCRIPTS = 30_000, SAMPLE = 60_000, SHIFT = 0.001;
+
+// What reaches beyond the window sideways, outside the regions that scroll by themselves.
+function beyond() {
+  const width = document.documentElement.clientWidth;
+  const out = [...document.querySelectorAll("body *")].filter((element) => {
+    if (!element.checkVisibility() || element.closest(".scroll, pre, .skip, .visually-hidden, .readout") || element.closest("svg") !== null && element.localName !== "svg") return false;
+    const { left, right, width: own } = element.getBoundingClientRect();
+    return own > 0 && (right > width + 1 || left < -1);
+  });
+  return { wide: document.documentElement.scrollWidth - width, out: out.slice(0, 5).map((element) => `${element.localName}.${element.className} ${element.textContent.trim().slice(0, 40)}`) };
+}
+
+// Regions that scroll on a screen: what they cut off on paper.
+function cut() {
+  return [...document.querySelectorAll(".scroll, pre, .map")].filter((box) => {
+    const { overflowX } = getComputedStyle(box);
+    return overflowX !== "visible" && box.scrollWidth > box.clientWidth + 1 && box.getClientRects().length;
+  }).map((box) => `${box.localName}.${box.className} ${box.getAttribute("aria-label") ?? ""}: ${box.scrollWidth} in ${box.clientWidth}`);
+}
+
+export default (site) => [
+  ...[1280, 360].map((width) => ({
+    name: `nothing moves while a page loads, ${width} px wide`,
+    async run(reader) {
+      const page = await (await reader.window({ width })).newPage();
+      for (const { path } of site.examples) {
+        await page.goto(reader.address(path));
+        const shifts = await page.evaluate(() => new Promise((done) => {
+          new PerformanceObserver((list) => done(list.getEntries().map(({ value, sources }) => ({ value, of: sources.map(({ node }) => (node?.parentElement ?? node)?.outerHTML?.slice(0, 80)) })))).observe({ type: "layout-shift", buffered: true });
+          setTimeout(() => done([]), 100);
+        }));
+        const all = shifts.reduce((sum, { value }) => sum + value, 0);
+        assert(all < SHIFT, `${path}: ${all} ${JSON.stringify(shifts)}`);
+      }
+    },
+  })),
+  ...[320, 768].map((width) => ({
+    name: `no page scrolls sideways at ${width} px, with everything open`,
+    async run(reader) {
+      const found = [];
+      const page = await (await reader.window({ width })).newPage();
+      for (const { path } of site.examples) {
+        await page.goto(reader.address(path));
+        await page.evaluate(() => document.querySelectorAll("details:not(.tools)").forEach((details) => { details.open = true; }));
+        const { wide, out } = await page.evaluate(beyond);
+        found.push(wide > 0 || out.length ? `${path}: ${wide} px too wide: ${out.join("; ")}` : null);
+      }
+      each(found, (problem) => problem);
+    },
+  })),
+  {
+    name: "on paper nothing is cut, and there are no controls",
+    async run(reader) {
+      // A4 between margins of 10 mm.
+      const page = await (await reader.window({ width: 718 })).newPage(), found = [];
+      await page.emulateMedia({ media: "print" });
+      for (const { path } of site.examples) {
+        await page.goto(reader.address(path));
+        const { wide } = await page.evaluate(beyond), hidden = await page.evaluate(cut);
+        const controls = await page.locator("button:visible, input:visible, select:visible, summary:visible:not(details:not(.tools) > summary)").evaluateAll((all) => all.filter((element) => !element.closest("th")).map((element) => element.outerHTML.slice(0, 80)));
+        found.push(wide > 0 || hidden.length || controls.length ? `${path}: ${wide} px too wide; cut: ${hidden.join("; ")}; controls: ${controls.join(" ")}` : null);
+      }
+      each(found, (problem) => problem);
+    },
+  },
+  {
+    name: "a sample page prints as PDF with its maps in colour",
+    async run(reader) {
+      const page = await reader.open(site.first("sample", (text) => text.includes('class="map"')).path, { dark: true });
+      const pdf = await page.pdf({ format: "A4", margin: { top: "10mm", bottom: "10mm", left: "10mm", right: "10mm" } });
+      assert.equal(pdf.subarray(0, 5).toString(), "%PDF-");
+      await page.emulateMedia({ media: "print" });
+      const { ink, paper, colours } = await page.evaluate(() => ({
+        ink: getComputedStyle(document.body).color, paper: getComputedStyle(document.documentElement).backgroundColor,
+        colours: [...document.querySelectorAll(".map b")].filter((word) => getComputedStyle(word).backgroundColor !== "rgba(0, 0, 0, 0)" && getComputedStyle(word).printColorAdjust === "exact").length,
+      }));
+      assert.deepEqual([ink, paper], ["rgb(27, 31, 36)", "rgb(255, 255, 255)"], "dark on white, whatever the screen's theme");
+      assert(colours > 0);
+    },
+  },
+  {
+    name: "pages are light",
+    async run() {
+      const scripts = site.files.filter((path) => path.endsWith(".js") && path.startsWith("assets"));
+      const weight = scripts.reduce((sum, path) => sum + site.text(path).length, 0);
+      assert(weight < SCRIPTS, `scripts are ${weight} bytes`);
+      each(site.all("sample"), ({ path }) => (Buffer.byteLength(site.text(path)) < SAMPLE ? null : `${path} is ${Buffer.byteLength(site.text(path))} bytes`));
+    },
+  },
+  {
+    name: "every page kind opens from disk without a word on the console",
+    async run(reader) {
+      const page = await (await reader.window()).newPage();
+      for (const { path } of site.examples) {
+        await page.goto(reader.address(path, true));
+        assert(await page.locator("main").isVisible(), path);
+      }
+    },
+  },
+];

@@ -1,0 +1,127 @@
+// The switches of every page, pages without scripts, and the ways from page to page.
+import assert from "node:assert/strict";
+import { each } from "../harness.mjs";
+import { choose } from "./maps.mjs";
+
+export default (site) => {
+  const sample = site.first("sample", (text) => text.includes('class="map"'));
+  const map = site.first("map", (text) => text.includes('class="map"'));
+  const style = (page) => page.evaluate(() => {
+    const { backgroundColor, color } = getComputedStyle(document.documentElement);
+    const positive = getComputedStyle(document.documentElement).getPropertyValue("--pos");
+    return { backgroundColor, color, positive };
+  });
+  return [
+    ...[false, true].map((disk) => ({
+      name: `the theme and the red/green switch work and hold on other pages, ${disk ? "from disk" : "from a server"}`,
+      async run(reader) {
+        const page = await reader.open("index.html", { disk });
+        const before = await style(page), dark = page.getByRole("button", { name: "Dark" }), palette = page.getByRole("button", { name: "Red/green maps" });
+        assert.equal(await dark.getAttribute("aria-pressed"), "false");
+        await dark.click();
+        await palette.click();
+        const after = await style(page);
+        each(Object.keys(after), (name) => (after[name] === before[name] ? `${name} stays ${after[name]}` : null));
+        for (const path of [sample.path, "models/index.html"]) {
+          await page.goto(reader.address(path, disk));
+          assert.deepEqual(await style(page), after);
+          assert.equal(await dark.getAttribute("aria-pressed"), "true");
+          assert.equal(await palette.getAttribute("aria-pressed"), "true");
+        }
+        await dark.click();
+        await palette.click();
+        await page.reload();
+        assert.deepEqual(await style(page), before);
+      },
+    })),
+    {
+      name: "the system's dark theme is heeded, and the switch goes the other way",
+      async run(reader) {
+        const page = await reader.open("index.html", { dark: true });
+        const dark = page.getByRole("button", { name: "Dark" }), before = await style(page);
+        assert.equal(await dark.getAttribute("aria-pressed"), "true");
+        await dark.click();
+        assert.notEqual((await style(page)).backgroundColor, before.backgroundColor);
+        await page.emulateMedia({ colorScheme: "light" });
+        assert.equal(await dark.getAttribute("aria-pressed"), "false");
+      },
+    },
+    {
+      name: "the first Tab is a link past the navigation",
+      async run(reader) {
+        const page = await reader.open(sample.path);
+        await page.keyboard.press("Tab");
+        const link = page.locator(".skip");
+        assert(await link.evaluate((element) => element === document.activeElement));
+        const box = await link.boundingBox();
+        assert(box.x >= 0 && box.y >= 0, "it is seen when it has the focus");
+        await page.keyboard.press("Enter");
+        assert.equal(await page.evaluate(() => document.activeElement.id), "main");
+        await page.keyboard.press("Tab");
+        assert(await page.evaluate(() => document.activeElement.closest("main") !== null));
+      },
+    },
+    {
+      name: "previous and next lead through the samples and back",
+      async run(reader) {
+        const samples = site.all("sample").filter(({ of }) => of[0] === sample.of[0]).length;
+        const page = await reader.open(sample.path, { disk: true });
+        while (await page.locator("a[rel=prev]").count()) await page.locator("a[rel=prev]").click();
+        const titles = [];
+        for (;;) {
+          titles.push(await page.title());
+          if (titles.length > samples || !(await page.locator("a[rel=next]").count())) break;
+          await page.locator("a[rel=next]").click();
+        }
+        assert.equal(new Set(titles).size, samples);
+        await page.locator("a[rel=prev]").click();
+        assert.equal(await page.title(), titles.at(-2));
+      },
+    },
+    {
+      name: "without scripts nothing is missing, and the level switch works",
+      async run(reader) {
+        const page = await reader.open(sample.path, { javaScriptEnabled: false });
+        const shot = async (element) => (await element.screenshot()).toString("base64");
+        const first = page.locator(".map").first();
+        assert(await first.isVisible());
+        const word = await shot(first);
+        await choose(page, "segment");
+        assert.notEqual(await shot(first), word, "the colours are others");
+        for (const locator of [page.locator(".switches"), page.locator(".filters"), page.locator(".tools"), page.locator(".readout")]) {
+          for (const element of await locator.all()) assert(!(await element.isVisible()), "no control that does nothing");
+        }
+        for (const summary of await page.locator("summary").all()) {
+          await summary.click();
+        }
+        assert(await page.locator(".word-table").isVisible());
+        await page.goto(reader.address(map.path));
+        assert(await page.locator(".map").first().isVisible());
+        await page.goto(reader.address(site.all("experiment")[0].path));
+        assert(await page.locator("table.samples tbody tr").first().isVisible());
+        assert(!(await page.locator(".filters").isVisible()));
+      },
+    },
+    {
+      name: "with scripts a page has the same text as without",
+      async run(reader) {
+        const words = async (page) => (await page.locator("main").evaluate((main) => {
+          const twin = main.cloneNode(true);
+          // What only scripts bring, and what a script fills in.
+          twin.querySelectorAll(".tools, .tooled > button, output").forEach((element) => element.remove());
+          return twin.textContent;
+        })).replace(/\s+/g, " ").trim();
+        const page = await (await reader.window()).newPage();
+        for (const { path } of site.examples) {
+          await page.goto(reader.address(path));
+          const parsed = await page.evaluate((html) => {
+            const twin = new DOMParser().parseFromString(html, "text/html").querySelector("main");
+            twin.querySelectorAll("output").forEach((element) => element.remove());
+            return twin.textContent;
+          }, site.text(path));
+          assert.equal(await words(page), parsed.replace(/\s+/g, " ").trim(), path);
+        }
+      },
+    },
+  ];
+};
