@@ -447,7 +447,7 @@ function tools() {
   for (const svg of all("figure svg.plot:not(.key)")) {
     const name = svg.getAttribute("aria-label") ?? svg.querySelector("title")?.textContent ?? "Plot";
     const file = fileName(svg.closest("[data-figure]")?.dataset.figure ?? name);
-    beside(svg, menu("Save the figure: " + name, [
+    svg.closest("figure").append(menu("Save the figure: " + name, [
       ["SVG", () => download(file + ".svg", "image/svg+xml", plotFile(svg).text)],
       ["PNG", () => savePicture(file, plotFile(svg))],
     ]));
