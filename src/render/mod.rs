@@ -5,6 +5,7 @@
 
 pub mod chart;
 pub mod data;
+pub mod embed;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod heatmap;
@@ -104,6 +105,11 @@ pub fn render(site: &Site<'_>, sink: &mut dyn FnMut(OutputFile) -> Result<()>) -
     renderer.not_found(&mut out)?;
     crawlers(site, &mut out)?;
     Ok(())
+}
+
+/// Reads every text of the project, shortcodes and all, without any result: what is wrong there is an error, what is odd a warning.
+pub fn proofread(site: &Site<'_>) -> Result<Diagnostics, Diagnostics> {
+    Renderer::new(site, &[])?.proofread()
 }
 
 /// What search engines and GitHub Pages want to know. A sitemap holds absolute addresses: no base URL, no sitemap.

@@ -111,7 +111,9 @@ impl Renderer<'_> {
             heading: experiment.title.clone(),
             draft: experiment.draft,
             finding,
-            text: self.description(&experiment.description, &experiment.path, &links)?,
+            text: self
+                .description(&experiment.description, &experiment.path, Some(&experiment.id), &links)?
+                .html,
             models: SummaryView::of_models(results, &links),
             guessing: results.guessing().map(percent),
             has_margin: results.summaries.iter().any(|s| s.within_margin.of > 0),
