@@ -136,3 +136,6 @@ fn left_out(id: &str, at: usize) -> Shown {
         warnings: vec![Refusal::at(at, warning)],
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,6 +59,9 @@ pub struct Theme {
     root: PathBuf,
     /// The project's own, by name.
     own: BTreeMap<String, String>,
+    /// What each template was given, for the test of their documentation.
+    #[cfg(test)]
+    pub(super) given: std::sync::Mutex<BTreeMap<String, Vec<serde_json::Value>>>,
 }
 
 impl Theme {
@@ -78,6 +81,8 @@ impl Theme {
             tera,
             root: root.to_owned(),
             own,
+            #[cfg(test)]
+            given: std::sync::Mutex::default(),
         };
         match loaded {
             Ok(()) => Ok(theme),
@@ -87,6 +92,13 @@ impl Theme {
 
     /// Renders a page.
     pub fn render(&self, template: &str, view: &impl Serialize) -> Result<Vec<u8>> {
+        #[cfg(test)]
+        self.given
+            .lock()
+            .expect("no test panics here")
+            .entry(template.to_owned())
+            .or_default()
+            .push(serde_json::to_value(view).expect("a view is JSON"));
         // Rendering stops at the first error.
         let problem = |error: &tera::Error| self.told(template, error, TemplateError::from(error));
         let context = Context::from_serialize(view).map_err(|error| problem(&error))?;
@@ -238,7 +250,7 @@ fn between<'m>(message: &'m str, before: &str) -> Option<&'m str> {
 }
 
 /// Names of the blocks that a template defines.
-fn blocks(text: &str) -> impl Iterator<Item = &str> {
+pub(super) fn blocks(text: &str) -> impl Iterator<Item = &str> {
     text.split("{%").skip(1).filter_map(|tag| {
         let mut words = tag.trim_start_matches('-').split_whitespace();
         (words.next() == Some("block")).then(|| words.next()).flatten()

@@ -208,7 +208,12 @@ fn shares(
     };
     let mut columns = vec![column("Model", false)];
     columns.extend(names.iter().map(|(_, title)| column(title, true)));
-    (about.to_owned(), columns, shares.iter().enumerate().map(row).collect())
+    let about = if names.is_empty() {
+        format!("{about}: there is none")
+    } else {
+        about.to_owned()
+    };
+    (about, columns, shares.iter().enumerate().map(row).collect())
 }
 
 fn samples(embeds: &Embeds<'_>, results: &Results<'_>, first: usize) -> Table {

@@ -96,6 +96,12 @@ impl<'a> Renderer<'a> {
         })
     }
 
+    /// What each template was given so far.
+    #[cfg(test)]
+    pub(super) fn given(&self) -> BTreeMap<String, Vec<serde_json::Value>> {
+        self.theme.given.lock().expect("no test panics here").clone()
+    }
+
     /// The frame of the page at `path`.
     fn frame(&self, links: &Links, path: &str, title: &str, description: &str, crumbs: Vec<(String, String)>) -> Frame {
         let link = |(title, to): (String, String)| Link {
