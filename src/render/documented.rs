@@ -32,7 +32,7 @@ fn variables() -> BTreeMap<String, BTreeSet<String>> {
         .iter()
         .map(|results| Results::of(&fixture.project, results).expect("whole"))
         .collect();
-    let renderer = Renderer::new(&site, &results).ok().expect("templates");
+    let renderer = Renderer::new(&site, &results).expect("templates");
     let mut ignored = |_| Ok(());
     let mut out = Sink::new(&mut ignored);
     let results = &results[0];

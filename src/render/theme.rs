@@ -355,7 +355,7 @@ mod tests {
     fn a_project_template_wins_and_can_extend_the_built_in_one() {
         let own = "{% extends \"igsite/page.html\" %}{% block title %}Mine: {{ super() }}{% endblock title %}";
         let folder = project(&[("templates/page.html", own)]);
-        let theme = Theme::load(folder.path()).ok().expect("loads");
+        let theme = Theme::load(folder.path()).expect("loads");
         assert!(theme.tera.contains_template("page.html") && theme.own.contains_key("page.html"));
     }
 
@@ -464,7 +464,7 @@ mod tests {
             ("templates/shortcodes/own.html", "d"),
             ("templates/shortcodes/heatmpa.html", "e"),
         ]);
-        let theme = Theme::load(folder.path()).ok().expect("loads");
+        let theme = Theme::load(folder.path()).expect("loads");
         let told = theme.unused(&["wide.html".to_owned(), "shortcodes/own.html".to_owned()]);
         let told: Vec<String> = told.iter().map(ToString::to_string).collect();
         assert_eq!(told.len(), 2, "{told:?}");

@@ -14,7 +14,7 @@ fn shown(fixture: &Fixture, own: Option<&str>, text: &str) -> Result<Rendered, S
         .iter()
         .map(|results| Results::of(&fixture.project, results).expect("whole"))
         .collect();
-    let theme = Theme::load(&fixture.project.root).ok().expect("templates");
+    let theme = Theme::load(&fixture.project.root).expect("templates");
     let links = Links::on("docs/page/index.html");
     let shortcodes = Embeds {
         project: &fixture.project,
