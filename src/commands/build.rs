@@ -31,7 +31,7 @@ pub fn run(global: &Global, arguments: &Build, report: &Report) -> Result<ExitSt
     }
     refuse_sources(&global.project, &output)?;
     drop(Output::open(&output)?);
-    rehearse(&project, arguments.base_url.as_deref())?;
+    diagnostics.extend(rehearse(&project, arguments.base_url.as_deref())?);
     let backend = Backend::open(arguments.place.device)?;
     let store = Store::open(&global.project)?;
     let mut memo = HashMemo::open(store.folder());

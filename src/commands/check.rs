@@ -15,7 +15,7 @@ pub fn run(global: &Global, arguments: &Check, report: &Report) -> Result<ExitSt
     let hub = Hub::new(arguments.place.offline, report.quiet);
     let (project, mut diagnostics) = Project::load(&global.project, &selection(&arguments.chosen), &hub)?;
     diagnostics.extend(hub.take_warnings());
-    rehearse(&project, None)?;
+    diagnostics.extend(rehearse(&project, None)?);
     let backend = Backend::open(arguments.place.device)?;
     let mut memo = HashMemo::open(&global.project.join(".igsite"));
     let sources = Sources {

@@ -44,14 +44,17 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitStatus {
     done.unwrap_or_else(|errors| report.errors(errors))
 }
 
-/// Renders what needs no results (pages, templates, static files), so that their errors are told before anything is computed.
-fn rehearse(project: &Project, base_url: Option<&str>) -> Result<(), Diagnostics> {
+/// Renders what needs no results (texts, templates, static files), so that their errors are told before anything is computed. What
+/// is only odd is given back.
+fn rehearse(project: &Project, base_url: Option<&str>) -> Result<Diagnostics, Diagnostics> {
     let site = Site {
         project,
         results: vec![],
         base_url: base_url.map(str::to_owned),
     };
-    render::render(&site, &mut |_| Ok(()))
+    let warnings = render::proofread(&site)?;
+    render::render(&site, &mut |_| Ok(()))?;
+    Ok(warnings)
 }
 
 /// `1 map`, `2 maps`.

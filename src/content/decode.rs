@@ -8,7 +8,7 @@ use super::yaml::{Content, Entry, Node, Scalar, ScalarKind};
 use crate::diagnostic::{Diagnostic, Diagnostics, Position};
 
 /// A value with the place it was written at.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Located<T> {
     /// The value.
     pub value: T,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use pulldown_cmark::{Event, Parser, Tag, TagEnd};
 
-use super::decode::{Decoder, Field};
+use super::decode::{Decoder, Field, Located};
 use super::files::without_bom;
 use super::names::{name_problem, shortened};
 use super::yaml::{self, Content, ScalarKind};
@@ -25,6 +25,10 @@ pub struct Page {
     pub order: Option<i64>,
     /// Built only with `--drafts`.
     pub draft: bool,
+    /// Whether a table of contents stands before the text.
+    pub toc: bool,
+    /// The template that the page is made with, in place of `page.html`.
+    pub template: Option<Located<String>>,
     /// The text below the front matter.
     pub markdown: String,
     /// The line of the file on which `markdown` begins, from 1.
@@ -45,6 +49,8 @@ pub(super) fn read(path: &Path, place: &Path, text: &str, decoder: &mut Decoder)
         description: None,
         order: None,
         draft: false,
+        toc: false,
+        template: None,
         markdown: markdown.to_owned(),
         first_line,
         route,
@@ -92,6 +98,9 @@ fn read_route(place: &Path, decoder: &mut Decoder) -> Vec<String> {
     route
 }
 
+/// The keys of the front matter.
+const KEYS: [&str; 6] = ["title", "description", "order", "draft", "toc", "template"];
+
 enum Front<'a> {
     None,
     Open,
@@ -126,7 +135,7 @@ fn read_front(yaml: &str, page: &mut Page, decoder: &mut Decoder) {
     if matches!(&tree.content, Content::Scalar(scalar) if scalar.kind == ScalarKind::Null) {
         return;
     }
-    let Some(table) = decoder.table(&Field::top(&tree), &["title", "description", "order", "draft"]) else {
+    let Some(table) = decoder.table(&Field::top(&tree), &KEYS) else {
         return;
     };
     page.title = table
@@ -139,6 +148,13 @@ fn read_front(yaml: &str, page: &mut Page, decoder: &mut Decoder) {
         .get("draft")
         .and_then(|draft| decoder.boolean(&draft))
         .unwrap_or_default();
+    page.toc = table
+        .get("toc")
+        .and_then(|toc| decoder.boolean(&toc))
+        .unwrap_or_default();
+    page.template = table
+        .get("template")
+        .and_then(|template| decoder.located(&template, "the name of a file in templates/"));
 }
 
 /// The text of the first heading that has any.

@@ -26,6 +26,17 @@ pub struct Project {
     pub models: BTreeMap<String, ModelSpec>,
     /// Pages to build, by route.
     pub pages: Vec<Page>,
+    /// Experiments that there are and that this build leaves out, by id.
+    pub left_out: BTreeMap<String, LeftOut>,
+}
+
+/// Why a build leaves an experiment out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeftOut {
+    /// It is a draft, and drafts were not asked for.
+    Draft,
+    /// Others were asked for by name.
+    NotChosen,
 }
 
 /// What to build, as the command line says.
@@ -60,7 +71,15 @@ impl Project {
         let mut all = Diagnostics::new();
         let found = Found::walk(root, &mut all)?;
         let models = read_models(root, &found, &mut all);
-        let experiments = read_experiments(root, &found, selection, repositories, &models, &mut all);
+        let mut left_out = BTreeMap::new();
+        let experiments = read_experiments(
+            root,
+            &found,
+            (selection, &mut left_out),
+            repositories,
+            &models,
+            &mut all,
+        );
         let pages = read_pages(root, &found, selection, &mut all);
         if all.has_errors() {
             return Err(all.sorted());
@@ -75,6 +94,7 @@ impl Project {
                 experiments,
                 models,
                 pages,
+                left_out,
             },
             all.sorted(),
         ))
@@ -120,7 +140,7 @@ fn uses(model: &ModelSpec, folder: &Path) -> bool {
 fn read_experiments(
     root: &Path,
     found: &Found,
-    selection: &Selection,
+    (selection, left_out): (&Selection, &mut BTreeMap<String, LeftOut>),
     repositories: &dyn Repositories,
     models: &Models,
     all: &mut Diagnostics,
@@ -139,6 +159,10 @@ fn read_experiments(
             if selection.takes(&id, written.draft) {
                 used.extend(named());
                 experiments.extend(experiment::resolve(written, &known, &mut data, &mut decoder));
+            } else if selection.experiments.is_empty() {
+                left_out.insert(id, LeftOut::Draft);
+            } else {
+                left_out.insert(id, LeftOut::NotChosen);
             }
         }
         all.extend(decoder.diagnostics);

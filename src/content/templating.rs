@@ -15,6 +15,19 @@ pub struct TemplateError {
     pub position: Option<Position>,
 }
 
+impl TemplateError {
+    /// Everything that an error tells: Tera joins what is wrong with several places into one text.
+    pub fn all(error: &tera::Error) -> Vec<Self> {
+        match error.kind() {
+            ErrorKind::Msg(text) => text
+                .split("\n\nerror: ")
+                .map(|one| printed(one.trim_start_matches("error: ")))
+                .collect(),
+            _ => vec![Self::from(error)],
+        }
+    }
+}
+
 impl From<&tera::Error> for TemplateError {
     fn from(error: &tera::Error) -> Self {
         match error.kind() {

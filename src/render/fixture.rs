@@ -130,10 +130,13 @@ impl Fixture {
             description: None,
             order: Some(1),
             draft: false,
+            toc: false,
+            template: None,
             markdown: markdown.into(),
             first_line: 4,
         };
         let project = Project {
+            left_out: BTreeMap::new(),
             root: PathBuf::from("/nonexistent/igsite-fixture"),
             models: experiment
                 .models

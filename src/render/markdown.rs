@@ -1,19 +1,36 @@
-//! The author's Markdown as HTML: tables, footnotes, heading anchors, links that work wherever the site stands.
+//! The author's Markdown as HTML: tables, footnotes, formulas, code, heading anchors, shortcodes, links that work wherever the site
+//! stands.
 //!
 //! Raw HTML is the author's right, but not an address that runs a script, nor an image from another host, since a site
 //! loads nothing from elsewhere: each is an error that names file and line. A link is written as seen from the Markdown
 //! file, with `content/` and `static/` as the root of the site; a link to another `.md` file becomes one to its page.
+//! A paragraph that is a shortcode becomes what the shortcode stands for; what that is, is for [`Setting::shortcodes`] to say.
+
+pub mod addresses;
+pub mod code;
+pub mod headings;
+pub mod maths;
+pub mod notes;
+pub mod shortcode;
+pub mod tables;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use pulldown_cmark::{Alignment, CowStr, Event, HeadingLevel, Options, Parser, Tag, TagEnd, html};
+use pulldown_cmark::{
+    CodeBlockKind, Event, HeadingLevel, LinkType, Options, Parser, Tag, TagEnd, TextMergeWithOffset, html,
+};
 
+use self::addresses::{Addresses, is_external};
+use self::headings::{Heading, Ids};
+use self::notes::Notes;
+use self::shortcode::Call;
+use self::tables::Tables;
+use crate::content::names::shortened;
 use crate::diagnostic::{Diagnostic, Diagnostics, Position};
 use crate::render::text::escape;
-use crate::site::links::{attributes, scheme};
-use crate::site::urls::{self, Links};
+use crate::site::urls::Links;
 
 /// A Markdown text and where it stands.
 pub struct Source<'a> {
@@ -25,103 +42,156 @@ pub struct Source<'a> {
     pub first_line: Option<usize>,
     /// The folder that relative links start from, within the site: `docs`.
     pub folder: String,
+    /// What the ids of its headings begin with; empty on a page of its own.
+    pub prefix: &'static str,
 }
 
-/// Turns a text into HTML whose headings begin at level 2. `pages` maps the path of each Markdown file to its page.
-pub fn render(
-    source: &Source<'_>,
-    title: &str,
-    links: &Links,
-    pages: &BTreeMap<PathBuf, String>,
-) -> Result<String, Diagnostics> {
-    let options = Options::ENABLE_TABLES
-        | Options::ENABLE_FOOTNOTES
-        | Options::ENABLE_STRIKETHROUGH
-        | Options::ENABLE_TASKLISTS
-        | Options::ENABLE_HEADING_ATTRIBUTES;
-    let mut events: Vec<(Event<'_>, Range<usize>)> = Parser::new_ext(source.text, options).into_offset_iter().collect();
-    drop_title(&mut events, title);
-    let mut writer = Writer {
-        source,
-        links,
-        pages,
-        problems: Diagnostics::new(),
-    };
-    let shift = events
-        .iter()
-        .filter_map(|(event, _)| heading_level(event))
-        .min()
-        .map_or(0, |top| 2 - top as i32);
-    let mut ids = Ids::default();
-    let mut out = Vec::with_capacity(events.len());
-    let mut table = TableState::default();
-    let mut index = 0;
-    while index < events.len() {
-        let (event, range) = events[index].clone();
-        match event {
-            Event::Start(Tag::Heading { level, id, .. }) => {
-                let text = heading_text(&events[index..]);
-                let id = ids.take(id.as_deref().unwrap_or(&text));
-                out.push(Event::Html(
-                    format!("<h{0} id=\"{1}\">", shifted(level, shift), escape(&id)).into(),
-                ));
-            }
-            Event::End(TagEnd::Heading(level)) => {
-                out.push(Event::Html(format!("</h{}>\n", shifted(level, shift)).into()));
-            }
-            Event::Start(Tag::Link {
-                link_type,
-                dest_url,
-                title,
-                id,
-            }) => {
-                let dest_url = writer.link(&dest_url, range.start).into();
-                out.push(Event::Start(Tag::Link {
-                    link_type,
-                    dest_url,
-                    title,
-                    id,
-                }));
-            }
-            Event::Start(Tag::Image {
-                link_type,
-                dest_url,
-                title,
-                id,
-            }) => {
-                let dest_url = writer.image(&dest_url, range.start).into();
-                out.push(Event::Start(Tag::Image {
-                    link_type,
-                    dest_url,
-                    title,
-                    id,
-                }));
-            }
-            Event::Html(ref raw) | Event::InlineHtml(ref raw) => {
-                writer.check_raw(raw, range.start);
-                out.push(event);
-            }
-            other => out.extend(table.event(other)),
+/// The page that a text stands on, and the site around it.
+pub struct Setting<'a> {
+    /// Links of the page.
+    pub links: &'a Links,
+    /// Markdown file → its page.
+    pub pages: &'a BTreeMap<PathBuf, String>,
+    /// What a shortcode stands for.
+    pub shortcodes: &'a dyn Shortcodes,
+}
+
+/// Turns shortcodes into HTML.
+pub trait Shortcodes {
+    /// The HTML of a shortcode, its ids new on the page; or all that is wrong with it.
+    fn html(&self, call: &Call, ids: &mut Ids) -> Result<Shown, Vec<Refusal>>;
+}
+
+/// What a shortcode became.
+#[derive(Default)]
+pub struct Shown {
+    /// Its HTML, a block.
+    pub html: String,
+    /// What is worth telling and no error.
+    pub warnings: Vec<Refusal>,
+}
+
+/// Something that is wrong in a text, and where.
+pub struct Refusal {
+    /// The place in bytes from the beginning of the text, or of the paragraph that holds a shortcode; none where the diagnostic names
+    /// the place itself, as an error in a template does.
+    pub at: Option<usize>,
+    /// What is wrong.
+    pub diagnostic: Diagnostic,
+}
+
+impl Refusal {
+    /// At a place of the text.
+    pub fn at(at: usize, diagnostic: Diagnostic) -> Self {
+        Self {
+            at: Some(at),
+            diagnostic,
         }
-        index += 1;
     }
-    if writer.problems.has_errors() {
-        return Err(writer.problems);
+}
+
+/// A text as HTML.
+#[derive(Debug, Default)]
+pub struct Rendered {
+    /// The text, its headings from level 2.
+    pub html: String,
+    /// Its table of contents; empty without headings, or where the text has set it in itself, by `[[toc]]`.
+    pub contents: String,
+    /// What is worth telling and no error.
+    pub warnings: Diagnostics,
+}
+
+/// What all texts are read with.
+const OPTIONS: Options = Options::ENABLE_TABLES
+    .union(Options::ENABLE_FOOTNOTES)
+    .union(Options::ENABLE_STRIKETHROUGH)
+    .union(Options::ENABLE_TASKLISTS)
+    .union(Options::ENABLE_SMART_PUNCTUATION)
+    .union(Options::ENABLE_HEADING_ATTRIBUTES)
+    .union(Options::ENABLE_MATH);
+
+/// Turns a text into HTML. The first heading is left out where it repeats `title`, which the page shows anyway.
+pub fn render(source: &Source<'_>, title: &str, setting: &Setting<'_>) -> Result<Rendered, Diagnostics> {
+    let parser = Parser::new_ext(source.text, OPTIONS).into_offset_iter();
+    let mut events: Vec<(Event<'_>, Range<usize>)> = TextMergeWithOffset::new(parser).collect();
+    drop_title(&mut events, title);
+    let (mut ids, mut refused) = (Ids::new(source.prefix), Vec::new());
+    let headings = headings::collect(&events, &mut ids, &mut refused);
+    let mut writer = Writer {
+        text: source.text,
+        setting,
+        addresses: Addresses {
+            source,
+            setting,
+            refused,
+        },
+        ids,
+        headings: &headings,
+        next_heading: 0,
+        notes: Notes::default(),
+        tables: Tables::default(),
+        out: vec![Vec::with_capacity(events.len())],
+        noted: Vec::new(),
+        has_contents: false,
+        warnings: Vec::new(),
+    };
+    writer.write(events);
+    let Writer {
+        addresses: Addresses { mut refused, .. },
+        notes,
+        mut out,
+        has_contents,
+        warnings,
+        ..
+    } = writer;
+    let notes = notes.finish(&mut refused);
+    if !refused.is_empty() {
+        return Err(refused.into_iter().map(|refusal| source.located(refusal)).collect());
     }
-    let mut rendered = String::with_capacity(source.text.len() * 3 / 2);
-    html::push_html(&mut rendered, out.into_iter());
-    Ok(rendered)
+    let mut html = String::with_capacity(source.text.len() * 3 / 2);
+    html::push_html(&mut html, out.pop().unwrap_or_default().into_iter());
+    Ok(Rendered {
+        html: html + &notes,
+        contents: if has_contents {
+            String::new()
+        } else {
+            headings::contents(&headings)
+        },
+        warnings: warnings
+            .into_iter()
+            .map(|refusal| source.located(refusal).as_warning())
+            .collect(),
+    })
+}
+
+impl Source<'_> {
+    /// The diagnostic with file and place.
+    fn located(&self, Refusal { at, diagnostic }: Refusal) -> Diagnostic {
+        let Some(at) = at else { return diagnostic };
+        let diagnostic = diagnostic.in_file(self.file);
+        let before = &self.text[..at.min(self.text.len())];
+        let line = before.matches('\n').count();
+        let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+        match self.first_line {
+            Some(first_line) => diagnostic.at(Position {
+                line: first_line + line,
+                column,
+            }),
+            // Where in the YAML a line of its text stands depends on how that is written.
+            None => diagnostic.place(format!("description, line {}", line + 1)),
+        }
+    }
 }
 
 /// The first paragraph of a text, without its markup, for lists and previews.
 pub fn first_paragraph(text: &str) -> String {
     let mut plain = String::new();
     let mut inside = false;
-    for event in Parser::new(text) {
+    for (event, range) in Parser::new_ext(text, OPTIONS).into_offset_iter() {
         match event {
-            Event::Start(Tag::Paragraph) => inside = true,
-            Event::End(TagEnd::Paragraph) => break,
-            Event::Text(text) | Event::Code(text) if inside => plain.push_str(&text),
+            Event::Start(Tag::Paragraph) => inside = !is_block(&text[range]),
+            Event::End(TagEnd::Paragraph) if inside => break,
+            Event::Text(text) | Event::Code(text) | Event::InlineMath(text) if inside => plain.push_str(&text),
             Event::SoftBreak | Event::HardBreak if inside => plain.push(' '),
             _ => {}
         }
@@ -129,10 +199,23 @@ pub fn first_paragraph(text: &str) -> String {
     plain
 }
 
-/// Takes the first heading away when it repeats the page's title, which the page shows anyway.
+/// Whether a paragraph is no text but a shortcode or the table of contents.
+fn is_block(paragraph: &str) -> bool {
+    shortcode::is_meant(paragraph) || paragraph.trim() == CONTENTS
+}
+
+/// Stands for the table of contents.
+const CONTENTS: &str = "[[toc]]";
+
+/// Takes the first heading away when it repeats the page's title.
 fn drop_title(events: &mut Vec<(Event<'_>, Range<usize>)>, title: &str) {
-    let first = events.first().and_then(|(event, _)| heading_level(event));
-    if first == Some(HeadingLevel::H1) && heading_text(events).trim() == title.trim() {
+    // The title has its quotation marks as they were typed.
+    let typed = |text: &str| {
+        let straight = text.replace(['“', '”'], "\"").replace(['‘', '’'], "'");
+        straight.replace('—', "---").replace('–', "--").replace('…', "...")
+    };
+    let first = events.first().and_then(|(event, _)| headings::level(event));
+    if first == Some(HeadingLevel::H1) && typed(headings::text(events).trim()) == typed(title.trim()) {
         let end = events
             .iter()
             .position(|(event, _)| matches!(event, Event::End(TagEnd::Heading(_))));
@@ -140,311 +223,227 @@ fn drop_title(events: &mut Vec<(Event<'_>, Range<usize>)>, title: &str) {
     }
 }
 
-fn heading_level(event: &Event<'_>) -> Option<HeadingLevel> {
-    match event {
-        Event::Start(Tag::Heading { level, .. }) => Some(*level),
-        _ => None,
-    }
+/// HTML that is already written.
+fn raw<'a>(html: String) -> Event<'a> {
+    Event::Html(html.into())
 }
 
-fn heading_text(events: &[(Event<'_>, Range<usize>)]) -> String {
-    let inside = events
-        .iter()
-        .take_while(|(event, _)| !matches!(event, Event::End(TagEnd::Heading(_))));
-    inside
-        .filter_map(|(event, _)| match event {
-            Event::Text(text) | Event::Code(text) => Some(text.to_string()),
-            _ => None,
-        })
-        .collect()
+struct Writer<'a, 'e> {
+    text: &'a str,
+    setting: &'a Setting<'a>,
+    addresses: Addresses<'a>,
+    ids: Ids,
+    headings: &'a [Heading],
+    next_heading: usize,
+    notes: Notes<'e>,
+    tables: Tables,
+    /// The text; and while a footnote is read, its text.
+    out: Vec<Vec<Event<'e>>>,
+    /// The names of the footnotes that are being read, and where they begin.
+    noted: Vec<(String, usize)>,
+    has_contents: bool,
+    warnings: Vec<Refusal>,
 }
 
-fn shifted(level: HeadingLevel, shift: i32) -> i32 {
-    (level as i32 + shift).clamp(2, 6)
-}
-
-/// Ids that were given on this page.
-#[derive(Default)]
-struct Ids(BTreeMap<String, usize>);
-
-impl Ids {
-    /// The id for a heading: its letters and digits, numbered when it comes again. `main` is the page's own.
-    fn take(&mut self, text: &str) -> String {
-        let words = text
-            .split(|c: char| !c.is_alphanumeric() && c != '_')
-            .filter(|word| !word.is_empty());
-        let mut id = words.map(str::to_lowercase).collect::<Vec<_>>().join("-");
-        if id.is_empty() || id == "main" {
-            id = format!("section{id}");
-        }
-        loop {
-            let seen = self.0.entry(id.clone()).or_default();
-            *seen += 1;
-            if *seen == 1 {
-                return id;
-            }
-            id = format!("{id}-{seen}");
-        }
-    }
-}
-
-/// Cells are aligned by class: `push_html` would write inline styles, which the site's policy forbids.
-#[derive(Default)]
-struct TableState {
-    alignments: Vec<Alignment>,
-    head: bool,
-    cell: usize,
-}
-
-impl TableState {
-    fn event<'a>(&mut self, event: Event<'a>) -> Vec<Event<'a>> {
-        let html = |text: &'static str| Event::Html(CowStr::Borrowed(text));
-        match event {
-            Event::Start(Tag::Table(alignments)) => {
-                self.alignments = alignments;
-                vec![html(
-                    "<div class=\"scroll\" role=\"region\" aria-label=\"Table\" tabindex=\"0\"><table>",
-                )]
-            }
-            Event::End(TagEnd::Table) => vec![html("</tbody></table></div>\n")],
-            Event::Start(Tag::TableHead) => {
-                (self.head, self.cell) = (true, 0);
-                vec![html("<thead><tr>")]
-            }
-            Event::End(TagEnd::TableHead) => {
-                self.head = false;
-                vec![html("</tr></thead><tbody>\n")]
-            }
-            Event::Start(Tag::TableRow) => {
-                self.cell = 0;
-                vec![html("<tr>")]
-            }
-            Event::End(TagEnd::TableRow) => vec![html("</tr>\n")],
-            Event::Start(Tag::TableCell) => {
-                let alignment = self.alignments.get(self.cell).copied().unwrap_or(Alignment::None);
-                self.cell += 1;
-                vec![html(match (self.head, alignment) {
-                    (true, Alignment::Right) => "<th scope=\"col\" class=\"num\">",
-                    (true, Alignment::Center) => "<th scope=\"col\" class=\"mid\">",
-                    (true, _) => "<th scope=\"col\">",
-                    (false, Alignment::Right) => "<td class=\"num\">",
-                    (false, Alignment::Center) => "<td class=\"mid\">",
-                    (false, _) => "<td>",
-                })]
-            }
-            Event::End(TagEnd::TableCell) => vec![html(if self.head { "</th>" } else { "</td>" })],
-            other => vec![other],
-        }
-    }
-}
-
-struct Writer<'a> {
-    source: &'a Source<'a>,
-    links: &'a Links,
-    pages: &'a BTreeMap<PathBuf, String>,
-    problems: Diagnostics,
-}
-
-impl Writer<'_> {
-    fn link(&mut self, target: &str, at: usize) -> String {
-        match scheme(target).as_deref() {
-            Some("http" | "https" | "mailto" | "tel") => target.to_owned(),
-            Some(_) => self.refuse(
-                format!("link to `{target}`"),
-                "an address with http, https or mailto, or a path",
-                at,
-            ),
-            None if target.starts_with('#') || target.is_empty() => target.to_owned(),
-            None => self.internal(target, at),
-        }
-    }
-
-    fn image(&mut self, target: &str, at: usize) -> String {
-        match scheme(target) {
-            Some(_) => self.refuse(
-                format!("image from `{target}`"),
-                "a file of the project: a site loads nothing from another host; put the image into static/",
-                at,
-            ),
-            None => self.internal(target, at),
-        }
-    }
-
-    /// A path within the site, as a link from the page.
-    fn internal(&mut self, target: &str, at: usize) -> String {
-        if target.starts_with("//") {
-            return self.refuse(
-                format!("link to `{target}`"),
-                "an address with its scheme, or a path",
-                at,
-            );
-        }
-        let (path, fragment) = target
-            .split_once('#')
-            .map_or((target, None), |(path, rest)| (path, Some(rest)));
-        let Some(path) = urls::decode(path) else {
-            return self.refuse(format!("link to `{target}`"), "a percent-encoded path", at);
-        };
-        let Some(file) = resolve(&self.source.folder, &path) else {
-            return self.refuse(format!("link to `{target}`"), "a path within the site", at);
-        };
-        let page = match file.rsplit('/').next().unwrap_or("") {
-            name if name.ends_with(".md") => match self.pages.get(&Path::new("content").join(&file)) {
-                Some(page) => page.clone(),
-                None => {
-                    return self.refuse(
-                        format!("link to `{target}`"),
-                        "a Markdown file that is built (not a draft)",
-                        at,
-                    );
+impl<'e> Writer<'_, 'e> {
+    fn write(&mut self, events: Vec<(Event<'e>, Range<usize>)>) {
+        let mut events = events.into_iter();
+        while let Some((event, range)) = events.next() {
+            match event {
+                Event::Start(Tag::Paragraph) => {
+                    let paragraph = &self.text[range.clone()];
+                    if let Some(html) = self.block(paragraph, range.start) {
+                        // What the paragraph holds has been read as a whole.
+                        for (event, _) in events.by_ref() {
+                            if event == Event::End(TagEnd::Paragraph) {
+                                break;
+                            }
+                        }
+                        self.push(raw(html));
+                    } else {
+                        self.push(Event::Start(Tag::Paragraph));
+                    }
                 }
-            },
-            "" => format!("{file}{}", urls::HOME),
-            name if !name.contains('.') => format!("{file}/{}", urls::HOME),
-            _ => file,
+                Event::Start(Tag::CodeBlock(kind)) => {
+                    let fence = match &kind {
+                        CodeBlockKind::Fenced(fence) => fence.as_ref(),
+                        CodeBlockKind::Indented => "",
+                    };
+                    let mut text = String::new();
+                    for (event, _) in events.by_ref() {
+                        match event {
+                            Event::Text(part) => text.push_str(&part),
+                            _ => break,
+                        }
+                    }
+                    if code::is_unknown(fence) {
+                        let found = format!("code in the language `{}`, which has no colours here", shortened(fence));
+                        let warning = Diagnostic::content(found).help("write `text` where that is meant");
+                        self.warnings.push(Refusal::at(range.start, warning));
+                    }
+                    self.push(raw(code::html(&text, fence)));
+                }
+                event => self.event(event, range),
+            }
+        }
+    }
+
+    fn push(&mut self, event: Event<'e>) {
+        if let Some(out) = self.out.last_mut() {
+            out.push(event);
+        }
+    }
+
+    /// The heading that was met last.
+    fn section(&self) -> Option<&Heading> {
+        self.headings.get(self.next_heading.checked_sub(1)?)
+    }
+
+    fn event(&mut self, event: Event<'e>, range: Range<usize>) {
+        let at = range.start;
+        let written = match event {
+            Event::Start(Tag::Heading { .. }) => {
+                self.next_heading += 1;
+                self.section()
+                    .map_or_else(String::new, |heading| headings::tags(heading).0)
+            }
+            Event::End(TagEnd::Heading(_)) => self
+                .section()
+                .map_or_else(String::new, |heading| headings::tags(heading).1),
+            Event::Start(Tag::Link {
+                link_type,
+                dest_url,
+                title,
+                ..
+            }) => {
+                let target = match link_type {
+                    LinkType::Email => format!("mailto:{dest_url}"),
+                    _ => self.addresses.link(&dest_url, at),
+                };
+                let title = match title.as_ref() {
+                    "" => String::new(),
+                    title => format!(" title=\"{}\"", escape(title)),
+                };
+                let rel = if is_external(&target) { " rel=\"external\"" } else { "" };
+                format!("<a href=\"{}\"{title}{rel}>", escape(&target.replace(' ', "%20")))
+            }
+            Event::Start(Tag::Image {
+                link_type,
+                dest_url,
+                title,
+                id,
+            }) => {
+                let dest_url = self.addresses.image(&dest_url, at).into();
+                return self.push(Event::Start(Tag::Image {
+                    link_type,
+                    dest_url,
+                    title,
+                    id,
+                }));
+            }
+            Event::Html(ref html) | Event::InlineHtml(ref html) => {
+                self.addresses.check_raw(html, at);
+                return self.push(event);
+            }
+            Event::InlineMath(tex) => return self.maths(&tex, false, at),
+            Event::DisplayMath(tex) => return self.maths(&tex, true, at),
+            Event::FootnoteReference(name) => {
+                let reference = self.notes.refer(&name, &mut self.ids);
+                return self.push(reference);
+            }
+            Event::Start(Tag::FootnoteDefinition(name)) => {
+                self.noted.push((name.to_string(), at));
+                return self.out.push(Vec::new());
+            }
+            Event::End(TagEnd::FootnoteDefinition) => {
+                let (text, note) = (self.out.pop().unwrap_or_default(), self.noted.pop());
+                if let Some((name, at)) = note
+                    && !self.notes.define(&name, at, text)
+                {
+                    let error = Diagnostic::content(format!("a second footnote `[^{}]`", shortened(&name)));
+                    let error = error.expected("one text for each footnote");
+                    self.addresses.refused.push(Refusal::at(at, error));
+                }
+                return;
+            }
+            Event::Text(text) => {
+                self.look_for_shortcodes(range);
+                let text = text.replace("{{/*", "{{").replace("*/}}", "}}");
+                return self.push(Event::Text(text.into()));
+            }
+            other => {
+                let section = self.headings.get(self.next_heading.wrapping_sub(1));
+                let event = self.tables.event(other, section.map(|heading| heading.text.as_str()));
+                return self.push(event);
+            }
         };
-        let fragment = fragment.map_or(String::new(), |fragment| format!("#{fragment}"));
-        self.links.to(&page) + &fragment
+        self.push(raw(written));
     }
 
-    /// Looks through raw HTML for addresses that run scripts or load from another host.
-    fn check_raw(&mut self, raw: &str, at: usize) {
-        for (tag, name, value) in attributes(raw) {
-            let is_address = matches!(
-                name.as_str(),
-                "href" | "src" | "action" | "formaction" | "xlink:href" | "data" | "poster"
-            );
-            let loads = is_address && !(tag == "a" || tag == "area");
-            match scheme(&value).as_deref() {
-                Some("http" | "https") if loads => {
-                    self.refuse(
-                        format!("<{tag}> loads `{value}`"),
-                        "a file of the project; put it into static/",
-                        at,
-                    );
-                }
-                Some("http" | "https" | "mailto" | "tel") | None => {}
-                Some("data") if tag == "img" => {}
-                Some(_) if is_address => {
-                    self.refuse(
-                        format!("<{tag}> with `{value}`"),
-                        "an address with http, https or mailto, or a path",
-                        at,
-                    );
-                }
-                Some(_) => {}
+    fn maths(&mut self, tex: &str, display: bool, at: usize) {
+        match maths::html(tex, display) {
+            Ok(html) => self.push(Event::InlineHtml(html.into())),
+            Err(found) => {
+                let error = Diagnostic::content(format!("formula `{}`: {found}", shortened(tex)));
+                let error = error.expected("TeX, as LaTeX has it in maths; `\\$` is a dollar sign");
+                self.addresses.refused.push(Refusal::at(at, error));
             }
         }
     }
 
-    fn refuse(&mut self, found: String, expected: &str, at: usize) -> String {
-        let mut problem = Diagnostic::content(found).in_file(self.source.file).expected(expected);
-        if let Some(first_line) = self.source.first_line {
-            let before = &self.source.text[..at];
-            let line = first_line + before.matches('\n').count();
-            let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
-            problem = problem.at(Position { line, column });
+    /// A paragraph that is no text: shortcodes, the table of contents, a formula, or a shortcode that is to be shown as it is written.
+    fn block(&mut self, paragraph: &str, at: usize) -> Option<String> {
+        let inner = paragraph.trim();
+        if inner == CONTENTS {
+            self.has_contents = true;
+            return Some(headings::contents(self.headings));
         }
-        self.problems.push(problem);
-        String::new()
-    }
-}
-
-/// A path as seen from a folder of the site, from the root when it starts with a slash; none when it leaves the site.
-fn resolve(folder: &str, path: &str) -> Option<String> {
-    let (base, path) = match path.strip_prefix('/') {
-        Some(path) => ("", path),
-        None => (folder, path),
-    };
-    let mut parts: Vec<&str> = base.split('/').filter(|part| !part.is_empty()).collect();
-    for part in path.split('/') {
-        match part {
-            "." => {}
-            ".." => {
-                parts.pop()?;
+        if let Some(shown) = inner.strip_prefix("{{/*").and_then(|rest| rest.strip_suffix("*/}}"))
+            && !shown.contains("}}")
+        {
+            return Some(format!("<p><code>{{{{{}}}}}</code></p>\n", escape(shown)));
+        }
+        if !shortcode::is_meant(paragraph) {
+            return None;
+        }
+        let calls = match shortcode::parse(paragraph) {
+            Ok(calls) => calls,
+            Err(error) => {
+                let problem = Diagnostic::content(format!("shortcode: found {}", error.found)).expected(error.expected);
+                self.addresses.refused.push(Refusal::at(at + error.at, problem));
+                return Some(String::new());
             }
-            part => parts.push(part),
+        };
+        let moved = |refusal: Refusal| Refusal {
+            at: refusal.at.map(|place| at + place),
+            diagnostic: refusal.diagnostic,
+        };
+        let mut html = String::new();
+        for call in &calls {
+            match self.setting.shortcodes.html(call, &mut self.ids) {
+                Ok(shown) => {
+                    html += &shown.html;
+                    self.warnings.extend(shown.warnings.into_iter().map(moved));
+                }
+                Err(refused) => self.addresses.refused.extend(refused.into_iter().map(moved)),
+            }
+        }
+        Some(html)
+    }
+
+    /// A shortcode within a line would be shown as it is written, which nobody wants.
+    fn look_for_shortcodes(&mut self, range: Range<usize>) {
+        let text = &self.text[range.clone()];
+        for (at, _) in text.match_indices("{{") {
+            if shortcode::is_meant(&text[at..]) {
+                let error = Diagnostic::content("a shortcode within other text").expected("a paragraph of its own");
+                let error =
+                    error.help("leave a blank line before and after it; `{{/* … */}}` shows it as it is written");
+                self.addresses.refused.push(Refusal::at(range.start + at, error));
+            }
         }
     }
-    Some(parts.join("/"))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn html(text: &str) -> Result<String, Diagnostics> {
-        let pages = BTreeMap::from([(
-            PathBuf::from("content/docs/other.md"),
-            "docs/other/index.html".to_owned(),
-        )]);
-        let source = Source {
-            text,
-            file: Path::new("content/docs/page.md"),
-            first_line: Some(5),
-            folder: "docs".to_owned(),
-        };
-        render(&source, "Title", &Links::on("docs/page/index.html"), &pages)
-    }
-
-    fn error(text: &str) -> String {
-        html(text)
-            .expect_err("an error")
-            .iter()
-            .map(ToString::to_string)
-            .collect()
-    }
-
-    #[test]
-    fn headings_begin_below_the_title_and_have_anchors() {
-        let found = html("# Title\n\n## How *it* works\n\n### Again\n\n## How it works\n").expect("fine");
-        assert_eq!(
-            found,
-            "<h2 id=\"how-it-works\">How <em>it</em> works</h2>\n<h3 id=\"again\">Again</h3>\n<h2 id=\"how-it-works-2\">How it works</h2>\n"
-        );
-    }
-
-    #[test]
-    fn a_first_paragraph_has_no_markup() {
-        assert_eq!(first_paragraph("# T\n\nA **b** `c`\n[d](e.md).\n\nNext"), "A b c d.");
-    }
-
-    #[test]
-    fn tables_are_aligned_without_styles() {
-        let found = html("| a | b |\n|---|--:|\n| 1 | 2 |\n").expect("fine");
-        assert!(found.contains("<th scope=\"col\" class=\"num\">b</th>") && found.contains("<td class=\"num\">2</td>"));
-        assert!(!found.contains("style="), "{found}");
-    }
-
-    #[test]
-    fn links_work_from_the_page() {
-        let found = html(
-            "[o](other.md#x) [home](/) [e](/experiments/demo) [w](https://a.b/) ![i](fig.png) [^1]\n\n[^1]: Note.",
-        )
-        .expect("fine");
-        for link in [
-            "../other/index.html#x",
-            "../../index.html",
-            "../../experiments/demo/index.html",
-            "https://a.b/",
-            "../fig.png",
-        ] {
-            assert!(found.contains(&format!("=\"{link}\"")), "{link} in {found}");
-        }
-        assert!(found.contains("footnote"));
-    }
-
-    #[test]
-    fn dangerous_and_broken_addresses_are_errors_with_their_line() {
-        assert!(
-            error("\n\nx [a](javascript:alert(1))")
-                .starts_with("content/docs/page.md:7:3: link to `javascript:alert(1)`")
-        );
-        assert!(error("![a](https://evil/x.png)").contains("another host"));
-        assert!(error("[a](missing.md)").contains("missing.md"));
-        assert!(error("[a](../../../etc)").contains("within the site"));
-        assert!(error("<a href=\" java\tscript:x\">").contains("<a> with"));
-        assert!(error("<img src=\"http://evil/\">").contains("loads"));
-        assert!(html("<div class=\"x\"><a href=\"https://a.b\">ok</a></div>").is_ok());
-    }
-}
+mod tests;

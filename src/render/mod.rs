@@ -6,6 +6,9 @@
 pub mod chart;
 pub mod data;
 #[cfg(test)]
+mod documented;
+pub mod embed;
+#[cfg(test)]
 pub(crate) mod fixture;
 pub mod heatmap;
 pub mod labels;
@@ -63,11 +66,7 @@ pub fn render(site: &Site<'_>, sink: &mut dyn FnMut(OutputFile) -> Result<()>) -
         .map(|results| Results::of(site.project, results))
         .collect::<Result<Vec<_>>>()?;
     let renderer = Renderer::new(site, &results)?;
-    let mut out = Sink {
-        paths: BTreeMap::new(),
-        pages: BTreeSet::new(),
-        sink,
-    };
+    let mut out = Sink::new(sink);
 
     for (path, bytes) in theme::assets(&site.project.root)? {
         out.put(path, bytes, "static/")?;
@@ -108,6 +107,11 @@ pub fn render(site: &Site<'_>, sink: &mut dyn FnMut(OutputFile) -> Result<()>) -
     Ok(())
 }
 
+/// Reads every text of the project, shortcodes and all, without any result: what is wrong there is an error, what is odd a warning.
+pub fn proofread(site: &Site<'_>) -> Result<Diagnostics, Diagnostics> {
+    Renderer::new(site, &[])?.proofread()
+}
+
 /// What search engines and GitHub Pages want to know. A sitemap holds absolute addresses: no base URL, no sitemap.
 fn crawlers(site: &Site<'_>, out: &mut Sink<'_>) -> Result<()> {
     let mut robots = String::from("User-agent: *\nAllow: /\n");
@@ -137,7 +141,16 @@ pub struct Sink<'a> {
     sink: &'a mut dyn FnMut(OutputFile) -> Result<()>,
 }
 
-impl Sink<'_> {
+impl<'a> Sink<'a> {
+    /// Nothing has been passed on yet.
+    fn new(sink: &'a mut dyn FnMut(OutputFile) -> Result<()>) -> Self {
+        Self {
+            paths: BTreeMap::new(),
+            pages: BTreeSet::new(),
+            sink,
+        }
+    }
+
     /// Passes one file on; `made_by` says what it is made from, for the message when two claim one path.
     pub fn put(&mut self, path: String, bytes: Vec<u8>, made_by: &str) -> Result<()> {
         if let Some(other) = self.paths.insert(path.to_lowercase(), made_by.to_owned()) {

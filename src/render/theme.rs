@@ -4,22 +4,24 @@
 //! extended as `igsite/NAME`. The project's `static/` lands in the site as it is, `static/assets/igsite.css` in place of
 //! our style sheet. An error in a template names its file, line and column.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use tera::{Context, Tera};
+use tera::{Context, ErrorKind, Tera};
 use walkdir::WalkDir;
 
+use crate::content::names::{nearest, quoted};
 use crate::content::templating::TemplateError;
-use crate::diagnostic::{Diagnostic, Kind, Result};
+use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Position, Result};
 use crate::render::text::escape;
 
 /// The built-in templates by name.
-pub const TEMPLATES: [(&str, &str); 12] = [
+pub const TEMPLATES: [(&str, &str); 17] = [
     ("base.html", include_str!("../../templates/base.html")),
     ("figure.html", include_str!("../../templates/figure.html")),
+    ("figure_table.html", include_str!("../../templates/figure_table.html")),
     ("index.html", include_str!("../../templates/index.html")),
     ("experiment.html", include_str!("../../templates/experiment.html")),
     ("samples.html", include_str!("../../templates/samples.html")),
@@ -30,6 +32,22 @@ pub const TEMPLATES: [(&str, &str); 12] = [
     ("models.html", include_str!("../../templates/models.html")),
     ("model.html", include_str!("../../templates/model.html")),
     ("page.html", include_str!("../../templates/page.html")),
+    (
+        "shortcodes/heatmap.html",
+        include_str!("../../templates/shortcodes/heatmap.html"),
+    ),
+    (
+        "shortcodes/comparison.html",
+        include_str!("../../templates/shortcodes/comparison.html"),
+    ),
+    (
+        "shortcodes/table.html",
+        include_str!("../../templates/shortcodes/table.html"),
+    ),
+    (
+        "shortcodes/plot.html",
+        include_str!("../../templates/shortcodes/plot.html"),
+    ),
 ];
 
 /// The built-in assets by name.
@@ -43,35 +61,50 @@ pub const ASSETS: [(&str, &str); 3] = [
 pub struct Theme {
     tera: Tera,
     root: PathBuf,
-    own: BTreeSet<String>,
+    /// The project's own, by name.
+    own: BTreeMap<String, String>,
+    /// What each template was given, for the test of their documentation.
+    #[cfg(test)]
+    pub(super) given: std::sync::Mutex<BTreeMap<String, Vec<serde_json::Value>>>,
 }
 
 impl Theme {
     /// The built-in templates with those of the project in `root`.
-    pub fn load(root: &Path) -> Result<Self> {
+    pub fn load(root: &Path) -> Result<Self, Diagnostics> {
         let mut tera = Tera::new();
         tera.set_escape_fn(|text, out| write_escaped(text, out));
         let own = read_own(&root.join("templates"))?;
         let mut templates: BTreeMap<String, &str> = BTreeMap::new();
         for (name, text) in TEMPLATES {
             templates.insert(name.to_owned(), text);
-            templates.insert(format!("igsite/{name}"), text);
+            templates.insert(format!("{BUILT_IN}{name}"), text);
         }
         templates.extend(own.iter().map(|(name, text)| (name.clone(), text.as_str())));
-        let mut theme = Self {
-            tera: Tera::default(),
+        let loaded = tera.add_raw_templates(templates);
+        let theme = Self {
+            tera,
             root: root.to_owned(),
-            own: own.keys().cloned().collect(),
+            own,
+            #[cfg(test)]
+            given: std::sync::Mutex::default(),
         };
-        tera.add_raw_templates(templates)
-            .map_err(|error| theme.problem("", &error))?;
-        theme.tera = tera;
-        Ok(theme)
+        match loaded {
+            Ok(()) => Ok(theme),
+            Err(error) => Err(theme.problems("", &error).collect()),
+        }
     }
 
     /// Renders a page.
     pub fn render(&self, template: &str, view: &impl Serialize) -> Result<Vec<u8>> {
-        let problem = |error: &tera::Error| self.problem(template, error);
+        #[cfg(test)]
+        self.given
+            .lock()
+            .expect("no test panics here")
+            .entry(template.to_owned())
+            .or_default()
+            .push(serde_json::to_value(view).expect("a view is JSON"));
+        // Rendering stops at the first error.
+        let problem = |error: &tera::Error| self.told(template, error, TemplateError::from(error));
         let context = Context::from_serialize(view).map_err(|error| problem(&error))?;
         self.tera
             .render(template, &context)
@@ -79,22 +112,172 @@ impl Theme {
             .map_err(|error| problem(&error))
     }
 
-    fn problem(&self, template: &str, error: &tera::Error) -> Diagnostic {
+    /// Whether there is a template of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.tera.contains_template(name)
+    }
+
+    /// The names of the project's own shortcodes.
+    pub fn own_shortcodes(&self) -> Vec<String> {
+        let name = |name: &String| Some(name.strip_prefix("shortcodes/")?.strip_suffix(".html")?.to_owned());
+        let own = self.own.keys().filter_map(name);
+        own.filter(|name| {
+            !TEMPLATES
+                .iter()
+                .any(|(known, _)| *known == format!("shortcodes/{name}.html"))
+        })
+        .collect()
+    }
+
+    /// The templates that a page may name: the project's own, and the one that all have.
+    pub fn for_pages(&self) -> Vec<String> {
+        let own = self.own.keys().filter(|name| !name.starts_with("shortcodes/"));
+        let mut names: Vec<String> = own.cloned().collect();
+        if !self.own.contains_key("page.html") {
+            names.push("page.html".to_owned());
+        }
+        names
+    }
+
+    /// The project's templates that nothing uses, as warnings: a name that is misspelt takes the place of nothing. `used` are those that
+    /// pages and shortcodes name.
+    pub fn unused(&self, used: &[String]) -> Diagnostics {
+        let named_by = |text: &str, name: &str| {
+            text.contains(&format!("\"{name}\""))
+                || text.contains(&format!("'{name}'"))
+                || text.contains(&format!("`{name}`"))
+        };
+        let is_used = |name: &str, text: &str| {
+            TEMPLATES.iter().any(|(known, _)| *known == name)
+                || used.iter().any(|used| used == name)
+                || self.own.iter().any(|(other, text)| other != name && named_by(text, name))
+                // Components are called by their own names.
+                || text.contains("{% component") || text.contains("{%- component")
+        };
+        let warning = |name: &String| {
+            let warning = Diagnostic::content("nothing uses this template")
+                .in_file(self.root.join("templates").join(name))
+                .expected("the name of a built-in template, or one that a page, a shortcode or another template names")
+                .as_warning();
+            match nearest(name, TEMPLATES.iter().map(|(known, _)| *known)) {
+                Some(meant) => warning.help(format!("did you mean `{meant}`?")),
+                None => warning,
+            }
+        };
+        let unused = self.own.iter().filter(|(name, text)| !is_used(name, text));
+        unused.map(|(name, _)| warning(name)).collect()
+    }
+
+    fn problems<'e>(&'e self, template: &'e str, error: &'e tera::Error) -> impl Iterator<Item = Diagnostic> + 'e {
+        let all = TemplateError::all(error).into_iter();
+        // A built-in template is loaded under two names.
+        let once = all.filter(|error| {
+            let built_in = error.template.as_ref().and_then(|name| name.strip_prefix(BUILT_IN));
+            built_in.is_none_or(|name| self.own.contains_key(name))
+        });
+        once.map(move |told| self.told(template, error, told))
+    }
+
+    /// An error with its file and place.
+    fn told(&self, template: &str, error: &tera::Error, told: TemplateError) -> Diagnostic {
         let TemplateError {
             message,
             template: named,
-            position,
-        } = TemplateError::from(error);
+            mut position,
+        } = told;
         let name = named.as_deref().unwrap_or(template);
+        let (mut message, mut expected) = (in_short(&message), None);
+        let mut meant = None;
+        if let ErrorKind::MissingParent { current, parent } = error.kind() {
+            // Tera has no place for it.
+            position = self.own.get(current).and_then(|text| place_of(text, parent));
+            message = format!("it extends `{parent}`, which is no template");
+            (expected, meant) = self.templates_like(parent);
+        } else if let Some(missing) = between(&message, "Unknown template `") {
+            (expected, meant) = self.templates_like(missing);
+        } else if let Some(missing) = between(&message, "Block `") {
+            let known: Vec<&str> = self
+                .texts()
+                .flat_map(blocks)
+                .filter(|known| *known != missing)
+                .collect();
+            meant = nearest(missing, known).map(str::to_owned);
+        } else if position.is_none() {
+            // A circle of templates: it is in each of them.
+            position = self.own.get(name).and_then(|text| place_of(text, ""));
+        }
         let mut problem = Diagnostic::content(message);
-        if self.own.contains(name) {
+        problem.expected = expected;
+        problem.help = meant.map(|meant| format!("did you mean `{meant}`?"));
+        if self.own.contains_key(name) {
             problem = problem.in_file(self.root.join("templates").join(name));
         } else if !name.is_empty() {
+            let name = name.strip_prefix(BUILT_IN).unwrap_or(name);
             problem = problem.in_file(Path::new("(built-in) templates").join(name));
+            if problem.help.is_none() && !self.own.is_empty() {
+                problem =
+                    problem.help("it is the project's own template that this one builds on which lacks something");
+            }
         }
         problem.position = position;
         problem
     }
+
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        let built_in = TEMPLATES.iter().map(|(_, text)| *text);
+        built_in.chain(self.own.values().map(String::as_str))
+    }
+
+    /// What templates there are, and the one that was probably meant.
+    fn templates_like(&self, name: &str) -> (Option<String>, Option<String>) {
+        let built_in = TEMPLATES.iter().map(|(name, _)| format!("{BUILT_IN}{name}"));
+        let known: Vec<String> = self.own.keys().cloned().chain(built_in).collect();
+        let known = || known.iter().map(String::as_str);
+        (
+            Some(format!("one of {}", quoted(known()))),
+            nearest(name, known()).map(str::to_owned),
+        )
+    }
+}
+
+/// What the names of the built-in templates begin with where the project has its own of the same name.
+const BUILT_IN: &str = "igsite/";
+
+/// Tera's words, on one line.
+fn in_short(message: &str) -> String {
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The name in backticks after `before`, with which the message begins.
+fn between<'m>(message: &'m str, before: &str) -> Option<&'m str> {
+    message.strip_prefix(before)?.split('`').next()
+}
+
+/// Names of the blocks that a template defines.
+pub(super) fn blocks(text: &str) -> impl Iterator<Item = &str> {
+    text.split("{%").skip(1).filter_map(|tag| {
+        let mut words = tag.trim_start_matches('-').split_whitespace();
+        (words.next() == Some("block")).then(|| words.next()).flatten()
+    })
+}
+
+/// Where a template extends or includes another: the place of the tag whose text has `name` in it.
+fn place_of(text: &str, name: &str) -> Option<Position> {
+    let mut tags = text.match_indices("{%").filter(|(at, _)| {
+        let tag = text[*at..].split("%}").next().unwrap_or_default();
+        let word = tag
+            .trim_start_matches("{%")
+            .trim_start_matches('-')
+            .split_whitespace()
+            .next();
+        matches!(word, Some("extends" | "include")) && tag.contains(name)
+    });
+    let (at, _) = tags.next()?;
+    let before = &text[..at];
+    Some(Position {
+        line: before.matches('\n').count() + 1,
+        column: before.rsplit('\n').next().unwrap_or("").chars().count() + 1,
+    })
 }
 
 fn write_escaped(text: &str, out: &mut dyn Write) -> std::io::Result<()> {
@@ -177,20 +360,125 @@ mod tests {
         let own = "{% extends \"igsite/page.html\" %}{% block title %}Mine: {{ super() }}{% endblock title %}";
         let folder = project(&[("templates/page.html", own)]);
         let theme = Theme::load(folder.path()).expect("loads");
-        assert!(theme.tera.contains_template("page.html") && theme.own.contains("page.html"));
+        assert!(theme.tera.contains_template("page.html") && theme.own.contains_key("page.html"));
+    }
+
+    /// What loading these templates says, the folder's name taken out.
+    fn errors(files: &[(&str, &str)]) -> Vec<String> {
+        let folder = project(files);
+        let errors = Theme::load(folder.path()).err().expect("an error");
+        let root = format!("{}/", folder.path().display());
+        errors
+            .iter()
+            .map(|error| error.to_string().replace(&root, ""))
+            .collect()
     }
 
     #[test]
-    fn an_error_names_file_line_and_column() {
-        let folder = project(&[("templates/index.html", "<p>\n  {% if %}\n")]);
-        let error = Theme::load(folder.path()).err().expect("an error").to_string();
-        assert!(error.contains("templates/index.html:2:9"), "{error}");
-        let folder = project(&[("templates/x.html", "<p>\n{{ nothing_here }}")]);
+    fn an_error_at_load_names_file_line_and_column() {
+        assert_eq!(
+            errors(&[("templates/index.html", "<p>\n  {% if %}\n")]),
+            [
+                "templates/index.html:2:9: Found `%}` but expected one of: integer, float, string, bool, ident, `-`, `not`, `<`, `{`, `[` or `(`"
+            ]
+        );
+        assert_eq!(
+            errors(&[("templates/a.html", "\n {% extends \"igsite/pgae.html\" %}")])[0]
+                .split("\n  expected")
+                .next(),
+            Some("templates/a.html:2:2: it extends `igsite/pgae.html`, which is no template")
+        );
+        assert!(
+            errors(&[("templates/a.html", "{% extends \"igsite/pgae.html\" %}")])[0]
+                .ends_with("did you mean `igsite/page.html`?")
+        );
+        let included = &errors(&[("templates/a.html", "\n{% include \"bsae.html\" %}")])[0];
+        assert!(
+            included.starts_with("templates/a.html:2:") && included.contains("Unknown template `bsae.html`"),
+            "{included}"
+        );
+        let circle = &errors(&[
+            ("templates/a.html", "{% extends \"b.html\" %}"),
+            ("templates/b.html", "{% extends \"a.html\" %}"),
+        ])[0];
+        assert!(
+            circle.contains("templates/") && circle.contains(".html:1:1: Circular"),
+            "{circle}"
+        );
+    }
+
+    #[test]
+    fn unknown_filters_and_blocks_are_all_told() {
+        let own = "{% extends \"igsite/page.html\" %}\n{% block txet %}{% endblock txet %}\n{% block footer %}\n{{ heading | shout }}{% endblock footer %}";
+        assert_eq!(
+            errors(&[("templates/page.html", own), ("templates/z.html", "{{ a | shout }}")]),
+            [
+                "templates/page.html:2:10: Block `txet` is not defined in any parent template\n  help: did you mean `text`?",
+                "templates/page.html:4:14: Unknown filter `shout`",
+                "templates/z.html:1:8: Unknown filter `shout`"
+            ]
+        );
+        let lacks = &errors(&[("templates/base.html", "{% block title %}{% endblock title %}")])[0];
+        assert!(
+            lacks.starts_with("(built-in) templates/comparison.html:2:")
+                && lacks.contains("the project's own template"),
+            "{lacks}"
+        );
+    }
+
+    #[test]
+    fn an_error_while_rendering_names_the_template_that_it_is_in() {
+        let place = |files: &[(&str, &str)]| {
+            let folder = project(files);
+            let theme = Theme::load(folder.path())
+                .map_err(|errors| format!("{errors:?}"))
+                .expect("loads");
+            let nothing = BTreeMap::<String, String>::new();
+            let error = theme.render("x.html", &nothing).expect_err("an error").to_string();
+            error.replace(&format!("{}/", folder.path().display()), "")
+        };
+        let own = place(&[("templates/x.html", "<p>\n{{ nothing_here }}")]);
+        assert!(
+            own.starts_with("templates/x.html:2:4: ") && own.contains("nothing_here"),
+            "{own}"
+        );
+        let included = place(&[
+            ("templates/x.html", "{% include \"y.html\" %}"),
+            ("templates/y.html", "\n\n {{ not_there }}"),
+        ]);
+        assert!(included.starts_with("templates/y.html:3:5: "), "{included}");
+        let extended = place(&[
+            ("templates/x.html", "{% extends \"y.html\" %}"),
+            ("templates/y.html", "\n{{ not_there }}"),
+        ]);
+        assert!(extended.starts_with("templates/y.html:2:4: "), "{extended}");
+        let built_in = place(&[("templates/x.html", "{% extends \"igsite/page.html\" %}")]);
+        assert!(built_in.starts_with("(built-in) templates/"), "{built_in}");
+        let of_a_kind = place(&[("templates/x.html", "{{ 1 | trim }}")]);
+        assert!(of_a_kind.starts_with("templates/x.html:1:"), "{of_a_kind}");
+    }
+
+    #[test]
+    fn a_template_that_nothing_uses_is_told() {
+        let folder = project(&[
+            ("templates/pgae.html", "a"),
+            ("templates/page.html", "{% include \"part.html\" %}"),
+            ("templates/part.html", "b"),
+            ("templates/wide.html", "c"),
+            ("templates/shortcodes/own.html", "d"),
+            ("templates/shortcodes/heatmpa.html", "e"),
+        ]);
         let theme = Theme::load(folder.path()).expect("loads");
-        let error = theme
-            .render("x.html", &std::collections::BTreeMap::<String, String>::new())
-            .expect_err("an error");
-        assert!(error.to_string().contains("templates/x.html:2:4"), "{error}");
+        let told = theme.unused(&["wide.html".to_owned(), "shortcodes/own.html".to_owned()]);
+        let told: Vec<String> = told.iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[0].contains("pgae.html: nothing uses") && told[0].ends_with("did you mean `page.html`?"));
+        assert!(
+            told[1].ends_with("did you mean `shortcodes/heatmap.html`?"),
+            "{}",
+            told[1]
+        );
+        assert_eq!(theme.own_shortcodes(), ["heatmpa", "own"]);
     }
 
     #[test]

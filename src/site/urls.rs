@@ -144,7 +144,7 @@ fn relative(from: &str, to: &str) -> String {
 }
 
 /// Percent-encodes all but letters, digits, `-._~` and the slash between folders.
-fn encode(path: &str) -> String {
+pub fn encode(path: &str) -> String {
     let mut encoded = String::with_capacity(path.len());
     for byte in path.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {

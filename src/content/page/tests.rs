@@ -15,15 +15,21 @@ fn front_matter_and_text() {
     );
     let page = page(
         "docs/a.md",
-        "---\ntitle: \"Method\"\ndescription: d\norder: -1\ndraft: true\n---\n\n# Not this\n",
+        "---\ntitle: \"Method\"\ndescription: d\norder: -1\ndraft: true\ntoc: true\ntemplate: wide.html\n---\n\n# Not this\n",
     )
     .unwrap();
     assert_eq!(
         (page.title.as_str(), page.description.as_deref(), page.order, page.draft),
         ("Method", Some("d"), Some(-1), true)
     );
-    assert_eq!((page.markdown.as_str(), page.first_line), ("\n# Not this\n", 7));
+    assert_eq!((page.markdown.as_str(), page.first_line), ("\n# Not this\n", 9));
     assert_eq!(page.route, ["docs", "a"]);
+    assert!(page.toc);
+    let template = page.template.expect("a template");
+    assert_eq!(
+        (template.value.as_str(), template.position),
+        ("wide.html", Position { line: 7, column: 11 })
+    );
 }
 
 #[test]
@@ -42,7 +48,7 @@ fn errors_count_the_lines_of_the_file() {
     assert_eq!(
         page("a.md", "---\ntitle: x\norder: soon\nweight: 1\n---\n").unwrap_err(),
         [
-            "content/a.md:4:1: unknown key `weight`\n  expected: one of `title`, `description`, `order`, `draft`",
+            "content/a.md:4:1: unknown key `weight`\n  expected: one of `title`, `description`, `order`, `draft`, `toc`, `template`",
             "content/a.md:3:8: order: found text `soon`\n  expected: a whole number"
         ]
     );

@@ -95,7 +95,7 @@ fn all_errors_of_all_files_come_at_once() {
             "content/experiments/e.yaml:4:29: prompt[0].text (segment `c`), line 1, column 4 of the template: the data has no column `txt`\n  expected: one of `id`, `text`\n  help: did you mean `text`?",
             "content/experiments/e.yaml:5:22: attribution.steps: found text `abc`\n  expected: a whole number from 1 to 1000000",
             "content/models/o.yaml:2:8: dtype: found text `f64`\n  expected: one of `auto`, `f32`, `f16`, `bf16`",
-            "content/page.md:2:1: unknown key `titel`\n  expected: one of `title`, `description`, `order`, `draft`\n  help: did you mean `title`?",
+            "content/page.md:2:1: unknown key `titel`\n  expected: one of `title`, `description`, `order`, `draft`, `toc`, `template`\n  help: did you mean `title`?",
         ]
     );
 }

@@ -78,7 +78,9 @@ impl Renderer<'_> {
             heading: experiment.title.clone(),
             draft: experiment.draft,
             finding,
-            text: self.description(&experiment.description, &experiment.path, &links)?,
+            text: self
+                .description(&experiment.description, &experiment.path, Some(&experiment.id), &links)?
+                .html,
             headline: figures::headline(results),
             models: SummaryView::of_models(results, &links),
             cost: figures::cost(results),

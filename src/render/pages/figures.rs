@@ -3,8 +3,8 @@
 mod answers;
 mod pairs;
 
-pub use answers::{calibrations, confusions};
-pub use pairs::{is_weighted, matrix, mean_of, measures};
+pub use answers::{calibration_of, calibrations, confusions};
+pub use pairs::{agreement, is_weighted, matrix, mean_of, measures};
 
 use super::or_dash;
 use crate::analysis::summary::{self, Mean, Share};
@@ -93,7 +93,7 @@ pub fn accuracy(results: &Results<'_>) -> Option<Figure> {
 }
 
 /// Where the attribution goes: parts of a whole, a bar a model.
-fn segments(results: &Results<'_>) -> Option<Figure> {
+pub fn segments(results: &Results<'_>) -> Option<Figure> {
     let names = super::experiment::segment_names(results);
     if names.is_empty() {
         return None;
@@ -148,7 +148,7 @@ fn segments(results: &Results<'_>) -> Option<Figure> {
 }
 
 /// What models find probable, option by option, beside how often it is right.
-fn options(results: &Results<'_>) -> Option<Figure> {
+pub fn options(results: &Results<'_>) -> Option<Figure> {
     let letters: Vec<String> = results
         .experiment
         .options

@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 
+use super::markdown::PageView;
 use super::{Frame, Renderer, SummaryView, finding};
 use crate::diagnostic::{Diagnostics, Result};
 use crate::render::Sink;
-use crate::render::markdown::{self, Source};
+use crate::render::markdown;
 use crate::render::results::Results;
 use crate::render::text::{excerpt, percent};
 use crate::site::urls::{self, Links};
@@ -38,15 +39,7 @@ impl Renderer<'_> {
         let links = Links::on(urls::HOME);
         let page = self.site.project.pages.iter().find(|page| page.route == ["index"]);
         let text = match page {
-            Some(page) => {
-                let source = Source {
-                    text: &page.markdown,
-                    file: &page.path,
-                    first_line: Some(page.first_line),
-                    folder: String::new(),
-                };
-                markdown::render(&source, &page.title, &links, &self.pages)?
-            }
+            Some(page) => self.page_text(page, &links)?.html,
             None => String::new(),
         };
         let about = page.and_then(|page| page.description.clone());
@@ -64,12 +57,6 @@ impl Renderer<'_> {
 
     /// `404.html`.
     pub fn not_found(&self, out: &mut Sink<'_>) -> Result<()> {
-        #[derive(Serialize)]
-        struct NotFoundView {
-            page: Frame,
-            heading: &'static str,
-            text: String,
-        }
         let links = Links::of_not_found(self.site.base_url.as_deref());
         let mut page = self.frame(
             &links,
@@ -87,10 +74,12 @@ impl Renderer<'_> {
             out,
             urls::NOT_FOUND.to_owned(),
             "page.html",
-            &NotFoundView {
+            &PageView {
                 page,
-                heading: "Page not found",
+                heading: "Page not found".to_owned(),
+                contents: String::new(),
                 text,
+                pages: Vec::new(),
             },
             "igsite",
         )

@@ -371,7 +371,7 @@ fn one(
 }
 
 /// The scores of tokens against their errors. Its numbers are the table of tokens.
-fn noise(index: usize, attribution: &AttributionRecord) -> Option<Figure> {
+pub fn noise(index: usize, attribution: &AttributionRecord) -> Option<Figure> {
     let errors = attribution.errors.as_ref()?;
     let points: Vec<(f64, f64)> = attribution.scores.iter().copied().zip(errors.iter().copied()).collect();
     let noise = points.iter().filter(|(score, error)| score.abs() <= *error).count();
@@ -426,6 +426,33 @@ fn warning(attribution: &AttributionRecord) -> Option<String> {
         "Not converged: stopped after {} evaluations at {error}{delta}; asked for was {asked}.",
         attribution.evaluations
     ))
+}
+
+/// How the estimate of a map converged, as a figure; none where there is nothing to plot.
+pub fn convergence(index: usize, attribution: &AttributionRecord) -> Option<Figure> {
+    let history = history(attribution).filter(|history| !history.plot.is_empty())?;
+    let rows = history.rounds.iter().map(|round| {
+        vec![
+            round.evaluations.to_string(),
+            round.error.clone(),
+            round.delta.clone(),
+            round.relative_delta.clone(),
+        ]
+    });
+    Some(Figure {
+        name: format!("map-{}-convergence", index + 1),
+        title: "How the estimate converged".to_owned(),
+        table: Some(plot::Table {
+            caption: "The estimate after each round".to_owned(),
+            head: ["Evaluations", "Error estimate", "Delta", "Relative delta"]
+                .map(str::to_owned)
+                .into(),
+            rows: rows.collect(),
+        }),
+        note: history.told,
+        svg: history.plot,
+        keys: history.keys,
+    })
 }
 
 fn history(attribution: &AttributionRecord) -> Option<HistoryView> {

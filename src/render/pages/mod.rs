@@ -4,15 +4,15 @@ mod cite;
 mod comparison;
 mod differences;
 mod experiment;
-mod figures;
+pub(in crate::render) mod figures;
 mod finding;
 mod front;
-mod map;
+pub(in crate::render) mod map;
 mod markdown;
 mod model;
-mod sample;
+pub(in crate::render) mod sample;
 mod samples;
-mod tokens;
+pub(in crate::render) mod tokens;
 mod words;
 
 use std::collections::BTreeMap;
@@ -22,7 +22,8 @@ use serde::Serialize;
 
 use crate::analysis::summary::{ModelSummary, Share};
 use crate::diagnostic::{Diagnostics, Result};
-use crate::render::markdown::Source;
+use crate::render::embed::Embeds;
+use crate::render::markdown::{Rendered, Setting, Source, render};
 use crate::render::results::Results;
 use crate::render::text::{excerpt, number, percent};
 use crate::render::theme::Theme;
@@ -71,12 +72,17 @@ pub struct Renderer<'a> {
 
 impl<'a> Renderer<'a> {
     /// Loads the templates and lists the pages.
-    pub fn new(site: &'a Site<'a>, results: &'a [Results<'a>]) -> Result<Self> {
+    pub fn new(site: &'a Site<'a>, results: &'a [Results<'a>]) -> Result<Self, Diagnostics> {
         let pages = &site.project.pages;
         let front = pages.iter().find(|page| page.route == ["index"]);
         let mut nav: Vec<_> = pages
             .iter()
-            .filter(|page| page.route.len() == 1 && page.route != ["index"])
+            .filter(|page| match page.route.as_slice() {
+                [name] => name != "index",
+                // A folder is listed by its index; what else it holds is listed there.
+                [_, name] => name == "index",
+                _ => false,
+            })
             .collect();
         nav.sort_by(|a, b| (a.order.unwrap_or(i64::MAX), &a.title).cmp(&(b.order.unwrap_or(i64::MAX), &b.title)));
         Ok(Self {
@@ -93,6 +99,12 @@ impl<'a> Renderer<'a> {
                 .map(|page| (page.title.clone(), urls::page(&page.route)))
                 .collect(),
         })
+    }
+
+    /// What each template was given so far.
+    #[cfg(test)]
+    pub(super) fn given(&self) -> BTreeMap<String, Vec<serde_json::Value>> {
+        self.theme.given.lock().expect("no test panics here").clone()
     }
 
     /// The frame of the page at `path`.
@@ -127,15 +139,40 @@ impl<'a> Renderer<'a> {
         out.put(path, self.theme.render(template, view)?, made_by)
     }
 
-    /// A description in YAML, as HTML.
-    fn description(&self, text: &str, file: &Path, links: &Links) -> Result<String, Diagnostics> {
+    /// A description in YAML, as HTML; `own` is the experiment that it is of.
+    fn description(&self, text: &str, file: &Path, own: Option<&str>, links: &Links) -> Result<Rendered, Diagnostics> {
         let source = Source {
             text,
             file,
             first_line: None,
             folder: String::new(),
+            // It is set into a page that has ids of its own.
+            prefix: "text-",
         };
-        crate::render::markdown::render(&source, "", links, &self.pages)
+        self.text(&source, "", own, links)
+    }
+
+    /// A text of the author's on the page of these links.
+    fn text(
+        &self,
+        source: &Source<'_>,
+        title: &str,
+        own: Option<&str>,
+        links: &Links,
+    ) -> Result<Rendered, Diagnostics> {
+        let shortcodes = Embeds {
+            project: self.site.project,
+            results: self.results,
+            theme: &self.theme,
+            links,
+            own,
+        };
+        let setting = Setting {
+            links,
+            pages: &self.pages,
+            shortcodes: &shortcodes,
+        };
+        render(source, title, &setting)
     }
 }
 

@@ -143,7 +143,7 @@ impl Renderer<'_> {
         let view = ModelView {
             page: self.frame(&links, &path, &title, &format!("{title}: {source}"), crumbs),
             heading: title,
-            text: self.description(text, file, &links)?,
+            text: self.description(text, file, None, &links)?.html,
             hub,
             source,
             facts: self.facts(id, &links),

@@ -165,7 +165,7 @@ fn field(value: &serde_json::Value) -> String {
 }
 
 /// A model's shown map; none where nothing may be drawn.
-fn drawn<'a>(results: &'a Results<'_>, model: usize, sample: usize) -> Option<Drawn<'a>> {
+pub fn drawn<'a>(results: &'a Results<'_>, model: usize, sample: usize) -> Option<Drawn<'a>> {
     let record = results.record(model, sample);
     let units = results.samples[sample].units_of(model);
     let assignment = units.assign(&record.prompt, &record.tokens);

@@ -10,19 +10,17 @@ use crate::render::text::{excerpt, percent};
 
 /// A reliability curve a model; none where nothing is right or wrong.
 pub fn calibrations(results: &Results<'_>) -> Vec<Figure> {
-    let models = results.models.iter().zip(&results.source.records).enumerate();
-    let of = |(index, (name, records)): (usize, (&String, &Vec<crate::store::record::SampleRecord>))| {
-        let bins = calibration::of_records(records);
-        let error = calibration::expected_error(&bins)?;
-        Some(reliability(
-            index,
-            name,
-            &bins,
-            error,
-            results.summaries[index].overconfidence(),
-        ))
-    };
-    models.filter_map(of).collect()
+    (0..results.models.len())
+        .filter_map(|model| calibration_of(results, model))
+        .collect()
+}
+
+/// The reliability curve of one model.
+pub fn calibration_of(results: &Results<'_>, model: usize) -> Option<Figure> {
+    let bins = calibration::of_records(&results.source.records[model]);
+    let error = calibration::expected_error(&bins)?;
+    let over = results.summaries[model].overconfidence();
+    Some(reliability(model, &results.models[model], &bins, error, over))
 }
 
 fn reliability(index: usize, name: &str, bins: &[Bin], error: f64, over: Option<f64>) -> Figure {

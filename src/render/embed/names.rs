@@ -1,0 +1,535 @@
+//! The names in a shortcode, resolved once: experiment, model, sample, target, baseline, and which table or plot.
+//!
+//! All of this is known without any result, so that `igsite check` finds what is misspelt, and so does a build before it computes.
+
+use crate::analysis::align::Level;
+use crate::content::experiment::{BaselineSpec, Experiment, TargetSpec};
+use crate::content::names::{nearest, quoted, shortened};
+use crate::content::project::{LeftOut, Project};
+use crate::diagnostic::Diagnostic;
+use crate::render::markdown::Refusal;
+use crate::render::markdown::shortcode::{Argument, Call, Value};
+
+/// Shortcodes and the arguments that each knows.
+pub const KINDS: [(&str, &[&str]); 4] = [
+    (
+        "heatmap",
+        &[
+            "experiment",
+            "model",
+            "sample",
+            "target",
+            "baseline",
+            "level",
+            "caption",
+        ],
+    ),
+    ("comparison", &["experiment", "sample", "models", "level", "caption"]),
+    ("table", &["experiment", "of", "model", "first", "caption"]),
+    (
+        "plot",
+        &["experiment", "of", "model", "sample", "target", "baseline", "caption"],
+    ),
+];
+
+const LEVELS: [(&str, MapLevel); 4] = [
+    ("token", MapLevel::Token),
+    ("word", MapLevel::Sum(Level::Word)),
+    ("sentence", MapLevel::Sum(Level::Sentence)),
+    ("segment", MapLevel::Sum(Level::Segment)),
+];
+
+const TABLES: [(&str, TableOf); 5] = [
+    ("models", TableOf::Models),
+    ("samples", TableOf::Samples),
+    ("segments", TableOf::Segments),
+    ("options", TableOf::Options),
+    ("confusion", TableOf::Confusion),
+];
+
+const PLOTS: [(&str, PlotOf); 9] = [
+    ("accuracy", PlotOf::All(AllPlot::Accuracy)),
+    ("segments", PlotOf::All(AllPlot::Segments)),
+    ("options", PlotOf::All(AllPlot::Options)),
+    ("agreement", PlotOf::All(AllPlot::Agreement)),
+    ("cost", PlotOf::All(AllPlot::Cost)),
+    ("calibration", PlotOf::Model(ModelPlot::Calibration)),
+    ("confusion", PlotOf::Model(ModelPlot::Confusion)),
+    ("convergence", PlotOf::Map(MapPlot::Convergence)),
+    ("errors", PlotOf::Map(MapPlot::Errors)),
+];
+
+/// What scores are summed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MapLevel {
+    /// Nothing: each token by itself.
+    Token,
+    /// The tokens of a word, a sentence or a segment.
+    Sum(Level),
+}
+
+impl MapLevel {
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        LEVELS
+            .iter()
+            .find(|(_, level)| *level == self)
+            .map_or("", |(name, _)| name)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TableOf {
+    Models,
+    Samples,
+    Segments,
+    Options,
+    Confusion,
+}
+
+/// A plot of all models of an experiment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AllPlot {
+    /// Their accuracy.
+    Accuracy,
+    /// Where their attribution goes.
+    Segments,
+    /// The probability of each option.
+    Options,
+    /// How far their maps agree.
+    Agreement,
+    /// Evaluations against error estimates.
+    Cost,
+}
+
+/// A plot of one model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModelPlot {
+    /// Whether it is as sure as it is right.
+    Calibration,
+    /// What it takes for what.
+    Confusion,
+}
+
+/// A plot of one map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MapPlot {
+    /// How its estimate converged.
+    Convergence,
+    /// Its scores against their errors.
+    Errors,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PlotOf {
+    All(AllPlot),
+    Model(ModelPlot),
+    Map(MapPlot),
+}
+
+/// One map: indices into the experiment's models and samples, and into a record's attributions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MapPick {
+    /// Which model.
+    pub model: usize,
+    /// Which sample.
+    pub sample: usize,
+    /// Which target and baseline.
+    pub attribution: usize,
+}
+
+/// What a shortcode shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// One map.
+    Heatmap(MapPick, MapLevel),
+    /// Several models' maps of one sample, under each other.
+    Comparison(usize, Vec<usize>, MapLevel),
+    /// A table of the models.
+    Models,
+    /// A table of the samples; the first so many.
+    Samples(usize),
+    /// Shares of the segments, as a table.
+    SegmentTable,
+    /// Shares of the options, as a table.
+    OptionTable,
+    /// Right against predicted options of one model.
+    Confusion(usize),
+    /// A plot of all models.
+    AllPlot(AllPlot),
+    /// A plot of one model.
+    ModelPlot(ModelPlot, usize),
+    /// A plot of one map.
+    MapPlot(MapPlot, MapPick),
+}
+
+/// What the names of a shortcode come to.
+pub enum Picked<'a> {
+    /// Something to show.
+    Embed {
+        /// Of this experiment.
+        experiment: &'a Experiment,
+        /// This.
+        what: What,
+    },
+    /// The experiment is one that the command line leaves out.
+    LeftOut(String),
+}
+
+/// The arguments of one shortcode, and what is wrong with them.
+pub struct Arguments<'c> {
+    call: &'c Call,
+    own: Option<&'c str>,
+    /// Everything that is wrong.
+    pub refused: Vec<Refusal>,
+}
+
+impl<'c> Arguments<'c> {
+    /// Those of a call; what is not `known` is refused. Where `own` is an experiment, it is the one that is meant when none is named.
+    pub fn of(call: &'c Call, known: &[&str], own: Option<&'c str>) -> Self {
+        let mut arguments = Self {
+            call,
+            own,
+            refused: Vec::new(),
+        };
+        for argument in call
+            .arguments
+            .iter()
+            .filter(|argument| !known.contains(&argument.name.as_str()))
+        {
+            let found = format!(
+                "shortcode `{}`: unknown argument `{}`",
+                call.name,
+                shortened(&argument.name)
+            );
+            arguments.refuse(argument.at, found, known.iter().copied(), &argument.name);
+        }
+        arguments
+    }
+
+    /// What the author wrote under it.
+    pub fn caption(&self) -> Option<&'c str> {
+        match &self.get("caption")?.value {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    fn get(&self, name: &str) -> Option<&'c Argument> {
+        self.call.arguments.iter().find(|argument| argument.name == name)
+    }
+
+    /// Refuses a name that is none of those there are.
+    fn refuse<'n>(&mut self, at: usize, found: String, known: impl Iterator<Item = &'n str> + Clone, written: &str) {
+        let expected = match quoted(known.clone()) {
+            none if none.is_empty() => "nothing: there is none".to_owned(),
+            names => format!("one of {names}"),
+        };
+        let mut error = Diagnostic::content(found).expected(expected);
+        error.help = nearest(written, known).map(|meant| format!("did you mean `{meant}`?"));
+        self.refused.push(Refusal::at(at, error));
+    }
+
+    fn missing(&mut self, name: &str, expected: &str) {
+        let error = Diagnostic::content(format!(
+            "shortcode `{}`: the argument `{name}` is missing",
+            self.call.name
+        ));
+        self.refused.push(Refusal::at(
+            self.call.at,
+            error.expected(format!("`{name}={expected}`")),
+        ));
+    }
+
+    fn wrong(&mut self, argument: &Argument, expected: &str) {
+        let kind = match &argument.value {
+            Value::Text(text) => format!("text `{}`", shortened(text)),
+            Value::Number(number) => format!("the number `{number}`"),
+            Value::Bool(value) => format!("the truth value `{value}`"),
+            Value::List(_) => "a list".to_owned(),
+        };
+        let error = Diagnostic::content(format!("argument `{}`: found {kind}", argument.name)).expected(expected);
+        self.refused.push(Refusal::at(argument.value_at, error));
+    }
+
+    /// Refuses an argument that has no meaning here.
+    fn idle(&mut self, name: &str, why: &str) {
+        if let Some(argument) = self.get(name) {
+            let error = Diagnostic::content(format!("argument `{name}` means nothing here")).expected(why);
+            self.refused.push(Refusal::at(argument.at, error));
+        }
+    }
+
+    /// Text, and where it stands; none where it is missing or no text, which is refused.
+    fn text(&mut self, name: &str) -> Option<(&'c str, usize)> {
+        let argument = self.get(name)?;
+        match &argument.value {
+            Value::Text(text) => Some((text, argument.value_at)),
+            _ => {
+                self.wrong(argument, "text in quotes");
+                None
+            }
+        }
+    }
+
+    /// One of a few names; the first of `choices` where it is not given and `default` says so.
+    fn choice<T: Copy>(&mut self, name: &str, choices: &[(&str, T)], default: Option<T>) -> Option<T> {
+        if self.get(name).is_none() {
+            if default.is_none() {
+                self.missing(
+                    name,
+                    &choices
+                        .first()
+                        .map_or(String::new(), |(first, _)| format!("\"{first}\"")),
+                );
+            }
+            return default;
+        }
+        let (written, at) = self.text(name)?;
+        let found = choices.iter().find(|(choice, _)| *choice == written);
+        if found.is_none() {
+            let problem = format!("argument `{name}`: there is no `{}`", shortened(written));
+            let known: Vec<&str> = choices.iter().map(|(choice, _)| *choice).collect();
+            self.refuse(at, problem, known.iter().copied(), written);
+        }
+        found.map(|(_, value)| *value)
+    }
+
+    /// The place of a name among those there are.
+    fn place(&mut self, name: &str, known: &[&str], of: &str) -> Option<usize> {
+        if self.get(name).is_none() {
+            self.missing(name, "\"…\"");
+            return None;
+        }
+        let (written, at) = self.text(name)?;
+        self.place_of(name, written, at, known, of)
+    }
+
+    fn place_of(&mut self, name: &str, written: &str, at: usize, known: &[&str], of: &str) -> Option<usize> {
+        let found = known.iter().position(|other| *other == written);
+        if found.is_none() {
+            let problem = format!("argument `{name}`: {of} has no {name} `{}`", shortened(written));
+            self.refuse(at, problem, known.iter().copied(), written);
+        }
+        found
+    }
+}
+
+/// What a shortcode of this kind shows; none where something is wrong, which `arguments` tells.
+pub fn pick<'a>(kind: &str, arguments: &mut Arguments<'_>, project: &'a Project) -> Option<Picked<'a>> {
+    if let Some(caption) = arguments.get("caption")
+        && !matches!(caption.value, Value::Text(_))
+    {
+        arguments.wrong(caption, "text in quotes");
+    }
+    let id = match (arguments.get("experiment"), arguments.own) {
+        (None, Some(own)) => Some((own, arguments.call.at)),
+        (None, None) => {
+            arguments.missing("experiment", "\"…\"");
+            None
+        }
+        (Some(_), _) => arguments.text("experiment"),
+    };
+    let (id, at) = id?;
+    let Some(experiment) = project.experiments.iter().find(|experiment| experiment.id == id) else {
+        return left_out(id, at, arguments, project);
+    };
+    let what = match kind {
+        "heatmap" => {
+            let level = arguments.choice("level", &LEVELS, Some(MapLevel::Sum(Level::Word)));
+            map(arguments, experiment)
+                .zip(level)
+                .map(|(map, level)| What::Heatmap(map, level))
+        }
+        "comparison" => comparison(arguments, experiment),
+        "table" => table(arguments, experiment),
+        _ => plot(arguments, experiment),
+    };
+    what.map(|what| Picked::Embed { experiment, what })
+}
+
+fn left_out<'a>(id: &str, at: usize, arguments: &mut Arguments<'_>, project: &Project) -> Option<Picked<'a>> {
+    match project.left_out.get(id) {
+        Some(LeftOut::NotChosen) => return Some(Picked::LeftOut(id.to_owned())),
+        Some(LeftOut::Draft) => {
+            let error = Diagnostic::content(format!("experiment `{id}` is a draft, which this build leaves out"));
+            let error = error.expected("an experiment that is built");
+            let help = "build it with --drafts, make it no draft, or make this page one: `draft: true`";
+            arguments.refused.push(Refusal::at(at, error.help(help)));
+        }
+        None => {
+            let known: Vec<&str> = project
+                .experiments
+                .iter()
+                .map(|experiment| experiment.id.as_str())
+                .chain(project.left_out.keys().map(String::as_str))
+                .collect();
+            let found = format!("there is no experiment `{}`", shortened(id));
+            arguments.refuse(at, found, known.iter().copied(), id);
+        }
+    }
+    None
+}
+
+fn models(experiment: &Experiment) -> Vec<&str> {
+    experiment.models.iter().map(String::as_str).collect()
+}
+
+fn map(arguments: &mut Arguments<'_>, experiment: &Experiment) -> Option<MapPick> {
+    let of = format!("experiment `{}`", experiment.id);
+    let samples: Vec<&str> = experiment.samples.iter().map(|sample| sample.id.as_str()).collect();
+    let model = arguments.place("model", &models(experiment), &of);
+    let sample = arguments.place("sample", &samples, &of);
+    let targets = targets(experiment);
+    let baselines = baselines(experiment);
+    let target = named(arguments, "target", &targets, &of);
+    let baseline = named(arguments, "baseline", &baselines, &of);
+    Some(MapPick {
+        model: model?,
+        sample: sample?,
+        // Records have a map for each target, and for each of these one for each baseline, in the experiment's order.
+        attribution: target? * baselines.len() + baseline?,
+    })
+}
+
+/// The place of a target or baseline; the first where none is named.
+fn named(arguments: &mut Arguments<'_>, name: &str, known: &[String], of: &str) -> Option<usize> {
+    let Some(argument) = arguments.get(name) else {
+        return Some(0);
+    };
+    let (written, _) = arguments.text(name)?;
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    // A token may be written by its text alone.
+    let token = format!("token:{written}");
+    let written = if known.contains(&written) || !known.contains(&token.as_str()) {
+        written
+    } else {
+        &token
+    };
+    arguments.place_of(name, written, argument.value_at, &known, of)
+}
+
+/// What the maps of an experiment explain, by the names that shortcodes have for it.
+fn targets(experiment: &Experiment) -> Vec<String> {
+    let name = |spec: &TargetSpec| match spec {
+        TargetSpec::AllOptions => experiment.options.iter().map(|option| option.letter.clone()).collect(),
+        spec => vec![target(spec)],
+    };
+    experiment.attribution.targets.iter().flat_map(name).collect()
+}
+
+fn target(spec: &TargetSpec) -> String {
+    match spec {
+        TargetSpec::Predicted => "predicted".to_owned(),
+        TargetSpec::Gold => "gold".to_owned(),
+        TargetSpec::AllOptions => "all_options".to_owned(),
+        TargetSpec::Option(letter) => letter.clone(),
+        TargetSpec::Token(text) => format!("token:{text}"),
+        TargetSpec::Contrast(first, second) => format!("{}-{}", target(first), target(second)),
+    }
+}
+
+fn baselines(experiment: &Experiment) -> Vec<String> {
+    let name = |spec: &BaselineSpec| match spec {
+        BaselineSpec::Zero => "zero".to_owned(),
+        BaselineSpec::Mean => "mean".to_owned(),
+        BaselineSpec::Pad => "pad".to_owned(),
+        BaselineSpec::Eos => "eos".to_owned(),
+        BaselineSpec::Bos => "bos".to_owned(),
+        BaselineSpec::Unk => "unk".to_owned(),
+        BaselineSpec::Token(text) => format!("token:{text}"),
+    };
+    experiment.attribution.baselines.iter().map(name).collect()
+}
+
+fn comparison(arguments: &mut Arguments<'_>, experiment: &Experiment) -> Option<What> {
+    let of = format!("experiment `{}`", experiment.id);
+    let samples: Vec<&str> = experiment.samples.iter().map(|sample| sample.id.as_str()).collect();
+    let sample = arguments.place("sample", &samples, &of);
+    let level = arguments.choice("level", &LEVELS[1..], Some(MapLevel::Sum(Level::Word)));
+    let known = models(experiment);
+    let chosen = match arguments.get("models") {
+        None => Some((0..known.len()).collect()),
+        Some(argument) => match &argument.value {
+            Value::List(items) if !items.is_empty() => {
+                let mut chosen = Vec::new();
+                for item in items {
+                    let Value::Text(name) = item else {
+                        arguments.wrong(argument, "a list of model names, each in quotes");
+                        return None;
+                    };
+                    let found = known.iter().position(|model| model == name);
+                    match found {
+                        None => {
+                            let problem = format!("argument `models`: {of} has no model `{}`", shortened(name));
+                            arguments.refuse(argument.value_at, problem, known.iter().copied(), name);
+                        }
+                        Some(model) if chosen.contains(&model) => {
+                            arguments.wrong(argument, "each model once");
+                        }
+                        Some(model) => chosen.push(model),
+                    }
+                }
+                (chosen.len() == items.len()).then_some(chosen)
+            }
+            _ => {
+                arguments.wrong(argument, "a list of model names, such as `[\"a\", \"b\"]`");
+                None
+            }
+        },
+    };
+    Some(What::Comparison(sample?, chosen?, level?))
+}
+
+fn table(arguments: &mut Arguments<'_>, experiment: &Experiment) -> Option<What> {
+    let of = arguments.choice("of", &TABLES, None)?;
+    if of != TableOf::Confusion {
+        arguments.idle("model", "`model` with `of=\"confusion\"` only");
+    }
+    if of != TableOf::Samples {
+        arguments.idle("first", "`first` with `of=\"samples\"` only");
+    }
+    Some(match of {
+        TableOf::Models => What::Models,
+        TableOf::Segments => What::SegmentTable,
+        TableOf::Options => What::OptionTable,
+        TableOf::Confusion => {
+            let of = format!("experiment `{}`", experiment.id);
+            What::Confusion(arguments.place("model", &models(experiment), &of)?)
+        }
+        TableOf::Samples => match arguments.get("first") {
+            None => What::Samples(usize::MAX),
+            Some(argument) => match argument.value {
+                Value::Number(first) if first > 0 => What::Samples(usize::try_from(first).unwrap_or(usize::MAX)),
+                _ => {
+                    arguments.wrong(argument, "a whole number above 0");
+                    return None;
+                }
+            },
+        },
+    })
+}
+
+fn plot(arguments: &mut Arguments<'_>, experiment: &Experiment) -> Option<What> {
+    let of = arguments.choice("of", &PLOTS, None)?;
+    let idle: &[&str] = match of {
+        PlotOf::All(_) => &["model", "sample", "target", "baseline"],
+        PlotOf::Model(_) => &["sample", "target", "baseline"],
+        PlotOf::Map(_) => &[],
+    };
+    for name in idle {
+        let with = match *name {
+            "model" => "it with a plot of one model or map only; this plot has all models",
+            _ => "it with `of=\"convergence\"` or `of=\"errors\"` only; this plot is of no single map",
+        };
+        arguments.idle(name, with);
+    }
+    Some(match of {
+        PlotOf::All(plot) => What::AllPlot(plot),
+        PlotOf::Model(plot) => {
+            let of = format!("experiment `{}`", experiment.id);
+            What::ModelPlot(plot, arguments.place("model", &models(experiment), &of)?)
+        }
+        PlotOf::Map(plot) => What::MapPlot(plot, map(arguments, experiment)?),
+    })
+}

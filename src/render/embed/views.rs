@@ -1,0 +1,281 @@
+//! What each shortcode shows, as the view of its template. The calls that draw stand here and nowhere else among the shortcodes.
+
+use serde::Serialize;
+
+use super::Embeds;
+use super::names::{AllPlot, MapLevel, MapPick, MapPlot, ModelPlot, What};
+use super::tables;
+use crate::analysis::align::Level;
+use crate::analysis::summary;
+use crate::diagnostic::Result;
+use crate::render::heatmap::{self, Scales};
+use crate::render::labels;
+use crate::render::markdown::headings::Ids;
+use crate::render::pages::map::{convergence, noise};
+use crate::render::pages::sample::drawn;
+use crate::render::pages::tokens::Drawn;
+use crate::render::pages::{Link, figures};
+use crate::render::plot::Figure;
+use crate::render::results::Results;
+use crate::render::text::{excerpt, percent};
+use crate::site::urls;
+
+#[derive(Serialize)]
+struct HeatmapView<'a> {
+    id: String,
+    caption: Option<&'a str>,
+    experiment: Link,
+    model: Link,
+    sample: Link,
+    /// The map's own page, with everything that is known of it.
+    full: Link,
+    answer: String,
+    probability: String,
+    target: String,
+    baseline: String,
+    level: &'static str,
+    /// The same as the style sheet knows it.
+    letter: &'static str,
+    /// None for a marked record: nothing is drawn.
+    map: Option<String>,
+    legend: String,
+    /// What to know before the map is believed; nothing where it is as right as was asked for.
+    mark: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct ComparisonView<'a> {
+    id: String,
+    caption: Option<&'a str>,
+    experiment: Link,
+    sample: Link,
+    level: &'static str,
+    /// The same as the style sheet knows it.
+    letter: &'static str,
+    models: Vec<ComparedMap>,
+    /// The one scale of all of these maps.
+    legend: String,
+}
+
+#[derive(Serialize)]
+struct ComparedMap {
+    model: Link,
+    answer: String,
+    probability: String,
+    verdict: &'static str,
+    target: String,
+    map: Option<String>,
+    mark: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct PlotView<'a> {
+    id: String,
+    caption: Option<&'a str>,
+    experiment: Link,
+    /// The plot with its words and numbers; none where there is nothing to plot.
+    figure: Option<Figure>,
+    /// Where there is more of it.
+    full: Link,
+}
+
+/// The HTML of one shortcode.
+pub fn html(
+    embeds: &Embeds<'_>,
+    results: &Results<'_>,
+    what: What,
+    caption: Option<&str>,
+    ids: &mut Ids,
+) -> Result<String> {
+    let show = Show {
+        embeds,
+        results,
+        caption,
+    };
+    let bytes = match what {
+        What::Heatmap(map, level) => show.template("heatmap", &show.heatmap(map, level, ids.take("map"))),
+        What::Comparison(sample, models, level) => {
+            let view = show.comparison(sample, &models, level, ids.take("comparison"));
+            show.template("comparison", &view)
+        }
+        What::AllPlot(plot) => show.plot(show.of_all(plot), show.experiment(), ids),
+        What::ModelPlot(plot, model) => show.plot(show.of_model(plot, model), show.model(model), ids),
+        What::MapPlot(plot, map) => show.plot(show.of_map(plot, map), show.map_page(map.model, map.sample), ids),
+        table => {
+            let view = tables::view(embeds, results, &table, caption, ids.take("table"));
+            show.template("table", &view)
+        }
+    };
+    bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// One shortcode in the making.
+struct Show<'s, 'a> {
+    embeds: &'s Embeds<'a>,
+    results: &'s Results<'a>,
+    caption: Option<&'s str>,
+}
+
+impl<'s> Show<'s, '_> {
+    fn template(&self, name: &str, view: &impl Serialize) -> Result<Vec<u8>> {
+        self.embeds.theme.render(&super::template(name), view)
+    }
+
+    fn experiment(&self) -> Link {
+        experiment(self.embeds, self.results)
+    }
+
+    fn model(&self, model: usize) -> Link {
+        Link {
+            title: self.results.models[model].clone(),
+            href: self
+                .embeds
+                .links
+                .to(&urls::model(&self.results.experiment.models[model])),
+        }
+    }
+
+    fn sample(&self, sample: usize) -> Link {
+        let path = urls::sample(&self.results.experiment.id, self.results.slug(sample));
+        Link {
+            title: self.results.sample_title(sample),
+            href: self.embeds.links.to(&path),
+        }
+    }
+
+    fn map_page(&self, model: usize, sample: usize) -> Link {
+        let experiment = self.results.experiment;
+        let path = urls::map(&experiment.id, &experiment.models[model], self.results.slug(sample));
+        Link {
+            title: "the whole map".to_owned(),
+            href: self.embeds.links.to(&path),
+        }
+    }
+
+    /// One map, on the scale of its own page: that of all targets and baselines of its model and sample which are as right as it is.
+    fn heatmap(&self, map: MapPick, level: MapLevel, id: String) -> HeatmapView<'s> {
+        let (results, record) = (self.results, self.results.record(map.model, map.sample));
+        let units = results.samples[map.sample].units_of(map.model);
+        let assignment = units.assign(&record.prompt, &record.tokens);
+        let attribution = record.attributions.get(map.attribution);
+        let drawn = attribution.and_then(|attribution| Drawn::of(record, attribution, units, &assignment));
+        let right = attribution.is_some_and(summary::is_right);
+        let alike = record
+            .attributions
+            .iter()
+            .filter(|other| summary::is_right(other) == right);
+        let alike: Vec<Drawn<'_>> = alike
+            .filter_map(|other| Drawn::of(record, other, units, &assignment))
+            .collect();
+        let scales = Scales::over(alike.iter().map(|drawn| &drawn.scores));
+        let unit = attribution.map_or("", |attribution| labels::output(attribution.output));
+        HeatmapView {
+            id,
+            caption: self.caption,
+            experiment: self.experiment(),
+            model: self.model(map.model),
+            sample: self.sample(map.sample),
+            full: self.map_page(map.model, map.sample),
+            answer: results.option_label(&excerpt(summary::answer(record), 20)),
+            probability: percent(summary::answer_probability(record)),
+            target: attribution.map_or_else(String::new, labels::target),
+            baseline: attribution.map_or_else(String::new, |attribution| labels::baseline(&attribution.baseline)),
+            level: level.name(),
+            letter: letter(level),
+            map: drawn.map(|drawn| drawn.html(&scales)),
+            legend: heatmap::legend(&scales, unit),
+            mark: attribution.map_or(Some("no attribution"), labels::mark),
+        }
+    }
+
+    /// Some models' maps of a sample, on the scale that its page has for all of them.
+    fn comparison(&self, sample: usize, models: &[usize], level: MapLevel, id: String) -> ComparisonView<'s> {
+        let results = self.results;
+        let all: Vec<Option<Drawn<'_>>> = (0..results.models.len())
+            .map(|model| drawn(results, model, sample))
+            .collect();
+        let scales = Scales::over(all.iter().flatten().map(|drawn| &drawn.scores));
+        let compared = |&model: &usize| {
+            let record = results.record(model, sample);
+            let attribution = record.attributions.first();
+            ComparedMap {
+                model: Link {
+                    title: results.models[model].clone(),
+                    href: self.map_page(model, sample).href,
+                },
+                answer: results.option_label(&excerpt(summary::answer(record), 20)),
+                probability: percent(summary::answer_probability(record)),
+                verdict: tables::verdict(record),
+                target: attribution.map_or_else(String::new, labels::target),
+                map: all[model].as_ref().map(|drawn| drawn.html(&scales)),
+                mark: attribution.map_or(Some("no attribution"), labels::mark),
+            }
+        };
+        ComparisonView {
+            id,
+            caption: self.caption,
+            experiment: self.experiment(),
+            sample: self.sample(sample),
+            level: level.name(),
+            letter: letter(level),
+            models: models.iter().map(compared).collect(),
+            legend: heatmap::legend(&scales, results.unit()),
+        }
+    }
+
+    fn of_all(&self, plot: AllPlot) -> Option<Figure> {
+        let results = self.results;
+        match plot {
+            AllPlot::Accuracy => figures::accuracy(results),
+            AllPlot::Segments => figures::segments(results),
+            AllPlot::Options => figures::options(results),
+            AllPlot::Agreement => (results.models.len() > 1).then(|| figures::agreement(results)),
+            AllPlot::Cost => figures::cost(results),
+        }
+    }
+
+    fn of_model(&self, plot: ModelPlot, model: usize) -> Option<Figure> {
+        match plot {
+            ModelPlot::Calibration => figures::calibration_of(self.results, model),
+            ModelPlot::Confusion => figures::confusions(self.results).into_iter().nth(model),
+        }
+    }
+
+    fn of_map(&self, plot: MapPlot, map: MapPick) -> Option<Figure> {
+        let record = self.results.record(map.model, map.sample);
+        let attribution = record.attributions.get(map.attribution)?;
+        match plot {
+            MapPlot::Convergence => convergence(map.attribution, attribution),
+            MapPlot::Errors => noise(map.attribution, attribution),
+        }
+    }
+
+    fn plot(&self, figure: Option<Figure>, full: Link, ids: &mut Ids) -> Result<Vec<u8>> {
+        let view = PlotView {
+            id: ids.take("plot"),
+            caption: self.caption,
+            experiment: self.experiment(),
+            figure,
+            full,
+        };
+        self.template("plot", &view)
+    }
+}
+
+/// The letter by which the style sheet knows a level.
+fn letter(level: MapLevel) -> &'static str {
+    match level {
+        MapLevel::Token => "t",
+        MapLevel::Sum(Level::Word) => "w",
+        MapLevel::Sum(Level::Sentence) => "s",
+        MapLevel::Sum(Level::Segment) => "g",
+    }
+}
+
+/// A link to the page of the experiment.
+pub fn experiment(embeds: &Embeds<'_>, results: &Results<'_>) -> Link {
+    Link {
+        title: results.experiment.title.clone(),
+        href: embeds.links.to(&urls::experiment(&results.experiment.id)),
+    }
+}
