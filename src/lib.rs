@@ -31,6 +31,7 @@ pub mod model;
 pub mod plan;
 pub mod progress;
 pub mod render;
+pub mod serve;
 pub mod site;
 pub mod store;
 pub mod tensor;

@@ -1,6 +1,6 @@
 //! `igsite build`: content, plan, compute, render, write.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::report::Report;
@@ -20,16 +20,32 @@ use crate::store::Store;
 use crate::store::memo::HashMemo;
 
 pub fn run(global: &Global, arguments: &Build, report: &Report) -> Result<ExitStatus, Diagnostics> {
+    let output = output(global, arguments);
+    refuse_sources(&global.project, &output)?;
+    let below = build(global, arguments, report)?;
+    report.result(&output.join("index.html").display().to_string());
+    Ok(if arguments.strict && below > 0 {
+        ExitStatus::BelowBar
+    } else {
+        ExitStatus::Done
+    })
+}
+
+fn output(global: &Global, arguments: &Build) -> PathBuf {
+    arguments.output.clone().unwrap_or_else(|| global.project.join("site"))
+}
+
+/// Builds, and notes what was done; gives the number of maps below their quality bar.
+pub fn build(global: &Global, arguments: &Build, report: &Report) -> Result<usize, Diagnostics> {
     let began = Instant::now();
     let hub = Hub::new(arguments.place.offline, report.quiet);
     let (project, mut diagnostics) = Project::load(&global.project, &selection(&arguments.chosen), &hub)?;
     diagnostics.extend(hub.take_warnings());
-    let output = arguments.output.clone().unwrap_or_else(|| global.project.join("site"));
+    let output = output(global, arguments);
     // What would make the build fail at its end is told before hours of computing, not after.
     if let Some(base_url) = &arguments.base_url {
         check_base_url(base_url)?;
     }
-    refuse_sources(&global.project, &output)?;
     drop(Output::open(&output)?);
     rehearse(&project, arguments.base_url.as_deref())?;
     let backend = Backend::open(arguments.place.device)?;
@@ -105,6 +121,7 @@ pub fn run(global: &Global, arguments: &Build, report: &Report) -> Result<ExitSt
         counts.removed,
         began.elapsed().as_secs_f64()
     ));
+    report.errors(counts.warnings);
     if !counts.kept.is_empty() {
         report.note(&format!(
             "left alone, because they were edited since the last build: {}",
@@ -117,16 +134,11 @@ pub fn run(global: &Global, arguments: &Build, report: &Report) -> Result<ExitSt
             counted(below, "map")
         ));
     }
-    report.result(&output.join("index.html").display().to_string());
-    Ok(if arguments.strict && below > 0 {
-        ExitStatus::BelowBar
-    } else {
-        ExitStatus::Done
-    })
+    Ok(below)
 }
 
 /// A site written among its own sources would be read as content by the next build.
-fn refuse_sources(project: &Path, output: &Path) -> Result<(), Diagnostics> {
+pub fn refuse_sources(project: &Path, output: &Path) -> Result<(), Diagnostics> {
     let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     for part in ["content", "templates", "static", ".igsite"] {
         if whole(output).starts_with(whole(&project.join(part))) {

@@ -3,7 +3,9 @@
 //! [`render`] reads top to bottom as the site does. A page is a view (one small struct a template, in [`pages`]) and a
 //! template of the [`theme`]; maps, figures and Markdown come as finished HTML from their own modules.
 
+pub mod assets;
 pub mod chart;
+pub mod claims;
 pub mod data;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -12,16 +14,18 @@ pub mod labels;
 pub mod markdown;
 pub mod pages;
 pub mod results;
+pub mod search;
 #[cfg(test)]
 mod tests;
 pub mod text;
 pub mod theme;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::content::experiment::Experiment;
 use crate::content::project::Project;
-use crate::diagnostic::{Diagnostic, Diagnostics, Result};
+use crate::diagnostic::{Diagnostics, Result};
+use crate::render::claims::Claims;
 use crate::render::pages::Renderer;
 use crate::render::results::Results;
 use crate::site::urls;
@@ -63,17 +67,18 @@ pub fn render(site: &Site<'_>, sink: &mut dyn FnMut(OutputFile) -> Result<()>) -
         .collect::<Result<Vec<_>>>()?;
     let renderer = Renderer::new(site, &results)?;
     let mut out = Sink {
-        paths: BTreeMap::new(),
+        paths: Claims::default(),
         pages: BTreeSet::new(),
         sink,
     };
 
-    for (path, bytes) in theme::assets(&site.project.root)? {
-        out.put(path, bytes, "static/")?;
+    for (path, bytes) in renderer.assets() {
+        out.put(path.to_owned(), bytes.to_vec(), &format!("static/{path}"))?;
     }
     renderer.markdown_pages(&mut out)?;
     renderer.front(&mut out)?;
     renderer.models(&mut out)?;
+    renderer.search(&mut out)?;
     for results in &results {
         renderer.experiment(results, &mut out)?;
         renderer.comparison(results, &mut out)?;
@@ -127,10 +132,9 @@ fn crawlers(site: &Site<'_>, out: &mut Sink<'_>) -> Result<()> {
     out.put_unless_own(".nojekyll", Vec::new())
 }
 
-/// Passes files on, and refuses two for one path (whatever the case: some file systems do not tell them apart).
+/// Passes files on, and refuses two for one path.
 pub struct Sink<'a> {
-    /// Path in lower case → what made it.
-    paths: BTreeMap<String, String>,
+    paths: Claims,
     pages: BTreeSet<String>,
     sink: &'a mut dyn FnMut(OutputFile) -> Result<()>,
 }
@@ -138,11 +142,7 @@ pub struct Sink<'a> {
 impl Sink<'_> {
     /// Passes one file on; `made_by` says what it is made from, for the message when two claim one path.
     pub fn put(&mut self, path: String, bytes: Vec<u8>, made_by: &str) -> Result<()> {
-        if let Some(other) = self.paths.insert(path.to_lowercase(), made_by.to_owned()) {
-            return Err(
-                Diagnostic::content(format!("{made_by} and {other} both make `{path}`")).help("rename one of them")
-            );
-        }
+        self.paths.claim(&path, made_by)?;
         if path.ends_with(".html") {
             self.pages.insert(path.clone());
         }
@@ -151,7 +151,7 @@ impl Sink<'_> {
 
     /// Passes a file on that the project may bring itself in `static/`.
     fn put_unless_own(&mut self, path: &str, bytes: Vec<u8>) -> Result<()> {
-        if self.paths.contains_key(path) {
+        if self.paths.has(path) {
             Ok(())
         } else {
             self.put(path.to_owned(), bytes, "igsite")

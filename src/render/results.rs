@@ -315,7 +315,7 @@ pub fn subject_segments(experiment: &Experiment) -> Vec<String> {
 }
 
 /// The text from the first to the last of the segments named; all of the prompt where it has none of them.
-fn subject_text<'p>(prompt: &'p Prompt, names: &[String]) -> &'p str {
+pub fn subject_text<'p>(prompt: &'p Prompt, names: &[String]) -> &'p str {
     let named = || prompt.segments.iter().filter(|segment| names.contains(&segment.name));
     match (named().map(|s| s.start).min(), named().map(|s| s.end).max()) {
         (Some(start), Some(end)) => CharText::new(&prompt.text).slice(start, end),

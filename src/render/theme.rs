@@ -1,8 +1,7 @@
-//! The look: built-in templates and assets, and the project's own, which win.
+//! The look: built-in templates, and the project's own, which win.
 //!
 //! A file in the project's `templates/` takes the place of the built-in one of the same name; the built-in one can still be
-//! extended as `igsite/NAME`. The project's `static/` lands in the site as it is, `static/assets/igsite.css` in place of
-//! our style sheet. An error in a template names its file, line and column.
+//! extended as `igsite/NAME`. An error in a template names its file, line and column.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -17,7 +16,7 @@ use crate::diagnostic::{Diagnostic, Kind, Result};
 use crate::render::text::escape;
 
 /// The built-in templates by name.
-pub const TEMPLATES: [(&str, &str); 9] = [
+pub const TEMPLATES: [(&str, &str); 10] = [
     ("base.html", include_str!("../../templates/base.html")),
     ("index.html", include_str!("../../templates/index.html")),
     ("experiment.html", include_str!("../../templates/experiment.html")),
@@ -27,13 +26,7 @@ pub const TEMPLATES: [(&str, &str); 9] = [
     ("models.html", include_str!("../../templates/models.html")),
     ("model.html", include_str!("../../templates/model.html")),
     ("page.html", include_str!("../../templates/page.html")),
-];
-
-/// The built-in assets by name.
-pub const ASSETS: [(&str, &str); 3] = [
-    ("igsite.css", include_str!("../../static/assets/igsite.css")),
-    ("igsite.js", include_str!("../../static/assets/igsite.js")),
-    ("icon.svg", include_str!("../../static/assets/icon.svg")),
+    ("search.html", include_str!("../../templates/search.html")),
 ];
 
 /// Templates, compiled.
@@ -114,21 +107,8 @@ fn read_own(folder: &Path) -> Result<BTreeMap<String, String>> {
     Ok(own)
 }
 
-/// What `static/` and the built-in assets put into the site: path in the site and bytes, in order of path.
-pub fn assets(root: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
-    let mut assets: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-    for (name, text) in ASSETS {
-        assets.insert(crate::site::urls::asset(name), text.as_bytes().to_vec());
-    }
-    for (name, path) in files(&root.join("static"))? {
-        let bytes = std::fs::read(&path).map_err(|error| Diagnostic::io(Kind::Content, "read", &path, &error))?;
-        assets.insert(name, bytes);
-    }
-    Ok(assets)
-}
-
 /// The files of a folder with their names relative to it, forward slashes; none when there is no such folder.
-fn files(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
+pub(super) fn files(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
     let mut found = Vec::new();
     if !folder.exists() {
         return Ok(found);
@@ -188,14 +168,5 @@ mod tests {
             .render("x.html", &std::collections::BTreeMap::<String, String>::new())
             .expect_err("an error");
         assert!(error.to_string().contains("templates/x.html:2:4"), "{error}");
-    }
-
-    #[test]
-    fn static_files_are_copied_and_win() {
-        let folder = project(&[("static/CNAME", "a.example"), ("static/assets/igsite.css", "p{}")]);
-        let assets = assets(folder.path()).expect("reads");
-        assert_eq!(assets["CNAME"], b"a.example");
-        assert_eq!(assets["assets/igsite.css"], b"p{}");
-        assert!(assets.contains_key("assets/igsite.js"));
     }
 }

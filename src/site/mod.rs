@@ -2,6 +2,7 @@
 
 pub mod links;
 pub mod output;
+pub mod publish;
 pub mod urls;
 
 use std::path::Path;
@@ -10,6 +11,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Kind};
 use crate::render::{self, Site};
 use crate::site::links::LinkCheck;
 use crate::site::output::{Counts, Output};
+use crate::site::publish::PublishCheck;
 
 /// Renders a site, checks every link of it and writes what changed into `folder`. Nothing in the folder changes unless all
 /// of it went well.
@@ -19,15 +21,19 @@ pub fn write(site: &Site<'_>, folder: &Path) -> Result<Counts, Diagnostics> {
     }
     let mut output = Output::open(folder)?;
     let mut links = LinkCheck::new(site.base_url.as_deref());
+    let mut publish = PublishCheck::default();
     render::render(site, &mut |file| {
         links.add(&file);
+        publish.add(&file);
         output.add(&file)
     })?;
     let broken = links.finish();
     if broken.has_errors() {
         return Err(broken);
     }
-    Ok(output.commit()?)
+    let mut counts = output.commit()?;
+    counts.warnings = publish.finish(site.base_url.as_deref());
+    Ok(counts)
 }
 
 /// A base URL as links are made with it: absolute, `http` or `https`, without query or fragment.

@@ -14,13 +14,13 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::diagnostic::{Diagnostic, Kind, Result};
+use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
 use crate::render::OutputFile;
 
 /// The name of the mark.
 pub const MARK: &str = ".igsite-site.json";
 /// Where changed files wait, inside the output folder, so that a move into place stays on one file system.
-const STAGE: &str = ".igsite-stage";
+pub const STAGE: &str = ".igsite-stage";
 const SCHEMA: &str = "igsite/site/1";
 const ABOUT: &str =
     "Written by igsite. The files listed here are rewritten or removed by `igsite build`; other files are left alone.";
@@ -36,6 +36,8 @@ pub struct Counts {
     pub removed: usize,
     /// Files that this build does not make any more, but that were edited since: they are left, and no longer igsite's.
     pub kept: Vec<String>,
+    /// What is worth telling of the site as a whole.
+    pub warnings: Diagnostics,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -380,7 +382,7 @@ mod tests {
             written,
             unchanged,
             removed,
-            kept: Vec::new(),
+            ..Counts::default()
         }
     }
 

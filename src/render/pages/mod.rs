@@ -8,6 +8,7 @@ mod map;
 mod markdown;
 mod model;
 mod sample;
+mod search;
 mod words;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use serde::Serialize;
 
 use crate::analysis::summary::{ModelSummary, Share};
 use crate::diagnostic::{Diagnostics, Result};
+use crate::render::assets::Assets;
 use crate::render::markdown::Source;
 use crate::render::results::Results;
 use crate::render::text::{excerpt, number, percent};
@@ -45,6 +47,7 @@ pub struct Frame {
     script: String,
     icon: String,
     home: String,
+    search: String,
     nav: Vec<Link>,
     /// The way from the front page here, without the page itself.
     crumbs: Vec<Link>,
@@ -57,6 +60,7 @@ pub struct Renderer<'a> {
     site: &'a Site<'a>,
     results: &'a [Results<'a>],
     theme: Theme,
+    assets: Assets,
     site_title: String,
     /// Markdown file → its page.
     pages: BTreeMap<PathBuf, String>,
@@ -78,6 +82,7 @@ impl<'a> Renderer<'a> {
             site,
             results,
             theme: Theme::load(&site.project.root)?,
+            assets: Assets::load(&site.project.root)?,
             site_title: front.map_or_else(|| "Attribution reports".to_owned(), |page| page.title.clone()),
             pages: pages
                 .iter()
@@ -88,6 +93,11 @@ impl<'a> Renderer<'a> {
                 .map(|page| (page.title.clone(), urls::page(&page.route)))
                 .collect(),
         })
+    }
+
+    /// What lands in the site without a page: path and bytes.
+    pub fn assets(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.assets.files()
     }
 
     /// The frame of the page at `path`.
@@ -101,10 +111,11 @@ impl<'a> Renderer<'a> {
             title: excerpt(title, 90),
             description: excerpt(description, 200),
             site_title: self.site_title.clone(),
-            style: links.to(&urls::asset("igsite.css")),
-            script: links.to(&urls::asset("igsite.js")),
-            icon: links.to(&urls::asset("icon.svg")),
+            style: links.to(self.assets.path("igsite.css")),
+            script: links.to(self.assets.path("igsite.js")),
+            icon: links.to(self.assets.path("icon.svg")),
             home: links.to(urls::HOME),
+            search: links.to(urls::SEARCH),
             nav: models.into_iter().chain(self.nav.iter().cloned()).map(link).collect(),
             crumbs: crumbs.into_iter().map(link).collect(),
             canonical: self.site.base_url.as_ref().map(|base| urls::absolute(base, path)),
