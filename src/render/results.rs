@@ -1,6 +1,7 @@
 //! An experiment's records with everything that several pages need of them, worked out once.
 
 use indexmap::IndexMap;
+use rayon::prelude::*;
 
 use crate::analysis::agreement::{Agreement, agreement, largest};
 use crate::analysis::align::{CharText, UnitScores, Units};
@@ -85,6 +86,7 @@ impl<'a> Results<'a> {
         };
         let subject = subject_segments(experiment);
         let samples: Vec<SampleResults> = (0..experiment.samples.len())
+            .into_par_iter()
             .map(|sample| SampleResults::of(source, sample, &subject))
             .collect();
         let segment_shares = (0..source.records.len())
