@@ -39,8 +39,14 @@ fn serve(project: &Project) -> Serving {
         .spawn()
         .unwrap();
     let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let address = line.trim().trim_start_matches("http://").trim_end_matches('/').to_owned();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    let address = line
+        .trim()
+        .trim_start_matches("http://")
+        .trim_end_matches('/')
+        .to_owned();
     assert!(address.starts_with("127.0.0.1:"), "{line}");
     Serving { child, address }
 }
@@ -49,7 +55,11 @@ impl Serving {
     fn ask(&self, method: &str, path: &str, host: &str) -> Answer {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        write!(stream, "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
         let mut text = Vec::new();
         stream.read_to_end(&mut text).unwrap();
         let text = String::from_utf8_lossy(&text);
@@ -70,7 +80,10 @@ impl Serving {
         let began = Instant::now();
         while began.elapsed() < Duration::from_secs(120) {
             let body = self.get(&format!("/__igsite/news.js?{seen}")).body;
-            let json = body.trim().strip_prefix("igsiteServe(").and_then(|rest| rest.strip_suffix(");"));
+            let json = body
+                .trim()
+                .strip_prefix("igsiteServe(")
+                .and_then(|rest| rest.strip_suffix(");"));
             let news: serde_json::Value = serde_json::from_str(json.expect("a call")).unwrap();
             if news["number"].as_u64() > Some(seen) {
                 return news;
@@ -90,16 +103,41 @@ fn it_serves_rebuilds_and_shows_errors() {
     let server = serve(&project);
     let first = server.news(0);
     assert_eq!(first["error"], serde_json::Value::Null, "{first}");
-    assert!(!project.path("site").exists(), "what was built for publishing is left alone");
+    assert!(
+        !project.path("site").exists(),
+        "what was built for publishing is left alone"
+    );
 
     let page = server.get("/about/");
     assert_eq!(page.status, 200);
-    assert!(page.headers.contains("content-type: text/html; charset=utf-8"), "{}", page.headers);
-    assert!(page.headers.contains("cache-control: no-store") && page.headers.contains("nosniff"), "{}", page.headers);
-    let script = format!("<script src=\"/__igsite/serve.js?{}\" defer></script>", first["site"].as_str().unwrap());
-    assert!(page.body.contains("The first text.") && page.body.contains(&script), "{}", page.body);
-    assert!(page.body.contains("script-src 'self'"), "the policy is the published one");
-    assert!(!std::fs::read_to_string(project.path(".igsite/serve/about/index.html")).unwrap().contains("__igsite"));
+    assert!(
+        page.headers.contains("content-type: text/html; charset=utf-8"),
+        "{}",
+        page.headers
+    );
+    assert!(
+        page.headers.contains("cache-control: no-store") && page.headers.contains("nosniff"),
+        "{}",
+        page.headers
+    );
+    let script = format!(
+        "<script src=\"/__igsite/serve.js?{}\" defer></script>",
+        first["site"].as_str().unwrap()
+    );
+    assert!(
+        page.body.contains("The first text.") && page.body.contains(&script),
+        "{}",
+        page.body
+    );
+    assert!(
+        page.body.contains("script-src 'self'"),
+        "the policy is the published one"
+    );
+    assert!(
+        !std::fs::read_to_string(project.path(".igsite/serve/about/index.html"))
+            .unwrap()
+            .contains("__igsite")
+    );
     for (path, kind) in [
         ("/", "text/html"),
         ("/data/first.csv", "text/csv"),
@@ -111,14 +149,34 @@ fn it_serves_rebuilds_and_shows_errors() {
     ] {
         let answer = server.get(path);
         assert_eq!(answer.status, 200, "{path}");
-        assert!(answer.headers.contains(&format!("content-type: {kind}")), "{path}: {}", answer.headers);
+        assert!(
+            answer.headers.contains(&format!("content-type: {kind}")),
+            "{path}: {}",
+            answer.headers
+        );
     }
-    let style = page.body.split("rel=\"stylesheet\" href=\"..").nth(1).unwrap().split('"').next().unwrap();
+    let style = page
+        .body
+        .split("rel=\"stylesheet\" href=\"..")
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap();
     assert!(server.get(style).headers.contains("content-type: text/css"), "{style}");
     assert_eq!(server.get("/about").status, 308);
     let missing = server.get("/no/such/page.html");
-    assert!(missing.status == 404 && missing.body.contains("href=\"/index.html\""), "{}", missing.body);
-    for path in ["/../../content/about.md", "/%2e%2e/%2e%2e/content/about.md", "/..%2f..%2fcontent%2fabout.md", "//etc/passwd"] {
+    assert!(
+        missing.status == 404 && missing.body.contains("href=\"/index.html\""),
+        "{}",
+        missing.body
+    );
+    for path in [
+        "/../../content/about.md",
+        "/%2e%2e/%2e%2e/content/about.md",
+        "/..%2f..%2fcontent%2fabout.md",
+        "//etc/passwd",
+    ] {
         assert_eq!(server.get(path).status, 404, "{path}");
     }
     assert_eq!(server.ask("POST", "/", &server.address).status, 405);
@@ -137,7 +195,10 @@ fn it_serves_rebuilds_and_shows_errors() {
     // A mistake: the last good site stays, with news of what is wrong.
     let project = project.file(PAGE, "---\ntitel: About\n---\nThe third text.\n");
     let third = server.news(second["number"].as_u64().unwrap());
-    assert!(third["error"].as_str().unwrap().contains("content/about.md:2:1: "), "{third}");
+    assert!(
+        third["error"].as_str().unwrap().contains("content/about.md:2:1: "),
+        "{third}"
+    );
     assert_eq!(third["site"], second["site"]);
     assert!(server.get("/about/").body.contains("The second text."));
 
@@ -155,7 +216,11 @@ fn a_project_that_cannot_be_built_yet_shows_why() {
     let first = server.news(0);
     assert!(first["error"].as_str().unwrap().contains("content/about.md"), "{first}");
     let page = server.get("/");
-    assert!(page.status == 503 && page.body.contains("content/about.md:2:1"), "{}", page.body);
+    assert!(
+        page.status == 503 && page.body.contains("content/about.md:2:1"),
+        "{}",
+        page.body
+    );
 }
 
 #[cfg(unix)]
@@ -174,9 +239,17 @@ fn a_port_that_is_taken_and_a_folder_without_a_project_are_told() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let ran = project().run(&["serve", "--port", &port]);
-    assert!(ran.ended(1).contains(&format!("cannot listen at 127.0.0.1:{port}")), "{}", ran.stderr);
+    assert!(
+        ran.ended(1).contains(&format!("cannot listen at 127.0.0.1:{port}")),
+        "{}",
+        ran.stderr
+    );
     let ran = Project::new().run(&["serve", "--port", "0"]);
-    assert!(ran.ended(2).contains("there is no folder content/ here"), "{}", ran.stderr);
+    assert!(
+        ran.ended(2).contains("there is no folder content/ here"),
+        "{}",
+        ran.stderr
+    );
     let ran = project().run(&["serve", "--output", "content/site"]);
     assert!(ran.ended(2).contains("the project's own `content/`"), "{}", ran.stderr);
 }

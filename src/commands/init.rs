@@ -41,7 +41,10 @@ pub fn run(arguments: &Init, report: &Report) -> Result<ExitStatus, Diagnostics>
         fs::create_dir_all(&path).map_err(|e| Diagnostic::io(Kind::Output, "make the folder", &path, &e))?;
     }
     for (path, text) in FILES {
-        let text = text.replace("REPOSITORY: REPOSITORY", concat!("REPOSITORY: ", env!("CARGO_PKG_REPOSITORY")));
+        let text = text.replace(
+            "REPOSITORY: REPOSITORY",
+            concat!("REPOSITORY: ", env!("CARGO_PKG_REPOSITORY")),
+        );
         write_atomically(&folder.join(path), text.as_bytes())?;
     }
     report.result(&folder.display().to_string());

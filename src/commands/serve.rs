@@ -43,7 +43,11 @@ pub fn run(global: &Global, arguments: &Serve, report: &Report) -> Result<ExitSt
             teller.built(done.map_err(|errors| {
                 let text = errors.clone().sorted();
                 report.errors(errors);
-                text.iter().filter(|one| !one.warning).map(ToString::to_string).collect::<Vec<_>>().join("\n\n")
+                text.iter()
+                    .filter(|one| !one.warning)
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join("\n\n")
             }));
             if let Err(error) = watch.changed() {
                 teller.built(Err(error.to_string()));
@@ -70,5 +74,9 @@ fn as_build(arguments: &Serve, output: PathBuf) -> Build {
 /// A site that is being written is nobody else's business, unless its author says so.
 fn exposed(address: IpAddr) -> Option<Diagnostic> {
     let message = format!("everyone who reaches this machine at {address} can read the site");
-    (!address.is_loopback()).then(|| Diagnostic::content(message).help("leave out --address to serve to this machine only").as_warning())
+    (!address.is_loopback()).then(|| {
+        Diagnostic::content(message)
+            .help("leave out --address to serve to this machine only")
+            .as_warning()
+    })
 }

@@ -72,19 +72,23 @@ impl Assets {
 /// A file cannot lie where the site has a folder.
 fn refuse_in_the_way(name: &str, path: &Path) -> Result<()> {
     if RESERVED.iter().any(|folder| folder.eq_ignore_ascii_case(name)) {
-        return Err(
-            Diagnostic::content(format!("the site has a folder `{name}/` of its own, so it cannot have a file of that name"))
-                .in_file(path)
-                .expected("another name, or a folder: what lies in it is added to the site’s own")
-                .help("rename the file"),
-        );
+        return Err(Diagnostic::content(format!(
+            "the site has a folder `{name}/` of its own, so it cannot have a file of that name"
+        ))
+        .in_file(path)
+        .expected("another name, or a folder: what lies in it is added to the site’s own")
+        .help("rename the file"));
     }
     Ok(())
 }
 
 /// The first eight hexadecimal digits of the SHA-256.
 pub fn short_hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes)
+        .iter()
+        .take(4)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 #[cfg(test)]
@@ -125,7 +129,10 @@ mod tests {
     fn a_file_where_the_site_has_a_folder_is_refused_at_once() {
         let error = Assets::load(project(&[("static/Experiments", "x")]).path()).unwrap_err();
         let error = error.to_string();
-        assert!(error.contains("static/Experiments: the site has a folder `Experiments/`"), "{error}");
+        assert!(
+            error.contains("static/Experiments: the site has a folder `Experiments/`"),
+            "{error}"
+        );
         assert!(Assets::load(project(&[("static/experiments/photo.png", "x")]).path()).is_ok());
     }
 

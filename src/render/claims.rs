@@ -40,7 +40,8 @@ impl Claims {
             if self.folders.contains_key(folder) {
                 break;
             }
-            self.folders.insert(folder.to_owned(), (path.to_owned(), made_by.to_owned()));
+            self.folders
+                .insert(folder.to_owned(), (path.to_owned(), made_by.to_owned()));
         }
         self.files.insert(lower, made_by.to_owned());
         Ok(())

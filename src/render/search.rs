@@ -2,7 +2,7 @@
 //! opened from disk may load too, and what results show of samples in many small ones.
 //!
 //! The whole index comes with the first search, so it must be small: words are written by what they add to the word before, places
-//! as gaps in Rice's code, all of it deflated and written in 91 characters (`pack`). Ten thousand statements take about 260 kB.
+//! as gaps in Rice's code, all of it deflated and written in 91 characters (`pack`). Ten thousand statements take about 270 kB.
 //! `static/assets/search.js` reads it, ranks and shows. Nothing here knows what a page looks like.
 
 pub mod pack;
@@ -18,7 +18,7 @@ use self::words::words;
 use crate::render::assets::short_hash;
 
 /// Samples whose text one small script holds: a page of results must not load much more than it shows.
-const SAMPLES_A_CHUNK: usize = 16;
+const SAMPLES_A_CHUNK: usize = 8;
 
 /// An experiment, a model or a page.
 #[derive(Clone, Debug, Serialize)]
@@ -123,7 +123,11 @@ pub fn scripts(entries: &[Entry], sets: &[Samples]) -> Scripts {
     let plain = blob(&head.to_string(), places, count);
     let packed = pack::deflate(&plain);
     Scripts {
-        index: format!("igsiteSearch.index({},\"{}\");\n", packed.len(), pack::printable(&packed)),
+        index: format!(
+            "igsiteSearch.index({},\"{}\");\n",
+            packed.len(),
+            pack::printable(&packed)
+        ),
         excerpts,
     }
 }

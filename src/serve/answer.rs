@@ -76,7 +76,10 @@ fn is_own(host: &str) -> bool {
         Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
         _ => host,
     };
-    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    let bare = name
+        .strip_prefix('[')
+        .and_then(|name| name.strip_suffix(']'))
+        .unwrap_or(name);
     let name = name.to_ascii_lowercase();
     name == "localhost" || name.ends_with(".localhost") || bare.parse::<IpAddr>().is_ok()
 }
@@ -100,7 +103,10 @@ pub fn answer(asked: &Asked, folder: &Path, outcome: &Outcome) -> Reply {
 fn waiting(outcome: &Outcome) -> Reply {
     let (title, text) = match &outcome.error {
         Some(error) => ("The build failed", format!("<pre>{}</pre>", escape(error))),
-        None => ("Building", "<p>The site is being built. This page loads it as soon as it is there.</p>".to_owned()),
+        None => (
+            "Building",
+            "<p>The site is being built. This page loads it as soon as it is there.</p>".to_owned(),
+        ),
     };
     let page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
@@ -179,7 +185,11 @@ fn with_script(page: &str, outcome: &Outcome) -> Vec<u8> {
 fn from_the_root(page: &str) -> String {
     let mut out = String::with_capacity(page.len() + 200);
     let mut rest = page;
-    while let Some(at) = ["href=\"", "src=\""].iter().filter_map(|a| rest.find(a).map(|at| at + a.len())).min() {
+    while let Some(at) = ["href=\"", "src=\""]
+        .iter()
+        .filter_map(|a| rest.find(a).map(|at| at + a.len()))
+        .min()
+    {
         let (before, link) = rest.split_at(at);
         out.push_str(before);
         let to = link.split('"').next().unwrap_or("");
@@ -230,7 +240,10 @@ mod tests {
         for (path, text) in [
             ("index.html", "<head></head>front"),
             ("a b/index.html", "<head></head>page"),
-            ("404.html", "<head><link href=\"assets/x.css\"></head><a href=\"https://a.b/\">"),
+            (
+                "404.html",
+                "<head><link href=\"assets/x.css\"></head><a href=\"https://a.b/\">",
+            ),
             ("assets/x.css", "p{}"),
             (MARK, "{}"),
         ] {
@@ -264,7 +277,10 @@ mod tests {
         let moved = get("/a%20b", &folder, &outcome);
         assert_eq!((moved.status, moved.location.as_deref()), (308, Some("/a%20b/")));
         let style = get("/assets/x.css", &folder, &outcome);
-        assert_eq!((style.kind, style.body.as_slice()), ("text/css; charset=utf-8", b"p{}".as_slice()));
+        assert_eq!(
+            (style.kind, style.body.as_slice()),
+            ("text/css; charset=utf-8", b"p{}".as_slice())
+        );
     }
 
     #[test]
@@ -299,7 +315,10 @@ mod tests {
     fn the_page_for_what_is_missing_works_at_any_depth() {
         let (_outer, folder, outcome) = site();
         let page = String::from_utf8(get("/no/such/page", &folder, &outcome).body).unwrap();
-        assert!(page.contains("href=\"/assets/x.css\"") && page.contains("href=\"https://a.b/\""), "{page}");
+        assert!(
+            page.contains("href=\"/assets/x.css\"") && page.contains("href=\"https://a.b/\""),
+            "{page}"
+        );
     }
 
     #[test]
@@ -316,10 +335,24 @@ mod tests {
     #[test]
     fn only_this_machine_is_its_host_and_only_reading_is_answered() {
         let uri: Uri = "/".parse().unwrap();
-        for host in ["localhost", "localhost:8080", "127.0.0.1:1", "[::1]:8080", "[::1]", "a.localhost:1", "192.168.1.7:80"] {
+        for host in [
+            "localhost",
+            "localhost:8080",
+            "127.0.0.1:1",
+            "[::1]:8080",
+            "[::1]",
+            "a.localhost:1",
+            "192.168.1.7:80",
+        ] {
             assert!(read(&Method::GET, Some(host), &uri).is_ok(), "{host}");
         }
-        for host in [Some("evil.example"), Some("evil.example:8080"), Some("localhost.evil.example"), Some(""), None] {
+        for host in [
+            Some("evil.example"),
+            Some("evil.example:8080"),
+            Some("localhost.evil.example"),
+            Some(""),
+            None,
+        ] {
             assert_eq!(read(&Method::GET, host, &uri).unwrap_err().status, 403, "{host:?}");
         }
         for method in [Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS] {

@@ -89,8 +89,12 @@ impl Server {
             };
             let problem = Diagnostic::output(format!("cannot listen at {place}: {error}"));
             match error.kind() {
-                ErrorKind::AddrInUse => problem.help("end the other program, or name another port; `--port 0` takes a free one"),
-                ErrorKind::PermissionDenied => problem.help("ports below 1024 are the system’s; name a higher one with --port"),
+                ErrorKind::AddrInUse => {
+                    problem.help("end the other program, or name another port; `--port 0` takes a free one")
+                }
+                ErrorKind::PermissionDenied => {
+                    problem.help("ports below 1024 are the system’s; name a higher one with --port")
+                }
                 _ => problem.help("the address must be one of this machine’s"),
             }
         })?;
@@ -168,7 +172,10 @@ async fn respond(
     teller: Teller,
 ) -> std::result::Result<Response<Full<Bytes>>, Infallible> {
     let mut news = teller.0.subscribe();
-    let host = request.headers().get(hyper::header::HOST).and_then(|host| host.to_str().ok());
+    let host = request
+        .headers()
+        .get(hyper::header::HOST)
+        .and_then(|host| host.to_str().ok());
     let asked = answer::read(request.method(), host, request.uri());
     if let Ok(Asked::News(seen)) = asked {
         _ = tokio::time::timeout(HELD, news.wait_for(|outcome| outcome.number > seen)).await;

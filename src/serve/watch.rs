@@ -96,7 +96,9 @@ impl Watch {
 fn problem(folder: &Path, error: &notify::Error) -> Diagnostic {
     Diagnostic::output(format!("cannot watch for changes: {error}"))
         .in_file(folder)
-        .help("on Linux, `sysctl fs.inotify.max_user_watches` and `fs.inotify.max_user_instances` may have to be raised")
+        .help(
+            "on Linux, `sysctl fs.inotify.max_user_watches` and `fs.inotify.max_user_instances` may have to be raised",
+        )
 }
 
 #[cfg(test)]
@@ -115,9 +117,7 @@ mod tests {
         fs::write(root.join("content/a.md"), "1").unwrap();
         let mut watch = Watch::start(&root).unwrap();
         let (told, changes) = mpsc::channel();
-        thread::spawn(move || {
-            while watch.changed().is_ok() && told.send(()).is_ok() {}
-        });
+        thread::spawn(move || while watch.changed().is_ok() && told.send(()).is_ok() {});
         let seen = || changes.recv_timeout(Duration::from_secs(20)).is_ok();
         let quiet = || changes.recv_timeout(Duration::from_millis(600)).is_err();
 

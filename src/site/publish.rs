@@ -74,23 +74,31 @@ impl PublishCheck {
         }
         let mut parts: Vec<(&str, u64)> = self.parts.iter().map(|(part, bytes)| (part.as_str(), *bytes)).collect();
         parts.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
-        let named = parts.iter().take(NAMED).map(|(part, bytes)| format!("`{part}/` {}", megabytes(*bytes)));
+        let named = parts
+            .iter()
+            .take(NAMED)
+            .map(|(part, bytes)| format!("`{part}/` {}", megabytes(*bytes)));
         let message = format!(
             "the site has {}, {}% of what GitHub Pages publishes; its largest parts: {}",
             megabytes(total),
             total * 100 / SITE,
             named.collect::<Vec<_>>().join(", ")
         );
-        Some(
-            Diagnostic::output(message)
-                .expected("1 GB at most")
-                .help("publish fewer experiments (`build --experiment NAME`), fewer samples or targets, or put it elsewhere"),
-        )
+        Some(Diagnostic::output(message).expected("1 GB at most").help(
+            "publish fewer experiments (`build --experiment NAME`), fewer samples or targets, or put it elsewhere",
+        ))
     }
 
     fn files(&self) -> Option<Diagnostic> {
-        let named = self.large.iter().take(NAMED).map(|(path, bytes)| format!("`{path}` {}", megabytes(*bytes)));
-        let message = format!("files larger than GitHub takes into a repository: {}", named.collect::<Vec<_>>().join(", "));
+        let named = self
+            .large
+            .iter()
+            .take(NAMED)
+            .map(|(path, bytes)| format!("`{path}` {}", megabytes(*bytes)));
+        let message = format!(
+            "files larger than GitHub takes into a repository: {}",
+            named.collect::<Vec<_>>().join(", ")
+        );
         (!self.large.is_empty()).then(|| {
             Diagnostic::output(message)
                 .expected("100 MiB a file at most")
@@ -139,15 +147,24 @@ mod tests {
 
     #[test]
     fn a_site_is_weighed_against_the_limit() {
-        let half: Vec<(String, u64)> = (0..10).map(|n| (format!("experiments/big/samples/{n}/index.html"), 50_000_000)).collect();
+        let half: Vec<(String, u64)> = (0..10)
+            .map(|n| (format!("experiments/big/samples/{n}/index.html"), 50_000_000))
+            .collect();
         let half: Vec<(&str, u64)> = half.iter().map(|(path, bytes)| (path.as_str(), *bytes)).collect();
         assert_eq!(told(sized(&half), None), [String::new(); 0]);
-        let rest = [("data/big/tiny/a.json", 90_000_000), ("data/big/a.json", 90_000_000), ("data/big.csv", 100_000_000), ("index.html", 20_000_000)];
+        let rest = [
+            ("data/big/tiny/a.json", 90_000_000),
+            ("data/big/a.json", 90_000_000),
+            ("data/big.csv", 100_000_000),
+            ("index.html", 20_000_000),
+        ];
         let more = [half, rest.to_vec()].concat();
         assert_eq!(told(sized(&more[..13]), None).len(), 0, "780 MB");
         assert_eq!(
             told(sized(&more), None),
-            ["the site has 800 MB, 80% of what GitHub Pages publishes; its largest parts: `experiments/big/` 500 MB, `data/big/` 180 MB, `data/` 100 MB"]
+            [
+                "the site has 800 MB, 80% of what GitHub Pages publishes; its largest parts: `experiments/big/` 500 MB, `data/big/` 180 MB, `data/` 100 MB"
+            ]
         );
     }
 

@@ -65,16 +65,33 @@ impl Renderer<'_> {
             let words: Vec<&str> = options.chain(models).chain([experiment.id.as_str()]).collect();
             let text = format!("{} {}", words.join(" "), plain(&experiment.description));
             let about = first_paragraph(&experiment.description);
-            entry(Kind::Experiment, &experiment.title, &urls::experiment(&experiment.id), &about, text)
+            entry(
+                Kind::Experiment,
+                &experiment.title,
+                &urls::experiment(&experiment.id),
+                &about,
+                text,
+            )
         });
-        let shown = |id: &String| self.results.iter().any(|results| results.experiment.models.contains(id));
+        let shown = |id: &String| {
+            self.results
+                .iter()
+                .any(|results| results.experiment.models.contains(id))
+        };
         let models = project.models.iter().filter(|(id, _)| shown(id)).map(|(id, model)| {
             let text = format!("{id} {} {}", model.source_text, plain(&model.description));
             entry(Kind::Model, &model.title, &urls::model(id), &model.source_text, text)
         });
         let pages = project.pages.iter().map(|page| {
-            let about = page.description.clone().unwrap_or_else(|| first_paragraph(&page.markdown));
-            let text = format!("{} {}", page.description.as_deref().unwrap_or(""), plain(&page.markdown));
+            let about = page
+                .description
+                .clone()
+                .unwrap_or_else(|| first_paragraph(&page.markdown));
+            let text = format!(
+                "{} {}",
+                page.description.as_deref().unwrap_or(""),
+                plain(&page.markdown)
+            );
             entry(Kind::Page, &page.title, &urls::page(&page.route), &about, text)
         });
         experiments.chain(models).chain(pages).collect()
@@ -92,7 +109,11 @@ fn samples(results: &Results<'_>, links: &Links) -> Samples {
     Samples {
         title: experiment.title.clone(),
         href: (before.to_owned(), behind.to_owned()),
-        golds: experiment.options.iter().map(|option| results.option_label(&option.letter)).collect(),
+        golds: experiment
+            .options
+            .iter()
+            .map(|option| results.option_label(&option.letter))
+            .collect(),
         samples: experiment
             .samples
             .iter()

@@ -90,7 +90,7 @@ pub fn printable(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-pub mod undo {
+pub(super) mod undo {
     //! The other direction, as the script does it, for tests.
 
     use std::io::Read;
@@ -158,7 +158,9 @@ pub mod undo {
 
     pub fn inflate(bytes: &[u8]) -> Vec<u8> {
         let mut plain = Vec::new();
-        flate2::read::DeflateDecoder::new(bytes).read_to_end(&mut plain).unwrap();
+        flate2::read::DeflateDecoder::new(bytes)
+            .read_to_end(&mut plain)
+            .unwrap();
         plain
     }
 }
