@@ -216,10 +216,8 @@ fn what_is_wrong_is_seen() {
         );
         problems(&page)
     };
-    assert_eq!(
-        page("<p id=\"a\">x</p><p aria-labelledby=\"a\">y</p>"),
-        [String::new(); 0]
-    );
+    let fine = page("<p id=\"a\">x</p><p aria-labelledby=\"a\">y</p>");
+    assert!(fine.is_empty(), "{fine:?}");
     for (body, expected) in [
         ("<p>a</p></p>", "parse error"),
         ("<p a=1 a=2>x</p>", "parse error"),

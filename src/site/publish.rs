@@ -151,7 +151,7 @@ mod tests {
             .map(|n| (format!("experiments/big/samples/{n}/index.html"), 50_000_000))
             .collect();
         let half: Vec<(&str, u64)> = half.iter().map(|(path, bytes)| (path.as_str(), *bytes)).collect();
-        assert_eq!(told(sized(&half), None), [String::new(); 0]);
+        assert!(told(sized(&half), None).is_empty());
         let rest = [
             ("data/big/tiny/a.json", 90_000_000),
             ("data/big/a.json", 90_000_000),
