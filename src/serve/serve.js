@@ -39,7 +39,7 @@ const igsiteServe = (() => {
     note.id = "igsite-serve";
     note.setAttribute("role", "alert");
     const heading = document.createElement("h2"), text = document.createElement("pre"), hide = document.createElement("button");
-    heading.textContent = "The build failed; below is the last site that could be built";
+    heading.textContent = "The build failed; this is the last site that could be built";
     text.textContent = error;
     hide.type = "button";
     hide.textContent = "Hide";
