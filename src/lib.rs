@@ -32,6 +32,7 @@ pub mod plan;
 pub mod progress;
 pub mod render;
 pub mod site;
+pub mod stamp;
 pub mod store;
 pub mod tensor;
 pub mod tokenizer;
