@@ -82,11 +82,7 @@ fn run<'a>(
         .iter()
         .map(|sample| kept.job(experiment, sample, &baselines).ok_or(sample))
         .collect();
-    let each = jobs
-        .iter()
-        .flatten()
-        .next()
-        .map_or(1, |job| job.targets.len() * baselines.len());
+    let each = kept.targets() * baselines.len();
     let unplanned: Vec<&str> = jobs
         .iter()
         .filter_map(|job| Some(job.as_ref().err()?.id.as_str()))

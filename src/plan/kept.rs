@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{Job, ModelFacts, Run, Target, TargetToken};
@@ -211,9 +212,13 @@ impl KeptRun {
                 .map_or_else(Vec::new, |_| run.stop.clone()),
         };
         let mut text = line(&head);
-        for (job, parts) in run.jobs.iter().zip(parts) {
-            text += &line(&KeptSample::of(run.experiment, job, parts, speech));
-        }
+        let lines: Vec<String> = run
+            .jobs
+            .par_iter()
+            .zip(parts)
+            .map(|(job, parts)| line(&KeptSample::of(run.experiment, job, parts, speech)))
+            .collect();
+        text.extend(lines);
         text
     }
 
@@ -282,7 +287,16 @@ impl KeptRun {
         })
     }
 
-    /// The key of what a model says in its own words.
+    /// How many targets each sample has: as many as any other.
+    pub fn targets(&self) -> usize {
+        self.samples
+            .values()
+            .map(|sample| sample.targets.len())
+            .max()
+            .unwrap_or(1)
+    }
+
+    /// The tokens that end what the model says in its own words.
     pub fn stop(&self) -> &[u32] {
         &self.head.stop
     }
