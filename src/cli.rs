@@ -130,6 +130,10 @@ pub struct Build {
     /// Exit with 3 if a map misses its quality bar
     #[arg(long)]
     pub strict: bool,
+    /// Load no model and ask no network: build from what `.igsite/store` and `.igsite/plans` keep, and exit with 1 if a map is missing
+    /// there or content it depends on has changed. Checkpoints and tokenizers need not be on the machine
+    #[arg(long)]
+    pub frozen: bool,
 }
 
 /// `igsite serve`

@@ -33,6 +33,7 @@ pub mod progress;
 pub mod render;
 pub mod serve;
 pub mod site;
+pub mod stamp;
 pub mod store;
 pub mod tensor;
 pub mod tokenizer;

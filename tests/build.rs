@@ -491,11 +491,13 @@ fn git_takes_the_records_of_a_new_project_and_not_what_is_the_machines_own() {
         return;
     }
     let kept = [
+        ".igsite/plans/first/my-model.jsonl",
         ".igsite/store/v1/predictions/ab/ab12.json",
         "content/models/my-model.yaml",
         ".github/workflows/pages.yml",
     ];
     let left = [
+        ".igsite/last-build.json",
         ".igsite/lock",
         ".igsite/hashes.json",
         ".igsite/serve/index.html",

@@ -43,7 +43,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitStatus {
         Command::Init(arguments) => init::run(arguments, &report),
         Command::Bench(arguments) => bench::run(arguments, &report),
     };
-    done.unwrap_or_else(|errors| report.errors(errors))
+    report.ended(done.unwrap_or_else(|errors| report.errors(errors)))
 }
 
 /// Renders what needs no results (pages, templates, static files), so that their errors are told before anything is computed.

@@ -68,6 +68,7 @@ fn as_build(arguments: &Serve, output: PathBuf) -> Build {
         output: Some(output),
         base_url: None,
         strict: false,
+        frozen: false,
     }
 }
 

@@ -212,6 +212,9 @@ impl Sink<'_> {
 /// A file that was looked at: its path, what made it, and what the receiver knows of it.
 type Passed<L> = (String, String, L);
 
+/// What one function gave, and its files.
+type Made<T, L> = (T, Vec<Passed<L>>);
+
 /// Samples at work at once: enough for all threads, few enough that what is known of their files takes little memory.
 const STRETCH: usize = 512;
 
@@ -249,7 +252,7 @@ impl<R: Receiver> Flow<'_, R> {
     ) -> Result<()> {
         for start in (0..count).step_by(STRETCH) {
             let receiver = &*self.receiver;
-            let done: Vec<Result<(T, Vec<Passed<R::Looked>>)>> = (start..count.min(start + STRETCH))
+            let done: Vec<Result<Made<T, R::Looked>>> = (start..count.min(start + STRETCH))
                 .into_par_iter()
                 .map(|index| {
                     let mut passed = Vec::new();

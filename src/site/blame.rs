@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use indexmap::IndexMap;
 use walkdir::WalkDir;
 
 use crate::content::project::Project;
@@ -11,23 +12,42 @@ use crate::diagnostic::{Diagnostics, Position};
 use crate::site::links::Broken;
 use crate::site::urls;
 
-/// Everything that is broken, as errors, each with the line of the source that made it, where one is found.
+/// Everything that is broken, as errors, each with the line of the source that made it, where one is found. What is made by one line, or
+/// written alike on many pages, is told once, with the first of them.
 pub fn all(project: &Project, broken: &[Broken]) -> Diagnostics {
     let templates = own_templates(&project.root);
-    let mut errors = Diagnostics::new();
+    // Where it was made and what was written there; the first of its kind, and how many there are.
+    let mut told: IndexMap<(Option<PathBuf>, Option<Position>, &str), _> = IndexMap::new();
     for one in broken {
-        let mut error = one.diagnostic();
         let own = source_of(project, &one.page);
         let mut files = own.iter().chain(&templates);
-        let found = files.find_map(|file| Some((file, find(&project.root, file, &one.written)?)));
-        if let Some((file, position)) = found {
-            error = error.in_file(file).at(position);
-        } else if let Some(file) = own {
-            error = error.in_file(file);
+        let found = files.find_map(|file| Some((file.clone(), find(&project.root, file, &one.written)?)));
+        let (file, position) = match found {
+            Some((file, position)) => (Some(file), Some(position)),
+            None => (own, None),
+        };
+        let (_, count) = told.entry((file, position, &one.written)).or_insert((one, 0_usize));
+        *count += 1;
+    }
+    let mut errors = Diagnostics::new();
+    for ((file, position, _), (one, count)) in told {
+        let mut error = one.diagnostic();
+        error.file = file;
+        error.position = position;
+        if count > 1 {
+            error.message += &format!("; the same {} more", times(count - 1));
         }
         errors.push(error);
     }
     errors
+}
+
+fn times(count: usize) -> String {
+    match count {
+        1 => "once".to_owned(),
+        2 => "twice".to_owned(),
+        more => format!("{more} times"),
+    }
 }
 
 /// The file of the project that a page of the site is made from, relative to the project's root.

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::checkpoint::hash;
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
 use crate::render::OutputFile;
+use crate::stamp;
 
 /// The name of the mark.
 pub const MARK: &str = ".igsite-site.json";
@@ -299,6 +300,16 @@ impl Drop for Output {
             let _ = fs::remove_dir(&self.folder);
         }
     }
+}
+
+/// A hash of what stands in a folder of the files that its mark lists, by name, size and times; none where one is missing or is no file.
+pub fn as_written(folder: &Path) -> Option<String> {
+    let files: Vec<String> = read_mark(folder).ok()??.into_keys().chain([MARK.to_owned()]).collect();
+    let times: Option<Vec<_>> = files
+        .par_iter()
+        .map(|file| stamp::times(&fs::symlink_metadata(folder.join(file)).ok()?))
+        .collect();
+    Some(stamp::debug_hash(&(files, times?)))
 }
 
 fn read_mark(folder: &Path) -> Result<Option<BTreeMap<String, String>>> {
