@@ -81,7 +81,7 @@ pub struct Sample {
 pub struct Scripts {
     /// The index.
     pub index: String,
-    /// The samples' texts, [`SAMPLES_A_CHUNK`] a script.
+    /// The samples' texts, eight a script.
     pub excerpts: Vec<String>,
 }
 
