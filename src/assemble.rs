@@ -1,27 +1,29 @@
 //! Stored parts to the records that the site publishes.
 
 use indexmap::IndexMap;
+use rayon::prelude::*;
 
 use crate::compute::Parts;
 use crate::content::experiment::{AttributionSpec, Experiment, Output};
-use crate::plan::{Job, OpenedModel, Run, Target};
+use crate::plan::{Job, ModelFacts, Run, Target};
 use crate::store::key::PredictionKey;
 use crate::store::record::{
     AttributionRecord, Generation, ModelRecord, OptionRecord, Prediction, Provenance, SCHEMA, SampleInfo, SampleRecord,
     TargetRecord, TokenRecord, chosen,
 };
 use crate::store::{StoredAttribution, StoredPrediction};
+use crate::tokenizer::Speech;
 
 /// One record for each job of a run, in order.
-pub fn records(run: &Run, model: &OpenedModel, parts: &[Parts]) -> Vec<SampleRecord> {
+pub fn records(run: &Run, model: &ModelFacts, parts: &[Parts], speech: &dyn Speech) -> Vec<SampleRecord> {
     run.jobs
-        .iter()
+        .par_iter()
         .zip(parts)
-        .map(|(job, parts)| record(run.experiment, model, job, parts))
+        .map(|(job, parts)| record(run.experiment, model, job, parts, speech))
         .collect()
 }
 
-fn record(experiment: &Experiment, model: &OpenedModel, job: &Job, parts: &Parts) -> SampleRecord {
+fn record(experiment: &Experiment, model: &ModelFacts, job: &Job, parts: &Parts, speech: &dyn Speech) -> SampleRecord {
     let Job { sample, .. } = job;
     let prediction = &parts.prediction;
     let predicted = prediction.token_id;
@@ -40,9 +42,9 @@ fn record(experiment: &Experiment, model: &OpenedModel, job: &Job, parts: &Parts
         model: ModelRecord {
             id: model.spec.id.clone(),
             source: model.spec.source_text.clone(),
-            revision: model.commit.clone(),
-            requested_revision: model.commit.is_some().then(|| model.spec.revision.clone()),
-            architecture: model.checkpoint.config.model.architecture().to_owned(),
+            revision: model.key.revision.clone(),
+            requested_revision: model.key.revision.is_some().then(|| model.spec.revision.clone()),
+            architecture: model.architecture.to_owned(),
             dtype: model.key.dtype.clone(),
             quantization: model.key.quantization.clone(),
             weights_sha256: model.key.weights_sha256.clone(),
@@ -68,7 +70,7 @@ fn record(experiment: &Experiment, model: &OpenedModel, job: &Job, parts: &Parts
             .collect(),
         prediction: Prediction {
             token_id: predicted,
-            text: model.tokenizer.text_of(predicted),
+            text: speech.text_of(predicted),
             probability: prediction.probability,
         },
         correct: sample
@@ -78,11 +80,11 @@ fn record(experiment: &Experiment, model: &OpenedModel, job: &Job, parts: &Parts
         options,
         attributions: pairs
             .zip(&parts.attributions)
-            .map(|((target, (baseline, _)), part)| attribution(experiment, model, target, predicted, baseline, part))
+            .map(|((target, (baseline, _)), part)| attribution(experiment, speech, target, predicted, baseline, part))
             .collect(),
         generation: parts.generation.as_ref().map(|(prompt, said)| Generation {
             prompt: prompt.clone(),
-            text: model.tokenizer.decode(&said.token_ids),
+            text: speech.decode(&said.token_ids),
             token_ids: said.token_ids.clone(),
             max_new_tokens: said.key.max_new_tokens,
             ended: said.token_ids.len() < said.key.max_new_tokens,
@@ -116,7 +118,7 @@ fn option(job: &Job, prediction: &StoredPrediction, tokens: &[u32]) -> OptionRec
 
 fn attribution(
     experiment: &Experiment,
-    model: &OpenedModel,
+    speech: &dyn Speech,
     target: &Target,
     predicted: u32,
     baseline: &str,
@@ -124,12 +126,12 @@ fn attribution(
 ) -> AttributionRecord {
     let spec = &experiment.attribution;
     let ids = target.ids(predicted);
-    let texts: Vec<String> = ids.iter().map(|&id| model.tokenizer.text_of(id)).collect();
+    let texts: Vec<String> = ids.iter().map(|&id| speech.text_of(id)).collect();
     let (token_ids, text) = if target.forced.is_empty() {
         (ids, texts.join(" − "))
     } else {
         let whole = [&target.forced[..], &ids].concat();
-        let text = model.tokenizer.decode(&whole);
+        let text = speech.decode(&whole);
         (whole, text)
     };
     let sum: Option<f64> = part.non_finite.is_none().then(|| part.scores.iter().sum());

@@ -1,5 +1,6 @@
 //! What was typed.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -77,6 +78,8 @@ pub enum Color {
 pub enum Command {
     /// Compute what is missing and write the site
     Build(Build),
+    /// Show the site in a browser, and build again whenever something changes
+    Serve(Serve),
     /// Read everything that a build would read, and tell every error, without running a model
     Check(Check),
     /// Bring the models and data sets of the hub that experiments name, for later runs without a network
@@ -121,12 +124,36 @@ pub struct Build {
     /// Where the site goes [default: site/ in the project]
     #[arg(long, value_name = "DIR")]
     pub output: Option<PathBuf>,
-    /// Where the site will be published, for the sitemap and canonical links
+    /// Where the site will be published, for the sitemap and canonical links; a domain of your own also goes into static/CNAME
     #[arg(long, value_name = "URL")]
     pub base_url: Option<String>,
     /// Exit with 3 if a map misses its quality bar
     #[arg(long)]
     pub strict: bool,
+    /// Load no model and ask no network: build from what `.igsite/store` and `.igsite/plans` keep, and exit with 1 if a map is missing
+    /// there or content it depends on has changed. Checkpoints and tokenizers need not be on the machine
+    #[arg(long)]
+    pub frozen: bool,
+}
+
+/// `igsite serve`
+#[derive(Clone, Debug, Args)]
+pub struct Serve {
+    /// Which experiments.
+    #[command(flatten)]
+    pub chosen: Chosen,
+    /// Where it is computed.
+    #[command(flatten)]
+    pub place: Where,
+    /// Where the site goes [default: .igsite/serve/ in the project]
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// The port; 0 takes any that is free [default: the first free one from 8080]
+    #[arg(long, value_name = "PORT")]
+    pub port: Option<u16>,
+    /// The address to listen at; others than loopback let other machines read the site
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
+    pub address: IpAddr,
 }
 
 /// `igsite check`

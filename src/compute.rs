@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::{Instant, SystemTime};
 
+use rayon::prelude::*;
+
 use crate::attribution::integral::{Attribution, Rule};
 use crate::attribution::integrated_gradients::{Explainer, Scalar, argmax};
 use crate::attribution::quadrature;
@@ -37,6 +39,8 @@ pub struct Work {
     pub computed: usize,
     /// Attributions found in the store.
     pub kept: usize,
+    /// Attributions that are the same as one computed in this run.
+    pub shared: usize,
 }
 
 /// The parts of every job, `[run][job]`, computing what the store lacks.
@@ -53,12 +57,7 @@ pub fn complete(
     let mut work = Work::default();
     let mut parts: Vec<Vec<Option<Parts>>> = Vec::new();
     for run in runs {
-        let found: Result<Vec<_>> = run
-            .jobs
-            .iter()
-            .map(|job| find(store, run, &models[run.model], job))
-            .collect();
-        parts.push(found?);
+        parts.push(kept(store, run, Some(&models[run.model]))?);
     }
     let missing = |parts: &[Vec<Option<Parts>>], id: &str| -> Vec<(usize, usize)> {
         let of_run = |(run, parts): (usize, &Vec<Option<Parts>>)| -> Vec<(usize, usize)> {
@@ -124,12 +123,55 @@ fn guess(spec: &AttributionSpec) -> usize {
     }
 }
 
+/// The parts of each job of a run, where the store has all of them; without a model only a kept plan can say what that would be asked.
+///
+/// # Errors
+/// The store cannot be read; a tokenizer or template fails.
+pub fn kept(store: &Store, run: &Run, model: Option<&OpenedModel>) -> Result<Vec<Option<Parts>>> {
+    run.jobs.par_iter().map(|job| find(store, run, model, job)).collect()
+}
+
+/// How many maps of a run the store has.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn count_kept(store: &Store, run: &Run) -> Result<usize> {
+    let of_job = |job: &Job| -> Result<usize> {
+        let Some(prediction) = store.get::<StoredPrediction>(&job.prediction)? else {
+            return Ok(0);
+        };
+        let found = job.attribution_keys(run.experiment, prediction.token_id);
+        let found = found.map(|key| Ok(usize::from(store.get::<StoredAttribution>(&key)?.is_some())));
+        found.sum()
+    };
+    run.jobs.iter().map(of_job).sum()
+}
+
 /// A job's parts, if the store has all of them.
-fn find(store: &Store, run: &Run, model: &OpenedModel, job: &Job) -> Result<Option<Parts>> {
+fn find(store: &Store, run: &Run, model: Option<&OpenedModel>, job: &Job) -> Result<Option<Parts>> {
     let Some(prediction) = store.get::<StoredPrediction>(&job.prediction)? else {
         return Ok(None);
     };
-    let generation = match plan::generation(run, model, job, prediction.token_id)? {
+    let asked = match &run.experiment.generate {
+        None => None,
+        Some(spec) => {
+            let kept = job.generation.as_ref();
+            let kept = kept.and_then(|kept| {
+                kept.key(
+                    &job.prediction.model,
+                    spec.max_new_tokens,
+                    &run.stop,
+                    prediction.token_id,
+                )
+            });
+            match (kept, model) {
+                (Some(kept), _) => Some(kept),
+                (None, Some(model)) => plan::generation(run, model, job, prediction.token_id)?,
+                (None, None) => return Ok(None),
+            }
+        }
+    };
+    let generation = match asked {
         None => None,
         Some((prompt, key)) => match store.get::<StoredGeneration>(&key)? {
             Some(found) => Some((prompt, found)),
@@ -137,13 +179,10 @@ fn find(store: &Store, run: &Run, model: &OpenedModel, job: &Job) -> Result<Opti
         },
     };
     let mut attributions = Vec::new();
-    for target in &job.targets {
-        for &(_, start) in &job.baselines {
-            let key = job.attribution_key(run.experiment, target, start, prediction.token_id);
-            match store.get::<StoredAttribution>(&key)? {
-                Some(found) => attributions.push(found),
-                None => return Ok(None),
-            }
+    for key in job.attribution_keys(run.experiment, prediction.token_id) {
+        match store.get::<StoredAttribution>(&key)? {
+            Some(found) => attributions.push(found),
+            None => return Ok(None),
         }
     }
     Ok(Some(Parts {
@@ -217,7 +256,7 @@ impl Worker<'_> {
                     let name = key.name();
                     if let Some(&index) = indices.get(&name) {
                         self.progress.add(guess(spec) as u64);
-                        self.work.kept += 1;
+                        self.work.shared += 1;
                         *slot = Some(Slot::Task(index));
                         continue;
                     }

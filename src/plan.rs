@@ -3,15 +3,20 @@
 //! Planning opens checkpoints and tokenizers, and finds every error that these can show, but loads no weights and computes
 //! nothing.
 
+pub mod frozen;
 mod generation;
+pub mod kept;
 mod models;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use generation::generation;
-pub use models::{OpenedModel, Sources, Weights, located, named_models, open_models, warn};
+use rayon::prelude::*;
 
+pub use generation::generation;
+pub use models::{ModelFacts, OpenedModel, Sources, Weights, located, named_models, open_models, warn};
+
+use self::kept::{KeptGeneration, KeptRuns};
 use crate::attribution::integrated_gradients::Start;
 use crate::chat::Chat;
 use crate::content::dataset::Sample;
@@ -32,6 +37,10 @@ pub struct Run<'a> {
     pub model: &'a str,
     /// The model's chat template, where the experiment asks for it.
     pub chat: Option<Chat>,
+    /// Where paths start: what the author wrote, and which vector that is.
+    pub baselines: Vec<(String, Start)>,
+    /// The tokens that end what the model says in its own words.
+    pub stop: Vec<u32>,
     /// One for each sample.
     pub jobs: Vec<Job<'a>>,
 }
@@ -53,6 +62,8 @@ pub struct Job<'a> {
     pub targets: Vec<Target>,
     /// Where paths start: what the author wrote, and which vector that is.
     pub baselines: Vec<(String, Start)>,
+    /// What a kept plan knows of what the model is asked to say in its own words.
+    pub generation: Option<KeptGeneration>,
 }
 
 /// What is explained, as far as it is known before the model ran.
@@ -99,6 +110,14 @@ impl Target {
 }
 
 impl Job<'_> {
+    /// The keys of all its attributions, once the prediction is known: targets outer, baselines inner.
+    pub fn attribution_keys(&self, experiment: &Experiment, predicted: u32) -> impl Iterator<Item = AttributionKey> {
+        self.targets.iter().flat_map(move |target| {
+            let starts = self.baselines.iter();
+            starts.map(move |&(_, start)| self.attribution_key(experiment, target, start, predicted))
+        })
+    }
+
     /// The key of an attribution, once the prediction is known.
     pub fn attribution_key(
         &self,
@@ -133,10 +152,23 @@ pub fn runs<'a>(
     models: &BTreeMap<String, OpenedModel>,
     diagnostics: &mut Diagnostics,
 ) -> Vec<Run<'a>> {
+    runs_with(project, models, &KeptRuns::new(), diagnostics)
+}
+
+/// As [`runs`], but a tokenizer is asked only about samples that no kept plan answers for.
+pub fn runs_with<'a>(
+    project: &'a Project,
+    models: &BTreeMap<String, OpenedModel>,
+    kept: &KeptRuns,
+    diagnostics: &mut Diagnostics,
+) -> Vec<Run<'a>> {
     let mut runs = Vec::new();
     for experiment in &project.experiments {
         for id in &experiment.models {
             let Some(model) = models.get(id) else { continue };
+            let kept = kept
+                .get(&(experiment.id.clone(), id.clone()))
+                .filter(|kept| kept.head.key == model.key && kept.stale(experiment, &model.spec).is_none());
             let mut planner = Planner {
                 experiment,
                 model,
@@ -151,14 +183,37 @@ pub fn runs<'a>(
                     continue;
                 }
             };
-            let samples = experiment.samples.iter();
-            let jobs = samples
-                .filter_map(|sample| planner.job(sample, chat.as_ref(), &baselines))
+            let one = &planner.one();
+            let planned: Vec<(Option<Job>, Vec<Problem>)> = experiment
+                .samples
+                .par_iter()
+                .map(|sample| {
+                    let kept = kept.and_then(|kept| kept.job(experiment, sample, &baselines));
+                    let mut problems = Vec::new();
+                    let job = match kept {
+                        Some(job) => Some(job),
+                        None => one.job(sample, chat.as_ref(), &baselines, &mut problems),
+                    };
+                    if let Some(job) = &job {
+                        one.check_context(job, &mut problems);
+                    }
+                    (job, problems)
+                })
                 .collect();
+            let mut jobs = Vec::with_capacity(planned.len());
+            for ((job, problems), sample) in planned.into_iter().zip(&experiment.samples) {
+                for (way, error) in problems {
+                    let way: Vec<&str> = way.iter().map(String::as_str).collect();
+                    planner.tell(&way, Some(sample), error);
+                }
+                jobs.extend(job);
+            }
             let run = Run {
                 experiment,
                 model: id,
                 chat,
+                baselines,
+                stop: model.checkpoint.config.stop.clone(),
                 jobs,
             };
             planner.check_generation(&run);
@@ -166,6 +221,20 @@ pub fn runs<'a>(
         }
     }
     runs
+}
+
+/// An error of one sample, with the way to its place in the YAML.
+type Problem = (Vec<String>, Diagnostic);
+
+fn problem(problems: &mut Vec<Problem>, way: &[&str], error: Diagnostic) {
+    problems.push((way.iter().map(|part| (*part).to_owned()).collect(), error));
+}
+
+/// What plans one sample, as many threads may do at once.
+#[derive(Clone, Copy)]
+struct One<'a, 'm> {
+    experiment: &'a Experiment,
+    model: &'m OpenedModel,
 }
 
 struct Planner<'a, 'm> {
@@ -176,7 +245,7 @@ struct Planner<'a, 'm> {
     told: BTreeSet<String>,
 }
 
-impl<'a> Planner<'a, '_> {
+impl<'a, 'm> Planner<'a, 'm> {
     fn tell(&mut self, way: &[&str], sample: Option<&Sample>, error: Diagnostic) {
         if self.told.insert(way.join(".")) {
             let place = match sample {
@@ -195,24 +264,19 @@ impl<'a> Planner<'a, '_> {
         }
     }
 
+    fn one(&self) -> One<'a, 'm> {
+        One {
+            experiment: self.experiment,
+            model: self.model,
+        }
+    }
+
     /// The model's chat template, if the experiment asks for it.
     fn chat(&self) -> Result<Option<Chat>> {
         match self.experiment.prompt_style {
             PromptStyle::Plain => Ok(None),
             PromptStyle::Chat => Chat::open(&self.model.checkpoint.folder, &self.model.tokenizer).map(Some),
         }
-    }
-
-    /// The prompt as the model gets it, and its tokens.
-    fn prompt(&self, sample: &'a Sample, chat: Option<&Chat>) -> Result<(Cow<'a, Prompt>, Vec<Token>)> {
-        let encode = |prompt: &Prompt| self.model.tokenizer.encode(&prompt.text);
-        let Some(chat) = chat else {
-            return Ok((Cow::Borrowed(&sample.prompt), encode(&sample.prompt)?));
-        };
-        let prompt = chat.prompt(&sample.prompt)?;
-        let tokens = encode(&prompt)?;
-        chat.check(&prompt, &tokens)?;
-        Ok((Cow::Owned(prompt), tokens))
     }
 
     fn baselines(&mut self) -> Vec<(String, Start)> {
@@ -222,13 +286,13 @@ impl<'a> Planner<'a, '_> {
             let (name, start) = match baseline {
                 BaselineSpec::Zero => ("zero".to_owned(), Some(Start::Zero)),
                 BaselineSpec::Mean => ("mean".to_owned(), Some(Start::Mean)),
-                BaselineSpec::Bos => ("bos".to_owned(), self.special(special.bos, SpecialKind::Bos)),
-                BaselineSpec::Eos => ("eos".to_owned(), self.special(special.eos, SpecialKind::Eos)),
-                BaselineSpec::Pad => ("pad".to_owned(), self.special(special.pad, SpecialKind::Pad)),
-                BaselineSpec::Unk => ("unk".to_owned(), self.special(None, SpecialKind::Unk)),
+                BaselineSpec::Bos => ("bos".to_owned(), self.one().special(special.bos, SpecialKind::Bos)),
+                BaselineSpec::Eos => ("eos".to_owned(), self.one().special(special.eos, SpecialKind::Eos)),
+                BaselineSpec::Pad => ("pad".to_owned(), self.one().special(special.pad, SpecialKind::Pad)),
+                BaselineSpec::Unk => ("unk".to_owned(), self.one().special(None, SpecialKind::Unk)),
                 BaselineSpec::Token(text) => (
                     format!("token:{text}"),
-                    self.in_table(self.model.tokenizer.vocabulary_token(text)),
+                    self.one().in_table(self.model.tokenizer.vocabulary_token(text)),
                 ),
             };
             match start {
@@ -247,6 +311,54 @@ impl<'a> Planner<'a, '_> {
         starts
     }
 
+    /// What stands in the way of the model's own words, found before it runs: with some token in the prediction's place.
+    fn check_generation(&mut self, run: &Run<'a>) {
+        let Some(spec) = &run.experiment.generate else { return };
+        for job in &run.jobs {
+            let stand_in = job.options.first().map_or(0, |(_, tokens)| tokens[0]);
+            if let Some(kept) = &job.generation {
+                self.check_generation_context(job, kept.tokens() + spec.max_new_tokens);
+                continue;
+            }
+            let found = match generation(run, self.model, job, stand_in) {
+                Ok(Some((_, key))) => key.token_ids.len() + spec.max_new_tokens,
+                Ok(None) => continue,
+                Err(error) => {
+                    self.tell(&["generate"], Some(job.sample), error);
+                    continue;
+                }
+            };
+            self.check_generation_context(job, found);
+        }
+    }
+
+    fn check_generation_context(&mut self, job: &Job, found: usize) {
+        let context = self.model.checkpoint.config.context;
+        if let Some(context) = context.filter(|&context| found > context) {
+            let error = Diagnostic::content(format!("{found} tokens, more than the model was made for"))
+                .expected(format!(
+                    "at most {context} (`max_position_embeddings`), `max_new_tokens` among them"
+                ))
+                .help("beyond it words mean little: shorten the prompt, or let the model say less")
+                .as_warning();
+            self.tell(&["generate"], Some(job.sample), error);
+        }
+    }
+}
+
+impl<'a> One<'a, '_> {
+    /// The prompt as the model gets it, and its tokens.
+    fn prompt(&self, sample: &'a Sample, chat: Option<&Chat>) -> Result<(Cow<'a, Prompt>, Vec<Token>)> {
+        let encode = |prompt: &Prompt| self.model.tokenizer.encode(&prompt.text);
+        let Some(chat) = chat else {
+            return Ok((Cow::Borrowed(&sample.prompt), encode(&sample.prompt)?));
+        };
+        let prompt = chat.prompt(&sample.prompt)?;
+        let tokens = encode(&prompt)?;
+        chat.check(&prompt, &tokens)?;
+        Ok((Cow::Owned(prompt), tokens))
+    }
+
     /// `config.json` first, then the tokenizer's files.
     fn special(&self, by_config: Option<u32>, kind: SpecialKind) -> Option<Start> {
         self.in_table(by_config.or_else(|| self.model.tokenizer.special(kind)))
@@ -258,12 +370,18 @@ impl<'a> Planner<'a, '_> {
             .map(Start::Token)
     }
 
-    fn job(&mut self, sample: &'a Sample, chat: Option<&Chat>, baselines: &[(String, Start)]) -> Option<Job<'a>> {
+    fn job(
+        &self,
+        sample: &'a Sample,
+        chat: Option<&Chat>,
+        baselines: &[(String, Start)],
+        problems: &mut Vec<Problem>,
+    ) -> Option<Job<'a>> {
         let (prompt, tokens) = match self.prompt(sample, chat) {
             Ok(encoded) => encoded,
             Err(error) => {
                 let key = if chat.is_some() { "prompt_style" } else { "prompt" };
-                self.tell(&[key], Some(sample), error);
+                problem(problems, &[key], error);
                 return None;
             }
         };
@@ -271,9 +389,9 @@ impl<'a> Planner<'a, '_> {
         let ids: Vec<u32> = tokens.iter().map(|token| token.id).collect();
         let rows = self.model.checkpoint.config.model.vocab_size();
         if ids.is_empty() {
-            self.tell(
+            problem(
+                problems,
                 &["prompt"],
-                Some(sample),
                 Diagnostic::content("the prompt comes to no tokens"),
             );
             return None;
@@ -281,23 +399,14 @@ impl<'a> Planner<'a, '_> {
         if let Some(id) = ids.iter().find(|&&id| id as usize >= rows) {
             let error = Diagnostic::content(format!("the tokenizer gives token {id}, and the model has {rows}"))
                 .help("the tokenizer's files belong to another checkpoint");
-            self.tell(&["models"], Some(sample), error);
+            problem(problems, &["models"], error);
             return None;
-        }
-        if let Some(context) = self.model.checkpoint.config.context
-            && ids.len() > context
-        {
-            let error = Diagnostic::content(format!("{} tokens, more than the model was made for", ids.len()))
-                .expected(format!("at most {context} (`max_position_embeddings`)"))
-                .help("beyond it answers and maps mean little: shorten the prompt, or take fewer shots")
-                .as_warning();
-            self.tell(&["prompt"], Some(sample), error);
         }
         let mut options = Vec::new();
         for option in &self.experiment.options {
             match self.answer(text, &ids, &option.letter) {
                 Ok(tokens) => options.push((option.letter.as_str(), tokens)),
-                Err(error) => self.tell(&["options", &option.letter], Some(sample), error),
+                Err(error) => problem(problems, &["options", &option.letter], error),
             }
         }
         // Told above; targets that need such an option would only tell it again.
@@ -308,59 +417,30 @@ impl<'a> Planner<'a, '_> {
         for (index, spec) in self.experiment.attribution.targets.iter().enumerate() {
             match self.targets(spec, sample, (text, &ids), &options) {
                 Ok(found) => targets.extend(found),
-                Err(error) => self.tell(&["attribution", "targets", &index.to_string()], Some(sample), error),
+                Err(error) => problem(problems, &["attribution", "targets", &index.to_string()], error),
             }
         }
-        let (mut asked, mut answers) = (Vec::new(), Vec::new());
-        for (_, tokens) in &options {
-            match tokens[..] {
-                [id] => asked.push(id),
-                _ => answers.push(tokens.clone()),
-            }
-        }
-        asked.sort_unstable();
-        asked.dedup();
-        answers.sort_unstable();
-        answers.dedup();
         Some(Job {
             sample,
             prompt,
             tokens,
-            prediction: PredictionKey {
-                model: self.model.key.clone(),
-                token_ids: ids,
-                asked,
-                answers,
-            },
+            prediction: PredictionKey::asking(self.model.key.clone(), ids, &options),
             options,
             targets,
             baselines: baselines.to_vec(),
+            generation: None,
         })
     }
 
-    /// What stands in the way of the model's own words, found before it runs: with some token in the prediction's place.
-    fn check_generation(&mut self, run: &Run<'a>) {
-        let Some(spec) = &run.experiment.generate else { return };
-        for job in &run.jobs {
-            let stand_in = job.options.first().map_or(0, |(_, tokens)| tokens[0]);
-            let found = match generation(run, self.model, job, stand_in) {
-                Ok(Some((_, key))) => key.token_ids.len() + spec.max_new_tokens,
-                Ok(None) => continue,
-                Err(error) => {
-                    self.tell(&["generate"], Some(job.sample), error);
-                    continue;
-                }
-            };
-            let context = self.model.checkpoint.config.context;
-            if let Some(context) = context.filter(|&context| found > context) {
-                let error = Diagnostic::content(format!("{found} tokens, more than the model was made for"))
-                    .expected(format!(
-                        "at most {context} (`max_position_embeddings`), `max_new_tokens` among them"
-                    ))
-                    .help("beyond it words mean little: shorten the prompt, or let the model say less")
-                    .as_warning();
-                self.tell(&["generate"], Some(job.sample), error);
-            }
+    /// A prompt that is longer than the model was made for is told, and computed all the same.
+    fn check_context(&self, job: &Job, problems: &mut Vec<Problem>) {
+        let found = job.tokens.len();
+        if let Some(context) = self.model.checkpoint.config.context.filter(|&context| found > context) {
+            let error = Diagnostic::content(format!("{found} tokens, more than the model was made for"))
+                .expected(format!("at most {context} (`max_position_embeddings`)"))
+                .help("beyond it answers and maps mean little: shorten the prompt, or take fewer shots")
+                .as_warning();
+            problem(problems, &["prompt"], error);
         }
     }
 

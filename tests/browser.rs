@@ -16,7 +16,8 @@ use std::sync::{Arc, Mutex};
 
 use support::project::Project;
 
-const PAGES: [&str; 8] = [
+const PAGES: [&str; 9] = [
+    "search/index.html",
     "index.html",
     "404.html",
     "about/index.html",
@@ -104,9 +105,11 @@ fn answer(mut stream: &TcpStream, folder: &Path, missing: &Mutex<Vec<String>>) {
     }
     let path = request.split_whitespace().nth(1).unwrap_or("/").to_owned();
     let bytes = path
-        .strip_prefix("/repo/")
+        .split('?')
+        .next()
+        .and_then(|path| path.strip_prefix("/repo/"))
         .and_then(|inside| std::fs::read(folder.join(inside)).ok());
-    let kind = match path.rsplit('.').next() {
+    let kind = match path.split('?').next().and_then(|path| path.rsplit('.').next()) {
         Some("html") => "text/html; charset=utf-8",
         Some("css") => "text/css",
         Some("js") => "text/javascript",
@@ -205,6 +208,47 @@ fn the_checks_of_tests_web_pass() {
     let said = std::fs::read_to_string(&log).unwrap();
     println!("{said}");
     assert!(status.success(), "{said}");
+}
+
+#[test]
+fn searching_finds_and_ranks() {
+    let Some(browser) = chromium() else { return };
+    let project = site(None);
+    let (port, missing) = serve(project.path("site"));
+    let disk = format!("file://{}", project.path("site").display());
+    for root in [disk, format!("http://127.0.0.1:{port}/repo")] {
+        let search = |query: &str| {
+            let (document, console) = load(browser, &format!("{root}/search/index.html?q={query}"));
+            assert!(console.is_empty(), "{root}, {query}: {console:#?}");
+            let results = document.split("class=\"results\">").nth(1).expect("results").to_owned();
+            (document, results.split("</main>").next().unwrap().to_owned())
+        };
+        // The beginning of a word, without its accent; the sample's text comes in its own script.
+        let (document, results) = search("unic");
+        assert!(document.contains("Found: 1 sample."), "{document}");
+        assert!(
+            results.contains("href=\"../experiments/first/samples/c/index.html\""),
+            "{results}"
+        );
+        assert!(results.contains("<mark>Ünïcode</mark> 🦀 too"), "{results}");
+        let (_, results) = search("about");
+        assert!(
+            results.contains("<h2>Pages (1)</h2>") && results.contains("href=\"../about/index.html\""),
+            "{results}"
+        );
+        // All words, each at least begun; the right option counts.
+        assert!(search("grass+red+no").1.contains("samples/b/"));
+        let (document, results) = search("grass+sky");
+        assert!(
+            document.contains("Nothing found.") && !results.contains("<li>"),
+            "{results}"
+        );
+        let (document, results) = search("tiny+first");
+        assert!(document.contains("Found: 1 experiment."), "{results}");
+        assert!(search("").0.contains("<p role=\"status\"></p>"));
+    }
+    let missing = missing.lock().unwrap().clone();
+    assert!(missing.iter().all(|path| path == "/favicon.ico"), "{missing:?}");
 }
 
 /// The tests above must be able to fail.

@@ -433,6 +433,90 @@ fn a_new_project_checks_and_builds() {
 }
 
 #[test]
+fn the_workflow_of_a_new_project_publishes_with_least_rights() {
+    let folder = tempfile::tempdir().unwrap();
+    igsite(folder.path(), &["init", "mine"]).ended(0);
+    let text = std::fs::read_to_string(folder.path().join("mine/.github/workflows/pages.yml")).unwrap();
+    let workflow: serde_yaml::Value = serde_yaml::from_str(&text).unwrap();
+    assert_eq!(
+        workflow["permissions"],
+        serde_yaml::from_str::<serde_yaml::Value>("{contents: read}").unwrap()
+    );
+    assert_eq!(workflow["concurrency"]["group"], "pages");
+    assert!(workflow["on"]["push"].is_mapping() && workflow["on"].get("workflow_dispatch").is_some());
+    assert_eq!(workflow["env"]["IGSITE_REPOSITORY"], env!("CARGO_PKG_REPOSITORY"));
+    let build = workflow["jobs"]["build"]["steps"].as_sequence().unwrap();
+    let uses: Vec<&str> = build.iter().filter_map(|step| step["uses"].as_str()).collect();
+    for action in [
+        "actions/checkout@",
+        "actions/cache@",
+        "actions/configure-pages@",
+        "actions/upload-pages-artifact@",
+    ] {
+        assert!(uses.iter().any(|used| used.starts_with(action)), "{action} in {uses:?}");
+    }
+    assert!(
+        build
+            .iter()
+            .filter_map(|step| step["run"].as_str())
+            .any(|run| run.contains("igsite build --frozen --base-url"))
+    );
+    let deploy = &workflow["jobs"]["deploy"];
+    let rights: serde_yaml::Value = serde_yaml::from_str("{pages: write, id-token: write}").unwrap();
+    assert!(deploy["permissions"] == rights && deploy["needs"] == "build");
+    assert!(
+        deploy["steps"][0]["uses"]
+            .as_str()
+            .unwrap()
+            .starts_with("actions/deploy-pages@")
+    );
+    // Every step that another names is there.
+    let ids: Vec<&str> = build
+        .iter()
+        .chain(deploy["steps"].as_sequence().unwrap())
+        .filter_map(|step| step["id"].as_str())
+        .collect();
+    for named in text.split("steps.").skip(1).map(|rest| rest.split('.').next().unwrap()) {
+        assert!(ids.contains(&named), "{named}");
+    }
+}
+
+#[test]
+fn git_takes_the_records_of_a_new_project_and_not_what_is_the_machines_own() {
+    let folder = tempfile::tempdir().unwrap();
+    igsite(folder.path(), &["init", "mine"]).ended(0);
+    let mine = folder.path().join("mine");
+    let git = |arguments: &[&str]| Command::new("git").args(arguments).current_dir(&mine).output();
+    if !git(&["init", "--quiet"]).is_ok_and(|out| out.status.success()) {
+        return;
+    }
+    let kept = [
+        ".igsite/plans/first/my-model.jsonl",
+        ".igsite/store/v1/predictions/ab/ab12.json",
+        "content/models/my-model.yaml",
+        ".github/workflows/pages.yml",
+    ];
+    let left = [
+        ".igsite/last-build.json",
+        ".igsite/lock",
+        ".igsite/hashes.json",
+        ".igsite/serve/index.html",
+        ".igsite/store/v1/x.part",
+        "site/index.html",
+        "content/models/my-model/model.safetensors",
+    ];
+    for (paths, ignored) in [(&kept[..], false), (&left[..], true)] {
+        for path in paths {
+            assert_eq!(
+                git(&["check-ignore", "--quiet", path]).unwrap().status.success(),
+                ignored,
+                "{path}"
+            );
+        }
+    }
+}
+
+#[test]
 fn quiet_says_nothing_and_results_go_to_standard_output() {
     let project = Project::small();
     let ran = project.run(&[&BUILD[..], &["--quiet"]].concat());

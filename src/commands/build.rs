@@ -1,122 +1,31 @@
 //! `igsite build`: content, plan, compute, render, write.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::report::Report;
 use super::{counted, rehearse, selection};
 use crate::assemble;
 use crate::cli::{Build, ExitStatus, Global};
-use crate::compute;
+use crate::compute::{self, Work};
 use crate::content::project::Project;
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics, Kind};
 use crate::hub::Hub;
 use crate::model::device::Backend;
-use crate::plan::{self, Sources, Weights};
+use crate::plan::kept::{KeptRun, KeptRuns};
+use crate::plan::{self, Run, Sources, Weights, frozen};
 use crate::render::{ExperimentResults, Site};
-use crate::site::output::Output;
+use crate::site::output::{Counts, Output, as_written};
 use crate::site::{check_base_url, write};
+use crate::stamp::{self, Asked, Stamp};
 use crate::store::Store;
 use crate::store::memo::HashMemo;
+use crate::store::record::SampleRecord;
 
 pub fn run(global: &Global, arguments: &Build, report: &Report) -> Result<ExitStatus, Diagnostics> {
-    let began = Instant::now();
-    let hub = Hub::new(arguments.place.offline, report.quiet);
-    let (project, mut diagnostics) = Project::load(&global.project, &selection(&arguments.chosen), &hub)?;
-    diagnostics.extend(hub.take_warnings());
-    let output = arguments.output.clone().unwrap_or_else(|| global.project.join("site"));
-    // What would make the build fail at its end is told before hours of computing, not after.
-    if let Some(base_url) = &arguments.base_url {
-        check_base_url(base_url)?;
-    }
+    let output = output(global, arguments);
     refuse_sources(&global.project, &output)?;
-    drop(Output::open(&output)?);
-    diagnostics.extend(rehearse(&project, arguments.base_url.as_deref())?);
-    let backend = Backend::open(arguments.place.device)?;
-    let store = Store::open(&global.project)?;
-    let mut memo = HashMemo::open(store.folder());
-    let mut open = |weights, diagnostics: &mut Diagnostics| {
-        let sources = Sources {
-            backend: &backend,
-            memo: &mut memo,
-            hub: &hub,
-            weights,
-        };
-        plan::open_models(&project, sources, diagnostics)
-    };
-    let mut models = open(Weights::AsTheyAre, &mut diagnostics);
-    if models.values().any(|model| !model.weights) {
-        // Gigabytes come when nothing else is wrong, and not before.
-        let mut wrong = diagnostics.clone();
-        plan::runs(&project, &models, &mut wrong);
-        if wrong.has_errors() {
-            return Err(wrong);
-        }
-        models = open(Weights::Fetched, &mut diagnostics);
-    }
-    memo.save();
-    let runs = plan::runs(&project, &models, &mut diagnostics);
-    if diagnostics.has_errors() {
-        return Err(diagnostics);
-    }
-    report.errors(diagnostics);
-    report.detail(|| format!("device: {backend}"));
-
-    let (parts, work) = compute::complete(&runs, &models, &store, &backend, report.quiet)?;
-    let mut results: Vec<ExperimentResults> = project
-        .experiments
-        .iter()
-        .map(|experiment| ExperimentResults {
-            experiment,
-            records: vec![],
-        })
-        .collect();
-    for (run, parts) in runs.iter().zip(&parts) {
-        let records = assemble::records(run, &models[run.model], parts);
-        if let Some(result) = results
-            .iter_mut()
-            .find(|result| result.experiment.id == run.experiment.id)
-        {
-            result.records.push(records);
-        }
-    }
-
-    let site = Site {
-        project: &project,
-        results,
-        base_url: arguments.base_url.clone(),
-    };
-    let counts = write(&site, &output)?;
-
-    let below = site
-        .results
-        .iter()
-        .flat_map(|result| result.records.iter().flatten())
-        .flat_map(|record| &record.attributions)
-        .filter(|a| !a.converged || a.within_margin == Some(false))
-        .count();
-    report.note(&format!(
-        "{} loaded, {} computed, {} kept; {} written, {} unchanged, {} removed; {:.1} s",
-        counted(work.models_loaded, "model"),
-        counted(work.computed, "map"),
-        work.kept,
-        counted(counts.written, "file"),
-        counts.unchanged,
-        counts.removed,
-        began.elapsed().as_secs_f64()
-    ));
-    if !counts.kept.is_empty() {
-        report.note(&format!(
-            "left alone, because they were edited since the last build: {}",
-            counts.kept.join(", ")
-        ));
-    }
-    if below > 0 {
-        report.note(&format!(
-            "{} below the quality bar (tolerance, margin, or a value that is not finite); their pages say so",
-            counted(below, "map")
-        ));
-    }
+    let below = build(global, arguments, report)?;
     report.result(&output.join("index.html").display().to_string());
     Ok(if arguments.strict && below > 0 {
         ExitStatus::BelowBar
@@ -125,8 +34,265 @@ pub fn run(global: &Global, arguments: &Build, report: &Report) -> Result<ExitSt
     })
 }
 
+fn output(global: &Global, arguments: &Build) -> PathBuf {
+    arguments.output.clone().unwrap_or_else(|| global.project.join("site"))
+}
+
+/// Builds, and notes what was done; gives the number of maps below their quality bar.
+pub fn build(global: &Global, arguments: &Build, report: &Report) -> Result<usize, Diagnostics> {
+    let began = Instant::now();
+    let hub = Hub::new(arguments.place.offline || arguments.frozen, report.quiet);
+    let selection = selection(&arguments.chosen);
+    let load = if arguments.frozen {
+        Project::load_without_checkpoints
+    } else {
+        Project::load
+    };
+    let (project, mut diagnostics) = load(&global.project, &selection, &hub)?;
+    diagnostics.extend(hub.take_warnings());
+    let output = output(global, arguments);
+    // What would make the build fail at its end is told before hours of computing, not after.
+    if let Some(base_url) = &arguments.base_url {
+        check_base_url(base_url)?;
+    }
+    let build = Building {
+        project: &project,
+        output: &output,
+        base_url: arguments.base_url.as_deref(),
+        report,
+        began,
+    };
+    report.detail(|| format!("content read: {:.2} s", began.elapsed().as_secs_f64()));
+    let mut done = if arguments.frozen {
+        build.frozen(diagnostics, &Store::open(&global.project)?)?
+    } else {
+        let backend = Backend::open(arguments.place.device)?;
+        build.whole(diagnostics, &backend, &hub)?
+    };
+    report.note(&format!(
+        "{} loaded, {} computed, {}{} kept; {} written, {} unchanged, {} removed; {:.1} s",
+        counted(done.work.models_loaded, "model"),
+        counted(done.work.computed, "map"),
+        if done.work.shared > 0 {
+            format!("{} the same as others, ", done.work.shared)
+        } else {
+            String::new()
+        },
+        done.work.kept,
+        counted(done.counts.written, "file"),
+        done.counts.unchanged,
+        done.counts.removed,
+        began.elapsed().as_secs_f64()
+    ));
+    report.errors(std::mem::take(&mut done.counts.warnings));
+    if !done.counts.kept.is_empty() {
+        report.note(&format!(
+            "left alone, because they were edited since the last build: {}",
+            done.counts.kept.join(", ")
+        ));
+    }
+    if done.below > 0 {
+        report.note(&format!(
+            "{} below the quality bar (tolerance, margin, or a value that is not finite); their pages say so",
+            counted(done.below, "map")
+        ));
+    }
+    Ok(done.below)
+}
+
+/// A build under way.
+struct Building<'a> {
+    project: &'a Project,
+    output: &'a Path,
+    base_url: Option<&'a str>,
+    report: &'a Report,
+    began: Instant,
+}
+
+/// What a build did.
+struct Done {
+    work: Work,
+    counts: Counts,
+    /// Maps below the quality bar.
+    below: usize,
+}
+
+impl<'a> Building<'a> {
+    /// Computes what is missing and writes the site, unless all is as the last build left it.
+    fn whole(&self, mut diagnostics: Diagnostics, backend: &Backend, hub: &Hub) -> Result<Done, Diagnostics> {
+        let store = Store::open(&self.project.root)?;
+        let mut memo = HashMemo::open(store.folder());
+        let asked = Asked {
+            output: self.output,
+            base_url: self.base_url,
+            backend: &backend.to_string(),
+        };
+        let inputs = stamp::inputs(self.project, &asked, hub, &mut memo, &mut diagnostics);
+        let before = inputs.as_ref().zip(Stamp::read(&store));
+        if let Some((inputs, stamp)) = before {
+            match stamp.changed(inputs, &store, || as_written(self.output)) {
+                None => return Ok(self.unchanged(stamp, diagnostics)),
+                Some(what) => self.report.detail(|| format!("changed since the last build: {what}")),
+            }
+        }
+        drop(Output::open(self.output)?);
+        diagnostics.extend(rehearse(self.project, self.base_url)?);
+        let mut open = |weights, diagnostics: &mut Diagnostics| {
+            let sources = Sources {
+                backend,
+                memo: &mut memo,
+                hub,
+                weights,
+            };
+            plan::open_models(self.project, sources, diagnostics)
+        };
+        let mut models = open(Weights::AsTheyAre, &mut diagnostics);
+        if models.values().any(|model| !model.weights) {
+            // Gigabytes come when nothing else is wrong, and not before.
+            let mut wrong = diagnostics.clone();
+            plan::runs(self.project, &models, &mut wrong);
+            if wrong.has_errors() {
+                return Err(wrong);
+            }
+            models = open(Weights::Fetched, &mut diagnostics);
+        }
+        memo.save();
+        let runs = plan::runs_with(self.project, &models, &self.kept_plans(&store)?, &mut diagnostics);
+        if diagnostics.has_errors() {
+            return Err(diagnostics);
+        }
+        // Those of the hub are of this hour.
+        let lasting = diagnostics.iter().filter(|warning| warning.kind != Kind::Download);
+        let mut warnings: Vec<String> = lasting.map(ToString::to_string).collect();
+        self.report.errors(diagnostics);
+        self.report.detail(|| format!("device: {backend}"));
+        self.stage("planned");
+        Stamp::forget(&store);
+
+        let (parts, work) = compute::complete(&runs, &models, &store, backend, self.report.quiet)?;
+        self.stage("parts read or computed");
+        let mut results = self.no_results();
+        for (run, parts) in runs.iter().zip(&parts) {
+            let model = &models[run.model];
+            let (facts, speech) = (model.facts(), &model.tokenizer);
+            let plan = KeptRun::of(run, &facts, parts, speech);
+            store.keep_plan(&run.experiment.id, run.model, &plan)?;
+            add(&mut results, run, assemble::records(run, &facts, parts, speech));
+        }
+        drop((runs, parts));
+        let done = self.write(results, work)?;
+        warnings.extend(done.counts.warnings.iter().map(ToString::to_string));
+        if let Some(inputs) = inputs {
+            let files = done.counts.written + done.counts.unchanged;
+            let maps = work.computed + work.shared + work.kept;
+            Stamp::write(
+                &store,
+                inputs,
+                as_written(self.output),
+                (files, maps, done.below),
+                warnings,
+            );
+        }
+        self.stage("stamp written");
+        Ok(done)
+    }
+
+    /// Writes the site from what is kept.
+    fn frozen(&self, mut diagnostics: Diagnostics, store: &Store) -> Result<Done, Diagnostics> {
+        drop(Output::open(self.output)?);
+        diagnostics.extend(rehearse(self.project, self.base_url)?);
+        let kept = self.kept_plans(store)?;
+        let runs = frozen::runs(self.project, &kept, store)?;
+        self.report.errors(diagnostics);
+        let mut work = Work::default();
+        let mut results = self.no_results();
+        for (run, facts, parts) in &runs {
+            work.kept += parts.iter().map(|parts| parts.attributions.len()).sum::<usize>();
+            let plan = &kept[&(run.experiment.id.clone(), run.model.to_owned())];
+            add(&mut results, run, assemble::records(run, facts, parts, &plan.speech()));
+        }
+        self.write(results, work)
+    }
+
+    /// What a build says that has nothing to do.
+    fn unchanged(&self, stamp: Stamp, mut diagnostics: Diagnostics) -> Done {
+        let told: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
+        // Those of content were told anew; those of plans were found when there was something to plan.
+        for warning in stamp.warnings.into_iter().filter(|warning| !told.contains(warning)) {
+            diagnostics.push(Diagnostic::content(warning).as_warning());
+        }
+        self.report.errors(diagnostics);
+        Done {
+            work: Work {
+                kept: stamp.maps,
+                ..Work::default()
+            },
+            counts: Counts {
+                unchanged: stamp.files,
+                ..Counts::default()
+            },
+            below: stamp.below,
+        }
+    }
+
+    fn write(&self, results: Vec<ExperimentResults<'a>>, work: Work) -> Result<Done, Diagnostics> {
+        self.stage("records assembled");
+        let site = Site {
+            project: self.project,
+            results,
+            base_url: self.base_url.map(str::to_owned),
+        };
+        let counts = write(&site, self.output)?;
+        self.stage("site written");
+        let records = site.results.iter().flat_map(|result| result.records.iter().flatten());
+        let below = records
+            .flat_map(|record| &record.attributions)
+            .filter(|a| !a.converged || a.within_margin == Some(false))
+            .count();
+        Ok(Done { work, counts, below })
+    }
+
+    /// The kept plans of all experiments to build.
+    fn kept_plans(&self, store: &Store) -> Result<KeptRuns, Diagnostics> {
+        let mut kept = KeptRuns::new();
+        for experiment in &self.project.experiments {
+            for model in &experiment.models {
+                let text = store.plan(&experiment.id, model)?;
+                if let Some(run) = text.and_then(|text| KeptRun::read(&text)) {
+                    kept.insert((experiment.id.clone(), model.clone()), run);
+                }
+            }
+        }
+        Ok(kept)
+    }
+
+    fn no_results(&self) -> Vec<ExperimentResults<'a>> {
+        let experiments = self.project.experiments.iter();
+        experiments
+            .map(|experiment| ExperimentResults {
+                experiment,
+                records: vec![],
+            })
+            .collect()
+    }
+
+    /// How long it took so far, for `--verbose`.
+    fn stage(&self, done: &str) {
+        let began = self.began;
+        self.report
+            .detail(|| format!("{done}: {:.2} s", began.elapsed().as_secs_f64()));
+    }
+}
+
+fn add(results: &mut [ExperimentResults], run: &Run, records: Vec<SampleRecord>) {
+    let mut results = results.iter_mut();
+    if let Some(result) = results.find(|result| result.experiment.id == run.experiment.id) {
+        result.records.push(records);
+    }
+}
+
 /// A site written among its own sources would be read as content by the next build.
-fn refuse_sources(project: &Path, output: &Path) -> Result<(), Diagnostics> {
+pub fn refuse_sources(project: &Path, output: &Path) -> Result<(), Diagnostics> {
     let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     for part in ["content", "templates", "static", ".igsite"] {
         if whole(output).starts_with(whole(&project.join(part))) {

@@ -6,6 +6,7 @@ mod check;
 mod fetch;
 mod init;
 mod report;
+mod serve;
 
 use std::ffi::OsString;
 
@@ -36,12 +37,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitStatus {
     let report = Report::new(&cli.global);
     let done = match &cli.command {
         Command::Build(arguments) => build::run(&cli.global, arguments, &report),
+        Command::Serve(arguments) => serve::run(&cli.global, arguments, &report),
         Command::Check(arguments) => check::run(&cli.global, arguments, &report),
         Command::Fetch(arguments) => fetch::run(&cli.global, arguments, &report),
         Command::Init(arguments) => init::run(arguments, &report),
         Command::Bench(arguments) => bench::run(arguments, &report),
     };
-    done.unwrap_or_else(|errors| report.errors(errors))
+    report.ended(done.unwrap_or_else(|errors| report.errors(errors)))
 }
 
 /// Renders what needs no results (texts, templates, static files), so that their errors are told before anything is computed. What

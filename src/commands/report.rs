@@ -1,7 +1,8 @@
 //! What a command tells: notes and errors on standard error, results on standard output.
 
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::panic::PanicHookInfo;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::cli::{Color, ExitStatus, Global};
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind};
@@ -15,7 +16,18 @@ pub struct Report {
     color: bool,
 }
 
+/// Whether a result could not be written.
+static LOST: AtomicBool = AtomicBool::new(false);
+
 impl Report {
+    /// How a command ends that ended so: what was computed is of no use to a reader that did not get it.
+    pub fn ended(&self, status: ExitStatus) -> ExitStatus {
+        match status {
+            ExitStatus::Done if LOST.load(Ordering::Relaxed) => ExitStatus::Failed,
+            other => other,
+        }
+    }
+
     pub fn new(global: &Global) -> Self {
         let color = match global.color {
             Color::Always => true,
@@ -33,8 +45,15 @@ impl Report {
 
     /// A result, on standard output.
     pub fn result(&self, text: &str) {
-        // A reader that has gone away is no reason to fail.
-        _ = writeln!(std::io::stdout(), "{text}");
+        let mut out = std::io::stdout();
+        let written = writeln!(out, "{text}").and_then(|()| out.flush());
+        if let Err(error) = written
+            // A reader that has gone away is no reason to fail.
+            && error.kind() != ErrorKind::BrokenPipe
+        {
+            self.errors(Diagnostic::output(format!("cannot write the result to standard output: {error}")).into());
+            LOST.store(true, Ordering::Relaxed);
+        }
     }
 
     /// What is going on, on standard error.

@@ -36,7 +36,7 @@ pub struct Page {
 }
 
 /// Folders and files at the top of the site that are its own.
-pub const RESERVED: [&str; 5] = ["experiments", "models", "data", "assets", "404"];
+pub const RESERVED: [&str; 6] = ["experiments", "models", "data", "assets", "search", "404"];
 
 /// Reads the text of the page at `path`, whose place under `content/` is `place`.
 pub(super) fn read(path: &Path, place: &Path, text: &str, decoder: &mut Decoder) -> Option<Page> {

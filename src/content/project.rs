@@ -68,18 +68,33 @@ impl Project {
         selection: &Selection,
         repositories: &dyn Repositories,
     ) -> Result<(Project, Diagnostics), Diagnostics> {
+        Self::read(root, selection, repositories, true)
+    }
+
+    /// As [`Project::load`], but no checkpoint need be there.
+    pub fn load_without_checkpoints(
+        root: &Path,
+        selection: &Selection,
+        repositories: &dyn Repositories,
+    ) -> Result<(Project, Diagnostics), Diagnostics> {
+        Self::read(root, selection, repositories, false)
+    }
+
+    fn read(
+        root: &Path,
+        selection: &Selection,
+        repositories: &dyn Repositories,
+        checkpoints: bool,
+    ) -> Result<(Project, Diagnostics), Diagnostics> {
         let mut all = Diagnostics::new();
         let found = Found::walk(root, &mut all)?;
         let models = read_models(root, &found, &mut all);
         let mut left_out = BTreeMap::new();
-        let experiments = read_experiments(
-            root,
-            &found,
-            (selection, &mut left_out),
-            repositories,
-            &models,
-            &mut all,
-        );
+        let chosen = (selection, &mut left_out);
+        let (experiments, named) = read_experiments(root, &found, chosen, repositories, &models, &mut all);
+        if checkpoints {
+            look_for_checkpoints(&models, &named, &mut all);
+        }
         let pages = read_pages(root, &found, selection, &mut all);
         if all.has_errors() {
             return Err(all.sorted());
@@ -103,6 +118,14 @@ impl Project {
 
 /// The model files by id; `None` where one cannot be read. The position is that of the source.
 type Models = BTreeMap<String, Option<(ModelSpec, Position)>>;
+
+/// The models that experiments name.
+struct Named {
+    /// Those of experiments to be built.
+    used: BTreeSet<String>,
+    /// Of all experiments.
+    anywhere: BTreeSet<String>,
+}
 
 fn read_models(root: &Path, found: &Found, all: &mut Diagnostics) -> Models {
     let mut models = Models::new();
@@ -144,10 +167,10 @@ fn read_experiments(
     repositories: &dyn Repositories,
     models: &Models,
     all: &mut Diagnostics,
-) -> Vec<Experiment> {
+) -> (Vec<Experiment>, Named) {
     let known: BTreeSet<String> = models.keys().cloned().collect();
     let (mut data, mut experiments) = (DataFiles::new(root, repositories), Vec::new());
-    let (mut ids, mut used, mut named_anywhere) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let (mut ids, mut used, mut anywhere) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for (id, path) in named(&found.experiments, "experiment", all) {
         ids.insert(id.clone());
         let mut decoder = Decoder::new(path);
@@ -155,7 +178,7 @@ fn read_experiments(
             && let Some(written) = experiment::read(&id, path, yaml, &mut decoder)
         {
             let named = || written.models.iter().map(|model| model.value.clone());
-            named_anywhere.extend(named());
+            anywhere.extend(named());
             if selection.takes(&id, written.draft) {
                 used.extend(named());
                 experiments.extend(experiment::resolve(written, &known, &mut data, &mut decoder));
@@ -169,19 +192,6 @@ fn read_experiments(
     }
     // Files come as `a-b.yaml`, `a.yaml`; readers expect `a` before `a-b`.
     experiments.sort_by(|a: &Experiment, b| a.id.cmp(&b.id));
-    for (id, model) in models {
-        let Some(missing) = model
-            .as_ref()
-            .and_then(|(spec, source)| model::missing_folder(spec, *source))
-        else {
-            continue;
-        };
-        if used.contains(id) {
-            all.push(missing);
-        } else if !named_anywhere.contains(id) {
-            all.push(missing.as_warning());
-        }
-    }
     for name in selection.experiments.iter().filter(|name| !ids.contains(*name)) {
         let error = Diagnostic::content(format!("there is no experiment `{}`", shortened(name)));
         let mut error = error.expected(if ids.is_empty() {
@@ -202,7 +212,24 @@ fn read_experiments(
             "all experiments are drafts; build them with --drafts, or name one with --experiment"
         }));
     }
-    experiments
+    (experiments, Named { used, anywhere })
+}
+
+/// An error for each model of an experiment to be built whose folder is not there, and a warning for one that nothing names.
+fn look_for_checkpoints(models: &Models, named: &Named, all: &mut Diagnostics) {
+    for (id, model) in models {
+        let Some(missing) = model
+            .as_ref()
+            .and_then(|(spec, source)| model::missing_folder(spec, *source))
+        else {
+            continue;
+        };
+        if named.used.contains(id) {
+            all.push(missing);
+        } else if !named.anywhere.contains(id) {
+            all.push(missing.as_warning());
+        }
+    }
 }
 
 /// The ids of YAML files; unsafe names and names that meet on some file system are errors.

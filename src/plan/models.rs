@@ -35,6 +35,28 @@ pub struct OpenedModel {
     pub weights: bool,
 }
 
+/// What records say of a model.
+#[derive(Clone, Copy, Debug)]
+pub struct ModelFacts<'a> {
+    /// Its file in `content/models/`.
+    pub spec: &'a ModelSpec,
+    /// `llama`, `mistral`, `falcon`.
+    pub architecture: &'a str,
+    /// Its part of every key, the commit among it.
+    pub key: &'a ModelKey,
+}
+
+impl OpenedModel {
+    /// What records say of it.
+    pub fn facts(&self) -> ModelFacts<'_> {
+        ModelFacts {
+            spec: &self.spec,
+            architecture: self.checkpoint.config.model.architecture(),
+            key: &self.key,
+        }
+    }
+}
+
 /// Whether a hub model's weights are needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weights {

@@ -3,8 +3,7 @@
 use serde::Serialize;
 
 use crate::diagnostic::{Diagnostic, Result};
-use crate::render::ExperimentResults;
-use crate::store::record::SampleRecord;
+use crate::store::record::{SampleRecord, TokenRecord};
 
 /// The columns of the CSV, in order, and what they hold; pages show this table too.
 pub const COLUMNS: [(&str, &str); 25] = [
@@ -60,100 +59,102 @@ pub fn json(record: &SampleRecord) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// All records of an experiment, models outer, samples inner, one a line.
-pub fn json_lines(results: &ExperimentResults<'_>) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    for record in results.records.iter().flatten() {
-        bytes.extend(json(record)?);
-    }
-    Ok(bytes)
+/// The first line of an experiment's CSV.
+pub fn csv_header() -> Vec<u8> {
+    (COLUMNS.map(|(name, _)| name).join(",") + "\n").into_bytes()
 }
 
-/// All tokens of an experiment, one a row, for every target and baseline.
-pub fn csv(results: &ExperimentResults<'_>) -> Result<Vec<u8>> {
-    let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
-    // The header by hand, so that an experiment without records has it too.
-    writer
-        .write_record(COLUMNS.map(|(name, _)| name))
-        .map_err(|error| failed("CSV", &error))?;
-    for record in results.records.iter().flatten() {
-        for attribution in &record.attributions {
-            for (index, token) in record.tokens.iter().enumerate() {
-                let segment = record.segments.iter().find(|s| !token.special && token.start < s.end);
-                let row = Row {
-                    experiment: &record.experiment,
-                    model: &record.model.id,
-                    sample: &record.sample.id,
-                    gold: record.sample.gold.as_deref(),
-                    predicted: &record.prediction.text,
-                    correct: record.correct,
-                    target_kind: &attribution.target.kind,
-                    target: &attribution.target.text,
-                    output: attribution.output,
-                    baseline: &attribution.baseline,
-                    quadrature: attribution.quadrature,
-                    steps: attribution.steps,
-                    non_finite: attribution
-                        .non_finite
-                        .as_ref()
-                        .map(|n| format!("{} at {}", n.what, n.alpha)),
-                    token: index,
-                    token_id: token.id,
-                    text: &token.text,
-                    start: token.start,
-                    end: token.end,
-                    special: token.special,
-                    segment: segment.map(|s| s.name.as_str()),
-                    score: attribution.scores.get(index).copied().map(float),
-                    error: attribution
-                        .errors
-                        .as_ref()
-                        .and_then(|e| e.get(index))
-                        .copied()
-                        .map(float),
-                    evaluations: attribution.evaluations,
-                    error_estimate: attribution.error_estimate.map(float),
-                    converged: attribution.converged,
-                };
-                writer.serialize(row).map_err(|error| failed("CSV", &error))?;
-            }
+/// All tokens of a record as lines of CSV, one a row, for every target and baseline.
+///
+/// Most cells are the same in all rows of a map, or of a token, so they are written once and copied: an experiment has a million rows.
+pub fn csv(record: &SampleRecord) -> Vec<u8> {
+    let mut lines = Vec::new();
+    let tokens: Vec<Vec<u8>> = record
+        .tokens
+        .iter()
+        .enumerate()
+        .map(|(i, t)| token(record, i, t))
+        .collect();
+    for attribution in &record.attributions {
+        let mut before = Cells::default();
+        before.text(&record.experiment);
+        before.text(&record.model.id);
+        before.text(&record.sample.id);
+        before.text(record.sample.gold.as_deref().unwrap_or(""));
+        before.text(&record.prediction.text);
+        before.plain(record.correct);
+        before.text(&attribution.target.kind);
+        before.text(&attribution.target.text);
+        before.word(attribution.output);
+        before.text(&attribution.baseline);
+        before.word(attribution.quadrature);
+        before.plain(attribution.steps);
+        let marked = attribution.non_finite.as_ref();
+        before.text(&marked.map_or_else(String::new, |n| format!("{} at {}", n.what, n.alpha)));
+        let mut after = Cells::default();
+        after.plain(Some(attribution.evaluations));
+        after.plain(attribution.error_estimate);
+        after.plain(Some(attribution.converged));
+        for (index, token) in tokens.iter().enumerate() {
+            lines.extend_from_slice(&before.0);
+            lines.extend_from_slice(token);
+            let mut own = Cells(lines);
+            own.plain(attribution.scores.get(index));
+            own.plain(attribution.errors.as_ref().and_then(|errors| errors.get(index)));
+            lines = own.0;
+            lines.extend_from_slice(&after.0);
+            // The comma behind the last cell.
+            lines.pop();
+            lines.push(b'\n');
         }
     }
-    writer.into_inner().map_err(|error| failed("CSV", &error.into_error()))
+    lines
 }
 
-#[derive(Serialize)]
-struct Row<'a> {
-    experiment: &'a str,
-    model: &'a str,
-    sample: &'a str,
-    gold: Option<&'a str>,
-    predicted: &'a str,
-    correct: Option<bool>,
-    target_kind: &'a str,
-    target: &'a str,
-    output: crate::content::experiment::Output,
-    baseline: &'a str,
-    quadrature: crate::content::experiment::Quadrature,
-    steps: Option<usize>,
-    non_finite: Option<String>,
-    token: usize,
-    token_id: u32,
-    text: &'a str,
-    start: usize,
-    end: usize,
-    special: bool,
-    segment: Option<&'a str>,
-    score: Option<String>,
-    error: Option<String>,
-    evaluations: usize,
-    error_estimate: Option<String>,
-    converged: bool,
+/// The cells of a token that are the same in every map.
+fn token(record: &SampleRecord, index: usize, token: &TokenRecord) -> Vec<u8> {
+    let segment = record.segments.iter().find(|s| !token.special && token.start < s.end);
+    let mut cells = Cells::default();
+    cells.plain(Some(index));
+    cells.plain(Some(token.id));
+    cells.text(&token.text);
+    cells.plain(Some(token.start));
+    cells.plain(Some(token.end));
+    cells.plain(Some(token.special));
+    cells.text(segment.map_or("", |segment| segment.name.as_str()));
+    cells.0
 }
 
-/// The shortest decimal that reads back to the same float, as JSON has it.
-fn float(x: f64) -> String {
-    serde_json::Number::from_f64(x).map_or_else(|| x.to_string(), |number| number.to_string())
+/// Cells of CSV (RFC 4180), each with a comma behind it.
+#[derive(Default)]
+struct Cells(Vec<u8>);
+
+impl Cells {
+    /// Any text, in quotes where it needs them.
+    fn text(&mut self, text: &str) {
+        if text.contains([',', '"', '\n', '\r']) {
+            self.0.push(b'"');
+            self.0.extend_from_slice(text.replace('"', "\"\"").as_bytes());
+            self.0.push(b'"');
+        } else {
+            self.0.extend_from_slice(text.as_bytes());
+        }
+        self.0.push(b',');
+    }
+
+    /// A word of the contract, such as `log_probability`.
+    fn word(&mut self, word: impl Serialize) {
+        let json = serde_json::to_string(&word).unwrap_or_else(|e| unreachable!("a word is plain data: {e}"));
+        self.text(json.trim_matches('"'));
+    }
+
+    /// A number or a truth value as JSON has it (floats in the shortest form that reads back to the same float); nothing if there is none.
+    fn plain(&mut self, value: Option<impl Serialize>) {
+        if let Some(value) = value {
+            serde_json::to_writer(&mut self.0, &value).unwrap_or_else(|e| unreachable!("a number is plain data: {e}"));
+        }
+        self.0.push(b',');
+    }
 }
 
 fn failed(what: &str, error: &dyn std::error::Error) -> Diagnostic {

@@ -33,12 +33,13 @@ fn variables() -> BTreeMap<String, BTreeSet<String>> {
         .map(|results| Results::of(&fixture.project, results).expect("whole"))
         .collect();
     let renderer = Renderer::new(&site, &results).expect("templates");
-    let mut ignored = |_| Ok(());
-    let mut out = Sink::new(&mut ignored);
+    let mut ignored = |_, _: &str| Ok(());
+    let mut out = Sink { pass: &mut ignored };
     let results = &results[0];
     renderer.markdown_pages(&mut out).expect("pages");
     renderer.front(&mut out).expect("the front page");
     renderer.models(&mut out).expect("models");
+    renderer.search(&mut out).expect("the search page");
     renderer.experiment(results, &mut out).expect("an experiment");
     renderer.comparison(results, &mut out).expect("a comparison");
     renderer.sample(results, 0, &mut out).expect("a sample");

@@ -1,6 +1,7 @@
 //! An experiment's records with everything that several pages need of them, worked out once.
 
 use indexmap::IndexMap;
+use rayon::prelude::*;
 
 use crate::analysis::agreement::{Agreement, Scored, agreement, largest};
 use crate::analysis::align::{CharText, UnitScores, Units};
@@ -85,6 +86,7 @@ impl<'a> Results<'a> {
         };
         let subject = subject_segments(experiment);
         let samples: Vec<SampleResults> = (0..experiment.samples.len())
+            .into_par_iter()
             .map(|sample| SampleResults::of(source, sample, &subject))
             .collect();
         let segment_shares = (0..source.records.len())
@@ -323,7 +325,7 @@ pub fn subject_segments(experiment: &Experiment) -> Vec<String> {
 }
 
 /// The text from the first to the last of the segments named; all of the prompt where it has none of them.
-fn subject_text<'p>(prompt: &'p Prompt, names: &[String]) -> &'p str {
+pub fn subject_text<'p>(prompt: &'p Prompt, names: &[String]) -> &'p str {
     let named = || prompt.segments.iter().filter(|segment| names.contains(&segment.name));
     match (named().map(|s| s.start).min(), named().map(|s| s.end).max()) {
         (Some(start), Some(end)) => CharText::new(&prompt.text).slice(start, end),

@@ -1,8 +1,7 @@
-//! The look: built-in templates and assets, and the project's own, which win.
+//! The look: built-in templates, and the project's own, which win.
 //!
 //! A file in the project's `templates/` takes the place of the built-in one of the same name; the built-in one can still be
-//! extended as `igsite/NAME`. The project's `static/` lands in the site as it is, `static/assets/igsite.css` in place of
-//! our style sheet. An error in a template names its file, line and column.
+//! extended as `igsite/NAME`. An error in a template names its file, line and column.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -18,7 +17,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Position, Result};
 use crate::render::text::escape;
 
 /// The built-in templates by name.
-pub const TEMPLATES: [(&str, &str); 17] = [
+pub const TEMPLATES: [(&str, &str); 18] = [
     ("base.html", include_str!("../../templates/base.html")),
     ("figure.html", include_str!("../../templates/figure.html")),
     ("figure_table.html", include_str!("../../templates/figure_table.html")),
@@ -32,6 +31,7 @@ pub const TEMPLATES: [(&str, &str); 17] = [
     ("models.html", include_str!("../../templates/models.html")),
     ("model.html", include_str!("../../templates/model.html")),
     ("page.html", include_str!("../../templates/page.html")),
+    ("search.html", include_str!("../../templates/search.html")),
     (
         "shortcodes/heatmap.html",
         include_str!("../../templates/shortcodes/heatmap.html"),
@@ -48,13 +48,6 @@ pub const TEMPLATES: [(&str, &str); 17] = [
         "shortcodes/plot.html",
         include_str!("../../templates/shortcodes/plot.html"),
     ),
-];
-
-/// The built-in assets by name.
-pub const ASSETS: [(&str, &str); 3] = [
-    ("igsite.css", include_str!("../../static/assets/igsite.css")),
-    ("igsite.js", include_str!("../../static/assets/igsite.js")),
-    ("icon.svg", include_str!("../../static/assets/icon.svg")),
 ];
 
 /// Templates, compiled.
@@ -300,21 +293,8 @@ fn read_own(folder: &Path) -> Result<BTreeMap<String, String>> {
     Ok(own)
 }
 
-/// What `static/` and the built-in assets put into the site: path in the site and bytes, in order of path.
-pub fn assets(root: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
-    let mut assets: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-    for (name, text) in ASSETS {
-        assets.insert(crate::site::urls::asset(name), text.as_bytes().to_vec());
-    }
-    for (name, path) in files(&root.join("static"))? {
-        let bytes = std::fs::read(&path).map_err(|error| Diagnostic::io(Kind::Content, "read", &path, &error))?;
-        assets.insert(name, bytes);
-    }
-    Ok(assets)
-}
-
 /// The files of a folder with their names relative to it, forward slashes; none when there is no such folder.
-fn files(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
+pub(super) fn files(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
     let mut found = Vec::new();
     if !folder.exists() {
         return Ok(found);
@@ -479,14 +459,5 @@ mod tests {
             told[1]
         );
         assert_eq!(theme.own_shortcodes(), ["heatmpa", "own"]);
-    }
-
-    #[test]
-    fn static_files_are_copied_and_win() {
-        let folder = project(&[("static/CNAME", "a.example"), ("static/assets/igsite.css", "p{}")]);
-        let assets = assets(folder.path()).expect("reads");
-        assert_eq!(assets["CNAME"], b"a.example");
-        assert_eq!(assets["assets/igsite.css"], b"p{}");
-        assert!(assets.contains_key("assets/igsite.js"));
     }
 }

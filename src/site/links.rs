@@ -1,94 +1,355 @@
-//! Checks every link of the finished output: pages, assets and anchors that do not exist, ids given twice, anything
-//! loaded from another host.
+//! Checks every link of the finished output: pages, assets, anchors and ids that do not exist, ids given twice, anything loaded from
+//! another host. Names are compared with their case, as servers do, though some disks do not.
 //!
-//! The scanner knows as much HTML as our own output has; it is no parser for pages from elsewhere.
+//! [`scan`] reads one file and needs no other, so that many threads can do it; [`LinkCheck`] holds what the files say against each other,
+//! each target once, not each link. What HTML it knows is in `markup.rs`.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod markup;
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::render::OutputFile;
 use crate::site::urls;
+use markup::Tag;
+pub use markup::{attributes, scheme};
 
-/// Collects pages one by one and tells at the end what is broken; holds each target once, not each link.
+/// Attributes that name ids of the same page, one or several.
+const REFERENCES: [&str; 14] = [
+    "for",
+    "headers",
+    "list",
+    "form",
+    "popovertarget",
+    "commandfor",
+    "aria-labelledby",
+    "aria-describedby",
+    "aria-controls",
+    "aria-owns",
+    "aria-details",
+    "aria-flowto",
+    "aria-activedescendant",
+    "aria-errormessage",
+];
+
+/// A link to another file of the site.
+#[derive(Debug)]
+struct Target {
+    path: String,
+    /// The id in it.
+    anchor: Option<String>,
+    link: String,
+    line: usize,
+}
+
+/// Something that is broken.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Broken {
+    /// The page, or other file of the site.
+    pub page: String,
+    /// The line of it, from 1.
+    pub line: usize,
+    /// What was written there.
+    pub written: String,
+    /// What is wrong with it.
+    pub message: String,
+    /// What may have been meant.
+    pub help: Option<String>,
+}
+
+impl Broken {
+    /// As an error.
+    pub fn diagnostic(&self) -> Diagnostic {
+        let mut diagnostic =
+            Diagnostic::output(self.message.clone()).place(format!("page {}, line {}", self.page, self.line));
+        diagnostic.help = self.help.clone();
+        diagnostic
+    }
+}
+
+/// What one file says: its ids, where it leads, and what is wrong in itself.
+#[derive(Debug, Default)]
+pub struct FileLinks {
+    path: String,
+    /// One a line: no id holds white space.
+    ids: String,
+    targets: Vec<Target>,
+    broken: Vec<Broken>,
+}
+
+/// Collects what files say, and tells at the end what is broken.
 #[derive(Debug, Default)]
 pub struct LinkCheck {
-    /// The path part of the base URL, `/repo/`: the 404 page's links start there, and no other page's may.
-    root: Option<String>,
-    files: BTreeSet<String>,
-    /// Anchors that pages have, `path#id`, of pages that somebody links into.
-    anchors: BTreeSet<String>,
-    /// Target file and anchor → the first page and link that name it.
-    targets: BTreeMap<(String, Option<String>), (String, String)>,
-    problems: Diagnostics,
+    base_url: Option<String>,
+    /// Files with their ids, one a line.
+    files: HashMap<String, String>,
+    /// Targets that were no known file when they were named, or have an anchor: the first to name each.
+    targets: HashMap<(String, Option<String>), (String, usize, String)>,
+    broken: Vec<Broken>,
 }
 
 impl LinkCheck {
     /// Nothing checked yet.
     pub fn new(base_url: Option<&str>) -> Self {
         Self {
-            root: base_url.map(urls::root_path),
+            base_url: base_url.map(str::to_owned),
             ..Self::default()
         }
     }
 
-    /// Takes note of a file, and of a page's ids and links.
+    /// Reads a file for this site.
+    pub fn scan(&self, file: &OutputFile) -> FileLinks {
+        scan(file, self.base_url.as_deref())
+    }
+
+    /// Reads a file and takes note of what it says.
     pub fn add(&mut self, file: &OutputFile) {
-        self.files.insert(file.path.clone());
-        if !file.path.ends_with(".html") {
-            return;
+        self.take(self.scan(file));
+    }
+
+    /// Takes note of what a file says.
+    pub fn take(&mut self, file: FileLinks) {
+        self.broken.extend(file.broken);
+        for target in file.targets {
+            if target.anchor.is_none() && self.files.contains_key(&target.path) {
+                continue;
+            }
+            self.targets
+                .entry((target.path, target.anchor))
+                .or_insert_with(|| (file.path.clone(), target.line, target.link));
         }
-        let Ok(page) = std::str::from_utf8(&file.bytes) else {
-            self.problem(&file.path, "the page is not UTF-8".to_owned());
-            return;
-        };
-        let mut ids = BTreeSet::new();
-        for (tag, name, value) in attributes(page) {
-            match name.as_str() {
-                "id" => {
-                    if !ids.insert(value.clone()) {
-                        self.problem(&file.path, format!("the id `{value}` is given twice"));
-                    }
-                    self.anchors.insert(format!("{}#{value}", file.path));
+        self.files.insert(file.path, file.ids);
+    }
+
+    /// Everything that is broken, as errors.
+    pub fn finish(self) -> Diagnostics {
+        let mut all = Diagnostics::new();
+        for broken in self.broken() {
+            all.push(broken.diagnostic());
+        }
+        all
+    }
+
+    /// Everything that is broken, in the order of pages and lines.
+    pub fn broken(mut self) -> Vec<Broken> {
+        for ((path, anchor), (page, line, link)) in std::mem::take(&mut self.targets) {
+            let (message, help) = match (self.files.get(&path), anchor) {
+                (None, _) => {
+                    let other = self
+                        .files
+                        .keys()
+                        .filter(|known| known.eq_ignore_ascii_case(&path))
+                        .min();
+                    let help = other.map(|other| format!("the site has `{other}`: servers tell cases apart"));
+                    (
+                        format!("the link `{link}` leads to `{path}`, which the site does not have"),
+                        help,
+                    )
                 }
-                "href" | "src" => self.link(&file.path, &tag, &value),
-                _ => {}
+                (Some(ids), Some(anchor)) if is_page(&path) && !ids.lines().any(|id| id == anchor) => (
+                    format!("the link `{link}` leads to `#{anchor}`, which `{path}` does not have"),
+                    None,
+                ),
+                _ => continue,
+            };
+            self.broken.push(Broken {
+                page,
+                line,
+                written: link,
+                message,
+                help,
+            });
+        }
+        self.broken.sort();
+        self.broken
+    }
+}
+
+fn is_page(path: &str) -> bool {
+    path.ends_with(".html") || path.ends_with(".svg")
+}
+
+/// Reads a file: a page or a drawing as markup, a style sheet for its `url(…)`, a sitemap for its addresses.
+pub fn scan(file: &OutputFile, base_url: Option<&str>) -> FileLinks {
+    let mut found = FileLinks {
+        path: file.path.clone(),
+        ..FileLinks::default()
+    };
+    let kind = file.path.rsplit_once('.').map_or("", |(_, extension)| extension);
+    if !matches!(kind, "html" | "svg" | "css") && file.path != "sitemap.xml" {
+        return found;
+    }
+    let Ok(text) = std::str::from_utf8(&file.bytes) else {
+        found.broken.push(Broken {
+            page: file.path.clone(),
+            line: 1,
+            written: String::new(),
+            message: "the file is not UTF-8".to_owned(),
+            help: None,
+        });
+        return found;
+    };
+    let mut scan = Scan {
+        root: base_url.map(urls::root_path),
+        text,
+        counted: (0, 1),
+        seen: HashSet::new(),
+        found: &mut found,
+    };
+    match kind {
+        "css" => scan.style(text, 0),
+        "xml" => scan.sitemap(base_url),
+        _ => scan.page(),
+    }
+    found
+}
+
+struct Scan<'t, 'f> {
+    /// The path part of the base URL, `/repo/`: the 404 page's links start there, and no other page's may.
+    root: Option<String>,
+    text: &'t str,
+    /// A byte and its line: lines are counted on from here.
+    counted: (usize, usize),
+    /// Links that were looked at.
+    seen: HashSet<Cow<'t, str>>,
+    found: &'f mut FileLinks,
+}
+
+impl<'t> Scan<'t, '_> {
+    fn page(&mut self) {
+        let mut ids: HashSet<Cow<'t, str>> = HashSet::new();
+        let mut references: Vec<(&'t str, Cow<'t, str>, usize)> = Vec::new();
+        let text = self.text;
+        markup::tags(text, |tag| {
+            for (index, attribute) in tag.attributes.iter().enumerate() {
+                let (name, value) = (attribute.name, attribute.value);
+                // Few attributes matter, and most have other lengths or letters: this is the loop that a build waits for.
+                match name.len() {
+                    2 if name.eq_ignore_ascii_case("id") => self.id(&mut ids, markup::unescape(value), attribute.at),
+                    3 if name.eq_ignore_ascii_case("src") => self.link(tag, markup::unescape(value), attribute.at),
+                    4 if name.eq_ignore_ascii_case("href") || name.eq_ignore_ascii_case("data") => {
+                        self.link(tag, markup::unescape(value), attribute.at);
+                    }
+                    6 if name.eq_ignore_ascii_case("poster") || name.eq_ignore_ascii_case("action") => {
+                        self.link(tag, markup::unescape(value), attribute.at);
+                    }
+                    10 if name.eq_ignore_ascii_case("xlink:href") || name.eq_ignore_ascii_case("formaction") => {
+                        self.link(tag, markup::unescape(value), attribute.at);
+                    }
+                    6 | 11 if name.eq_ignore_ascii_case("srcset") || name.eq_ignore_ascii_case("imagesrcset") => {
+                        for candidate in markup::unescape(value).split(',') {
+                            if let Some(address) = candidate.split_ascii_whitespace().next() {
+                                self.link(tag, Cow::Owned(address.to_owned()), attribute.at);
+                            }
+                        }
+                    }
+                    _ if REFERENCES.iter().any(|reference| name.eq_ignore_ascii_case(reference)) => {
+                        references.push((name, markup::unescape(value), attribute.at));
+                    }
+                    _ => {}
+                }
+                if index > 0 && tag.attributes[..index].iter().any(|other| other.name == name) {
+                    self.broken(attribute.at, name, format!("<{}> has `{name}` twice", tag.name));
+                }
+            }
+            if tag.name.eq_ignore_ascii_case("style") {
+                self.style(tag.text, tag.text_at);
+            }
+        });
+        // A label may stand before what it names, so ids are looked up when all are known.
+        for (name, value, at) in references {
+            for id in value.split_ascii_whitespace().filter(|id| !ids.contains(*id)) {
+                self.broken(at, id, format!("`{name}` names `#{id}`, which the page does not have"));
+            }
+        }
+        let path = self.found.path.clone();
+        let (own, others) = std::mem::take(&mut self.found.targets)
+            .into_iter()
+            .partition(|target| target.path == path);
+        self.found.targets = others;
+        let own: Vec<Target> = own;
+        for target in own {
+            if let Some(anchor) = target.anchor.filter(|anchor| !ids.contains(anchor.as_str())) {
+                self.found.broken.push(Broken {
+                    page: path.clone(),
+                    line: target.line,
+                    message: format!(
+                        "the link `{}` leads to `#{anchor}`, which `{path}` does not have",
+                        target.link
+                    ),
+                    written: target.link,
+                    help: None,
+                });
             }
         }
     }
 
-    fn link(&mut self, page: &str, tag: &str, link: &str) {
-        match scheme(link).as_deref() {
-            Some("http" | "https") if tag == "a" || tag == "area" => return,
-            // Canonical links and feeds are not loaded; style sheets and icons are, and are never absolute here.
-            Some("http" | "https") if tag == "link" => return,
-            Some("mailto" | "tel") => return,
-            Some("data") if tag == "img" => return,
-            Some(_) => {
-                return self.problem(
-                    page,
-                    format!("<{tag}> leads to `{link}`, which a site must not load or run"),
-                );
-            }
-            None => {}
+    fn id(&mut self, ids: &mut HashSet<Cow<'t, str>>, id: Cow<'t, str>, at: usize) {
+        if id.is_empty() || id.contains(|c: char| c.is_ascii_whitespace()) {
+            self.broken(at, &id, format!("the id `{id}` is empty or has white space in it"));
+            return;
         }
+        if ids.contains(&id) {
+            self.broken(at, &id, format!("the id `{id}` is given twice"));
+            return;
+        }
+        self.found.ids.push_str(&id);
+        self.found.ids.push('\n');
+        ids.insert(id);
+    }
+
+    fn link(&mut self, tag: &Tag<'t>, link: Cow<'t, str>, at: usize) {
+        if self.seen.contains(&link) && !link.contains(':') {
+            return;
+        }
+        let is = |name: &str| tag.name.eq_ignore_ascii_case(name);
+        match scheme(&link).as_deref() {
+            Some("http" | "https") if is("a") || is("area") => {}
+            // Canonical links and feeds are not loaded; style sheets and icons are, and are never absolute here.
+            Some("http" | "https") if is("link") && !tag.loads() => {}
+            Some("mailto" | "tel") if is("a") || is("area") => {}
+            Some("data") if is("img") || is("image") => {}
+            Some(_) => {
+                let message = format!(
+                    "<{}> leads to `{link}`, which a site must not load or run",
+                    tag.name.to_ascii_lowercase()
+                );
+                self.broken(at, &link, message);
+            }
+            None => {
+                self.target(&link, at);
+                self.seen.insert(link);
+            }
+        }
+    }
+
+    fn target(&mut self, link: &str, at: usize) {
         let (path, anchor) = link.split_once('#').map_or((link, None), |(path, id)| (path, Some(id)));
+        let path = path.split_once('?').map_or(path, |(path, _)| path);
         let decoded = urls::decode(path).zip(anchor.map_or(Some(None), |id| urls::decode(id).map(Some)));
-        let target = decoded.and_then(|(path, anchor)| Some((self.resolve(page, &path)?, anchor)));
+        let target = decoded.and_then(|(path, anchor)| Some((self.resolve(&path)?, anchor)));
         match target {
             Some((path, anchor)) => {
                 let anchor = anchor.filter(|id| !id.is_empty() && id != "top");
-                self.targets
-                    .entry((path, anchor))
-                    .or_insert_with(|| (page.to_owned(), link.to_owned()));
+                let (line, link) = (self.line(at), link.to_owned());
+                self.found.targets.push(Target {
+                    path,
+                    anchor,
+                    link,
+                    line,
+                });
             }
-            None => self.problem(
-                page,
-                format!("the link `{link}` leaves the site, or works only where the site stands at one address"),
-            ),
+            None => {
+                let message =
+                    format!("the link `{link}` leaves the site, or works only where the site stands at one address");
+                self.broken(at, link, message);
+            }
         }
     }
 
-    fn resolve(&self, page: &str, path: &str) -> Option<String> {
+    fn resolve(&self, path: &str) -> Option<String> {
+        let page = self.found.path.as_str();
         if path.is_empty() {
             return Some(page.to_owned());
         }
@@ -116,136 +377,73 @@ impl LinkCheck {
         Some(parts.join("/"))
     }
 
-    fn problem(&mut self, page: &str, message: String) {
-        self.problems
-            .push(Diagnostic::output(message).place(format!("page {page}")));
+    /// The addresses of a style sheet, which begins at a byte of the file.
+    fn style(&mut self, css: &'t str, begins: usize) {
+        for (address, at) in markup::css_urls(css) {
+            match scheme(address).as_deref() {
+                None if !address.starts_with('#') => self.target(address, begins + at),
+                None | Some("data") => {}
+                Some(_) => {
+                    let message = format!("the style sheet loads `{address}`, which a site must not");
+                    self.broken(begins + at, address, message);
+                }
+            }
+        }
     }
 
-    /// Everything that is broken.
-    pub fn finish(mut self) -> Diagnostics {
-        for ((path, anchor), (page, link)) in std::mem::take(&mut self.targets) {
-            if !self.files.contains(&path) {
-                let message = format!("the link `{link}` leads to `{path}`, which the site does not have");
-                self.problem(&page, message);
-            } else if let Some(anchor) = anchor
-                && path.ends_with(".html")
-                && !self.anchors.contains(&format!("{path}#{anchor}"))
-            {
-                self.problem(
-                    &page,
-                    format!("the link `{link}` leads to `#{anchor}`, which `{path}` does not have"),
+    /// Every address of a sitemap is a page of the site.
+    fn sitemap(&mut self, base_url: Option<&str>) {
+        let Some(base_url) = base_url else { return };
+        let start = format!("{}/", base_url.trim_end_matches('/'));
+        let text = self.text;
+        for (open, _) in text.match_indices("<loc>") {
+            let at = open + "<loc>".len();
+            let address = &text[at..at + text[at..].find('<').unwrap_or(text.len() - at)];
+            let address = markup::unescape(address);
+            let path = address.strip_prefix(start.as_str()).and_then(urls::decode);
+            let Some(mut path) = path else {
+                self.broken(
+                    at,
+                    &address,
+                    format!("`{address}` is not an address under `{base_url}`"),
                 );
-            }
-        }
-        self.problems
-    }
-}
-
-/// The scheme of an address, lower case, as a browser finds it: blanks and controls before and within it do not count.
-pub fn scheme(address: &str) -> Option<String> {
-    let cleaned: String = address.chars().filter(|c| !matches!(c, '\t' | '\n' | '\r')).collect();
-    let cleaned = cleaned.trim_start_matches(|c: char| c <= ' ');
-    let (scheme, _) = cleaned.split_once(':')?;
-    let valid = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
-    valid.then(|| scheme.to_ascii_lowercase())
-}
-
-/// Every attribute of every tag of a page: tag, name (both lower case) and value with its entities undone.
-pub fn attributes(page: &str) -> Vec<(String, String, String)> {
-    let mut found = Vec::new();
-    let mut rest = page;
-    while let Some(start) = rest.find('<') {
-        rest = &rest[start + 1..];
-        if let Some(comment) = rest.strip_prefix("!--") {
-            rest = comment.find("-->").map_or("", |end| &comment[end + 3..]);
-            continue;
-        }
-        if !rest.starts_with(|c: char| c.is_ascii_alphabetic()) {
-            continue;
-        }
-        let end = rest
-            .find(|c: char| c.is_whitespace() || c == '>' || c == '/')
-            .unwrap_or(rest.len());
-        let tag = rest[..end].to_ascii_lowercase();
-        rest = tag_attributes(&rest[end..], &tag, &mut found);
-        // What is inside these is no markup.
-        if matches!(tag.as_str(), "script" | "style" | "title" | "textarea") {
-            rest = rest.find(&format!("</{tag}")).map_or("", |end| &rest[end..]);
-        }
-    }
-    found
-}
-
-fn tag_attributes<'a>(mut rest: &'a str, tag: &str, found: &mut Vec<(String, String, String)>) -> &'a str {
-    loop {
-        rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == '/');
-        if rest.is_empty() {
-            return rest;
-        }
-        if let Some(after) = rest.strip_prefix('>') {
-            return after;
-        }
-        let end = rest
-            .find(|c: char| c.is_whitespace() || "=>/".contains(c))
-            .unwrap_or(rest.len())
-            .max(1);
-        let end = (end..=rest.len())
-            .find(|&i| rest.is_char_boundary(i))
-            .unwrap_or(rest.len());
-        let name = rest[..end].to_ascii_lowercase();
-        rest = rest[end..].trim_start();
-        let mut value = "";
-        if let Some(after) = rest.strip_prefix('=') {
-            let after = after.trim_start();
-            let quote = after.chars().next().filter(|c| *c == '"' || *c == '\'');
-            (value, rest) = match quote {
-                Some(quote) => after[1..].split_once(quote).unwrap_or((&after[1..], "")),
-                None => after.split_at(
-                    after
-                        .find(|c: char| c.is_whitespace() || c == '>')
-                        .unwrap_or(after.len()),
-                ),
+                continue;
             };
+            if path.is_empty() || path.ends_with('/') {
+                path += urls::HOME;
+            }
+            let line = self.line(at);
+            self.found.targets.push(Target {
+                path,
+                anchor: None,
+                link: address.into_owned(),
+                line,
+            });
         }
-        found.push((tag.to_owned(), name, unescape(value)));
     }
-}
 
-/// Undoes the entities that our own escaping writes, and numeric ones, which raw HTML may hide a scheme with.
-fn unescape(value: &str) -> String {
-    let mut out = String::with_capacity(value.len());
-    let mut rest = value;
-    while let Some(start) = rest.find('&') {
-        out.push_str(&rest[..start]);
-        rest = &rest[start..];
-        let end = rest.find(';').unwrap_or(0);
-        let known = match &rest[1.min(end)..end] {
-            "amp" => Some('&'),
-            "lt" => Some('<'),
-            "gt" => Some('>'),
-            "quot" => Some('"'),
-            "colon" => Some(':'),
-            "Tab" => Some('\t'),
-            "NewLine" => Some('\n'),
-            code => code.strip_prefix('#').and_then(|code| {
-                let hex = code.strip_prefix(['x', 'X']).map(|hex| u32::from_str_radix(hex, 16));
-                char::from_u32(hex.unwrap_or_else(|| code.parse()).ok()?)
-            }),
+    /// The line of a byte; quick if bytes come in their order.
+    fn line(&mut self, at: usize) -> usize {
+        let (byte, line) = self.counted;
+        let bytes = self.text.as_bytes();
+        self.counted = if at >= byte {
+            (at, line + memchr::memchr_iter(b'\n', &bytes[byte..at]).count())
+        } else {
+            (at, 1 + memchr::memchr_iter(b'\n', &bytes[..at]).count())
         };
-        match known {
-            Some(c) => {
-                out.push(c);
-                rest = &rest[end + 1..];
-            }
-            None => {
-                out.push('&');
-                rest = &rest[1..];
-            }
-        }
+        self.counted.1
     }
-    out.push_str(rest);
-    out
+
+    fn broken(&mut self, at: usize, written: &str, message: String) {
+        let line = self.line(at);
+        self.found.broken.push(Broken {
+            page: self.found.path.clone(),
+            line,
+            written: written.to_owned(),
+            message,
+            help: None,
+        });
+    }
 }
 
 #[cfg(test)]
@@ -300,12 +498,5 @@ mod tests {
             );
         }
         assert_eq!(found.len(), 7, "{found:?}");
-    }
-
-    #[test]
-    fn a_scheme_is_found_as_a_browser_finds_it() {
-        assert_eq!(scheme(" \u{1}JAVA\nscript:x").as_deref(), Some("javascript"));
-        assert_eq!(scheme("a/b:c"), None);
-        assert_eq!(scheme("../x"), None);
     }
 }

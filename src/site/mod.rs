@@ -1,15 +1,18 @@
 //! The finished site on disk: where pages lie, how they link, and how they get into the output folder.
 
+mod blame;
 pub mod links;
 pub mod output;
+pub mod publish;
 pub mod urls;
 
 use std::path::Path;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind};
-use crate::render::{self, Site};
-use crate::site::links::LinkCheck;
-use crate::site::output::{Counts, Output};
+use crate::render::{self, OutputFile, Receiver, Site};
+use crate::site::links::{FileLinks, LinkCheck};
+use crate::site::output::{Counts, Looked, Output};
+use crate::site::publish::{PublishCheck, Weighed};
 
 /// Renders a site, checks every link of it and writes what changed into `folder`. Nothing in the folder changes unless all
 /// of it went well.
@@ -17,17 +20,40 @@ pub fn write(site: &Site<'_>, folder: &Path) -> Result<Counts, Diagnostics> {
     if let Some(base_url) = &site.base_url {
         check_base_url(base_url)?;
     }
-    let mut output = Output::open(folder)?;
-    let mut links = LinkCheck::new(site.base_url.as_deref());
-    render::render(site, &mut |file| {
-        links.add(&file);
-        output.add(&file)
-    })?;
-    let broken = links.finish();
-    if broken.has_errors() {
-        return Err(broken);
+    let mut writer = Writer {
+        links: LinkCheck::new(site.base_url.as_deref()),
+        publish: PublishCheck::default(),
+        output: Output::open(folder)?,
+    };
+    render::render_to(site, &mut writer)?;
+    let broken = writer.links.broken();
+    if !broken.is_empty() {
+        return Err(blame::all(site.project, &broken));
     }
-    Ok(output.commit()?)
+    let mut counts = writer.output.commit()?;
+    counts.warnings = writer.publish.finish(site.base_url.as_deref());
+    Ok(counts)
+}
+
+/// Checks links and stages files as they are rendered.
+struct Writer {
+    links: LinkCheck,
+    publish: PublishCheck,
+    output: Output,
+}
+
+impl Receiver for Writer {
+    type Looked = (FileLinks, Weighed, Looked);
+
+    fn look(&self, file: OutputFile) -> Result<Self::Looked, Diagnostic> {
+        Ok((self.links.scan(&file), Weighed::of(&file), self.output.look(&file)?))
+    }
+
+    fn take(&mut self, (links, weighed, file): Self::Looked) -> Result<(), Diagnostic> {
+        self.links.take(links);
+        self.publish.take(weighed);
+        self.output.take(file)
+    }
 }
 
 /// A base URL as links are made with it: absolute, `http` or `https`, without query or fragment.

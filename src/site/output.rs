@@ -6,21 +6,24 @@
 //! the first file moves, the mark lists old and new files alike: a build that is killed there leaves nothing that the next
 //! one would take for foreign.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use crate::diagnostic::{Diagnostic, Kind, Result};
+use crate::checkpoint::hash;
+use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
 use crate::render::OutputFile;
+use crate::stamp;
 
 /// The name of the mark.
 pub const MARK: &str = ".igsite-site.json";
 /// Where changed files wait, inside the output folder, so that a move into place stays on one file system.
-const STAGE: &str = ".igsite-stage";
+pub const STAGE: &str = ".igsite-stage";
 const SCHEMA: &str = "igsite/site/1";
 const ABOUT: &str =
     "Written by igsite. The files listed here are rewritten or removed by `igsite build`; other files are left alone.";
@@ -36,6 +39,8 @@ pub struct Counts {
     pub removed: usize,
     /// Files that this build does not make any more, but that were edited since: they are left, and no longer igsite's.
     pub kept: Vec<String>,
+    /// What is worth telling of the site as a whole.
+    pub warnings: Diagnostics,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -56,8 +61,18 @@ pub struct Output {
     new: BTreeMap<String, String>,
     /// New paths in lower case, since some file systems do not tell cases apart.
     lower: BTreeSet<String>,
-    staged: Vec<String>,
+    /// Folders of the site that are known to be there and to be folders, so that they are looked at once.
+    folders: RwLock<HashSet<String>>,
+    staged: usize,
     unchanged: usize,
+}
+
+/// What came of comparing a file with the one in place.
+#[derive(Debug)]
+pub struct Looked {
+    path: String,
+    hash: String,
+    staged: bool,
 }
 
 impl Output {
@@ -88,52 +103,74 @@ impl Output {
             old: old.unwrap_or_default(),
             new: BTreeMap::new(),
             lower: BTreeSet::new(),
-            staged: Vec::new(),
+            folders: RwLock::default(),
+            staged: 0,
             unchanged: 0,
         })
     }
 
     /// Takes a file: compares it with the one in place, and stages it where they differ.
     pub fn add(&mut self, file: &OutputFile) -> Result<()> {
+        let looked = self.look(file)?;
+        self.take(looked)
+    }
+
+    /// Compares a file with the one in place, and stages it where they differ. Many threads may do so at once; what comes of it has to be
+    /// taken, in an order that is always the same.
+    pub fn look(&self, file: &OutputFile) -> Result<Looked> {
         check_path(&file.path)?;
-        if !self.lower.insert(file.path.to_lowercase()) {
+        self.refuse_foreign_in_the_way(&file.path)?;
+        let hash = hash::of_bytes(&file.bytes);
+        let old = self.old.get(&file.path);
+        let staged = old != Some(&hash) || !same_bytes(&self.folder.join(&file.path), &file.bytes);
+        if staged {
+            write(&self.stage.join(&file.path), &file.bytes)?;
+        }
+        Ok(Looked {
+            path: file.path.clone(),
+            hash,
+            staged,
+        })
+    }
+
+    /// Takes what came of looking at a file.
+    pub fn take(&mut self, looked: Looked) -> Result<()> {
+        if !self.lower.insert(looked.path.to_lowercase()) {
             return Err(Diagnostic::output(format!(
                 "two files of the site are called `{}`",
-                file.path
+                looked.path
             )));
         }
-        let target = self.folder.join(&file.path);
-        self.refuse_foreign_in_the_way(&file.path)?;
-        self.new.insert(file.path.clone(), hash(&file.bytes));
-        let in_place = self.old.contains_key(&file.path) && same_bytes(&target, &file.bytes);
-        if in_place {
+        if looked.staged {
+            self.staged += 1;
+        } else {
             self.unchanged += 1;
-            return Ok(());
         }
-        write(&self.stage.join(&file.path), &file.bytes)?;
-        self.staged.push(file.path.clone());
+        self.new.insert(looked.path, looked.hash);
         Ok(())
     }
 
     /// A file or link where this one would go, or where its folder would, must be one that igsite wrote.
     fn refuse_foreign_in_the_way(&self, path: &str) -> Result<()> {
-        let mut at = String::new();
-        let mut parts = path.split('/').peekable();
-        while let Some(part) = parts.next() {
-            at = if at.is_empty() {
-                part.to_owned()
-            } else {
-                format!("{at}/{part}")
-            };
-            let place = self.folder.join(&at);
+        let ends = path.match_indices('/').map(|(end, _)| end).chain([path.len()]);
+        for end in ends {
+            let (at, is_folder) = (&path[..end], end < path.len());
+            if is_folder && self.known_folder(at) {
+                continue;
+            }
+            let place = self.folder.join(at);
             let Ok(found) = fs::symlink_metadata(&place) else {
                 return Ok(());
             };
-            let is_folder = parts.peek().is_some();
-            if found.is_dir() && is_folder || found.is_file() && self.old.contains_key(&at) {
+            if found.is_dir() && is_folder {
+                let mut folders = self.folders.write().unwrap_or_else(PoisonError::into_inner);
+                folders.insert(at.to_owned());
                 continue;
             }
-            if found.is_dir() && self.old.keys().any(|old| old.starts_with(&format!("{at}/"))) && !self.has_foreign(&at)
+            if found.is_file() && self.old.contains_key(at) {
+                continue;
+            }
+            if found.is_dir() && self.old.keys().any(|old| old.starts_with(&format!("{at}/"))) && !self.has_foreign(at)
             {
                 return Ok(());
             }
@@ -153,6 +190,10 @@ impl Output {
         Ok(())
     }
 
+    fn known_folder(&self, at: &str) -> bool {
+        self.folders.read().unwrap_or_else(PoisonError::into_inner).contains(at)
+    }
+
     /// Whether a folder that a file is to replace holds anything else than files of the last build.
     fn has_foreign(&self, folder: &str) -> bool {
         let entries = walkdir::WalkDir::new(self.folder.join(folder)).into_iter().flatten();
@@ -168,9 +209,9 @@ impl Output {
     }
 
     /// Moves everything into place.
-    pub fn commit(mut self) -> Result<Counts> {
+    pub fn commit(self) -> Result<Counts> {
         let mut counts = Counts {
-            written: self.staged.len(),
+            written: self.staged,
             unchanged: self.unchanged,
             ..Counts::default()
         };
@@ -180,7 +221,7 @@ impl Output {
             .filter(|(path, _)| !self.new.contains_key(*path))
             .map(|(p, h)| (p.clone(), h.clone()))
             .collect();
-        if !self.staged.is_empty() || !gone.is_empty() {
+        if self.staged > 0 || !gone.is_empty() {
             let both = self
                 .old
                 .iter()
@@ -192,14 +233,8 @@ impl Output {
         for (path, written) in gone {
             self.remove(&path, &written, &mut counts)?;
         }
-        for path in std::mem::take(&mut self.staged) {
-            let (from, to) = (self.stage.join(&path), self.folder.join(&path));
-            if let Some(parent) = to.parent() {
-                fs::create_dir_all(parent)
-                    .map_err(|error| Diagnostic::io(Kind::Output, "make the folder", parent, &error))?;
-            }
-            fs::rename(&from, &to)
-                .map_err(|error| Diagnostic::io(Kind::Output, "move the file into place", &to, &error))?;
+        if self.staged > 0 {
+            move_into(&self.stage, &self.folder)?;
         }
         self.write_mark(self.new.clone())?;
         Ok(counts)
@@ -212,7 +247,7 @@ impl Output {
         }
         let target = self.folder.join(path);
         match fs::read(&target) {
-            Ok(bytes) if hash(&bytes) != written => counts.kept.push(path.to_owned()),
+            Ok(bytes) if hash::of_bytes(&bytes) != written => counts.kept.push(path.to_owned()),
             Ok(_) => {
                 fs::remove_file(&target).map_err(|error| Diagnostic::io(Kind::Output, "remove", &target, &error))?;
                 counts.removed += 1;
@@ -265,6 +300,16 @@ impl Drop for Output {
             let _ = fs::remove_dir(&self.folder);
         }
     }
+}
+
+/// A hash of what stands in a folder of the files that its mark lists, by name, size and times; none where one is missing or is no file.
+pub fn as_written(folder: &Path) -> Option<String> {
+    let files: Vec<String> = read_mark(folder).ok()??.into_keys().chain([MARK.to_owned()]).collect();
+    let times: Option<Vec<_>> = files
+        .par_iter()
+        .map(|file| stamp::times(&fs::symlink_metadata(folder.join(file)).ok()?))
+        .collect();
+    Some(stamp::debug_hash(&(files, times?)))
 }
 
 fn read_mark(folder: &Path) -> Result<Option<BTreeMap<String, String>>> {
@@ -356,8 +401,21 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     fs::write(path, bytes).map_err(|error| fail(&error))
 }
 
-fn hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+/// Moves what a staging folder holds into place: a folder that is not there yet as a whole, any other file by file.
+fn move_into(stage: &Path, folder: &Path) -> Result<()> {
+    let failed = |path: &Path, error: &io::Error| Diagnostic::io(Kind::Output, "move the file into place", path, error);
+    let entries: Vec<_> = fs::read_dir(stage)
+        .and_then(Iterator::collect)
+        .map_err(|error| failed(stage, &error))?;
+    entries.par_iter().try_for_each(|entry| {
+        let (from, to) = (entry.path(), folder.join(entry.file_name()));
+        let both_folders = entry.file_type().is_ok_and(|kind| kind.is_dir())
+            && fs::symlink_metadata(&to).is_ok_and(|found| found.is_dir());
+        if both_folders {
+            return move_into(&from, &to);
+        }
+        fs::rename(&from, &to).map_err(|error| failed(&to, &error))
+    })
 }
 
 #[cfg(test)]
@@ -380,7 +438,7 @@ mod tests {
             written,
             unchanged,
             removed,
-            kept: Vec::new(),
+            ..Counts::default()
         }
     }
 

@@ -7,6 +7,8 @@
 pub const HOME: &str = "index.html";
 /// The list of models.
 pub const MODELS: &str = "models/index.html";
+/// The search page.
+pub const SEARCH: &str = "search/index.html";
 /// What a server shows for a page that does not exist.
 pub const NOT_FOUND: &str = "404.html";
 
@@ -73,9 +75,23 @@ pub fn bibtex(experiment: &str) -> String {
     format!("data/{experiment}.bib")
 }
 
-/// A built-in style sheet, script or image.
-pub fn asset(name: &str) -> String {
-    format!("assets/{name}")
+/// A style sheet, script or image that pages name with the hash of what it holds, so that no kept copy of an older one is taken for it:
+/// `assets/igsite.1a2b3c4d.css`.
+pub fn asset(name: &str, hash: &str) -> String {
+    match name.rsplit_once('.') {
+        Some((stem, extension)) => format!("assets/{stem}.{hash}.{extension}"),
+        None => format!("assets/{name}.{hash}"),
+    }
+}
+
+/// The search index, by the hash of what it holds.
+pub fn search_index(hash: &str) -> String {
+    format!("search/index.{hash}.js")
+}
+
+/// The script with the texts of samples of that number, for search results.
+pub fn excerpts(number: usize) -> String {
+    format!("search/excerpts/{number}.js")
 }
 
 /// How the links of one page begin: at the page itself, or for a page that is served at any address, at the base URL.

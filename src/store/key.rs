@@ -60,6 +60,29 @@ pub struct PredictionKey {
     pub answers: Vec<Vec<u32>>,
 }
 
+impl PredictionKey {
+    /// Asks for the probability of every option, each token or answer once and in an order that is always the same.
+    pub fn asking(model: ModelKey, token_ids: Vec<u32>, options: &[(&str, Vec<u32>)]) -> Self {
+        let (mut asked, mut answers) = (Vec::new(), Vec::new());
+        for (_, tokens) in options {
+            match tokens[..] {
+                [id] => asked.push(id),
+                _ => answers.push(tokens.clone()),
+            }
+        }
+        asked.sort_unstable();
+        asked.dedup();
+        answers.sort_unstable();
+        answers.dedup();
+        Self {
+            model,
+            token_ids,
+            asked,
+            answers,
+        }
+    }
+}
+
 /// What a model says in its own words.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GenerationKey {

@@ -182,6 +182,38 @@ impl Store {
             .filter(|part| part.key() == key))
     }
 
+    fn plan_path(&self, experiment: &str, model: &str) -> PathBuf {
+        self.folder
+            .join("plans")
+            .join(experiment)
+            .join(format!("{model}.jsonl"))
+    }
+
+    /// The kept plan of an experiment and a model, if there is one.
+    ///
+    /// # Errors
+    /// The file is there and the system cannot read it.
+    pub fn plan(&self, experiment: &str, model: &str) -> Result<Option<String>> {
+        let path = self.plan_path(experiment, model);
+        match fs::read(&path) {
+            Ok(bytes) => Ok(String::from_utf8(bytes).ok()),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(Diagnostic::io(Kind::Output, "read a kept plan", &path, &e)),
+        }
+    }
+
+    /// Keeps a plan, if it is not kept already.
+    ///
+    /// # Errors
+    /// The disk is full or the folder cannot be written.
+    pub fn keep_plan(&self, experiment: &str, model: &str, text: &str) -> Result<()> {
+        let path = self.plan_path(experiment, model);
+        if fs::read(&path).is_ok_and(|kept| kept == text.as_bytes()) {
+            return Ok(());
+        }
+        write_atomically(&path, text.as_bytes())
+    }
+
     /// Keeps a part.
     ///
     /// # Errors

@@ -52,6 +52,25 @@ impl SpecialKind {
     }
 }
 
+/// What tokens read as: a tokenizer says so, or a kept plan that once asked one.
+pub trait Speech: Sync {
+    /// What a token reads as by itself.
+    fn text_of(&self, id: u32) -> String;
+
+    /// What several tokens read as together.
+    fn decode(&self, ids: &[u32]) -> String;
+}
+
+impl Speech for Tokenizer {
+    fn text_of(&self, id: u32) -> String {
+        self.text_of(id)
+    }
+
+    fn decode(&self, ids: &[u32]) -> String {
+        self.decode(ids)
+    }
+}
+
 /// A checkpoint's tokenizer.
 #[derive(Debug)]
 pub struct Tokenizer {

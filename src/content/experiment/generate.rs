@@ -44,6 +44,11 @@ pub fn read(decoder: &mut Decoder, path: &std::path::Path, field: &Field) -> Opt
 }
 
 impl GenerateSpec {
+    /// Its template as written.
+    pub fn text(&self) -> &str {
+        self.template.only()
+    }
+
     /// The text for a row, given the model's prompt and the token that it predicts there.
     ///
     /// # Errors

@@ -51,6 +51,11 @@ fn template_name(index: usize) -> String {
 }
 
 impl Templates {
+    /// The text of the first template, which is the only one where it is no segment of a prompt.
+    pub fn only(&self) -> &str {
+        self.segments.first().map_or("", |segment| segment.text.as_str())
+    }
+
     /// Parses all segments; every one with an error is told.
     pub fn parse(file: &Path, segments: Vec<SegmentSource>) -> Result<Self, Diagnostics> {
         Self::parse_at(file, segments, None)

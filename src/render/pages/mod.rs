@@ -12,6 +12,7 @@ mod markdown;
 mod model;
 pub(in crate::render) mod sample;
 mod samples;
+mod search;
 pub(in crate::render) mod tokens;
 mod words;
 
@@ -22,6 +23,7 @@ use serde::Serialize;
 
 use crate::analysis::summary::{ModelSummary, Share};
 use crate::diagnostic::{Diagnostics, Result};
+use crate::render::assets::Assets;
 use crate::render::embed::Embeds;
 use crate::render::markdown::{Rendered, Setting, Source, render};
 use crate::render::results::Results;
@@ -51,6 +53,7 @@ pub struct Frame {
     script: String,
     icon: String,
     home: String,
+    search: String,
     nav: Vec<Link>,
     /// The way from the front page here, without the page itself.
     crumbs: Vec<Link>,
@@ -63,6 +66,7 @@ pub struct Renderer<'a> {
     site: &'a Site<'a>,
     results: &'a [Results<'a>],
     theme: Theme,
+    assets: Assets,
     site_title: String,
     /// Markdown file → its page.
     pages: BTreeMap<PathBuf, String>,
@@ -89,6 +93,7 @@ impl<'a> Renderer<'a> {
             site,
             results,
             theme: Theme::load(&site.project.root)?,
+            assets: Assets::load(&site.project.root)?,
             site_title: front.map_or_else(|| "Attribution reports".to_owned(), |page| page.title.clone()),
             pages: pages
                 .iter()
@@ -107,6 +112,11 @@ impl<'a> Renderer<'a> {
         self.theme.given.lock().expect("no test panics here").clone()
     }
 
+    /// What lands in the site without a page: path and bytes.
+    pub fn assets(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.assets.files()
+    }
+
     /// The frame of the page at `path`.
     fn frame(&self, links: &Links, path: &str, title: &str, description: &str, crumbs: Vec<(String, String)>) -> Frame {
         let link = |(title, to): (String, String)| Link {
@@ -118,10 +128,11 @@ impl<'a> Renderer<'a> {
             title: excerpt(title, 90),
             description: excerpt(description, 200),
             site_title: self.site_title.clone(),
-            style: links.to(&urls::asset("igsite.css")),
-            script: links.to(&urls::asset("igsite.js")),
-            icon: links.to(&urls::asset("icon.svg")),
+            style: links.to(self.assets.path("igsite.css")),
+            script: links.to(self.assets.path("igsite.js")),
+            icon: links.to(self.assets.path("icon.svg")),
             home: links.to(urls::HOME),
+            search: links.to(urls::SEARCH),
             nav: models.into_iter().chain(self.nav.iter().cloned()).map(link).collect(),
             crumbs: crumbs.into_iter().map(link).collect(),
             canonical: self.site.base_url.as_ref().map(|base| urls::absolute(base, path)),

@@ -1,0 +1,507 @@
+//! The plan as it is kept: what a model's tokenizer makes of an experiment, so that the next build need not ask it, and
+//! `build --frozen` can do without the model.
+//!
+//! One file for each experiment and model, in JSON Lines: a head, then a line for each sample, in the experiment's order, so that changes to
+//! different samples merge in git. Nothing in it is of this machine or of this time. Each line names, by a hash, what of `content/` it was made
+//! from; a line whose hash is another is not used.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::{Job, ModelFacts, Run, Target, TargetToken};
+use crate::attribution::integrated_gradients::Start;
+use crate::checkpoint::hash;
+use crate::compute::Parts;
+use crate::content::dataset::Sample;
+use crate::content::experiment::{Experiment, TargetSpec};
+use crate::content::model::ModelSpec;
+use crate::content::prompt::{Prompt, Role, Segment};
+use crate::store::key::{GenerationKey, ModelKey, PredictionKey};
+use crate::tokenizer::{Speech, Token};
+
+/// The schema of the file; raised when its form changes, or what tokenizers are asked.
+const SCHEMA: &str = "igsite/plan/1";
+const KINDS: [&str; 5] = ["predicted", "gold", "option", "token", "contrast"];
+
+/// The kept plans of a project, by experiment and model.
+pub type KeptRuns = BTreeMap<(String, String), KeptRun>;
+
+/// A kept plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeptRun {
+    /// What holds for all samples.
+    pub head: Head,
+    samples: HashMap<String, KeptSample>,
+}
+
+/// What holds for all samples.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Head {
+    schema: String,
+    /// Of [`experiment_hash`].
+    pub experiment: String,
+    /// Of [`model_hash`].
+    pub model: String,
+    /// `llama`, `mistral`, `falcon`.
+    pub architecture: String,
+    /// The model's part of every key.
+    pub key: ModelKey,
+    /// Where paths start: `zero`, `mean` or a token.
+    baselines: Vec<(String, Vector)>,
+    /// The tokens that end what the model says in its own words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    stop: Vec<u32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Vector {
+    Zero,
+    Mean,
+    Token(u32),
+}
+
+/// What a tokenizer makes of one sample.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct KeptSample {
+    /// Its slug.
+    sample: String,
+    /// Of [`sample_hash`].
+    of: String,
+    /// The prompt within the model's chat template; none where the model gets the sample's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    chat: Option<KeptPrompt>,
+    ids: Vec<u32>,
+    /// Characters of each token; it begins where the one before ends.
+    lengths: Vec<usize>,
+    /// Tokens that begin elsewhere.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    starts: BTreeMap<usize, usize>,
+    /// Tokens whose text is not that of their characters.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    texts: BTreeMap<usize, String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    special: Vec<usize>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    options: Vec<Vec<u32>>,
+    targets: Vec<KeptTarget>,
+    /// What tokens read as by themselves: the predicted one and those that are explained.
+    said: BTreeMap<u32, String>,
+    /// What several tokens read as together.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    joined: Vec<(Vec<u32>, String)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    generation: Option<KeptGeneration>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct KeptPrompt {
+    text: String,
+    segments: Vec<Segment>,
+    roles: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct KeptTarget {
+    kind: String,
+    /// The token, and what a contrast takes away; null for whatever the model predicts.
+    tokens: Vec<Option<u32>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    forced: Vec<u32>,
+}
+
+/// What a model goes on from in its own words, where it predicted a certain token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptGeneration {
+    predicted: u32,
+    prompt: String,
+    ids: Vec<u32>,
+}
+
+/// Why a kept plan cannot stand for an experiment and a model as they are now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stale {
+    /// What is asked of every sample.
+    Experiment,
+    /// Which model it is.
+    Model,
+}
+
+/// A hash of what an experiment asks of every sample, as far as a tokenizer answers it.
+pub fn experiment_hash(experiment: &Experiment) -> String {
+    let attribution = &experiment.attribution;
+    let letters: Vec<&str> = experiment.options.iter().map(|option| option.letter.as_str()).collect();
+    let generate = experiment
+        .generate
+        .as_ref()
+        .map(|spec| (spec.text(), spec.max_new_tokens));
+    let all = format!(
+        "{:?}",
+        (
+            SCHEMA,
+            experiment.prompt_style,
+            letters,
+            &attribution.targets,
+            attribution.output,
+            &attribution.baselines,
+            generate
+        )
+    );
+    short(all.as_bytes())
+}
+
+/// A hash of what a model's file says of its numbers.
+pub fn model_hash(spec: &ModelSpec) -> String {
+    let all = format!(
+        "{:?}",
+        (&spec.source_text, &spec.revision, spec.dtype, spec.quantization)
+    );
+    short(all.as_bytes())
+}
+
+fn sample_hash(experiment: &Experiment, sample: &Sample) -> String {
+    let is_gold = |target: &TargetSpec| match target {
+        TargetSpec::Gold => true,
+        TargetSpec::Contrast(a, b) => [a, b].into_iter().any(|t| **t == TargetSpec::Gold),
+        _ => false,
+    };
+    let roles: Vec<&str> = sample.prompt.roles.iter().map(|role| role.name()).collect();
+    let gold = experiment
+        .attribution
+        .targets
+        .iter()
+        .any(is_gold)
+        .then_some(&sample.gold);
+    let fields = experiment.generate.is_some().then_some(&sample.fields);
+    let all = (&sample.prompt.text, &sample.prompt.segments, roles, gold, fields);
+    short(&serde_json::to_vec(&all).unwrap_or_else(|e| unreachable!("a sample is plain data: {e}")))
+}
+
+/// 64 bits are enough to tell one text of a sample from another.
+fn short(bytes: &[u8]) -> String {
+    let mut hash = hash::of_bytes(bytes);
+    hash.truncate(16);
+    hash
+}
+
+impl KeptRun {
+    /// What there is to keep of a run that was completed.
+    pub fn of(run: &Run, model: &ModelFacts, parts: &[Parts], speech: &dyn Speech) -> String {
+        let baselines = run.baselines.iter().map(|(name, start)| {
+            let vector = match *start {
+                Start::Zero => Vector::Zero,
+                Start::Mean => Vector::Mean,
+                Start::Token(id) => Vector::Token(id),
+            };
+            (name.clone(), vector)
+        });
+        let head = Head {
+            schema: SCHEMA.to_owned(),
+            experiment: experiment_hash(run.experiment),
+            model: model_hash(model.spec),
+            architecture: model.architecture.to_owned(),
+            key: model.key.clone(),
+            baselines: baselines.collect(),
+            stop: run
+                .experiment
+                .generate
+                .as_ref()
+                .map_or_else(Vec::new, |_| run.stop.clone()),
+        };
+        let mut text = line(&head);
+        let lines: Vec<String> = run
+            .jobs
+            .par_iter()
+            .zip(parts)
+            .map(|(job, parts)| line(&KeptSample::of(run.experiment, job, parts, speech)))
+            .collect();
+        text.extend(lines);
+        text
+    }
+
+    /// Reads a kept plan; none where it is damaged, or of another version.
+    pub fn read(text: &str) -> Option<Self> {
+        let mut lines = text.lines();
+        let head: Head = serde_json::from_str(lines.next()?).ok()?;
+        if head.schema != SCHEMA {
+            return None;
+        }
+        let mut samples = HashMap::new();
+        for line in lines {
+            // A line that a merge left behind costs that sample, not the rest.
+            if let Ok(sample) = serde_json::from_str::<KeptSample>(line) {
+                samples.insert(sample.sample.clone(), sample);
+            }
+        }
+        Some(Self { head, samples })
+    }
+
+    /// Whether it was made for what an experiment asks and a model's file says now.
+    pub fn stale(&self, experiment: &Experiment, spec: &ModelSpec) -> Option<Stale> {
+        if self.head.model != model_hash(spec) {
+            return Some(Stale::Model);
+        }
+        (self.head.experiment != experiment_hash(experiment)).then_some(Stale::Experiment)
+    }
+
+    /// Where paths start.
+    pub fn baselines(&self) -> Vec<(String, Start)> {
+        let start = |vector| match vector {
+            Vector::Zero => Start::Zero,
+            Vector::Mean => Start::Mean,
+            Vector::Token(id) => Start::Token(id),
+        };
+        let baselines = self.head.baselines.iter();
+        baselines.map(|(name, vector)| (name.clone(), start(*vector))).collect()
+    }
+
+    /// The job of a sample; none where it was not planned as it is now.
+    pub fn job<'a>(
+        &self,
+        experiment: &'a Experiment,
+        sample: &'a Sample,
+        baselines: &[(String, Start)],
+    ) -> Option<Job<'a>> {
+        let kept = self.samples.get(&sample.slug)?;
+        if kept.of != sample_hash(experiment, sample) || kept.options.len() != experiment.options.len() {
+            return None;
+        }
+        let prompt = match &kept.chat {
+            None => Cow::Borrowed(&sample.prompt),
+            Some(chat) => Cow::Owned(chat.prompt()?),
+        };
+        let letters = experiment.options.iter().map(|option| option.letter.as_str());
+        let options: Vec<(&str, Vec<u32>)> = letters.zip(kept.options.iter().cloned()).collect();
+        Some(Job {
+            sample,
+            tokens: kept.tokens(&prompt.text)?,
+            prompt,
+            prediction: PredictionKey::asking(self.head.key.clone(), kept.ids.clone(), &options),
+            options,
+            targets: kept.targets.iter().map(KeptTarget::target).collect::<Option<_>>()?,
+            baselines: baselines.to_vec(),
+            generation: kept.generation.clone(),
+        })
+    }
+
+    /// How many targets each sample has: as many as any other.
+    pub fn targets(&self) -> usize {
+        self.samples
+            .values()
+            .map(|sample| sample.targets.len())
+            .max()
+            .unwrap_or(1)
+    }
+
+    /// The tokens that end what the model says in its own words.
+    pub fn stop(&self) -> &[u32] {
+        &self.head.stop
+    }
+
+    /// What the tokens of all samples read as.
+    pub fn speech(&self) -> KeptSpeech<'_> {
+        let mut speech = KeptSpeech::default();
+        for sample in self.samples.values() {
+            speech
+                .said
+                .extend(sample.said.iter().map(|(id, text)| (*id, text.as_str())));
+            let joined = sample.joined.iter();
+            speech
+                .joined
+                .extend(joined.map(|(ids, text)| (ids.as_slice(), text.as_str())));
+        }
+        speech
+    }
+}
+
+fn line(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_else(|e| unreachable!("a plan is plain data: {e}")) + "\n"
+}
+
+impl KeptSample {
+    fn of(experiment: &Experiment, job: &Job, parts: &Parts, speech: &dyn Speech) -> Self {
+        let characters: Vec<char> = job.prompt.text.chars().collect();
+        let (mut starts, mut texts, mut special) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        let mut end = 0;
+        for (index, token) in job.tokens.iter().enumerate() {
+            if token.start != end {
+                starts.insert(index, token.start);
+            }
+            end = token.end;
+            let own = characters.get(token.start..token.end).unwrap_or_default();
+            if !token.text.chars().eq(own.iter().copied()) {
+                texts.insert(index, token.text.clone());
+            }
+            if token.special {
+                special.push(index);
+            }
+        }
+        let predicted = parts.prediction.token_id;
+        let mut said = BTreeMap::from([(predicted, speech.text_of(predicted))]);
+        let mut joined: Vec<(Vec<u32>, String)> = Vec::new();
+        let mut join = |ids: Vec<u32>| {
+            if !joined.iter().any(|(known, _)| *known == ids) {
+                joined.push((ids.clone(), speech.decode(&ids)));
+            }
+        };
+        for target in &job.targets {
+            let ids = target.ids(predicted);
+            for &id in &ids {
+                said.entry(id).or_insert_with(|| speech.text_of(id));
+            }
+            if !target.forced.is_empty() {
+                join([&target.forced[..], &ids].concat());
+            }
+        }
+        if let Some((_, generation)) = &parts.generation {
+            join(generation.token_ids.clone());
+        }
+        Self {
+            sample: job.sample.slug.clone(),
+            of: sample_hash(experiment, job.sample),
+            chat: match &job.prompt {
+                Cow::Borrowed(_) => None,
+                Cow::Owned(prompt) => Some(KeptPrompt::of(prompt)),
+            },
+            ids: job.prediction.token_ids.clone(),
+            lengths: job.tokens.iter().map(|token| token.end - token.start).collect(),
+            starts,
+            texts,
+            special,
+            options: job.options.iter().map(|(_, tokens)| tokens.clone()).collect(),
+            targets: job.targets.iter().map(KeptTarget::of).collect(),
+            said,
+            joined,
+            generation: parts.generation.as_ref().map(|(prompt, generation)| KeptGeneration {
+                predicted,
+                prompt: prompt.clone(),
+                ids: generation.key.token_ids.clone(),
+            }),
+        }
+    }
+
+    fn tokens(&self, prompt: &str) -> Option<Vec<Token>> {
+        let bytes: Vec<usize> = prompt
+            .char_indices()
+            .map(|(byte, _)| byte)
+            .chain([prompt.len()])
+            .collect();
+        if self.lengths.len() != self.ids.len() {
+            return None;
+        }
+        let mut tokens = Vec::with_capacity(self.ids.len());
+        let mut special = self.special.iter().peekable();
+        let mut end = 0;
+        for (index, (&id, length)) in self.ids.iter().zip(&self.lengths).enumerate() {
+            let start = self.starts.get(&index).copied().unwrap_or(end);
+            end = start + length;
+            let text = match self.texts.get(&index) {
+                Some(text) => text.clone(),
+                None => prompt.get(*bytes.get(start)?..*bytes.get(end)?)?.to_owned(),
+            };
+            tokens.push(Token {
+                id,
+                text,
+                start,
+                end,
+                special: special.next_if_eq(&&index).is_some(),
+            });
+        }
+        Some(tokens)
+    }
+}
+
+impl KeptTarget {
+    fn of(target: &Target) -> Self {
+        let tokens = [Some(target.token), target.minus].into_iter().flatten();
+        let id = |token| match token {
+            TargetToken::Predicted => None,
+            TargetToken::Known(id) => Some(id),
+        };
+        Self {
+            kind: target.kind.to_owned(),
+            tokens: tokens.map(id).collect(),
+            forced: target.forced.clone(),
+        }
+    }
+
+    fn target(&self) -> Option<Target> {
+        let token = |id: &Option<u32>| id.map_or(TargetToken::Predicted, TargetToken::Known);
+        Some(Target {
+            kind: KINDS.into_iter().find(|kind| *kind == self.kind)?,
+            token: token(self.tokens.first()?),
+            forced: self.forced.clone(),
+            minus: self.tokens.get(1).map(token),
+        })
+    }
+}
+
+impl KeptPrompt {
+    fn of(prompt: &Prompt) -> Self {
+        Self {
+            text: prompt.text.clone(),
+            segments: prompt.segments.clone(),
+            roles: prompt.roles.iter().map(|role| role.name().to_owned()).collect(),
+        }
+    }
+
+    fn prompt(&self) -> Option<Prompt> {
+        let role = |name: &String| {
+            let roles = [Role::System, Role::User, Role::Assistant];
+            roles.into_iter().find(|role| role.name() == name)
+        };
+        Some(Prompt {
+            text: self.text.clone(),
+            segments: self.segments.clone(),
+            roles: self.roles.iter().map(role).collect::<Option<_>>()?,
+        })
+    }
+}
+
+impl KeptGeneration {
+    /// The text to go on from and its key, if the model predicted what it predicted then.
+    pub fn key(
+        &self,
+        model: &ModelKey,
+        max_new_tokens: usize,
+        stop: &[u32],
+        predicted: u32,
+    ) -> Option<(String, GenerationKey)> {
+        (self.predicted == predicted).then(|| {
+            let key = GenerationKey {
+                model: model.clone(),
+                token_ids: self.ids.clone(),
+                max_new_tokens,
+                stop: stop.to_vec(),
+            };
+            (self.prompt.clone(), key)
+        })
+    }
+
+    /// How many tokens the model goes on from.
+    pub fn tokens(&self) -> usize {
+        self.ids.len()
+    }
+}
+
+/// What the tokens of a kept plan read as.
+#[derive(Debug, Default)]
+pub struct KeptSpeech<'a> {
+    said: HashMap<u32, &'a str>,
+    joined: HashMap<&'a [u32], &'a str>,
+}
+
+impl Speech for KeptSpeech<'_> {
+    fn text_of(&self, id: u32) -> String {
+        self.said
+            .get(&id)
+            .map_or_else(|| format!("#{id}"), |text| (*text).to_owned())
+    }
+
+    fn decode(&self, ids: &[u32]) -> String {
+        self.joined.get(ids).map_or_else(String::new, |text| (*text).to_owned())
+    }
+}

@@ -1,0 +1,284 @@
+//! Tags, attributes and addresses in our own output, found as fast as memory is read. It knows as much HTML as that has, and borrows
+//! everything from the page; it is no parser for pages from elsewhere.
+
+use std::borrow::Cow;
+
+use memchr::memmem;
+
+/// A tag that opens.
+#[derive(Debug)]
+pub struct Tag<'t> {
+    /// As written.
+    pub name: &'t str,
+    /// In the order of the page.
+    pub attributes: Vec<Attribute<'t>>,
+    /// What is inside an element that holds text and no markup (`script`, `style`, `title`, `textarea`).
+    pub text: &'t str,
+    /// Where that begins.
+    pub text_at: usize,
+}
+
+/// An attribute.
+#[derive(Clone, Copy, Debug)]
+pub struct Attribute<'t> {
+    /// As written.
+    pub name: &'t str,
+    /// As written, between its quotes.
+    pub value: &'t str,
+    /// The byte of the page on which the name begins.
+    pub at: usize,
+}
+
+impl Tag<'_> {
+    /// Whether a `<link>` is loaded with the page, and not only named.
+    pub fn loads(&self) -> bool {
+        let rel = self.attributes.iter().find(|a| a.name.eq_ignore_ascii_case("rel"));
+        let loaded = [
+            "stylesheet",
+            "icon",
+            "apple-touch-icon",
+            "preload",
+            "modulepreload",
+            "prefetch",
+            "manifest",
+        ];
+        rel.is_none_or(|rel| {
+            let mut words = rel.value.split_ascii_whitespace();
+            words.any(|word| loaded.iter().any(|kind| word.eq_ignore_ascii_case(kind)))
+        })
+    }
+}
+
+/// Tells every opening tag of a page, in order. The tag is the same one each time, filled anew.
+pub fn tags<'t>(page: &'t str, mut tell: impl FnMut(&Tag<'t>)) {
+    let bytes = page.as_bytes();
+    let mut tag = Tag {
+        name: "",
+        attributes: Vec::new(),
+        text: "",
+        text_at: 0,
+    };
+    let mut at = 0;
+    while let Some(found) = memchr::memchr(b'<', &bytes[at..]) {
+        at += found + 1;
+        match bytes.get(at) {
+            Some(first) if first.is_ascii_alphabetic() => {}
+            Some(b'!') if bytes[at..].starts_with(b"!--") => {
+                at = memmem::find(&bytes[at..], b"-->").map_or(bytes.len(), |end| at + end + 3);
+                continue;
+            }
+            _ => continue,
+        }
+        let end = at
+            + bytes[at..]
+                .iter()
+                .position(|&b| ends_name(b))
+                .unwrap_or(bytes.len() - at);
+        tag.name = &page[at..end];
+        at = attributes_of(page, end, &mut tag.attributes);
+        tag.text = "";
+        tag.text_at = at;
+        // What is inside these is no markup.
+        if ["script", "style", "title", "textarea"]
+            .iter()
+            .any(|raw| tag.name.eq_ignore_ascii_case(raw))
+        {
+            let closing = format!("</{}", tag.name);
+            let end = memmem::find(&bytes[at..], closing.as_bytes()).map_or(bytes.len(), |end| at + end);
+            tag.text = &page[at..end];
+            at = end;
+        }
+        tell(&tag);
+    }
+}
+
+fn ends_name(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || byte == b'>' || byte == b'/'
+}
+
+/// Reads the attributes of a tag from a byte of the page on; gives the byte behind the tag.
+fn attributes_of<'t>(page: &'t str, mut at: usize, attributes: &mut Vec<Attribute<'t>>) -> usize {
+    let bytes = page.as_bytes();
+    attributes.clear();
+    let blank = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_whitespace);
+    loop {
+        while blank(at) || bytes.get(at) == Some(&b'/') {
+            at += 1;
+        }
+        match bytes.get(at) {
+            None => return at,
+            Some(b'>') => return at + 1,
+            Some(_) => {}
+        }
+        let start = at;
+        // A name may begin with any character, `=` too.
+        at += page[at..].chars().next().map_or(1, char::len_utf8);
+        while bytes.get(at).is_some_and(|&b| !ends_name(b) && b != b'=') {
+            at += 1;
+        }
+        let name = &page[start..at];
+        while blank(at) {
+            at += 1;
+        }
+        let mut value = "";
+        if bytes.get(at) == Some(&b'=') {
+            at += 1;
+            while blank(at) {
+                at += 1;
+            }
+            let from = match bytes.get(at) {
+                Some(&quote @ (b'"' | b'\'')) => {
+                    let from = at + 1;
+                    at = memchr::memchr(quote, &bytes[from..]).map_or(bytes.len(), |end| from + end);
+                    value = &page[from..at];
+                    at = (at + 1).min(bytes.len());
+                    None
+                }
+                _ => Some(at),
+            };
+            if let Some(from) = from {
+                let ends = |b: &u8| b.is_ascii_whitespace() || *b == b'>';
+                at = bytes[from..]
+                    .iter()
+                    .position(ends)
+                    .map_or(bytes.len(), |end| from + end);
+                value = &page[from..at];
+            }
+        }
+        attributes.push(Attribute { name, value, at: start });
+    }
+}
+
+/// Every attribute of every tag of a page: tag, name (both lower case) and value with its entities undone.
+pub fn attributes(page: &str) -> Vec<(String, String, String)> {
+    let mut found = Vec::new();
+    tags(page, |tag| {
+        for attribute in &tag.attributes {
+            found.push((
+                tag.name.to_ascii_lowercase(),
+                attribute.name.to_ascii_lowercase(),
+                unescape(attribute.value).into_owned(),
+            ));
+        }
+    });
+    found
+}
+
+/// The addresses that a style sheet names, each with the byte at which it stands. Comments are read like the rest: what they name should
+/// be there too.
+pub fn css_urls(css: &str) -> Vec<(&str, usize)> {
+    let mut found = Vec::new();
+    let unquoted = |from: usize, to: usize| {
+        let text = &css[from..to];
+        let start = from + (text.len() - text.trim_start().len());
+        let text = text.trim();
+        match text
+            .strip_prefix(['"', '\''])
+            .and_then(|text| text.strip_suffix(['"', '\'']))
+        {
+            Some(inner) => (inner, start + 1),
+            None => (text, start),
+        }
+    };
+    for at in memmem::find_iter(css.as_bytes(), b"url(") {
+        let from = at + 4;
+        // A quoted address may hold brackets, as `data:` ones do.
+        let rest = &css[from..];
+        let quote = rest.trim_start().chars().next().filter(|c| matches!(c, '"' | '\''));
+        let to = match quote {
+            Some(quote) => {
+                let open = rest.find(quote).unwrap_or(0) + 1;
+                rest[open..].find(quote).map_or(rest.len(), |end| open + end + 1)
+            }
+            None => rest.find(')').unwrap_or(rest.len()),
+        };
+        found.push(unquoted(from, from + to));
+    }
+    for at in memmem::find_iter(css.as_bytes(), b"@import") {
+        let from = at + 7;
+        let rest = &css[from..];
+        let to = rest.find([';', '\n']).unwrap_or(rest.len());
+        let first = rest[..to].split_ascii_whitespace().next().unwrap_or("");
+        if first.starts_with(['"', '\'']) {
+            let start = from + rest.find(first).unwrap_or(0);
+            found.push(unquoted(start, start + first.len()));
+        }
+    }
+    found
+}
+
+/// The scheme of an address, lower case, as a browser finds it: blanks and controls before and within it do not count.
+pub fn scheme(address: &str) -> Option<String> {
+    // Almost every address of a site has none, and is seen to have none by its lack of a colon.
+    memchr::memchr(b':', address.as_bytes())?;
+    let cleaned: String = address.chars().filter(|c| !matches!(c, '\t' | '\n' | '\r')).collect();
+    let cleaned = cleaned.trim_start_matches(|c: char| c <= ' ');
+    let (scheme, _) = cleaned.split_once(':')?;
+    let valid = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+    valid.then(|| scheme.to_ascii_lowercase())
+}
+
+/// Undoes the entities that our own escaping writes, and numeric ones, which raw HTML may hide a scheme with.
+pub fn unescape(value: &str) -> Cow<'_, str> {
+    if memchr::memchr(b'&', value.as_bytes()).is_none() {
+        return Cow::Borrowed(value);
+    }
+    let mut out = String::with_capacity(value.len());
+    let mut rest = value;
+    while let Some(start) = rest.find('&') {
+        out.push_str(&rest[..start]);
+        rest = &rest[start..];
+        let end = rest.find(';').unwrap_or(0);
+        let known = match &rest[1.min(end)..end] {
+            "amp" => Some('&'),
+            "lt" => Some('<'),
+            "gt" => Some('>'),
+            "quot" => Some('"'),
+            "apos" => Some('\''),
+            "colon" => Some(':'),
+            "Tab" => Some('\t'),
+            "NewLine" => Some('\n'),
+            code => code.strip_prefix('#').and_then(|code| {
+                let hex = code.strip_prefix(['x', 'X']).map(|hex| u32::from_str_radix(hex, 16));
+                char::from_u32(hex.unwrap_or_else(|| code.parse()).ok()?)
+            }),
+        };
+        match known {
+            Some(c) => {
+                out.push(c);
+                rest = &rest[end + 1..];
+            }
+            None => {
+                out.push('&');
+                rest = &rest[1..];
+            }
+        }
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scheme_is_found_as_a_browser_finds_it() {
+        assert_eq!(scheme(" \u{1}JAVA\nscript:x").as_deref(), Some("javascript"));
+        assert_eq!(scheme("a/b:c"), None);
+        assert_eq!(scheme("../x"), None);
+    }
+
+    #[test]
+    fn a_style_sheets_addresses_are_found_with_their_places() {
+        let css =
+            "@import 'a.css';\np{background:url( \"b c.png\" )}\n@font-face{src:url(d.woff2)}a{b:url('data:x,)')}";
+        let found = css_urls(css);
+        assert_eq!(
+            found.iter().map(|(address, _)| *address).collect::<Vec<_>>(),
+            ["b c.png", "d.woff2", "data:x,)", "a.css"]
+        );
+        assert!(found.iter().all(|(address, at)| css[*at..].starts_with(address)));
+    }
+}
