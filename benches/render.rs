@@ -107,11 +107,12 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-fn igsite(project: &Path) -> Measured {
+fn igsite(project: &Path, output: &Path) -> Measured {
     let mut command = Command::new(env!("CARGO_BIN_EXE_igsite"));
     command
         .args(["build", "--device", "cpu", "--quiet", "--project"])
         .arg(project);
+    command.arg("--output").arg(output);
     measure(&mut command).expect("igsite builds")
 }
 

@@ -128,7 +128,9 @@ mod tests {
         let mut bytes = 0;
         for (name, text) in BUILT_IN.iter().filter(|(name, _)| name.ends_with(".js")) {
             // Else taking indentation away would change a text.
-            let odd = text.lines().find(|line| !line.trim_start().starts_with("//") && line.matches('`').count() % 2 == 1);
+            let odd = text
+                .lines()
+                .find(|line| !line.trim_start().starts_with("//") && line.matches('`').count() % 2 == 1);
             assert_eq!(odd, None, "{name}");
             bytes += lean(text).len();
         }

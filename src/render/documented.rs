@@ -34,7 +34,7 @@ fn variables() -> BTreeMap<String, BTreeSet<String>> {
         .collect();
     let renderer = Renderer::new(&site, &results).expect("templates");
     let mut ignored = |_, _: &str| Ok(());
-    let mut out = Sink { pass: &mut ignored };
+    let mut out = Sink::to(&mut ignored);
     let results = &results[0];
     renderer.markdown_pages(&mut out).expect("pages");
     renderer.front(&mut out).expect("the front page");

@@ -12,6 +12,7 @@ mod documented;
 pub mod embed;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod flow;
 pub mod heatmap;
 pub mod labels;
 pub mod markdown;
@@ -24,15 +25,13 @@ mod tests;
 pub mod text;
 pub mod theme;
 
-use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
-
-use rayon::prelude::*;
 
 use crate::content::experiment::Experiment;
 use crate::content::project::Project;
 use crate::diagnostic::{Diagnostics, Result};
-use crate::render::claims::Claims;
+use crate::render::flow::{Each, Flow};
+pub use crate::render::flow::{Receiver, Sink};
 use crate::render::pages::Renderer;
 use crate::render::results::Results;
 use crate::site::urls;
@@ -65,39 +64,6 @@ pub struct OutputFile {
     pub bytes: Vec<u8>,
 }
 
-/// What takes the files of a site.
-pub trait Receiver: Sync {
-    /// What is left to be known of a file when it was looked at.
-    type Looked: Send;
-
-    /// Looks at a file, and does with it whatever needs no order: many threads do so at once.
-    ///
-    /// # Errors
-    /// The file cannot be taken; the site is given up.
-    fn look(&self, file: OutputFile) -> Result<Self::Looked>;
-
-    /// Takes what came of a look, in the order of the site, which is always the same.
-    ///
-    /// # Errors
-    /// As [`Self::look`].
-    fn take(&mut self, looked: Self::Looked) -> Result<()>;
-}
-
-/// Hands each file to a function, in the order of the site.
-struct Each<'a>(&'a mut (dyn FnMut(OutputFile) -> Result<()> + Send + Sync));
-
-impl Receiver for Each<'_> {
-    type Looked = OutputFile;
-
-    fn look(&self, file: OutputFile) -> Result<OutputFile> {
-        Ok(file)
-    }
-
-    fn take(&mut self, file: OutputFile) -> Result<()> {
-        (self.0)(file)
-    }
-}
-
 /// Renders the whole site, file by file, into `sink`.
 ///
 /// # Errors
@@ -121,11 +87,7 @@ pub fn render_to<R: Receiver>(site: &Site<'_>, receiver: &mut R) -> Result<(), D
         .map(|results| Results::of(site.project, results))
         .collect::<Result<Vec<_>>>()?;
     let renderer = Renderer::new(site, &results)?;
-    let mut flow = Flow {
-        paths: Claims::default(),
-        pages: BTreeSet::new(),
-        receiver,
-    };
+    let mut flow = Flow::to(receiver);
     flow.one(|out| {
         for (path, bytes) in renderer.assets() {
             out.put(path.to_owned(), bytes.to_vec(), &format!("static/{path}"))?;
@@ -194,7 +156,7 @@ fn crawlers<R: Receiver>(site: &Site<'_>, flow: &mut Flow<'_, R>) -> Result<()> 
         let mut sitemap = String::from(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<urlset xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\">\n",
         );
-        for page in flow.pages.iter().filter(|page| *page != urls::NOT_FOUND) {
+        for page in flow.pages().filter(|page| *page != urls::NOT_FOUND) {
             sitemap += &format!(
                 "<url><loc>{}</loc></url>\n",
                 text::escape(&urls::absolute(base_url, page))
@@ -205,105 +167,4 @@ fn crawlers<R: Receiver>(site: &Site<'_>, flow: &mut Flow<'_, R>) -> Result<()> 
     flow.unless_own("robots.txt", robots.into_bytes())?;
     // Tells GitHub Pages to publish the files as they are.
     flow.unless_own(".nojekyll", Vec::new())
-}
-
-/// Where a page puts its files.
-pub struct Sink<'a> {
-    pass: &'a mut dyn FnMut(OutputFile, &str) -> Result<()>,
-}
-
-impl Sink<'_> {
-    /// Passes one file on; `made_by` says what it is made from, for the message when two claim one path.
-    pub fn put(&mut self, path: String, bytes: Vec<u8>, made_by: &str) -> Result<()> {
-        (self.pass)(OutputFile { path, bytes }, made_by)
-    }
-}
-
-/// A file that was looked at: its path, what made it, and what the receiver knows of it.
-type Passed<L> = (String, String, L);
-
-/// What one function gave, and its files.
-type Made<T, L> = (T, Vec<Passed<L>>);
-
-/// Samples at work at once: enough for all threads, few enough that what is known of their files takes little memory.
-const STRETCH: usize = 512;
-
-/// Files on their way to the receiver: made and looked at in any order, taken in the site's. Refuses two for one path.
-struct Flow<'a, R: Receiver> {
-    paths: Claims,
-    pages: BTreeSet<String>,
-    receiver: &'a mut R,
-}
-
-impl<R: Receiver> Flow<'_, R> {
-    /// Takes the files of one function.
-    fn one(&mut self, make: impl FnOnce(&mut Sink<'_>) -> Result<(), Diagnostics>) -> Result<(), Diagnostics> {
-        let mut passed = Vec::new();
-        let receiver = &*self.receiver;
-        let mut pass = |file: OutputFile, made_by: &str| {
-            passed.push((file.path.clone(), made_by.to_owned(), receiver.look(file)?));
-            Ok(())
-        };
-        make(&mut Sink { pass: &mut pass })?;
-        Ok(self.take(passed)?)
-    }
-
-    /// Takes the files of `make` for each index up to `count`.
-    fn each(&mut self, count: usize, make: impl Fn(usize, &mut Sink<'_>) -> Result<()> + Sync) -> Result<()> {
-        self.each_with(count, make, |()| ())
-    }
-
-    /// As [`Self::each`], and tells what each gave, in their order.
-    fn each_with<T: Send>(
-        &mut self,
-        count: usize,
-        make: impl Fn(usize, &mut Sink<'_>) -> Result<T> + Sync,
-        mut tell: impl FnMut(T),
-    ) -> Result<()> {
-        for start in (0..count).step_by(STRETCH) {
-            let receiver = &*self.receiver;
-            let done: Vec<Result<Made<T, R::Looked>>> = (start..count.min(start + STRETCH))
-                .into_par_iter()
-                .map(|index| {
-                    let mut passed = Vec::new();
-                    let mut pass = |file: OutputFile, made_by: &str| {
-                        passed.push((file.path.clone(), made_by.to_owned(), receiver.look(file)?));
-                        Ok(())
-                    };
-                    let made = make(index, &mut Sink { pass: &mut pass })?;
-                    Ok((made, passed))
-                })
-                .collect();
-            for one in done {
-                let (made, passed) = one?;
-                self.take(passed)?;
-                tell(made);
-            }
-        }
-        Ok(())
-    }
-
-    fn take(&mut self, passed: Vec<Passed<R::Looked>>) -> Result<()> {
-        for (path, made_by, looked) in passed {
-            self.paths.claim(&path, &made_by)?;
-            if path.ends_with(".html") {
-                self.pages.insert(path);
-            }
-            self.receiver.take(looked)?;
-        }
-        Ok(())
-    }
-
-    /// Takes a file that the project may bring itself in `static/`.
-    fn unless_own(&mut self, path: &str, bytes: Vec<u8>) -> Result<()> {
-        if self.paths.has(path) {
-            return Ok(());
-        }
-        let file = OutputFile {
-            path: path.to_owned(),
-            bytes,
-        };
-        let looked = self.receiver.look(file)?;
-        self.take(vec![(path.to_owned(), "igsite".to_owned(), looked)])
-    }
 }

@@ -132,10 +132,12 @@ fn samples(results: &Results<'_>, links: &Links) -> Samples {
     }
 }
 
-/// The words of a Markdown text.
+/// The words of a Markdown text, without shortcodes: what they show is found as itself.
 fn plain(markdown: &str) -> String {
+    let shortcode = |line: &&str| line.trim_start().starts_with("{{") && line.trim_end().ends_with("}}");
+    let markdown: String = markdown.split_inclusive('\n').filter(|line| !shortcode(line)).collect();
     let mut plain = String::new();
-    for event in Parser::new(markdown) {
+    for event in Parser::new(&markdown) {
         match event {
             Event::Text(text) | Event::Code(text) => plain.push_str(&text),
             Event::SoftBreak | Event::HardBreak => plain.push(' '),

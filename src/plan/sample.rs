@@ -1,0 +1,226 @@
+//! One sample with one model: the prompt's tokens, those of its options and targets, and what is wrong with them.
+
+use std::borrow::Cow;
+
+use super::{Job, OpenedModel, Target, TargetToken};
+use crate::attribution::integrated_gradients::Start;
+use crate::chat::Chat;
+use crate::content::dataset::Sample;
+use crate::content::experiment::{Experiment, Output, TargetSpec};
+use crate::content::prompt::Prompt;
+use crate::diagnostic::{Diagnostic, Result};
+use crate::store::key::PredictionKey;
+use crate::tokenizer::{SpecialKind, Token};
+
+/// An error of one sample, with the way to its place in the YAML.
+pub type Problem = (Vec<String>, Diagnostic);
+
+fn problem(problems: &mut Vec<Problem>, way: &[&str], error: Diagnostic) {
+    problems.push((way.iter().map(|part| (*part).to_owned()).collect(), error));
+}
+
+/// What plans one sample, as many threads may do at once.
+#[derive(Clone, Copy)]
+pub struct One<'a, 'm> {
+    pub experiment: &'a Experiment,
+    pub model: &'m OpenedModel,
+}
+
+impl<'a> One<'a, '_> {
+    /// The prompt as the model gets it, and its tokens.
+    fn prompt(&self, sample: &'a Sample, chat: Option<&Chat>) -> Result<(Cow<'a, Prompt>, Vec<Token>)> {
+        let encode = |prompt: &Prompt| self.model.tokenizer.encode(&prompt.text);
+        let Some(chat) = chat else {
+            return Ok((Cow::Borrowed(&sample.prompt), encode(&sample.prompt)?));
+        };
+        let prompt = chat.prompt(&sample.prompt)?;
+        let tokens = encode(&prompt)?;
+        chat.check(&prompt, &tokens)?;
+        Ok((Cow::Owned(prompt), tokens))
+    }
+
+    /// `config.json` first, then the tokenizer's files.
+    pub fn special(&self, by_config: Option<u32>, kind: SpecialKind) -> Option<Start> {
+        self.in_table(by_config.or_else(|| self.model.tokenizer.special(kind)))
+    }
+
+    /// A token that has a row in the embedding table.
+    pub fn in_table(&self, id: Option<u32>) -> Option<Start> {
+        id.filter(|&id| (id as usize) < self.model.checkpoint.config.model.vocab_size())
+            .map(Start::Token)
+    }
+
+    pub fn job(
+        &self,
+        sample: &'a Sample,
+        chat: Option<&Chat>,
+        baselines: &[(String, Start)],
+        problems: &mut Vec<Problem>,
+    ) -> Option<Job<'a>> {
+        let (prompt, tokens) = match self.prompt(sample, chat) {
+            Ok(encoded) => encoded,
+            Err(error) => {
+                let key = if chat.is_some() { "prompt_style" } else { "prompt" };
+                problem(problems, &[key], error);
+                return None;
+            }
+        };
+        let text = &prompt.text;
+        let ids: Vec<u32> = tokens.iter().map(|token| token.id).collect();
+        let rows = self.model.checkpoint.config.model.vocab_size();
+        if ids.is_empty() {
+            problem(
+                problems,
+                &["prompt"],
+                Diagnostic::content("the prompt comes to no tokens"),
+            );
+            return None;
+        }
+        if let Some(id) = ids.iter().find(|&&id| id as usize >= rows) {
+            let error = Diagnostic::content(format!("the tokenizer gives token {id}, and the model has {rows}"))
+                .help("the tokenizer's files belong to another checkpoint");
+            problem(problems, &["models"], error);
+            return None;
+        }
+        let mut options = Vec::new();
+        for option in &self.experiment.options {
+            match self.answer(text, &ids, &option.letter) {
+                Ok(tokens) => options.push((option.letter.as_str(), tokens)),
+                Err(error) => problem(problems, &["options", &option.letter], error),
+            }
+        }
+        // Told above; targets that need such an option would only tell it again.
+        if options.len() < self.experiment.options.len() {
+            return None;
+        }
+        let mut targets = Vec::new();
+        for (index, spec) in self.experiment.attribution.targets.iter().enumerate() {
+            match self.targets(spec, sample, (text, &ids), &options) {
+                Ok(found) => targets.extend(found),
+                Err(error) => problem(problems, &["attribution", "targets", &index.to_string()], error),
+            }
+        }
+        Some(Job {
+            sample,
+            prompt,
+            tokens,
+            prediction: PredictionKey::asking(self.model.key.clone(), ids, &options),
+            options,
+            targets,
+            baselines: baselines.to_vec(),
+            generation: None,
+        })
+    }
+
+    /// A prompt that is longer than the model was made for is told, and computed all the same.
+    pub fn check_context(&self, job: &Job, problems: &mut Vec<Problem>) {
+        let found = job.tokens.len();
+        if let Some(context) = self.model.checkpoint.config.context.filter(|&context| found > context) {
+            let error = Diagnostic::content(format!("{found} tokens, more than the model was made for"))
+                .expected(format!("at most {context} (`max_position_embeddings`)"))
+                .help("beyond it answers and maps mean little: shorten the prompt, or take fewer shots")
+                .as_warning();
+            problem(problems, &["prompt"], error);
+        }
+    }
+
+    /// The tokens of an answer behind the prompt: several, where they can be explained together.
+    fn answer(&self, prompt: &str, ids: &[u32], answer: &str) -> Result<Vec<u32>> {
+        let tokens = self.model.tokenizer.answer_tokens(prompt, ids, answer)?;
+        if tokens.len() > 1 && self.experiment.attribution.output != Output::LogProbability {
+            return Err(self.model.tokenizer.several(answer, &tokens));
+        }
+        match tokens.iter().find(|&&id| self.in_table(Some(id)).is_none()) {
+            None => Ok(tokens),
+            Some(id) => Err(Diagnostic::content(format!(
+                "`{answer}` has token {id}, which the model does not have"
+            ))),
+        }
+    }
+
+    /// `encoded` is the prompt's text and tokens.
+    fn targets(
+        &self,
+        spec: &TargetSpec,
+        sample: &Sample,
+        encoded: (&str, &[u32]),
+        options: &[(&str, Vec<u32>)],
+    ) -> Result<Vec<Target>> {
+        let one = |kind, (token, forced)| {
+            vec![Target {
+                kind,
+                token,
+                forced,
+                minus: None,
+            }]
+        };
+        let member = |spec: &TargetSpec| self.target_token(spec, sample, encoded, options);
+        Ok(match spec {
+            TargetSpec::Predicted => one("predicted", member(spec)?),
+            TargetSpec::Gold => one("gold", member(spec)?),
+            TargetSpec::Option(_) => one("option", member(spec)?),
+            TargetSpec::Token(_) => one("token", member(spec)?),
+            TargetSpec::AllOptions => options
+                .iter()
+                .flat_map(|(_, tokens)| one("option", known(tokens)))
+                .collect(),
+            TargetSpec::Contrast(first, second) => {
+                let ((token, before), (minus, before_minus)) = (member(first)?, member(second)?);
+                if !before.is_empty() || !before_minus.is_empty() {
+                    return Err(Diagnostic::content("a contrast with an answer of several tokens")
+                        .expected("single tokens on both sides")
+                        .help("such answers have no path in common; explain each by itself, with `all_options` or by its letter"));
+                }
+                vec![Target {
+                    kind: "contrast",
+                    token,
+                    forced: vec![],
+                    minus: Some(minus),
+                }]
+            }
+        })
+    }
+
+    fn target_token(
+        &self,
+        spec: &TargetSpec,
+        sample: &Sample,
+        (text, ids): (&str, &[u32]),
+        options: &[(&str, Vec<u32>)],
+    ) -> Result<(TargetToken, Vec<u32>)> {
+        let option = |letter: &str| {
+            let found = options.iter().find(|(known, _)| *known == letter);
+            found.map(|(_, tokens)| known(tokens)).ok_or_else(|| {
+                Diagnostic::content(format!(
+                    "option `{letter}` has no tokens here, so it cannot be explained"
+                ))
+            })
+        };
+        match spec {
+            TargetSpec::Predicted => Ok((TargetToken::Predicted, vec![])),
+            TargetSpec::Option(letter) => option(letter),
+            TargetSpec::Gold => match &sample.gold {
+                Some(letter) => option(letter),
+                None => Err(Diagnostic::content("target `gold`: this sample has no right answer")
+                    .expected("a value in the gold column of every chosen row")),
+            },
+            // After the prompt first, as an answer; else any token of the vocabulary by its own name.
+            TargetSpec::Token(token) => match self.answer(text, ids, token) {
+                Ok(tokens) => Ok(known(&tokens)),
+                Err(error) => match self.in_table(self.model.tokenizer.vocabulary_token(token)) {
+                    Some(Start::Token(id)) => Ok((TargetToken::Known(id), vec![])),
+                    _ => Err(error),
+                },
+            },
+            TargetSpec::AllOptions | TargetSpec::Contrast(..) => {
+                Err(Diagnostic::content("a contrast has two single targets").expected("letters or tokens"))
+            }
+        }
+    }
+}
+
+/// An answer's last token, and those before it.
+fn known(tokens: &[u32]) -> (TargetToken, Vec<u32>) {
+    let (last, before) = tokens.split_last().expect("an answer has a token");
+    (TargetToken::Known(*last), before.to_vec())
+}

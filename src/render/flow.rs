@@ -1,0 +1,170 @@
+//! Files on their way from pages to whoever takes them: made and looked at on all threads, taken in an order that is always the same.
+
+use std::collections::BTreeSet;
+
+use rayon::prelude::*;
+
+use super::OutputFile;
+use super::claims::Claims;
+use crate::diagnostic::{Diagnostics, Result};
+
+/// What takes the files of a site.
+pub trait Receiver: Sync {
+    /// What is left to be known of a file when it was looked at.
+    type Looked: Send;
+
+    /// Looks at a file, and does with it whatever needs no order: many threads do so at once.
+    ///
+    /// # Errors
+    /// The file cannot be taken; the site is given up.
+    fn look(&self, file: OutputFile) -> Result<Self::Looked>;
+
+    /// Takes what came of a look, in the order of the site, which is always the same.
+    ///
+    /// # Errors
+    /// As [`Self::look`].
+    fn take(&mut self, looked: Self::Looked) -> Result<()>;
+}
+
+/// Hands each file to a function, in the order of the site.
+pub(super) struct Each<'a>(pub(super) &'a mut (dyn FnMut(OutputFile) -> Result<()> + Send + Sync));
+
+impl Receiver for Each<'_> {
+    type Looked = OutputFile;
+
+    fn look(&self, file: OutputFile) -> Result<OutputFile> {
+        Ok(file)
+    }
+
+    fn take(&mut self, file: OutputFile) -> Result<()> {
+        (self.0)(file)
+    }
+}
+
+/// Where a page puts its files.
+pub struct Sink<'a> {
+    pass: &'a mut dyn FnMut(OutputFile, &str) -> Result<()>,
+}
+
+impl<'a> Sink<'a> {
+    /// Where `pass` takes the files.
+    #[cfg(test)]
+    pub(super) fn to(pass: &'a mut dyn FnMut(OutputFile, &str) -> Result<()>) -> Self {
+        Self { pass }
+    }
+
+    /// Passes one file on; `made_by` says what it is made from, for the message when two claim one path.
+    pub fn put(&mut self, path: String, bytes: Vec<u8>, made_by: &str) -> Result<()> {
+        (self.pass)(OutputFile { path, bytes }, made_by)
+    }
+}
+
+/// A file that was looked at: its path, what made it, and what the receiver knows of it.
+type Passed<L> = (String, String, L);
+
+/// What one function gave, and its files.
+type Made<T, L> = (T, Vec<Passed<L>>);
+
+/// Samples at work at once: enough for all threads, few enough that what is known of their files takes little memory.
+const STRETCH: usize = 512;
+
+/// Files on their way to the receiver: made and looked at in any order, taken in the site's. Refuses two for one path.
+pub(super) struct Flow<'a, R: Receiver> {
+    paths: Claims,
+    pages: BTreeSet<String>,
+    receiver: &'a mut R,
+}
+
+impl<'a, R: Receiver> Flow<'a, R> {
+    /// On the way to a receiver, with nothing taken yet.
+    pub(super) fn to(receiver: &'a mut R) -> Self {
+        Self {
+            paths: Claims::default(),
+            pages: BTreeSet::new(),
+            receiver,
+        }
+    }
+
+    /// The pages taken so far.
+    pub(super) fn pages(&self) -> impl Iterator<Item = &String> {
+        self.pages.iter()
+    }
+
+    /// Takes the files of one function.
+    pub(super) fn one(
+        &mut self,
+        make: impl FnOnce(&mut Sink<'_>) -> Result<(), Diagnostics>,
+    ) -> Result<(), Diagnostics> {
+        let mut passed = Vec::new();
+        let receiver = &*self.receiver;
+        let mut pass = |file: OutputFile, made_by: &str| {
+            passed.push((file.path.clone(), made_by.to_owned(), receiver.look(file)?));
+            Ok(())
+        };
+        make(&mut Sink { pass: &mut pass })?;
+        Ok(self.take(passed)?)
+    }
+
+    /// Takes the files of `make` for each index up to `count`.
+    pub(super) fn each(
+        &mut self,
+        count: usize,
+        make: impl Fn(usize, &mut Sink<'_>) -> Result<()> + Sync,
+    ) -> Result<()> {
+        self.each_with(count, make, |()| ())
+    }
+
+    /// As [`Self::each`], and tells what each gave, in their order.
+    pub(super) fn each_with<T: Send>(
+        &mut self,
+        count: usize,
+        make: impl Fn(usize, &mut Sink<'_>) -> Result<T> + Sync,
+        mut tell: impl FnMut(T),
+    ) -> Result<()> {
+        for start in (0..count).step_by(STRETCH) {
+            let receiver = &*self.receiver;
+            let done: Vec<Result<Made<T, R::Looked>>> = (start..count.min(start + STRETCH))
+                .into_par_iter()
+                .map(|index| {
+                    let mut passed = Vec::new();
+                    let mut pass = |file: OutputFile, made_by: &str| {
+                        passed.push((file.path.clone(), made_by.to_owned(), receiver.look(file)?));
+                        Ok(())
+                    };
+                    let made = make(index, &mut Sink { pass: &mut pass })?;
+                    Ok((made, passed))
+                })
+                .collect();
+            for one in done {
+                let (made, passed) = one?;
+                self.take(passed)?;
+                tell(made);
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, passed: Vec<Passed<R::Looked>>) -> Result<()> {
+        for (path, made_by, looked) in passed {
+            self.paths.claim(&path, &made_by)?;
+            if path.ends_with(".html") {
+                self.pages.insert(path);
+            }
+            self.receiver.take(looked)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a file that the project may bring itself in `static/`.
+    pub(super) fn unless_own(&mut self, path: &str, bytes: Vec<u8>) -> Result<()> {
+        if self.paths.has(path) {
+            return Ok(());
+        }
+        let file = OutputFile {
+            path: path.to_owned(),
+            bytes,
+        };
+        let looked = self.receiver.look(file)?;
+        self.take(vec![(path.to_owned(), "igsite".to_owned(), looked)])
+    }
+}

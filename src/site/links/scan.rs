@@ -1,0 +1,303 @@
+//! Reads one file of the output: its ids, where it leads, and what is wrong in itself.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use super::markup::{self, Tag, scheme};
+use super::{Broken, FileLinks, Target};
+use crate::render::OutputFile;
+use crate::site::urls;
+
+/// Attributes that name ids of the same page, one or several.
+const REFERENCES: [&str; 14] = [
+    "for",
+    "headers",
+    "list",
+    "form",
+    "popovertarget",
+    "commandfor",
+    "aria-labelledby",
+    "aria-describedby",
+    "aria-controls",
+    "aria-owns",
+    "aria-details",
+    "aria-flowto",
+    "aria-activedescendant",
+    "aria-errormessage",
+];
+
+/// Reads a file: a page or a drawing as markup, a style sheet for its `url(…)`, a sitemap for its addresses.
+pub fn scan(file: &OutputFile, base_url: Option<&str>) -> FileLinks {
+    let mut found = FileLinks {
+        path: file.path.clone(),
+        ..FileLinks::default()
+    };
+    let kind = file.path.rsplit_once('.').map_or("", |(_, extension)| extension);
+    if !matches!(kind, "html" | "svg" | "css") && file.path != "sitemap.xml" {
+        return found;
+    }
+    let Ok(text) = std::str::from_utf8(&file.bytes) else {
+        found.broken.push(Broken {
+            page: file.path.clone(),
+            line: 1,
+            written: String::new(),
+            message: "the file is not UTF-8".to_owned(),
+            help: None,
+        });
+        return found;
+    };
+    let mut scan = Scan {
+        root: base_url.map(urls::root_path),
+        text,
+        counted: (0, 1),
+        seen: HashSet::new(),
+        found: &mut found,
+    };
+    match kind {
+        "css" => scan.style(text, 0),
+        "xml" => scan.sitemap(base_url),
+        _ => scan.page(),
+    }
+    found
+}
+
+struct Scan<'t, 'f> {
+    /// The path part of the base URL, `/repo/`: the 404 page's links start there, and no other page's may.
+    root: Option<String>,
+    text: &'t str,
+    /// A byte and its line: lines are counted on from here.
+    counted: (usize, usize),
+    /// Links that were looked at.
+    seen: HashSet<Cow<'t, str>>,
+    found: &'f mut FileLinks,
+}
+
+impl<'t> Scan<'t, '_> {
+    fn page(&mut self) {
+        let mut ids: HashSet<Cow<'t, str>> = HashSet::new();
+        let mut references: Vec<(&'t str, Cow<'t, str>, usize)> = Vec::new();
+        let text = self.text;
+        markup::tags(text, |tag| {
+            for (index, attribute) in tag.attributes.iter().enumerate() {
+                let (name, value) = (attribute.name, attribute.value);
+                // Few attributes matter, and most have other lengths or letters: this is the loop that a build waits for.
+                match name.len() {
+                    2 if name.eq_ignore_ascii_case("id") => self.id(&mut ids, markup::unescape(value), attribute.at),
+                    3 if name.eq_ignore_ascii_case("src") => self.link(tag, markup::unescape(value), attribute.at),
+                    4 if name.eq_ignore_ascii_case("href") || name.eq_ignore_ascii_case("data") => {
+                        self.link(tag, markup::unescape(value), attribute.at);
+                    }
+                    6 if name.eq_ignore_ascii_case("poster") || name.eq_ignore_ascii_case("action") => {
+                        self.link(tag, markup::unescape(value), attribute.at);
+                    }
+                    10 if name.eq_ignore_ascii_case("xlink:href") || name.eq_ignore_ascii_case("formaction") => {
+                        self.link(tag, markup::unescape(value), attribute.at);
+                    }
+                    6 | 11 if name.eq_ignore_ascii_case("srcset") || name.eq_ignore_ascii_case("imagesrcset") => {
+                        for candidate in markup::unescape(value).split(',') {
+                            if let Some(address) = candidate.split_ascii_whitespace().next() {
+                                self.link(tag, Cow::Owned(address.to_owned()), attribute.at);
+                            }
+                        }
+                    }
+                    _ if REFERENCES.iter().any(|reference| name.eq_ignore_ascii_case(reference)) => {
+                        references.push((name, markup::unescape(value), attribute.at));
+                    }
+                    _ => {}
+                }
+                if index > 0 && tag.attributes[..index].iter().any(|other| other.name == name) {
+                    self.broken(attribute.at, name, format!("<{}> has `{name}` twice", tag.name));
+                }
+            }
+            if tag.name.eq_ignore_ascii_case("style") {
+                self.style(tag.text, tag.text_at);
+            }
+        });
+        // A label may stand before what it names, so ids are looked up when all are known.
+        for (name, value, at) in references {
+            for id in value.split_ascii_whitespace().filter(|id| !ids.contains(*id)) {
+                self.broken(at, id, format!("`{name}` names `#{id}`, which the page does not have"));
+            }
+        }
+        let path = self.found.path.clone();
+        let (own, others) = std::mem::take(&mut self.found.targets)
+            .into_iter()
+            .partition(|target| target.path == path);
+        self.found.targets = others;
+        let own: Vec<Target> = own;
+        for target in own {
+            if let Some(anchor) = target.anchor.filter(|anchor| !ids.contains(anchor.as_str())) {
+                self.found.broken.push(Broken {
+                    page: path.clone(),
+                    line: target.line,
+                    message: format!(
+                        "the link `{}` leads to `#{anchor}`, which `{path}` does not have",
+                        target.link
+                    ),
+                    written: target.link,
+                    help: None,
+                });
+            }
+        }
+    }
+
+    fn id(&mut self, ids: &mut HashSet<Cow<'t, str>>, id: Cow<'t, str>, at: usize) {
+        if id.is_empty() || id.contains(|c: char| c.is_ascii_whitespace()) {
+            self.broken(at, &id, format!("the id `{id}` is empty or has white space in it"));
+            return;
+        }
+        if ids.contains(&id) {
+            self.broken(at, &id, format!("the id `{id}` is given twice"));
+            return;
+        }
+        self.found.ids.push_str(&id);
+        self.found.ids.push('\n');
+        ids.insert(id);
+    }
+
+    fn link(&mut self, tag: &Tag<'t>, link: Cow<'t, str>, at: usize) {
+        if self.seen.contains(&link) && !link.contains(':') {
+            return;
+        }
+        let is = |name: &str| tag.name.eq_ignore_ascii_case(name);
+        match scheme(&link).as_deref() {
+            Some("http" | "https") if is("a") || is("area") => {}
+            // Canonical links and feeds are not loaded; style sheets and icons are, and are never absolute here.
+            Some("http" | "https") if is("link") && !tag.loads() => {}
+            Some("mailto" | "tel") if is("a") || is("area") => {}
+            Some("data") if is("img") || is("image") => {}
+            Some(_) => {
+                let message = format!(
+                    "<{}> leads to `{link}`, which a site must not load or run",
+                    tag.name.to_ascii_lowercase()
+                );
+                self.broken(at, &link, message);
+            }
+            None => {
+                self.target(&link, at);
+                self.seen.insert(link);
+            }
+        }
+    }
+
+    fn target(&mut self, link: &str, at: usize) {
+        let (path, anchor) = link.split_once('#').map_or((link, None), |(path, id)| (path, Some(id)));
+        let path = path.split_once('?').map_or(path, |(path, _)| path);
+        let decoded = urls::decode(path).zip(anchor.map_or(Some(None), |id| urls::decode(id).map(Some)));
+        let target = decoded.and_then(|(path, anchor)| Some((self.resolve(&path)?, anchor)));
+        match target {
+            Some((path, anchor)) => {
+                let anchor = anchor.filter(|id| !id.is_empty() && id != "top");
+                let (line, link) = (self.line(at), link.to_owned());
+                self.found.targets.push(Target {
+                    path,
+                    anchor,
+                    link,
+                    line,
+                });
+            }
+            None => {
+                let message =
+                    format!("the link `{link}` leaves the site, or works only where the site stands at one address");
+                self.broken(at, link, message);
+            }
+        }
+    }
+
+    fn resolve(&self, path: &str) -> Option<String> {
+        let page = self.found.path.as_str();
+        if path.is_empty() {
+            return Some(page.to_owned());
+        }
+        let mut parts: Vec<&str> = page.split('/').collect();
+        parts.pop();
+        let root = self.root.as_deref().filter(|_| page == urls::NOT_FOUND);
+        let path = match root.and_then(|root| path.strip_prefix(root)) {
+            Some(rest) => {
+                parts.clear();
+                rest
+            }
+            // It would work on some servers, and neither from disk nor under another path.
+            None if path.starts_with('/') => return None,
+            None => path,
+        };
+        for part in path.split('/') {
+            match part {
+                ".." => {
+                    parts.pop()?;
+                }
+                "." => {}
+                part => parts.push(part),
+            }
+        }
+        Some(parts.join("/"))
+    }
+
+    /// The addresses of a style sheet, which begins at a byte of the file.
+    fn style(&mut self, css: &'t str, begins: usize) {
+        for (address, at) in markup::css_urls(css) {
+            match scheme(address).as_deref() {
+                None if !address.starts_with('#') => self.target(address, begins + at),
+                None | Some("data") => {}
+                Some(_) => {
+                    let message = format!("the style sheet loads `{address}`, which a site must not");
+                    self.broken(begins + at, address, message);
+                }
+            }
+        }
+    }
+
+    /// Every address of a sitemap is a page of the site.
+    fn sitemap(&mut self, base_url: Option<&str>) {
+        let Some(base_url) = base_url else { return };
+        let start = format!("{}/", base_url.trim_end_matches('/'));
+        let text = self.text;
+        for (open, _) in text.match_indices("<loc>") {
+            let at = open + "<loc>".len();
+            let address = &text[at..at + text[at..].find('<').unwrap_or(text.len() - at)];
+            let address = markup::unescape(address);
+            let path = address.strip_prefix(start.as_str()).and_then(urls::decode);
+            let Some(mut path) = path else {
+                self.broken(
+                    at,
+                    &address,
+                    format!("`{address}` is not an address under `{base_url}`"),
+                );
+                continue;
+            };
+            if path.is_empty() || path.ends_with('/') {
+                path += urls::HOME;
+            }
+            let line = self.line(at);
+            self.found.targets.push(Target {
+                path,
+                anchor: None,
+                link: address.into_owned(),
+                line,
+            });
+        }
+    }
+
+    /// The line of a byte; quick if bytes come in their order.
+    fn line(&mut self, at: usize) -> usize {
+        let (byte, line) = self.counted;
+        let bytes = self.text.as_bytes();
+        self.counted = if at >= byte {
+            (at, line + memchr::memchr_iter(b'\n', &bytes[byte..at]).count())
+        } else {
+            (at, 1 + memchr::memchr_iter(b'\n', &bytes[..at]).count())
+        };
+        self.counted.1
+    }
+
+    fn broken(&mut self, at: usize, written: &str, message: String) {
+        let line = self.line(at);
+        self.found.broken.push(Broken {
+            page: self.found.path.clone(),
+            line,
+            written: written.to_owned(),
+            message,
+            help: None,
+        });
+    }
+}
