@@ -86,18 +86,28 @@ export default (site) => [
           return chosen.length;
         });
         const stops = [], unseen = [];
-        for (let turn = 0; turn < wanted + 5; turn++) {
-          await page.keyboard.press("Tab");
-          const { stop, shown, html } = await page.evaluate(() => {
+        const press = async (key) => {
+          await page.keyboard.press(key);
+          return page.evaluate(() => {
             const element = document.activeElement, { outlineStyle, outlineWidth } = getComputedStyle(element);
             const outer = element.closest("label") ? getComputedStyle(element.closest("label")) : null;
             const outlined = (outlineStyle !== "none" && parseFloat(outlineWidth) >= 1) || (outer && outer.outlineStyle !== "none");
             const { top, bottom, left, right } = element.getBoundingClientRect();
-            return { stop: element.dataset.stop, shown: outlined && bottom > 0 && top < innerHeight && right > 0 && left < innerWidth, html: element.outerHTML.slice(0, 100) };
+            // The bar that stays at the top must not lie over what has the focus.
+            const bar = document.querySelector(".mapbar"), covered = bar && !bar.contains(element) && bottom <= bar.getBoundingClientRect().bottom && top >= bar.getBoundingClientRect().top;
+            return { stop: element.dataset.stop, shown: outlined && !covered && bottom > 0 && top < innerHeight && right > 0 && left < innerWidth, html: element.outerHTML.slice(0, 100) };
           });
+        };
+        for (let turn = 0; turn < wanted + 5; turn++) {
+          const { stop, shown, html } = await press("Tab");
           if (stop === undefined) break;
           stops.push(Number(stop));
           if (!shown) unseen.push(html);
+        }
+        // And back again.
+        for (let turn = 0; turn < Math.min(wanted, 40); turn++) {
+          const { stop, shown, html } = await press("Shift+Tab");
+          if (stop !== undefined && !shown) unseen.push("back: " + html);
         }
         assert.deepEqual(stops, [...Array(wanted).keys()], example.path);
         assert.deepEqual(unseen, [], example.path);
