@@ -120,7 +120,7 @@ export default (site) => [
       const page = await (await reader.window({ width: 360, hasTouch: true })).newPage();
       for (const { path } of site.examples) {
         await page.goto(reader.address(path));
-        const small = await page.locator("button:visible, select:visible, summary:visible, .pick label:visible, input:visible:not([type=radio])").evaluateAll((all) => all.filter((element) => {
+        const small = await page.locator("button:visible, select:visible, summary:visible, .pick label:visible, input:visible:enabled:not([type=radio])").evaluateAll((all) => all.filter((element) => {
           const { width, height } = element.getBoundingClientRect();
           return width > 1 && (width < 24 || height < 24);
         }).map((element) => `${element.outerHTML.slice(0, 80)} ${element.getBoundingClientRect().width} × ${element.getBoundingClientRect().height}`));

@@ -7,8 +7,9 @@ const SCRIPTS = 30_000, SAMPLE = 60_000, SHIFT = 0.001;
 // What reaches beyond the window sideways, outside the regions that scroll by themselves.
 function beyond() {
   const width = document.documentElement.clientWidth;
+  const scrolls = (element) => element !== document.body && (getComputedStyle(element).overflowX !== "visible" || scrolls(element.parentElement));
   const out = [...document.querySelectorAll("body *")].filter((element) => {
-    if (!element.checkVisibility() || element.closest(".scroll, pre, .skip, .visually-hidden, .readout") || element.closest("svg") !== null && element.localName !== "svg") return false;
+    if (!element.checkVisibility() || element.closest(".skip, .visually-hidden, .readout") || scrolls(element.parentElement) || element.closest("svg") !== null && element.localName !== "svg") return false;
     const { left, right, width: own } = element.getBoundingClientRect();
     return own > 0 && (right > width + 1 || left < -1);
   });
