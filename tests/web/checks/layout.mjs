@@ -88,7 +88,7 @@ export default (site) => [
     name: "pages are light",
     async run() {
       const scripts = site.files.filter((path) => path.endsWith(".js") && path.startsWith("assets"));
-      const weight = scripts.reduce((sum, path) => sum + site.text(path).length, 0);
+      const weight = scripts.reduce((sum, path) => sum + Buffer.byteLength(site.text(path)), 0);
       assert(weight < SCRIPTS, `scripts are ${weight} bytes`);
       each(site.all("sample"), ({ path }) => (Buffer.byteLength(site.text(path)) < SAMPLE ? null : `${path} is ${Buffer.byteLength(site.text(path))} bytes`));
     },
