@@ -207,7 +207,7 @@ fn the_checks_of_tests_web_pass() {
         .unwrap();
     let said = std::fs::read_to_string(&log).unwrap();
     println!("{said}");
-    assert!(status.success(), "{said}");
+    assert!(status.success(), "{site:?}: the checks that are told above");
 }
 
 #[test]

@@ -110,8 +110,8 @@ function mapReading() {
     line.textContent = "";
     if (!piece) return;
     piece.element.classList.add("here");
-    const text = piece.element.textContent.trim();
-    line.append(text ? (text.length > 60 ? text.slice(0, 60) + "…" : text) : "white space", make("b", {}, piece.said));
+    const whole = piece.element.textContent, text = whole.trim();
+    line.append(text ? (text.length > 60 ? text.slice(0, 60) + "…" : text) : whole.includes("\n") ? "line break" : "white space", make("b", {}, piece.said));
   };
   for (const map of found) {
     map.tabIndex = 0;
@@ -362,32 +362,45 @@ function rectangle({ x, y, width, height }, fill) {
   return svgElement("rect", { x, y, width, height, fill });
 }
 
-// A map as a file: its words where the browser has put them.
+// A map as a file, with its legend below: words and colours where the browser has put them.
 function mapFile(map) {
   const frame = map.getBoundingClientRect(), style = getComputedStyle(map);
-  const svg = svgElement("svg", { xmlns: "http://www.w3.org/2000/svg", width: frame.width, height: frame.height, viewBox: `0 0 ${frame.width} ${frame.height}`, "font-family": style.fontFamily });
+  const legend = ["[data-name]", "section", ".maps"].map((near) => map.closest(near)?.querySelector(".legend")).find(Boolean);
+  const parts = legend ? [...legend.children].map((part) => part.getBoundingClientRect().right - legend.getBoundingClientRect().left) : [];
+  const width = Math.ceil(Math.max(frame.width, ...parts)), height = Math.ceil(frame.height + (legend ? legend.offsetHeight + 16 : 0));
+  const svg = svgElement("svg", { xmlns: "http://www.w3.org/2000/svg", width, height, viewBox: `0 0 ${width} ${height}`, "font-family": style.fontFamily });
+  svg.append(rectangle({ x: 0, y: 0, width, height }, getComputedStyle(root).backgroundColor));
   svg.append(rectangle({ x: 0, y: 0, width: frame.width, height: frame.height }, style.backgroundColor));
-  for (const element of all("*", map)) {
-    const { backgroundColor, textDecorationLine, textDecorationStyle, textDecorationColor } = getComputedStyle(element);
-    for (const box of backgroundColor === "rgba(0, 0, 0, 0)" ? [] : element.getClientRects()) {
-      const x = box.x - frame.x, y = box.y - frame.y;
-      svg.append(rectangle({ x, y, width: box.width, height: box.height }, backgroundColor));
-      if (textDecorationLine === "underline") {
-        svg.append(svgElement("path", { d: `M${x} ${y + box.height - 2}h${box.width}`, stroke: textDecorationColor, "stroke-width": 2, "stroke-dasharray": textDecorationStyle === "dashed" ? "4 3" : "none" }));
-      }
+  drawn(map, 0, svg);
+  if (legend) drawn(legend, frame.height + 8, svg);
+  return { text: new XMLSerializer().serializeToString(svg), width, height };
+}
+
+// Draws what an element holds, from so far below the top on.
+function drawn(whole, top, svg) {
+  const frame = whole.getBoundingClientRect();
+  const place = (box) => ({ x: box.x - frame.x, y: box.y - frame.y + top, width: box.width, height: box.height });
+  const line = ({ x, y, width, height }, stroke, style) => svg.append(svgElement("path", { d: `M${x} ${y + height - 2}h${width}`, stroke, "stroke-width": 2, "stroke-dasharray": style === "dashed" ? "4 3" : "none" }));
+  for (const element of all("*", whole)) {
+    const look = getComputedStyle(element);
+    for (const box of look.backgroundColor === "rgba(0, 0, 0, 0)" ? [] : element.getClientRects()) {
+      svg.append(rectangle(place(box), look.backgroundColor));
+      if (look.textDecorationLine === "underline") line(place(box), look.textDecorationColor, look.textDecorationStyle);
+      if (parseFloat(look.borderBottomWidth) > 1) line(place(box), look.borderBottomColor, look.borderBottomStyle);
     }
   }
-  const walker = document.createTreeWalker(map, NodeFilter.SHOW_TEXT), range = document.createRange();
+  const walker = document.createTreeWalker(whole, NodeFilter.SHOW_TEXT), range = document.createRange();
   while (walker.nextNode()) {
     const node = walker.currentNode, { color, fontSize, fontFamily } = getComputedStyle(node.parentElement);
     for (const match of node.data.matchAll(/\S+/g)) {
       range.setStart(node, match.index);
       range.setEnd(node, match.index + match[0].length);
       const box = range.getClientRects()[0];
-      if (box) svg.append(svgElement("text", { x: box.x - frame.x, y: box.bottom - frame.y - box.height * 0.24, fill: color, "font-size": fontSize, "font-family": fontFamily }, match[0]));
+      if (!box) continue;
+      const { x, y, height } = place(box);
+      svg.append(svgElement("text", { x, y: y + height * 0.76, fill: color, "font-size": fontSize, "font-family": fontFamily }, match[0]));
     }
   }
-  return { text: new XMLSerializer().serializeToString(svg), width: frame.width, height: frame.height };
 }
 
 function savePicture(name, { text, width, height }) {

@@ -7,8 +7,9 @@ const SCRIPTS = 30_000, SAMPLE = 60_000, SHIFT = 0.001;
 // What reaches beyond the window sideways, outside the regions that scroll by themselves.
 function beyond() {
   const width = document.documentElement.clientWidth;
+  const scrolls = (element) => element !== document.body && (getComputedStyle(element).overflowX !== "visible" || scrolls(element.parentElement));
   const out = [...document.querySelectorAll("body *")].filter((element) => {
-    if (!element.checkVisibility() || element.closest(".scroll, pre, .skip, .visually-hidden, .readout") || element.closest("svg") !== null && element.localName !== "svg") return false;
+    if (!element.checkVisibility() || element.closest(".skip, .visually-hidden, .readout") || scrolls(element.parentElement) || element.closest("svg") !== null && element.localName !== "svg") return false;
     const { left, right, width: own } = element.getBoundingClientRect();
     return own > 0 && (right > width + 1 || left < -1);
   });
@@ -87,7 +88,7 @@ export default (site) => [
     name: "pages are light",
     async run() {
       const scripts = site.files.filter((path) => path.endsWith(".js") && path.startsWith("assets"));
-      const weight = scripts.reduce((sum, path) => sum + site.text(path).length, 0);
+      const weight = scripts.reduce((sum, path) => sum + Buffer.byteLength(site.text(path)), 0);
       assert(weight < SCRIPTS, `scripts are ${weight} bytes`);
       each(site.all("sample"), ({ path }) => (Buffer.byteLength(site.text(path)) < SAMPLE ? null : `${path} is ${Buffer.byteLength(site.text(path))} bytes`));
     },

@@ -76,19 +76,21 @@ export const choose = (page, name) => page.locator(".pick label", { hasText: new
 // Everything that the arrow keys read out of a map, from its first piece to its last.
 async function walk(page, map) {
   await map.focus();
-  await page.keyboard.press("Home");
-  const read = () => page.evaluate(() => {
-    const line = document.querySelector(".readout");
-    return { text: line.firstChild?.data ?? "", said: line.querySelector("b")?.textContent ?? "", here: document.querySelectorAll(".here").length };
-  });
-  const found = [await read()];
-  for (let turn = 0; turn < 2000; turn++) {
-    const before = await page.evaluateHandle(() => document.querySelector(".here"));
-    await page.keyboard.press("ArrowRight");
-    if (await before.evaluate((element) => element === document.querySelector(".here"))) break;
-    found.push(await read());
+  const press = async (key) => {
+    await page.keyboard.press(key);
+    return page.evaluate(() => {
+      const line = document.querySelector(".readout"), here = [...document.querySelectorAll(".here")];
+      const again = here.includes(globalThis.before);
+      globalThis.before = here[0];
+      return { said: line.querySelector("b")?.textContent ?? "", here: here.length, again };
+    });
+  };
+  const found = [await press("Home")];
+  for (;;) {
+    const piece = await press("ArrowRight");
+    if (piece.again || found.length > 2000) return found;
+    found.push(piece);
   }
-  return found;
 }
 
 async function walked(page, record, attribution, map, levels = LEVELS) {
@@ -106,7 +108,7 @@ export default (site) => {
   const drawn = (text) => text.includes('class="map"');
   const maps = site.all("map").filter(({ path }) => drawn(site.text(path)));
   // Of each experiment the first, and one whose text is not ASCII.
-  const chosen = maps.filter(({ of, path }, i) => maps.findIndex((other) => other.of[0] === of[0]) === i || /[🦀ש]/u.test(site.text(path))).slice(0, 6);
+  const chosen = maps.filter(({ of, path }, i) => maps.findIndex((other) => other.of[0] === of[0]) === i || /[🦀ש]/u.test(site.text(path))).slice(0, 4);
   const page = maps[0], sample = site.first("sample", drawn), different = site.first("sample", (text) => text.includes("data-of="));
   const coloured = (page) => page.locator(".map").first().evaluate((map) => Object.fromEntries(["i", "b", "u", "span"].map((name) => [name, [...map.querySelectorAll(name)].filter((e) => getComputedStyle(e).backgroundColor !== "rgba(0, 0, 0, 0)").length])));
   return [

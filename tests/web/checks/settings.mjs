@@ -11,7 +11,26 @@ export default (site) => {
     const positive = getComputedStyle(document.documentElement).getPropertyValue("--pos");
     return { backgroundColor, color, positive };
   });
+  const search = site.first("page", (text) => text.includes("data-search"));
   return [
+    ...(search ? [false, true] : []).map((disk) => ({
+      name: `the search finds a sample by its name and leads to it, ${disk ? "from disk" : "from a server"}`,
+      async run(reader) {
+        const page = await reader.open(search.path, { disk }), id = sample.of[1], results = page.locator(".results a");
+        await page.getByRole("searchbox").fill(id);
+        await results.first().waitFor();
+        assert.match(await page.getByRole("status").textContent(), /\d/);
+        assert.equal(new URL(page.url()).searchParams.get("q"), id);
+        await page.reload();
+        await results.first().waitFor();
+        await results.filter({ hasText: id }).first().click();
+        assert.match(await page.locator("h1").textContent(), new RegExp(id));
+        await page.goto(reader.address(search.path, disk));
+        await page.getByRole("searchbox").fill("no such words anywhere");
+        await page.waitForTimeout(300);
+        assert.equal(await results.count(), 0);
+      },
+    })),
     ...[false, true].map((disk) => ({
       name: `the theme and the red/green switch work and hold on other pages, ${disk ? "from disk" : "from a server"}`,
       async run(reader) {
