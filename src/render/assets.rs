@@ -70,7 +70,7 @@ impl Assets {
 }
 
 /// A built-in asset as it is served.
-fn built_in(name: &str, text: &str) -> Vec<u8> {
+pub(super) fn built_in(name: &str, text: &str) -> Vec<u8> {
     if name.ends_with(".js") {
         lean(text).into_bytes()
     } else {
@@ -166,12 +166,5 @@ mod tests {
             "{error}"
         );
         assert!(Assets::load(project(&[("static/experiments/photo.png", "x")]).path()).is_ok());
-    }
-
-    #[test]
-    fn all_scripts_together_stay_light() {
-        let scripts = BUILT_IN.iter().filter(|(name, _)| name.ends_with(".js"));
-        let bytes: usize = scripts.map(|(_, text)| text.len()).sum();
-        assert!(bytes < 30_000, "{bytes}");
     }
 }

@@ -345,6 +345,11 @@ impl<'e> Writer<'_, 'e> {
                 self.addresses.check_raw(html, at);
                 return self.push(event);
             }
+            Event::TaskListMarker(done) => {
+                let (state, label) = if done { (" checked", "done") } else { ("", "not done") };
+                let marker = format!("<input type=\"checkbox\" disabled{state} aria-label=\"{label}\"> ");
+                return self.push(Event::InlineHtml(marker.into()));
+            }
             Event::InlineMath(tex) => return self.maths(&tex, false, at),
             Event::DisplayMath(tex) => return self.maths(&tex, true, at),
             Event::FootnoteReference(name) => {

@@ -72,8 +72,8 @@ fn the_site_is_whole_and_every_link_leads_somewhere() {
         ] {
             assert!(files.contains_key(path), "{path}");
         }
-        for (name, bytes) in assets::BUILT_IN {
-            let path = urls::asset(name, &assets::short_hash(bytes.as_bytes()));
+        for (name, text) in assets::BUILT_IN {
+            let path = urls::asset(name, &assets::short_hash(&assets::built_in(name, text)));
             assert!(files.contains_key(&path), "{path}");
         }
         assert_eq!(files.contains_key("sitemap.xml"), base_url.is_some());
