@@ -211,7 +211,7 @@ fn templates_override_pages_and_blocks_and_their_errors_have_a_place() {
     ] {
         let page = project.read(&format!("site/{page}"));
         assert!(
-            page.contains("<p>Made by the reading group.</p>") && !page.contains("Attribution maps by"),
+            page.contains("<p>Made by the reading group.</p>") && !page.contains("<p>Attribution maps by"),
             "{page}"
         );
     }

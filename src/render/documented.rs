@@ -51,7 +51,7 @@ fn variables() -> BTreeMap<String, BTreeSet<String>> {
     let long_results = [Results::of(&long.project, &long_site.results[0]).expect("whole")];
     let long_renderer = Renderer::new(&long_site, &long_results).expect("templates");
     long_renderer
-        .samples(&long_results[0], &mut out)
+        .samples(&long_results[0], 2, &mut out)
         .expect("pages of samples");
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut take = |name: &str, view: &Value| {

@@ -98,10 +98,11 @@ pub fn render_to<R: Receiver>(site: &Site<'_>, receiver: &mut R) -> Result<(), D
         Ok(renderer.search(out)?)
     })?;
     for results in &results {
-        flow.one(|out| {
-            renderer.experiment(results, out)?;
-            renderer.samples(results, out)?;
-            Ok(renderer.comparison(results, out)?)
+        flow.one(|out| renderer.experiment(results, out))?;
+        // Its pages of samples, and the comparison, which takes as long as many of them.
+        flow.each(1 + renderer.samples_pages(results), |page, out| match page {
+            0 => renderer.comparison(results, out),
+            page => renderer.samples(results, page + 1, out),
         })?;
         flow.each(results.samples.len(), |sample, out| {
             renderer.sample(results, sample, out)?;

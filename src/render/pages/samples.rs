@@ -107,56 +107,58 @@ struct SamplesPage {
 }
 
 impl Renderer<'_> {
-    /// The pages of a long table behind the first, and the parts that the script of the first asks for.
-    pub fn samples(&self, results: &Results<'_>, out: &mut Sink<'_>) -> Result<()> {
+    /// How many pages a long table has behind the first.
+    pub fn samples_pages(&self, results: &Results<'_>) -> usize {
+        pages(results.samples.len()) - 1
+    }
+
+    /// A page of a long table behind the first, from 2, and the same rows as the part that the script of the first asks for.
+    pub fn samples(&self, results: &Results<'_>, number: usize, out: &mut Sink<'_>) -> Result<()> {
         let experiment = results.experiment;
         let made_by = format!("experiment `{}`", experiment.id);
-        for number in 2..=pages(results.samples.len()) {
-            let path = urls::samples_page(&experiment.id, number);
-            let links = Links::on(path.clone());
-            let crumbs = vec![
-                (self.site_title.clone(), urls::HOME.to_owned()),
-                (experiment.title.clone(), urls::experiment(&experiment.id)),
-            ];
-            let samples = SamplesView::page(results, number, &links);
-            let heading = format!("Samples {} to {}", samples.from, samples.to);
-            let view = SamplesPage {
-                page: self.frame(
-                    &links,
-                    &path,
-                    &format!("{heading} · {}", experiment.title),
-                    &heading,
-                    crumbs,
-                ),
-                heading,
-                experiment: Link {
-                    title: experiment.title.clone(),
-                    href: links.to(&urls::experiment(&experiment.id)),
-                },
-                samples,
-            };
-            self.page(out, path, "samples.html", &view, &made_by)?;
+        let path = urls::samples_page(&experiment.id, number);
+        let links = Links::on(path.clone());
+        let crumbs = vec![
+            (self.site_title.clone(), urls::HOME.to_owned()),
+            (experiment.title.clone(), urls::experiment(&experiment.id)),
+        ];
+        let samples = SamplesView::page(results, number, &links);
+        let heading = format!("Samples {} to {}", samples.from, samples.to);
+        let view = SamplesPage {
+            page: self.frame(
+                &links,
+                &path,
+                &format!("{heading} · {}", experiment.title),
+                &heading,
+                crumbs,
+            ),
+            heading,
+            experiment: Link {
+                title: experiment.title.clone(),
+                href: links.to(&urls::experiment(&experiment.id)),
+            },
+            samples,
+        };
+        self.page(out, path, "samples.html", &view, &made_by)?;
 
-            let links = Links::on(urls::experiment(&experiment.id));
-            let judged = !golds(results).is_empty();
-            let (from, to) = range(results.samples.len(), number);
-            let rows: Vec<String> = (from..to)
-                .map(|sample| {
-                    let mut html = String::new();
-                    row(results, sample, judged, &links, &mut html);
-                    html
-                })
-                .collect();
-            let rows = serde_json::to_string(&rows)
-                .map_err(|error| Diagnostic::output(format!("cannot write the rows of a table: {error}")))?;
-            let script = format!("igsiteRows({rows});\n");
-            out.put(
-                urls::samples_part(&experiment.id, number),
-                script.into_bytes(),
-                &made_by,
-            )?;
-        }
-        Ok(())
+        let links = Links::on(urls::experiment(&experiment.id));
+        let judged = !golds(results).is_empty();
+        let (from, to) = range(results.samples.len(), number);
+        let rows: Vec<String> = (from..to)
+            .map(|sample| {
+                let mut html = String::new();
+                row(results, sample, judged, &links, &mut html);
+                html
+            })
+            .collect();
+        let rows = serde_json::to_string(&rows)
+            .map_err(|error| Diagnostic::output(format!("cannot write the rows of a table: {error}")))?;
+        let script = format!("igsiteRows({rows});\n");
+        out.put(
+            urls::samples_part(&experiment.id, number),
+            script.into_bytes(),
+            &made_by,
+        )
     }
 }
 
