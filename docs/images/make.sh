@@ -24,6 +24,6 @@ for theme in light dark; do
     shot "map-$theme" 1280 1300 "$claims/maps/demo-orca/$sample/index.html" "$theme"
 done
 shot front-phone 400 860 index.html
-shot experiment-phone 400 860 "$claims/index.html#words"
-shot sample-phone 400 860 "$claims/samples/$sample/index.html#maps"
-shot map-phone 400 860 "$claims/maps/demo-orca/$sample/index.html#map-1" dark
+shot experiment-phone 400 1500 "$claims/index.html"
+shot sample-phone 400 1500 "$claims/samples/$sample/index.html"
+shot map-phone 400 1500 "$claims/maps/demo-orca/$sample/index.html" dark

@@ -187,7 +187,6 @@ const igsiteSearch = (() => {
       try { history.replaceState(null, "", address); } catch { /* Some browsers forbid it for pages from disk. */ }
     };
     field.value = new URLSearchParams(location.search).get("q") ?? "";
-    form.hidden = false;
     let timer;
     field.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(look, 80); });
     form.addEventListener("submit", (event) => {

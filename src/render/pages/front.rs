@@ -24,6 +24,8 @@ struct ExperimentCard {
     title: String,
     href: String,
     comparison: Option<String>,
+    /// Where its page tells which words speak for each target, if any map is shown.
+    words: Option<String>,
     about: String,
     draft: bool,
     samples: usize,
@@ -93,6 +95,11 @@ fn card(results: &Results<'_>, links: &Links) -> ExperimentCard {
         title: experiment.title.clone(),
         href: links.to(&urls::experiment(&experiment.id)),
         comparison: (results.models.len() > 1).then(|| links.to(&urls::comparison(&experiment.id))),
+        words: (results
+            .samples
+            .iter()
+            .any(|sample| sample.words.iter().any(Option::is_some)))
+        .then(|| format!("{}#words", links.to(&urls::experiment(&experiment.id)))),
         about: excerpt(&markdown::first_paragraph(&experiment.description), 320),
         draft: experiment.draft,
         samples: results.samples.len(),

@@ -63,7 +63,7 @@ export default (site) => [
       for (const { path } of site.examples) {
         await page.goto(reader.address(path));
         const { wide } = await page.evaluate(beyond), hidden = await page.evaluate(cut);
-        const controls = await page.locator("button:visible, input:visible, select:visible, summary:visible:not(details:not(.tools) > summary)").evaluateAll((all) => all.filter((element) => !element.closest("th")).map((element) => element.outerHTML.slice(0, 80)));
+        const controls = await page.locator("button:visible, input:not([disabled]):visible, select:visible, summary:visible:not(details:not(.tools) > summary)").evaluateAll((all) => all.filter((element) => !element.closest("th")).map((element) => element.outerHTML.slice(0, 80)));
         found.push(wide > 0 || hidden.length || controls.length ? `${path}: ${wide} px too wide; cut: ${hidden.join("; ")}; controls: ${controls.join(" ")}` : null);
       }
       each(found, (problem) => problem);

@@ -127,7 +127,7 @@ export default (site) => {
         const words = async (page) => (await page.locator("main").evaluate((main) => {
           const twin = main.cloneNode(true);
           // What only scripts bring, and what a script fills in.
-          twin.querySelectorAll(".tools, .tooled > button, output").forEach((element) => element.remove());
+          twin.querySelectorAll(".tools, .tooled > button, output, noscript").forEach((element) => element.remove());
           return twin.textContent;
         })).replace(/\s+/g, " ").trim();
         const page = await (await reader.window()).newPage();
@@ -135,7 +135,7 @@ export default (site) => {
           await page.goto(reader.address(path));
           const parsed = await page.evaluate((html) => {
             const twin = new DOMParser().parseFromString(html, "text/html").querySelector("main");
-            twin.querySelectorAll("output").forEach((element) => element.remove());
+            twin.querySelectorAll("output, noscript").forEach((element) => element.remove());
             return twin.textContent;
           }, site.text(path));
           assert.equal(await words(page), parsed.replace(/\s+/g, " ").trim(), path);
