@@ -132,7 +132,13 @@ fn records<R: Receiver>(results: &Results<'_>, flow: &mut Flow<'_, R>) -> Result
             out.put(path, json.clone(), "a record")?;
             Ok((json, data::csv(record)))
         };
+        let count = results.samples.len() * experiment.models.len();
         flow.each_with(results.samples.len(), write, |(json, rows)| {
+            if json_lines.is_empty() {
+                // About as much as all will be, so that hundreds of megabytes are not moved about as they grow.
+                json_lines.reserve(json.len() * count * 9 / 8);
+                csv.reserve(rows.len() * count * 9 / 8);
+            }
             json_lines.extend_from_slice(&json);
             csv.extend_from_slice(&rows);
         })?;

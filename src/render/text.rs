@@ -9,6 +9,13 @@ use unicode_segmentation::UnicodeSegmentation;
 
 /// Appends `text`, escaped for HTML text and quoted attributes.
 pub fn escape_into(text: &str, out: &mut String) {
+    // Most texts are plain words, and pages are made of little else.
+    if text
+        .bytes()
+        .all(|b| b.is_ascii_graphic() && !matches!(b, b'&' | b'<' | b'>' | b'"' | b'\'') || b == b' ')
+    {
+        return out.push_str(text);
+    }
     for c in text.chars() {
         match c {
             '&' => out.push_str("&amp;"),
@@ -45,6 +52,10 @@ fn is_shown_by_code(c: char) -> bool {
 
 /// The first `limit` characters a reader would count, white space collapsed, with an ellipsis where text is left out.
 pub fn excerpt(text: &str, limit: usize) -> String {
+    // A short plain word is its own excerpt.
+    if text.len() <= limit && text.bytes().all(|b| b.is_ascii_graphic()) {
+        return text.to_owned();
+    }
     let mut out = String::new();
     let mut blank = false;
     for (count, grapheme) in text
