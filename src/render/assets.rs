@@ -43,6 +43,8 @@ impl Assets {
             let bytes = std::fs::read(&path).map_err(|error| Diagnostic::io(Kind::Content, "read", &path, &error))?;
             let own = name.strip_prefix("assets/").and_then(|name| assets.get_mut(name));
             match own {
+                // The demo project has the built-in ones as its own: there they are no others.
+                Some(_) if BUILT_IN.iter().any(|(_, text)| text.as_bytes() == bytes) => {}
                 Some(built_in) => *built_in = bytes,
                 None => _ = all.insert(name, bytes),
             }
