@@ -14,7 +14,7 @@ pub fn html(tex: &str, display: bool) -> Result<String, String> {
     let made = guarded(|| mathml(tex, display)).map_err(|_| "a formula that the TeX reader cannot take".to_owned())?;
     made.map(|maths| {
         if display {
-            format!("<span class=\"maths\" role=\"region\" aria-label=\"Formula\" tabindex=\"0\">{maths}</span>")
+            format!("<span class=\"maths\" role=\"group\" aria-label=\"Formula\" tabindex=\"0\">{maths}</span>")
         } else {
             maths
         }
@@ -70,8 +70,9 @@ fn mathml(tex: &str, display: bool) -> Result<String, String> {
     Ok(well_formed(&maths))
 }
 
-/// The crate writes the operators `<` and `&` as they are.
+/// The crate writes the operators `<` and `&` as they are, and no blank before the size of a large bracket.
 fn well_formed(maths: &str) -> String {
+    let maths = &maths.replace("\"minsize=", "\" minsize=");
     let mut out = String::with_capacity(maths.len());
     let mut rest = maths;
     while let Some(at) = rest.find(['<', '&']) {
@@ -104,6 +105,12 @@ fn in_short(error: &ParserError) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn large_brackets_are_valid() {
+        let html = html(r"\bigl( x \bigr)", true).expect("fine");
+        assert!(html.contains("\" minsize=") && !html.contains("\"minsize="), "{html}");
+    }
 
     #[test]
     fn formulas_become_mathml_without_styles() {

@@ -185,7 +185,7 @@ fn formulas_are_mathml_and_errors_have_their_place() {
     );
     assert!(
         found.contains(
-            "<p><span class=\"maths\" role=\"region\" aria-label=\"Formula\" tabindex=\"0\"><math display=\"block\""
+            "<p><span class=\"maths\" role=\"group\" aria-label=\"Formula\" tabindex=\"0\"><math display=\"block\""
         ),
         "{found}"
     );
