@@ -74,7 +74,7 @@ fn mathml(tex: &str, display: bool) -> Result<String, String> {
 fn well_formed(maths: &str) -> String {
     let maths = &maths.replace("\"minsize=", "\" minsize=");
     let mut out = String::with_capacity(maths.len());
-    let mut rest = maths;
+    let mut rest = maths.as_str();
     while let Some(at) = rest.find(['<', '&']) {
         out.push_str(&rest[..at]);
         let after = &rest[at + 1..];
