@@ -23,7 +23,7 @@ export default (site) => {
         assert.equal(new URL(page.url()).searchParams.get("q"), id);
         await page.reload();
         await results.first().waitFor();
-        await results.filter({ hasText: id }).first().click();
+        await page.locator(`.results a[href="../${sample.path}"]`).click();
         assert.match(await page.locator("h1").textContent(), new RegExp(id));
         await page.goto(reader.address(search.path, disk));
         await page.getByRole("searchbox").fill("no such words anywhere");
