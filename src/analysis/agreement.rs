@@ -4,7 +4,7 @@
 //! aligned (see [`super::align`]); a measure that is undefined (fewer than two words, all scores equal) is none, not zero.
 //!
 //! Scores have errors, and where two words lie within their errors of each other their order is noise. So each measure is
-//! there twice: as it is in the books, and weighted by what the errors leave certain ([`certain`], whose formulae
+//! there twice: as it is in the books, and weighted by what the errors leave certain (`agreement/certain.rs`, whose formulae
 //! docs/numerics.md explains). Without errors the two are the same number.
 
 mod certain;

@@ -183,7 +183,7 @@ pub(super) fn map_note(results: &Results<'_>) -> String {
     let template = match results.experiment.prompt_style {
         PromptStyle::Plain => "",
         PromptStyle::Chat => {
-            " Each model has its own chat template round the prompt: it is in the map pages, and in no comparison of models."
+            " Each model has its own chat template round the prompt: it is part of each map, and of no comparison of models."
         }
     };
     format!(
