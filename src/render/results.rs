@@ -33,6 +33,8 @@ pub struct Results<'a> {
     pub summaries: Vec<ModelSummary>,
     /// The samples, in order.
     pub samples: Vec<SampleResults>,
+    /// Maps of the record that has most of them.
+    pub most_maps: usize,
     /// How many samples get the same answer from all models.
     pub same_answer: Share,
     /// One colour scale for word scores over the whole experiment.
@@ -101,6 +103,14 @@ impl<'a> Results<'a> {
             experiment,
             models: experiment.models.iter().map(title).collect(),
             summaries: source.records.iter().map(ModelSummary::of).collect(),
+            // Each page with several models says it: it is not counted again for each.
+            most_maps: source
+                .records
+                .iter()
+                .flatten()
+                .map(|record| record.attributions.len())
+                .max()
+                .unwrap_or(0),
             same_answer: summary::same_answer(&source.records),
             samples,
             scale,

@@ -169,15 +169,8 @@ pub(super) fn map_note(results: &Results<'_>) -> String {
         "gold" => "the right answer".to_owned(),
         _ => format!("“{}”", first.target.text),
     };
-    let others = match results
-        .source
-        .records
-        .iter()
-        .flatten()
-        .map(|record| record.attributions.len())
-        .max()
-    {
-        Some(count) if count > 1 => format!(" Each map page shows all {count} maps of its model and sample."),
+    let others = match results.most_maps {
+        count if count > 1 => format!(" Each map page shows all {count} maps of its model and sample."),
         _ => String::new(),
     };
     let template = match results.experiment.prompt_style {
