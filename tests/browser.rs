@@ -98,12 +98,15 @@ fn serve(folder: PathBuf) -> (u16, Arc<Mutex<Vec<String>>>) {
 fn answer(mut stream: &TcpStream, folder: &Path, missing: &Mutex<Vec<String>>) {
     let mut request = String::new();
     let mut lines = BufReader::new(stream);
-    _ = lines.read_line(&mut request);
+    // Browsers also open connections ahead of need and close them without a word; that is no request.
+    if !lines.read_line(&mut request).is_ok_and(|count| count > 0) {
+        return;
+    }
     let mut header = String::new();
     while lines.read_line(&mut header).is_ok_and(|count| count > 2) {
         header.clear();
     }
-    let path = request.split_whitespace().nth(1).unwrap_or("/").to_owned();
+    let path = request.split_whitespace().nth(1).unwrap_or_default().to_owned();
     let bytes = path
         .split('?')
         .next()
