@@ -7,11 +7,11 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::Sink;
 use super::fixture::{self, Fixture};
 use super::pages::Renderer;
 use super::results::Results;
 use super::theme::{TEMPLATES, blocks};
+use super::{OutputFile, Sink};
 
 const DOCS: &str = "content/docs/changing-the-look.md";
 
@@ -33,7 +33,7 @@ fn variables() -> BTreeMap<String, BTreeSet<String>> {
         .map(|results| Results::of(&fixture.project, results).expect("whole"))
         .collect();
     let renderer = Renderer::new(&site, &results).expect("templates");
-    let mut ignored = |_, _: &str| Ok(());
+    let mut ignored = |_: &OutputFile, _: &str| Ok(());
     let mut out = Sink::to(&mut ignored);
     let results = &results[0];
     renderer.markdown_pages(&mut out).expect("pages");

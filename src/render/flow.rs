@@ -12,12 +12,32 @@ use crate::diagnostic::{Diagnostics, Result};
 pub trait Receiver: Sync {
     /// What is left to be known of a file when it was looked at.
     type Looked: Send;
+    /// A file of which parts are still to come.
+    type Growing: Send;
 
     /// Looks at a file, and does with it whatever needs no order: many threads do so at once.
     ///
     /// # Errors
     /// The file cannot be taken; the site is given up.
-    fn look(&self, file: OutputFile) -> Result<Self::Looked>;
+    fn look(&self, file: &OutputFile) -> Result<Self::Looked>;
+
+    /// Begins a file that is too large to be in memory at once.
+    ///
+    /// # Errors
+    /// As [`Self::look`].
+    fn begin(&self, path: &str) -> Result<Self::Growing>;
+
+    /// Adds what comes next in it.
+    ///
+    /// # Errors
+    /// As [`Self::look`].
+    fn grow(file: &mut Self::Growing, part: &[u8]) -> Result<()>;
+
+    /// Looks at a file that is whole now.
+    ///
+    /// # Errors
+    /// As [`Self::look`].
+    fn end(&self, file: Self::Growing) -> Result<Self::Looked>;
 
     /// Takes what came of a look, in the order of the site, which is always the same.
     ///
@@ -31,8 +51,25 @@ pub(super) struct Each<'a>(pub(super) &'a mut (dyn FnMut(OutputFile) -> Result<(
 
 impl Receiver for Each<'_> {
     type Looked = OutputFile;
+    type Growing = OutputFile;
 
-    fn look(&self, file: OutputFile) -> Result<OutputFile> {
+    fn look(&self, file: &OutputFile) -> Result<OutputFile> {
+        Ok(file.clone())
+    }
+
+    fn begin(&self, path: &str) -> Result<OutputFile> {
+        Ok(OutputFile {
+            path: path.to_owned(),
+            bytes: Vec::new(),
+        })
+    }
+
+    fn grow(file: &mut OutputFile, part: &[u8]) -> Result<()> {
+        file.bytes.extend_from_slice(part);
+        Ok(())
+    }
+
+    fn end(&self, file: OutputFile) -> Result<OutputFile> {
         Ok(file)
     }
 
@@ -43,19 +80,24 @@ impl Receiver for Each<'_> {
 
 /// Where a page puts its files.
 pub struct Sink<'a> {
-    pass: &'a mut dyn FnMut(OutputFile, &str) -> Result<()>,
+    pass: &'a mut dyn FnMut(&OutputFile, &str) -> Result<()>,
 }
 
 impl<'a> Sink<'a> {
     /// Where `pass` takes the files.
     #[cfg(test)]
-    pub(super) fn to(pass: &'a mut dyn FnMut(OutputFile, &str) -> Result<()>) -> Self {
+    pub(super) fn to(pass: &'a mut dyn FnMut(&OutputFile, &str) -> Result<()>) -> Self {
         Self { pass }
     }
 
     /// Passes one file on; `made_by` says what it is made from, for the message when two claim one path.
     pub fn put(&mut self, path: String, bytes: Vec<u8>, made_by: &str) -> Result<()> {
-        (self.pass)(OutputFile { path, bytes }, made_by)
+        self.put_file(&OutputFile { path, bytes }, made_by)
+    }
+
+    /// As [`Self::put`], for a file whose bytes are still needed.
+    pub fn put_file(&mut self, file: &OutputFile, made_by: &str) -> Result<()> {
+        (self.pass)(file, made_by)
     }
 }
 
@@ -97,7 +139,7 @@ impl<'a, R: Receiver> Flow<'a, R> {
     ) -> Result<(), Diagnostics> {
         let mut passed = Vec::new();
         let receiver = &*self.receiver;
-        let mut pass = |file: OutputFile, made_by: &str| {
+        let mut pass = |file: &OutputFile, made_by: &str| {
             passed.push((file.path.clone(), made_by.to_owned(), receiver.look(file)?));
             Ok(())
         };
@@ -111,15 +153,15 @@ impl<'a, R: Receiver> Flow<'a, R> {
         count: usize,
         make: impl Fn(usize, &mut Sink<'_>) -> Result<()> + Sync,
     ) -> Result<()> {
-        self.each_with(count, make, |()| ())
+        self.each_with(count, make, |_| Ok(()))
     }
 
-    /// As [`Self::each`], and tells what each gave, in their order.
+    /// As [`Self::each`], and tells what each gave, in their order and some at a time.
     pub(super) fn each_with<T: Send>(
         &mut self,
         count: usize,
         make: impl Fn(usize, &mut Sink<'_>) -> Result<T> + Sync,
-        mut tell: impl FnMut(T),
+        mut tell: impl FnMut(Vec<T>) -> Result<()>,
     ) -> Result<()> {
         for start in (0..count).step_by(STRETCH) {
             let receiver = &*self.receiver;
@@ -127,7 +169,7 @@ impl<'a, R: Receiver> Flow<'a, R> {
                 .into_par_iter()
                 .map(|index| {
                     let mut passed = Vec::new();
-                    let mut pass = |file: OutputFile, made_by: &str| {
+                    let mut pass = |file: &OutputFile, made_by: &str| {
                         passed.push((file.path.clone(), made_by.to_owned(), receiver.look(file)?));
                         Ok(())
                     };
@@ -135,13 +177,26 @@ impl<'a, R: Receiver> Flow<'a, R> {
                     Ok((made, passed))
                 })
                 .collect();
+            let mut all = Vec::with_capacity(done.len());
             for one in done {
                 let (made, passed) = one?;
                 self.take(passed)?;
-                tell(made);
+                all.push(made);
             }
+            tell(all)?;
         }
         Ok(())
+    }
+
+    /// Begins a file that is too large to be in memory at once.
+    pub(super) fn begin(&self, path: &str) -> Result<R::Growing> {
+        self.receiver.begin(path)
+    }
+
+    /// Takes such a file when it is whole.
+    pub(super) fn end(&mut self, path: String, file: R::Growing, made_by: &str) -> Result<()> {
+        let looked = self.receiver.end(file)?;
+        self.take(vec![(path, made_by.to_owned(), looked)])
     }
 
     fn take(&mut self, passed: Vec<Passed<R::Looked>>) -> Result<()> {
@@ -164,7 +219,7 @@ impl<'a, R: Receiver> Flow<'a, R> {
             path: path.to_owned(),
             bytes,
         };
-        let looked = self.receiver.look(file)?;
+        let looked = self.receiver.look(&file)?;
         self.take(vec![(path.to_owned(), "igsite".to_owned(), looked)])
     }
 }

@@ -11,7 +11,8 @@
 use std::fmt::Write;
 
 use crate::analysis::align::{CharText, Level, UnitScores, Units};
-use crate::render::text::{escape, escape_into, number, signed};
+use crate::render::decimal::push_significant;
+use crate::render::text::{count_into, escape, escape_into, number, signed};
 use crate::store::record::TokenRecord;
 
 /// Shades of each sign.
@@ -47,13 +48,23 @@ impl Scale {
     pub fn class(self, score: f64) -> String {
         shade_class(self.shade(score))
     }
+
+    /// Appends [`Self::class`].
+    pub fn class_into(self, score: f64, out: &mut String) {
+        shade_class_into(self.shade(score), out);
+    }
 }
 
 fn shade_class(shade: i32) -> String {
-    match shade {
-        0 => String::new(),
-        shade if shade > 0 => format!("p{shade}"),
-        shade => format!("n{}", -shade),
+    let mut class = String::new();
+    shade_class_into(shade, &mut class);
+    class
+}
+
+fn shade_class_into(shade: i32, out: &mut String) {
+    if shade != 0 {
+        out.push(if shade > 0 { 'p' } else { 'n' });
+        count_into(shade.unsigned_abs() as usize, out);
     }
 }
 
@@ -316,8 +327,7 @@ fn compact(x: f64, digits: usize, out: &mut String) {
     if magnitude == 0.0 {
         out.push('0');
     } else if (1e-4..1e6).contains(&magnitude) {
-        let before = magnitude.log10().floor() as i32;
-        let _ = write!(out, "{magnitude:.*}", (digits as i32 - 1 - before).clamp(0, 7) as usize);
+        push_significant(magnitude, digits as i32, 7, out);
     } else {
         let _ = write!(out, "{magnitude:.*e}", digits.min(3) - 1);
     }
@@ -367,7 +377,7 @@ impl Writer<'_> {
     fn close(&mut self, at: usize) {
         for level in [2, 1, 0] {
             if self.open[level] && self.unit(level).is_some_and(|(_, end)| end <= at) {
-                let _ = write!(self.html, "</{}>", ELEMENTS[level]);
+                self.html.push_str(["</span>", "</u>", "</b>"][level]);
                 self.open[level] = false;
                 self.next[level] += 1;
             }
@@ -479,20 +489,24 @@ impl Writer<'_> {
 
 /// `<b class=p3>`: attribute values without blanks need no quotes, and maps are what a page weighs.
 fn start_tag(element: &str, shade: i32, kind: &str, html: &mut String) {
-    let _ = match (shade, kind) {
-        (0, "") => write!(html, "<{element}>"),
-        (0, kind) if !kind.contains(' ') => write!(html, "<{element} class={kind}>"),
-        (0, kind) => write!(html, "<{element} class=\"{kind}\">"),
-        (shade, kind) => {
-            let sign = if shade > 0 { 'p' } else { 'n' };
-            let shade = shade.abs();
-            if kind.is_empty() {
-                write!(html, "<{element} class={sign}{shade}>")
-            } else {
-                write!(html, "<{element} class=\"{sign}{shade} {kind}\">")
-            }
-        }
+    html.push('<');
+    html.push_str(element);
+    let quote = if kind.contains(' ') || shade != 0 && !kind.is_empty() {
+        "\""
+    } else {
+        ""
     };
+    if shade != 0 || !kind.is_empty() {
+        html.push_str(" class=");
+        html.push_str(quote);
+        shade_class_into(shade, html);
+        if shade != 0 && !kind.is_empty() {
+            html.push(' ');
+        }
+        html.push_str(kind);
+        html.push_str(quote);
+    }
+    html.push('>');
 }
 
 /// Whether the first of these tokens leaves its characters to a later one that has them too: the mark of a blank (`▁`) that the

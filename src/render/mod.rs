@@ -7,6 +7,7 @@ pub mod assets;
 pub mod chart;
 pub mod claims;
 pub mod data;
+mod decimal;
 #[cfg(test)]
 mod documented;
 pub mod embed;
@@ -25,7 +26,7 @@ mod tests;
 pub mod text;
 pub mod theme;
 
-use std::sync::{Mutex, PoisonError};
+use rayon::prelude::*;
 
 use crate::content::experiment::Experiment;
 use crate::content::project::Project;
@@ -75,8 +76,7 @@ pub fn render(
     render_to(site, &mut Each(sink))
 }
 
-/// Renders the whole site to a receiver, on all threads. No more than a stretch of samples is in memory at once, but for an
-/// experiment's own data files.
+/// Renders the whole site to a receiver, on all threads. No more than a stretch of samples is in memory at once.
 ///
 /// # Errors
 /// A template or page fails, or the receiver does; of several failures that come first in the site's order.
@@ -120,39 +120,33 @@ pub fn proofread(site: &Site<'_>) -> Result<Diagnostics, Diagnostics> {
     Renderer::new(site, &[])?.proofread()
 }
 
-/// The records as data: a file each, and all of an experiment in one of JSON Lines and one of CSV. A record is written out once for both.
+/// The records as data: a file each, and all of an experiment in one of JSON Lines and one of CSV, which grow as the records come. A
+/// record is written out once for both.
 fn records<R: Receiver>(results: &Results<'_>, flow: &mut Flow<'_, R>) -> Result<()> {
     let experiment = results.experiment;
-    let (mut json_lines, mut csv) = (Vec::new(), data::csv_header());
+    let paths = [urls::csv(&experiment.id), urls::json_lines(&experiment.id)];
+    let mut files = [flow.begin(&paths[0])?, flow.begin(&paths[1])?];
+    R::grow(&mut files[0], &data::csv_header())?;
     for (model, id) in experiment.models.iter().enumerate() {
         let write = |sample: usize, out: &mut Sink<'_>| {
             let record = results.record(model, sample);
-            let json = data::json(record)?;
-            let path = urls::record(&experiment.id, id, results.slug(sample));
-            out.put(path, json.clone(), "a record")?;
-            Ok((json, data::csv(record)))
+            let file = OutputFile {
+                path: urls::record(&experiment.id, id, results.slug(sample)),
+                bytes: data::json(record)?,
+            };
+            out.put_file(&file, "a record")?;
+            Ok([data::csv(record), file.bytes])
         };
-        let count = results.samples.len() * experiment.models.len();
-        flow.each_with(results.samples.len(), write, |(json, rows)| {
-            if json_lines.is_empty() {
-                // About as much as all will be, so that hundreds of megabytes are not moved about as they grow.
-                json_lines.reserve(json.len() * count * 9 / 8);
-                csv.reserve(rows.len() * count * 9 / 8);
-            }
-            json_lines.extend_from_slice(&json);
-            csv.extend_from_slice(&rows);
+        flow.each_with(results.samples.len(), write, |parts| {
+            let grow = |(index, file): (usize, &mut R::Growing)| {
+                let mut parts = parts.iter().map(|part: &[Vec<u8>; 2]| part[index].as_slice());
+                parts.try_for_each(|part| R::grow(file, part))
+            };
+            files.par_iter_mut().enumerate().try_for_each(grow)
         })?;
     }
-    let mut files = [
-        (urls::csv(&experiment.id), csv),
-        (urls::json_lines(&experiment.id), json_lines),
-    ]
-    .map(|file| Mutex::new(Some(file)));
-    let files = &mut files;
-    flow.each(files.len(), |index, out| {
-        let file = files[index].lock().unwrap_or_else(PoisonError::into_inner).take();
-        file.map_or(Ok(()), |(path, bytes)| out.put(path, bytes, "an experiment’s data"))
-    })
+    let mut ended = paths.into_iter().zip(files);
+    ended.try_for_each(|(path, file)| flow.end(path, file, "an experiment’s data"))
 }
 
 /// What search engines and GitHub Pages want to know. A sitemap holds absolute addresses: no base URL, no sitemap.

@@ -7,6 +7,8 @@
 
 use unicode_segmentation::UnicodeSegmentation;
 
+use super::decimal::{push_fixed, push_significant};
+
 /// Appends `text`, escaped for HTML text and quoted attributes.
 pub fn escape_into(text: &str, out: &mut String) {
     // Most texts are plain words, and pages are made of little else.
@@ -16,20 +18,27 @@ pub fn escape_into(text: &str, out: &mut String) {
     {
         return out.push_str(text);
     }
-    for c in text.chars() {
+    // What needs no escape is copied in runs.
+    let mut copied = 0;
+    for (at, c) in text.char_indices() {
+        let plain = matches!(c, ' '..='~' | '\n' | '\t') && !matches!(c, '&' | '<' | '>' | '"' | '\'');
+        if plain || c > '\x7f' && !is_shown_by_code(c) {
+            continue;
+        }
+        out.push_str(&text[copied..at]);
+        copied = at + c.len_utf8();
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
-            '\n' | '\t' => out.push(c),
             '\0'..='\x1f' => out.extend(char::from_u32(0x2400 + u32::from(c))),
             '\x7f' => out.push('\u{2421}'),
-            _ if is_shown_by_code(c) => out.push_str(&format!("⟨U+{:04X}⟩", u32::from(c))),
-            _ => out.push(c),
+            _ => out.push_str(&format!("⟨U+{:04X}⟩", u32::from(c))),
         }
     }
+    out.push_str(&text[copied..]);
 }
 
 /// `text`, escaped for HTML text and quoted attributes.
@@ -52,8 +61,15 @@ fn is_shown_by_code(c: char) -> bool {
 
 /// The first `limit` characters a reader would count, white space collapsed, with an ellipsis where text is left out.
 pub fn excerpt(text: &str, limit: usize) -> String {
-    // A short plain word is its own excerpt.
-    if text.len() <= limit && text.bytes().all(|b| b.is_ascii_graphic()) {
+    // A short plain text is its own excerpt.
+    let bytes = text.as_bytes();
+    let plain = |&b: &u8| b.is_ascii_graphic() || b == b' ';
+    if bytes.len() <= limit
+        && bytes.iter().all(plain)
+        && !bytes.starts_with(b" ")
+        && !bytes.ends_with(b" ")
+        && !bytes.windows(2).any(|pair| pair == b"  ")
+    {
         return text.to_owned();
     }
     let mut out = String::new();
@@ -88,45 +104,73 @@ fn collapses(grapheme: &str, blank: &mut bool) -> bool {
 
 /// A signed number for people: four significant digits, a true minus sign, always a sign unless zero.
 pub fn signed(x: f64) -> String {
-    let digits = number(x.abs());
+    let mut out = String::new();
+    signed_into(x, &mut out);
+    out
+}
+
+/// Appends [`signed`].
+pub fn signed_into(x: f64, out: &mut String) {
     if x > 0.0 {
-        format!("+{digits}")
+        out.push('+');
     } else if x < 0.0 {
-        format!("−{digits}")
-    } else {
-        digits
+        out.push('−');
     }
+    number_into(x.abs(), out);
+}
+
+/// Appends an integer, as [`std::fmt`] writes it.
+pub fn count_into(count: usize, out: &mut String) {
+    if count >= 10 {
+        count_into(count / 10, out);
+    }
+    out.push(char::from(b'0' + (count % 10) as u8));
 }
 
 /// A number for people: four significant digits, exponents beyond 1e−4 and 1e6.
 pub fn number(x: f64) -> String {
-    if !x.is_finite() {
-        return "not finite".to_owned();
-    }
+    let mut out = String::new();
+    number_into(x, &mut out);
+    out
+}
+
+/// Appends [`number`].
+pub fn number_into(x: f64, out: &mut String) {
     let magnitude = x.abs();
-    let text = if magnitude == 0.0 {
-        "0".to_owned()
+    if !x.is_finite() {
+        return out.push_str("not finite");
+    }
+    if x < 0.0 {
+        out.push('−');
+    }
+    if magnitude == 0.0 {
+        out.push('0');
     } else if !(1e-4..1e6).contains(&magnitude) {
-        format!("{magnitude:.2e}").replace("e-", "e−")
+        out.push_str(&format!("{magnitude:.2e}").replace("e-", "e−"));
     } else {
-        let before = magnitude.log10().floor() as i32;
-        format!("{magnitude:.*}", (3 - before).clamp(0, 7) as usize)
-    };
-    if x < 0.0 { format!("−{text}") } else { text }
+        push_significant(magnitude, 4, 7, out);
+    }
 }
 
 /// An error bound for people: two significant digits, with its sign.
 pub fn plus_minus(x: f64) -> String {
+    let mut out = String::new();
+    plus_minus_into(x, &mut out);
+    out
+}
+
+/// Appends [`plus_minus`].
+pub fn plus_minus_into(x: f64, out: &mut String) {
     let magnitude = x.abs();
+    out.push_str("± ");
     if !x.is_finite() {
-        "± not finite".to_owned()
+        out.push_str("not finite");
     } else if magnitude == 0.0 {
-        "± 0".to_owned()
+        out.push('0');
     } else if !(1e-4..1e6).contains(&magnitude) {
-        format!("± {magnitude:.1e}").replace("e-", "e−")
+        out.push_str(&format!("{magnitude:.1e}").replace("e-", "e−"));
     } else {
-        let before = magnitude.log10().floor() as i32;
-        format!("± {magnitude:.*}", (1 - before).clamp(0, 5) as usize)
+        push_significant(magnitude, 2, 5, out);
     }
 }
 
@@ -152,10 +196,14 @@ pub fn percent(x: f64) -> String {
         "<0.1%".to_owned()
     } else if x < 1.0 && percentage >= 99.95 {
         ">99.9%".to_owned()
-    } else if percentage < 0.0 {
-        format!("−{:.1}%", -percentage)
     } else {
-        format!("{percentage:.1}%")
+        let mut out = String::with_capacity(8);
+        if percentage < 0.0 {
+            out.push('−');
+        }
+        push_fixed(percentage.abs(), 1, &mut out);
+        out.push('%');
+        out
     }
 }
 

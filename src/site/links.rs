@@ -59,6 +59,16 @@ pub struct FileLinks {
     broken: Vec<Broken>,
 }
 
+impl FileLinks {
+    /// Of a data file, which leads nowhere.
+    pub fn of_data(path: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            ..Self::default()
+        }
+    }
+}
+
 /// Collects what files say, and tells at the end what is broken.
 #[derive(Debug, Default)]
 pub struct LinkCheck {

@@ -11,7 +11,7 @@ use std::path::Path;
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind};
 use crate::render::{self, OutputFile, Receiver, Site};
 use crate::site::links::{FileLinks, LinkCheck};
-use crate::site::output::{Counts, Looked, Output};
+use crate::site::output::{Counts, Growing, Looked, Output};
 use crate::site::publish::{PublishCheck, Weighed};
 
 /// Renders a site, checks every link of it and writes what changed into `folder`. Nothing in the folder changes unless all
@@ -44,9 +44,24 @@ struct Writer {
 
 impl Receiver for Writer {
     type Looked = (FileLinks, Weighed, Looked);
+    type Growing = Growing;
 
-    fn look(&self, file: OutputFile) -> Result<Self::Looked, Diagnostic> {
-        Ok((self.links.scan(&file), Weighed::of(&file), self.output.look(&file)?))
+    fn look(&self, file: &OutputFile) -> Result<Self::Looked, Diagnostic> {
+        Ok((self.links.scan(file), Weighed::of(file), self.output.look(file)?))
+    }
+
+    fn begin(&self, path: &str) -> Result<Growing, Diagnostic> {
+        self.output.begin(path)
+    }
+
+    fn grow(file: &mut Growing, part: &[u8]) -> Result<(), Diagnostic> {
+        file.add(part)
+    }
+
+    fn end(&self, file: Growing) -> Result<Self::Looked, Diagnostic> {
+        let links = FileLinks::of_data(file.path());
+        let weighed = Weighed::of_data(file.path(), file.bytes());
+        Ok((links, weighed, self.output.end(file)?))
     }
 
     fn take(&mut self, (links, weighed, file): Self::Looked) -> Result<(), Diagnostic> {

@@ -6,6 +6,8 @@
 //! the first file moves, the mark lists old and new files alike: a build that is killed there leaves nothing that the next
 //! one would take for foreign.
 
+mod growing;
+
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
 use std::io;
@@ -19,6 +21,7 @@ use crate::checkpoint::hash;
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
 use crate::render::OutputFile;
 use crate::stamp;
+pub use growing::Growing;
 
 /// The name of the mark.
 pub const MARK: &str = ".igsite-site.json";

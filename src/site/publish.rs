@@ -32,6 +32,15 @@ pub struct Weighed {
 }
 
 impl Weighed {
+    /// Of a data file of this length.
+    pub fn of_data(path: &str, bytes: u64) -> Self {
+        Self {
+            path: path.to_owned(),
+            bytes,
+            cname: None,
+        }
+    }
+
     /// Of a file.
     pub fn of(file: &OutputFile) -> Self {
         Self {

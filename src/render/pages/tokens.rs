@@ -2,13 +2,11 @@
 //!
 //! The table's rows are written here and not in a template: they are most of a page.
 
-use std::fmt::Write;
-
 use crate::analysis::align::{CharText, Units};
 use crate::analysis::summary;
 use crate::render::heatmap::{self, Scales, Scores};
 use crate::render::results::SPECIAL;
-use crate::render::text::{escape_into, excerpt, percent, plus_minus, signed};
+use crate::render::text::{count_into, escape_into, excerpt, percent, plus_minus_into, signed_into};
 use crate::store::record::{AttributionRecord, SampleRecord, TokenRecord};
 
 /// A map that may be drawn, summed at every level.
@@ -68,17 +66,21 @@ pub fn rows(record: &SampleRecord, units: &Units, maps: &[Option<Drawn<'_>>], sc
         } else {
             units.segment_at(token.start)
         };
-        let _ = write!(
-            html,
-            "<tr><td class=num>{index}<th scope=row{}><bdi>",
-            if token.special { " class=special" } else { "" }
-        );
+        html.push_str("<tr><td class=num>");
+        count_into(index, &mut html);
+        html.push_str(if token.special {
+            "<th scope=row class=special><bdi>"
+        } else {
+            "<th scope=row><bdi>"
+        });
         escape_into(&shown(&text, token), &mut html);
-        let _ = write!(
-            html,
-            "</bdi><td class=num>{}<td>{}–{}<td>",
-            token.id, token.start, token.end
-        );
+        html.push_str("</bdi><td class=num>");
+        count_into(token.id as usize, &mut html);
+        html.push_str("<td>");
+        count_into(token.start, &mut html);
+        html.push('–');
+        count_into(token.end, &mut html);
+        html.push_str("<td>");
         escape_into(segment.map_or("", |segment| &units.segments[segment].name), &mut html);
         for map in maps {
             let Some(map) = map else {
@@ -86,14 +88,14 @@ pub fn rows(record: &SampleRecord, units: &Units, maps: &[Option<Drawn<'_>>], sc
                 continue;
             };
             let score = map.scores.tokens[index];
-            let _ = write!(
-                html,
-                "<td class=\"num {}\">{}",
-                scales.token.class(score),
-                signed(score)
-            );
+            html.push_str("<td class=\"num ");
+            scales.token.class_into(score, &mut html);
+            html.push_str("\">");
+            signed_into(score, &mut html);
             if let Some(error) = map.errors.as_ref().and_then(|errors| errors.tokens.get(index)) {
-                let _ = write!(html, " <small>{}</small>", plus_minus(*error));
+                html.push_str(" <small>");
+                plus_minus_into(*error, &mut html);
+                html.push_str("</small>");
             }
         }
         if let (Some(total), [Some(map)]) = (only, maps) {

@@ -49,7 +49,7 @@ impl Tag<'_> {
     }
 }
 
-/// Tells every opening tag of a page, in order. The tag is the same one each time, filled anew.
+/// Tells every opening tag of a page that has attributes or text of its own, in order. The tag is the same one each time, filled anew.
 pub fn tags<'t>(page: &'t str, mut tell: impl FnMut(&Tag<'t>)) {
     let bytes = page.as_bytes();
     let mut tag = Tag {
@@ -75,14 +75,15 @@ pub fn tags<'t>(page: &'t str, mut tell: impl FnMut(&Tag<'t>)) {
                 .position(|&b| ends_name(b))
                 .unwrap_or(bytes.len() - at);
         tag.name = &page[at..end];
+        // Most tags have a name and no more, which is nothing to tell.
+        if bytes.get(end) == Some(&b'>') && !holds_text(tag.name) {
+            at = end + 1;
+            continue;
+        }
         at = attributes_of(page, end, &mut tag.attributes);
         tag.text = "";
         tag.text_at = at;
-        // What is inside these is no markup.
-        if ["script", "style", "title", "textarea"]
-            .iter()
-            .any(|raw| tag.name.eq_ignore_ascii_case(raw))
-        {
+        if holds_text(tag.name) {
             let closing = format!("</{}", tag.name);
             let end = memmem::find(&bytes[at..], closing.as_bytes()).map_or(bytes.len(), |end| at + end);
             tag.text = &page[at..end];
@@ -90,6 +91,12 @@ pub fn tags<'t>(page: &'t str, mut tell: impl FnMut(&Tag<'t>)) {
         }
         tell(&tag);
     }
+}
+
+/// Whether what is inside an element is no markup.
+fn holds_text(name: &str) -> bool {
+    let raw = ["script", "style", "title", "textarea"];
+    name.len() >= 5 && raw.iter().any(|raw| name.eq_ignore_ascii_case(raw))
 }
 
 fn ends_name(byte: u8) -> bool {

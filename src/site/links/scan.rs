@@ -28,10 +28,7 @@ const REFERENCES: [&str; 14] = [
 
 /// Reads a file: a page or a drawing as markup, a style sheet for its `url(…)`, a sitemap for its addresses.
 pub fn scan(file: &OutputFile, base_url: Option<&str>) -> FileLinks {
-    let mut found = FileLinks {
-        path: file.path.clone(),
-        ..FileLinks::default()
-    };
+    let mut found = FileLinks::of_data(&file.path);
     let kind = file.path.rsplit_once('.').map_or("", |(_, extension)| extension);
     if !matches!(kind, "html" | "svg" | "css") && file.path != "sitemap.xml" {
         return found;
@@ -82,6 +79,8 @@ impl<'t> Scan<'t, '_> {
                 let (name, value) = (attribute.name, attribute.value);
                 // Few attributes matter, and most have other lengths or letters: this is the loop that a build waits for.
                 match name.len() {
+                    // None that matters; it is `class`.
+                    5 => {}
                     2 if name.eq_ignore_ascii_case("id") => self.id(&mut ids, markup::unescape(value), attribute.at),
                     3 if name.eq_ignore_ascii_case("src") => self.link(tag, markup::unescape(value), attribute.at),
                     4 if name.eq_ignore_ascii_case("href") || name.eq_ignore_ascii_case("data") => {

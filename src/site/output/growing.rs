@@ -1,0 +1,161 @@
+//! A file that comes in parts: the data of a whole experiment is larger than anything else of a site, and never in memory at once.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::{Looked, Output, check_path};
+use crate::checkpoint::hash;
+use crate::diagnostic::{Diagnostic, Kind, Result};
+
+/// A staged file to which parts are added.
+#[derive(Debug)]
+pub struct Growing {
+    path: String,
+    staged: PathBuf,
+    file: File,
+    hasher: Sha256,
+    bytes: u64,
+}
+
+impl Growing {
+    /// Its path in the site.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Its length so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Adds what comes next.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn add(&mut self, part: &[u8]) -> Result<()> {
+        self.hasher.update(part);
+        self.bytes += part.len() as u64;
+        self.file
+            .write_all(part)
+            .map_err(|error| Diagnostic::io(Kind::Output, "write", &self.staged, &error))
+    }
+}
+
+impl Output {
+    /// Begins a file of which parts are to come; what it has become has to be taken as of any other.
+    ///
+    /// # Errors
+    /// As [`Output::look`].
+    pub fn begin(&self, path: &str) -> Result<Growing> {
+        check_path(path)?;
+        self.refuse_foreign_in_the_way(path)?;
+        let staged = self.stage.join(path);
+        let fail = |error: &io::Error| Diagnostic::io(Kind::Output, "write", &staged, error);
+        if let Some(parent) = staged.parent() {
+            fs::create_dir_all(parent).map_err(|error| fail(&error))?;
+        }
+        let file = File::create(&staged).map_err(|error| fail(&error))?;
+        Ok(Growing {
+            path: path.to_owned(),
+            staged,
+            file,
+            hasher: Sha256::new(),
+            bytes: 0,
+        })
+    }
+
+    /// Ends a file: compares it with the one in place, and leaves it staged where they differ.
+    ///
+    /// # Errors
+    /// A file that is the same as the one in place cannot be taken back.
+    pub fn end(&self, file: Growing) -> Result<Looked> {
+        let hash = hash::hex(&file.hasher.finalize());
+        drop(file.file);
+        let place = self.folder.join(&file.path);
+        let staged = self.old.get(&file.path) != Some(&hash) || !same_files(&place, &file.staged);
+        if !staged {
+            fs::remove_file(&file.staged)
+                .map_err(|error| Diagnostic::io(Kind::Output, "remove", &file.staged, &error))?;
+        }
+        Ok(Looked {
+            path: file.path,
+            hash,
+            staged,
+        })
+    }
+}
+
+/// Whether the first is a file and holds the same bytes as the second.
+fn same_files(one: &Path, other: &Path) -> bool {
+    let length = |path: &Path| {
+        let found = fs::symlink_metadata(path).ok()?;
+        found.is_file().then(|| found.len())
+    };
+    length(one).is_some_and(|bytes| Some(bytes) == length(other)) && same_content(one, other).unwrap_or(false)
+}
+
+fn same_content(one: &Path, other: &Path) -> io::Result<bool> {
+    const PIECE: usize = 1 << 16;
+    let (mut one, mut other) = (File::open(one)?, BufReader::with_capacity(PIECE, File::open(other)?));
+    let (mut left, mut right) = (vec![0; PIECE], vec![0; PIECE]);
+    loop {
+        let count = one.read(&mut left)?;
+        if count == 0 {
+            return Ok(other.read(&mut right)? == 0);
+        }
+        if other.read_exact(&mut right[..count]).is_err() || left[..count] != right[..count] {
+            return Ok(false);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn build(folder: &Path, parts: &[&str]) -> (usize, usize) {
+        let mut output = Output::open(folder).expect("ours");
+        let mut file = output.begin("data/all.csv").expect("begun");
+        for part in parts {
+            file.add(part.as_bytes()).expect("added");
+        }
+        assert_eq!(file.bytes(), parts.concat().len() as u64);
+        let looked = output.end(file).expect("ended");
+        output.take(looked).expect("taken");
+        let counts = output.commit().expect("written");
+        (counts.written, counts.unchanged)
+    }
+
+    #[test]
+    fn parts_become_the_file_and_the_same_ones_leave_it_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("data/all.csv");
+        assert_eq!(build(folder.path(), &["a,b\n", "1,2\n"]), (1, 0));
+        assert_eq!(fs::read_to_string(&file).expect("written"), "a,b\n1,2\n");
+        let before = fs::metadata(&file).and_then(|found| found.modified()).expect("a time");
+        assert_eq!(build(folder.path(), &["a,b\n1,", "2\n"]), (0, 1));
+        let after = fs::metadata(&file).and_then(|found| found.modified()).expect("a time");
+        assert_eq!(before, after);
+        assert_eq!(build(folder.path(), &["a,b\n", "1,3\n"]), (1, 0));
+        assert_eq!(fs::read_to_string(&file).expect("written"), "a,b\n1,3\n");
+        // Edited behind our back, to the same length: put right.
+        fs::write(&file, "a,b\n9,9\n").expect("edited");
+        assert_eq!(build(folder.path(), &["a,b\n", "1,3\n"]), (1, 0));
+        assert_eq!(fs::read_to_string(&file).expect("written"), "a,b\n1,3\n");
+    }
+
+    #[test]
+    fn a_build_that_is_given_up_leaves_the_old_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        build(folder.path(), &["old"]);
+        let output = Output::open(folder.path()).expect("ours");
+        let mut file = output.begin("data/all.csv").expect("begun");
+        file.add(b"new").expect("added");
+        drop((file, output));
+        let found = fs::read_to_string(folder.path().join("data/all.csv")).expect("there");
+        assert_eq!(found, "old");
+    }
+}
