@@ -130,11 +130,12 @@ impl Stamp {
     pub fn write(
         store: &Store,
         inputs: Inputs,
-        written: Option<String>,
+        written: impl FnOnce() -> Option<String> + Send,
         (files, maps, below): (usize, usize, usize),
         warnings: Vec<String>,
     ) {
-        let stamp = kept(store).zip(written).map(|(kept, written)| Self {
+        let (kept, written) = rayon::join(|| kept(store), written);
+        let stamp = kept.zip(written).map(|(kept, written)| Self {
             schema: SCHEMA.to_owned(),
             inputs,
             kept,

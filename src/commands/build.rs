@@ -188,7 +188,7 @@ impl<'a> Building<'a> {
             Stamp::write(
                 &store,
                 inputs,
-                as_written(self.output),
+                || as_written(self.output),
                 (files, maps, done.below),
                 warnings,
             );

@@ -1,7 +1,5 @@
 //! Files on their way from pages to whoever takes them: made and looked at on all threads, taken in an order that is always the same.
 
-use std::collections::BTreeSet;
-
 use rayon::prelude::*;
 
 use super::OutputFile;
@@ -113,7 +111,7 @@ const STRETCH: usize = 512;
 /// Files on their way to the receiver: made and looked at in any order, taken in the site's. Refuses two for one path.
 pub(super) struct Flow<'a, R: Receiver> {
     paths: Claims,
-    pages: BTreeSet<String>,
+    pages: Vec<String>,
     receiver: &'a mut R,
 }
 
@@ -122,14 +120,16 @@ impl<'a, R: Receiver> Flow<'a, R> {
     pub(super) fn to(receiver: &'a mut R) -> Self {
         Self {
             paths: Claims::default(),
-            pages: BTreeSet::new(),
+            pages: Vec::new(),
             receiver,
         }
     }
 
-    /// The pages taken so far.
+    /// The pages taken so far, in the order of their paths.
     pub(super) fn pages(&self) -> impl Iterator<Item = &String> {
-        self.pages.iter()
+        let mut pages: Vec<&String> = self.pages.iter().collect();
+        pages.sort_unstable();
+        pages.into_iter()
     }
 
     /// Takes the files of one function.
@@ -167,6 +167,8 @@ impl<'a, R: Receiver> Flow<'a, R> {
             let receiver = &*self.receiver;
             let done: Vec<Result<Made<T, R::Looked>>> = (start..count.min(start + STRETCH))
                 .into_par_iter()
+                // One at a time: a thread that has half of them left when the others are done keeps all waiting.
+                .with_max_len(1)
                 .map(|index| {
                     let mut passed = Vec::new();
                     let mut pass = |file: &OutputFile, made_by: &str| {
@@ -203,7 +205,7 @@ impl<'a, R: Receiver> Flow<'a, R> {
         for (path, made_by, looked) in passed {
             self.paths.claim(&path, &made_by)?;
             if path.ends_with(".html") {
-                self.pages.insert(path);
+                self.pages.push(path);
             }
             self.receiver.take(looked)?;
         }

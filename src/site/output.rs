@@ -8,16 +8,16 @@
 
 mod growing;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::fs;
-use std::io;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet};
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::checkpoint::hash;
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
 use crate::render::OutputFile;
 use crate::stamp;
@@ -47,11 +47,11 @@ pub struct Counts {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Mark {
-    schema: String,
-    about: String,
-    /// Path → SHA-256.
-    files: BTreeMap<String, String>,
+struct Mark<'m> {
+    schema: Cow<'m, str>,
+    about: Cow<'m, str>,
+    /// Path → hash of its content.
+    files: BTreeMap<Cow<'m, str>, Cow<'m, str>>,
 }
 
 /// An output folder while a site is written into it.
@@ -60,10 +60,12 @@ pub struct Output {
     folder: PathBuf,
     stage: PathBuf,
     created: bool,
+    /// Whether it held nothing when it was opened: then nothing is in the way, and nothing has to be asked for each file.
+    empty: bool,
     old: BTreeMap<String, String>,
     new: BTreeMap<String, String>,
     /// New paths in lower case, since some file systems do not tell cases apart.
-    lower: BTreeSet<String>,
+    lower: HashSet<String>,
     /// Folders of the site that are known to be there and to be folders, so that they are looked at once.
     folders: RwLock<HashSet<String>>,
     staged: usize,
@@ -95,6 +97,7 @@ impl Output {
         if old.is_none() {
             refuse_foreign(folder)?;
         }
+        let empty = old.is_none();
         // What a killed build left behind.
         if fs::symlink_metadata(&stage).is_ok() {
             fs::remove_dir_all(&stage).map_err(|error| fail("clear the staging folder of", &error))?;
@@ -103,9 +106,10 @@ impl Output {
             folder: folder.to_owned(),
             stage,
             created,
+            empty,
             old: old.unwrap_or_default(),
             new: BTreeMap::new(),
-            lower: BTreeSet::new(),
+            lower: HashSet::new(),
             folders: RwLock::default(),
             staged: 0,
             unchanged: 0,
@@ -123,7 +127,7 @@ impl Output {
     pub fn look(&self, file: &OutputFile) -> Result<Looked> {
         check_path(&file.path)?;
         self.refuse_foreign_in_the_way(&file.path)?;
-        let hash = hash::of_bytes(&file.bytes);
+        let hash = hash_of(&file.bytes);
         let old = self.old.get(&file.path);
         let staged = old != Some(&hash) || !same_bytes(&self.folder.join(&file.path), &file.bytes);
         if staged {
@@ -155,6 +159,9 @@ impl Output {
 
     /// A file or link where this one would go, or where its folder would, must be one that igsite wrote.
     fn refuse_foreign_in_the_way(&self, path: &str) -> Result<()> {
+        if self.empty {
+            return Ok(());
+        }
         let ends = path.match_indices('/').map(|(end, _)| end).chain([path.len()]);
         for end in ends {
             let (at, is_folder) = (&path[..end], end < path.len());
@@ -218,28 +225,21 @@ impl Output {
             unchanged: self.unchanged,
             ..Counts::default()
         };
-        let gone: Vec<(String, String)> = self
+        let gone: Vec<(&String, &String)> = self
             .old
             .iter()
             .filter(|(path, _)| !self.new.contains_key(*path))
-            .map(|(p, h)| (p.clone(), h.clone()))
             .collect();
-        if self.staged > 0 || !gone.is_empty() {
-            let both = self
-                .old
-                .iter()
-                .chain(&self.new)
-                .map(|(path, hash)| (path.clone(), hash.clone()))
-                .collect();
-            self.write_mark(both)?;
-        }
-        for (path, written) in gone {
-            self.remove(&path, &written, &mut counts)?;
+        self.write_mark(self.old.iter().chain(&self.new))?;
+        for (path, written) in &gone {
+            self.remove(path, written, &mut counts)?;
         }
         if self.staged > 0 {
             move_into(&self.stage, &self.folder)?;
         }
-        self.write_mark(self.new.clone())?;
+        if !gone.is_empty() {
+            self.write_mark(self.new.iter())?;
+        }
         Ok(counts)
     }
 
@@ -250,7 +250,7 @@ impl Output {
         }
         let target = self.folder.join(path);
         match fs::read(&target) {
-            Ok(bytes) if hash::of_bytes(&bytes) != written => counts.kept.push(path.to_owned()),
+            Ok(bytes) if hash_of(&bytes) != written => counts.kept.push(path.to_owned()),
             Ok(_) => {
                 fs::remove_file(&target).map_err(|error| Diagnostic::io(Kind::Output, "remove", &target, &error))?;
                 counts.removed += 1;
@@ -275,11 +275,12 @@ impl Output {
         })
     }
 
-    fn write_mark(&self, files: BTreeMap<String, String>) -> Result<()> {
+    /// Lists these files as igsite's; of two with one path the later counts.
+    fn write_mark<'m>(&self, files: impl Iterator<Item = (&'m String, &'m String)>) -> Result<()> {
         let mark = Mark {
             schema: SCHEMA.into(),
             about: ABOUT.into(),
-            files,
+            files: files.map(|(path, hash)| (path.into(), hash.into())).collect(),
         };
         let mut bytes = serde_json::to_vec_pretty(&mark)
             .map_err(|error| Diagnostic::output(format!("cannot write the list of files: {error}")))?;
@@ -322,8 +323,11 @@ fn read_mark(folder: &Path) -> Result<Option<BTreeMap<String, String>>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Diagnostic::io(Kind::Output, "read igsite’s mark", &path, &error)),
     };
-    match serde_json::from_slice::<Mark>(&bytes) {
-        Ok(mark) if mark.schema == SCHEMA => Ok(Some(mark.files)),
+    match serde_json::from_slice::<Mark<'_>>(&bytes) {
+        Ok(mark) if mark.schema == SCHEMA => {
+            let files = mark.files.into_iter();
+            Ok(Some(files.map(|(path, hash)| (path.into_owned(), hash.into_owned())).collect()))
+        }
         Ok(mark) => Err(
             Diagnostic::output(format!("the mark is of another version, `{}`", mark.schema))
                 .in_file(&path)
@@ -390,6 +394,11 @@ fn check_path(path: &str) -> Result<()> {
     Ok(())
 }
 
+/// BLAKE3: a third of the time of SHA-256 on pages, and it is to be trusted as much.
+fn hash_of(bytes: &[u8]) -> String {
+    blake3::hash(bytes).to_hex().to_string()
+}
+
 fn same_bytes(path: &Path, bytes: &[u8]) -> bool {
     let same_length =
         fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() == bytes.len() as u64);
@@ -397,11 +406,19 @@ fn same_bytes(path: &Path, bytes: &[u8]) -> bool {
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let fail = |error: &io::Error| Diagnostic::io(Kind::Output, "write", path, error);
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).map_err(|error| fail(&error))?;
+    let written = create(path).and_then(|mut file| file.write_all(bytes));
+    written.map_err(|error| Diagnostic::io(Kind::Output, "write", path, &error))
+}
+
+/// Makes a file, and its folder where that is not there yet: most are.
+fn create(path: &Path) -> io::Result<File> {
+    match (File::create(path), path.parent()) {
+        (Err(error), Some(parent)) if error.kind() == io::ErrorKind::NotFound => {
+            fs::create_dir_all(parent)?;
+            File::create(path)
+        }
+        (made, _) => made,
     }
-    fs::write(path, bytes).map_err(|error| fail(&error))
 }
 
 /// Moves what a staging folder holds into place: a folder that is not there yet as a whole, any other file by file.

@@ -74,7 +74,7 @@ impl<'t> Scan<'t, '_> {
         let mut ids: HashSet<Cow<'t, str>> = HashSet::new();
         let mut references: Vec<(&'t str, Cow<'t, str>, usize)> = Vec::new();
         let text = self.text;
-        markup::tags(text, |tag| {
+        markup::tags(text, false, |tag| {
             for (index, attribute) in tag.attributes.iter().enumerate() {
                 let (name, value) = (attribute.name, attribute.value);
                 // Few attributes matter, and most have other lengths or letters: this is the loop that a build waits for.

@@ -4,10 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
-use super::{Looked, Output, check_path};
-use crate::checkpoint::hash;
+use super::{Looked, Output, check_path, create};
 use crate::diagnostic::{Diagnostic, Kind, Result};
 
 /// A staged file to which parts are added.
@@ -16,7 +13,7 @@ pub struct Growing {
     path: String,
     staged: PathBuf,
     file: File,
-    hasher: Sha256,
+    hasher: blake3::Hasher,
     bytes: u64,
 }
 
@@ -53,16 +50,12 @@ impl Output {
         check_path(path)?;
         self.refuse_foreign_in_the_way(path)?;
         let staged = self.stage.join(path);
-        let fail = |error: &io::Error| Diagnostic::io(Kind::Output, "write", &staged, error);
-        if let Some(parent) = staged.parent() {
-            fs::create_dir_all(parent).map_err(|error| fail(&error))?;
-        }
-        let file = File::create(&staged).map_err(|error| fail(&error))?;
+        let file = create(&staged).map_err(|error| Diagnostic::io(Kind::Output, "write", &staged, &error))?;
         Ok(Growing {
             path: path.to_owned(),
             staged,
             file,
-            hasher: Sha256::new(),
+            hasher: blake3::Hasher::new(),
             bytes: 0,
         })
     }
@@ -72,7 +65,7 @@ impl Output {
     /// # Errors
     /// A file that is the same as the one in place cannot be taken back.
     pub fn end(&self, file: Growing) -> Result<Looked> {
-        let hash = hash::hex(&file.hasher.finalize());
+        let hash = file.hasher.finalize().to_hex().to_string();
         drop(file.file);
         let place = self.folder.join(&file.path);
         let staged = self.old.get(&file.path) != Some(&hash) || !same_files(&place, &file.staged);
