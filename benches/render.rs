@@ -23,22 +23,24 @@ fn main() {
         "{:<34} {:>9} {:>9} {:>10} {:>9} {:>11}",
         "", "seconds", "CPU s", "maps/s", "peak MiB", "MiB written"
     );
+    let mut written = Vec::new();
     for maps in sizes {
         let project = project(maps);
         let outputs: Vec<PathBuf> = (0..=3).map(|run| project.join(format!("site-{run}"))).collect();
         // Fills the store.
         igsite(&project, &outputs[0]);
-        // Each into a folder of its own: ext4 is slow to make files where as many were just removed.
+        // Each into a folder of its own, and none removed before the end: ext4 is slow to make files where as many were just removed.
         let mut runs: Vec<Measured> = outputs[1..].iter().map(|output| igsite(&project, output)).collect();
         runs.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
         let best = runs.swap_remove(0);
         row(&format!("{maps} maps from the store"), maps, best, size(&outputs[1]));
         let again = igsite(&project, &outputs[3]);
         row(&format!("{maps} maps, nothing changed"), maps, again, 0);
-        for output in &outputs {
-            fs::remove_dir_all(output).expect("removed");
-        }
         zola(maps);
+        written.extend(outputs);
+    }
+    for output in written {
+        fs::remove_dir_all(output).expect("removed");
     }
 }
 

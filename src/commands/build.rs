@@ -172,14 +172,15 @@ impl<'a> Building<'a> {
         let (parts, work) = compute::complete(&runs, &models, &store, backend, self.report.quiet)?;
         self.stage("parts read or computed");
         let mut results = self.no_results();
-        for (run, parts) in runs.iter().zip(&parts) {
+        // Each run's parts go when its records are there: the next one's can have their place.
+        for (run, parts) in runs.into_iter().zip(parts) {
             let model = &models[run.model];
             let (facts, speech) = (model.facts(), &model.tokenizer);
-            let plan = KeptRun::of(run, &facts, parts, speech);
+            let plan = KeptRun::of(&run, &facts, &parts, speech);
             store.keep_plan(&run.experiment.id, run.model, &plan)?;
-            add(&mut results, run, assemble::records(run, &facts, parts, speech));
+            let records = assemble::records(&run, &facts, &parts, speech);
+            add(&mut results, &run, records);
         }
-        drop((runs, parts));
         let done = self.write(results, work)?;
         warnings.extend(done.counts.warnings.iter().map(ToString::to_string));
         if let Some(inputs) = inputs {
@@ -206,10 +207,11 @@ impl<'a> Building<'a> {
         self.report.errors(diagnostics);
         let mut work = Work::default();
         let mut results = self.no_results();
-        for (run, facts, parts) in &runs {
+        for (run, facts, parts) in runs {
             work.kept += parts.iter().map(|parts| parts.attributions.len()).sum::<usize>();
             let plan = &kept[&(run.experiment.id.clone(), run.model.to_owned())];
-            add(&mut results, run, assemble::records(run, facts, parts, &plan.speech()));
+            let records = assemble::records(&run, &facts, &parts, &plan.speech());
+            add(&mut results, &run, records);
         }
         self.write(results, work)
     }

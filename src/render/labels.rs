@@ -40,10 +40,11 @@ pub fn quadrature(spec: &AttributionSpec) -> String {
         Quadrature::Trapezoid => "trapezoid rule",
     };
     let steps = spec.steps;
+    let points = if steps == 1 { "point" } else { "points" };
     if spec.estimate_error {
-        format!("{name}, {steps} points, and again at {} for the error", steps / 2)
+        format!("{name}, {steps} {points}, and again at {} for the error", steps / 2)
     } else {
-        format!("{name}, {steps} points")
+        format!("{name}, {steps} {points}")
     }
 }
 

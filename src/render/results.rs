@@ -92,9 +92,12 @@ impl<'a> Results<'a> {
             .map(|sample| SampleResults::of(source, sample, &subject))
             .collect();
         let models = 0..source.records.len();
-        let shares = models
-            .into_par_iter()
-            .map(|model| (segment_shares(&samples, model), option_shares(experiment, &samples, model)));
+        let shares = models.into_par_iter().map(|model| {
+            (
+                segment_shares(&samples, model),
+                option_shares(experiment, &samples, model),
+            )
+        });
         let (segment_shares, option_shares) = shares.unzip();
         let scale = Scale::over(samples.iter().flat_map(|s| &s.words).flatten().flat_map(|w| &w.units));
         Ok(Self {

@@ -326,7 +326,11 @@ fn read_mark(folder: &Path) -> Result<Option<BTreeMap<String, String>>> {
     match serde_json::from_slice::<Mark<'_>>(&bytes) {
         Ok(mark) if mark.schema == SCHEMA => {
             let files = mark.files.into_iter();
-            Ok(Some(files.map(|(path, hash)| (path.into_owned(), hash.into_owned())).collect()))
+            Ok(Some(
+                files
+                    .map(|(path, hash)| (path.into_owned(), hash.into_owned()))
+                    .collect(),
+            ))
         }
         Ok(mark) => Err(
             Diagnostic::output(format!("the mark is of another version, `{}`", mark.schema))

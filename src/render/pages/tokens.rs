@@ -88,9 +88,13 @@ pub fn rows(record: &SampleRecord, units: &Units, maps: &[Option<Drawn<'_>>], sc
                 continue;
             };
             let score = map.scores.tokens[index];
-            html.push_str("<td class=\"num ");
-            scales.token.class_into(score, &mut html);
-            html.push_str("\">");
+            if scales.token.shade(score) == 0 {
+                html.push_str("<td class=num>");
+            } else {
+                html.push_str("<td class=\"num ");
+                scales.token.class_into(score, &mut html);
+                html.push_str("\">");
+            }
             signed_into(score, &mut html);
             if let Some(error) = map.errors.as_ref().and_then(|errors| errors.tokens.get(index)) {
                 html.push_str(" <small>");

@@ -297,7 +297,9 @@ mod tests {
                     <style class=a>u{}</style><q class=a/><i class=a";
         let told = |all: bool| {
             let mut names = Vec::new();
-            tags(page, all, |tag| names.push(format!("{}{}", tag.name, tag.attributes.len())));
+            tags(page, all, |tag| {
+                names.push(format!("{}{}", tag.name, tag.attributes.len()))
+            });
             names.join(" ")
         };
         assert_eq!(told(true), "p0 i1 i1 b2 u2 a2 a1 style1 q1 i1");
