@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use rayon::prelude::*;
+
 use super::report::Report;
 use super::{counted, rehearse, selection};
 use crate::assemble;
@@ -251,21 +253,23 @@ impl<'a> Building<'a> {
             .flat_map(|record| &record.attributions)
             .filter(|a| !a.converged || a.within_margin == Some(false))
             .count();
+        // Hundreds of megabytes in small pieces: they are freed beside what is left to do.
+        let records: Vec<_> = site.results.into_iter().map(|result| result.records).collect();
+        rayon::spawn(move || drop(records));
         Ok(Done { work, counts, below })
     }
 
     /// The kept plans of all experiments to build.
     fn kept_plans(&self, store: &Store) -> Result<KeptRuns, Diagnostics> {
-        let mut kept = KeptRuns::new();
-        for experiment in &self.project.experiments {
-            for model in &experiment.models {
-                let text = store.plan(&experiment.id, model)?;
-                if let Some(run) = text.and_then(|text| KeptRun::read(&text)) {
-                    kept.insert((experiment.id.clone(), model.clone()), run);
-                }
-            }
-        }
-        Ok(kept)
+        let experiments = self.project.experiments.iter();
+        let pairs =
+            experiments.flat_map(|experiment| experiment.models.iter().map(move |model| (&experiment.id, model)));
+        let read = |(experiment, model): (&String, &String)| -> Result<_, Diagnostics> {
+            let run = store.plan(experiment, model)?.and_then(|text| KeptRun::read(&text));
+            Ok(run.map(|run| ((experiment.clone(), model.clone()), run)))
+        };
+        let kept = pairs.collect::<Vec<_>>().into_par_iter().map(read);
+        Ok(kept.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     }
 
     fn no_results(&self) -> Vec<ExperimentResults<'a>> {

@@ -91,7 +91,15 @@ impl LinkCheck {
 
     /// Reads a file for this site.
     pub fn scan(&self, file: &OutputFile) -> FileLinks {
-        scan(file, self.base_url.as_deref())
+        let mut found = scan(file, self.base_url.as_deref());
+        // Left out here, where many threads do it, rather than when files are taken one by one.
+        found.targets.retain(|target| !self.is_known(target));
+        found
+    }
+
+    /// Whether a target is a file that was taken before, and nothing in it has to be found.
+    fn is_known(&self, target: &Target) -> bool {
+        target.anchor.is_none() && self.files.contains_key(&target.path)
     }
 
     /// Reads a file and takes note of what it says.
@@ -103,7 +111,7 @@ impl LinkCheck {
     pub fn take(&mut self, file: FileLinks) {
         self.broken.extend(file.broken);
         for target in file.targets {
-            if target.anchor.is_none() && self.files.contains_key(&target.path) {
+            if self.is_known(&target) {
                 continue;
             }
             self.targets

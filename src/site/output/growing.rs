@@ -85,7 +85,7 @@ impl Output {
 fn same_files(one: &Path, other: &Path) -> bool {
     let length = |path: &Path| {
         let found = fs::symlink_metadata(path).ok()?;
-        found.is_file().then(|| found.len())
+        found.is_file().then_some(found.len())
     };
     length(one).is_some_and(|bytes| Some(bytes) == length(other)) && same_content(one, other).unwrap_or(false)
 }
