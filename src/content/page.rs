@@ -51,7 +51,8 @@ pub(super) fn read(path: &Path, place: &Path, text: &str, decoder: &mut Decoder)
         draft: false,
         toc: false,
         template: None,
-        markdown: markdown.to_owned(),
+        // CommonMark 2.3: U+0000 is replaced, and HTML has no place for it.
+        markdown: markdown.replace('\0', "\u{fffd}"),
         first_line,
         route,
     };

@@ -153,6 +153,27 @@ pub fn switches(checked: &str) -> String {
 
 /// The legend of the scales: ends as numbers at each level, and what sign and shade mean.
 pub fn legend(scales: &Scales, unit: &str) -> String {
+    let words = [
+        "against",
+        "for",
+        "Scores",
+        "Solid underline: for the target. Dashed: against it.",
+    ];
+    legend_in(scales, unit, words)
+}
+
+/// The legend of differences of two maps, which speak for one of the two and not for the target.
+pub fn difference_legend(scales: &Scales, unit: &str) -> String {
+    let note = "Solid underline: the first model’s score is the greater. Dashed: the second’s.";
+    legend_in(
+        scales,
+        unit,
+        ["second greater", "first greater", "Differences of scores", note],
+    )
+}
+
+/// The words are those of the lower end, of the upper one, of what is drawn, and of the sign.
+fn legend_in(scales: &Scales, unit: &str, [low, high, what, sign]: [&str; 4]) -> String {
     let each = [scales.token, scales.word, scales.sentence, scales.segment];
     // Only the level that is shown says its number.
     let at_level = |of: &dyn Fn(Scale) -> String| -> String {
@@ -172,7 +193,7 @@ pub fn legend(scales: &Scales, unit: &str) -> String {
         LEVELS.iter().zip(each).map(level).collect()
     };
     let mut html = format!(
-        "<div class=\"legend\"><span class=\"end low\">{} <small>against</small></span><span class=\"ramp\" aria-hidden=\"true\">",
+        "<div class=\"legend\"><span class=\"end low\">{} <small>{low}</small></span><span class=\"ramp\" aria-hidden=\"true\">",
         at_level(&|scale| signed(-scale.max))
     );
     for shade in (-STEPS..=STEPS).step_by(4) {
@@ -183,8 +204,8 @@ pub fn legend(scales: &Scales, unit: &str) -> String {
     }
     let _ = write!(
         html,
-        "</span><span class=\"end\">{} <small class=\"sign\">for</small></span><span class=\"note\">Scores in {}; one shade is {}. \
-         <span class=\"sign\">Solid underline: for the target. Dashed: against it.</span></span></div>",
+        "</span><span class=\"end\">{} <small class=\"sign\">{high}</small></span><span class=\"note\">{what} in {}; one shade is {}. \
+         <span class=\"sign\">{sign}</span></span></div>",
         at_level(&|scale| signed(scale.max)),
         escape(unit),
         at_level(&|scale| number(scale.max / f64::from(STEPS))),

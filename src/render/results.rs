@@ -41,6 +41,8 @@ pub struct Results<'a> {
     pub scale: Scale,
     /// Mean share of |word score| by segment, one list a model.
     pub segment_shares: Vec<IndexMap<String, Mean>>,
+    /// The segments that the samples are about ([`subject_segments`]).
+    pub subject: Vec<String>,
     /// The same by option, over the lines of the prompt that begin with the option's letter.
     pub option_shares: Vec<IndexMap<String, Mean>>,
 }
@@ -117,6 +119,7 @@ impl<'a> Results<'a> {
             samples,
             scale,
             segment_shares,
+            subject,
             option_shares,
         })
     }
@@ -185,6 +188,49 @@ impl<'a> Results<'a> {
                 count: sum.count + model.count,
                 of: sum.of + model.of,
             })
+    }
+
+    /// The words of what a sample is about, by their places among all of it.
+    fn subject_words(&self, sample: usize) -> Vec<usize> {
+        let units = &self.samples[sample].units;
+        let is_subject = |word: &usize| {
+            let segment = &units.segments[units.segment_of_word(*word)].name;
+            self.subject.is_empty() || self.subject.contains(segment)
+        };
+        (0..units.words.len()).filter(is_subject).collect()
+    }
+
+    /// A model's `top` words of greatest magnitude among those of what a sample is about: their places, and their scores.
+    pub fn reasons(&self, model: usize, sample: usize, top: usize) -> Vec<(usize, f64)> {
+        let Some(scores) = &self.samples[sample].words[model] else {
+            return Vec::new();
+        };
+        let words = self.subject_words(sample);
+        let own: Vec<f64> = words.iter().map(|&word| scores.units[word]).collect();
+        let strongest = largest(&own, top).into_iter().map(|index| (words[index], own[index]));
+        strongest.filter(|(_, score)| *score != 0.0).collect()
+    }
+
+    /// How two models' maps of a sample agree over the words of what it is about; none where one has no map.
+    pub fn agreement_of_reasons(&self, (a, b): (usize, usize), sample: usize) -> Option<Agreement> {
+        let analysed = &self.samples[sample];
+        let words = self.subject_words(sample);
+        let of = |scores: &UnitScores| -> Vec<f64> { words.iter().map(|&word| scores.units[word]).collect() };
+        let scores = |model: usize| analysed.words[model].as_ref().map(of);
+        let errors = |model: usize| analysed.errors[model].as_ref().map(of);
+        let (first, second) = (scores(a)?, scores(b)?);
+        let (first_errors, second_errors) = (errors(a), errors(b));
+        let scored = |scores, errors| Scored { scores, errors };
+        Some(agreement(
+            scored(&first, first_errors.as_deref()),
+            scored(&second, second_errors.as_deref()),
+        ))
+    }
+
+    /// A word of a sample's prompt as lists show it.
+    pub fn word(&self, sample: usize, word: usize) -> String {
+        let unit = &self.samples[sample].units.words[word];
+        bare(CharText::new(&self.experiment.samples[sample].prompt.text).slice(unit.start, unit.end))
     }
 
     /// A model's `top` words of greatest magnitude for a sample, with their scores.

@@ -16,6 +16,7 @@ use serde_json::json;
 use self::pack::Bits;
 use self::words::words;
 use crate::render::assets::short_hash;
+use crate::render::text::visible;
 
 /// Samples whose text one small script holds: a page of results must not load much more than it shows.
 const SAMPLES_A_CHUNK: usize = 8;
@@ -106,7 +107,7 @@ pub fn scripts(entries: &[Entry], sets: &[Samples]) -> Scripts {
         add(&sample.text);
     }
 
-    let texts: Vec<&str> = samples().map(|sample| sample.excerpt.as_str()).collect();
+    let texts: Vec<String> = samples().map(|sample| visible(&sample.excerpt)).collect();
     let excerpts: Vec<String> = texts
         .chunks(SAMPLES_A_CHUNK)
         .enumerate()
@@ -141,11 +142,11 @@ fn set(set: &Samples) -> serde_json::Value {
         .map(|(number, sample)| (number, sample.slug.as_str()))
         .collect();
     json!({
-        "title": set.title,
+        "title": visible(&set.title),
         "before": set.href.0,
         "behind": set.href.1,
-        "golds": set.golds,
-        "ids": samples().map(|sample| &sample.id).collect::<Vec<_>>(),
+        "golds": set.golds.iter().map(|gold| visible(gold)).collect::<Vec<_>>(),
+        "ids": samples().map(|sample| visible(&sample.id)).collect::<Vec<_>>(),
         "slugs": slugs,
         "gold": samples().map(|sample| sample.gold.map_or(-1, |gold| gold as i64)).collect::<Vec<_>>(),
     })

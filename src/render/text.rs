@@ -48,6 +48,19 @@ pub fn escape(text: &str) -> String {
     out
 }
 
+/// `text` with the characters that would reorder or hide text, or that are none, as pages show them, and no markup escaped: for what a script
+/// or a reference manager sets.
+pub fn visible(text: &str) -> String {
+    let picture = |c: char| match c {
+        '\n' | '\t' => c.to_string(),
+        '\0'..='\x1f' => char::from_u32(0x2400 + u32::from(c)).map_or_else(String::new, String::from),
+        '\x7f' => "\u{2421}".to_owned(),
+        _ if is_shown_by_code(c) => format!("⟨U+{:04X}⟩", u32::from(c)),
+        _ => c.to_string(),
+    };
+    text.chars().map(picture).collect()
+}
+
 fn is_shown_by_code(c: char) -> bool {
     matches!(c,
         // C1 controls, and the characters Unicode keeps free: HTML forbids both.

@@ -20,8 +20,16 @@ pub fn all(project: &Project, broken: &[Broken]) -> Diagnostics {
     let mut told: IndexMap<(Option<PathBuf>, Option<Position>, &str), _> = IndexMap::new();
     for one in broken {
         let own = source_of(project, &one.page);
-        let mut files = own.iter().chain(&templates);
-        let found = files.find_map(|file| Some((file.clone(), find(&project.root, file, &one.written)?)));
+        // As an author writes an address or an id, in any of the files, before the mere word in one of them.
+        let find = |find: &dyn Fn(&str) -> Option<usize>| {
+            own.iter().chain(&templates).find_map(|file| {
+                let text = fs::read_to_string(project.root.join(file)).ok()?;
+                Some((file.clone(), position(&text, find(&text)?)))
+            })
+        };
+        let found = find(&|text| delimited(text, &one.written))
+            .or_else(|| find(&|text| sources(&one.written).iter().find_map(|source| delimited(text, source))))
+            .or_else(|| find(&|text| text.find(&one.written).filter(|_| !one.written.is_empty())));
         let (file, position) = match found {
             Some((file, position)) => (Some(file), Some(position)),
             None => (own, None),
@@ -77,21 +85,65 @@ fn own_templates(root: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Where a text stands in a file as an author writes it: as an address or a quoted value first, else anywhere.
-fn find(root: &Path, file: &Path, written: &str) -> Option<Position> {
-    if written.is_empty() {
-        return None;
-    }
-    let text = fs::read_to_string(root.join(file)).ok()?;
-    let quoted = [("(", ")"), ("\"", "\""), ("'", "'"), ("<", ">")];
-    let delimited = quoted.iter().find_map(|(open, close)| {
+/// Where a text stands as an address or a quoted value.
+fn delimited(text: &str, written: &str) -> Option<usize> {
+    let quoted = [
+        ("(", ")"),
+        ("\"", "\""),
+        ("'", "'"),
+        ("<", ">"),
+        ("=", ">"),
+        ("{#", "}"),
+        ("/", ")"),
+        ("/", "\""),
+        ("(", " "),
+    ];
+    let mut places = quoted.iter().filter_map(|(open, close)| {
         let at = text.find(&format!("{open}{written}{close}"))?;
         Some(at + open.len())
     });
-    let at = delimited.or_else(|| text.find(written))?;
+    places.next().filter(|_| !written.is_empty())
+}
+
+/// What an author may have written where a page has an address: Markdown names the file of a page, and what lies beside it.
+fn sources(address: &str) -> Vec<String> {
+    let (path, anchor) = address.split_at(address.find('#').unwrap_or(address.len()));
+    let mut names = Vec::new();
+    if let Some(folder) = path.strip_suffix("/index.html") {
+        let name = folder.rsplit('/').next().unwrap_or(folder);
+        names.extend([format!("{name}.md{anchor}"), format!("index.md{anchor}")]);
+    }
+    let name = path.rsplit('/').next().unwrap_or(path);
+    names.push(format!("{name}{anchor}"));
+    names
+}
+
+fn position(text: &str, at: usize) -> Position {
     let line = text[..at].rsplit('\n').next().unwrap_or("");
-    Some(Position {
+    Position {
         line: 1 + text[..at].matches('\n').count(),
         column: 1 + line.chars().count(),
-    })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_found_as_its_author_wrote_it() {
+        let text = "# T\n\n[y](../a/reading.md#no) ![i](pic.png \"title\") [z](docs/index.md#x)";
+        let place = |address: &str| {
+            let found = sources(address).iter().find_map(|source| delimited(text, source));
+            found.map(|at| (position(text, at).line, &text[at..at + 5]))
+        };
+        assert_eq!(place("../reading/index.html#no"), Some((3, "readi")));
+        assert_eq!(place("../pic.png"), Some((3, "pic.p")));
+        assert_eq!(place("../docs/index.html#x"), Some((3, "index")));
+        assert_eq!(place("../docs/index.html#other"), None);
+        // An id in a template comes before the same word in a text.
+        assert_eq!(delimited("`main` or main", "main"), None);
+        assert_eq!(delimited("<p id=main>", "main"), Some(6));
+        assert_eq!(delimited("()", ""), None);
+    }
 }

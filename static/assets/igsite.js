@@ -92,7 +92,7 @@ function pieces(map) {
     const [score, error] = numbers[count] ?? ["0"];
     return {
       element, count, score, error,
-      said: (score > 0 ? "+" : "") + text(score) + (error ? " ± " + text(error) : "") + (total ? `, ${(100 * Math.abs(score) / total).toFixed(1)}% of all |score|` : ""),
+      said: (score > 0 ? "+" : "") + text(score) + (error ? " ± " + text(error) : "") + (total ? `, ${(100 * Math.abs(score) / total).toFixed(1)}% of all |${map.closest("[data-of]") ? "difference" : "score"}|` : ""),
     };
   });
 }
@@ -227,17 +227,19 @@ function samples() {
   const order = rows.slice();
   let column = null, sign = 1, limit = MANY;
   const texts = new Map();
+  // What a sample says, its right option, the answers and the words of the maps; numbers and models' names are in most rows.
   const text = (row) => {
-    if (!texts.has(row)) texts.set(row, row.textContent.toLowerCase());
+    if (!texts.has(row)) texts.set(row, all("th,td>bdi,.answer bdi,.words bdi", row).map((part) => part.textContent).join(" ").toLowerCase());
     return texts.get(row);
   };
-  const asked = () => ["text", "show", "gold"].some((name) => fields[name]?.value) || column;
+  const asked = () => ["text", "show", "gold", "answer"].some((name) => fields[name]?.value) || column;
   const show = () => {
     const words = fields.text.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const gold = fields.gold?.value ?? "";
+    const gold = fields.gold?.value, answer = fields.answer?.value;
     const fits = (row) => words.every((word) => text(row).includes(word))
       && (!fields.show.value || row.dataset.state.split(" ").includes(fields.show.value))
-      && (!gold || row.dataset.gold === gold);
+      && (!gold || row.dataset.gold === gold)
+      && (!answer || row.dataset.answers.split(" ").includes(answer));
     let found = asked() ? order.filter(fits) : order.slice(0, known);
     if (column) {
       const keyed = found.map((row) => [cellKey(row.cells[column.cellIndex], column.dataset.sort), row]);
@@ -270,7 +272,7 @@ function samples() {
   };
   const apply = async () => {
     remember({
-      q: fields.text.value, show: fields.show.value, gold: fields.gold?.value,
+      q: fields.text.value, show: fields.show.value, gold: fields.gold?.value, answer: fields.answer?.value,
       sort: column ? column.dataset.name + (sign < 0 ? "-down" : "-up") : "",
     });
     limit = MANY;
@@ -293,7 +295,7 @@ function samples() {
     apply();
   }));
   fields.text.value = query.get("q") ?? "";
-  for (const name of ["show", "gold"]) if (fields[name] && query.get(name)) fields[name].value = query.get(name);
+  for (const name of ["show", "gold", "answer"]) if (fields[name] && query.get(name)) fields[name].value = query.get(name);
   const [name, way] = (query.get("sort") ?? "").split("-");
   const head = [...table.tHead.rows[0].cells].find((cell) => name && cell.dataset.name === name);
   if (head) head.dispatchEvent(new CustomEvent("sort", { detail: way === "up" ? "ascending" : "descending" }));
@@ -487,9 +489,11 @@ function embed() {
   if (!chosen) return;
   root.classList.add("embed");
   const block = chosen.closest("[data-name]") ?? chosen, maps = block.closest(".maps");
-  const back = make("a", { href: location.pathname + "#" + id, target: "_top" }, document.title);
+  const back = make("a", { href: location.pathname + "#" + id }, document.title);
   const kept = make("main", { id: "main", class: "maps wide" }, ...(maps ? all(".mapbar", maps) : []), block, make("p", { class: "small" }, back));
   document.body.replaceChildren(kept);
+  // The rest of the site is too large for a frame in somebody's page.
+  for (const link of all("a", kept)) link.target = "_top";
 }
 
 root.classList.add("js");

@@ -1,5 +1,6 @@
 //! How to cite an experiment or a map: a BibTeX entry, made of what is known of it and nothing else.
 
+use crate::render::text::visible;
 use crate::site::urls;
 use crate::store::record::SampleRecord;
 
@@ -51,7 +52,7 @@ pub fn bibtex<'r>(cited: &Cited<'_>, records: impl Iterator<Item = &'r SampleRec
 /// Text as LaTeX reads it.
 fn latex(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
+    for c in visible(text).chars() {
         match c {
             '\\' => out.push_str("\\textbackslash{}"),
             '{' | '}' | '&' | '%' | '$' | '#' | '_' => {

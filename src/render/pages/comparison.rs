@@ -33,6 +33,8 @@ struct ComparisonView {
     matrices: Vec<Figure>,
     top: usize,
     measures: Vec<MeasuresRow>,
+    /// Which words the lists compare.
+    compared: String,
     lists: Vec<List>,
     pairs: Vec<PairView>,
 }
@@ -80,6 +82,8 @@ struct Answer {
     model: String,
     href: String,
     answer: String,
+    /// The strongest words of what the sample is about, with their scores.
+    words: Vec<(String, String)>,
     mark: Option<&'static str>,
 }
 
@@ -111,6 +115,7 @@ impl Renderer<'_> {
             matrices: matrices(results),
             top: TOP,
             measures: measures(results),
+            compared: compared(results),
             lists: lists(results, &links),
             pairs: differences::pairs(results),
         };
@@ -258,20 +263,39 @@ fn measures(results: &Results<'_>) -> Vec<MeasuresRow> {
         .collect()
 }
 
-/// Two models on a sample: their agreement, the sample, the two, whether they answer alike.
+/// Two models on a sample: their agreement over the words of what it is about, whether they answer alike, whether they rest on one word.
 struct Pair {
     spearman: f64,
     sample: usize,
     models: (usize, usize),
     alike: bool,
+    same_word: bool,
     agreement: Agreement,
+}
+
+fn compared(results: &Results<'_>) -> String {
+    let words = match &results.subject[..] {
+        [] => "all words".to_owned(),
+        [one] => format!("the words of the segment “{one}”, which tells the samples apart"),
+        all => format!(
+            "the words of the segments {}, which tell the samples apart",
+            super::list(all)
+        ),
+    };
+    format!("The lists that follow compare {words}. Each row names the strongest of them.")
 }
 
 fn lists(results: &Results<'_>, links: &Links) -> Vec<List> {
     let mut all: Vec<Pair> = Vec::new();
     let mut left_out = [0, 0];
     for (sample, analysed) in results.samples.iter().enumerate() {
-        for (a, b, agreement) in &analysed.agreements {
+        let strongest: Vec<Option<usize>> = (0..results.models.len())
+            .map(|model| results.reasons(model, sample, 1).first().map(|(word, _)| *word))
+            .collect();
+        for (a, b, _) in &analysed.agreements {
+            let Some(agreement) = results.agreement_of_reasons((*a, *b), sample) else {
+                continue;
+            };
             let alike = summary::gives_same_answer([results.record(*a, sample), results.record(*b, sample)]);
             let certain = agreement
                 .pairs()
@@ -283,7 +307,8 @@ fn lists(results: &Results<'_>, links: &Links) -> Vec<List> {
                     sample,
                     models: (*a, *b),
                     alike,
-                    agreement: *agreement,
+                    same_word: strongest[*a] == strongest[*b],
+                    agreement,
                 }),
                 None => left_out[usize::from(alike)] += 1,
             }
@@ -305,23 +330,23 @@ fn lists(results: &Results<'_>, links: &Links) -> Vec<List> {
         List {
             id: "different",
             title: "Same answer, different reasons",
-            caption: "Pairs of models that answer alike, least agreement of their maps first",
-            none: "No two models give the same answer on any sample.",
+            caption: "Pairs of models that answer alike and rest most on different words, least agreement first",
+            none: "No two models that answer alike rest most on different words.",
             left_out: left_out[1],
-            rows: rows(all.iter().filter(|pair| pair.alike).collect()),
+            rows: rows(all.iter().filter(|pair| pair.alike && !pair.same_word).collect()),
         },
         List {
             id: "same",
             title: "Different answers, similar reasons",
-            caption: "Pairs of models that answer differently, most agreement of their maps first",
-            none: "All models give the same answer on every sample.",
+            caption: "Pairs of models that answer differently and rest most on the same word, most agreement first",
+            none: "No two models that answer differently rest most on the same word.",
             left_out: left_out[0],
-            rows: rows(all.iter().rev().filter(|pair| !pair.alike).collect()),
+            rows: rows(all.iter().rev().filter(|pair| !pair.alike && pair.same_word).collect()),
         },
         List {
             id: "most",
             title: "Where the maps disagree most",
-            caption: "Pairs of models whatever they answer, least agreement of their maps first",
+            caption: "Pairs of models whatever they answer, least agreement first",
             none: "No two models have maps that can be compared.",
             left_out: left_out[0] + left_out[1],
             rows: rows(all.iter().collect()),
@@ -336,6 +361,11 @@ fn row(results: &Results<'_>, pair: &Pair, links: &Links) -> PairRow {
         model: results.models[model].clone(),
         href: links.to(&urls::map(id, &results.experiment.models[model], results.slug(sample))),
         answer: excerpt(summary::answer(results.record(model, sample)), 20),
+        words: results
+            .reasons(model, sample, 3)
+            .into_iter()
+            .map(|(word, score)| (results.word(sample, word), text::signed(score)))
+            .collect(),
         mark: results
             .record(model, sample)
             .attributions

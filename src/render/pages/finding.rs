@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 use super::{interval, list};
 use crate::analysis::summary::{self, Mean, Share};
 use crate::render::results::{Results, subject_segments};
-use crate::render::text::{correlation, excerpt, percent};
+use crate::render::text::{correlation, excerpt, percent, signed};
 
 /// An experiment's headline.
 pub fn of_experiment(results: &Results<'_>) -> Vec<String> {
@@ -143,6 +143,29 @@ fn quality(results: &Results<'_>) -> String {
     format!("{maps}{marked}")
 }
 
+/// The word of what the sample is about on which each model's answer rests most.
+fn strongest_words(results: &Results<'_>, sample: usize) -> Option<String> {
+    let mut words: Vec<(String, Vec<String>)> = Vec::new();
+    for model in 0..results.models.len() {
+        let Some((word, score)) = results.reasons(model, sample, 1).first().copied() else {
+            continue;
+        };
+        let (word, told) = (
+            results.word(sample, word),
+            format!("{} ({})", results.models[model], signed(score)),
+        );
+        match words.iter_mut().find(|(known, _)| *known == word) {
+            Some((_, models)) => models.push(told),
+            None => words.push((word, vec![told])),
+        }
+    }
+    let told = words
+        .iter()
+        .map(|(word, models)| format!("“{word}” for {}", list(models)));
+    let told: Vec<String> = told.collect();
+    (!told.is_empty()).then(|| format!("Strongest word: {}.", told.join("; ")))
+}
+
 /// A sample's headline.
 pub fn of_sample(results: &Results<'_>, sample: usize) -> Vec<String> {
     let mut sentences = Vec::new();
@@ -166,6 +189,7 @@ pub fn of_sample(results: &Results<'_>, sample: usize) -> Vec<String> {
         let verb = if models.len() == 1 { "says" } else { "say" };
         sentences.push(format!("{} {verb} {answer}.", list(&models)));
     }
+    sentences.extend(strongest_words(results, sample));
     let agreement = &results.samples[sample].agreements;
     let known = agreement
         .iter()

@@ -85,6 +85,7 @@ struct AttributionView {
     warning: Option<String>,
     badge: &'static str,
     badge_class: &'static str,
+    misses_margin: bool,
     quality: String,
     margin: String,
     /// None for a marked record: nothing is drawn.
@@ -358,6 +359,7 @@ fn one(
         warning: warning(attribution),
         badge,
         badge_class,
+        misses_margin: attribution.within_margin == Some(false),
         quality: labels::quality(attribution),
         margin: margin_check(attribution, record, spec.margin),
         map: None,

@@ -55,6 +55,8 @@ struct ModelMap {
     quality: String,
     badge: &'static str,
     badge_class: &'static str,
+    /// Whether it fails the notebook's check against the probability.
+    misses_margin: bool,
     map: Option<String>,
     words: Vec<(String, String, String)>,
 }
@@ -86,6 +88,8 @@ struct Difference {
     second: String,
     /// The anchors of the two maps, from which a script takes the numbers.
     of: (String, String),
+    /// What the two maps explain, where that is not the same.
+    targets: Option<(String, String)>,
     map: String,
     words: Vec<(String, String)>,
 }
@@ -142,7 +146,7 @@ impl Renderer<'_> {
             agreements: agreements(results, sample),
             top: TOP.min(analysed.units.words.len()),
             differences,
-            difference_legend: heatmap::legend(&difference_scales, results.unit()),
+            difference_legend: heatmap::difference_legend(&difference_scales, results.unit()),
             fields: fields.map(|(name, value)| (name.clone(), field(value))).collect(),
             previous,
             next,
@@ -200,6 +204,7 @@ fn model_map(
         quality: attribution.map_or_else(String::new, labels::quality),
         badge,
         badge_class,
+        misses_margin: attribution.is_some_and(|attribution| attribution.within_margin == Some(false)),
         map: shown.map(|shown| shown.html(scales)),
         words: words
             .into_iter()
@@ -329,6 +334,10 @@ fn differences(results: &Results<'_>, sample: usize) -> (Vec<Difference>, Scales
         let unit = &analysed.units.words[index];
         bare(text.slice(unit.start, unit.end))
     };
+    let target = |model: usize| {
+        let shown = results.record(model, sample).attributions.first();
+        shown.map_or_else(String::new, |shown| format!("“{}”", shown.target.text))
+    };
     let anchor = |model: usize| map_anchor(&results.experiment.models[model], model);
     let view = |(first, second, scores): &(usize, usize, Scores)| {
         let units = &scores.words.units;
@@ -336,6 +345,7 @@ fn differences(results: &Results<'_>, sample: usize) -> (Vec<Difference>, Scales
             of: (anchor(*first), anchor(*second)),
             first: results.models[*first].clone(),
             second: results.models[*second].clone(),
+            targets: Some((target(*first), target(*second))).filter(|(a, b)| a != b),
             map: heatmap::Map {
                 prompt,
                 units: &analysed.units,

@@ -14,6 +14,7 @@ use crate::render::results::Results;
 use crate::render::text::{correlation, escape_into, excerpt, percent, signed};
 use crate::render::{Sink, heatmap, labels};
 use crate::site::urls::{self, Links};
+use crate::store::record::SampleRecord;
 
 /// As many samples are shown in one page without another.
 const WHOLE: usize = 250;
@@ -29,6 +30,10 @@ pub struct SamplesView {
     judged: bool,
     /// Letters of the right answers that come, with what they stand for.
     golds: Vec<(String, String)>,
+    /// Letters that models answer with, likewise.
+    answers: Vec<(String, String)>,
+    /// Whether a map fails the margin check.
+    off_margin: bool,
     full_bar: String,
     map_note: String,
     rows: String,
@@ -68,6 +73,11 @@ impl SamplesView {
             count,
             judged: !golds.is_empty(),
             golds,
+            answers: options(results, |letter| {
+                let mut records = results.source.records.iter().flatten();
+                records.any(|record| summary::predicted_option(record) == Some(letter))
+            }),
+            off_margin: results.source.records.iter().flatten().any(misses_margin),
             full_bar: crate::render::text::number(results.scale.max),
             map_note: super::experiment::map_note(results),
             rows,
@@ -164,7 +174,19 @@ impl Renderer<'_> {
 
 fn golds(results: &Results<'_>) -> Vec<(String, String)> {
     let samples = &results.experiment.samples;
-    let used = |letter: &str| samples.iter().any(|sample| sample.gold.as_deref() == Some(letter));
+    options(results, |letter| {
+        samples.iter().any(|sample| sample.gold.as_deref() == Some(letter))
+    })
+}
+
+/// Whether a map of a record fails the notebook's check against the probability.
+fn misses_margin(record: &SampleRecord) -> bool {
+    let mut checks = record.attributions.iter().map(|attribution| attribution.within_margin);
+    checks.any(|within| within == Some(false))
+}
+
+/// The letters of the options that are used, with what they stand for.
+fn options(results: &Results<'_>, used: impl Fn(&str) -> bool) -> Vec<(String, String)> {
     let options = results.experiment.options.iter();
     options
         .map(|option| option.letter.clone())
@@ -196,14 +218,23 @@ fn row(results: &Results<'_>, sample: usize, judged: bool, links: &Links, html: 
         ("wrong", right < of),
         ("disagree", !analysed.same_answer),
         ("off", off),
+        ("margin", results.records_of(sample).any(misses_margin)),
     ];
     let states: Vec<&str> = states
         .iter()
         .filter(|(_, holds)| *holds)
         .map(|(name, _)| *name)
         .collect();
+    let mut answers: Vec<&str> = results
+        .records_of(sample)
+        .filter_map(summary::predicted_option)
+        .collect();
+    answers.sort_unstable();
+    answers.dedup();
     html.push_str("<tr data-gold=\"");
     escape_into(gold.unwrap_or_default(), html);
+    html.push_str("\" data-answers=\"");
+    escape_into(&answers.join(" "), html);
     let _ = write!(
         html,
         "\" data-state=\"{}\"><th scope=row><a href=\"{}\"><bdi>",

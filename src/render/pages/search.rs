@@ -11,7 +11,7 @@ use crate::render::assets::short_hash;
 use crate::render::markdown::first_paragraph;
 use crate::render::results::{Results, subject_segments, subject_text};
 use crate::render::search::{Entry, Kind, Sample, Samples, scripts};
-use crate::render::text::excerpt;
+use crate::render::text::{excerpt, visible};
 use crate::site::urls::{self, Links};
 
 #[derive(Serialize)]
@@ -53,9 +53,9 @@ impl Renderer<'_> {
         let project = self.site.project;
         let entry = |kind, title: &str, path: &str, about: &str, text| Entry {
             kind,
-            title: excerpt(title, 120),
+            title: visible(&excerpt(title, 120)),
             href: links.to(path),
-            about: excerpt(about, 160),
+            about: visible(&excerpt(about, 160)),
             text,
         };
         let experiments = self.results.iter().map(|results| {

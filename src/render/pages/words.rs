@@ -8,6 +8,7 @@ use crate::analysis::align::CharText;
 use crate::analysis::summary::{self, Mean};
 use crate::render::results::{Results, bare, subject_segments};
 use crate::render::text::signed;
+use crate::site::urls;
 
 /// How many words each list shows at most.
 const LISTED: usize = 6;
@@ -16,6 +17,8 @@ const LISTED: usize = 6;
 #[derive(Serialize)]
 pub struct TargetWords {
     target: String,
+    /// The samples with such an answer, in the table below; none where no model answers so.
+    samples: Option<String>,
     maps: usize,
     speak_for: Vec<WordView>,
     speak_against: Vec<WordView>,
@@ -24,6 +27,8 @@ pub struct TargetWords {
 #[derive(Serialize)]
 struct WordView {
     word: String,
+    /// The samples with it among them.
+    samples: Option<String>,
     score: String,
     count: usize,
 }
@@ -59,16 +64,28 @@ pub fn by_target(results: &Results<'_>) -> Vec<TargetWords> {
             }
         }
     }
-    let line = |((_, target), (maps, means)): ((usize, String), (usize, BTreeMap<String, Mean>))| TargetWords {
-        target: results.option_label(&target),
-        maps,
-        speak_for: strongest(&means, 1.0),
-        speak_against: strongest(&means, -1.0),
+    let line = |((_, target), (maps, means)): ((usize, String), (usize, BTreeMap<String, Mean>))| {
+        let mut records = results.source.records.iter().flatten();
+        let answered = records.any(|record| summary::predicted_option(record) == Some(target.as_str()));
+        let answer = answered.then_some(target.as_str());
+        TargetWords {
+            target: results.option_label(&target),
+            samples: answer.map(|answer| samples_with(answer, None)),
+            maps,
+            speak_for: strongest(&means, 1.0, answer),
+            speak_against: strongest(&means, -1.0, answer),
+        }
     };
     targets.into_iter().map(line).collect()
 }
 
-fn strongest(means: &BTreeMap<String, Mean>, sign: f64) -> Vec<WordView> {
+/// The address of the table of samples with those that some model answers so, and that have a word.
+fn samples_with(answer: &str, word: Option<&str>) -> String {
+    let word = word.map_or_else(String::new, |word| format!("q={}&", urls::encode(word)));
+    format!("?{word}answer={}#samples", urls::encode(answer))
+}
+
+fn strongest(means: &BTreeMap<String, Mean>, sign: f64, answer: Option<&str>) -> Vec<WordView> {
     let mut words: Vec<(f64, &String, &Mean)> = means
         .iter()
         .map(|(word, mean)| (sign * mean.value().unwrap_or(0.0) * mean.of as f64, word, mean))
@@ -80,6 +97,7 @@ fn strongest(means: &BTreeMap<String, Mean>, sign: f64) -> Vec<WordView> {
     words.retain(|(total, ..)| *total >= least);
     let view = |(_, word, mean): (f64, &String, &Mean)| WordView {
         word: word.clone(),
+        samples: answer.map(|answer| samples_with(answer, Some(word))),
         score: signed(mean.value().unwrap_or(0.0)),
         count: mean.of,
     };

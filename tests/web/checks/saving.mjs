@@ -150,12 +150,13 @@ export default (site) => {
         assert.equal(await page.locator(".map").count(), 1);
         assert.equal(await page.locator("article").getAttribute("id"), id);
         assert(await page.locator("input[value=sentence]").isChecked());
-        assert(await page.locator("main a[target=_top]").isVisible());
+        assert(await page.locator("main a[target=_top]").last().isVisible());
+        assert.equal(await page.locator("main a:not([target=_top])").count(), 0, "no link opens the site in the frame");
         assert(await page.locator(".map u").first().isVisible());
         await page.locator(".map").focus();
         await page.keyboard.press("Home");
         assert.notEqual(await page.locator(".readout").textContent(), "");
-        await page.locator("main a[target=_top]").click();
+        await page.locator("main a[target=_top]").last().click();
         assert.equal(new URL(page.url()).hash, "#" + id);
         assert(await page.locator("h1").count());
         // A map page has several maps; each has a link of its own.

@@ -4,11 +4,14 @@ import { each, until } from "../harness.mjs";
 
 // As a reader counts: the rows that are shown, and what the page says of them.
 const rows = (page) => page.locator("table.samples tbody tr").evaluateAll((rows) => rows.filter((row) => row.dataset.state !== undefined).map((row) => ({
-  title: row.cells[0].querySelector("a").textContent, text: row.textContent.toLowerCase(), gold: row.dataset.gold, state: row.dataset.state.split(" "),
+  title: row.cells[0].querySelector("a").textContent, gold: row.dataset.gold, state: row.dataset.state.split(" "),
+  // What is searched: the sample, its right option, the answers and the words; neither numbers nor the names of models.
+  text: [...row.querySelectorAll("th, td bdi")].filter((part) => !part.closest("td a")).map((part) => part.textContent).join(" ").toLowerCase(),
+  answers: [...row.querySelectorAll(".answer b")].map((answer) => answer.textContent),
   cells: [...row.cells].map((cell) => cell.dataset.value ?? cell.textContent.trim()),
 })));
 const count = (page) => page.locator("#sample-filters output").textContent();
-const settled = (page) => until(page, "the count is said", () => /^\d+( of \d+)? samples$/.test(document.querySelector("#sample-filters output").value));
+const settled = (page) => until(page, "the count is said", () => /^\d+( of \d+)? samples$/.test(document.querySelector("#sample-filters output")?.value));
 
 const collator = new Intl.Collator("en", { numeric: true });
 const sorted = (keys, number, down) => [...keys].sort((a, b) => (down ? -1 : 1) * (number ? a - b : collator.compare(a.toLowerCase(), b.toLowerCase())));
@@ -17,6 +20,7 @@ const value = (text) => { const number = parseFloat(text.replace(/−/g, "-").re
 export default (site) => {
   const experiments = site.all("experiment").map((page) => ({ ...page, size: Number(site.text(page.path).match(/data-rows="(\d+)"/)?.[1]) }));
   const short = experiments.find(({ path }) => !site.text(path).includes('class="pages"')), long = experiments.find(({ path }) => site.text(path).includes('class="pages"'));
+  const words = experiments.find(({ path }) => site.text(path).includes("answer="));
   const plain = site.first("sample", (text) => text.includes("data-sortable"));
   return [
     {
@@ -33,12 +37,14 @@ export default (site) => {
         await page.reload();
         assert.equal(await search.inputValue(), word.toUpperCase());
         assert.equal((await rows(page)).length, wanted.length);
-        await search.fill("no such words anywhere");
-        assert.equal(await count(page), `0 of ${all.length} samples`);
+        for (const nowhere of ["no such words anywhere", "+0."]) {
+          await search.fill(nowhere);
+          assert.equal(await count(page), `0 of ${all.length} samples`, nowhere);
+        }
         await page.getByRole("button", { name: "Reset" }).click();
         await until(page, "all rows after a reset", (all) => document.querySelectorAll("table.samples tbody tr").length === all, all.length);
         assert.equal(new URL(page.url()).search, "");
-        for (const [name, of] of [["show", (value) => (row) => row.state.includes(value)], ["gold", (value) => (row) => row.gold === value]]) {
+        for (const [name, of] of [["show", (value) => (row) => row.state.includes(value)], ["gold", (value) => (row) => row.gold === value], ["answer", (value) => (row) => row.answers.includes(value)]]) {
           const select = page.locator(`#sample-filters select[name=${name}]`);
           if (!(await select.count())) continue;
           for (const value of await select.locator("option").evaluateAll((options) => options.map((option) => option.value).filter(Boolean))) {
@@ -50,6 +56,27 @@ export default (site) => {
           }
           await page.getByRole("button", { name: "Reset" }).click();
           await until(page, "no filter after a reset", () => location.search === "");
+        }
+      },
+    },
+    words && {
+      name: "a target and each of its words lead to the samples that they come from",
+      async run(reader) {
+        const page = await reader.open(words.path), table = page.locator(".target-words");
+        const targets = table.locator("th a");
+        for (let index = 0; index < await targets.count(); index++) {
+          const answer = (await targets.nth(index).textContent()).split(" ")[0];
+          const word = table.locator("tbody tr", { has: targets.nth(index) }).locator("td a").first(), text = await word.count() ? await word.textContent() : null;
+          await targets.nth(index).click();
+          await settled(page);
+          const found = await rows(page);
+          assert(found.length && found.every((row) => row.answers.includes(answer)), `answers of ${answer}`);
+          if (text) {
+            await word.click();
+            await settled(page);
+            const having = await rows(page);
+            assert(having.length && having.every((row) => row.answers.includes(answer) && row.text.includes(text)), `${text} for ${answer}`);
+          }
         }
       },
     },
