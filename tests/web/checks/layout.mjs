@@ -64,6 +64,8 @@ export default (site) => [
         await page.goto(reader.address(path));
         const { wide } = await page.evaluate(beyond), hidden = await page.evaluate(cut);
         const controls = await page.locator("button:visible, input:not([disabled]):visible, select:visible, summary:visible:not(details:not(.tools) > summary)").evaluateAll((all) => all.filter((element) => !element.closest("th")).map((element) => element.outerHTML.slice(0, 80)));
+        const folded = await page.locator("details:not(.tools, [open]) > :not(summary)").evaluateAll((all) => all.filter((inside) => !inside.checkVisibility({ contentVisibilityAuto: true })).length);
+        assert.equal(folded, 0, `${path}: what is folded up on a screen is not on paper`);
         found.push(wide > 0 || hidden.length || controls.length ? `${path}: ${wide} px too wide; cut: ${hidden.join("; ")}; controls: ${controls.join(" ")}` : null);
       }
       each(found, (problem) => problem);
