@@ -53,7 +53,6 @@ pub const TEMPLATES: [(&str, &str); 18] = [
 /// Templates, compiled.
 pub struct Theme {
     tera: Tera,
-    root: PathBuf,
     /// The project's own, by name.
     own: BTreeMap<String, String>,
     /// What each template was given, for the test of their documentation.
@@ -76,7 +75,6 @@ impl Theme {
         let loaded = tera.add_raw_templates(templates);
         let theme = Self {
             tera,
-            root: root.to_owned(),
             own,
             #[cfg(test)]
             given: std::sync::Mutex::default(),
@@ -149,7 +147,7 @@ impl Theme {
         };
         let warning = |name: &String| {
             let warning = Diagnostic::content("nothing uses this template")
-                .in_file(self.root.join("templates").join(name))
+                .in_file(Path::new("templates").join(name))
                 .expected("the name of a built-in template, or one that a page, a shortcode or another template names")
                 .as_warning();
             match nearest(name, TEMPLATES.iter().map(|(known, _)| *known)) {
@@ -203,7 +201,7 @@ impl Theme {
         problem.expected = expected;
         problem.help = meant.map(|meant| format!("did you mean `{meant}`?"));
         if self.own.contains_key(name) {
-            problem = problem.in_file(self.root.join("templates").join(name));
+            problem = problem.in_file(Path::new("templates").join(name));
         } else if !name.is_empty() {
             let name = name.strip_prefix(BUILT_IN).unwrap_or(name);
             problem = problem.in_file(Path::new("(built-in) templates").join(name));
