@@ -386,3 +386,70 @@ fn row(results: &Results<'_>, pair: &Pair, links: &Links) -> PairRow {
         certain: or_dash(pair.agreement.pairs().and_then(Share::value).map(percent)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::fixture::Fixture;
+
+    /// The first sample's maps of the first two models rest on these words of its claim alone: the first or the last.
+    fn lists_of(last: [bool; 2], alike: bool) -> Vec<List> {
+        let mut fixture = Fixture::demo();
+        let answer = fixture.records[0][0][0].prediction.clone();
+        for (model, &last) in last.iter().enumerate() {
+            let record = &mut fixture.records[0][model][0];
+            let claim = record
+                .segments
+                .iter()
+                .find(|segment| segment.name == "claim")
+                .expect("a claim");
+            let (start, end) = (claim.start, claim.end);
+            let inside = |token: &crate::store::record::TokenRecord| {
+                !token.special && start <= token.start && token.start < token.end && token.end <= end
+            };
+            let first_one = record.tokens.iter().position(inside).expect("a token");
+            let last_one = record.tokens.iter().rposition(inside).expect("a token");
+            let scores = &mut record.attributions[0].scores;
+            // The form of the prompt is stronger than any word of the claim, and does not count.
+            // What is left is in the reversed order, so that the two come first among those that disagree.
+            let sign = if model == 0 { 1e-9 } else { -1e-9 };
+            scores
+                .iter_mut()
+                .enumerate()
+                .for_each(|(index, score)| *score = sign * index as f64);
+            let options = record.tokens.len() - 1;
+            scores[options] = 5.0;
+            scores[if last { last_one } else { first_one }] = 1.0;
+            record.prediction = answer.clone();
+            if !alike && model == 1 {
+                let other = record
+                    .options
+                    .values()
+                    .find(|option| option.token_id != answer.token_id);
+                record.prediction.token_id = other.expect("another option").token_id;
+            }
+        }
+        let site = fixture.site(None);
+        let results = Results::of(&fixture.project, &site.results[0]).expect("whole");
+        assert_eq!(results.subject, ["claim"]);
+        lists(&results, &Links::on(urls::comparison(&results.experiment.id)))
+    }
+
+    fn has(list: &List) -> bool {
+        let both = |row: &PairRow| {
+            [&row.first, &row.second]
+                .iter()
+                .all(|answer| answer.words[0].1.starts_with("+1.00"))
+        };
+        list.rows.iter().any(both)
+    }
+
+    #[test]
+    fn reasons_are_the_words_that_tell_samples_apart() {
+        let named = |lists: &[List]| [has(&lists[0]), has(&lists[1]), has(&lists[2])];
+        assert_eq!(named(&lists_of([false, true], true)), [true, false, true]);
+        assert_eq!(named(&lists_of([true, true], true)), [false, false, true]);
+        assert_eq!(named(&lists_of([true, true], false)), [false, true, true]);
+        assert_eq!(named(&lists_of([false, true], false)), [false, false, true]);
+    }
+}
