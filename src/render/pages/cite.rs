@@ -103,5 +103,6 @@ mod tests {
             assert_eq!(text.matches('{').count(), text.matches('}').count(), "{title}");
             assert!(!text.contains('\n'));
         }
+        assert_eq!(latex("a\u{202e}b"), "a⟨U+202E⟩b");
     }
 }

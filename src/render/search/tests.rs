@@ -110,6 +110,24 @@ fn what_goes_in_comes_out() {
 }
 
 #[test]
+fn controls_that_turn_text_round_are_shown_and_searched_past() {
+    let mut set = set(vec![("x\u{202e}y".into(), "one \u{202e}two\0".into())]);
+    set.title = "T\u{2066}".into();
+    set.golds = vec!["A\u{7f}".into()];
+    let made = scripts(&[], &[set]);
+    assert!(made.excerpts[0].contains("one ⟨U+202E⟩two␀"), "{}", made.excerpts[0]);
+    let (head, _) = read(&made.index);
+    let set = &head["sets"][0];
+    assert_eq!(
+        (&set["title"], &set["golds"][0], &set["ids"][0]),
+        (&"T⟨U+2066⟩".into(), &"A␡".into(), &"x⟨U+202E⟩y".into())
+    );
+    // The link is the sample's own all the same.
+    let slug = crate::content::names::slug("x\u{202e}y");
+    assert_eq!(set["slugs"]["0"], slug.as_str());
+}
+
+#[test]
 fn a_site_without_samples_has_an_index_too() {
     let (head, words) = read(&scripts(&[entry("Alone", "")], &[]).index);
     assert_eq!(head["sets"], Value::Array(vec![]));
