@@ -26,7 +26,8 @@ pub fn project() -> Project {
         .file("content/data/long.csv", long())
         .file("content/experiments/first.yaml", FIRST)
         .file("content/experiments/long.yaml", MANY)
-        .file("content/experiments/marked.yaml", MARKED);
+        .file("content/experiments/marked.yaml", MARKED)
+        .file("content/experiments/told.yaml", TOLD);
     // Other weights, so that the models' maps and answers differ.
     let mut tensors = tiny::tensors();
     for (name, (_, values)) in &mut tensors {
@@ -95,4 +96,17 @@ prompt:
   - {segment: answer, text: "? ("}
 options: {A: yes, B: no}
 attribution: {targets: [predicted], baselines: [zero], quadrature: riemann_left, steps: 8}
+"#;
+
+/// The options are what the models predict, as far as models without training predict anything.
+const TOLD: &str = r#"title: Told
+models: [tiny, other]
+dataset: {source: data/rows.csv, id: id, gold: label}
+prompt:
+  - {segment: instruction, text: "Is this so?\n"}
+  - {segment: claim, text: "{{ statement | after_says }}"}
+  - {segment: options, text: "\nA) Yes\nB) No"}
+  - {segment: answer, text: "\n\nChoice: ("}
+options: {a: yes, z: no, "5": maybe}
+attribution: {targets: [predicted], baselines: [mean], quadrature: gauss_legendre, steps: 4}
 "#;
