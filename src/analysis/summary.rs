@@ -79,6 +79,11 @@ pub fn is_right(attribution: &AttributionRecord) -> bool {
     attribution.converged && attribution.non_finite.is_none()
 }
 
+/// Whether a map fails the notebook's check, that its sum is within a margin of the probability.
+pub fn misses_margin(attribution: &AttributionRecord) -> bool {
+    attribution.within_margin == Some(false)
+}
+
 /// The option that the model predicts.
 pub fn predicted_option(record: &SampleRecord) -> Option<&str> {
     chosen(&record.options, record.prediction.token_id)

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::report::Report;
 use super::{counted, rehearse, selection};
+use crate::analysis::summary;
 use crate::assemble;
 use crate::cli::{Build, ExitStatus, Global};
 use crate::compute::{self, Work};
@@ -251,7 +252,7 @@ impl<'a> Building<'a> {
         let records = site.results.iter().flat_map(|result| result.records.iter().flatten());
         let below = records
             .flat_map(|record| &record.attributions)
-            .filter(|a| !a.converged || a.within_margin == Some(false))
+            .filter(|a| !a.converged || summary::misses_margin(a))
             .count();
         // Hundreds of megabytes in small pieces: they are freed beside what is left to do.
         let records: Vec<_> = site.results.into_iter().map(|result| result.records).collect();

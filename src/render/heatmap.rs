@@ -398,7 +398,9 @@ impl Writer<'_> {
     fn close(&mut self, at: usize) {
         for level in [2, 1, 0] {
             if self.open[level] && self.unit(level).is_some_and(|(_, end)| end <= at) {
-                self.html.push_str(["</span>", "</u>", "</b>"][level]);
+                self.html.push_str("</");
+                self.html.push_str(ELEMENTS[level]);
+                self.html.push('>');
                 self.open[level] = false;
                 self.next[level] += 1;
             }

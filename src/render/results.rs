@@ -61,6 +61,8 @@ pub struct SampleResults {
     pub agreements: Vec<(usize, usize, Agreement)>,
     /// Whether all models give the same answer.
     pub same_answer: bool,
+    /// The words of what the sample is about, by their places among all of it: all words where no segment tells the samples apart.
+    subject_words: Vec<usize>,
     /// What the sample is about, shortened: its `claim`, or whatever segment tells the samples apart.
     pub subject: String,
 }
@@ -190,14 +192,10 @@ impl<'a> Results<'a> {
             })
     }
 
-    /// The words of what a sample is about, by their places among all of it.
-    fn subject_words(&self, sample: usize) -> Vec<usize> {
-        let units = &self.samples[sample].units;
-        let is_subject = |word: &usize| {
-            let segment = &units.segments[units.segment_of_word(*word)].name;
-            self.subject.is_empty() || self.subject.contains(segment)
-        };
-        (0..units.words.len()).filter(is_subject).collect()
+    /// Whether some model answers some sample with this option.
+    pub fn is_answered(&self, letter: &str) -> bool {
+        let mut records = self.source.records.iter().flatten();
+        records.any(|record| summary::predicted_option(record) == Some(letter))
     }
 
     /// A model's `top` words of greatest magnitude among those of what a sample is about: their places, and their scores.
@@ -205,7 +203,7 @@ impl<'a> Results<'a> {
         let Some(scores) = &self.samples[sample].words[model] else {
             return Vec::new();
         };
-        let words = self.subject_words(sample);
+        let words = &self.samples[sample].subject_words;
         let own: Vec<f64> = words.iter().map(|&word| scores.units[word]).collect();
         let strongest = largest(&own, top).into_iter().map(|index| (words[index], own[index]));
         strongest.filter(|(_, score)| *score != 0.0).collect()
@@ -214,7 +212,7 @@ impl<'a> Results<'a> {
     /// How two models' maps of a sample agree over the words of what it is about; none where one has no map.
     pub fn agreement_of_reasons(&self, (a, b): (usize, usize), sample: usize) -> Option<Agreement> {
         let analysed = &self.samples[sample];
-        let words = self.subject_words(sample);
+        let words = &analysed.subject_words;
         let of = |scores: &UnitScores| -> Vec<f64> { words.iter().map(|&word| scores.units[word]).collect() };
         let scores = |model: usize| analysed.words[model].as_ref().map(of);
         let errors = |model: usize| analysed.errors[model].as_ref().map(of);
@@ -294,7 +292,10 @@ impl SampleResults {
             }
         }
         agreements.sort_by_key(|&(first, second, _)| (first, second));
+        let is_subject = |word: &usize| subject.contains(&units.segments[units.segment_of_word(*word)].name);
+        let all = 0..units.words.len();
         Self {
+            subject_words: all.filter(|word| subject.is_empty() || is_subject(word)).collect(),
             units,
             own,
             words,

@@ -21,8 +21,7 @@ pub fn escape_into(text: &str, out: &mut String) {
     // What needs no escape is copied in runs.
     let mut copied = 0;
     for (at, c) in text.char_indices() {
-        let plain = matches!(c, ' '..='~' | '\n' | '\t') && !matches!(c, '&' | '<' | '>' | '"' | '\'');
-        if plain || c > '\x7f' && !is_shown_by_code(c) {
+        if !matches!(c, '&' | '<' | '>' | '"' | '\'') && !is_pictured(c) {
             continue;
         }
         out.push_str(&text[copied..at]);
@@ -33,9 +32,7 @@ pub fn escape_into(text: &str, out: &mut String) {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
-            '\0'..='\x1f' => out.extend(char::from_u32(0x2400 + u32::from(c))),
-            '\x7f' => out.push('\u{2421}'),
-            _ => out.push_str(&format!("⟨U+{:04X}⟩", u32::from(c))),
+            _ => picture_into(c, out),
         }
     }
     out.push_str(&text[copied..]);
@@ -51,14 +48,33 @@ pub fn escape(text: &str) -> String {
 /// `text` with the characters that would reorder or hide text, or that are none, as pages show them, and no markup escaped: for what a script
 /// or a reference manager sets.
 pub fn visible(text: &str) -> String {
-    let picture = |c: char| match c {
-        '\n' | '\t' => c.to_string(),
-        '\0'..='\x1f' => char::from_u32(0x2400 + u32::from(c)).map_or_else(String::new, String::from),
-        '\x7f' => "\u{2421}".to_owned(),
-        _ if is_shown_by_code(c) => format!("⟨U+{:04X}⟩", u32::from(c)),
-        _ => c.to_string(),
-    };
-    text.chars().map(picture).collect()
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_pictured(c) {
+            picture_into(c, &mut out);
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// Whether a character cannot stand in a page as it is, or would reorder or hide what does.
+fn is_pictured(c: char) -> bool {
+    match c {
+        '\n' | '\t' => false,
+        '\0'..='\x7f' => c.is_ascii_control(),
+        _ => is_shown_by_code(c),
+    }
+}
+
+/// Appends what stands for such a character.
+fn picture_into(c: char, out: &mut String) {
+    match c {
+        '\0'..='\x1f' => out.extend(char::from_u32(0x2400 + u32::from(c))),
+        '\x7f' => out.push('\u{2421}'),
+        _ => out.push_str(&format!("⟨U+{:04X}⟩", u32::from(c))),
+    }
 }
 
 fn is_shown_by_code(c: char) -> bool {

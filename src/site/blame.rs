@@ -21,15 +21,20 @@ pub fn all(project: &Project, broken: &[Broken]) -> Diagnostics {
     for one in broken {
         let own = source_of(project, &one.page);
         // As an author writes an address or an id, in any of the files, before the mere word in one of them.
-        let find = |find: &dyn Fn(&str) -> Option<usize>| {
-            own.iter().chain(&templates).find_map(|file| {
-                let text = fs::read_to_string(project.root.join(file)).ok()?;
-                Some((file.clone(), position(&text, find(&text)?)))
-            })
+        let texts: Vec<(&PathBuf, String)> = own
+            .iter()
+            .chain(&templates)
+            .filter_map(|file| Some((file, fs::read_to_string(project.root.join(file)).ok()?)))
+            .collect();
+        let first = |place: &dyn Fn(&str) -> Option<usize>| {
+            let mut places = texts.iter().filter_map(|(file, text)| Some((file, text, place(text)?)));
+            places
+                .next()
+                .map(|(file, text, at)| ((*file).clone(), position(text, at)))
         };
-        let found = find(&|text| delimited(text, &one.written))
-            .or_else(|| find(&|text| sources(&one.written).iter().find_map(|source| delimited(text, source))))
-            .or_else(|| find(&|text| text.find(&one.written).filter(|_| !one.written.is_empty())));
+        let found = first(&|text| delimited(text, &one.written))
+            .or_else(|| first(&|text| sources(&one.written).iter().find_map(|source| delimited(text, source))))
+            .or_else(|| first(&|text| text.find(&one.written).filter(|_| !one.written.is_empty())));
         let (file, position) = match found {
             Some((file, position)) => (Some(file), Some(position)),
             None => (own, None),

@@ -60,8 +60,8 @@ pub struct FileLinks {
 }
 
 impl FileLinks {
-    /// Of a data file, which leads nowhere.
-    pub fn of_data(path: &str) -> Self {
+    /// Of a file that leads nowhere, or was not read yet.
+    pub fn none(path: &str) -> Self {
         Self {
             path: path.to_owned(),
             ..Self::default()

@@ -59,7 +59,7 @@ impl Receiver for Writer {
     }
 
     fn end(&self, file: Growing) -> Result<Self::Looked, Diagnostic> {
-        let links = FileLinks::of_data(file.path());
+        let links = FileLinks::none(file.path());
         let weighed = Weighed::of_data(file.path(), file.bytes());
         Ok((links, weighed, self.output.end(file)?))
     }

@@ -8,7 +8,6 @@
 
 mod growing;
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -48,11 +47,11 @@ pub struct Counts {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Mark<'m> {
-    schema: Cow<'m, str>,
-    about: Cow<'m, str>,
+struct Mark<S: Ord> {
+    schema: String,
+    about: String,
     /// Path → hash of its content.
-    files: BTreeMap<Cow<'m, str>, Cow<'m, str>>,
+    files: BTreeMap<S, S>,
 }
 
 /// An output folder while a site is written into it.
@@ -281,7 +280,7 @@ impl Output {
         let mark = Mark {
             schema: SCHEMA.into(),
             about: ABOUT.into(),
-            files: files.map(|(path, hash)| (path.into(), hash.into())).collect(),
+            files: files.collect(),
         };
         let mut bytes = serde_json::to_vec_pretty(&mark)
             .map_err(|error| Diagnostic::output(format!("cannot write the list of files: {error}")))?;
@@ -324,15 +323,8 @@ fn read_mark(folder: &Path) -> Result<Option<BTreeMap<String, String>>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Diagnostic::io(Kind::Output, "read igsite’s mark", &path, &error)),
     };
-    match serde_json::from_slice::<Mark<'_>>(&bytes) {
-        Ok(mark) if mark.schema == SCHEMA => {
-            let files = mark.files.into_iter();
-            Ok(Some(
-                files
-                    .map(|(path, hash)| (path.into_owned(), hash.into_owned()))
-                    .collect(),
-            ))
-        }
+    match serde_json::from_slice::<Mark<String>>(&bytes) {
+        Ok(mark) if mark.schema == SCHEMA => Ok(Some(mark.files)),
         Ok(mark) => Err(
             Diagnostic::output(format!("the mark is of another version, `{}`", mark.schema))
                 .in_file(&path)

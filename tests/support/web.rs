@@ -24,10 +24,21 @@ pub fn project() -> Project {
         .file("content/about.md", ABOUT)
         .file("content/data/rows.csv", ROWS)
         .file("content/data/long.csv", long())
-        .file("content/experiments/first.yaml", FIRST)
+        .file(
+            "content/experiments/first.yaml",
+            asked("First", "{A: yes, B: no}", FIRST),
+        )
         .file("content/experiments/long.yaml", MANY)
         .file("content/experiments/marked.yaml", MARKED)
-        .file("content/experiments/told.yaml", TOLD);
+        // Its options are what the models predict, as far as models without training predict anything.
+        .file(
+            "content/experiments/told.yaml",
+            asked(
+                "Told",
+                "{a: yes, z: no, '5': maybe}",
+                "{targets: [predicted], baselines: [mean], quadrature: gauss_legendre, steps: 4}",
+            ),
+        );
     // Other weights, so that the models' maps and answers differ.
     let mut tensors = tiny::tensors();
     for (name, (_, values)) in &mut tensors {
@@ -62,21 +73,25 @@ const ROWS: &str = "id,label,statement\n\
 const ABOUT: &str = "---\ntitle: About\n---\n# About\n\nA page of its own, with `code`.\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n\
     | c | d |\n|---|---|\n| 3 | 4 |\n\n```\na line of code that is long enough to need a region that scrolls by itself on a phone, and not the page\n```\n";
 
-const FIRST: &str = r#"title: First
+/// An experiment on the rows with every kind of text.
+fn asked(title: &str, options: &str, attribution: &str) -> String {
+    format!(
+        r#"title: {title}
 description: "A small experiment, with *every* kind of text."
 models: [tiny, other]
-dataset: {source: data/rows.csv, id: id, gold: label}
+dataset: {{source: data/rows.csv, id: id, gold: label}}
 prompt:
-  - {segment: instruction, text: "Is this so?\n"}
-  - {segment: claim, text: "{{ statement | after_says }}"}
-  - {segment: options, text: "\nA) Yes\nB) No"}
-  - {segment: answer, text: "\n\nChoice: ("}
-options: {A: yes, B: no}
-attribution:
-  targets: [predicted, gold, {contrast: [A, B]}]
-  baselines: [mean, zero]
-  max_evaluations: 60
-"#;
+  - {{segment: instruction, text: "Is this so?\n"}}
+  - {{segment: claim, text: "{{{{ statement | after_says }}}}"}}
+  - {{segment: options, text: "\nA) Yes\nB) No"}}
+  - {{segment: answer, text: "\n\nChoice: ("}}
+options: {options}
+attribution: {attribution}
+"#
+    )
+}
+
+const FIRST: &str = "{targets: [predicted, gold, {contrast: [A, B]}], baselines: [mean, zero], max_evaluations: 60}";
 
 const MANY: &str = r#"title: Long
 models: [tiny, other]
@@ -96,17 +111,4 @@ prompt:
   - {segment: answer, text: "? ("}
 options: {A: yes, B: no}
 attribution: {targets: [predicted], baselines: [zero], quadrature: riemann_left, steps: 8}
-"#;
-
-/// The options are what the models predict, as far as models without training predict anything.
-const TOLD: &str = r#"title: Told
-models: [tiny, other]
-dataset: {source: data/rows.csv, id: id, gold: label}
-prompt:
-  - {segment: instruction, text: "Is this so?\n"}
-  - {segment: claim, text: "{{ statement | after_says }}"}
-  - {segment: options, text: "\nA) Yes\nB) No"}
-  - {segment: answer, text: "\n\nChoice: ("}
-options: {a: yes, z: no, "5": maybe}
-attribution: {targets: [predicted], baselines: [mean], quadrature: gauss_legendre, steps: 4}
 "#;

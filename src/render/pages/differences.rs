@@ -8,7 +8,7 @@ use super::figures;
 use crate::analysis::align::CharText;
 use crate::analysis::summary::Mean;
 use crate::render::plot::{self, Figure, Table};
-use crate::render::results::{Results, bare, subject_segments};
+use crate::render::results::{Results, bare};
 use crate::render::text::{correlation, plus_minus, signed};
 
 /// How many words each list shows.
@@ -145,7 +145,6 @@ struct Sums {
 /// The words of what the samples are about whose scores differ most, by the sum of the differences, so that a word that comes once needs a
 /// large one.
 fn differing(results: &Results<'_>, (a, b): (usize, usize)) -> Vec<WordView> {
-    let subject = subject_segments(results.experiment);
     let mut words: BTreeMap<String, Sums> = BTreeMap::new();
     for (sample, analysed) in results.samples.iter().enumerate() {
         let (Some(x), Some(y)) = (&analysed.words[a], &analysed.words[b]) else {
@@ -155,7 +154,7 @@ fn differing(results: &Results<'_>, (a, b): (usize, usize)) -> Vec<WordView> {
         let errors = analysed.errors[a].as_ref().zip(analysed.errors[b].as_ref());
         for (index, unit) in analysed.units.words.iter().enumerate() {
             let segment = &analysed.units.segments[analysed.units.segment_of_word(index)].name;
-            if subject.contains(segment) {
+            if results.subject.contains(segment) {
                 let sums = words
                     .entry(bare(text.slice(unit.start, unit.end)).to_lowercase())
                     .or_default();

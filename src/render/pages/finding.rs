@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 
 use super::{interval, list};
 use crate::analysis::summary::{self, Mean, Share};
-use crate::render::results::{Results, subject_segments};
+use crate::render::results::Results;
 use crate::render::text::{correlation, excerpt, percent, signed};
 
 /// An experiment's headline.
@@ -79,7 +79,7 @@ pub(super) fn same_answer(results: &Results<'_>) -> Option<String> {
 }
 
 fn attribution(results: &Results<'_>) -> Option<String> {
-    let names = subject_segments(results.experiment);
+    let names = &results.subject;
     let share = |shares: &IndexMap<String, Mean>| {
         let known: Vec<f64> = names.iter().filter_map(|name| shares.get(name)?.value()).collect();
         (!known.is_empty()).then(|| known.iter().sum::<f64>())

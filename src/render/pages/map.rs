@@ -359,7 +359,7 @@ fn one(
         warning: warning(attribution),
         badge,
         badge_class,
-        misses_margin: attribution.within_margin == Some(false),
+        misses_margin: summary::misses_margin(attribution),
         quality: labels::quality(attribution),
         margin: margin_check(attribution, record, spec.margin),
         map: None,

@@ -204,7 +204,7 @@ fn model_map(
         quality: attribution.map_or_else(String::new, labels::quality),
         badge,
         badge_class,
-        misses_margin: attribution.is_some_and(|attribution| attribution.within_margin == Some(false)),
+        misses_margin: attribution.is_some_and(summary::misses_margin),
         map: shown.map(|shown| shown.html(scales)),
         words: words
             .into_iter()

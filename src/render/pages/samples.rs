@@ -73,11 +73,13 @@ impl SamplesView {
             count,
             judged: !golds.is_empty(),
             golds,
-            answers: options(results, |letter| {
-                let mut records = results.source.records.iter().flatten();
-                records.any(|record| summary::predicted_option(record) == Some(letter))
-            }),
-            off_margin: results.source.records.iter().flatten().any(misses_margin),
+            // Only the first page has the filters, and each page would go through all records.
+            answers: if page == 1 {
+                options(results, |letter| results.is_answered(letter))
+            } else {
+                Vec::new()
+            },
+            off_margin: page == 1 && results.source.records.iter().flatten().any(has_missed_margin),
             full_bar: crate::render::text::number(results.scale.max),
             map_note: super::experiment::map_note(results),
             rows,
@@ -179,10 +181,8 @@ fn golds(results: &Results<'_>) -> Vec<(String, String)> {
     })
 }
 
-/// Whether a map of a record fails the notebook's check against the probability.
-fn misses_margin(record: &SampleRecord) -> bool {
-    let mut checks = record.attributions.iter().map(|attribution| attribution.within_margin);
-    checks.any(|within| within == Some(false))
+fn has_missed_margin(record: &SampleRecord) -> bool {
+    record.attributions.iter().any(summary::misses_margin)
 }
 
 /// The letters of the options that are used, with what they stand for.
@@ -218,7 +218,7 @@ fn row(results: &Results<'_>, sample: usize, judged: bool, links: &Links, html: 
         ("wrong", right < of),
         ("disagree", !analysed.same_answer),
         ("off", off),
-        ("margin", results.records_of(sample).any(misses_margin)),
+        ("margin", results.records_of(sample).any(has_missed_margin)),
     ];
     let states: Vec<&str> = states
         .iter()

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::analysis::align::CharText;
 use crate::analysis::summary::{self, Mean};
-use crate::render::results::{Results, bare, subject_segments};
+use crate::render::results::{Results, bare};
 use crate::render::text::signed;
 use crate::site::urls;
 
@@ -36,7 +36,6 @@ struct WordView {
 /// A line a target, in the order of the options, then by text. Words are told apart without regard to case; their rank is
 /// their score summed over the target's maps, so that a word that comes once needs a large one.
 pub fn by_target(results: &Results<'_>) -> Vec<TargetWords> {
-    let subject = subject_segments(results.experiment);
     let mut targets: BTreeMap<(usize, String), (usize, BTreeMap<String, Mean>)> = BTreeMap::new();
     for (sample, analysed) in results.samples.iter().enumerate() {
         let text = CharText::new(&results.experiment.samples[sample].prompt.text);
@@ -55,7 +54,7 @@ pub fn by_target(results: &Results<'_>) -> Vec<TargetWords> {
             *maps += 1;
             for (index, (unit, &score)) in analysed.units.words.iter().zip(&words.units).enumerate() {
                 let segment = &analysed.units.segments[analysed.units.segment_of_word(index)].name;
-                if subject.contains(segment) {
+                if results.subject.contains(segment) {
                     means
                         .entry(bare(text.slice(unit.start, unit.end)).to_lowercase())
                         .or_default()
@@ -65,9 +64,7 @@ pub fn by_target(results: &Results<'_>) -> Vec<TargetWords> {
         }
     }
     let line = |((_, target), (maps, means)): ((usize, String), (usize, BTreeMap<String, Mean>))| {
-        let mut records = results.source.records.iter().flatten();
-        let answered = records.any(|record| summary::predicted_option(record) == Some(target.as_str()));
-        let answer = answered.then_some(target.as_str());
+        let answer = Some(target.as_str()).filter(|target| results.is_answered(target));
         TargetWords {
             target: results.option_label(&target),
             samples: answer.map(|answer| samples_with(answer, None)),

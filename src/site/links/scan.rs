@@ -28,7 +28,7 @@ const REFERENCES: [&str; 14] = [
 
 /// Reads a file: a page or a drawing as markup, a style sheet for its `url(…)`, a sitemap for its addresses.
 pub fn scan(file: &OutputFile, base_url: Option<&str>) -> FileLinks {
-    let mut found = FileLinks::of_data(&file.path);
+    let mut found = FileLinks::none(&file.path);
     let kind = file.path.rsplit_once('.').map_or("", |(_, extension)| extension);
     if !matches!(kind, "html" | "svg" | "css") && file.path != "sitemap.xml" {
         return found;
