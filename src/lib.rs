@@ -26,6 +26,7 @@ pub mod content;
 pub mod diagnostic;
 pub mod guard;
 pub mod hub;
+pub mod input;
 pub mod kernel;
 pub mod model;
 pub mod plan;

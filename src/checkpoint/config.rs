@@ -8,6 +8,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use crate::diagnostic::{Diagnostic, Kind, Result};
+use crate::input;
 use crate::kernel::matrix::Code;
 
 /// A checkpoint's architecture with its shapes.
@@ -176,9 +177,8 @@ pub struct CheckpointConfig {
 /// The file cannot be read; it is not JSON; the architecture, activation, rotary scaling or another switch is one that this
 /// engine does not compute; a shape is missing, zero or does not divide.
 pub fn read(path: &Path) -> Result<CheckpointConfig> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|e| Diagnostic::io(Kind::Checkpoint, "read the checkpoint's config.json", path, &e))?;
-    let json: Value = serde_json::from_str(&text).map_err(|e| {
+    let text = input::read(path, Kind::Checkpoint, "read the checkpoint's config.json")?;
+    let json: Value = serde_json::from_slice(&text).map_err(|e| {
         Diagnostic::checkpoint(format!("not JSON: {e}"))
             .in_file(path)
             .help("download the file again")
@@ -189,8 +189,8 @@ pub fn read(path: &Path) -> Result<CheckpointConfig> {
     let mut config = parse(&map).map_err(|diagnostic| diagnostic.in_file(path))?;
     // What chat models end their turn with often stands here alone.
     let beside = path.with_file_name("generation_config.json");
-    if let Ok(text) = std::fs::read_to_string(&beside) {
-        let json: Value = serde_json::from_str(&text).map_err(|e| {
+    if let Some(text) = input::read_if_there(&beside, Kind::Checkpoint, "read")? {
+        let json: Value = serde_json::from_slice(&text).map_err(|e| {
             Diagnostic::checkpoint(format!("not JSON: {e}"))
                 .in_file(&beside)
                 .help("download the file again")

@@ -1,12 +1,12 @@
 //! SHA-256 of a checkpoint's files: what a record's key and page name the weights by.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
 use crate::diagnostic::{Diagnostic, Kind, Result};
+use crate::input;
 
 /// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
@@ -26,7 +26,7 @@ pub fn of_bytes(bytes: &[u8]) -> String {
 /// The file cannot be read.
 pub fn of_file(path: &Path) -> Result<String> {
     let io = |e: std::io::Error| Diagnostic::io(Kind::Checkpoint, "read", path, &e);
-    let mut file = File::open(path).map_err(io)?;
+    let mut file = input::open(path, Kind::Checkpoint, "read")?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
     loop {

@@ -19,7 +19,8 @@ use burn::module::{Param, ParamId};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde_json::Value;
 
-use crate::diagnostic::{Diagnostic, Kind, Result};
+use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
+use crate::input;
 use crate::kernel::matrix::Half;
 use crate::tensor::matrix::{Kept, Matrix, Precision};
 use config::{CheckpointConfig, ModelConfig, SpecialTokens};
@@ -48,6 +49,8 @@ pub struct Checkpoint {
     pub config: CheckpointConfig,
     /// The weight files, sorted.
     pub files: Vec<PathBuf>,
+    /// What is odd about the files and was decided in one of several ways.
+    pub warnings: Diagnostics,
     entries: BTreeMap<String, TensorEntry>,
 }
 
@@ -81,6 +84,7 @@ impl Checkpoint {
             folder: folder.to_path_buf(),
             config,
             files,
+            warnings: Diagnostics::new(),
             entries,
         })
     }
@@ -94,6 +98,7 @@ impl Checkpoint {
             folder: folder.to_path_buf(),
             config: config::read(&folder.join("config.json"))?,
             files: vec![],
+            warnings: Diagnostics::new(),
             entries: BTreeMap::new(),
         })
     }
@@ -182,6 +187,7 @@ pub fn asked_for(
             context: None,
         },
         files: vec![],
+        warnings: Diagnostics::new(),
         entries: BTreeMap::new(),
     };
     let mut loader = checkpoint.rehearsal();
@@ -388,9 +394,8 @@ fn weight_files(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn shards(folder: &Path, index: &Path) -> Result<Vec<PathBuf>> {
-    let text = std::fs::read_to_string(index)
-        .map_err(|e| Diagnostic::io(Kind::Checkpoint, "read the index of shards", index, &e))?;
-    let json: Value = serde_json::from_str(&text).map_err(|e| {
+    let text = input::read(index, Kind::Checkpoint, "read the index of shards")?;
+    let json: Value = serde_json::from_slice(&text).map_err(|e| {
         Diagnostic::checkpoint(format!("not JSON: {e}"))
             .in_file(index)
             .help("download the file again")

@@ -16,6 +16,7 @@ use zip::{CompressionMethod, ZipArchive};
 use super::TensorEntry;
 use super::pickle::{self, Tensor};
 use crate::diagnostic::{Diagnostic, Kind, Result};
+use crate::input;
 
 /// A pickle of tensor descriptions is small; one of this size is something else.
 const LARGEST_PICKLE: u64 = 256 << 20;
@@ -26,7 +27,7 @@ const LARGEST_PICKLE: u64 = 256 << 20;
 /// The file cannot be read, is not a zip (PyTorch before 1.6 wrote another format), is corrupt, names code to run, or holds
 /// something other than tensors.
 pub fn entries(path: &Path) -> Result<Vec<(String, TensorEntry)>> {
-    let file = File::open(path).map_err(|e| Diagnostic::io(Kind::Checkpoint, "read the weights", path, &e))?;
+    let file = input::open(path, Kind::Checkpoint, "read the weights")?;
     let mut archive = ZipArchive::new(file).map_err(|e| {
         corrupt(path, format!("not a PyTorch zip archive: {e}"))
             .help("download the file again; if PyTorch before 1.6 wrote it, load and save it once with a newer one")

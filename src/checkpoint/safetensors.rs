@@ -12,6 +12,7 @@ use safetensors::tensor::Metadata;
 
 use super::TensorEntry;
 use crate::diagnostic::{Diagnostic, Kind, Result};
+use crate::input;
 
 /// The format's own bound on its header.
 const LARGEST_HEADER: u64 = 100_000_000;
@@ -22,7 +23,7 @@ const LARGEST_HEADER: u64 = 100_000_000;
 /// The file cannot be read, is truncated or longer than its header says, or its header is not valid.
 pub fn entries(path: &Path) -> Result<Vec<(String, TensorEntry)>> {
     let io = |e: &std::io::Error| Diagnostic::io(Kind::Checkpoint, "read the weights", path, e);
-    let mut file = File::open(path).map_err(|e| io(&e))?;
+    let mut file = input::open(path, Kind::Checkpoint, "read the weights")?;
     let size = file.metadata().map_err(|e| io(&e))?.len();
     let mut length = [0u8; 8];
     file.read_exact(&mut length)

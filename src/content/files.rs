@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::{Diagnostic, Kind, Position, Result};
+use crate::input;
 
 /// Reads `path` (relative to `root`, or absolute) as UTF-8.
 pub fn read_text(root: &Path, path: &Path) -> Result<String> {
-    let bytes = std::fs::read(root.join(path))
-        .map_err(|error| Diagnostic::io(Kind::Content, "read this file", shown(path), &error))?;
+    let bytes = input::read(&root.join(path), Kind::Content, "read this file").map_err(|e| e.in_file(shown(path)))?;
     String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
         let bytes = error.as_bytes();

@@ -102,7 +102,10 @@ pub fn open_models(
             let spec = project.models.get(id)?;
             let opened = open_model(spec, &mut sources);
             warn(spec, sources.hub, diagnostics);
-            Some((id.clone(), diagnostics.keep(opened)?))
+            let model = diagnostics.keep(opened)?;
+            diagnostics.extend(model.checkpoint.warnings.clone());
+            diagnostics.extend(model.tokenizer.warnings.clone());
+            Some((id.clone(), model))
         })
         .collect()
 }

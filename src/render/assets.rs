@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::content::page::RESERVED;
 use crate::diagnostic::{Diagnostic, Kind, Result};
+use crate::input;
 use crate::render::theme::files;
 use crate::site::urls;
 
@@ -40,7 +41,7 @@ impl Assets {
         let mut all = BTreeMap::new();
         for (name, path) in files(&root.join("static"))? {
             refuse_in_the_way(&name, &path)?;
-            let bytes = std::fs::read(&path).map_err(|error| Diagnostic::io(Kind::Content, "read", &path, &error))?;
+            let bytes = input::read(&path, Kind::Content, "read")?;
             let own = name.strip_prefix("assets/").and_then(|name| assets.get_mut(name));
             match own {
                 // The demo project has the built-in ones as its own: there they are no others.

@@ -14,6 +14,7 @@ use walkdir::WalkDir;
 use crate::content::names::{nearest, quoted};
 use crate::content::templating::TemplateError;
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Position, Result};
+use crate::input;
 use crate::render::text::escape;
 
 /// The built-in templates by name.
@@ -279,8 +280,7 @@ fn write_escaped(text: &str, out: &mut dyn Write) -> std::io::Result<()> {
 fn read_own(folder: &Path) -> Result<BTreeMap<String, String>> {
     let mut own = BTreeMap::new();
     for (name, path) in files(folder)? {
-        let bytes =
-            std::fs::read(&path).map_err(|error| Diagnostic::io(Kind::Content, "read the template", &path, &error))?;
+        let bytes = input::read(&path, Kind::Content, "read the template")?;
         let text = String::from_utf8(bytes).map_err(|_| {
             Diagnostic::content("the template is not UTF-8")
                 .in_file(&path)

@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use super::{Tokenizer, read_map};
 use crate::calendar;
 use crate::diagnostic::{Diagnostic, Kind, Result};
+use crate::input;
 
 /// A chat template, parsed.
 #[derive(Debug)]
@@ -104,8 +105,7 @@ fn broken(file: &Path, what: &str, error: &Error) -> Diagnostic {
 fn find(folder: &Path) -> Result<(PathBuf, String)> {
     let jinja = folder.join("chat_template.jinja");
     if jinja.is_file() {
-        let source = std::fs::read_to_string(&jinja);
-        let source = source.map_err(|e| Diagnostic::io(Kind::Checkpoint, "read", &jinja, &e))?;
+        let source = input::read_text(&jinja, Kind::Checkpoint, "read")?;
         return Ok((jinja, source));
     }
     for name in ["tokenizer_config.json", "chat_template.json"] {

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use crate::checkpoint::hash;
-use crate::diagnostic::{Diagnostic, Kind, Result};
+use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
+use crate::input;
 
 /// A token of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +82,8 @@ pub struct Tokenizer {
     pub files: Vec<PathBuf>,
     /// Over the files; see [`hash::of_listing`].
     pub sha256: String,
+    /// What is odd about the files and was decided in one of several ways.
+    pub warnings: Diagnostics,
 }
 
 impl Tokenizer {
@@ -100,7 +103,7 @@ impl Tokenizer {
             }
         }
         let inner = if json.is_file() {
-            let bytes = std::fs::read(&json).map_err(|e| Diagnostic::io(Kind::Checkpoint, "read", &json, &e))?;
+            let bytes = input::read(&json, Kind::Checkpoint, "read")?;
             files.push(json.clone());
             tokenizers::Tokenizer::from_bytes(bytes).map_err(|e| invalid(&json, &e))?
         } else if model.is_file() {
@@ -130,6 +133,7 @@ impl Tokenizer {
             names,
             files,
             sha256,
+            warnings: Diagnostics::new(),
         })
     }
 
@@ -294,12 +298,10 @@ fn excerpt(text: &str) -> String {
 }
 
 fn read_map(path: &Path) -> Result<Option<Map<String, Value>>> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(Diagnostic::io(Kind::Checkpoint, "read", path, &e)),
+    let Some(bytes) = input::read_if_there(path, Kind::Checkpoint, "read")? else {
+        return Ok(None);
     };
-    match serde_json::from_str(&text) {
+    match serde_json::from_slice(&bytes) {
         Ok(Value::Object(map)) => Ok(Some(map)),
         Ok(_) => Err(Diagnostic::checkpoint("not a JSON object").in_file(path)),
         Err(e) => Err(Diagnostic::checkpoint(format!("not JSON: {e}")).in_file(path)),

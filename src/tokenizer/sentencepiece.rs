@@ -10,6 +10,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use crate::diagnostic::{Diagnostic, Kind, Result};
+use crate::input;
 
 /// A message of more pieces than this is no vocabulary.
 const MOST_PIECES: usize = 4_000_000;
@@ -44,7 +45,7 @@ struct Proto {
 /// # Errors
 /// The file cannot be read, is no SentencePiece model, is not of kind BPE, normalises text, or `added` leaves holes in the ids.
 pub fn pipeline(path: &Path, added: &Map<String, Value>, add_bos: bool, add_eos: bool) -> Result<Value> {
-    let bytes = std::fs::read(path).map_err(|e| Diagnostic::io(Kind::Checkpoint, "read", path, &e))?;
+    let bytes = input::read(path, Kind::Checkpoint, "read")?;
     let proto = parse(&bytes).ok_or_else(|| {
         Diagnostic::checkpoint("not a SentencePiece model")
             .in_file(path)

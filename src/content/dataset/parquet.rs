@@ -24,17 +24,16 @@ use super::{Row, Table};
 use crate::content::names::shortened;
 use crate::diagnostic::{Diagnostic, Kind, Result};
 use crate::guard;
+use crate::input;
 
 /// Both ends of every Parquet file.
 const MARK: &[u8; 4] = b"PAR1";
 /// The end of a file whose footer is encrypted.
 const ENCRYPTED: &[u8; 4] = b"PARE";
-/// What stands in for a large file in a repository that was cloned without its large files.
-const POINTER: &[u8] = b"version https://git-lfs";
 
 /// Reads the file at `path`, which messages call `shown`.
 pub fn read(shown: &Path, path: &Path) -> Result<Table> {
-    let mut file = File::open(path).map_err(|e| Diagnostic::io(Kind::Content, "read this file", shown, &e))?;
+    let mut file = input::open(path, Kind::Content, "read this file").map_err(|e| e.in_file(shown))?;
     check_marks(shown, &mut file)?;
     // The crate checks most of what it reads, and panics on some of what no writer should have written.
     guard::guarded(|| rows(shown, file)).unwrap_or_else(|message| {
@@ -57,10 +56,6 @@ fn check_marks(shown: &Path, file: &mut File) -> Result<()> {
     file.read_to_end(&mut end).map_err(failed)?;
     file.rewind().map_err(failed)?;
     let error = |message: &str| Err(Diagnostic::content(message).in_file(shown));
-    if start.starts_with(POINTER) {
-        return error("this is a pointer of Git LFS, not the file itself")
-            .map_err(|e| e.help("fetch the file: `git lfs pull`"));
-    }
     if end == ENCRYPTED {
         return error("this Parquet file is encrypted").map_err(|e| e.help("write it again without encryption"));
     }
