@@ -9,6 +9,7 @@ mod client;
 mod download;
 mod failure;
 mod model;
+pub mod promise;
 mod refusal;
 mod settings;
 
