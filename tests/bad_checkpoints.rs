@@ -135,9 +135,9 @@ fn a_shard_outside_the_folder_is_refused() {
 fn unknown_architecture_activation_and_scaling() {
     for (key, value, expected) in [
         (
-            "architectures",
-            json!(["GPT2LMHeadModel"]),
-            "config.json: unknown architecture `GPT2LMHeadModel`",
+            "model_type",
+            json!("gpt2"),
+            "config.json: unknown architecture `model_type: gpt2` (`LlamaForCausalLM`)",
         ),
         ("hidden_act", json!("relu"), "config.json: `hidden_act: \"relu\"`"),
         (

@@ -18,5 +18,7 @@ pub mod parquet_file;
 pub mod project;
 pub mod shared;
 pub mod tiny;
+pub mod torch_file;
+pub mod tried;
 pub mod truth;
 pub mod web;
