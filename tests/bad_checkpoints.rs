@@ -128,6 +128,7 @@ fn missing_shard() {
 fn a_shard_outside_the_folder_is_refused() {
     let index = json!({"weight_map": {"model.norm.weight": "../../../secret.safetensors"}});
     let project = Project::small().file("content/models/tiny/model.safetensors.index.json", index.to_string());
+    std::fs::remove_file(project.path(WEIGHTS)).unwrap();
     assert!(told(&project).contains("the name of a file beside the index"));
 }
 

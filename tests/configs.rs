@@ -258,10 +258,11 @@ fn numbers_that_only_python_writes_are_read() {
         "{told}"
     );
     // Where it counts, it is refused.
-    let wrong = project.edit(
+    let mut config = tiny::config();
+    config["rms_norm_eps"] = json!("@");
+    let wrong = project.file(
         "content/models/tiny/config.json",
-        "\"rms_norm_eps\":1e-5",
-        "\"rms_norm_eps\":NaN",
+        config.to_string().replace("\"@\"", "NaN"),
     );
     let told = wrong.run(&["check", "--device", "cpu"]);
     assert!(told.ended(1).contains("`rms_norm_eps: \"NaN\"`"), "{}", told.stderr);

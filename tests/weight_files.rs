@@ -273,6 +273,22 @@ fn an_output_layer_in_the_file_of_a_tied_model() {
     });
     assert_eq!(nearly.warnings.len(), 1);
     assert!(nearly.logits != alone.logits);
+    // `torch.save` writes both names over one storage.
+    let mut config = tiny::config();
+    config["tie_word_embeddings"] = json!(true);
+    let mut file = saved(|_| false, Elements::F32);
+    let one = file.tensors.iter().find(|tensor| tensor.name == table).unwrap().storage;
+    file.tensors
+        .iter_mut()
+        .find(|tensor| tensor.name == HEAD)
+        .unwrap()
+        .storage = one;
+    for bytes in [file.zip(false), file.legacy()] {
+        let folder = folder(&config);
+        std::fs::write(folder.path().join("pytorch_model.bin"), bytes).unwrap();
+        let shared = tried(folder.path());
+        assert!(shared.warnings.is_empty() && same(&shared.logits, &alone.logits));
+    }
     // Under the other name alone.
     let swapped = tied(|tensors| {
         let table = tensors.remove(table).unwrap();

@@ -57,7 +57,7 @@ pub struct LlamaConfig {
     pub rope_theta: f64,
     /// A position sees itself and at most `window − 1` before it; none: all before it.
     pub sliding_window: Option<usize>,
-    /// Layers that see all before them although there is a window, by index.
+    /// Layers that see all before them although there is a window, by index, in order.
     pub full_layers: Vec<usize>,
     /// The output layer is the embedding table.
     pub tie_word_embeddings: bool,
@@ -96,7 +96,8 @@ pub struct SpecialTokens {
 impl LlamaConfig {
     /// What a layer's positions see: itself and at most `window − 1` before; none: all before.
     pub fn window(&self, layer: usize) -> Option<usize> {
-        self.sliding_window.filter(|_| !self.full_layers.contains(&layer))
+        self.sliding_window
+            .filter(|_| self.full_layers.binary_search(&layer).is_err())
     }
 
     /// `layer_types`, where the layers differ.

@@ -50,7 +50,8 @@ impl Llama {
         let table = [config.vocab_size, config.hidden_size];
         let tied = config.tie_word_embeddings;
         let embed_tokens = loader.table("model.embed_tokens.weight", OUTPUT, table, tied)?;
-        let mut layers = Vec::with_capacity(config.num_hidden_layers);
+        // Without room for all of them: the number is the file's word.
+        let mut layers = Vec::new();
         for index in 0..config.num_hidden_layers {
             layers.push(Layer::load(config, loader, index)?);
         }
