@@ -282,6 +282,7 @@ fn config(shape: &str) -> ModelConfig {
         rms_norm_eps: 1e-5,
         rope_theta: 10_000.0,
         sliding_window: None,
+        full_layers: vec![],
         tie_word_embeddings: false,
     };
     ModelConfig::Llama(match shape {

@@ -128,6 +128,7 @@ fn missing_shard() {
 fn a_shard_outside_the_folder_is_refused() {
     let index = json!({"weight_map": {"model.norm.weight": "../../../secret.safetensors"}});
     let project = Project::small().file("content/models/tiny/model.safetensors.index.json", index.to_string());
+    std::fs::remove_file(project.path(WEIGHTS)).unwrap();
     assert!(told(&project).contains("the name of a file beside the index"));
 }
 
@@ -135,9 +136,9 @@ fn a_shard_outside_the_folder_is_refused() {
 fn unknown_architecture_activation_and_scaling() {
     for (key, value, expected) in [
         (
-            "architectures",
-            json!(["GPT2LMHeadModel"]),
-            "config.json: unknown architecture `GPT2LMHeadModel`",
+            "model_type",
+            json!("gpt2"),
+            "config.json: unknown architecture `model_type: gpt2` (`LlamaForCausalLM`)",
         ),
         ("hidden_act", json!("relu"), "config.json: `hidden_act: \"relu\"`"),
         (

@@ -1,15 +1,27 @@
 //! `config.json`: which architecture, which shapes, which switches.
 //!
-//! Structs name the file's own fields. What a switch would change and this engine does not compute is an error that names it:
-//! a model that is nearly right gives maps that are wrong.
+//! The file is read as Hugging Face transformers reads it: `model_type` says which model it is, and what the file leaves out has
+//! transformers' default. Structs name the file's own fields. What a switch would change and this engine does not compute is an error
+//! that names it: a model that is nearly right gives maps that are wrong. What is read in one of several ways is a warning.
+
+mod falcon;
+mod fields;
+mod known;
+mod llama;
+mod rope;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 
+use burn::tensor::DType;
 use serde_json::{Map, Value, json};
 
-use crate::diagnostic::{Diagnostic, Kind, Result};
+use super::json;
+use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
 use crate::input;
 use crate::kernel::matrix::Code;
+use fields::{Fields, shown};
 
 /// A checkpoint's architecture with its shapes.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +57,8 @@ pub struct LlamaConfig {
     pub rope_theta: f64,
     /// A position sees itself and at most `window − 1` before it; none: all before it.
     pub sliding_window: Option<usize>,
+    /// Layers that see all before them although there is a window, by index, in order.
+    pub full_layers: Vec<usize>,
     /// The output layer is the embedding table.
     pub tie_word_embeddings: bool,
 }
@@ -79,6 +93,23 @@ pub struct SpecialTokens {
     pub pad: Option<u32>,
 }
 
+impl LlamaConfig {
+    /// What a layer's positions see: itself and at most `window − 1` before; none: all before.
+    pub fn window(&self, layer: usize) -> Option<usize> {
+        self.sliding_window
+            .filter(|_| self.full_layers.binary_search(&layer).is_err())
+    }
+
+    /// `layer_types`, where the layers differ.
+    fn layer_types(&self) -> Option<Vec<&str>> {
+        let kind = |layer| match self.window(layer) {
+            Some(_) => "sliding_attention",
+            None => "full_attention",
+        };
+        (!self.full_layers.is_empty()).then(|| (0..self.num_hidden_layers).map(kind).collect())
+    }
+}
+
 impl FalconConfig {
     /// Width of a head.
     pub fn head_dim(&self) -> usize {
@@ -97,6 +128,16 @@ impl ModelConfig {
 
     /// A `config.json` of this shape.
     pub fn to_json(&self) -> Value {
+        let mut json = self.shapes();
+        if let Self::Llama(config) = self
+            && let Some(kinds) = config.layer_types()
+        {
+            json["layer_types"] = kinds.into();
+        }
+        json
+    }
+
+    fn shapes(&self) -> Value {
         match self {
             Self::Llama(config) => json!({
                 "architectures": [if config.model_type == "mistral" { "MistralForCausalLM" } else { "LlamaForCausalLM" }],
@@ -169,35 +210,80 @@ pub struct CheckpointConfig {
     pub stop: Vec<u32>,
     /// The longest prompt the model was made for (`max_position_embeddings`), where the file says.
     pub context: Option<usize>,
+    /// What transformers 5 computes in, where the file says (`dtype`, or `torch_dtype` before). igsite goes by what is stored.
+    pub dtype: Option<DType>,
+    /// The one file, or index, that holds the weights (`transformers_weights`), where the file says.
+    pub weights: Option<String>,
+    /// What is odd in the file and was decided in one of several ways.
+    pub warnings: Diagnostics,
+}
+
+/// The classes of transformers that are computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Family {
+    Llama,
+    Mistral,
+    Falcon,
+}
+
+impl Family {
+    /// By `model_type`. falcon-7b's first revisions call themselves `RefinedWebModel`.
+    fn by_type(name: &str) -> Option<Self> {
+        match name {
+            "llama" => Some(Self::Llama),
+            "mistral" => Some(Self::Mistral),
+            "falcon" | "RefinedWebModel" => Some(Self::Falcon),
+            _ => None,
+        }
+    }
+
+    /// By an entry of `architectures`. `RWForCausalLM` is what falcon-7b's first revisions call themselves.
+    fn by_class(name: &str) -> Option<Self> {
+        match name {
+            "LlamaForCausalLM" => Some(Self::Llama),
+            "MistralForCausalLM" => Some(Self::Mistral),
+            "FalconForCausalLM" | "RWForCausalLM" => Some(Self::Falcon),
+            _ => None,
+        }
+    }
+
+    fn class(self) -> &'static str {
+        match self {
+            Self::Llama => "LlamaForCausalLM",
+            Self::Mistral => "MistralForCausalLM",
+            Self::Falcon => "FalconForCausalLM",
+        }
+    }
 }
 
 /// Reads and checks `config.json`.
 ///
 /// # Errors
 /// The file cannot be read; it is not JSON; the architecture, activation, rotary scaling or another switch is one that this
-/// engine does not compute; a shape is missing, zero or does not divide.
+/// engine does not compute; a shape is zero or does not divide; a value is of another type than its field's.
 pub fn read(path: &Path) -> Result<CheckpointConfig> {
-    let text = input::read(path, Kind::Checkpoint, "read the checkpoint's config.json")?;
-    let json: Value = serde_json::from_slice(&text).map_err(|e| {
-        Diagnostic::checkpoint(format!("not JSON: {e}"))
-            .in_file(path)
-            .help("download the file again")
-    })?;
-    let Value::Object(map) = json else {
-        return Err(Diagnostic::checkpoint("not a JSON object").in_file(path));
-    };
+    let map = json::read_object(path, "read the checkpoint's config.json")?;
     let mut config = parse(&map).map_err(|diagnostic| diagnostic.in_file(path))?;
+    config.warnings = config
+        .warnings
+        .iter()
+        .map(|warning| warning.clone().in_file(path))
+        .collect();
     // What chat models end their turn with often stands here alone.
     let beside = path.with_file_name("generation_config.json");
     if let Some(text) = input::read_if_there(&beside, Kind::Checkpoint, "read")? {
-        let json: Value = serde_json::from_slice(&text).map_err(|e| {
-            Diagnostic::checkpoint(format!("not JSON: {e}"))
-                .in_file(&beside)
-                .help("download the file again")
-        })?;
-        if let Value::Object(map) = json {
-            config.stop.extend(Fields(&map).tokens("eos_token_id"));
-        }
+        let map = json::object(&text, &beside)?;
+        let more = Fields::new(&map).tokens("eos_token_id");
+        config
+            .stop
+            .extend(more.map_err(|diagnostic| diagnostic.in_file(&beside))?);
+    }
+    if config.stop.is_empty() && !map.contains_key("eos_token_id") {
+        // transformers' defaults.
+        config.stop.push(match config.model {
+            ModelConfig::Llama(_) => 2,
+            ModelConfig::Falcon(_) => 11,
+        });
     }
     config.stop.sort_unstable();
     config.stop.dedup();
@@ -205,47 +291,84 @@ pub fn read(path: &Path) -> Result<CheckpointConfig> {
 }
 
 fn parse(map: &Map<String, Value>) -> Result<CheckpointConfig> {
-    let fields = Fields(map);
-    let names: Vec<&str> = match map.get("architectures") {
-        Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
-        _ => vec![],
+    let fields = Fields::new(map);
+    let family = family(&fields)?;
+    let model = match family {
+        Family::Llama => ModelConfig::Llama(llama::llama(&fields)?),
+        Family::Mistral => ModelConfig::Llama(llama::mistral(&fields)?),
+        Family::Falcon => ModelConfig::Falcon(falcon::falcon(&fields)?),
     };
-    let model_type = map.get("model_type").and_then(Value::as_str).unwrap_or("");
-    let name = names.first().copied().unwrap_or(match model_type {
-        "llama" => "LlamaForCausalLM",
-        "mistral" => "MistralForCausalLM",
-        "falcon" | "RefinedWebModel" => "FalconForCausalLM",
-        other => other,
-    });
-    let model = match name {
-        "LlamaForCausalLM" => ModelConfig::Llama(llama(&fields, "llama")?),
-        "MistralForCausalLM" => ModelConfig::Llama(llama(&fields, "mistral")?),
-        // `RWForCausalLM` is what falcon-7b's first revisions call themselves.
-        "FalconForCausalLM" | "RWForCausalLM" => ModelConfig::Falcon(falcon(&fields)?),
-        other => {
-            return Err(Diagnostic::checkpoint(format!("unknown architecture `{other}`"))
-                .expected("`LlamaForCausalLM`, `MistralForCausalLM` or `FalconForCausalLM`")
-                .help("igsite computes these layouts only; choose another checkpoint"));
-        }
+    let quantization = fields.some("quantization_config").map(bitsandbytes).transpose()?;
+    let special = SpecialTokens {
+        bos: fields.token("bos_token_id")?,
+        eos: fields.token("eos_token_id")?,
+        pad: fields.token("pad_token_id")?,
     };
-    let quantization = match map.get("quantization_config") {
-        None | Some(Value::Null) => None,
-        Some(quantized) => Some(bitsandbytes(quantized)?),
-    };
+    let stop = fields.tokens("eos_token_id")?;
+    let context = fields.optional_count("max_position_embeddings")?;
+    let dtype = dtype(&fields)?;
+    let weights = fields.text("transformers_weights")?.map(str::to_owned);
+    known::check(&fields, family.class())?;
     Ok(CheckpointConfig {
         model,
-        special: SpecialTokens {
-            bos: fields.token("bos_token_id"),
-            eos: fields.token("eos_token_id"),
-            pad: fields.token("pad_token_id"),
-        },
+        special,
         quantization,
-        stop: fields.tokens("eos_token_id"),
-        context: map
-            .get("max_position_embeddings")
-            .and_then(Value::as_u64)
-            .and_then(|length| usize::try_from(length).ok()),
+        stop,
+        context,
+        dtype,
+        weights,
+        warnings: fields.warnings(),
     })
+}
+
+/// Which model it is. transformers' `AutoModelForCausalLM` goes by `model_type`; `architectures` is looked at where that is left out.
+fn family(fields: &Fields) -> Result<Family> {
+    let classes = fields.texts("architectures")?.unwrap_or_default();
+    let unknown = |found: String| {
+        Diagnostic::checkpoint(format!("unknown architecture {found}"))
+            .expected("`LlamaForCausalLM`, `MistralForCausalLM` or `FalconForCausalLM`")
+            .help("igsite computes these layouts only; choose another checkpoint")
+    };
+    let Some(name) = fields.text("model_type")? else {
+        let class = classes.first().copied().unwrap_or("");
+        return Family::by_class(class).ok_or_else(|| unknown(format!("`{class}`")));
+    };
+    let family = Family::by_type(name).ok_or_else(|| {
+        let called: String = classes.iter().map(|class| format!(" (`{class}`)")).collect();
+        unknown(format!("`model_type: {name}`{called}"))
+    })?;
+    if !classes.is_empty() && !classes.iter().any(|class| Family::by_class(class) == Some(family)) {
+        let class = family.class();
+        fields.warn(
+            Diagnostic::checkpoint(format!(
+                "`architectures` says `{}`, `model_type` says `{name}`",
+                classes.join("`, `")
+            ))
+            .expected(format!("`{class}`"))
+            .help(format!("computed as `{class}`: transformers goes by `model_type`")),
+        );
+    }
+    Ok(family)
+}
+
+/// What transformers 5 computes in. `dtype` is the newer name, and comes first.
+fn dtype(fields: &Fields) -> Result<Option<DType>> {
+    let (new, old) = (fields.text("dtype")?, fields.text("torch_dtype")?);
+    let Some(name) = new.or(old) else { return Ok(None) };
+    let known = match name.strip_prefix("torch.").unwrap_or(name) {
+        "float32" | "float" => Some(DType::F32),
+        "float16" | "half" => Some(DType::F16),
+        "bfloat16" => Some(DType::BF16),
+        _ => None,
+    };
+    if known.is_none() && name != "auto" {
+        fields.warn(
+            Diagnostic::checkpoint(format!("`dtype: {name}`"))
+                .expected("float32, float16 or bfloat16")
+                .help("igsite computes in what the weights are stored in, or what `dtype` of the model's YAML says"),
+        );
+    }
+    Ok(known)
 }
 
 /// The kind of 4 bits that `quantization_config` tells of.
@@ -256,6 +379,14 @@ fn bitsandbytes(config: &Value) -> Result<Code> {
         .or_else(|| said("_load_in_4bit"))
         .and_then(Value::as_bool);
     let kind = said("bnb_4bit_quant_type").and_then(Value::as_str).unwrap_or("fp4");
+    if let Some(storage) = said("bnb_4bit_quant_storage").filter(|storage| !storage.is_null() && *storage != "uint8") {
+        return Err(Diagnostic::checkpoint(format!(
+            "`quantization_config`: `bnb_4bit_quant_storage: {}`",
+            shown(storage)
+        ))
+        .expected("`uint8`: codes kept as bytes")
+        .help("use the repository's unquantised checkpoint, with `quantization: nf4` if memory is short"));
+    }
     // The first transformers that saved such checkpoints wrote no `quant_method`.
     match (method.unwrap_or("bitsandbytes"), four, kind) {
         ("bitsandbytes", Some(true), "fp4") => Ok(Code::Fp4),
@@ -267,85 +398,6 @@ fn bitsandbytes(config: &Value) -> Result<Code> {
         .expected("float32, float16 or bfloat16 weights, or bitsandbytes' 4 bits (`load_in_4bit`, fp4 or nf4)")
         .help("use the repository's unquantised checkpoint, with `quantization: nf4` if memory is short")),
     }
-}
-
-fn llama(fields: &Fields, model_type: &str) -> Result<LlamaConfig> {
-    fields.must_be("hidden_act", "silu", true)?;
-    fields.must_be_off("attention_bias")?;
-    fields.must_be_off("mlp_bias")?;
-    fields.must_be_off("rope_scaling")?;
-    fields.must_be_one("pretraining_tp")?;
-    let rope_theta = fields.rope_theta()?;
-    let hidden_size = fields.count("hidden_size")?;
-    let num_attention_heads = fields.count("num_attention_heads")?;
-    let num_key_value_heads = fields.count_or("num_key_value_heads", num_attention_heads)?;
-    let head_dim = match fields.0.get("head_dim") {
-        None | Some(Value::Null) => divided("hidden_size", hidden_size, "num_attention_heads", num_attention_heads)?,
-        Some(_) => fields.count("head_dim")?,
-    };
-    divided(
-        "num_attention_heads",
-        num_attention_heads,
-        "num_key_value_heads",
-        num_key_value_heads,
-    )?;
-    even("the head's width", head_dim)?;
-    // Llama's own code ignores a window; Mistral's honours it.
-    let sliding_window = match fields.0.get("sliding_window") {
-        None | Some(Value::Null) => None,
-        Some(_) if model_type == "mistral" => Some(fields.count("sliding_window")?),
-        Some(_) => None,
-    };
-    Ok(LlamaConfig {
-        model_type: model_type.to_owned(),
-        vocab_size: fields.count("vocab_size")?,
-        hidden_size,
-        intermediate_size: fields.count("intermediate_size")?,
-        num_hidden_layers: fields.count("num_hidden_layers")?,
-        num_attention_heads,
-        num_key_value_heads,
-        head_dim,
-        rms_norm_eps: fields.number_or("rms_norm_eps", 1e-6)?,
-        rope_theta,
-        sliding_window,
-        tie_word_embeddings: fields.flag_or("tie_word_embeddings", false)?,
-    })
-}
-
-fn falcon(fields: &Fields) -> Result<FalconConfig> {
-    fields.must_be("activation", "gelu", true)?;
-    fields.must_be("hidden_act", "gelu", true)?;
-    fields.must_be_off("bias")?;
-    fields.must_be_off("alibi")?;
-    fields.must_be_off("new_decoder_architecture")?;
-    fields.must_be_off("rope_scaling")?;
-    for switch in ["multi_query", "parallel_attn"] {
-        if !fields.flag_or(switch, true)? {
-            return Err(Diagnostic::checkpoint(format!("`{switch}: false`"))
-                .expected(format!("`{switch}: true`, as in falcon-7b"))
-                .help("igsite computes Falcon's 7B layout only"));
-        }
-    }
-    let hidden_size = fields.count("hidden_size")?;
-    // `n_head` and `n_layer` are the names in the first revisions.
-    let num_attention_heads = fields.count_either("num_attention_heads", "n_head")?;
-    let head_dim = divided("hidden_size", hidden_size, "num_attention_heads", num_attention_heads)?;
-    even("the head's width", head_dim)?;
-    if let Some(Value::Number(width)) = fields.0.get("ffn_hidden_size")
-        && width.as_u64() != Some(4 * hidden_size as u64)
-    {
-        return Err(Diagnostic::checkpoint(format!("`ffn_hidden_size: {width}`"))
-            .expected(format!("{} (4 × hidden_size), as in falcon-7b", 4 * hidden_size)));
-    }
-    Ok(FalconConfig {
-        vocab_size: fields.count("vocab_size")?,
-        hidden_size,
-        num_hidden_layers: fields.count_either("num_hidden_layers", "n_layer")?,
-        num_attention_heads,
-        layer_norm_epsilon: fields.number_or("layer_norm_epsilon", 1e-5)?,
-        rope_theta: fields.rope_theta()?,
-        tie_word_embeddings: fields.flag_or("tie_word_embeddings", true)?,
-    })
 }
 
 fn divided(of: &str, whole: usize, by: &str, parts: usize) -> Result<usize> {
@@ -365,221 +417,5 @@ fn even(what: &str, width: usize) -> Result<()> {
         Err(Diagnostic::checkpoint(format!(
             "{what} is {width}; rotary positions need an even one"
         )))
-    }
-}
-
-/// Typed access to the file's fields.
-struct Fields<'a>(&'a Map<String, Value>);
-
-impl Fields<'_> {
-    fn wrong(&self, key: &str, expected: &str) -> Diagnostic {
-        let found = match self.0.get(key) {
-            None => format!("`{key}` is missing"),
-            Some(value) => format!("`{key}: {value}`"),
-        };
-        Diagnostic::checkpoint(found).expected(expected)
-    }
-
-    fn count(&self, key: &str) -> Result<usize> {
-        match self.0.get(key).and_then(Value::as_u64) {
-            // A bound far above any model keeps products of shapes from overflowing.
-            Some(n) if (1..=1 << 28).contains(&n) => Ok(n as usize),
-            _ => Err(self.wrong(key, "a whole number from 1")),
-        }
-    }
-
-    fn count_or(&self, key: &str, default: usize) -> Result<usize> {
-        match self.0.get(key) {
-            None | Some(Value::Null) => Ok(default),
-            Some(_) => self.count(key),
-        }
-    }
-
-    fn count_either(&self, key: &str, older: &str) -> Result<usize> {
-        if self.0.contains_key(key) || !self.0.contains_key(older) {
-            self.count(key)
-        } else {
-            self.count(older)
-        }
-    }
-
-    fn number_or(&self, key: &str, default: f64) -> Result<f64> {
-        match self.0.get(key) {
-            None | Some(Value::Null) => Ok(default),
-            Some(value) => match value.as_f64() {
-                Some(number) if number.is_finite() && number > 0.0 => Ok(number),
-                _ => Err(self.wrong(key, "a number above 0")),
-            },
-        }
-    }
-
-    fn flag_or(&self, key: &str, default: bool) -> Result<bool> {
-        match self.0.get(key) {
-            None | Some(Value::Null) => Ok(default),
-            Some(Value::Bool(flag)) => Ok(*flag),
-            Some(_) => Err(self.wrong(key, "true or false")),
-        }
-    }
-
-    /// The first of a list, where there are several.
-    fn token(&self, key: &str) -> Option<u32> {
-        self.tokens(key).first().copied()
-    }
-
-    /// One token, or a list.
-    fn tokens(&self, key: &str) -> Vec<u32> {
-        let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
-        match self.0.get(key) {
-            Some(Value::Array(all)) => all.iter().filter_map(id).collect(),
-            Some(value) => id(value).into_iter().collect(),
-            None => vec![],
-        }
-    }
-
-    fn must_be(&self, key: &str, wanted: &str, may_be_absent: bool) -> Result<()> {
-        match self.0.get(key) {
-            None | Some(Value::Null) if may_be_absent => Ok(()),
-            Some(Value::String(found)) if found == wanted => Ok(()),
-            _ => Err(self
-                .wrong(key, &format!("`{wanted}`"))
-                .help("igsite does not compute this variant")),
-        }
-    }
-
-    fn must_be_off(&self, key: &str) -> Result<()> {
-        match self.0.get(key) {
-            None | Some(Value::Null | Value::Bool(false)) => Ok(()),
-            // Newer writers say "no scaling" in this form.
-            Some(Value::Object(map)) if is_default_rope(map) => Ok(()),
-            _ => Err(self
-                .wrong(key, "absent, null or false")
-                .help("igsite does not compute this variant")),
-        }
-    }
-
-    /// Tensor-parallel slicing at training time; anything but 1 changes the order of sums.
-    fn must_be_one(&self, key: &str) -> Result<()> {
-        match self.0.get(key) {
-            None | Some(Value::Null) => Ok(()),
-            Some(value) if value.as_u64() == Some(1) => Ok(()),
-            _ => Err(self.wrong(key, "1").help("igsite does not compute this variant")),
-        }
-    }
-
-    /// `rope_theta`, or the newer `rope_parameters: {rope_type: default, rope_theta: …}`; 10,000 where neither is there.
-    fn rope_theta(&self) -> Result<f64> {
-        if let Some(Value::Object(map)) = self.0.get("rope_parameters") {
-            if !is_default_rope(map) {
-                return Err(self
-                    .wrong("rope_parameters", "`rope_type: default`")
-                    .help("igsite does not compute this rotary scaling"));
-            }
-            return Fields(map).number_or("rope_theta", 10_000.0);
-        }
-        self.number_or("rope_theta", 10_000.0)
-    }
-}
-
-fn is_default_rope(map: &Map<String, Value>) -> bool {
-    let kind = map.get("rope_type").or_else(|| map.get("type"));
-    kind.and_then(Value::as_str) == Some("default")
-        && map
-            .keys()
-            .all(|key| matches!(key.as_str(), "rope_type" | "type" | "rope_theta"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parsed(value: Value) -> Result<CheckpointConfig> {
-        parse(value.as_object().unwrap())
-    }
-
-    fn a_llama() -> Value {
-        json!({"architectures": ["LlamaForCausalLM"], "vocab_size": 10, "hidden_size": 8, "intermediate_size": 12,
-            "num_hidden_layers": 1, "num_attention_heads": 2, "hidden_act": "silu", "eos_token_id": [2, 7]})
-    }
-
-    #[test]
-    fn defaults_are_those_of_the_reference_implementation() {
-        let config = parsed(a_llama()).unwrap();
-        let ModelConfig::Llama(llama) = &config.model else {
-            panic!()
-        };
-        assert_eq!(
-            (llama.num_key_value_heads, llama.head_dim, llama.rope_theta),
-            (2, 4, 10_000.0)
-        );
-        assert_eq!(config.special.eos, Some(2));
-        assert!(!llama.tie_word_embeddings);
-    }
-
-    #[test]
-    fn a_switch_that_is_not_computed_is_named() {
-        for (key, value, told) in [
-            ("hidden_act", json!("gelu"), "`hidden_act: \"gelu\"`"),
-            (
-                "rope_scaling",
-                json!({"type": "linear", "factor": 2.0}),
-                "`rope_scaling:",
-            ),
-            ("attention_bias", json!(true), "`attention_bias: true`"),
-            ("num_attention_heads", json!(0), "`num_attention_heads: 0`"),
-            ("hidden_size", json!(9), "`hidden_size: 9` is no multiple"),
-            (
-                "quantization_config",
-                json!({"quant_method": "gptq", "bits": 4}),
-                "`quantization_config`",
-            ),
-        ] {
-            let mut config = a_llama();
-            config[key] = value;
-            let error = parsed(config).unwrap_err();
-            assert!(error.message.contains(told), "{error}");
-        }
-    }
-
-    #[test]
-    fn four_bits_of_bitsandbytes_are_known() {
-        let mut config = a_llama();
-        for (value, expected) in [
-            (json!(null), None),
-            (json!({"load_in_4bit": true}), Some(Code::Fp4)),
-            (
-                json!({"quant_method": "bitsandbytes", "load_in_4bit": true, "bnb_4bit_quant_type": "nf4"}),
-                Some(Code::Nf4),
-            ),
-        ] {
-            config["quantization_config"] = value;
-            assert_eq!(parsed(config.clone()).unwrap().quantization, expected);
-        }
-        config["quantization_config"] = json!({"quant_method": "bitsandbytes", "load_in_8bit": true});
-        assert!(
-            parsed(config)
-                .unwrap_err()
-                .message
-                .contains("stored quantised by bitsandbytes")
-        );
-    }
-
-    #[test]
-    fn an_unknown_architecture_is_named() {
-        let error = parsed(json!({"architectures": ["GPT2LMHeadModel"]})).unwrap_err();
-        assert_eq!(error.message, "unknown architecture `GPT2LMHeadModel`");
-    }
-
-    #[test]
-    fn falcon_ignores_num_kv_heads_under_multi_query() {
-        let config = parsed(
-            json!({"model_type": "RefinedWebModel", "architectures": ["RWForCausalLM"], "vocab_size": 10,
-            "hidden_size": 8, "n_layer": 1, "n_head": 2, "num_kv_heads": 71, "multi_query": true, "bias": false}),
-        )
-        .unwrap();
-        let ModelConfig::Falcon(falcon) = config.model else {
-            panic!()
-        };
-        assert!(falcon.tie_word_embeddings);
-        assert_eq!((falcon.head_dim(), falcon.rope_theta), (4, 10_000.0));
     }
 }

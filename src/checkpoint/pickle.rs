@@ -1,6 +1,7 @@
 //! The subset of pickle that `torch.save` writes for a state dictionary, interpreted as data.
 //!
-//! It refuses to run anything: the names a file may call are [`allowed`], each of which only describes a tensor.
+//! It refuses to run anything: the names a file may call are [`allowed`], each of which only describes a tensor. What a file can make
+//! it keep is bounded ([`Limits`]): values are shared, not copied, and no instruction makes more than one of them.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -11,7 +12,7 @@ use crate::diagnostic::{Diagnostic, Result};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tensor {
     /// The storage it looks at.
-    pub storage: Storage,
+    pub storage: Rc<Storage>,
     /// First element, counted in elements.
     pub offset: usize,
     /// Its shape.
@@ -20,39 +21,92 @@ pub struct Tensor {
     pub stride: Vec<usize>,
 }
 
-/// A storage: a run of elements in a file `data/<key>` of the archive.
+/// A storage: a run of elements in a file `data/<key>` of the archive, or behind the pickles of a file in the older format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Storage {
     /// `HalfStorage`, `FloatStorage`, …
-    pub kind: String,
-    /// Its file's name under `data/`.
-    pub key: String,
+    pub kind: Rc<str>,
+    /// Its name.
+    pub key: Rc<str>,
+    /// A part of it that is a storage by itself: first element and number of elements. In the older format only.
+    pub view: Option<(usize, usize)>,
 }
+
+/// What a file in the format before PyTorch 1.6 says in its four pickles.
+#[derive(Debug)]
+pub struct Legacy {
+    /// The dictionary's tensors in order.
+    pub tensors: Vec<(Rc<str>, Tensor)>,
+    /// The storages in the order in which they follow, and of which kind each is.
+    pub storages: Vec<(Rc<str>, Rc<str>)>,
+    /// Where the storages begin, in bytes.
+    pub end: usize,
+}
+
+/// How much a pickle may ask for. A file of 20,000 tensors (a shard of the largest models has some thousands) takes a million
+/// instructions, and 200,000 places in the memo.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    instructions: usize,
+    /// Values that wait for an instruction; Python writes a dictionary's entries by the thousand.
+    stack: usize,
+    containers: usize,
+    memo: usize,
+}
+
+const LIMITS: Limits = Limits {
+    instructions: 1 << 23,
+    stack: 1 << 17,
+    containers: 1 << 17,
+    memo: 1 << 20,
+};
+
+/// The first of the four pickles of the older format: `MAGIC_NUMBER` in torch/serialization.py, the least significant byte first.
+const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
+/// The second: `PROTOCOL_VERSION`.
+const VERSION: i64 = 1001;
 
 /// Names that describe tensors. `torch.<Kind>Storage` comes besides.
 fn allowed(module: &str, name: &str) -> bool {
     matches!(
         (module, name),
-        ("torch._utils", "_rebuild_tensor_v2" | "_rebuild_parameter") | ("collections", "OrderedDict")
+        (
+            "torch._utils",
+            "_rebuild_tensor" | "_rebuild_tensor_v2" | "_rebuild_parameter"
+        ) | ("collections", "OrderedDict")
     ) || (module == "torch" && name.ends_with("Storage") && name.bytes().all(|b| b.is_ascii_alphanumeric()))
 }
 
+/// All that is large is shared, so that recalling a value again and again costs nothing.
 #[derive(Clone, Debug)]
 enum Value {
     None,
     Bool,
     Int(i64),
+    /// A whole number of more than eight bytes, the least significant first.
+    Wide(Rc<[u8]>),
     Float,
-    Text(String),
-    /// Shared, so that recalling one again and again costs nothing; two deep at most.
+    Text(Rc<str>),
+    /// Two deep at most.
     Tuple(Rc<[Value]>),
+    /// A tuple that holds tuples.
+    TupleOfTuples(Rc<[Value]>),
     /// Index into the machine's containers, which later instructions fill.
     Container(usize),
     /// The name; its module was checked.
-    Global(String),
-    Storage(Storage),
-    Tensor(Tensor),
+    Global(Rc<str>),
+    Storage(Rc<Storage>),
+    Tensor(Rc<Tensor>),
     Mark,
+}
+
+impl Value {
+    fn items(&self) -> Option<&[Value]> {
+        match self {
+            Self::Tuple(items) | Self::TupleOfTuples(items) => Some(items),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -64,29 +118,23 @@ struct Container {
 /// Interprets the pickle and returns the dictionary's tensors in order.
 ///
 /// # Errors
-/// The pickle is cut off or malformed, names something that is not [`allowed`], or is not a dictionary of tensors.
-pub fn state_dict(bytes: &[u8]) -> Result<Vec<(String, Tensor)>> {
-    let mut machine = Machine {
-        bytes,
-        at: 0,
-        stack: vec![],
-        memo: HashMap::new(),
-        containers: vec![],
-    };
-    let Value::Container(index) = machine.run()? else {
-        return Err(malformed("the pickle holds no dictionary"));
-    };
-    let pairs = std::mem::take(&mut machine.containers[index].pairs);
-    pairs
-        .into_iter()
-        .map(|pair| match pair {
-            (Value::Text(name), Value::Tensor(tensor)) => Ok((name, tensor)),
-            (Value::Text(name), _) => {
-                Err(malformed(format!("`{name}` is no tensor")).expected("a state dictionary: names and tensors only"))
-            }
-            _ => Err(malformed("a key of the dictionary is no text")),
-        })
-        .collect()
+/// The pickle is cut off or malformed, names something that is not [`allowed`], asks for too much, or is not a dictionary of tensors.
+pub fn state_dict(bytes: &[u8]) -> Result<Vec<(Rc<str>, Tensor)>> {
+    let mut machine = Machine::new(bytes, LIMITS);
+    let value = machine.run()?;
+    machine.tensors(&value)
+}
+
+/// Interprets the four pickles that a file in the format before PyTorch 1.6 begins with; none if they go on behind these bytes.
+///
+/// # Errors
+/// As [`state_dict`]; or the pickles are others.
+pub fn legacy(bytes: &[u8]) -> Result<Option<Legacy>> {
+    let mut machine = Machine::new(bytes, LIMITS);
+    match machine.legacy() {
+        Err(_) if machine.cut => Ok(None),
+        read => read.map(Some),
+    }
 }
 
 fn malformed(message: impl Into<String>) -> Diagnostic {
@@ -95,18 +143,123 @@ fn malformed(message: impl Into<String>) -> Diagnostic {
         .help("download the file again")
 }
 
+fn too_much(what: &str, limit: usize) -> Diagnostic {
+    Diagnostic::checkpoint(format!("the pickle asks for more than {limit} {what}"))
+        .place("data.pkl")
+        .expected("a list of tensors, which needs a small part of that")
+        .help("the file is not a model's weights, or is damaged: download it again, or look for a safetensors version")
+}
+
 struct Machine<'a> {
     bytes: &'a [u8],
     at: usize,
+    limits: Limits,
+    instructions: usize,
+    /// Whether an instruction went on behind the end.
+    cut: bool,
     stack: Vec<Value>,
     memo: HashMap<u32, Value>,
     containers: Vec<Container>,
+    /// Kinds of the storages by key.
+    kinds: HashMap<Rc<str>, Rc<str>>,
 }
 
-impl Machine<'_> {
+impl<'a> Machine<'a> {
+    fn new(bytes: &'a [u8], limits: Limits) -> Self {
+        Self {
+            bytes,
+            at: 0,
+            limits,
+            instructions: 0,
+            cut: false,
+            stack: vec![],
+            memo: HashMap::new(),
+            containers: vec![],
+            kinds: HashMap::new(),
+        }
+    }
+
+    fn tensors(&mut self, value: &Value) -> Result<Vec<(Rc<str>, Tensor)>> {
+        let Value::Container(index) = value else {
+            return Err(malformed("the pickle holds no dictionary"));
+        };
+        let pairs = std::mem::take(&mut self.containers[*index].pairs);
+        pairs
+            .into_iter()
+            .map(|pair| match pair {
+                (Value::Text(name), Value::Tensor(tensor)) => Ok((name, (*tensor).clone())),
+                (Value::Text(name), _) => Err(malformed(format!("`{}` is no tensor", shortened(&name)))
+                    .expected("a state dictionary: names and tensors only")),
+                _ => Err(malformed("a key of the dictionary is no text")),
+            })
+            .collect()
+    }
+
+    fn legacy(&mut self) -> Result<Legacy> {
+        let other = || malformed("neither a zip archive nor a file of PyTorch before 1.6");
+        match self.next()? {
+            Value::Wide(number) if *number == MAGIC => {}
+            _ => return Err(other()),
+        }
+        match self.next()? {
+            Value::Int(VERSION) => {}
+            _ => return Err(other()),
+        }
+        // Sizes of C's types on the machine that wrote it, and its byte order. Storages are little-endian whatever it says.
+        self.next()?;
+        let value = self.next()?;
+        let tensors = self.tensors(&value)?;
+        let Value::Container(keys) = self.next()? else {
+            return Err(malformed("no list of storages behind the dictionary"));
+        };
+        let mut storages = Vec::new();
+        for key in std::mem::take(&mut self.containers[keys].list) {
+            let Value::Text(key) = key else {
+                return Err(malformed("a storage's name is no text"));
+            };
+            let kind = self.kinds.get(&key).cloned();
+            let kind = kind.ok_or_else(|| malformed(format!("storage `{}` belongs to no tensor", shortened(&key))))?;
+            storages.push((key, kind));
+        }
+        Ok(Legacy {
+            tensors,
+            storages,
+            end: self.at,
+        })
+    }
+
+    /// The value of the next pickle.
+    fn next(&mut self) -> Result<Value> {
+        self.memo.clear();
+        self.stack.clear();
+        self.run()
+    }
+
+    fn push(&mut self, value: Value) -> Result<()> {
+        if self.stack.len() >= self.limits.stack {
+            return Err(too_much("values at a time", self.limits.stack));
+        }
+        self.stack.push(value);
+        Ok(())
+    }
+
+    fn new_container(&mut self) -> Result<Value> {
+        if self.containers.len() >= self.limits.containers {
+            return Err(too_much("lists and dictionaries", self.limits.containers));
+        }
+        self.containers.push(Container::default());
+        Ok(Value::Container(self.containers.len() - 1))
+    }
+}
+
+impl<'a> Machine<'a> {
     fn run(&mut self) -> Result<Value> {
         loop {
             let at = self.at;
+            self.instructions += 1;
+            if self.instructions > self.limits.instructions {
+                return Err(too_much("instructions", self.limits.instructions));
+            }
             let instruction = self.byte()?;
             match instruction {
                 0x80 => {
@@ -117,25 +270,25 @@ impl Machine<'_> {
                 }
                 0x95 => _ = self.take(8)?,
                 b'.' => return self.pop(),
-                b'(' => self.stack.push(Value::Mark),
-                b'N' => self.stack.push(Value::None),
-                0x88 | 0x89 => self.stack.push(Value::Bool),
+                b'(' => self.push(Value::Mark)?,
+                b'N' => self.push(Value::None)?,
+                0x88 | 0x89 => self.push(Value::Bool)?,
                 b'K' => {
                     let n = self.byte()?;
-                    self.stack.push(Value::Int(i64::from(n)));
+                    self.push(Value::Int(i64::from(n)))?;
                 }
                 b'M' => {
                     let n = self.number::<2>()?;
-                    self.stack.push(Value::Int(n as i64));
+                    self.push(Value::Int(n as i64))?;
                 }
                 b'J' => {
                     let n = self.number::<4>()? as u32;
-                    self.stack.push(Value::Int(i64::from(n.cast_signed())));
+                    self.push(Value::Int(i64::from(n.cast_signed())))?;
                 }
                 0x8a => self.long()?,
                 b'G' => {
                     self.take(8)?;
-                    self.stack.push(Value::Float);
+                    self.push(Value::Float)?;
                 }
                 b'X' => {
                     let length = self.number::<4>()?;
@@ -145,9 +298,18 @@ impl Machine<'_> {
                     let length = usize::from(self.byte()?);
                     self.text(length)?;
                 }
+                // Python 2 wrote its texts so.
+                b'T' => {
+                    let length = self.number::<4>()?;
+                    self.text(length)?;
+                }
+                b'U' => {
+                    let length = usize::from(self.byte()?);
+                    self.text(length)?;
+                }
                 b'}' | b']' => {
-                    self.containers.push(Container::default());
-                    self.stack.push(Value::Container(self.containers.len() - 1));
+                    let container = self.new_container()?;
+                    self.push(container)?;
                 }
                 b')' => self.tuple(vec![])?,
                 0x85..=0x87 => {
@@ -184,10 +346,10 @@ impl Machine<'_> {
                 b'c' => {
                     let module = self.line()?;
                     let name = self.line()?;
-                    self.global(&module, name)?;
+                    self.global(module, name)?;
                 }
                 0x93 => match (self.pop()?, self.pop()?) {
-                    (Value::Text(name), Value::Text(module)) => self.global(&module, name)?,
+                    (Value::Text(name), Value::Text(module)) => self.global(&module, &name)?,
                     _ => return Err(malformed("a global without a name")),
                 },
                 b'Q' => self.storage()?,
@@ -227,20 +389,26 @@ impl Machine<'_> {
     }
 
     fn tuple(&mut self, items: Vec<Value>) -> Result<()> {
-        let nested =
-            |value: &Value| matches!(value, Value::Tuple(inner) if inner.iter().any(|v| matches!(v, Value::Tuple(_))));
-        if items.iter().any(nested) {
+        if items.iter().any(|value| matches!(value, Value::TupleOfTuples(_))) {
             return Err(
                 malformed("tuples three deep").expected("only what torch.save writes for a dictionary of tensors")
             );
         }
-        self.stack.push(Value::Tuple(items.into()));
-        Ok(())
+        let deep = items.iter().any(|value| matches!(value, Value::Tuple(_)));
+        let items = items.into();
+        self.push(if deep {
+            Value::TupleOfTuples(items)
+        } else {
+            Value::Tuple(items)
+        })
     }
 
-    fn take(&mut self, count: usize) -> Result<&[u8]> {
+    fn take(&mut self, count: usize) -> Result<&'a [u8]> {
         let end = self.at.checked_add(count).filter(|&end| end <= self.bytes.len());
-        let end = end.ok_or_else(|| malformed(format!("the pickle ends at byte {}", self.bytes.len())))?;
+        let Some(end) = end else {
+            self.cut = true;
+            return Err(malformed(format!("the pickle ends at byte {}", self.bytes.len())));
+        };
         let taken = &self.bytes[self.at..end];
         self.at = end;
         Ok(taken)
@@ -259,29 +427,27 @@ impl Machine<'_> {
         let length = usize::from(self.byte()?);
         let bytes = self.take(length)?;
         if length > 8 {
-            return Err(malformed(format!("a whole number of {length} bytes")));
+            return self.push(Value::Wide(bytes.into()));
         }
         let negative = bytes.last().is_some_and(|b| b & 0x80 != 0);
         let mut wide = [if negative { 0xff } else { 0 }; 8];
         wide[..length].copy_from_slice(bytes);
-        self.stack.push(Value::Int(i64::from_le_bytes(wide)));
-        Ok(())
+        self.push(Value::Int(i64::from_le_bytes(wide)))
     }
 
     fn text(&mut self, length: usize) -> Result<()> {
-        let bytes = self.take(length)?.to_vec();
-        let text = String::from_utf8(bytes).map_err(|_| malformed("text that is not UTF-8"))?;
-        self.stack.push(Value::Text(text));
-        Ok(())
+        let bytes = self.take(length)?;
+        let text = std::str::from_utf8(bytes).map_err(|_| malformed("text that is not UTF-8"))?;
+        self.push(Value::Text(text.into()))
     }
 
-    fn line(&mut self) -> Result<String> {
+    fn line(&mut self) -> Result<&'a str> {
         let rest = &self.bytes[self.at..];
-        let length = rest
-            .iter()
-            .position(|&b| b == b'\n')
-            .ok_or_else(|| malformed("a name without an end"))?;
-        let line = String::from_utf8_lossy(self.take(length)?).into_owned();
+        let Some(length) = rest.iter().take(LONGEST_LINE).position(|&b| b == b'\n') else {
+            self.cut = rest.len() < LONGEST_LINE;
+            return Err(malformed("a name without an end"));
+        };
+        let line = std::str::from_utf8(self.take(length)?).map_err(|_| malformed("a name that is not UTF-8"))?;
         self.at += 1;
         Ok(line)
     }
@@ -308,6 +474,9 @@ impl Machine<'_> {
     fn remember(&mut self, slot: u32) -> Result<()> {
         let value = self.stack.last().cloned().ok_or_else(|| malformed("an empty stack"))?;
         self.memo.insert(slot, value);
+        if self.memo.len() > self.limits.memo {
+            return Err(too_much("values to remember", self.limits.memo));
+        }
         Ok(())
     }
 
@@ -317,64 +486,66 @@ impl Machine<'_> {
             .get(&slot)
             .cloned()
             .ok_or_else(|| malformed(format!("nothing in memo {slot}")))?;
-        self.stack.push(value);
-        Ok(())
+        self.push(value)
     }
 
-    fn global(&mut self, module: &str, name: String) -> Result<()> {
-        if !allowed(module, &name) {
-            return Err(Diagnostic::checkpoint(format!("the file asks to run `{module}.{name}`; nothing of it was run"))
+    fn global(&mut self, module: &str, name: &str) -> Result<()> {
+        if !allowed(module, name) {
+            let called = shortened(&format!("{module}.{name}"));
+            return Err(Diagnostic::checkpoint(format!("the file asks to run `{called}`; nothing of it was run"))
                 .place("data.pkl")
                 .expected("a dictionary of tensors, which needs no code")
                 .help("do not load this file with PyTorch either unless you trust where it came from; look for a safetensors version"));
         }
-        self.stack.push(Value::Global(name));
-        Ok(())
+        self.push(Value::Global(name.into()))
     }
 
-    /// A persistent id: `("storage", torch.HalfStorage, key, location, elements)`.
+    /// A persistent id: `("storage", torch.HalfStorage, key, location, elements)`, and in the older format a sixth: none, or
+    /// `(name, first element, elements)` of a part that is a storage by itself.
     fn storage(&mut self) -> Result<()> {
-        let Value::Tuple(parts) = self.pop()? else {
-            return Err(malformed("a storage without a description"));
-        };
-        let [Value::Text(tag), Value::Global(kind), Value::Text(key), ..] = &*parts else {
+        let value = self.pop()?;
+        let Some([Value::Text(tag), Value::Global(kind), Value::Text(key), rest @ ..]) = value.items() else {
             return Err(malformed("a storage that is not described as torch.save does"));
         };
-        if tag != "storage" {
-            return Err(malformed(format!("a persistent id of kind `{tag}`")));
+        if **tag != *"storage" {
+            return Err(malformed(format!("a persistent id of kind `{}`", shortened(tag))));
         }
-        self.stack.push(Value::Storage(Storage {
+        let view = match rest.get(2) {
+            None | Some(Value::None) => None,
+            Some(part) => match part.items() {
+                Some([Value::Text(_), Value::Int(first), Value::Int(count)]) => Some((size(*first)?, size(*count)?)),
+                _ => {
+                    return Err(malformed(
+                        "a part of a storage that is not described as torch.save does",
+                    ));
+                }
+            },
+        };
+        self.kinds.insert(key.clone(), kind.clone());
+        let storage = Storage {
             kind: kind.clone(),
             key: key.clone(),
-        }));
-        Ok(())
+            view,
+        };
+        self.push(Value::Storage(storage.into()))
     }
 
     fn call(&mut self) -> Result<()> {
         let arguments = self.pop()?;
-        let (Value::Global(name), Value::Tuple(arguments)) = (self.pop()?, arguments) else {
+        let (Value::Global(name), Some(arguments)) = (self.pop()?, arguments.items()) else {
             return Err(malformed("a call of something that is no name"));
         };
-        let made = match (name.as_str(), &*arguments) {
-            ("OrderedDict", []) => {
-                self.containers.push(Container::default());
-                Value::Container(self.containers.len() - 1)
-            }
+        let made = match (&*name, arguments) {
+            ("OrderedDict", []) => self.new_container()?,
             (
-                "_rebuild_tensor_v2",
-                [
-                    Value::Storage(storage),
-                    Value::Int(offset),
-                    Value::Tuple(shape),
-                    Value::Tuple(stride),
-                    ..,
-                ],
-            ) => Value::Tensor(Tensor {
+                "_rebuild_tensor" | "_rebuild_tensor_v2",
+                [Value::Storage(storage), Value::Int(offset), shape, stride, ..],
+            ) => Value::Tensor(Rc::new(Tensor {
                 storage: storage.clone(),
-                offset: usize::try_from(*offset).map_err(|_| malformed("a negative offset"))?,
+                offset: size(*offset)?,
                 shape: sizes(shape)?,
                 stride: sizes(stride)?,
-            }),
+            })),
             ("_rebuild_parameter", [tensor @ Value::Tensor(_), ..]) => tensor.clone(),
             (name, _) => {
                 return Err(malformed(format!(
@@ -382,19 +553,32 @@ impl Machine<'_> {
                 )));
             }
         };
-        self.stack.push(made);
-        Ok(())
+        self.push(made)
     }
 }
 
-fn sizes(values: &[Value]) -> Result<Vec<usize>> {
-    values
-        .iter()
-        .map(|value| match value {
-            Value::Int(n) => usize::try_from(*n).map_err(|_| malformed("a negative size")),
-            _ => Err(malformed("a size that is no whole number")),
-        })
-        .collect()
+/// Sides of a shape. PyTorch itself has no tensor of more than 64.
+fn sizes(value: &Value) -> Result<Vec<usize>> {
+    const MOST: usize = 64;
+    let items = value.items().filter(|items| items.len() <= MOST);
+    let items = items.ok_or_else(|| malformed(format!("a shape that is no tuple of at most {MOST} whole numbers")))?;
+    let whole = |value: &Value| match value {
+        Value::Int(n) => size(*n),
+        _ => Err(malformed("a size that is no whole number")),
+    };
+    items.iter().map(whole).collect()
+}
+
+fn size(n: i64) -> Result<usize> {
+    usize::try_from(n).map_err(|_| malformed("a negative size"))
+}
+
+/// No name of a module or class is longer.
+const LONGEST_LINE: usize = 1 << 12;
+
+/// Text from the file, as much of it as a message can hold.
+fn shortened(text: &str) -> String {
+    text.chars().take(80).collect()
 }
 
 #[cfg(test)]
@@ -402,6 +586,20 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// `{"a": _rebuild_tensor_v2(("storage", HalfStorage, "0", "cpu", 6), 0, (3, 2), (1, 3), False, OrderedDict())}`
+    const ONE_TENSOR: &[u8] = b"\x80\x02}q\x00X\x01\x00\x00\x00actorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\nHalfStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x06tQK\x00K\x03K\x02\x86K\x01K\x03\x86\x89ccollections\nOrderedDict\n)RtRs.";
+
+    #[test]
+    fn a_tensor_is_described() {
+        let tensors = state_dict(ONE_TENSOR).unwrap();
+        let (name, tensor) = &tensors[0];
+        assert_eq!(
+            (&**name, &*tensor.storage.kind, &*tensor.storage.key),
+            ("a", "HalfStorage", "0")
+        );
+        assert_eq!((&tensor.shape[..], &tensor.stride[..]), (&[3, 2][..], &[1, 3][..]));
+    }
 
     #[test]
     fn code_is_refused_by_name() {
@@ -427,10 +625,72 @@ mod tests {
         assert_eq!(error.message, "`a` is no tensor");
     }
 
+    #[test]
+    fn what_it_keeps_is_bounded() {
+        // Each of these took gigabytes: a long text recalled again and again, lists, marks, and places in the memo.
+        let text = [
+            b"\x80\x02X\xff\xff\x00\x00".to_vec(),
+            vec![b'a'; 0xffff],
+            b"q\x00".to_vec(),
+            b"h\x00".repeat(3 << 20),
+        ]
+        .concat();
+        let memo = b"h\x00r".repeat(1 << 20);
+        let memo: Vec<u8> = [b"\x80\x02Nq\x00".to_vec()]
+            .into_iter()
+            .chain((0..2u32 << 20).map(|slot| [b"r".as_slice(), &slot.to_le_bytes()].concat()))
+            .chain([memo])
+            .flatten()
+            .collect();
+        let tuples = [
+            b"\x80\x02Nq\x00(".to_vec(),
+            b"h\x00".repeat(100_000),
+            b"tq\x01(".to_vec(),
+            b"h\x01".repeat(100_000),
+            b"t0".to_vec(),
+        ]
+        .concat();
+        for (bytes, told) in [
+            (text, "values at a time"),
+            (b"]".repeat(60 << 20), "lists and dictionaries"),
+            (b"(".repeat(60 << 20), "values at a time"),
+            (b"}0".repeat(100), "instruction 0x30"),
+            (b"]]a".repeat(60 << 18), "lists and dictionaries"),
+            (b"N\x85".repeat(60 << 18), "values at a time"),
+            (memo, "values to remember"),
+            (tuples, "instruction 0x30"),
+            (b"\x80\x02".repeat(60 << 18), "instructions"),
+        ] {
+            let start = std::time::Instant::now();
+            let error = state_dict(&bytes).unwrap_err();
+            assert!(error.message.contains(told), "{error}");
+            assert!(start.elapsed().as_secs() < 10, "{told}: {:?}", start.elapsed());
+        }
+    }
+
+    #[test]
+    fn a_value_is_small() {
+        // Bounds on numbers of values are bounds on memory.
+        assert!(size_of::<Value>() <= 24, "{}", size_of::<Value>());
+    }
+
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             _ = state_dict(&bytes);
+            _ = legacy(&bytes);
+        }
+
+        #[test]
+        fn no_change_of_a_state_dictionary_makes_it_panic(changes in proptest::collection::vec((any::<usize>(), any::<u8>()), 1..6), cut in any::<usize>()) {
+            let mut bytes = ONE_TENSOR.to_vec();
+            for (at, byte) in changes {
+                let at = at % bytes.len();
+                bytes[at] = byte;
+            }
+            bytes.truncate(1 + cut % (2 * bytes.len()));
+            _ = state_dict(&bytes);
+            _ = legacy(&bytes);
         }
     }
 }

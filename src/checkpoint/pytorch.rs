@@ -1,48 +1,60 @@
-//! PyTorch `.bin` shards: a zip of one pickle and raw storages, read without running anything.
+//! PyTorch `.bin` shards, read without running anything: a zip of one pickle and raw storages, or the format before PyTorch 1.6, pickles
+//! and storages one after the other.
 //!
 //! A pickle is a program. This reader interprets the handful of instructions that `torch.save` writes for a dictionary of
-//! tensors, and knows five names; a file that asks for any other name is refused, and told as what it is. Tensors are not
+//! tensors, and knows six names; a file that asks for any other name is refused, and told as what it is. Tensors are not
 //! loaded here: each becomes a place in the file, since storages are kept uncompressed.
-//! Format: torch/serialization.py (`_save`), pickletools.py of Python's standard library.
+//! Format: torch/serialization.py (`_save`, `_legacy_save`), pickletools.py of Python's standard library.
+
+mod archive;
+mod legacy;
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek};
 use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
 
-use burn::tensor::DType;
-use zip::{CompressionMethod, ZipArchive};
-
-use super::TensorEntry;
-use super::pickle::{self, Tensor};
+use super::pickle::Tensor;
+use super::stored::{Stored, Strides, TensorEntry};
 use crate::diagnostic::{Diagnostic, Kind, Result};
 use crate::input;
 
-/// A pickle of tensor descriptions is small; one of this size is something else.
-const LARGEST_PICKLE: u64 = 256 << 20;
+/// A pickle of tensor descriptions is small (a shard of 20,000 tensors has one of 3 MB); one of this size is something else.
+const LARGEST_PICKLE: u64 = 64 << 20;
 
 /// The tensors of one shard, by name, with their place in it.
 ///
 /// # Errors
-/// The file cannot be read, is not a zip (PyTorch before 1.6 wrote another format), is corrupt, names code to run, or holds
-/// something other than tensors.
+/// The file cannot be read, is in neither format, is corrupt, names code to run, or holds something other than tensors.
 pub fn entries(path: &Path) -> Result<Vec<(String, TensorEntry)>> {
-    let file = input::open(path, Kind::Checkpoint, "read the weights")?;
-    let mut archive = ZipArchive::new(file).map_err(|e| {
-        corrupt(path, format!("not a PyTorch zip archive: {e}"))
-            .help("download the file again; if PyTorch before 1.6 wrote it, load and save it once with a newer one")
-    })?;
-    let storages = Storages::read(path, &mut archive)?;
-    let tensors = pickle::state_dict(&storages.pickle).map_err(|problem| problem.in_file(path))?;
+    let io = |e: &std::io::Error| Diagnostic::io(Kind::Checkpoint, "read the weights", path, e);
+    let mut file = input::open(path, Kind::Checkpoint, "read the weights")?;
+    let length = file.metadata().map_err(|e| io(&e))?.len();
+    let mut first = Vec::new();
+    (&file).take(1).read_to_end(&mut first).map_err(|e| io(&e))?;
+    file.rewind().map_err(|e| io(&e))?;
+    // A zip archive begins with `PK`, a pickle with the instruction that names its protocol.
+    let (tensors, storages) = if first == [0x80] {
+        legacy::read(path, file, length)?
+    } else {
+        archive::read(path, file, length)?
+    };
+    let shared: Arc<Path> = path.into();
+    let mut bound = Bound::new(length);
     let mut entries = Vec::with_capacity(tensors.len());
     for (name, tensor) in tensors {
         let entry = storages
-            .place(path, &tensor)
+            .place(&shared, &tensor)
+            .and_then(|entry| bound.add(&entry).map(|()| entry))
             .map_err(|e| e.place(format!("tensor `{name}`")))?;
-        entries.push((name, entry));
+        entries.push((String::from(&*name), entry));
     }
     Ok(entries)
 }
+
+/// The dictionary of a shard, and its storages.
+type Contents = (Vec<(Rc<str>, Tensor)>, Storages);
 
 fn corrupt(path: &Path, message: impl Into<String>) -> Diagnostic {
     Diagnostic::checkpoint(message)
@@ -50,123 +62,182 @@ fn corrupt(path: &Path, message: impl Into<String>) -> Diagnostic {
         .help("download the file again")
 }
 
-/// The archive's parts: the pickle, and where each storage's bytes lie.
+/// Where each storage's bytes lie.
 struct Storages {
-    pickle: Vec<u8>,
     /// Storage key to (offset in the file, length).
     places: HashMap<String, (u64, u64)>,
+    /// The most significant byte of an element comes first.
+    big_endian: bool,
 }
 
 impl Storages {
-    fn read(path: &Path, archive: &mut ZipArchive<File>) -> Result<Self> {
-        let mut pickle = None;
-        let mut places = HashMap::new();
-        for index in 0..archive.len() {
-            let mut entry = archive
-                .by_index(index)
-                .map_err(|e| corrupt(path, format!("corrupt zip entry {index}: {e}")))?;
-            let name = entry
-                .name()
-                .map_err(|e| corrupt(path, format!("corrupt zip entry {index}: {e}")))?
-                .into_owned();
-            let Some((_, inner)) = name.split_once('/') else {
-                continue;
-            };
-            let size = entry.size();
-            match inner {
-                "data.pkl" => {
-                    if size > LARGEST_PICKLE {
-                        return Err(corrupt(
-                            path,
-                            format!("`{name}` is {size} bytes, too large for a list of tensors"),
-                        ));
-                    }
-                    let mut bytes = Vec::new();
-                    entry
-                        .read_to_end(&mut bytes)
-                        .map_err(|e| corrupt(path, format!("cannot read `{name}`: {e}")))?;
-                    pickle = Some(bytes);
-                }
-                "byteorder" => {
-                    let mut order = String::new();
-                    entry
-                        .take(16)
-                        .read_to_string(&mut order)
-                        .map_err(|e| corrupt(path, format!("cannot read `{name}`: {e}")))?;
-                    if order != "little" {
-                        return Err(corrupt(path, format!("byte order `{order}`")).expected("`little`"));
-                    }
-                }
-                _ => {
-                    let Some(key) = inner.strip_prefix("data/") else {
-                        continue;
-                    };
-                    if entry.compression() != CompressionMethod::Stored {
-                        return Err(corrupt(path, format!("`{name}` is compressed"))
-                            .expected("storages kept uncompressed, as torch.save writes them"));
-                    }
-                    let start = entry
-                        .data_start()
-                        .ok_or_else(|| corrupt(path, format!("`{name}`: its place in the file is not known")))?;
-                    places.insert(key.to_owned(), (start, size));
-                }
-            }
-        }
-        let pickle = pickle.ok_or_else(|| corrupt(path, "the archive has no `data.pkl`"))?;
-        Ok(Self { pickle, places })
-    }
-
-    fn place(&self, path: &Path, tensor: &Tensor) -> Result<TensorEntry> {
-        let dtype = match tensor.storage.kind.as_str() {
-            "FloatStorage" => DType::F32,
-            "HalfStorage" => DType::F16,
-            "BFloat16Storage" => DType::BF16,
-            other => {
-                return Err(Diagnostic::checkpoint(format!("stored as torch.{other}"))
-                    .in_file(path)
-                    .expected("FloatStorage, HalfStorage or BFloat16Storage"));
-            }
+    fn place(&self, path: &Arc<Path>, tensor: &Tensor) -> Result<TensorEntry> {
+        let stored = match &*tensor.storage.kind {
+            "FloatStorage" => Stored::F32,
+            "HalfStorage" => Stored::F16,
+            "BFloat16Storage" => Stored::Bf16,
+            // It may be a mask that is passed over; a layer that asks for it says what it is.
+            other => Stored::Other(format!("torch.{other}").into()),
         };
-        let Some(&(start, length)) = self.places.get(&tensor.storage.key) else {
+        let Some(&(start, length)) = self.places.get(&*tensor.storage.key) else {
             return Err(corrupt(
                 path,
-                format!("its storage `data/{}` is not in the archive", tensor.storage.key),
+                format!("its storage `data/{}` is not in the file", tensor.storage.key),
             ));
         };
-        let width = dtype.size();
-        let elements = tensor
-            .shape
-            .iter()
-            .try_fold(1usize, |product, &side| product.checked_mul(side))
-            .ok_or_else(|| corrupt(path, format!("impossible shape {:?}", tensor.shape)))?;
-        let mut stride = 1;
-        for (&side, &found) in tensor.shape.iter().zip(&tensor.stride).rev() {
-            if side > 1 && found != stride {
-                return Err(Diagnostic::checkpoint(format!(
-                    "shape {:?} with strides {:?}: not contiguous",
-                    tensor.shape, tensor.stride
-                ))
-                .in_file(path)
-                .help("save the checkpoint again after calling `.contiguous()` on its tensors"));
-            }
-            stride *= side;
-        }
-        let ends = tensor.offset.checked_add(elements).and_then(|n| n.checked_mul(width));
-        match ends {
-            Some(end) if end as u64 <= length => Ok(TensorEntry {
-                file: path.to_path_buf(),
-                offset: start + (tensor.offset * width) as u64,
-                bytes: elements * width,
-                shape: tensor.shape.clone(),
-                dtype,
-            }),
-            _ => Err(corrupt(
+        let plain = TensorEntry {
+            file: path.clone(),
+            offset: start,
+            bytes: 0,
+            shape: tensor.shape.clone(),
+            stored,
+            strides: None,
+            big_endian: self.big_endian,
+        };
+        let Some(width) = plain.stored.size() else {
+            return Ok(plain);
+        };
+        let outside = || {
+            corrupt(
                 path,
                 format!(
                     "shape {:?} needs more than the {length} bytes of its storage",
                     tensor.shape
                 ),
-            )),
+            )
+        };
+        if tensor.stride.len() != tensor.shape.len() {
+            return Err(corrupt(
+                path,
+                format!("shape {:?} with strides {:?}", tensor.shape, tensor.stride),
+            ));
+        }
+        // The part of the storage that the tensor looks at, in elements.
+        let whole = (length / width as u64) as usize;
+        let (first, count) = match tensor.storage.view {
+            Some((first, count)) => (first, count),
+            None => (0, whole),
+        };
+        if first.checked_add(count).is_none_or(|end| end > whole) {
+            return Err(outside());
+        }
+        let (elements, span) = extent(&tensor.shape, &tensor.stride).ok_or_else(outside)?;
+        if tensor.offset.checked_add(span).is_none_or(|end| end > count) {
+            return Err(outside());
+        }
+        let bytes = elements
+            .checked_mul(width)
+            .ok_or_else(|| corrupt(path, format!("impossible shape {:?}", tensor.shape)))?;
+        Ok(TensorEntry {
+            offset: start + ((first + tensor.offset) * width) as u64,
+            bytes,
+            strides: (!follow(&tensor.shape, &tensor.stride)).then(|| Strides {
+                strides: tensor.stride.clone(),
+                span: span * width,
+            }),
+            ..plain
+        })
+    }
+}
+
+/// Elements of a shape, and how many lie from its first to behind its last; none where that is more than can be counted.
+fn extent(shape: &[usize], strides: &[usize]) -> Option<(usize, usize)> {
+    let elements = shape
+        .iter()
+        .try_fold(1usize, |product, &side| product.checked_mul(side))?;
+    if elements == 0 {
+        return Some((0, 0));
+    }
+    let last = shape.iter().zip(strides).try_fold(0usize, |sum, (&side, &stride)| {
+        sum.checked_add((side - 1).checked_mul(stride)?)
+    })?;
+    Some((elements, last.checked_add(1)?))
+}
+
+/// Whether elements follow each other, the last side first.
+fn follow(shape: &[usize], strides: &[usize]) -> bool {
+    let mut stride = 1usize;
+    shape.contains(&0)
+        || shape.iter().zip(strides).rev().all(|(&side, &found)| {
+            let expected = stride;
+            stride = stride.saturating_mul(side);
+            side == 1 || found == expected
+        })
+}
+
+/// What the tensors of a file may add up to. They may share their bytes (tied layers do), or repeat them (a stride of 0), and so a small
+/// file could ask for any amount.
+struct Bound {
+    left: u64,
+    spans: u64,
+    file: u64,
+}
+
+impl Bound {
+    /// An honest file has each byte once, or twice in a tied model.
+    const TIMES: u64 = 4;
+    /// Matrices that were cut out of a larger one across its rows are each read with all that lies between.
+    const SPANS: u64 = 64;
+    /// Files of a few bytes too may have a norm of ones that is one number repeated.
+    const LEAST: u64 = 1 << 20;
+
+    fn new(file: u64) -> Self {
+        Self {
+            left: file.saturating_mul(Self::TIMES).saturating_add(Self::LEAST),
+            spans: file.saturating_mul(Self::SPANS),
+            file,
+        }
+    }
+
+    fn add(&mut self, entry: &TensorEntry) -> Result<()> {
+        let span = entry.strides.as_ref().map_or(0, |strides| strides.span as u64);
+        match (self.left.checked_sub(entry.bytes as u64), self.spans.checked_sub(span)) {
+            (Some(left), Some(spans)) => {
+                (self.left, self.spans) = (left, spans);
+                Ok(())
+            }
+            _ => Err(Diagnostic::checkpoint(format!(
+                "the tensors up to here repeat the file's {} bytes too often",
+                self.file
+            ))
+            .in_file(&entry.file)
+            .expected(format!(
+                "at most {} times as many bytes in all its tensors",
+                Self::TIMES
+            ))
+            .help("save the checkpoint again after calling `.contiguous()` on its tensors")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_tensor_looks_at_is_counted() {
+        assert_eq!(extent(&[2, 3], &[3, 1]), Some((6, 6)));
+        assert_eq!(extent(&[3, 2], &[1, 3]), Some((6, 6)));
+        assert_eq!(extent(&[2, 3], &[10, 1]), Some((6, 13)));
+        assert_eq!(extent(&[5], &[0]), Some((5, 1)));
+        assert_eq!(extent(&[0, 7], &[9, 9]), Some((0, 0)));
+        assert_eq!(extent(&[], &[]), Some((1, 1)));
+        assert_eq!(extent(&[usize::MAX, 2], &[1, 1]), None);
+        assert_eq!(extent(&[2, 2], &[usize::MAX, 1]), None);
+    }
+
+    #[test]
+    fn elements_follow_each_other_or_not() {
+        for (shape, strides, expected) in [
+            (&[2, 3][..], &[3, 1][..], true),
+            (&[3, 2], &[1, 3], false),
+            (&[1, 3], &[77, 1], true),
+            (&[4], &[2], false),
+            (&[4], &[0], false),
+            (&[], &[], true),
+            (&[0, 3], &[1, 1], true),
+        ] {
+            assert_eq!(follow(shape, strides), expected, "{shape:?} {strides:?}");
         }
     }
 }

@@ -11,7 +11,8 @@ use std::io::Read;
 use burn::tensor::DType;
 use serde_json::Value;
 
-use super::{Loader, TensorEntry, unreadable};
+use super::stored::unreadable;
+use super::{Loader, Stored, TensorEntry};
 use crate::diagnostic::{Diagnostic, Result};
 use crate::kernel::matrix::{BLOCK, Code, Elements, Half, quantize};
 use crate::tensor::matrix::{FourBit, Matrix, four_bit, quantized};
@@ -54,8 +55,15 @@ impl Loader<'_> {
             Vec::with_capacity(count.div_ceil(2)),
             Vec::with_capacity(count.div_ceil(BLOCK)),
         );
-        let size = entry.dtype.size();
-        let file = self.at(entry)?;
+        let Some(dtype) = entry.stored.float() else {
+            return Err(Diagnostic::checkpoint(format!("stored as {}", entry.stored.name()))
+                .in_file(&entry.file)
+                .place(format!("tensor `{name}`"))
+                .expected("F32, F16 or BF16"));
+        };
+        let size = dtype.size();
+        let (device, precision) = (self.device.clone(), self.precision);
+        let mut file = self.reader(entry)?;
         let mut left = count;
         let mut part = |mut buffer: Vec<u8>| -> Result<Vec<u8>> {
             let now = left.min(PART);
@@ -67,12 +75,12 @@ impl Loader<'_> {
         // While one part is quantised, the next comes from the disk.
         let (mut current, mut spare) = (part(vec![])?, vec![]);
         while !current.is_empty() {
-            let (next, (more, theirs)) = rayon::join(|| part(spare), || quantize_part(&current, entry.dtype, code));
+            let (next, (more, theirs)) = rayon::join(|| part(spare), || quantize_part(&current, dtype, code));
             codes.extend(more);
             scales.extend(theirs);
             spare = std::mem::replace(&mut current, next?);
         }
-        Ok(quantized(four_bit(code, codes, scales), dims, &self.device, self.precision).into())
+        Ok(quantized(four_bit(code, codes, scales), dims, &device, precision).into())
     }
 
     /// Takes codes that bitsandbytes has made, with their scales.
@@ -116,9 +124,9 @@ impl Loader<'_> {
         }
         let blocks = count.div_ceil(BLOCK);
         let values = self.floats(&format!("{name}.quant_map"), 16)?;
-        let absmax = self.left.get(&format!("{name}.absmax")).map(|entry| entry.dtype);
+        let absmax = self.left.get(&format!("{name}.absmax")).map(|entry| &entry.stored);
         let scales = match absmax {
-            Some(DType::U8) => {
+            Some(Stored::U8) => {
                 let bytes = self.bytes(&format!("{name}.absmax"), blocks)?;
                 let size = said("nested_blocksize").filter(|&size| size > 0).unwrap_or(256) as usize;
                 let map = self.floats(&format!("{name}.nested_quant_map"), 256)?;
@@ -159,25 +167,27 @@ impl Loader<'_> {
 
     /// A small float32 tensor of so many elements; its values only if weights are read at all.
     fn floats(&mut self, name: &str, count: usize) -> Result<Vec<f32>> {
-        let entry = self.state(name, count, DType::F32)?;
+        let entry = self.state(name, count, &Stored::F32)?;
         let bytes = if self.rehearsal { vec![] } else { self.read(&entry)? };
         let (floats, _) = bytes.as_chunks::<4>();
         Ok(floats.iter().map(|&float| f32::from_le_bytes(float)).collect())
     }
 
     fn bytes(&mut self, name: &str, count: usize) -> Result<Vec<u8>> {
-        let entry = self.state(name, count, DType::U8)?;
+        let entry = self.state(name, count, &Stored::U8)?;
         if self.rehearsal { Ok(vec![]) } else { self.read(&entry) }
     }
 
-    fn state(&mut self, name: &str, count: usize, dtype: DType) -> Result<TensorEntry> {
+    fn state(&mut self, name: &str, count: usize, stored: &Stored) -> Result<TensorEntry> {
         let entry = self.entry(name, &[count])?;
-        if entry.dtype != dtype || entry.bytes != count * dtype.size() {
-            return Err(Diagnostic::checkpoint(format!("{:?} {:?}", entry.dtype, entry.shape))
-                .in_file(&entry.file)
-                .place(format!("tensor `{name}`"))
-                .expected(format!("{count} elements of {dtype:?}"))
-                .help("the form is not one of bitsandbytes' that is known here; use an unquantised checkpoint"));
+        if entry.stored != *stored || Some(entry.bytes) != stored.size().map(|size| count * size) {
+            return Err(
+                Diagnostic::checkpoint(format!("{} {:?}", entry.stored.name(), entry.shape))
+                    .in_file(&entry.file)
+                    .place(format!("tensor `{name}`"))
+                    .expected(format!("{count} elements of {}", stored.name()))
+                    .help("the form is not one of bitsandbytes' that is known here; use an unquantised checkpoint"),
+            );
         }
         Ok(entry)
     }

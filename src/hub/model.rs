@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
-use serde_json::Value;
-
 use super::cache::{Cached, is_commit};
 use super::{Hub, RepoKind, Snapshot, here};
-use crate::checkpoint::WEIGHTS;
+use crate::checkpoint::{WEIGHTS, shard_names};
 use crate::diagnostic::{Diagnostic, Kind, Result};
+use crate::input;
 
 /// Always there.
 const CONFIG: &str = "config.json";
@@ -120,11 +119,11 @@ impl Hub {
 
 /// The weights that would be taken, by the files that are there.
 fn weights_of(has: impl Fn(&str) -> bool) -> Option<Weights> {
-    WEIGHTS.iter().find_map(|&(index, single)| {
-        if has(index) {
-            Some(Weights::Sharded(index))
+    WEIGHTS.iter().find_map(|&(single, index)| {
+        if has(single) {
+            Some(Weights::Single(single))
         } else {
-            has(single).then_some(Weights::Single(single))
+            has(index).then_some(Weights::Sharded(index))
         }
     })
 }
@@ -138,26 +137,11 @@ fn weight_files(folder: &Path, weights: Weights) -> Result<Vec<String>> {
         Weights::Single(name) => return Ok(vec![name.to_owned()]),
         Weights::Sharded(index) => folder.join(index),
     };
-    let text = std::fs::read_to_string(&index).map_err(|e| Diagnostic::io(Kind::Download, "read", &index, &e))?;
-    let bad = |what: String| Diagnostic::download(format!("the index of shards {what}")).in_file(&index);
-    let json: Value = serde_json::from_str(&text).map_err(|e| bad(format!("is not JSON: {e}")))?;
-    let map = json.get("weight_map").and_then(Value::as_object);
-    let map = map.ok_or_else(|| bad("has no `weight_map`".to_owned()))?;
-    let mut names = Vec::new();
-    for (tensor, shard) in map {
-        let plain = |name: &&str| !name.is_empty() && !name.contains(['/', '\\', ':', '\0']) && !name.starts_with('.');
-        match shard.as_str().filter(plain) {
-            Some(name) => names.push(name.to_owned()),
-            None => {
-                return Err(
-                    bad(format!("names {shard} for tensor `{tensor}`")).expected("the name of a file beside the index")
-                );
-            }
-        }
-    }
-    names.sort_unstable();
-    names.dedup();
-    Ok(names)
+    let text = input::read(&index, Kind::Download, "read")?;
+    shard_names(&text).map_err(|mut error| {
+        error.kind = Kind::Download;
+        error.in_file(&index)
+    })
 }
 
 /// Whether a commit is here with all that the repository has of a checkpoint: each file is here, or known not to exist.
@@ -166,7 +150,7 @@ fn is_complete(cached: &Cached, commit: &str) -> bool {
     let known = |file: &str| has(file) || cached.is_absent(commit, file);
     let sure = WEIGHTS
         .iter()
-        .flat_map(|&(index, single)| [index, single])
+        .flat_map(|&(single, index)| [single, index])
         .find(|name| !cached.is_absent(commit, name));
     has(CONFIG)
         && SMALL.iter().all(|file| known(file))
@@ -185,7 +169,7 @@ fn weights_are_here(cached: &Cached, commit: &str) -> bool {
 
 /// Notes which of these files the repository does not have, so that a whole copy can be told from a part of one.
 fn note_absent(cached: &Cached, commit: &str, has: impl Fn(&str) -> bool) {
-    let weights = WEIGHTS.iter().flat_map(|&(index, single)| [index, single]);
+    let weights = WEIGHTS.iter().flat_map(|&(single, index)| [single, index]);
     for file in SMALL.into_iter().chain(weights) {
         if !has(file) {
             cached.note_absent(commit, file);
@@ -198,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn safetensors_come_before_bin_and_an_index_before_a_single_file() {
+    fn safetensors_come_before_bin_and_a_single_file_before_an_index() {
         let of = |names: &[&str]| weights_of(|name| names.contains(&name));
         assert_eq!(
             of(&["pytorch_model.bin", "model.safetensors"]),
@@ -206,6 +190,10 @@ mod tests {
         );
         assert_eq!(
             of(&["model.safetensors", "model.safetensors.index.json"]),
+            Some(Weights::Single("model.safetensors"))
+        );
+        assert_eq!(
+            of(&["pytorch_model.bin", "model.safetensors.index.json"]),
             Some(Weights::Sharded("model.safetensors.index.json"))
         );
         assert_eq!(of(&["pytorch_model.bin"]), Some(Weights::Single("pytorch_model.bin")));
@@ -213,22 +201,15 @@ mod tests {
     }
 
     #[test]
-    fn shards_lie_beside_their_index() {
+    fn an_index_that_is_none_is_an_error_of_the_cache() {
         let folder = tempfile::tempdir().unwrap();
-        let index = |text: &str| {
-            std::fs::write(folder.path().join(WEIGHTS[0].0), text).unwrap();
-            weight_files(folder.path(), Weights::Sharded(WEIGHTS[0].0)).map_err(|e| e.to_string())
-        };
-        assert_eq!(
-            index(r#"{"weight_map": {"a": "s2", "b": "s1", "c": "s2"}}"#),
-            Ok(vec!["s1".to_owned(), "s2".to_owned()])
+        let index = WEIGHTS[0].1;
+        std::fs::write(folder.path().join(index), "<html>").unwrap();
+        let error = weight_files(folder.path(), Weights::Sharded(index)).unwrap_err();
+        assert!(
+            error.kind == Kind::Download && error.message.contains("not JSON"),
+            "{error}"
         );
-        for bad in ["../../x", "/etc/passwd", "a/b", "..", "a\\b", ""] {
-            let text = serde_json::json!({"weight_map": {"a": bad}}).to_string();
-            assert!(index(&text).unwrap_err().contains("for tensor `a`"), "{bad}");
-        }
-        assert!(index("{}").unwrap_err().contains("no `weight_map`"));
-        assert!(index("<html>").unwrap_err().contains("not JSON"));
     }
 
     #[test]

@@ -9,8 +9,8 @@ use super::frozen::ops;
 use super::frozen::{Block, Frozen, Mlp};
 use super::layers::{Attention, Heads, LayerNorm, Linear, decode, deviations, project, queried, random};
 use super::{NamedParameter, Positions};
-use crate::checkpoint::Loader;
 use crate::checkpoint::config::FalconConfig;
+use crate::checkpoint::{Loader, OUTPUT};
 use crate::diagnostic::Result;
 use crate::tensor::matrix::Matrix;
 
@@ -41,8 +41,10 @@ struct Layer {
 impl Falcon {
     pub(super) fn load(config: &FalconConfig, loader: &mut Loader) -> Result<Self> {
         let table = [config.vocab_size, config.hidden_size];
-        let word_embeddings = loader.table("transformer.word_embeddings.weight", table)?;
-        let mut layers = Vec::with_capacity(config.num_hidden_layers);
+        let tied = config.tie_word_embeddings;
+        let word_embeddings = loader.table("transformer.word_embeddings.weight", OUTPUT, table, tied)?;
+        // Without room for all of them: the number is the file's word.
+        let mut layers = Vec::new();
         for index in 0..config.num_hidden_layers {
             layers.push(Layer::load(config, loader, index)?);
         }
@@ -52,12 +54,7 @@ impl Falcon {
             config.hidden_size,
             config.layer_norm_epsilon,
         )?;
-        // The file's own output layer where there is one; it may be absent only where the config ties it.
-        let lm_head = if loader.has("lm_head.weight") || !config.tie_word_embeddings {
-            Some(loader.table("lm_head.weight", table)?)
-        } else {
-            None
-        };
+        let lm_head = loader.output_layer(OUTPUT, table, tied)?;
         let num_heads = config.num_attention_heads;
         Ok(Self {
             word_embeddings,
@@ -108,7 +105,7 @@ impl Falcon {
         named.push(("transformer.ln_f.weight".to_owned(), vector(&self.ln_f.weight)));
         named.push(("transformer.ln_f.bias".to_owned(), vector(&self.ln_f.bias)));
         if let Some(lm_head) = &self.lm_head {
-            named.push(("lm_head.weight".to_owned(), matrix(lm_head)));
+            named.push((OUTPUT.to_owned(), matrix(lm_head)));
         }
         named
     }
@@ -130,6 +127,7 @@ impl Falcon {
                 key: rows(queries, width),
                 value: rows(queries + width, width),
                 output: layer.dense.frozen(),
+                window: None,
                 mlp: Mlp::Beside {
                     up: layer.dense_h_to_4h.frozen(),
                     down: layer.dense_4h_to_h.frozen(),
@@ -140,12 +138,7 @@ impl Falcon {
             self.layers.iter().map(block).collect(),
             self.ln_f.frozen(),
             ops::Weight::of(self.head()),
-            ops::Heads {
-                query: self.num_heads,
-                key: 1,
-                width,
-                window: None,
-            },
+            [self.num_heads, 1, width],
             self.theta,
         )
     }

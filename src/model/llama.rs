@@ -1,6 +1,8 @@
 //! Llama (Touvron et al. 2023, arXiv:2302.13971 and 2307.09288) and Mistral (Jiang et al. 2023, arXiv:2310.06825), after
 //! `modeling_llama.py` and `modeling_mistral.py` of Hugging Face transformers.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use burn::module::{Module, Param};
 use burn::tensor::activation::silu;
 use burn::tensor::{Tensor, TensorCreationOptions};
@@ -9,8 +11,8 @@ use super::frozen::ops;
 use super::frozen::{Block, Frozen, Mlp};
 use super::layers::{Attention, Heads, Linear, RmsNorm, decode, deviations, project, queried, random};
 use super::{NamedParameter, Positions};
-use crate::checkpoint::Loader;
 use crate::checkpoint::config::LlamaConfig;
+use crate::checkpoint::{Loader, OUTPUT};
 use crate::diagnostic::Result;
 use crate::tensor::matrix::Matrix;
 
@@ -25,7 +27,6 @@ pub struct Llama {
     lm_head: Option<Matrix>,
     heads: [usize; 3],
     theta: f64,
-    window: Option<usize>,
 }
 
 /// x + attention(norm(x)), then x + mlp(norm(x)).
@@ -40,26 +41,22 @@ struct Layer {
     gate_proj: Linear,
     up_proj: Linear,
     down_proj: Linear,
+    /// A position sees itself and at most `window − 1` before it; none: all before it.
+    window: Option<usize>,
 }
 
 impl Llama {
     pub(super) fn load(config: &LlamaConfig, loader: &mut Loader) -> Result<Self> {
         let table = [config.vocab_size, config.hidden_size];
-        let embed_tokens = loader.table("model.embed_tokens.weight", table)?;
-        let mut layers = Vec::with_capacity(config.num_hidden_layers);
+        let tied = config.tie_word_embeddings;
+        let embed_tokens = loader.table("model.embed_tokens.weight", OUTPUT, table, tied)?;
+        // Without room for all of them: the number is the file's word.
+        let mut layers = Vec::new();
         for index in 0..config.num_hidden_layers {
             layers.push(Layer::load(config, loader, index)?);
         }
         let norm = RmsNorm::load(loader, "model.norm.weight", config.hidden_size, config.rms_norm_eps)?;
-        // A tied checkpoint may bring the table a second time; Hugging Face ties it all the same.
-        let lm_head = match (config.tie_word_embeddings, loader.has("lm_head.weight")) {
-            (true, true) => {
-                loader.table("lm_head.weight", table)?;
-                None
-            }
-            (true, false) => None,
-            (false, _) => Some(loader.table("lm_head.weight", table)?),
-        };
+        let lm_head = loader.output_layer(OUTPUT, table, tied)?;
         Ok(Self::assemble(config, embed_tokens, layers, norm, lm_head))
     }
 
@@ -70,7 +67,7 @@ impl Llama {
             config,
             random(table, inside, place).into(),
             (0..config.num_hidden_layers)
-                .map(|_| Layer::init(config, place))
+                .map(|index| Layer::init(config, place, index))
                 .collect(),
             RmsNorm::init(config.hidden_size, config.rms_norm_eps, place),
             (!config.tie_word_embeddings).then(|| random(table, inside, place).into()),
@@ -91,7 +88,6 @@ impl Llama {
             lm_head,
             heads: [config.num_attention_heads, config.num_key_value_heads, config.head_dim],
             theta: config.rope_theta,
-            window: config.sliding_window,
         }
     }
 
@@ -118,7 +114,7 @@ impl Llama {
         }
         named.push(("model.norm.weight".to_owned(), vector(&self.norm.weight)));
         if let Some(lm_head) = &self.lm_head {
-            named.push(("lm_head.weight".to_owned(), matrix(lm_head)));
+            named.push((OUTPUT.to_owned(), matrix(lm_head)));
         }
         named
     }
@@ -136,6 +132,7 @@ impl Llama {
             key: layer.k_proj.frozen(),
             value: layer.v_proj.frozen(),
             output: layer.o_proj.frozen(),
+            window: layer.window,
             mlp: Mlp::Gated {
                 norm: layer.post_attention_layernorm.frozen(),
                 gate: layer.gate_proj.frozen(),
@@ -148,12 +145,7 @@ impl Llama {
             self.layers.iter().map(block).collect(),
             self.norm.frozen(),
             ops::Weight::of(self.head()),
-            ops::Heads {
-                query,
-                key,
-                width,
-                window: self.window,
-            },
+            [query, key, width],
             self.theta,
         )
     }
@@ -161,9 +153,22 @@ impl Llama {
     /// `[batch, tokens, hidden]` to the residual stream after the final norm, at the positions asked for.
     pub(super) fn hidden(&self, x: Tensor<3>, positions: Positions) -> Tensor<3> {
         let [query, key, width] = self.heads;
-        let attention = Attention::new(Heads { query, key, width }, self.theta, self.window, &x);
+        // Layers have the one window or none.
+        let attention: BTreeMap<Option<usize>, Attention> = self
+            .layers
+            .iter()
+            .map(|layer| layer.window)
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .map(|window| {
+                (
+                    window,
+                    Attention::new(Heads { query, key, width }, self.theta, window, &x),
+                )
+            })
+            .collect();
         let x = decode(&self.layers, x, positions, |layer, x, out| {
-            layer.forward(x, &attention, out)
+            layer.forward(x, &attention[&layer.window], out)
         });
         self.norm.forward(x)
     }
@@ -195,10 +200,11 @@ impl Layer {
             gate_proj: Linear::load(loader, &at("mlp.gate_proj"), inner, hidden)?,
             up_proj: Linear::load(loader, &at("mlp.up_proj"), inner, hidden)?,
             down_proj: Linear::load(loader, &at("mlp.down_proj"), hidden, inner)?,
+            window: config.window(index),
         })
     }
 
-    fn init(config: &LlamaConfig, place: &TensorCreationOptions) -> Self {
+    fn init(config: &LlamaConfig, place: &TensorCreationOptions, index: usize) -> Self {
         let (hidden, inner) = (config.hidden_size, config.intermediate_size);
         let query = config.num_attention_heads * config.head_dim;
         let key = config.num_key_value_heads * config.head_dim;
@@ -213,6 +219,7 @@ impl Layer {
             gate_proj: Linear::init(inner, hidden, inside, place),
             up_proj: Linear::init(inner, hidden, inside, place),
             down_proj: Linear::init(hidden, inner, to_residual, place),
+            window: config.window(index),
         }
     }
 

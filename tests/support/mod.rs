@@ -19,5 +19,7 @@ pub mod project;
 pub mod records;
 pub mod shared;
 pub mod tiny;
+pub mod torch_file;
+pub mod tried;
 pub mod truth;
 pub mod web;

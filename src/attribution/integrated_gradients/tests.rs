@@ -16,6 +16,7 @@ fn explainer() -> Explainer {
         rms_norm_eps: 1e-5,
         rope_theta: 10_000.0,
         sliding_window: None,
+        full_layers: vec![],
         tie_word_embeddings: false,
     });
     let backend = Backend::cpu();

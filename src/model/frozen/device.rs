@@ -21,7 +21,7 @@ pub struct OnDevice {
     /// Cosines and sines, `[rows, 1, width / 2]`: for all tokens, and for the last ones.
     tables: [[Tensor<3>; 2]; 2],
     /// By length of the prompt.
-    masks: RefCell<BTreeMap<usize, Tensor<4>>>,
+    masks: RefCell<BTreeMap<(usize, Option<usize>), Tensor<4>>>,
 }
 
 impl OnDevice {
@@ -57,7 +57,11 @@ impl OnDevice {
 
     fn mask(&self, length: usize, window: Option<usize>) -> Tensor<4> {
         let make = || causal_mask(length, window, &self.device);
-        self.masks.borrow_mut().entry(length).or_insert_with(make).clone()
+        self.masks
+            .borrow_mut()
+            .entry((length, window))
+            .or_insert_with(make)
+            .clone()
     }
 }
 

@@ -28,7 +28,8 @@ pub struct Frozen {
     pub(super) norm: NormWeights,
     /// The output layer, `[vocabulary, hidden]`.
     pub(super) head: Weight,
-    pub(super) heads: Heads,
+    /// Of every layer, windows aside.
+    heads: Heads,
     theta: f64,
     /// Grows with the longest prompt so far.
     rotary: Mutex<Arc<Rotary>>,
@@ -42,6 +43,8 @@ pub(super) struct Block {
     pub key: Weight,
     pub value: Weight,
     pub output: Weight,
+    /// A position sees itself and at most `window − 1` before it; none: all before it.
+    pub window: Option<usize>,
     pub mlp: Mlp,
 }
 
@@ -110,7 +113,20 @@ enum MlpTrace<O: Ops> {
 }
 
 impl Frozen {
-    pub(super) fn new(blocks: Vec<Block>, norm: NormWeights, head: Weight, heads: Heads, theta: f64) -> Self {
+    /// `heads`: query heads, key/value heads, width of a head.
+    pub(super) fn new(
+        blocks: Vec<Block>,
+        norm: NormWeights,
+        head: Weight,
+        [query, key, width]: [usize; 3],
+        theta: f64,
+    ) -> Self {
+        let heads = Heads {
+            query,
+            key,
+            width,
+            window: None,
+        };
         Self {
             blocks,
             norm,
@@ -118,6 +134,14 @@ impl Frozen {
             heads,
             theta,
             rotary: Mutex::new(Arc::new(Rotary::new(0, heads.width, theta))),
+        }
+    }
+
+    /// The heads of a layer, with its window.
+    fn heads(&self, block: &Block) -> Heads {
+        Heads {
+            window: block.window,
+            ..self.heads
         }
     }
 
@@ -231,7 +255,7 @@ impl Frozen {
         };
         let q = ops.turn(sequences, which, q, width, false);
         let k = ops.turn(sequences, Which::All, k, width, false);
-        let attended = ops.attend(sequences, which, self.heads, [&q, &k, &v]);
+        let attended = ops.attend(sequences, which, self.heads(block), [&q, &k, &v]);
         let (residual, x) = match (which, normed) {
             (Which::All, None) => (x, None),
             (Which::All, Some(moments)) => (ops.copy(all, &x), Some((x, moments))),
@@ -336,7 +360,7 @@ impl Frozen {
         };
         let attended = ops.back(out, &gradient, &block.output);
         let [q, k, v] = &trace.qkv;
-        let [dq, dk, dv] = ops.attend_back(sequences, which, self.heads, &attended, [q, k, v]);
+        let [dq, dk, dv] = ops.attend_back(sequences, which, self.heads(block), &attended, [q, k, v]);
         let dq = ops.turn(sequences, which, dq, width, true);
         let dk = ops.turn(sequences, Which::All, dk, width, true);
         let Some((x, moments)) = &trace.x else {

@@ -59,7 +59,7 @@ impl Frozen {
         let q = ops.turn(sequences, Which::Last, q, width, false);
         let k = ops.turn(sequences, Which::Last, k, width, false);
         let (keys, values) = (ops.join(keys, &k), ops.join(values, &v));
-        let attended = ops.attend(sequences, Which::Last, self.heads, [&q, &keys, &values]);
+        let attended = ops.attend(sequences, Which::Last, self.heads(block), [&q, &keys, &values]);
         let residual = ops.linear_add(1, &attended, &block.output, x);
         let (next, _) = Self::mlp(ops, 1, block, residual, up);
         (next, [keys, values])

@@ -30,8 +30,20 @@ fn llama(key_heads: usize, window: Option<usize>, layers: usize) -> ModelConfig 
         rms_norm_eps: 1e-5,
         rope_theta: 10_000.0,
         sliding_window: window,
+        full_layers: vec![],
         tie_word_embeddings: false,
         model_type: "llama".to_owned(),
+    })
+}
+
+/// A Llama whose layers see a few positions only, but for one that sees all.
+fn mixed(window: usize) -> ModelConfig {
+    let ModelConfig::Llama(config) = llama(2, Some(window), 3) else {
+        unreachable!()
+    };
+    ModelConfig::Llama(LlamaConfig {
+        full_layers: vec![1],
+        ..config
     })
 }
 
@@ -139,7 +151,13 @@ fn close(found: &[f32], expected: &[f32], tolerance: f32) {
 #[test]
 fn equals_autodiff_on_every_architecture() {
     let device = Device::flex();
-    for config in [llama(4, None, 3), llama(2, Some(5), 2), llama(1, None, 1), falcon()] {
+    for config in [
+        llama(4, None, 3),
+        llama(2, Some(5), 2),
+        llama(1, None, 1),
+        mixed(5),
+        falcon(),
+    ] {
         let (plain, tracked) = models(&config);
         let model = plain.frozen();
         let mut from = SplitMix64::new(2);
@@ -247,7 +265,7 @@ fn near_zero_the_first_norm_keeps_its_digits() {
 /// at one.
 #[test]
 fn an_answer_of_several_tokens_is_that_of_autodiff() {
-    for config in [llama(2, None, 3), llama(4, Some(4), 1), falcon()] {
+    for config in [llama(2, None, 3), llama(4, Some(4), 1), mixed(4), falcon()] {
         let (plain, tracked) = models(&config);
         let backend = Backend::cpu();
         let explainer = Explainer::new(plain, &backend, DType::F32);
@@ -335,7 +353,13 @@ fn an_answer_of_several_tokens_is_that_of_autodiff() {
 #[test]
 fn a_token_at_a_time_is_the_whole_again() {
     let mut said = vec![];
-    for config in [llama(2, None, 3), llama(4, Some(3), 2), llama(1, None, 1), falcon()] {
+    for config in [
+        llama(2, None, 3),
+        llama(4, Some(3), 2),
+        llama(1, None, 1),
+        mixed(3),
+        falcon(),
+    ] {
         let (plain, _) = models(&config);
         let backend = Backend::cpu();
         let prompt = [5u32, 9, 1, 30, 22];

@@ -1,0 +1,360 @@
+//! What each field of `config.json` is read as, after transformers 4.57 and 5.24.
+
+use super::*;
+
+fn parsed(value: Value) -> Result<CheckpointConfig> {
+    parse(value.as_object().unwrap())
+}
+
+fn a_llama() -> Value {
+    json!({"architectures": ["LlamaForCausalLM"], "vocab_size": 10, "hidden_size": 8, "intermediate_size": 12,
+        "num_hidden_layers": 1, "num_attention_heads": 2, "hidden_act": "silu", "eos_token_id": [2, 7]})
+}
+
+#[test]
+fn defaults_are_those_of_the_reference_implementation() {
+    let config = parsed(a_llama()).unwrap();
+    let ModelConfig::Llama(llama) = &config.model else {
+        panic!()
+    };
+    assert_eq!(
+        (llama.num_key_value_heads, llama.head_dim, llama.rope_theta),
+        (2, 4, 10_000.0)
+    );
+    assert_eq!(config.special.eos, Some(2));
+    assert!(!llama.tie_word_embeddings);
+}
+
+#[test]
+fn a_switch_that_is_not_computed_is_named() {
+    for (key, value, told) in [
+        ("hidden_act", json!("gelu"), "`hidden_act: \"gelu\"`"),
+        (
+            "rope_scaling",
+            json!({"type": "linear", "factor": 2.0}),
+            "`rope_scaling:",
+        ),
+        ("attention_bias", json!(true), "`attention_bias: true`"),
+        ("num_attention_heads", json!(0), "`num_attention_heads: 0`"),
+        ("hidden_size", json!(9), "`hidden_size: 9` is no multiple"),
+        (
+            "quantization_config",
+            json!({"quant_method": "gptq", "bits": 4}),
+            "`quantization_config`",
+        ),
+    ] {
+        let mut config = a_llama();
+        config[key] = value;
+        let error = parsed(config).unwrap_err();
+        assert!(error.message.contains(told), "{error}");
+    }
+}
+
+#[test]
+fn four_bits_of_bitsandbytes_are_known() {
+    let mut config = a_llama();
+    for (value, expected) in [
+        (json!(null), None),
+        (json!({"load_in_4bit": true}), Some(Code::Fp4)),
+        (
+            json!({"quant_method": "bitsandbytes", "load_in_4bit": true, "bnb_4bit_quant_type": "nf4"}),
+            Some(Code::Nf4),
+        ),
+    ] {
+        config["quantization_config"] = value;
+        assert_eq!(parsed(config.clone()).unwrap().quantization, expected);
+    }
+    config["quantization_config"] = json!({"quant_method": "bitsandbytes", "load_in_8bit": true});
+    assert!(
+        parsed(config)
+            .unwrap_err()
+            .message
+            .contains("stored quantised by bitsandbytes")
+    );
+}
+
+#[test]
+fn an_unknown_architecture_is_named() {
+    let error = parsed(json!({"architectures": ["GPT2LMHeadModel"]})).unwrap_err();
+    assert_eq!(error.message, "unknown architecture `GPT2LMHeadModel`");
+}
+
+#[test]
+fn falcon_ignores_num_kv_heads_under_multi_query() {
+    let config = parsed(
+        json!({"model_type": "RefinedWebModel", "architectures": ["RWForCausalLM"], "vocab_size": 10,
+        "hidden_size": 8, "n_layer": 1, "n_head": 2, "num_kv_heads": 71, "multi_query": true, "bias": false}),
+    )
+    .unwrap();
+    let ModelConfig::Falcon(falcon) = config.model else {
+        panic!()
+    };
+    assert!(falcon.tie_word_embeddings);
+    assert_eq!((falcon.head_dim(), falcon.rope_theta), (4, 10_000.0));
+}
+
+fn model_of(config: Value) -> LlamaConfig {
+    match parsed(config).unwrap().model {
+        ModelConfig::Llama(llama) => llama,
+        ModelConfig::Falcon(_) => panic!(),
+    }
+}
+
+#[test]
+fn what_is_left_out_has_transformers_defaults() {
+    let config = parsed(json!({"model_type": "llama"})).unwrap();
+    let ModelConfig::Llama(llama) = &config.model else {
+        panic!()
+    };
+    assert_eq!(
+        (
+            llama.vocab_size,
+            llama.hidden_size,
+            llama.intermediate_size,
+            llama.num_hidden_layers
+        ),
+        (32_000, 4096, 11_008, 32)
+    );
+    assert_eq!((llama.num_key_value_heads, llama.head_dim), (32, 128));
+    // They are those of a published model: they are told.
+    let told = &config.warnings.iter().next().unwrap().message;
+    assert!(told.contains("`num_attention_heads: 32`"), "{told}");
+
+    let mistral = model_of(json!({"model_type": "mistral"}));
+    assert_eq!((mistral.num_key_value_heads, mistral.intermediate_size), (8, 14_336));
+    assert_eq!(mistral.sliding_window, Some(4096));
+    let null = model_of(json!({"model_type": "mistral", "num_key_value_heads": null, "sliding_window": null}));
+    assert_eq!((null.num_key_value_heads, null.sliding_window), (32, None));
+
+    let ModelConfig::Falcon(falcon) = parsed(json!({"model_type": "falcon"})).unwrap().model else {
+        panic!()
+    };
+    assert_eq!(
+        (falcon.vocab_size, falcon.hidden_size, falcon.num_attention_heads),
+        (65_024, 4544, 71)
+    );
+}
+
+#[test]
+fn the_model_type_leads() {
+    for (config, expected) in [
+        (
+            json!({"model_type": "mistral", "architectures": ["LlamaForCausalLM"]}),
+            "mistral",
+        ),
+        (
+            json!({"model_type": "llama", "architectures": ["MistralForCausalLM"]}),
+            "llama",
+        ),
+        (json!({"model_type": "llama", "architectures": null}), "llama"),
+        (json!({"architectures": ["MistralForCausalLM"]}), "mistral"),
+        (
+            json!({"model_type": null, "architectures": ["RWForCausalLM"]}),
+            "falcon",
+        ),
+        (json!({"model_type": "RefinedWebModel"}), "falcon"),
+    ] {
+        assert_eq!(
+            parsed(config.clone()).unwrap().model.architecture(),
+            expected,
+            "{config}"
+        );
+    }
+    for config in [
+        json!({"model_type": "qwen2", "architectures": ["LlamaForCausalLM"]}),
+        json!({}),
+        json!({"model_type": 1}),
+        json!({"architectures": "LlamaForCausalLM"}),
+    ] {
+        assert!(parsed(config.clone()).is_err(), "{config}");
+    }
+}
+
+#[test]
+fn layers_may_have_windows_of_their_own() {
+    let kinds = |kinds: [&str; 3], window: Value| {
+        json!({"model_type": "mistral", "num_hidden_layers": 3, "sliding_window": window,
+            "layer_types": kinds.map(|kind| format!("{kind}_attention"))})
+    };
+    let windows = |config: Value| {
+        let model = model_of(config);
+        [0, 1, 2].map(|layer| model.window(layer))
+    };
+    let w = Some(7);
+    assert_eq!(windows(kinds(["sliding", "full", "sliding"], json!(7))), [w, None, w]);
+    assert_eq!(windows(kinds(["sliding"; 3], json!(7))), [w; 3]);
+    assert_eq!(windows(kinds(["full"; 3], json!(7))), [None; 3]);
+    assert_eq!(windows(kinds(["full"; 3], Value::Null)), [None; 3]);
+    // What is written is read back.
+    let mixed = ModelConfig::Llama(model_of(kinds(["sliding", "full", "sliding"], json!(7))));
+    assert_eq!(parsed(mixed.to_json()).unwrap().model, mixed);
+    for wrong in [
+        kinds(["sliding", "full", "full"], Value::Null),
+        kinds(["linear", "full", "full"], json!(7)),
+        json!({"model_type": "mistral", "num_hidden_layers": 2, "layer_types": ["full_attention"]}),
+        json!({"model_type": "mistral", "num_hidden_layers": 1, "layer_types": ["full_attention"],
+            "rope_parameters": {"full_attention": {"rope_theta": 5.0}}}),
+        json!({"model_type": "mistral", "sliding_window": 0}),
+    ] {
+        assert!(parsed(wrong.clone()).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_value_of_another_type_is_named() {
+    for (key, values) in [
+        (
+            "rms_norm_eps",
+            vec![
+                json!("1e-5"),
+                json!(null),
+                json!(0),
+                json!(-1.0),
+                json!([1e-5]),
+                json!("NaN"),
+            ],
+        ),
+        (
+            "num_hidden_layers",
+            vec![
+                json!(2.0),
+                json!(true),
+                json!("2"),
+                json!(null),
+                json!(-2),
+                json!(1u64 << 40),
+            ],
+        ),
+        ("num_key_value_heads", vec![json!("2"), json!(0), json!(1.0)]),
+        ("tie_word_embeddings", vec![json!(1), json!("true"), json!(null)]),
+        (
+            "rope_theta",
+            vec![json!("1e4"), json!(null), json!(0), json!("Infinity")],
+        ),
+        ("rope_scaling", vec![json!("linear"), json!(1), json!([1])]),
+        ("hidden_act", vec![json!(null), json!(1), json!("gelu_new")]),
+        ("architectures", vec![json!("LlamaForCausalLM"), json!([1])]),
+        (
+            "eos_token_id",
+            vec![json!("2"), json!(2.0), json!([2, "3"]), json!(1u64 << 33)],
+        ),
+        ("max_position_embeddings", vec![json!("2048"), json!(2048.0)]),
+        ("dtype", vec![json!(16)]),
+        ("layer_types", vec![json!("full_attention"), json!([0])]),
+        ("attention_bias", vec![json!(true), json!(0), json!("no")]),
+    ] {
+        for value in values {
+            let mut config = a_llama();
+            config[key] = value.clone();
+            let Err(error) = parsed(config) else {
+                panic!("`{key}: {value}` was accepted")
+            };
+            assert!(error.message.contains(&format!("`{key}: ")), "{key}: {value}: {error}");
+        }
+    }
+}
+
+#[test]
+fn falcons_switches_are_read_as_python_reads_them() {
+    let falcon = |key: &str, value: Value| {
+        let mut config = json!({"model_type": "falcon", "hidden_size": 16, "num_attention_heads": 4});
+        config[key] = value;
+        parsed(config)
+    };
+    for (key, value) in [
+        ("activation", json!("gelu_python")),
+        ("bias", json!(null)),
+        ("alibi", json!(null)),
+        ("num_ln_in_parallel_attn", json!(null)),
+        ("ffn_hidden_size", json!(64)),
+        ("n_embed", json!(16)),
+        ("hidden_act", json!("gelu")),
+    ] {
+        falcon(key, value).unwrap_or_else(|error| panic!("{key}: {error}"));
+    }
+    for (key, value) in [
+        ("activation", json!("gelu_new")),
+        ("activation", json!(null)),
+        ("multi_query", json!(null)),
+        ("parallel_attn", json!(false)),
+        ("num_ln_in_parallel_attn", json!(2)),
+        ("ffn_hidden_size", json!(63)),
+        ("new_decoder_architecture", json!(true)),
+    ] {
+        assert!(falcon(key, value.clone()).is_err(), "{key}: {value}");
+    }
+    let ModelConfig::Falcon(older) = falcon("n_embed", json!(32)).unwrap().model else {
+        panic!()
+    };
+    assert_eq!(older.hidden_size, 32);
+}
+
+#[test]
+fn what_ends_a_text_is_read_from_both_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let stop = |config: &Value, generation: Option<&str>| {
+        std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+        let beside = folder.path().join("generation_config.json");
+        _ = std::fs::remove_file(&beside);
+        if let Some(text) = generation {
+            std::fs::write(beside, text).unwrap();
+        }
+        read(&folder.path().join("config.json")).map(|config| config.stop)
+    };
+    let mut config = a_llama();
+    assert_eq!(
+        stop(&config, Some("{\"eos_token_id\": [7, 9], \"temperature\": NaN}")).unwrap(),
+        [2, 7, 9]
+    );
+    config["eos_token_id"] = json!(null);
+    assert!(stop(&config, None).unwrap().is_empty());
+    config.as_object_mut().unwrap().remove("eos_token_id");
+    assert_eq!(stop(&config, None).unwrap(), [2]);
+    assert_eq!(stop(&config, Some("{\"eos_token_id\": 9}")).unwrap(), [9]);
+    for bad in ["[]", "{\"eos_token_id\": \"9\"}", "{"] {
+        let error = stop(&config, Some(bad)).unwrap_err();
+        assert!(error.file.unwrap().ends_with("generation_config.json"), "{bad}");
+    }
+}
+
+mod any_config {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn value() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(|n| json!(n)),
+            "[a-z_]{0,8}".prop_map(Value::from),
+            Just(json!([])),
+            Just(json!({})),
+            Just(json!(["full_attention", 1])),
+            Just(json!({"rope_type": "default", "rope_theta": 5})),
+            Just(json!({"type": ["linear"], "factor": null})),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(model in "llama|mistral|falcon|x", changes in proptest::collection::vec((any::<prop::sample::Index>(), value()), 0..5)) {
+            const KEYS: [&str; 24] = [
+                "architectures", "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
+                "num_key_value_heads", "head_dim", "rms_norm_eps", "rope_theta", "rope_scaling", "rope_parameters", "sliding_window",
+                "layer_types", "tie_word_embeddings", "hidden_act", "quantization_config", "eos_token_id", "dtype", "auto_map",
+                "max_position_embeddings", "n_embed", "ffn_hidden_size", "transformers_weights",
+            ];
+            let mut config = json!({"model_type": model});
+            for (key, value) in changes {
+                config[*key.get(&KEYS)] = value;
+            }
+            if let Ok(read) = parsed(config) {
+                // What was accepted can be laid out.
+                prop_assert!(read.model.hidden_size() > 0 && read.model.layers() > 0);
+                _ = read.model.to_json();
+            }
+        }
+    }
+}

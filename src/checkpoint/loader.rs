@@ -1,0 +1,254 @@
+//! Tensors taken out of a checkpoint one by one, onto a device and into the computing dtype.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Cursor, Read, Seek, SeekFrom};
+use std::path::Path;
+use std::sync::Arc;
+
+use burn::module::{Param, ParamId};
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::stored::{Stored, TensorEntry, unreadable};
+use super::{Checkpoint, buffers};
+use crate::diagnostic::{Diagnostic, Kind, Result};
+use crate::input;
+use crate::kernel::matrix::Half;
+use crate::tensor::matrix::{Kept, Matrix, Precision};
+
+/// Takes tensors out of a checkpoint, one by one, onto a device and into the computing dtype.
+pub struct Loader<'a> {
+    pub(super) checkpoint: &'a Checkpoint,
+    pub(super) left: BTreeMap<String, TensorEntry>,
+    pub(super) device: Device,
+    pub(super) precision: Precision,
+    pub(super) open: Option<(Arc<Path>, File)>,
+    pub(super) rehearsal: bool,
+    /// Where there is nothing to take from: what was asked for.
+    pub(super) asked: Option<Vec<(String, Vec<usize>)>>,
+    /// The embedding table's bytes, in short, where an output layer in the file may be the same.
+    pub(super) table: Option<(Stored, blake3::Hash)>,
+}
+
+impl Loader<'_> {
+    /// Whether the files hold a tensor of this name that was not taken yet.
+    pub fn has(&self, name: &str) -> bool {
+        self.left.contains_key(name)
+    }
+
+    /// Takes a tensor as a frozen parameter: no gradient is ever computed for it.
+    ///
+    /// # Errors
+    /// It is missing, has another shape, or cannot be read.
+    pub fn take<const D: usize>(&mut self, name: &str, shape: [usize; D]) -> Result<Param<Tensor<D>>> {
+        let entry = self.entry(name, &shape)?;
+        self.param(name, &entry, shape)
+    }
+
+    /// Takes a linear layer's weights, `[out, in]`: quantised, where that is asked for or the checkpoint has them so.
+    ///
+    /// # Errors
+    /// As [`Self::take`]; or the quantised form is not one that is read.
+    pub fn linear(&mut self, name: &str, dims: [usize; 2]) -> Result<Matrix> {
+        let entry = self.entry(name, &dims)?;
+        if entry.stored == Stored::U8 {
+            return self.prequantized(name, &entry, dims);
+        }
+        match self.precision.quantization {
+            Some(code) if !self.rehearsal => self.quantize(name, &entry, dims, code),
+            _ => self.matrix(name, &entry, dims),
+        }
+    }
+
+    /// Takes the embedding table, `[vocabulary, hidden]`, which is never quantised. A tied checkpoint may hold it under the output layer's
+    /// name alone.
+    ///
+    /// # Errors
+    /// As [`Self::take`].
+    pub fn table(&mut self, name: &str, output: &str, dims: [usize; 2], tied: bool) -> Result<Matrix> {
+        if tied && !self.has(name) && self.has(output) {
+            return self.whole(output, dims);
+        }
+        let entry = self.entry(name, &dims)?;
+        if self.rehearsal || !(tied && self.has(output)) {
+            return self.matrix(name, &entry, dims);
+        }
+        self.checked(name, &entry, &dims)?;
+        let bytes = self.read(&entry)?;
+        self.table = Some((entry.stored.clone(), blake3::hash(&bytes)));
+        Ok(self.of_bytes(&entry, dims, bytes))
+    }
+
+    /// Takes the output layer, `[vocabulary, hidden]`, which is never quantised; none: it is the embedding table.
+    ///
+    /// Where the config ties them and the file holds both, the file's is taken unless it is the table once more, as transformers 5 does
+    /// (4 ties them regardless). The two are compared as they are read, so nothing is read twice.
+    ///
+    /// # Errors
+    /// As [`Self::take`].
+    pub fn output_layer(&mut self, name: &str, dims: [usize; 2], tied: bool) -> Result<Option<Matrix>> {
+        if !tied {
+            return self.whole(name, dims).map(Some);
+        }
+        if !self.has(name) {
+            return Ok(None);
+        }
+        let entry = self.entry(name, &dims)?;
+        if self.rehearsal {
+            return self.matrix(name, &entry, dims).map(Some);
+        }
+        self.checked(name, &entry, &dims)?;
+        let bytes = self.read(&entry)?;
+        let same = self.table.as_ref() == Some(&(entry.stored.clone(), blake3::hash(&bytes)));
+        Ok((!same).then(|| self.of_bytes(&entry, dims, bytes)))
+    }
+
+    fn whole(&mut self, name: &str, dims: [usize; 2]) -> Result<Matrix> {
+        let entry = self.entry(name, &dims)?;
+        self.matrix(name, &entry, dims)
+    }
+
+    fn matrix(&mut self, name: &str, entry: &TensorEntry, dims: [usize; 2]) -> Result<Matrix> {
+        self.checked(name, entry, &dims)?;
+        if self.rehearsal {
+            return Ok(self.unread(dims).into());
+        }
+        let bytes = self.read(entry)?;
+        Ok(self.of_bytes(entry, dims, bytes))
+    }
+
+    /// A matrix of an entry's bytes: kept as they are where the kernels read half precision, else as a tensor.
+    fn of_bytes(&self, entry: &TensorEntry, dims: [usize; 2], bytes: Vec<u8>) -> Matrix {
+        let half = match entry.stored {
+            Stored::Bf16 => Some(Half::Bf16),
+            Stored::F16 => Some(Half::F16),
+            _ => None,
+        };
+        match half.filter(|_| self.precision.kernels) {
+            Some(half) => Kept::halves(bytes, half, dims).into(),
+            None => self.tensor(entry, bytes).into(),
+        }
+    }
+
+    pub(super) fn entry(&mut self, name: &str, shape: &[usize]) -> Result<TensorEntry> {
+        if let Some(asked) = &mut self.asked {
+            asked.push((name.to_owned(), shape.to_vec()));
+            return Ok(TensorEntry {
+                file: Path::new("").into(),
+                offset: 0,
+                bytes: 0,
+                shape: shape.to_vec(),
+                stored: Stored::F32,
+                strides: None,
+                big_endian: false,
+            });
+        }
+        self.left.remove(name).ok_or_else(|| {
+            Diagnostic::checkpoint("missing from the checkpoint")
+                .in_file(&self.checkpoint.folder)
+                .place(format!("tensor `{name}`"))
+                .expected(format!("shape {shape:?}, by config.json"))
+                .help("a shard may be missing, or config.json belongs to another model")
+        })
+    }
+
+    pub(super) fn check_shape(&self, name: &str, entry: &TensorEntry, shape: &[usize]) -> Result<()> {
+        if entry.shape != shape {
+            return Err(Diagnostic::checkpoint(format!("shape {:?}", entry.shape))
+                .in_file(&entry.file)
+                .place(format!("tensor `{name}`"))
+                .expected(format!("{shape:?}, by config.json"))
+                .help("config.json and weights belong to different models"));
+        }
+        Ok(())
+    }
+
+    /// Checks that an entry holds numbers of this shape.
+    fn checked(&self, name: &str, entry: &TensorEntry, shape: &[usize]) -> Result<()> {
+        self.check_shape(name, entry, shape)?;
+        if entry.stored.float().is_none() {
+            return Err(Diagnostic::checkpoint(format!("stored as {}", entry.stored.name()))
+                .in_file(&entry.file)
+                .place(format!("tensor `{name}`"))
+                .expected("F32, F16 or BF16"));
+        }
+        Ok(())
+    }
+
+    fn param<const D: usize>(
+        &mut self,
+        name: &str,
+        entry: &TensorEntry,
+        shape: [usize; D],
+    ) -> Result<Param<Tensor<D>>> {
+        self.checked(name, entry, &shape)?;
+        if self.rehearsal {
+            return Ok(self.unread(shape));
+        }
+        let bytes = self.read(entry)?;
+        Ok(self.tensor(entry, bytes))
+    }
+
+    /// A parameter of an entry's bytes, in the computing dtype. The entry was [`Self::checked`].
+    fn tensor<const D: usize>(&self, entry: &TensorEntry, bytes: Vec<u8>) -> Param<Tensor<D>> {
+        let Some(dtype) = entry.stored.float() else {
+            unreachable!("checked before")
+        };
+        let data = TensorData::from_bytes_vec(bytes, entry.shape.clone(), dtype);
+        let tensor = Tensor::from_data(data, (&self.device, self.precision.dtype));
+        Param::initialized(ParamId::new(), tensor)
+    }
+
+    /// Stands for a parameter where names and shapes alone are checked.
+    pub(super) fn unread<const D: usize>(&self, shape: [usize; D]) -> Param<Tensor<D>> {
+        let never = |_: &Device, _| unreachable!("a rehearsed parameter is dropped unread");
+        Param::uninitialized(ParamId::new(), never, self.device.clone(), false, shape.into())
+    }
+
+    pub(super) fn read(&mut self, entry: &TensorEntry) -> Result<Vec<u8>> {
+        entry.read(self.file(entry)?)
+    }
+
+    /// The bytes of a tensor, from the first on.
+    pub(super) fn reader(&mut self, entry: &TensorEntry) -> Result<Box<dyn Read + Send + '_>> {
+        if !entry.is_plain() {
+            return Ok(Box::new(Cursor::new(self.read(entry)?)));
+        }
+        let file = self.file(entry)?;
+        file.seek(SeekFrom::Start(entry.offset))
+            .map_err(|error| unreadable(entry, &error))?;
+        Ok(Box::new(file))
+    }
+
+    fn file(&mut self, entry: &TensorEntry) -> Result<&mut File> {
+        if self.open.as_ref().is_none_or(|(path, _)| *path != entry.file) {
+            let file = input::open(&entry.file, Kind::Checkpoint, "read the weights")?;
+            self.open = Some((entry.file.clone(), file));
+        }
+        let Some((_, file)) = &mut self.open else {
+            unreachable!("opened above")
+        };
+        Ok(file)
+    }
+
+    /// Ends the load.
+    ///
+    /// # Errors
+    /// Tensors are left over that the architecture does not use: it would compute something else than the file's model.
+    pub fn finish(mut self) -> Result<()> {
+        self.left.retain(|name, entry| buffers::known(name, entry).is_none());
+        let Some((first, entry)) = self.left.iter().next() else {
+            return Ok(());
+        };
+        let more = self.left.len() - 1;
+        let others = if more == 0 {
+            String::new()
+        } else {
+            format!(" (and {more} more)")
+        };
+        Err(Diagnostic::checkpoint(format!("not used by this architecture{others}"))
+            .in_file(&entry.file)
+            .place(format!("tensor `{first}`"))
+            .help("the checkpoint is of another architecture than config.json says, or of a variant that igsite does not compute"))
+    }
+}
