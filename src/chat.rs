@@ -4,27 +4,26 @@
 //! rendered once with marks in place of the contents, which shows the fixed text between them, and then with the contents: what fills
 //! the gaps must be the contents, or the contents trimmed. A template that writes something else is refused, since a score would
 //! otherwise stand at a word that is not the author's.
+//!
+//! The template writes all special tokens itself, the one that begins the text too: what it has written is tokenized with
+//! [`Around::Nothing`](crate::tokenizer::Around), as transformers' `apply_chat_template` does.
 
 use std::ops::Range;
 use std::path::Path;
 
 use crate::content::prompt::{Prompt, Role, TEMPLATE};
 use crate::diagnostic::{Diagnostic, Result};
+use crate::tokenizer::Tokenizer;
 use crate::tokenizer::chat::{ChatTemplate, Message, template_sha256};
-use crate::tokenizer::{SpecialKind, Token, Tokenizer};
 
 /// The roles that are messages; what the assistant says stands behind the rendered text, as the beginning of its answer.
 const MESSAGES: [Role; 2] = [Role::System, Role::User];
 
-/// A model's chat template and what its tokenizer does about the beginning of a text.
+/// A model's chat template.
 #[derive(Debug)]
 pub struct Chat {
     template: ChatTemplate,
     template_sha256: String,
-    /// The token that begins a text.
-    bos: Option<u32>,
-    /// Its text, where the tokenizer puts it there itself: the template's own is taken away, so that there is one.
-    doubled: Option<String>,
 }
 
 /// What one role says: the author's segments, joined.
@@ -41,16 +40,9 @@ impl Chat {
     /// # Errors
     /// There is none, or it cannot be read.
     pub fn open(folder: &Path, tokenizer: &Tokenizer) -> Result<Self> {
-        let template = ChatTemplate::open(folder, tokenizer)?;
-        let text = tokenizer.special_text(SpecialKind::Bos);
         Ok(Self {
-            template,
+            template: ChatTemplate::open(folder, tokenizer)?,
             template_sha256: template_sha256(folder)?.unwrap_or_default(),
-            bos: tokenizer.special(SpecialKind::Bos),
-            doubled: text
-                .filter(|text| !text.is_empty())
-                .map(str::to_owned)
-                .filter(|_| tokenizer.adds_bos().unwrap_or(false)),
         })
     }
 
@@ -79,11 +71,7 @@ impl Chat {
                 .expected("the text as it is, or without white space at its ends")
         })?;
         let mut whole = Prompt::default();
-        let opening = match &self.doubled {
-            Some(bos) => fixed[0].strip_prefix(bos.as_str()).unwrap_or(fixed[0]),
-            None => fixed[0],
-        };
-        add_template(&mut whole, opening);
+        add_template(&mut whole, fixed[0]);
         for ((message, kept), after) in messages.iter().zip(gaps).zip(&fixed[1..]) {
             let mut start = 0;
             for (name, text) in &message.segments {
@@ -103,24 +91,6 @@ impl Chat {
             whole.push_as(name, Role::Assistant, text);
         }
         Ok(whole)
-    }
-
-    /// Whether the tokens of a prompt begin a text once: two such tokens are a prompt that no model was trained on.
-    ///
-    /// # Errors
-    /// Tokenizer and template put more than one there.
-    pub fn check(&self, prompt: &Prompt, tokens: &[Token]) -> Result<()> {
-        let in_template = |token: &Token| {
-            let segment = prompt.segments.iter().find(|segment| token.start < segment.end);
-            token.special || segment.is_some_and(|segment| segment.name == TEMPLATE)
-        };
-        let begins = |token: &&Token| Some(token.id) == self.bos && in_template(token);
-        match tokens.iter().filter(begins).count() {
-            0 | 1 => Ok(()),
-            count => Err(self
-                .error(format!("with this chat template {count} tokens begin the text"))
-                .expected("one, from the template or from the tokenizer")),
-        }
     }
 
     fn render<'c>(&self, messages: &[&Said], contents: impl Iterator<Item = &'c str>) -> Result<String> {

@@ -62,20 +62,24 @@ fn each_model_gets_the_prompt_in_its_own_template_and_they_are_compared_without_
     let [wordy, marked] = ["wordy", "marked"].map(|model| record(&project, model));
     assert_eq!(
         segments(&wordy),
-        expected("The question is: ", "grass is red", " And the answer:")
+        expected("<s>The question is: ", "grass is red", " And the answer:")
     );
     assert_eq!(
         segments(&marked),
         expected("<|user|>\n", "grass is red", "\n<|assistant|>\n")
     );
-    for record in [&wordy, &marked] {
+    // What begins the text is the template's to say: the tokenizer adds nothing to it.
+    for (record, count) in [(&wordy, 1), (&marked, 0)] {
         let ids: Vec<u64> = record["tokens"]
             .as_array()
             .unwrap()
             .iter()
             .map(|token| token["id"].as_u64().unwrap())
             .collect();
-        assert_eq!((ids[0], ids.iter().filter(|id| **id == 1).count()), (1, 1));
+        assert_eq!(
+            (ids[0] == 1, ids.iter().filter(|id| **id == 1).count()),
+            (count == 1, count)
+        );
     }
     // The table of a sample has the words of the prompt, each once, and what is left in one row.
     let sample = project.read("site/experiments/first/samples/b/index.html");

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::tokenizer::Around;
 
 /// Llama-2-chat: the system's words within the first question, contents stripped.
 const LLAMA: &str = "{% if messages[0]['role'] == 'system' %}{% set loop_messages = messages[1:] %}{% set system_message = messages[0]['content'] %}{% else %}{% set loop_messages = messages %}{% set system_message = false %}{% endif %}{% for message in loop_messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}{% endif %}{% if loop.index0 == 0 and system_message != false %}{% set content = '<<SYS>>\\n' + system_message + '\\n<</SYS>>\\n\\n' + message['content'] %}{% else %}{% set content = message['content'] %}{% endif %}{% if message['role'] == 'user' %}{{ bos_token + '[INST] ' + content.strip() + ' [/INST]' }}{% elif message['role'] == 'assistant' %}{{ ' ' + content.strip() + ' ' + eos_token }}{% endif %}{% endfor %}";
@@ -91,8 +92,7 @@ fn chat(folder: &Path) -> (Chat, Tokenizer) {
 fn within(folder: &Path, prompt: &Prompt) -> Result<(Prompt, usize)> {
     let (chat, tokenizer) = chat(folder);
     let prompt = chat.prompt(prompt)?;
-    let tokens = tokenizer.encode(&prompt.text)?;
-    chat.check(&prompt, &tokens)?;
+    let tokens = tokenizer.encode_within(&prompt.text, Around::Nothing)?;
     Ok((prompt, tokens.iter().filter(|token| token.id == 1).count()))
 }
 
@@ -102,12 +102,11 @@ const PARTS: [(&str, &str); 2] = [("instruction", "  Is it so?\n"), ("claim", "�
 fn llama_strips_the_ends_of_the_question() {
     for adds_bos in [true, false] {
         let folder = made(LLAMA, adds_bos);
-        let bos = if adds_bos { "" } else { "<s>" };
         let (prompt, begins) = within(folder.path(), &question(None, &PARTS, Some(" Choice: ("))).unwrap();
         assert_eq!(
             shown(&segments(&prompt)),
             [
-                ("template", format!("{bos}[INST] ").as_str()),
+                ("template", "<s>[INST] "),
                 ("instruction", "Is it so?\n"),
                 ("claim", "É 🦀 [INST] <|x|>"),
                 ("template", " [/INST]"),
@@ -119,7 +118,7 @@ fn llama_strips_the_ends_of_the_question() {
         assert_eq!(
             shown(&segments(&prompt)),
             [
-                ("template", format!("{bos}[INST] <<SYS>>\n").as_str()),
+                ("template", "<s>[INST] <<SYS>>\n"),
                 ("manner", " Be brief. "),
                 ("template", "\n<</SYS>>\n\n"),
                 ("instruction", "  Is it so?\n"),
@@ -135,7 +134,7 @@ fn llama_strips_the_ends_of_the_question() {
 fn mistral_takes_no_system_and_says_so() {
     let folder = made(MISTRAL, true);
     let (prompt, begins) = within(folder.path(), &question(None, &PARTS, None)).unwrap();
-    assert_eq!(prompt.text, "[INST]   Is it so?\nÉ 🦀 [INST] <|x|>\n  [/INST]");
+    assert_eq!(prompt.text, "<s>[INST]   Is it so?\nÉ 🦀 [INST] <|x|>\n  [/INST]");
     assert_eq!(begins, 1);
     let error = within(folder.path(), &question(Some("Be brief."), &PARTS, None)).unwrap_err();
     assert!(
@@ -168,8 +167,12 @@ fn control_tokens_of_chatml_are_themselves() {
             ("answer", "Choice: ("),
         ]
     );
-    assert_eq!(begins, 1);
-    let tokens = chat(folder.path()).1.encode(&prompt.text).unwrap();
+    // The tokenizer would put one there; the template has none, and the model was trained without.
+    assert_eq!(begins, 0);
+    let tokens = chat(folder.path())
+        .1
+        .encode_within(&prompt.text, Around::Nothing)
+        .unwrap();
     let control: Vec<u32> = tokens.iter().map(|token| token.id).filter(|id| *id > 258).collect();
     assert_eq!(control, [259, 260, 259, 260, 259]);
 }
@@ -198,10 +201,6 @@ fn a_template_that_does_more_than_it_may_is_refused() {
         refused("{% for m in messages %}{{ m.content | replace('so', 'no') }}{% endfor %}"),
         "the chat template changes the text of the prompt"
     );
-    assert_eq!(
-        refused("{% for m in messages %}x{{ bos_token }}{{ m.content }}{% endfor %}"),
-        "with this chat template 3 tokens begin the text"
-    );
 }
 
 /// A copy of a reference's tokenizer with a template, or a printed reason to skip.
@@ -229,19 +228,22 @@ fn real(family: &str, template: &str) -> Option<tempfile::TempDir> {
 }
 
 #[test]
-fn the_real_tokenizers_begin_the_text_once() {
-    for (family, template) in [
-        ("llama", LLAMA),
-        ("mistral", MISTRAL),
-        ("orca", CHATML),
-        ("llama", MISTRAL),
+fn the_real_tokenizers_begin_the_text_as_the_template_does() {
+    for (family, template, count) in [
+        ("llama", LLAMA, 1),
+        ("mistral", MISTRAL, 1),
+        ("orca", CHATML, 0),
+        ("llama", MISTRAL, 1),
     ] {
         let Some(folder) = real(family, template) else { return };
         let (prompt, begins) = within(folder.path(), &question(None, &PARTS, None)).unwrap();
-        assert_eq!(begins, 1, "{family}");
-        assert!(!prompt.text.contains("<s>"), "{family}: {}", prompt.text);
-        let tokens = chat(folder.path()).1.encode(&prompt.text).unwrap();
-        assert!(tokens[0].special && tokens[0].id == 1, "{family}: {:?}", &tokens[..3]);
+        assert_eq!(begins, count, "{family}");
+        assert_eq!(prompt.text.starts_with("<s>"), count == 1, "{family}: {}", prompt.text);
+        let tokens = chat(folder.path())
+            .1
+            .encode_within(&prompt.text, Around::Nothing)
+            .unwrap();
+        assert_eq!(tokens[0].id == 1, count == 1, "{family}: {:?}", &tokens[..3]);
         if family == "orca" {
             let control: Vec<u32> = tokens.iter().map(|token| token.id).filter(|id| *id > 32_000).collect();
             assert_eq!(control, [32_001, 32_002, 32_001]);

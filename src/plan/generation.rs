@@ -1,5 +1,6 @@
 //! What a model is asked to say in its own words.
 
+use super::sample::around;
 use super::{Job, OpenedModel, Run};
 use crate::content::prompt::{Prompt, Role};
 use crate::diagnostic::{Diagnostic, Result};
@@ -42,7 +43,12 @@ pub fn generation(
             chat.prompt(&asked)?.text
         }
     };
-    let token_ids: Vec<u32> = model.tokenizer.encode(&text)?.iter().map(|token| token.id).collect();
+    let token_ids: Vec<u32> = model
+        .tokenizer
+        .encode_within(&text, around(run.chat.as_ref()))?
+        .iter()
+        .map(|token| token.id)
+        .collect();
     let rows = model.checkpoint.config.model.vocab_size();
     if token_ids.is_empty() || token_ids.iter().any(|&id| id as usize >= rows) {
         return Err(Diagnostic::content(

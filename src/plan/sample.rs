@@ -10,13 +10,29 @@ use crate::content::experiment::{Experiment, Output, TargetSpec};
 use crate::content::prompt::Prompt;
 use crate::diagnostic::{Diagnostic, Result};
 use crate::store::key::PredictionKey;
-use crate::tokenizer::{SpecialKind, Token};
+use crate::tokenizer::{Around, SpecialKind, Token};
 
 /// An error of one sample, with the way to its place in the YAML.
 pub type Problem = (Vec<String>, Diagnostic);
 
 fn problem(problems: &mut Vec<Problem>, way: &[&str], error: Diagnostic) {
     problems.push((way.iter().map(|part| (*part).to_owned()).collect(), error));
+}
+
+/// What stands round a prompt's tokens: nothing that a chat template has not written itself.
+pub fn around(chat: Option<&Chat>) -> Around {
+    match chat {
+        Some(_) => Around::Nothing,
+        None => Around::Special,
+    }
+}
+
+/// A prompt as the model gets it, that answers stand behind.
+#[derive(Clone, Copy)]
+struct Asked<'e> {
+    text: &'e str,
+    ids: &'e [u32],
+    around: Around,
 }
 
 /// What plans one sample, as many threads may do at once.
@@ -29,14 +45,12 @@ pub struct One<'a, 'm> {
 impl<'a> One<'a, '_> {
     /// The prompt as the model gets it, and its tokens.
     fn prompt(&self, sample: &'a Sample, chat: Option<&Chat>) -> Result<(Cow<'a, Prompt>, Vec<Token>)> {
-        let encode = |prompt: &Prompt| self.model.tokenizer.encode(&prompt.text);
-        let Some(chat) = chat else {
-            return Ok((Cow::Borrowed(&sample.prompt), encode(&sample.prompt)?));
+        let prompt = match chat {
+            None => Cow::Borrowed(&sample.prompt),
+            Some(chat) => Cow::Owned(chat.prompt(&sample.prompt)?),
         };
-        let prompt = chat.prompt(&sample.prompt)?;
-        let tokens = encode(&prompt)?;
-        chat.check(&prompt, &tokens)?;
-        Ok((Cow::Owned(prompt), tokens))
+        let tokens = self.model.tokenizer.encode_within(&prompt.text, around(chat))?;
+        Ok((prompt, tokens))
     }
 
     /// `config.json` first, then the tokenizer's files.
@@ -65,8 +79,12 @@ impl<'a> One<'a, '_> {
                 return None;
             }
         };
-        let text = &prompt.text;
         let ids: Vec<u32> = tokens.iter().map(|token| token.id).collect();
+        let asked = Asked {
+            text: &prompt.text,
+            ids: &ids,
+            around: around(chat),
+        };
         let rows = self.model.checkpoint.config.model.vocab_size();
         if ids.is_empty() {
             problem(
@@ -84,7 +102,7 @@ impl<'a> One<'a, '_> {
         }
         let mut options = Vec::new();
         for option in &self.experiment.options {
-            match self.answer(text, &ids, &option.letter) {
+            match self.answer(asked, &option.letter) {
                 Ok(tokens) => options.push((option.letter.as_str(), tokens)),
                 Err(error) => problem(problems, &["options", &option.letter], error),
             }
@@ -95,7 +113,7 @@ impl<'a> One<'a, '_> {
         }
         let mut targets = Vec::new();
         for (index, spec) in self.experiment.attribution.targets.iter().enumerate() {
-            match self.targets(spec, sample, (text, &ids), &options) {
+            match self.targets(spec, sample, asked, &options) {
                 Ok(found) => targets.extend(found),
                 Err(error) => problem(problems, &["attribution", "targets", &index.to_string()], error),
             }
@@ -125,10 +143,11 @@ impl<'a> One<'a, '_> {
     }
 
     /// The tokens of an answer behind the prompt: several, where they can be explained together.
-    fn answer(&self, prompt: &str, ids: &[u32], answer: &str) -> Result<Vec<u32>> {
-        let tokens = self.model.tokenizer.answer_tokens(prompt, ids, answer)?;
+    fn answer(&self, asked: Asked<'_>, answer: &str) -> Result<Vec<u32>> {
+        let tokenizer = &self.model.tokenizer;
+        let tokens = tokenizer.answer_tokens(asked.text, asked.ids, answer, asked.around)?;
         if tokens.len() > 1 && self.experiment.attribution.output != Output::LogProbability {
-            return Err(self.model.tokenizer.several(answer, &tokens));
+            return Err(tokenizer.several(answer, &tokens));
         }
         match tokens.iter().find(|&&id| self.in_table(Some(id)).is_none()) {
             None => Ok(tokens),
@@ -138,12 +157,11 @@ impl<'a> One<'a, '_> {
         }
     }
 
-    /// `encoded` is the prompt's text and tokens.
     fn targets(
         &self,
         spec: &TargetSpec,
         sample: &Sample,
-        encoded: (&str, &[u32]),
+        asked: Asked<'_>,
         options: &[(&str, Vec<u32>)],
     ) -> Result<Vec<Target>> {
         let one = |kind, (token, forced)| {
@@ -154,7 +172,7 @@ impl<'a> One<'a, '_> {
                 minus: None,
             }]
         };
-        let member = |spec: &TargetSpec| self.target_token(spec, sample, encoded, options);
+        let member = |spec: &TargetSpec| self.target_token(spec, sample, asked, options);
         Ok(match spec {
             TargetSpec::Predicted => one("predicted", member(spec)?),
             TargetSpec::Gold => one("gold", member(spec)?),
@@ -185,7 +203,7 @@ impl<'a> One<'a, '_> {
         &self,
         spec: &TargetSpec,
         sample: &Sample,
-        (text, ids): (&str, &[u32]),
+        asked: Asked<'_>,
         options: &[(&str, Vec<u32>)],
     ) -> Result<(TargetToken, Vec<u32>)> {
         let option = |letter: &str| {
@@ -205,7 +223,7 @@ impl<'a> One<'a, '_> {
                     .expected("a value in the gold column of every chosen row")),
             },
             // After the prompt first, as an answer; else any token of the vocabulary by its own name.
-            TargetSpec::Token(token) => match self.answer(text, ids, token) {
+            TargetSpec::Token(token) => match self.answer(asked, token) {
                 Ok(tokens) => Ok(known(&tokens)),
                 Err(error) => match self.in_table(self.model.tokenizer.vocabulary_token(token)) {
                     Some(Start::Token(id)) => Ok((TargetToken::Known(id), vec![])),

@@ -538,8 +538,11 @@ fn yields(text: &CharText<'_>, tokens: &[TokenRecord]) -> bool {
     let Some((token, later)) = tokens.split_first() else {
         return false;
     };
-    let mark = !token.special && token.start < token.end && token.text.chars().all(|c| c == '▁');
-    mark && text.slice(token.start, token.end) != token.text
+    let blank = |text: &str| text.chars().all(|c| c == '▁' || c.is_whitespace());
+    !token.special
+        && token.start < token.end
+        && blank(&token.text)
+        && !blank(text.slice(token.start, token.end))
         && later
             .first()
             .is_some_and(|next| !next.special && next.start < token.end && next.end > token.start)

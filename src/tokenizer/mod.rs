@@ -3,16 +3,25 @@
 //! `tokenizer.json` is read by the `tokenizers` crate itself; `tokenizer.model` (SentencePiece) is turned into the same
 //! pipeline by `sentencepiece.rs`. This module runs no model and knows no experiment.
 
+mod added;
+mod beside;
+mod bounds;
 pub mod chat;
+mod frame;
+mod keys;
+mod open;
+mod pieces;
+mod prefix;
 mod sentencepiece;
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use crate::checkpoint::hash;
+use self::pieces::{Writing, spelled};
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
-use crate::input;
+use crate::{guard, input};
 
 /// A token of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +36,15 @@ pub struct Token {
     pub end: usize,
     /// Put there by the tokenizer, not text of the prompt.
     pub special: bool,
+}
+
+/// Which tokens stand round a text's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Around {
+    /// Those that the tokenizer puts there: a prompt as it is.
+    Special,
+    /// None: what a chat template has written, which has all of its own, as transformers' `apply_chat_template` does.
+    Nothing,
 }
 
 /// The kinds of special token that a baseline may name.
@@ -76,95 +94,74 @@ impl Speech for Tokenizer {
 #[derive(Debug)]
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
-    /// Names of special tokens, from `special_tokens_map.json` and `tokenizer_config.json`.
+    /// Texts of special tokens by their keys, `bos_token` and so on.
     names: Map<String, Value>,
+    /// How its vocabulary writes pieces.
+    writing: Writing,
+    /// Whether its spans leave out the blanks that tokens begin and end with.
+    trims: bool,
+    /// Ids that it puts behind a text.
+    behind: Vec<u32>,
+    /// The file that it is from, which errors name.
+    file: PathBuf,
     /// The files it was made from, in the order of their names.
     pub files: Vec<PathBuf>,
-    /// Over the files; see [`hash::of_listing`].
+    /// Over the files; see [`crate::checkpoint::hash::of_listing`].
     pub sha256: String,
     /// What is odd about the files and was decided in one of several ways.
     pub warnings: Diagnostics,
 }
 
 impl Tokenizer {
-    /// Reads `tokenizer.json`, or else `tokenizer.model` with `added_tokens.json`, from a checkpoint folder.
+    /// Reads `tokenizer.json`, or else `tokenizer.model`, from a checkpoint folder, and what stands beside it.
     ///
     /// # Errors
     /// Neither is there, or what is there cannot be read or asks for something that is not computed.
     pub fn open(folder: &Path) -> Result<Self> {
-        let json = folder.join("tokenizer.json");
-        let model = folder.join("tokenizer.model");
-        let mut files = Vec::new();
-        let mut names = Map::new();
-        for file in ["tokenizer_config.json", "special_tokens_map.json"] {
-            if let Some(map) = read_map(&folder.join(file))? {
-                files.push(folder.join(file));
-                names.extend(map);
-            }
-        }
-        let inner = if json.is_file() {
-            let bytes = input::read(&json, Kind::Checkpoint, "read")?;
-            files.push(json.clone());
-            tokenizers::Tokenizer::from_bytes(bytes).map_err(|e| invalid(&json, &e))?
-        } else if model.is_file() {
-            let added = read_map(&folder.join("added_tokens.json"))?;
-            if added.is_some() {
-                files.push(folder.join("added_tokens.json"));
-            }
-            files.push(model.clone());
-            let add_bos = names.get("add_bos_token").and_then(Value::as_bool).unwrap_or(true);
-            let add_eos = names.get("add_eos_token").and_then(Value::as_bool).unwrap_or(false);
-            let pipeline = sentencepiece::pipeline(&model, &added.unwrap_or_default(), add_bos, add_eos)?;
-            tokenizers::Tokenizer::from_bytes(pipeline.to_string()).map_err(|e| invalid(&model, &e))?
-        } else {
-            return Err(Diagnostic::checkpoint("no tokenizer in this folder")
-                .in_file(folder)
-                .expected("`tokenizer.json` or `tokenizer.model`")
-                .help("choose a repository or folder that has one: weights alone cannot read a prompt"));
-        };
-        files.sort();
-        let mut hashes = Vec::new();
-        for file in &files {
-            hashes.push((file_name(file), hash::of_file(file)?));
-        }
-        let sha256 = hash::of_listing(hashes.iter().map(|(name, hash)| (name.as_str(), hash.as_str())));
-        Ok(Self {
-            inner,
-            names,
-            files,
-            sha256,
-            warnings: Diagnostics::new(),
-        })
+        open::open(folder)
     }
 
     /// The tokens of a text, with the special tokens that the tokenizer puts round it.
     ///
     /// # Errors
-    /// The tokenizer fails on the text.
+    /// As [`Self::encode_within`].
     pub fn encode(&self, text: &str) -> Result<Vec<Token>> {
-        let encoding = self
-            .inner
-            .encode_char_offsets(text, true)
-            .map_err(|e| Diagnostic::checkpoint(format!("the tokenizer fails: {e}")).place(excerpt(text)))?;
+        self.encode_within(text, Around::Special)
+    }
+
+    /// The tokens of a text, with the special tokens that the tokenizer puts round it, or without.
+    ///
+    /// Every character that the tokenizer keeps is in the text of one token. Of several tokens that share a character the first has it;
+    /// the others read as their bytes, `<0xBB>`.
+    ///
+    /// # Errors
+    /// The tokenizer fails on the text.
+    pub fn encode_within(&self, text: &str, around: Around) -> Result<Vec<Token>> {
+        let special = around == Around::Special;
+        let encoding = guard::guarded(|| self.inner.encode_char_offsets(text, special))
+            .map_err(|panic| self.failed(text, &panic))?
+            .map_err(|error| self.failed(text, &error.to_string()))?;
         let characters: Vec<char> = text.chars().collect();
         let spans = encoding.get_offsets();
         let mut tokens = Vec::with_capacity(spans.len());
+        let mut cursor = 0;
         for (index, &(start, end)) in spans.iter().enumerate() {
+            let id = encoding.get_ids()[index];
             let special = encoding.get_special_tokens_mask()[index] == 1;
-            // Bytes of one character share its span: none of them is that character.
-            let shared = !special
-                && [index.checked_sub(1), Some(index + 1)]
-                    .into_iter()
-                    .flatten()
-                    .filter_map(|i| spans.get(i))
-                    .any(|&other| start < end && other.0 < end && other.1 > start);
-            let text = if special || shared || start == end {
+            let end = end.min(characters.len());
+            let start = start.min(end);
+            let own = start.max(cursor).min(end);
+            let text = if special {
                 encoding.get_tokens()[index].clone()
+            } else if own == end || self.is_mark(id, &characters[start..end]) {
+                self.piece(id)
             } else {
-                characters[start..end].iter().collect()
+                cursor = end;
+                characters[self.trimmed(&characters, own..end)].iter().collect()
             };
+            let Range { start, end } = self.trimmed(&characters, start..end);
             tokens.push(Token {
-                id: encoding.get_ids()[index],
+                id,
                 text,
                 start,
                 end,
@@ -174,16 +171,69 @@ impl Tokenizer {
         Ok(tokens)
     }
 
+    /// A span without the blanks at its ends, where the tokenizer leaves those out; a token of blanks keeps them.
+    fn trimmed(&self, characters: &[char], span: Range<usize>) -> Range<usize> {
+        let inner = |mut span: Range<usize>| {
+            while !span.is_empty() && characters[span.start] == ' ' {
+                span.start += 1;
+            }
+            while !span.is_empty() && characters[span.end - 1] == ' ' {
+                span.end -= 1;
+            }
+            span
+        };
+        match inner(span.clone()) {
+            kept if self.trims && !kept.is_empty() => kept,
+            _ => span,
+        }
+    }
+
+    /// Whether a token is only the mark of a blank that the tokenizer put before a text: it bears the span of a character that is not
+    /// its own.
+    fn is_mark(&self, id: u32, span: &[char]) -> bool {
+        let blank = self.writing.bytes(&self.inner.id_to_token(id).unwrap_or_default());
+        !blank.is_empty() && blank.iter().all(|byte| *byte == b' ') && span.iter().any(|c| !c.is_whitespace())
+    }
+
+    /// A token that has no character of its own: its bytes, or its name where these are no text.
+    fn piece(&self, id: u32) -> String {
+        let name = self.inner.id_to_token(id).unwrap_or_else(|| format!("#{id}"));
+        if self
+            .inner
+            .get_added_vocabulary()
+            .get_added_tokens_decoder()
+            .contains_key(&id)
+        {
+            return name;
+        }
+        match self.writing {
+            // The mark of a blank is SentencePiece's own name for it.
+            Writing::Marks if name.chars().all(|c| c == '▁') => name,
+            writing => spelled(&writing.bytes(&name)),
+        }
+    }
+
+    fn failed(&self, text: &str, error: &str) -> Diagnostic {
+        Diagnostic::checkpoint(format!("the tokenizer fails: {error}"))
+            .in_file(&self.file)
+            .place(excerpt(text))
+            .help("download the file again; if it is whole, the tokenizer cannot read this text: change the text")
+    }
+
     /// The tokens that follow `prompt` when `answer` is appended to it; one at least.
     ///
-    /// `ids` are the prompt's own tokens, to save a second encoding.
+    /// `ids` are the prompt's own tokens, to save a second encoding. What the tokenizer puts behind a text counts on neither side.
     ///
     /// # Errors
     /// The answer adds no token, or changes the prompt's own.
-    pub fn answer_tokens(&self, prompt: &str, ids: &[u32], answer: &str) -> Result<Vec<u32>> {
-        let tokens = self.encode(&format!("{prompt}{answer}"))?;
+    pub fn answer_tokens(&self, prompt: &str, ids: &[u32], answer: &str, around: Around) -> Result<Vec<u32>> {
+        let tokens = self.encode_within(&format!("{prompt}{answer}"), around)?;
         let found: Vec<u32> = tokens.iter().map(|token| token.id).collect();
-        match found.strip_prefix(ids) {
+        let text = |ids: &[u32]| -> Vec<u32> {
+            let behind: &[u32] = if around == Around::Special { &self.behind } else { &[] };
+            ids.strip_suffix(behind).unwrap_or(ids).to_vec()
+        };
+        match text(&found).strip_prefix(text(ids).as_slice()) {
             Some(rest) if !rest.is_empty() => Ok(rest.to_vec()),
             _ => Err(
                 Diagnostic::checkpoint(format!("`{answer}` joins with the end of the prompt into other tokens"))
@@ -198,7 +248,7 @@ impl Tokenizer {
     /// # Errors
     /// As [`Self::answer_tokens`]; or the answer is several tokens there.
     pub fn answer_token(&self, prompt: &str, ids: &[u32], answer: &str) -> Result<u32> {
-        match self.answer_tokens(prompt, ids, answer)?[..] {
+        match self.answer_tokens(prompt, ids, answer, Around::Special)?[..] {
             [id] => Ok(id),
             ref several => Err(self.several(answer, several)),
         }
@@ -215,17 +265,18 @@ impl Tokenizer {
 
     /// A token of the vocabulary by its text: the piece itself, or the one token that the text is by itself.
     pub fn vocabulary_token(&self, text: &str) -> Option<u32> {
-        self.inner
-            .token_to_id(text)
-            .or_else(|| match self.inner.encode(text, false).ok()?.get_ids() {
+        self.inner.token_to_id(text).or_else(|| {
+            let alone = guard::guarded(|| self.inner.encode(text, false)).ok()?.ok()?;
+            match alone.get_ids() {
                 [id] => Some(*id),
                 _ => None,
-            })
+            }
+        })
     }
 
     /// A special token by kind, as the tokenizer's files name it.
     pub fn special(&self, kind: SpecialKind) -> Option<u32> {
-        let named = self.special_text(kind);
+        let named = self.names.get(kind.key()).and_then(Value::as_str);
         let unknown = match (kind, self.inner.get_model()) {
             (SpecialKind::Unk, tokenizers::ModelWrapper::BPE(bpe)) => bpe.get_unk_token().as_deref(),
             _ => None,
@@ -233,63 +284,24 @@ impl Tokenizer {
         named.or(unknown).and_then(|name| self.inner.token_to_id(name))
     }
 
-    /// The text of a special token, as the tokenizer's files name it.
-    pub fn special_text(&self, kind: SpecialKind) -> Option<&str> {
-        name_of(self.names.get(kind.key())?)
-    }
-
-    /// The texts of all special tokens that the tokenizer's files name, by `bos_token` and so on.
-    fn special_names(&self) -> Map<String, Value> {
-        let named = self.names.iter().filter(|(key, _)| key.ends_with("_token"));
-        named
-            .filter_map(|(key, value)| Some((key.clone(), name_of(value)?.into())))
-            .collect()
-    }
-
-    /// Whether the tokenizer itself puts the token that begins a text in front.
-    ///
-    /// # Errors
-    /// The tokenizer fails.
-    pub fn adds_bos(&self) -> Result<bool> {
-        let Some(bos) = self.special(SpecialKind::Bos) else {
-            return Ok(false);
-        };
-        let first = self.encode("a")?.into_iter().next();
-        Ok(first.is_some_and(|token| token.special && token.id == bos))
+    /// The texts of all special tokens that have a key, by `bos_token` and so on.
+    fn special_names(&self) -> &Map<String, Value> {
+        &self.names
     }
 
     /// What a token reads as by itself.
     pub fn text_of(&self, id: u32) -> String {
-        match self.inner.decode(&[id], false) {
-            Ok(text) if !text.is_empty() && !text.contains('\u{fffd}') => text,
-            _ => self.inner.id_to_token(id).unwrap_or_else(|| format!("#{id}")),
+        match guard::guarded(|| self.inner.decode(&[id], false)) {
+            Ok(Ok(text)) if !text.is_empty() && !text.contains('\u{fffd}') => text,
+            _ => self.piece(id),
         }
     }
 
     /// What several tokens read as together.
     pub fn decode(&self, ids: &[u32]) -> String {
-        self.inner.decode(ids, true).unwrap_or_default()
+        let text = guard::guarded(|| self.inner.decode(ids, true));
+        text.ok().and_then(std::result::Result::ok).unwrap_or_default()
     }
-}
-
-/// A special token's text; newer files give its flags too.
-fn name_of(value: &Value) -> Option<&str> {
-    match value {
-        Value::String(name) => Some(name),
-        other => other.get("content").and_then(Value::as_str),
-    }
-}
-
-fn invalid(path: &Path, error: &tokenizers::Error) -> Diagnostic {
-    Diagnostic::checkpoint(format!("not a tokenizer that can be read: {error}"))
-        .in_file(path)
-        .help("download the file again")
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default()
 }
 
 fn excerpt(text: &str) -> String {

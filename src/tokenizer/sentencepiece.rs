@@ -9,6 +9,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use super::prefix::Prefix;
 use crate::diagnostic::{Diagnostic, Kind, Result};
 use crate::input;
 
@@ -33,18 +34,16 @@ struct Piece {
 struct Proto {
     pieces: Vec<Piece>,
     model_type: u64,
-    bos: u64,
-    eos: u64,
-    add_dummy_prefix: bool,
     remove_extra_whitespaces: bool,
     charsmap: bool,
 }
 
-/// The pipeline in the form of a `tokenizer.json`.
+/// The pipeline in the form of a `tokenizer.json`, without a post-processor. Blanks are put in as `prefix` says: transformers passes over
+/// what the model itself says of that (`add_dummy_prefix`).
 ///
 /// # Errors
-/// The file cannot be read, is no SentencePiece model, is not of kind BPE, normalises text, or `added` leaves holes in the ids.
-pub fn pipeline(path: &Path, added: &Map<String, Value>, add_bos: bool, add_eos: bool) -> Result<Value> {
+/// The file cannot be read, is no SentencePiece model, is not of kind BPE, or normalises text.
+pub fn pipeline(path: &Path, prefix: Prefix) -> Result<Value> {
     let bytes = input::read(path, Kind::Checkpoint, "read")?;
     let proto = parse(&bytes).ok_or_else(|| {
         Diagnostic::checkpoint("not a SentencePiece model")
@@ -58,33 +57,6 @@ pub fn pipeline(path: &Path, added: &Map<String, Value>, add_bos: bool, add_eos:
             added_tokens.push(added_token(id, &piece.text, piece.kind != USER_DEFINED));
         }
     }
-    let mut extra: Vec<(u64, &String)> = Vec::new();
-    for (text, id) in added {
-        let id = id.as_u64().ok_or_else(|| {
-            Diagnostic::checkpoint(format!("`added_tokens.json`: {text:?}: {id}"))
-                .in_file(path)
-                .expected("a token id")
-        })?;
-        extra.push((id, text));
-    }
-    extra.sort_unstable();
-    let mut next = proto.pieces.len() as u64;
-    for (id, text) in extra {
-        // Tokens that the model has already may be listed again.
-        if id < proto.pieces.len() as u64 && proto.pieces[id as usize].text == *text {
-            continue;
-        }
-        if id != next {
-            return Err(
-                Diagnostic::checkpoint(format!("`added_tokens.json`: {text:?} has id {id}"))
-                    .in_file(path)
-                    .expected(format!("{next}, the next after the vocabulary"))
-                    .help("added_tokens.json belongs to another tokenizer.model"),
-            );
-        }
-        next += 1;
-        added_tokens.push(added_token(id as usize, text, true));
-    }
     let unknown = proto
         .pieces
         .iter()
@@ -94,21 +66,22 @@ pub fn pipeline(path: &Path, added: &Map<String, Value>, add_bos: bool, add_eos:
     for (id, piece) in proto.pieces.iter().enumerate() {
         vocabulary.insert(piece.text.clone(), json!(id));
     }
-    let mut normalizers = vec![];
-    if proto.add_dummy_prefix {
-        normalizers.push(json!({"type": "Prepend", "prepend": "▁"}));
+    let (normalizer, pre_tokenizer) = prefix.steps();
+    let mut decoders = vec![
+        json!({"type": "Replace", "pattern": {"String": "▁"}, "content": " "}),
+        json!({"type": "ByteFallback"}),
+        json!({"type": "Fuse"}),
+    ];
+    if prefix != Prefix::Never {
+        decoders.push(json!({"type": "Strip", "content": " ", "start": 1, "stop": 0}));
     }
-    normalizers.push(json!({"type": "Replace", "pattern": {"String": " "}, "content": "▁"}));
     Ok(json!({
         "version": "1.0", "truncation": null, "padding": null,
         "added_tokens": added_tokens,
-        "normalizer": {"type": "Sequence", "normalizers": normalizers},
-        "pre_tokenizer": null,
-        "post_processor": post_processor(&proto, add_bos, add_eos),
-        "decoder": {"type": "Sequence", "decoders": [
-            {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
-            {"type": "ByteFallback"}, {"type": "Fuse"},
-            {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
+        "normalizer": normalizer,
+        "pre_tokenizer": pre_tokenizer,
+        "post_processor": null,
+        "decoder": {"type": "Sequence", "decoders": decoders},
         "model": {"type": "BPE", "dropout": null, "unk_token": unknown, "continuing_subword_prefix": null,
             "end_of_word_suffix": null, "fuse_unk": true, "byte_fallback": true,
             "vocab": vocabulary, "merges": merges(&proto.pieces)},
@@ -153,36 +126,6 @@ fn added_token(id: usize, text: &str, special: bool) -> Value {
         "special": special})
 }
 
-fn post_processor(proto: &Proto, add_bos: bool, add_eos: bool) -> Value {
-    let piece = |id: u64, wanted: bool| {
-        if wanted {
-            proto.pieces.get(id as usize).map(|piece| (id, piece.text.clone()))
-        } else {
-            None
-        }
-    };
-    let (bos, eos) = (piece(proto.bos, add_bos), piece(proto.eos, add_eos));
-    let mut special = Map::new();
-    for (id, text) in [&bos, &eos].into_iter().flatten() {
-        special.insert(text.clone(), json!({"id": text, "ids": [id], "tokens": [text]}));
-    }
-    let around = |sequence: &str, type_id: u32| {
-        let mark = |token: &Option<(u64, String)>| {
-            token
-                .as_ref()
-                .map(|(_, text)| json!({"SpecialToken": {"id": text, "type_id": type_id}}))
-        };
-        let body = json!({"Sequence": {"id": sequence, "type_id": type_id}});
-        [mark(&bos), Some(body), mark(&eos)]
-            .into_iter()
-            .flatten()
-            .collect::<Vec<_>>()
-    };
-    let single = around("A", 0);
-    let pair: Vec<Value> = single.iter().cloned().chain(around("B", 1)).collect();
-    json!({"type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": special})
-}
-
 /// Every pair of pieces that makes a third, by the third's score, then by length, as `generate_merges` of transformers.
 fn merges(pieces: &[Piece]) -> Vec<Value> {
     let ids: HashMap<&str, usize> = pieces
@@ -218,9 +161,6 @@ fn parse(bytes: &[u8]) -> Option<Proto> {
     let mut proto = Proto {
         pieces: vec![],
         model_type: 1,
-        bos: 1,
-        eos: 2,
-        add_dummy_prefix: true,
         remove_extra_whitespaces: true,
         charsmap: false,
     };
@@ -236,8 +176,6 @@ fn parse(bytes: &[u8]) -> Option<Proto> {
                 for field in Message(message) {
                     match field? {
                         (3, Wire::Number(kind)) => proto.model_type = kind,
-                        (41, Wire::Number(id)) => proto.bos = id,
-                        (42, Wire::Number(id)) => proto.eos = id,
                         _ => {}
                     }
                 }
@@ -246,7 +184,6 @@ fn parse(bytes: &[u8]) -> Option<Proto> {
                 for field in Message(message) {
                     match field? {
                         (2, Wire::Bytes(map)) => proto.charsmap = !map.is_empty(),
-                        (3, Wire::Number(flag)) => proto.add_dummy_prefix = flag != 0,
                         (4, Wire::Number(flag)) => proto.remove_extra_whitespaces = flag != 0,
                         _ => {}
                     }

@@ -73,8 +73,14 @@ pub fn rows(record: &SampleRecord, units: &Units, maps: &[Option<Drawn<'_>>], sc
         } else {
             "<th scope=row><bdi>"
         });
-        escape_into(&shown(&text, token), &mut html);
-        html.push_str("</bdi><td class=num>");
+        escape_into(&shown(token), &mut html);
+        html.push_str("</bdi>");
+        if let Some(shared) = shared(&text, token) {
+            html.push_str(" <small>of <bdi>");
+            escape_into(&shared, &mut html);
+            html.push_str("</bdi></small>");
+        }
+        html.push_str("<td class=num>");
         count_into(token.id as usize, &mut html);
         html.push_str("<td>");
         count_into(token.start, &mut html);
@@ -115,12 +121,14 @@ pub fn rows(record: &SampleRecord, units: &Units, maps: &[Option<Drawn<'_>>], sc
     html
 }
 
-/// A token as its part of the text, with blanks and line breaks as signs; by its own name where it has none.
-fn shown(text: &CharText<'_>, token: &TokenRecord) -> String {
+/// A token as it reads, with blanks and line breaks as signs.
+fn shown(token: &TokenRecord) -> String {
+    excerpt(&token.text.replace(' ', "␣").replace('\n', "↵").replace('\t', "⇥"), 60)
+}
+
+/// The characters that a token has a byte of, where an earlier token shows them: its own text is `<0xBB>` then.
+fn shared(text: &CharText<'_>, token: &TokenRecord) -> Option<String> {
     let slice = text.slice(token.start, token.end);
-    if slice.is_empty() {
-        token.text.clone()
-    } else {
-        excerpt(&slice.replace(' ', "␣").replace('\n', "↵").replace('\t', "⇥"), 60)
-    }
+    let byte = !token.special && token.text.starts_with("<0x") && !slice.is_empty() && !slice.contains(&token.text);
+    byte.then(|| excerpt(slice, 60))
 }
