@@ -76,6 +76,9 @@ pub fn read(id: &str, path: &Path, yaml: String, decoder: &mut Decoder) -> Optio
         }
     };
     let table = decoder.table(&Field::top(&tree), &KEYS)?;
+    for text in ["title", "description"].iter().filter_map(|key| table.get(key)) {
+        decoder.watch_comment(&text, true);
+    }
     let title = table.get("title").and_then(|title| decoder.text(&title, "a title"));
     let description = table.get("description").and_then(|text| decoder.written(&text, "text"));
     let draft = table
@@ -284,6 +287,9 @@ fn read_prompt(decoder: &mut Decoder, path: &Path, field: &Field, style: Option<
                 let error = decoder.error(name.position, format!("`{word}` is the segment of {of}"));
                 decoder.push(error.place(format!("{}.segment", item.name)).expected("another name"));
             }
+        }
+        if let Some(text) = &text {
+            decoder.watch_comment(text, false);
         }
         if let Some(text) = text
             && let Some(template) = decoder.written(&text, "text")
