@@ -291,7 +291,14 @@ fn read_prompt(decoder: &mut Decoder, path: &Path, field: &Field, style: Option<
         if let Some(text) = &text {
             decoder.watch_comment(text, false);
         }
-        if let Some(text) = text
+        if let Some(text) = text.as_ref().filter(|text| text.is_map()) {
+            let error = decoder.error(
+                text.node.position,
+                "found a mapping: to YAML, what begins with `{` is one",
+            );
+            let error = error.place(&text.name).expected("text");
+            decoder.push(error.help("put a template between quotes: \"{{ statement }}\""));
+        } else if let Some(text) = text
             && let Some(template) = decoder.written(&text, "text")
             && let Some(name) = name
         {

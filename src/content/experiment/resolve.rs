@@ -111,10 +111,10 @@ fn tell_what_prompts_lack(decoder: &mut Decoder, templates: &Templates, table: &
         .for_each(|warning| decoder.push(warning));
     if samples > 1 && !templates.mentions_a_column(table) {
         let message = format!("the prompt mentions no column of the data: all {samples} samples get the same prompt");
+        let column = table.columns.last().map_or("", String::as_str);
         let known = quoted(table.columns.iter().map(String::as_str));
-        let warning = templates.error(message).expected(format!(
-            "a column in a template, such as `{{{{ … }}}}` with one of {known}"
-        ));
+        let warning = templates.error(message).expected(format!("one of {known} in it"));
+        let warning = warning.help(format!("a template writes `{{{{ {} }}}}`", templates.said(column)));
         decoder.push(warning.as_warning());
     }
 }
@@ -183,6 +183,14 @@ fn golds_of(
             ),
             None => "add it to `options`, or leave such rows out with `select`".to_owned(),
         }));
+    }
+    if !rows.is_empty() && missing.len() == rows.len() && !asked {
+        let message = format!(
+            "no chosen row has a value in `{}`: which answers are right is not known",
+            shortened(&column.value)
+        );
+        let warning = decoder.error(column.position, message).place("dataset.gold");
+        decoder.push(warning.help("name another column, or leave `gold` out").as_warning());
     }
     if let (true, Some(first)) = (asked, missing.first()) {
         let message = format!(

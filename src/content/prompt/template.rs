@@ -134,6 +134,11 @@ impl Templates {
         if errors.is_empty() { Ok(texts) } else { Err(errors) }
     }
 
+    /// A column as a template says it.
+    pub fn said(&self, column: &str) -> String {
+        columns::said(column)
+    }
+
     /// Whether a template mentions a variable.
     pub fn uses(&self, variable: &str) -> bool {
         self.variables.contains(variable)
@@ -247,7 +252,7 @@ impl Templates {
         }
         Diagnostic { message, ..told }.help(format!(
             "leave such rows out with `select`; where an empty text is meant, write \"\" into the data; or ask for it in the template: `{{{{ {} | default(value=\"\") }}}}`",
-            columns::said(column)
+            null.as_ref().map_or_else(|| columns::said(column), |way| columns::said(column) + &way[column.len()..])
         ))
     }
 
@@ -386,6 +391,10 @@ mod tests {
             "{error}"
         );
         let error = render("{{ who.age }}", row()).unwrap_err();
+        assert!(
+            error.ends_with("in the template: `{{ who.age | default(value=\"\") }}`"),
+            "{error}"
+        );
         assert!(
             error.contains("no value in the column `who`: `who.age` is null"),
             "{error}"

@@ -284,3 +284,87 @@ pub fn batch(metadata: &ParquetMetaData) -> usize {
 pub fn is_int96(column: &ColumnChunkMetaData) -> bool {
     column.column_descr().physical_type() == Physical::INT96
 }
+
+#[cfg(test)]
+mod tests {
+    use parquet::basic::Compression;
+    use parquet::data_type::ByteArray;
+    use parquet::file::reader::FileReader;
+    use parquet::file::serialized_reader::SerializedFileReader;
+
+    use super::super::tests::file::{Column, Values, write};
+    use super::*;
+
+    /// What bounds of so many bytes say of a file.
+    fn checked(schema: &str, columns: &[Column], pages: u64, rows: u64) -> Result<(), String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.parquet");
+        write(&path, schema, columns, Compression::SNAPPY, None);
+        let file = File::open(&path).unwrap();
+        let again = file.try_clone().unwrap();
+        let reader = SerializedFileReader::new(file).unwrap();
+        let bounds = Bounds {
+            pages,
+            rows,
+            ..Bounds::new(Path::new("x.parquet"), 9)
+        };
+        assert!(reader.metadata().num_row_groups() > 0);
+        bounds.check(&again, &reader).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn pages_rows_and_long_lists_are_bounded() {
+        let flat = "message m { required binary a (UTF8); required boolean b; }";
+        let columns = || {
+            let text = Values::Text(vec![ByteArray::from("x".repeat(1000).as_str()); 100]);
+            [Column::new(text), Column::new(Values::Truth(vec![true; 100]))]
+        };
+        assert_eq!(checked(flat, &columns(), 4000, 100_000), Ok(()));
+        let error = checked(flat, &columns(), 900, 100_000).unwrap_err();
+        assert!(
+            error.starts_with("x.parquet: unpacked, its columns up to `a` are "),
+            "{error}"
+        );
+        // A hundred rows of two cells are 48,000 bytes at least.
+        let error = checked(flat, &columns(), 4000, 47_000).unwrap_err();
+        assert!(
+            error.starts_with("x.parquet: its rows take more than 48000 bytes"),
+            "{error}"
+        );
+        // One row whose list holds one text a hundred times.
+        let repetition: Vec<i16> = (0..100).map(|n| i16::from(n > 0)).collect();
+        let text = Values::Text(vec![ByteArray::from("x".repeat(1000).as_str()); 100]);
+        let list = [Column::new(text).levels(&[1; 100], Some(&repetition))];
+        let nested = "message m { repeated binary a (UTF8); }";
+        assert_eq!(checked(nested, &list, 4000, 150_000), Ok(()));
+        let error = checked(nested, &list, 4000, 60_000).unwrap_err();
+        assert!(error.contains("its rows take more than"), "{error}");
+    }
+
+    #[test]
+    fn cells_are_counted_as_they_come() {
+        let mut bounds = Bounds {
+            rows: 1000,
+            ..Bounds::new(Path::new("x.parquet"), 9)
+        };
+        assert!(bounds.count(&"x".repeat(500).into()).is_ok());
+        assert!(bounds.count(&"x".repeat(500).into()).is_err());
+    }
+
+    #[test]
+    fn columns_nested_without_end_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.parquet");
+        for (depth, deep) in [(60, false), (70, true)] {
+            let schema = format!(
+                "message m {{ required int32 a; {} required int32 x; {} required int32 z; }}",
+                "required group g {".repeat(depth),
+                "}".repeat(depth)
+            );
+            let columns: Vec<Column> = (0..3).map(|_| Column::new(Values::Int(vec![1]))).collect();
+            write(&path, &schema, &columns, Compression::SNAPPY, None);
+            let read = super::super::read("x.parquet".as_ref(), &path);
+            assert_eq!(read.is_err_and(|error| error.message.contains("nested too deep")), deep);
+        }
+    }
+}
