@@ -19,8 +19,9 @@ use walkdir::WalkDir;
 use crate::checkpoint::hash;
 use crate::content::model::ModelSource;
 use crate::content::project::Project;
-use crate::diagnostic::Diagnostics;
+use crate::diagnostic::{Diagnostics, Kind};
 use crate::hub::Hub;
+use crate::input;
 use crate::plan::{named_models, warn};
 use crate::store::memo::HashMemo;
 use crate::store::{Store, write_atomically};
@@ -198,7 +199,9 @@ fn contents(folder: &Path) -> Option<String> {
         .par_iter()
         .map(|file| {
             let name = file.strip_prefix(folder).ok()?.to_string_lossy().into_owned();
-            Some((name, hash::of_bytes(&fs::read(file).ok()?)))
+            // A pipe is not waited for; that it is there is told elsewhere.
+            let bytes = input::read(file, Kind::Content, "read").ok()?;
+            Some((name, hash::of_bytes(&bytes)))
         })
         .collect();
     Some(debug_hash(&lines?))

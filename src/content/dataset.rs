@@ -16,12 +16,13 @@ pub mod shelf;
 mod source;
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
 use super::prompt::Prompt;
-use crate::diagnostic::{Diagnostic, Position};
+use crate::diagnostic::{Diagnostic, Diagnostics, Position};
 
 pub use hub::{Repositories, Repository};
 #[cfg(test)]
@@ -53,6 +54,8 @@ pub struct Table {
     pub columns: Vec<String>,
     /// The rows, in the order of the files.
     pub rows: Vec<Row>,
+    /// Columns of the files that hold bytes and no text, and are not among `columns`.
+    pub left_out: Vec<String>,
     /// The repository that the files are from, if they are.
     pub origin: Option<Origin>,
 }
@@ -111,7 +114,9 @@ impl Table {
     /// Adds the rows of another table at the end.
     fn append(&mut self, other: Table) {
         let files = self.files.len();
-        self.add_columns(&other.columns);
+        let mut known = self.columns.iter().cloned().collect();
+        self.add_columns(&other.columns, &mut known);
+        self.left_out.extend(other.left_out);
         self.files.extend(other.files);
         self.rows.extend(other.rows.into_iter().map(|row| Row {
             file: files + row.file,
@@ -119,12 +124,49 @@ impl Table {
         }));
     }
 
-    fn add_columns<'a>(&mut self, names: impl IntoIterator<Item = &'a String>) {
+    /// Adds the names that are not among `known`, which are the columns so far.
+    fn add_columns<'a>(&mut self, names: impl IntoIterator<Item = &'a String>, known: &mut HashSet<String>) {
         for name in names {
-            if !self.columns.contains(name) {
+            if !known.contains(name) {
+                known.insert(name.clone());
                 self.columns.push(name.clone());
             }
         }
+    }
+}
+
+/// The errors of one data file: the first few, and how many there are.
+#[derive(Default)]
+struct Errors {
+    told: Diagnostics,
+    count: usize,
+}
+
+impl Errors {
+    /// No more errors of one file are told than this: where one line is wrong, all may be.
+    const TOLD: usize = 10;
+
+    fn push(&mut self, error: Diagnostic) {
+        self.count += 1;
+        if self.count <= Self::TOLD {
+            self.told.push(error);
+        }
+    }
+
+    /// The table, if there are no errors.
+    fn or(mut self, table: Table) -> Result<Table, Diagnostics> {
+        if self.count == 0 {
+            return Ok(table);
+        }
+        if self.count > Self::TOLD {
+            let message = format!("this file has {} errors; the first {} are told", self.count, Self::TOLD);
+            let error = Diagnostic::content(message);
+            self.told.push(match table.files.first() {
+                Some(file) => error.in_file(file),
+                None => error,
+            });
+        }
+        Err(self.told)
     }
 }
 

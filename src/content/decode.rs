@@ -91,7 +91,7 @@ fn joined(name: &str, key: &str) -> String {
 /// A node in the words of a message: ``text `abc` ``, `a list`.
 fn described(node: &Node) -> String {
     match &node.content {
-        Content::Scalar(Scalar { text, kind }) => match kind {
+        Content::Scalar(Scalar { text, kind, .. }) => match kind {
             ScalarKind::Null => "nothing".to_owned(),
             ScalarKind::Bool(_) => format!("the truth value `{text}`"),
             ScalarKind::Number(_) => format!("the number `{}`", shortened(text)),
@@ -133,6 +133,33 @@ impl Decoder {
         } else {
             error.place(&field.name)
         });
+    }
+
+    /// Collects a warning where an unquoted text ends in a comment that the author may have meant to be part of it. In a `prose` text
+    /// of people's own words a blank behind the `#` makes it a comment, in a prompt it does not.
+    pub fn watch_comment(&mut self, field: &Field, prose: bool) {
+        let Some(scalar) = field.scalar() else { return };
+        let Some(comment) = &scalar.comment else { return };
+        if prose && !comment[1..].starts_with(|c: char| c.is_alphanumeric()) {
+            return;
+        }
+        let message = format!(
+            "this text ends in `{}`: to YAML, ` #` begins a comment, `{}`",
+            shortened(
+                &scalar
+                    .text
+                    .chars()
+                    .skip(scalar.text.chars().count().saturating_sub(30))
+                    .collect::<String>()
+            ),
+            shortened(comment)
+        );
+        let warning = self.error(field.node.position, message).place(&field.name);
+        self.push(
+            warning
+                .help("put the text between quotes; or write the comment on a line of its own")
+                .as_warning(),
+        );
     }
 
     /// A mapping with known keys; unknown keys are errors at once.

@@ -98,6 +98,9 @@ pub(super) fn read(
     };
     let before = decoder.diagnostics.error_count();
     let table = decoder.table(&Field::top(&tree), &KEYS)?;
+    for text in ["title", "description"].iter().filter_map(|key| table.get(key)) {
+        decoder.watch_comment(&text, true);
+    }
     let title = table.get("title").and_then(|title| decoder.text(&title, "a title"));
     let description = table.get("description").and_then(|text| decoder.written(&text, "text"));
     let source_text = decoder

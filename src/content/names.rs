@@ -120,6 +120,37 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|(_, name)| name)
 }
 
+/// Why two values that are not the same text are probably meant to be the same; data are compared as text.
+pub fn near_miss(found: &str, wanted: &str) -> Option<&'static str> {
+    // A float holds fifteen digits; longer numbers that differ may read as the same one.
+    let short = |text: &&str| text.len() <= 15;
+    let number = |text: &str| {
+        Some(text.trim())
+            .filter(short)?
+            .parse::<f64>()
+            .ok()
+            .filter(|number| number.is_finite())
+    };
+    let truth = |text: &str| match text.trim().to_lowercase().as_str() {
+        "true" | "yes" | "on" | "y" | "t" | "1" | "1.0" => Some(true),
+        "false" | "no" | "off" | "n" | "f" | "0" | "0.0" => Some(false),
+        _ => None,
+    };
+    if found == wanted {
+        None
+    } else if found.trim() == wanted.trim() {
+        Some("only the blanks around it differ")
+    } else if found.trim().to_lowercase() == wanted.trim().to_lowercase() {
+        Some("only the case differs")
+    } else if number(found).is_some() && number(found) == number(wanted) {
+        Some("it is the same number, written otherwise")
+    } else if truth(found).is_some() && truth(found) == truth(wanted) {
+        Some("it may stand for the same truth value")
+    } else {
+        None
+    }
+}
+
 /// Insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`.
 fn edit_distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
@@ -237,6 +268,26 @@ mod tests {
         assert_eq!(nearest("modles", known), Some("models"));
         assert_eq!(nearest("Title", known), Some("title"));
         assert_eq!(nearest("quadrature", known), None);
+    }
+
+    #[test]
+    fn values_that_are_nearly_the_same_are_told() {
+        for (found, wanted, why) in [
+            ("True", "true", "case"),
+            ("true ", "true", "blanks"),
+            ("1.0", "1", "number"),
+            ("007", "7", "number"),
+            ("yes", "true", "truth"),
+            ("0", "False", "truth"),
+        ] {
+            assert!(
+                near_miss(found, wanted).is_some_and(|told| told.contains(why)),
+                "{found} {wanted}"
+            );
+        }
+        for (found, wanted) in [("a", "a"), ("a", "b"), ("1", "2"), ("nan", "NaN2"), ("true", "false")] {
+            assert_eq!(near_miss(found, wanted), None, "{found} {wanted}");
+        }
     }
 
     #[test]

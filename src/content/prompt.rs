@@ -1,6 +1,8 @@
 //! Prompts: segments rendered with Tera from a row's columns and joined in order.
 
+mod columns;
 pub mod filters;
+mod holes;
 mod template;
 
 use serde::{Deserialize, Serialize};

@@ -52,6 +52,8 @@ pub struct Scalar {
     pub text: String,
     /// What it means to YAML.
     pub kind: ScalarKind,
+    /// The comment behind it on its line, if it is not quoted: what the author may have meant to be text.
+    pub comment: Option<String>,
 }
 
 /// What a scalar means to YAML.
@@ -66,6 +68,9 @@ pub enum ScalarKind {
     /// Anything else, and whatever is quoted.
     Text,
 }
+
+/// More than these, and a file that is no valid YAML is not given to a second parser for a better word on it.
+const MOST_BRACKETS: usize = 2000;
 
 /// Reads the one document of `text`, whose first line is line `first_line` of `file`.
 pub fn parse(file: &Path, text: &str, first_line: usize) -> Result<Node, Diagnostics> {
@@ -91,6 +96,17 @@ pub fn parse(file: &Path, text: &str, first_line: usize) -> Result<Node, Diagnos
             position: locate.clamp(1, 1),
             content: Content::Scalar(nothing()),
         });
+    }
+    if let Err(refused) = &tree
+        && text.matches(['[', '{']).count() > MOST_BRACKETS
+    {
+        // The time of the other parser grows with the square of the brackets that are open.
+        return Err(diagnostic(Problem {
+            position: refused.position,
+            message: refused.message.clone(),
+            ..*refused
+        })
+        .into());
     }
     if !problems.is_empty() {
         return Err(collected(problems.into_iter().map(diagnostic)));
@@ -133,6 +149,7 @@ fn nothing() -> Scalar {
     Scalar {
         text: String::new(),
         kind: ScalarKind::Null,
+        comment: None,
     }
 }
 
@@ -164,12 +181,25 @@ fn syntax_problem(text: &str, locate: &Locator, error: &serde_yaml::Error) -> Pr
         told if told.contains("cannot start any token") => {
             Some("put text that begins with a special character between quotes")
         }
-        _ => None,
+        // The parser is often on the next line by then.
+        _ => (position.line.saturating_sub(1)..=position.line)
+            .filter_map(|line| locate.value_on(line))
+            .find_map(special),
     };
     Problem {
         help,
         ..problem(position, format!("this is not valid YAML: {told}"))
     }
+}
+
+/// What to do about a value that begins with a character that means something to YAML, where the file is no valid YAML.
+fn special(value: &str) -> Option<&'static str> {
+    if value.starts_with("{{") || value.starts_with("{%") {
+        return Some("put a template between quotes: \"{{ … }}\"");
+    }
+    value
+        .starts_with(['[', '{', '*', '&', '!', '|', '>', '\'', '"', '%', '@', '`'])
+        .then_some("put text that begins with a special character between quotes; within them, write a quote of their kind as `\\\"` or `''`")
 }
 
 /// Gives each scalar its kind, from the same document as `serde_yaml` reads it.
@@ -189,10 +219,8 @@ fn resolve(node: &mut Node, value: Plain) -> Result<(), Problem> {
                     ..problem(node.position, message)
                 });
             }
-            *scalar = Scalar {
-                text,
-                kind: ScalarKind::Text,
-            };
+            scalar.text = text;
+            scalar.kind = ScalarKind::Text;
         }
         (Content::List(items), Plain::Sequence(values)) if items.len() == values.len() => {
             for (item, value) in items.iter_mut().zip(values) {

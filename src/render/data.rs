@@ -1,4 +1,7 @@
 //! The records as data: JSON for each, JSON Lines and CSV for an experiment. Texts are exact here, pictures are for pages.
+//!
+//! Exact, too, where a spreadsheet would take a cell for a formula (`=`, `+`, `-`, `@`): the page and docs/data.md say so. A quote before
+//! them would make another token of it.
 
 use serde::Serialize;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parquet::basic::Compression;
 use parquet::data_type::{
     BoolType, ByteArray, ByteArrayType, DataType, DoubleType, FixedLenByteArray, FixedLenByteArrayType, FloatType,
-    Int32Type, Int64Type,
+    Int32Type, Int64Type, Int96, Int96Type,
 };
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
@@ -30,6 +30,7 @@ pub enum Values {
     Truth(Vec<bool>),
     Int(Vec<i32>),
     Long(Vec<i64>),
+    Old(Vec<Int96>),
     Float(Vec<f32>),
     Double(Vec<f64>),
 }
@@ -63,6 +64,7 @@ impl Column {
             Values::Truth(values) => self.write_as::<BoolType>(values, group),
             Values::Int(values) => self.write_as::<Int32Type>(values, group),
             Values::Long(values) => self.write_as::<Int64Type>(values, group),
+            Values::Old(values) => self.write_as::<Int96Type>(values, group),
             Values::Float(values) => self.write_as::<FloatType>(values, group),
             Values::Double(values) => self.write_as::<DoubleType>(values, group),
         }

@@ -1,12 +1,15 @@
 //! Parquet files, row by row, as data frames and the Hugging Face hub write them.
 //!
 //! A file is binary: there is no line to point at, so errors name the row and the column. A column with what is no text (pictures, tensors)
-//! is left out; nothing is made up. Class numbers become the names that the file itself gives for them.
+//! is left out, and told to who names it; nothing is made up. Class numbers become the names that the file itself gives for them.
 
+mod bounds;
 mod cells;
 mod classes;
+mod int96;
+mod thrift;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
@@ -16,10 +19,14 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::FileReader;
 use parquet::file::serialized_reader::SerializedFileReader;
-use parquet::record::reader::RowIter;
+use parquet::record::reader::TreeBuilder;
+use parquet::schema::types::TypePtr;
 use serde_json::Map;
 
+use self::bounds::Bounds;
+use self::cells::Cell;
 use self::classes::Classes;
+use self::int96::Times;
 use super::{Row, Table};
 use crate::content::names::shortened;
 use crate::diagnostic::{Diagnostic, Kind, Result};
@@ -35,6 +42,13 @@ const ENCRYPTED: &[u8; 4] = b"PARE";
 pub fn read(shown: &Path, path: &Path) -> Result<Table> {
     let mut file = input::open(path, Kind::Content, "read this file").map_err(|e| e.in_file(shown))?;
     check_marks(shown, &mut file)?;
+    if bounds::is_too_deep(&mut file).map_err(|e| Diagnostic::io(Kind::Content, "read this file", shown, &e))? {
+        return Err(
+            Diagnostic::content("the columns of this Parquet file are nested too deep")
+                .in_file(shown)
+                .expected("columns in columns at most 64 deep"),
+        );
+    }
     // The crate checks most of what it reads, and panics on some of what no writer should have written.
     guard::guarded(|| rows(shown, file)).unwrap_or_else(|message| {
         Err(
@@ -77,56 +91,78 @@ fn broken(shown: &Path, error: &ParquetError) -> Diagnostic {
 }
 
 fn rows(shown: &Path, file: File) -> Result<Table> {
-    let reader = SerializedFileReader::new(file).map_err(|e| broken(shown, &e))?;
+    let broken = |error: ParquetError| broken(shown, &error);
+    let again = file
+        .try_clone()
+        .map_err(|e| Diagnostic::io(Kind::Content, "read this file", shown, &e))?;
+    let size = file.metadata().map_or(0, |found| found.len());
+    let reader = SerializedFileReader::new(file).map_err(broken)?;
     let metadata = reader.metadata();
     check_compression(shown, metadata)?;
-    let schema = metadata.file_metadata().schema_descr().root_schema();
-    let types = schema.get_fields();
+    let mut bounds = Bounds::new(shown, size);
+    bounds.check(&again, &reader)?;
+    let schema = metadata.file_metadata().schema_descr_ptr();
+    let types = schema.root_schema().get_fields();
     let classes = Classes::of(metadata.file_metadata().key_value_metadata());
     let mut table = Table {
         files: vec![shown.to_path_buf()],
+        columns: names(shown, types)?,
         ..Table::default()
     };
     let mut left_out = BTreeSet::new();
-    for name in types.iter().map(|one| one.name()) {
-        if table.has_column(name) {
-            return Err(Diagnostic::content(format!("two columns have the name `{}`", shortened(name))).in_file(shown));
+    let tree = TreeBuilder::new().with_batch_size(bounds::batch(metadata));
+    for group in 0..metadata.num_row_groups() {
+        let group = reader.get_row_group(group).map_err(broken)?;
+        let mut times = Times::of(&*group).map_err(broken)?;
+        for row in tree.as_iter(schema.clone(), &*group).map_err(broken)? {
+            let index = table.rows.len();
+            let row = row.map_err(|e| broken(e).place(format!("row {index}")))?;
+            let mut fields = Map::new();
+            for ((name, field), kind) in row.get_column_iter().zip(types) {
+                let told = |problem: Problem| {
+                    let column = shortened(name);
+                    Diagnostic::content(problem.message)
+                        .in_file(shown)
+                        .place(format!("row {index}, column `{column}`"))
+                        .expected(problem.expected)
+                        .help(format!("write the file without `{column}`, or with text in it"))
+                };
+                let value = match cells::value(field, kind, &mut times).map_err(told)? {
+                    Cell::Value(value) => classes.named(name, value).map_err(told)?,
+                    // A picture or a tensor says nothing in a prompt; that it is there is no reason to refuse the others.
+                    Cell::Bytes => {
+                        left_out.insert(name.clone());
+                        continue;
+                    }
+                };
+                bounds.count(&value)?;
+                fields.insert(name.clone(), value);
+            }
+            table.rows.push(Row {
+                file: 0,
+                position: None,
+                fields,
+            });
         }
-        table.columns.push(name.to_owned());
-    }
-    for (index, row) in RowIter::from_file(None, &reader)
-        .map_err(|e| broken(shown, &e))?
-        .enumerate()
-    {
-        let row = row.map_err(|e| broken(shown, &e).place(format!("row {index}")))?;
-        let mut fields = Map::new();
-        for ((name, field), kind) in row.get_column_iter().zip(types) {
-            let Some(value) = cells::value(field, kind) else {
-                // A picture or a tensor says nothing in a prompt; that it is there is no reason to refuse the others.
-                left_out.insert(name.clone());
-                continue;
-            };
-            let value = classes.named(name, value).map_err(|problem| {
-                let column = shortened(name);
-                Diagnostic::content(problem.message)
-                    .in_file(shown)
-                    .place(format!("row {index}, column `{column}`"))
-                    .expected(problem.expected)
-                    .help(format!("write the file without `{column}`, or with text in it"))
-            })?;
-            fields.insert(name.clone(), value);
-        }
-        table.rows.push(Row {
-            file: 0,
-            position: None,
-            fields,
-        });
     }
     table.columns.retain(|column| !left_out.contains(column));
     for row in &mut table.rows {
         row.fields.retain(|column, _| !left_out.contains(column));
     }
+    table.left_out = left_out.into_iter().collect();
     Ok(table)
+}
+
+/// The names of the columns, which are distinct.
+fn names(shown: &Path, types: &[TypePtr]) -> Result<Vec<String>> {
+    let mut known = HashSet::new();
+    if let Some(twice) = types.iter().find(|one| !known.insert(one.name())) {
+        let message = format!("two columns have the name `{}`", shortened(twice.name()));
+        return Err(Diagnostic::content(message)
+            .in_file(shown)
+            .help("rename or remove one of them"));
+    }
+    Ok(types.iter().map(|one| one.name().to_owned()).collect())
 }
 
 /// Why a cell has no value that a prompt could show.

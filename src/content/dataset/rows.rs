@@ -1,11 +1,13 @@
 //! Rows written in the experiment itself: `dataset: {rows: [{id: a, statement: …}]}`.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
 use super::{Row, Table, number_as_written};
 use crate::content::decode::{Decoder, Field};
+use crate::content::names::shortened;
 use crate::content::yaml::{Content, Node, ScalarKind};
 
 /// Reads the list under `rows`.
@@ -16,17 +18,28 @@ pub fn read(decoder: &mut Decoder, file: &Path, field: &Field) -> Option<Table> 
         files: vec![file.to_path_buf()],
         ..Table::default()
     };
+    let mut known = HashSet::new();
     let before = decoder.diagnostics.error_count();
     let expected = "a list of rows, such as [{id: a, statement: Taxes fell.}]";
     for row in decoder.list(field, expected)? {
         let Some(entries) = decoder.entries(&row, "a mapping from column names to values, such as {id: a}") else {
             continue;
         };
+        for entry in entries {
+            let name = format!("{}.{}", row.name, shortened(&entry.key));
+            let field = Field {
+                name,
+                node: &entry.node,
+            };
+            // `label: true # checked` is a remark; `statement: Rule #1` and `statement: A sentence # cut` are not.
+            let one_word = field.scalar().is_some_and(|scalar| !scalar.text.contains(' '));
+            decoder.watch_comment(&field, one_word);
+        }
         let fields: Map<String, Value> = entries
             .iter()
             .map(|entry| (entry.key.clone(), value(&entry.node)))
             .collect();
-        table.add_columns(entries.iter().map(|entry| &entry.key));
+        table.add_columns(entries.iter().map(|entry| &entry.key), &mut known);
         table.rows.push(Row {
             file: 0,
             position: Some(row.node.position),

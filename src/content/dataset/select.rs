@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::Table;
 use crate::content::decode::{Decoder, Field, Located};
-use crate::content::names::{nearest, quoted, shortened};
+use crate::content::names::{near_miss, nearest, quoted, shortened};
 use crate::content::random;
 use crate::diagnostic::Diagnostic;
 
@@ -159,9 +159,15 @@ pub fn ids_of(decoder: &mut Decoder, table: &Table, column: Option<&Located<Stri
     let mut first: HashMap<String, usize> = HashMap::new();
     let mut errors: Vec<Diagnostic> = Vec::new();
     for row in 0..table.rows.len() {
-        let id = table.text(row, &column.value).unwrap_or_default().into_owned();
-        if id.trim().is_empty() {
-            errors.push(table.error(row, format!("the id is empty (column `{}`)", shortened(&column.value))));
+        let found = table.text(row, &column.value);
+        let lacks = match &found {
+            None => Some("has no value"),
+            Some(id) if id.trim().is_empty() => Some("is empty"),
+            Some(_) => None,
+        };
+        let id = found.unwrap_or_default().into_owned();
+        if let Some(lacks) = lacks {
+            errors.push(table.error(row, format!("the id {lacks} (column `{}`)", shortened(&column.value))));
         } else if let Some(other) = first.insert(id.clone(), row) {
             let message = format!("the id `{}` is that of row {other} too", shortened(&id));
             let on_line = table.rows[other]
@@ -220,8 +226,9 @@ pub fn choose(decoder: &mut Decoder, table: &Table, ids: Option<&[String]>, sele
                 if row.is_none() {
                     let error = decoder.error(id.position, format!("no row has the id `{}`", shortened(&id.value)));
                     let mut error = error.place("dataset.select.ids");
-                    error.help = nearest(&id.value, ids.iter().map(String::as_str))
-                        .map(|id| format!("did you mean `{}`?", shortened(id)));
+                    let known = || ids.iter().map(String::as_str);
+                    error.help = meant(&id.value, known())
+                        .or_else(|| nearest(&id.value, known()).map(|id| format!("did you mean `{}`?", shortened(id))));
                     decoder.push(error);
                 }
                 row.map(|value| Located {
@@ -313,7 +320,12 @@ fn filter(decoder: &mut Decoder, table: &Table, conditions: &[Condition]) -> Opt
                     shortened(&value.value),
                     shortened(&column.value)
                 );
-                decoder.push(known_values(decoder.error(value.position, message), table, &column.value).as_warning());
+                let mut warning = known_values(decoder.error(value.position, message), table, &column.value);
+                let cells: Vec<_> = (0..table.rows.len())
+                    .filter_map(|row| table.text(row, &column.value))
+                    .collect();
+                warning.help = meant(&value.value, cells.iter().map(AsRef::as_ref));
+                decoder.push(warning.as_warning());
             }
         }
     }
@@ -331,6 +343,17 @@ fn filter(decoder: &mut Decoder, table: &Table, conditions: &[Condition]) -> Opt
         return None;
     }
     Some(rows)
+}
+
+/// The value that was probably meant, where only its way of writing differs.
+fn meant<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    known.into_iter().find_map(|found| {
+        let why = near_miss(found, wanted)?;
+        Some(format!(
+            "values are compared as text: write `{}` ({why})",
+            shortened(found)
+        ))
+    })
 }
 
 /// Names the values that a column has, for a message.

@@ -342,7 +342,8 @@ impl<'a> DataFiles<'a> {
         let (what, key, is_there) = if is_folder {
             ("folder", "path", there.is_dir())
         } else {
-            ("file", "source", there.is_file())
+            // What is there and no file is told when it is opened.
+            ("file", "source", there.exists())
         };
         if is_there {
             return None;

@@ -21,6 +21,9 @@ pub fn read(decoder: &mut Decoder, path: &std::path::Path, field: &Field) -> Opt
         Some(most) => decoder.whole(&most, 1..=MOST_TOKENS).unwrap_or_default(),
         None => 100,
     };
+    if let Some(prompt) = table.get("prompt") {
+        decoder.watch_comment(&prompt, false);
+    }
     let (text, position) = match table.get("prompt") {
         Some(prompt) => (decoder.written(&prompt, "a template")?, prompt.node.position),
         None => ("{{ prompt }}".to_owned(), field.node.position),

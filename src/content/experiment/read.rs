@@ -76,6 +76,9 @@ pub fn read(id: &str, path: &Path, yaml: String, decoder: &mut Decoder) -> Optio
         }
     };
     let table = decoder.table(&Field::top(&tree), &KEYS)?;
+    for text in ["title", "description"].iter().filter_map(|key| table.get(key)) {
+        decoder.watch_comment(&text, true);
+    }
     let title = table.get("title").and_then(|title| decoder.text(&title, "a title"));
     let description = table.get("description").and_then(|text| decoder.written(&text, "text"));
     let draft = table
@@ -285,7 +288,17 @@ fn read_prompt(decoder: &mut Decoder, path: &Path, field: &Field, style: Option<
                 decoder.push(error.place(format!("{}.segment", item.name)).expected("another name"));
             }
         }
-        if let Some(text) = text
+        if let Some(text) = &text {
+            decoder.watch_comment(text, false);
+        }
+        if let Some(text) = text.as_ref().filter(|text| text.is_map()) {
+            let error = decoder.error(
+                text.node.position,
+                "found a mapping: to YAML, what begins with `{` is one",
+            );
+            let error = error.place(&text.name).expected("text");
+            decoder.push(error.help("put a template between quotes: \"{{ statement }}\""));
+        } else if let Some(text) = text
             && let Some(template) = decoder.written(&text, "text")
             && let Some(name) = name
         {

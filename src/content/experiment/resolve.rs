@@ -6,7 +6,7 @@ use super::read::{Dataset, Written};
 use super::{AnswerOption, Experiment};
 use crate::content::dataset::{DataFiles, Draw, Sample, Table, check_column, choose, ids_of};
 use crate::content::decode::{Decoder, Located};
-use crate::content::names::{nearest, quoted, shortened, slugs};
+use crate::content::names::{near_miss, nearest, quoted, shortened, slugs};
 use crate::content::prompt::{Prompt, Role, Templates};
 use crate::content::random;
 
@@ -84,6 +84,9 @@ fn samples(decoder: &mut Decoder, written: &Written, dataset: &Dataset, table: &
         shots: HashMap::new(),
     }
     .prompts(&rows, gold_is_there.then_some(dataset.gold.as_ref()).flatten());
+    if prompts.is_some() {
+        tell_what_prompts_lack(decoder, written.templates.as_ref()?, table, rows.len());
+    }
     let ids = ids?;
     let chosen: Vec<&str> = rows.iter().map(|row| ids[*row].as_str()).collect();
     let samples = chosen.iter().zip(slugs(&chosen)).zip(&rows).zip(golds).zip(prompts?);
@@ -98,6 +101,22 @@ fn samples(decoder: &mut Decoder, written: &Written, dataset: &Dataset, table: &
             })
             .collect(),
     )
+}
+
+/// Warnings of templates that say less than their author may think.
+fn tell_what_prompts_lack(decoder: &mut Decoder, templates: &Templates, table: &Table, samples: usize) {
+    templates
+        .doubts(table)
+        .into_iter()
+        .for_each(|warning| decoder.push(warning));
+    if samples > 1 && !templates.mentions_a_column(table) {
+        let message = format!("the prompt mentions no column of the data: all {samples} samples get the same prompt");
+        let column = table.columns.last().map_or("", String::as_str);
+        let known = quoted(table.columns.iter().map(String::as_str));
+        let warning = templates.error(message).expected(format!("one of {known} in it"));
+        let warning = warning.help(format!("a template writes `{{{{ {} }}}}`", templates.said(column)));
+        decoder.push(warning.as_warning());
+    }
 }
 
 /// The letter whose value a row has. `Err` holds a value that no option has; an empty cell is no answer.
@@ -153,7 +172,25 @@ fn golds_of(
         );
         let known = quoted(options.iter().map(|option| option.gold.as_str()));
         let error = table.error(rows[0], message).expected(format!("one of {known}"));
-        decoder.push(error.help("add it to `options`, or leave such rows out with `select`"));
+        let near = options
+            .iter()
+            .find_map(|option| near_miss(value, &option.gold).map(|why| (why, &option.gold)));
+        decoder.push(error.help(match near {
+            Some((why, gold)) => format!(
+                "values are compared as text: `{0}` is not `{1}` ({why}); write `{0}` in `options`",
+                shortened(value),
+                shortened(gold)
+            ),
+            None => "add it to `options`, or leave such rows out with `select`".to_owned(),
+        }));
+    }
+    if !rows.is_empty() && missing.len() == rows.len() && !asked {
+        let message = format!(
+            "no chosen row has a value in `{}`: which answers are right is not known",
+            shortened(&column.value)
+        );
+        let warning = decoder.error(column.position, message).place("dataset.gold");
+        decoder.push(warning.help("name another column, or leave `gold` out").as_warning());
     }
     if let (true, Some(first)) = (asked, missing.first()) {
         let message = format!(

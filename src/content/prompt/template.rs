@@ -4,11 +4,13 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use tera::{Context, Kwargs, State, Tera, Value};
+use tera::{Kwargs, State, Tera, Value};
 
+use super::columns::{self, ROW};
+use super::holes::{self, Hole, Holes};
 use super::{Role, filters};
 use crate::content::dataset::Table;
-use crate::content::names::{nearest, quoted, shortened};
+use crate::content::names::{quoted, shortened};
 use crate::content::templating::TemplateError;
 use crate::diagnostic::{Diagnostic, Diagnostics, Position};
 
@@ -29,9 +31,11 @@ pub struct SegmentSource {
 #[derive(Clone)]
 pub struct Templates {
     tera: Tera,
+    /// The same templates, as they are rendered to find what they show of missing values.
+    holes: Holes,
     file: PathBuf,
     segments: Vec<SegmentSource>,
-    /// The columns that the templates mention; no others need to be handed over.
+    /// The columns that the templates mention, and [`ROW`] where they take columns from it; no others need to be handed over.
     variables: BTreeSet<String>,
     /// Where the only template stands, if it is no segment of a prompt.
     alone: Option<&'static str>,
@@ -76,7 +80,11 @@ impl Templates {
         tera.register_filter("after_says", |text: &str, _: Kwargs, _: &State| {
             filters::after_says(text).to_owned()
         });
+        tera.register_filter("default", |value: Value, kwargs: Kwargs, _: &State| {
+            holes::default(value.is_none() || value.is_undefined(), value, &kwargs)
+        });
         let mut templates = Self {
+            holes: Holes::new(&tera),
             tera,
             file: file.to_path_buf(),
             segments,
@@ -87,10 +95,16 @@ impl Templates {
         for index in 0..templates.segments.len() {
             let name = template_name(index);
             match templates.tera.add_raw_template(&name, &templates.segments[index].text) {
-                Err(error) => errors.push(templates.told(index, &error)),
+                Err(error) => {
+                    let mut told = templates.told(index, &error);
+                    told.help = columns::advice_on_syntax(&templates.segments[index].text);
+                    errors.push(told);
+                }
                 Ok(()) => {
-                    let variables = templates.tera.get_template_variables(&name).unwrap_or_default();
-                    templates.variables.extend(variables.into_iter().map(str::to_owned));
+                    let text = &templates.segments[index].text;
+                    let mentioned = mentioned(&templates.tera, &name, text);
+                    templates.variables.extend(mentioned);
+                    templates.holes.add(&name, text);
                 }
             }
         }
@@ -103,25 +117,66 @@ impl Templates {
 
     /// The text of each segment for a row; the errors say which segments fail.
     pub fn render(&self, table: &Table, row: usize) -> Result<Vec<String>, Vec<(usize, Diagnostic)>> {
-        let mut context = Context::new();
-        for (column, value) in &table.rows[row].fields {
-            if self.variables.contains(column) {
-                context.insert_value(column.clone(), Value::from_serializable(value));
-            }
-        }
+        let fields = &table.rows[row].fields;
+        let context = holes::context(fields, &self.variables, None);
+        let missing = Holes::candidates(fields, &self.variables);
         let (mut texts, mut errors) = (Vec::new(), Vec::new());
         for index in 0..self.segments.len() {
-            match self.tera.render(&template_name(index), &context) {
-                Ok(text) => texts.push(text),
+            let name = template_name(index);
+            match self.tera.render(&name, &context) {
+                Ok(text) => match self.holes.find(&name, fields, &self.variables, &missing) {
+                    None => texts.push(text),
+                    Some(hole) => errors.push((index, self.shown_hole(index, hole, table, row))),
+                },
                 Err(error) => errors.push((index, self.render_error(index, &error, table, row))),
             }
         }
         if errors.is_empty() { Ok(texts) } else { Err(errors) }
     }
 
+    /// A column as a template says it.
+    pub fn said(&self, column: &str) -> String {
+        columns::said(column)
+    }
+
     /// Whether a template mentions a variable.
     pub fn uses(&self, variable: &str) -> bool {
         self.variables.contains(variable)
+    }
+
+    /// Whether a template mentions a column of the data, or the whole row.
+    pub fn mentions_a_column(&self, table: &Table) -> bool {
+        let all = [ROW, "__tera_context"];
+        let says_all = self.segments.iter().any(|segment| segment.text.contains(all[1]));
+        says_all || self.uses(ROW) || self.variables.iter().any(|name| table.has_column(name))
+    }
+
+    /// Warnings of what a template does in silence and its author may not mean: a name that no column has is false in a condition, and a
+    /// column between single braces is text.
+    pub fn doubts(&self, table: &Table) -> Vec<Diagnostic> {
+        let mut told = Vec::new();
+        for (index, segment) in self.segments.iter().enumerate() {
+            for name in mentioned(&self.tera, &template_name(index), &segment.text) {
+                if name != ROW && !table.has_column(&name) {
+                    told.push(self.no_column(self.at(index, None), &name, table).as_warning());
+                }
+            }
+            for name in columns::in_single_braces(&segment.text) {
+                if table.has_column(name) {
+                    let message = format!("`{{{name}}}` is text here, and the data has a column of that name");
+                    let warning = Diagnostic {
+                        message,
+                        ..self.at(index, None)
+                    };
+                    told.push(
+                        warning
+                            .help(format!("a template writes `{{{{ {name} }}}}`"))
+                            .as_warning(),
+                    );
+                }
+            }
+        }
+        told
     }
 
     /// An error at the place of the only template.
@@ -145,56 +200,112 @@ impl Templates {
     fn render_error(&self, index: usize, error: &tera::Error, table: &Table, row: usize) -> Diagnostic {
         let told = self.told(index, error);
         let fields = &table.rows[row].fields;
-        let used = self
-            .tera
-            .get_template_variables(&template_name(index))
-            .unwrap_or_default();
-        let mut missing: Vec<&str> = used.into_iter().filter(|name| !fields.contains_key(*name)).collect();
-        missing.sort_unstable();
+        let used = mentioned(&self.tera, &template_name(index), &self.segments[index].text);
+        let is_missing = |name: &&String| *name != ROW && !fields.contains_key(*name);
+        let missing: Vec<&String> = used.iter().filter(is_missing).collect();
         // Tera puts the name between backticks, or says only that a filter got nothing.
         let named = missing
             .iter()
             .find(|name| told.message.contains(&format!("Variable `{name}`")));
-        let guess = missing.first().filter(|_| told.message.contains("undefined"));
-        let Some(name) = named.or(guess) else {
-            let id = format!("{}, for row {row}", told.message);
-            return Diagnostic { message: id, ..told };
-        };
-        let message = if table.has_column(name) {
-            format!("row {row} has no value in the column `{name}`")
-        } else {
-            format!("the data has no column `{name}`")
-        };
+        let guess = missing
+            .first()
+            .filter(|_| told.message.contains("undefined") || told.message.contains("not defined"));
+        if let Some(name) = named.or(guess) {
+            let hole = Hole {
+                column: (*name).clone(),
+                null: None,
+            };
+            return self.with_hole(told, &hole, table, row);
+        }
+        // Or that a filter cannot do anything with null.
+        let nulls = Holes::candidates(fields, &used);
+        if told.message.contains("none")
+            && let Some(hole) = nulls.iter().find(|hole| hole.null.is_some())
+        {
+            return self.with_hole(told, hole, table, row);
+        }
+        let message = format!("{}, for row {row}", told.message);
+        Diagnostic { message, ..told }
+    }
+
+    /// An error for a value that a template shows and a row does not have.
+    fn shown_hole(&self, index: usize, hole: &Hole, table: &Table, row: usize) -> Diagnostic {
+        self.with_hole(self.at(index, None), hole, table, row)
+    }
+
+    fn with_hole(&self, told: Diagnostic, hole: &Hole, table: &Table, row: usize) -> Diagnostic {
+        let Hole { column, null } = hole;
+        if !table.has_column(column) {
+            return self.no_column(told, column, table);
+        }
+        let mut message = format!("row {row} has no value in the column `{}`", shortened(column));
+        if let Some(way) = null {
+            let what = if way == column {
+                "it".to_owned()
+            } else {
+                format!("`{}`", shortened(way))
+            };
+            message += &format!(": {what} is null");
+        }
+        if let (Some(file), Some(at)) = (table.files.get(table.rows[row].file), table.rows[row].position) {
+            message += &format!(" ({}, line {})", file.display(), at.line);
+        }
+        Diagnostic { message, ..told }.help(format!(
+            "leave such rows out with `select`; where an empty text is meant, write \"\" into the data; or ask for it in the template: `{{{{ {} | default(value=\"\") }}}}`",
+            null.as_ref().map_or_else(|| columns::said(column), |way| columns::said(column) + &way[column.len()..])
+        ))
+    }
+
+    /// An error for a name that no column has.
+    fn no_column(&self, told: Diagnostic, name: &str, table: &Table) -> Diagnostic {
         let known = || table.columns.iter().map(String::as_str);
-        let help = nearest(name, known()).map(|meant| format!("did you mean `{meant}`?"));
+        let message = format!("the data has no column `{}`", shortened(name));
+        let help = match table.left_out.iter().any(|column| column == name) {
+            true => Some(format!(
+                "the file has a column `{}`, which holds bytes that are no text, and is left out",
+                shortened(name)
+            )),
+            false => columns::advice(name, known()),
+        };
         Diagnostic { message, help, ..told }.expected(format!("one of {}", quoted(known())))
     }
 
-    /// Tera's error at the template's place in the YAML, with the line and column within the template.
-    fn told(&self, index: usize, error: &tera::Error) -> Diagnostic {
+    /// An error at a template's place in the YAML, and in the template, to be filled in.
+    fn at(&self, index: usize, inside: Option<Position>) -> Diagnostic {
         let SegmentSource { name, position, .. } = &self.segments[index];
         let mut place = match self.alone {
             Some(place) => place.to_owned(),
             None => format!("prompt[{index}].text (segment `{}`)", shortened(name)),
         };
-        let TemplateError {
-            message,
-            position: inside,
-            ..
-        } = TemplateError::from(error);
         if let Some(Position { line, column }) = inside {
             place = format!("{place}, line {line}, column {column} of the template");
         }
+        Diagnostic::content("").in_file(&self.file).at(*position).place(place)
+    }
+
+    /// Tera's error at the template's place in the YAML, with the line and column within the template.
+    fn told(&self, index: usize, error: &tera::Error) -> Diagnostic {
+        let TemplateError { message, position, .. } = TemplateError::from(error);
         let message = message
             .split(" Available variables:")
             .next()
             .unwrap_or_default()
             .trim_end_matches('.');
-        Diagnostic::content(message)
-            .in_file(&self.file)
-            .at(*position)
-            .place(place)
+        Diagnostic {
+            message: message.to_owned(),
+            ..self.at(index, position)
+        }
     }
+}
+
+/// The columns that a template mentions, and [`ROW`].
+fn mentioned(tera: &Tera, name: &str, text: &str) -> BTreeSet<String> {
+    let variables = tera.get_template_variables(name).unwrap_or_default();
+    let mut mentioned: BTreeSet<String> = variables.into_iter().map(str::to_owned).collect();
+    if mentioned.contains(ROW) {
+        mentioned.extend(columns::of_row(text));
+    }
+    mentioned
 }
 
 #[cfg(test)]
@@ -231,7 +342,7 @@ mod tests {
             files: vec!["a.csv".into()],
             columns,
             rows,
-            origin: None,
+            ..Table::default()
         };
         match templates(&[text]).unwrap().render(&table, 0) {
             Ok(texts) => Ok(texts.concat()),
@@ -242,7 +353,7 @@ mod tests {
     #[test]
     fn text_is_rendered_as_it_is() {
         let row =
-            json!({"speaker": "al-gore", "statement": "Says <b>\"x\" & 'y'\n", "n": 1.0, "yes": true, "none": null});
+            json!({"speaker": "al-gore", "statement": "Says <b>\"x\" & 'y'\n", "n": 1.0, "yes": true, "nothing": null});
         let shown = render(
             "\n {{ speaker | speaker_name }}: {{ statement | after_says }}\n\n",
             row.clone(),
@@ -263,7 +374,52 @@ mod tests {
         let error = render("{{ spaeker | speaker_name }}", json!({"speaker": "x"})).unwrap_err();
         assert!(error.contains("the data has no column `spaeker`\n"), "{error}");
         let error = render("{{ late }}", json!({"id": 1})).unwrap_err();
-        assert!(error.contains(": row 0 has no value in the column `late`\n"), "{error}");
+        assert!(
+            error.contains(": row 0 has no value in the column `late` (a.csv, line 7)\n"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn null_is_an_error_unless_the_template_asks_for_it() {
+        let row = || json!({"id": 1, "x": null, "who": {"age": null}, "job title": "Mayor", "tags": [null]});
+        let error = render("So {{ x }}", row()).unwrap_err();
+        assert!(
+            error.contains(
+                ": row 0 has no value in the column `x`: it is null (a.csv, line 7)\n  help: leave such rows out"
+            ),
+            "{error}"
+        );
+        let error = render("{{ who.age }}", row()).unwrap_err();
+        assert!(
+            error.ends_with("in the template: `{{ who.age | default(value=\"\") }}`"),
+            "{error}"
+        );
+        assert!(
+            error.contains("no value in the column `who`: `who.age` is null"),
+            "{error}"
+        );
+        for filtered in [
+            "{{ x | upper }}",
+            "{{ x | after_says }}",
+            "{% for y in x %}{% endfor %}",
+        ] {
+            let error = render(filtered, row()).unwrap_err();
+            assert!(
+                error.contains("no value in the column `x`: it is null"),
+                "{filtered}: {error}"
+            );
+        }
+        assert_eq!(render("{% if x %}{{ x }}{% endif %}.", row()).unwrap(), ".");
+        assert_eq!(render("{{ x | default(value=\"-\") }}", row()).unwrap(), "-");
+        assert_eq!(render("{{ row[\"job title\"] }}", row()).unwrap(), "Mayor");
+        let error = render("{{ \"a\" ~ row[\"job titel\"] }}", row()).unwrap_err();
+        assert!(error.contains("the data has no column `job titel`"), "{error}");
+        let error = render("{{ job_title }}", row()).unwrap_err();
+        assert!(
+            error.contains("write `{{ row[\"job title\"] }}`, or rename the column"),
+            "{error}"
+        );
     }
 
     #[test]

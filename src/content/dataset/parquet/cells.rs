@@ -6,13 +6,27 @@ use parquet::schema::types::Type;
 use serde_json::{Map, Number, Value};
 
 use super::super::number_as_written;
+use super::Problem;
+use super::int96::Times;
 use crate::calendar::date;
+use crate::content::names::shortened;
 
 const DAY: i128 = 86_400_000_000_000;
 
-/// The value of a cell whose column has the type `kind`; none for bytes that are no text.
-pub fn value(field: &Field, kind: &Type) -> Option<Value> {
-    Some(match field {
+/// Most bytes of a decimal number: twice what 76 digits take, which is as many as anybody writes.
+const LONGEST_DECIMAL: usize = 64;
+
+/// What a cell holds.
+pub enum Cell {
+    /// A value that JSON has.
+    Value(Value),
+    /// Bytes that are no text.
+    Bytes,
+}
+
+/// The value of a cell whose column has the type `kind`. `times` are those that the row reader does not give in full.
+pub fn value(field: &Field, kind: &Type, times: &mut Times) -> Result<Cell, Problem> {
+    Ok(Cell::Value(match field {
         Field::Null => Value::Null,
         Field::Bool(truth) => Value::Bool(*truth),
         Field::Byte(n) => (*n).into(),
@@ -27,40 +41,82 @@ pub fn value(field: &Field, kind: &Type) -> Option<Value> {
         Field::Float16(n) => f32::from(*n).to_string().parse().map_or(Value::Null, float),
         Field::Float(n) => n.to_string().parse().map_or(Value::Null, float),
         Field::Double(n) => float(*n),
+        Field::Decimal(decimal) if decimal.data().len() > LONGEST_DECIMAL => {
+            return Err(Problem {
+                message: format!("a decimal number of {} bytes", decimal.data().len()),
+                expected: "one of at most 64 bytes",
+            });
+        }
         Field::Decimal(_) => number_as_written(&field.to_string()),
         Field::Str(text) => text.as_str().into(),
-        Field::Bytes(bytes) => std::str::from_utf8(bytes.data()).ok()?.into(),
+        Field::Bytes(bytes) => match bytes_as_text(bytes.data(), kind) {
+            Some(text) => text.into(),
+            None => return Ok(Cell::Bytes),
+        },
         Field::Date(days) => date(i128::from(*days)).to_string().into(),
         Field::TimeMillis(n) => time(i128::from(*n) * 1_000_000).into(),
         Field::TimeMicros(n) => time(i128::from(*n) * 1000).into(),
-        Field::TimestampMillis(n) => timestamp(i128::from(*n) * 1_000_000, kind).into(),
+        Field::TimestampMillis(n) => {
+            let in_full = times.next(kind);
+            timestamp(in_full.unwrap_or_else(|| i128::from(*n) * 1_000_000), kind).into()
+        }
         Field::TimestampMicros(n) => timestamp(i128::from(*n) * 1000, kind).into(),
         Field::Group(row) => {
             let mut fields = Map::new();
             for ((name, field), kind) in row.get_column_iter().zip(kind.get_fields()) {
-                fields.insert(name.clone(), value(field, kind)?);
+                let Cell::Value(value) = value(field, kind, times)? else {
+                    return Ok(Cell::Bytes);
+                };
+                fields.insert(name.clone(), value);
             }
             fields.into()
         }
         Field::ListInternal(list) => {
             let kind = element(kind);
-            let items = list.elements().iter().map(|field| value(field, kind));
-            Value::Array(items.collect::<Option<_>>()?)
+            let mut items = Vec::with_capacity(list.elements().len());
+            for field in list.elements() {
+                let Cell::Value(value) = value(field, kind, times)? else {
+                    return Ok(Cell::Bytes);
+                };
+                items.push(value);
+            }
+            items.into()
         }
         Field::MapInternal(map) => {
             // A map is one repeated group of a key and a value.
             let pair = kind.get_fields()[0].get_fields();
             let mut fields = Map::new();
             for (key, item) in map.entries() {
-                let key = match value(key, &pair[0])? {
+                let (Cell::Value(key), Cell::Value(value)) =
+                    (value(key, &pair[0], times)?, value(item, &pair[1], times)?)
+                else {
+                    return Ok(Cell::Bytes);
+                };
+                let key = match key {
                     Value::String(text) => text,
                     other => other.to_string(),
                 };
-                fields.insert(key, value(item, &pair[1])?);
+                if fields.contains_key(&key) {
+                    return Err(Problem {
+                        message: format!("a mapping that has the key `{}` twice", shortened(&key)),
+                        expected: "keys that are distinct",
+                    });
+                }
+                fields.insert(key, value);
             }
             fields.into()
         }
-    })
+    }))
+}
+
+/// Bytes of a column that does not say that they are text: a UUID, or UTF-8.
+fn bytes_as_text(bytes: &[u8], kind: &Type) -> Option<String> {
+    if kind.get_basic_info().logical_type_ref() == Some(&LogicalType::Uuid) && bytes.len() == 16 {
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
+        return Some(parts.join("-"));
+    }
+    std::str::from_utf8(bytes).ok().map(str::to_owned)
 }
 
 /// The type of a list's elements; writers disagree on how many groups go round it.
@@ -112,17 +168,18 @@ fn long(number: i64, kind: &Type) -> Value {
     }
 }
 
-/// Nanoseconds since 1970 as RFC 3339 has them; a time of no known zone stands without one.
+/// Nanoseconds since 1970 as RFC 3339 has them. The `Z` stands only where the file says that the time is UTC; what the older types
+/// (INT96, TIMESTAMP_MILLIS, TIMESTAMP_MICROS) mean is not settled among programs, and pyarrow, pandas and datasets read them without.
 fn timestamp(nanoseconds: i128, kind: &Type) -> String {
-    let is_local = matches!(
+    let is_utc = matches!(
         kind.get_basic_info().logical_type_ref(),
-        Some(LogicalType::Timestamp(of)) if !of.is_adjusted_to_u_t_c
+        Some(LogicalType::Timestamp(of)) if of.is_adjusted_to_u_t_c
     );
     format!(
         "{}T{}{}",
         date(nanoseconds.div_euclid(DAY)),
         time(nanoseconds.rem_euclid(DAY)),
-        if is_local { "" } else { "Z" }
+        if is_utc { "Z" } else { "" }
     )
 }
 

@@ -315,7 +315,7 @@ fn a_broken_data_file_is_told_once_for_all_its_experiments() {
 #[test]
 fn ten_repeated_ids_say_that_the_column_is_wrong() {
     let rows: String = (0..30).map(|row| format!("{},same\n", row % 2)).collect();
-    let yaml = "models: [m]\ndataset: {source: data/d.csv, id: id}\nprompt: [{segment: a, text: x}]\n";
+    let yaml = "models: [m]\ndataset: {source: data/d.csv, id: id}\nprompt: [{segment: a, text: '{{ text }}'}]\n";
     let site = Site::new()
         .file("content/data/d.csv", &format!("id,text\n{rows}"))
         .file("content/experiments/e.yaml", yaml);
