@@ -5,9 +5,11 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::cache::{Cached, is_commit};
+use super::check::Check;
 use super::{Hub, RepoKind, Snapshot, here};
 use crate::checkpoint::WEIGHTS;
 use crate::diagnostic::{Diagnostic, Kind, Result};
+use crate::input;
 
 /// Always there.
 const CONFIG: &str = "config.json";
@@ -21,6 +23,13 @@ const SMALL: [&str; 8] = [
     "added_tokens.json",
     "chat_template.jinja",
     "chat_template.json",
+];
+/// Those of them that decide what a prompt becomes.
+const OF_PROMPTS: [&str; 4] = [
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
 ];
 
 /// The weights of a repository.
@@ -52,11 +61,14 @@ impl Hub {
     fn checkpoint(&self, repo: &str, revision: &str, with_weights: bool) -> Result<(Snapshot, bool)> {
         let cached = self.cached(RepoKind::Model, repo, revision)?;
         if let Some(commit) = cached.commit(revision).filter(|_| is_commit(revision))
-            && is_complete(&cached, &commit)
+            && let Some(snapshot) = self.complete(&cached, commit)?
         {
-            return Ok((here(&cached, commit), true));
+            return Ok((snapshot, true));
         }
         let listing = self.list(RepoKind::Model, repo, revision)?;
+        if listing.from_cache.is_some() && cached.listed(&listing.commit).is_none() {
+            self.warn_of_the_unknown(&cached, repo, &listing.commit);
+        }
         let lacks = |what: &str| {
             let at = &listing.commit;
             Diagnostic::download(format!("`{repo}` holds no {what} (revision `{revision}`, commit {at})"))
@@ -81,7 +93,7 @@ impl Hub {
         if listing.from_cache.is_none() && !listing.has(CONFIG) {
             return Err(lacks("config.json").help("name a repository with a whole checkpoint"));
         }
-        let mut snapshot = self.bring(&listing, &wanted)?;
+        let mut snapshot = self.bring(&listing, &wanted, Check::Now)?;
         if listing.from_cache.is_none() {
             note_absent(&cached, &listing.commit, |file| listing.has(file));
         }
@@ -101,7 +113,7 @@ impl Hub {
         }
         let Some(weights) = weights else {
             // Only from the cache: names what is missing.
-            self.bring(&listing, &["model.safetensors".to_owned()])?;
+            self.bring(&listing, &["model.safetensors".to_owned()], Check::Later)?;
             return Ok((snapshot, true));
         };
         let files = weight_files(&snapshot.folder, weights)?;
@@ -111,20 +123,66 @@ impl Hub {
             return Err(lacks(&format!("file `{file}`, which its index of shards names"))
                 .help("the repository is not whole: try another revision"));
         }
-        let more = self.files(&listing, &files)?;
+        let more = self.bring(&listing, &files, Check::Later)?;
+        self.settle(&listing)?;
         snapshot.files += more.files;
         snapshot.bytes += more.bytes;
+        snapshot.weights = files;
         Ok((snapshot, true))
+    }
+
+    /// A commit that is here with all that the repository has of a checkpoint, and undamaged; nobody needs to be asked.
+    fn complete(&self, cached: &Cached, commit: String) -> Result<Option<Snapshot>> {
+        if !is_complete(cached, &commit) {
+            return Ok(None);
+        }
+        let indices = WEIGHTS.map(|(index, _)| index);
+        let small = SMALL.into_iter().chain(indices).chain([CONFIG]);
+        self.look_at(cached, &commit, small, !self.is_offline(), Check::Now)?;
+        let files = weight_names(cached, &commit);
+        let names = files.iter().map(String::as_str);
+        self.look_at(cached, &commit, names, !self.is_offline(), Check::Later)?;
+        // A damaged one may have been moved aside.
+        Ok(is_complete(cached, &commit).then(|| Snapshot {
+            weights: files,
+            ..here(cached, commit)
+        }))
+    }
+
+    /// Another program may have filled the cache, with a part of what the repository holds.
+    fn warn_of_the_unknown(&self, cached: &Cached, repo: &str, commit: &str) {
+        // Only who brings the whole repository brings git's own file.
+        let whole = cached.has(commit, ".gitattributes");
+        let known = |file: &&&str| cached.has(commit, file) || cached.is_absent(commit, file);
+        let unknown: Vec<String> = OF_PROMPTS
+            .iter()
+            .filter(|file| !known(file))
+            .map(|file| format!("`{file}`"))
+            .collect();
+        if whole || unknown.is_empty() {
+            return;
+        }
+        let warning = Diagnostic::download(format!(
+            "the cache does not say whether `{repo}` has {} (commit {commit}): it is read as if it had not",
+            unknown.join(", ")
+        ))
+        .help("`igsite fetch` asks the hub where there is a network")
+        .as_warning();
+        let mut warnings = self.warnings.borrow_mut();
+        if !warnings.iter().any(|known| *known == warning) {
+            warnings.push(warning);
+        }
     }
 }
 
-/// The weights that would be taken, by the files that are there.
+/// The weights that would be taken, by the files that are there: one whole file before an index, which may be older, as transformers
+/// does it.
 fn weights_of(has: impl Fn(&str) -> bool) -> Option<Weights> {
     WEIGHTS.iter().find_map(|&(index, single)| {
-        if has(index) {
-            Some(Weights::Sharded(index))
+        if has(single) {
+            Some(Weights::Single(single))
         } else {
-            has(single).then_some(Weights::Single(single))
+            has(index).then_some(Weights::Sharded(index))
         }
     })
 }
@@ -138,7 +196,7 @@ fn weight_files(folder: &Path, weights: Weights) -> Result<Vec<String>> {
         Weights::Single(name) => return Ok(vec![name.to_owned()]),
         Weights::Sharded(index) => folder.join(index),
     };
-    let text = std::fs::read_to_string(&index).map_err(|e| Diagnostic::io(Kind::Download, "read", &index, &e))?;
+    let text = input::read_text(&index, Kind::Download, "read")?;
     let bad = |what: String| Diagnostic::download(format!("the index of shards {what}")).in_file(&index);
     let json: Value = serde_json::from_str(&text).map_err(|e| bad(format!("is not JSON: {e}")))?;
     let map = json.get("weight_map").and_then(Value::as_object);
@@ -162,12 +220,18 @@ fn weight_files(folder: &Path, weights: Weights) -> Result<Vec<String>> {
 
 /// Whether a commit is here with all that the repository has of a checkpoint: each file is here, or known not to exist.
 fn is_complete(cached: &Cached, commit: &str) -> bool {
+    let listed = cached.listed(commit);
     let has = |file: &str| cached.has(commit, file);
-    let known = |file: &str| has(file) || cached.is_absent(commit, file);
+    // What the hub said itself comes before notes of single files.
+    let is_absent = |file: &str| match &listed {
+        Some(files) => !files.iter().any(|name| name == file),
+        None => cached.is_absent(commit, file),
+    };
+    let known = |file: &str| has(file) || is_absent(file);
     let sure = WEIGHTS
         .iter()
-        .flat_map(|&(index, single)| [index, single])
-        .find(|name| !cached.is_absent(commit, name));
+        .flat_map(|&(index, single)| [single, index])
+        .find(|name| !is_absent(name));
     has(CONFIG)
         && SMALL.iter().all(|file| known(file))
         // The first that is not known to be absent must be here, or a better one may be on the hub.
@@ -177,10 +241,16 @@ fn is_complete(cached: &Cached, commit: &str) -> bool {
 
 /// Whether some weights are here as a whole.
 fn weights_are_here(cached: &Cached, commit: &str) -> bool {
+    !weight_names(cached, commit).is_empty()
+}
+
+/// The files of the weights that are here as a whole; none if they are not.
+fn weight_names(cached: &Cached, commit: &str) -> Vec<String> {
     let folder = cached.snapshot(commit);
-    weights_of(|file| cached.has(commit, file))
-        .and_then(|weights| weight_files(&folder, weights).ok())
-        .is_some_and(|files| files.iter().all(|file| cached.has(commit, file)))
+    let files = weights_of(|file| cached.has(commit, file)).and_then(|weights| weight_files(&folder, weights).ok());
+    files
+        .filter(|files| files.iter().all(|file| cached.has(commit, file)))
+        .unwrap_or_default()
 }
 
 /// Notes which of these files the repository does not have, so that a whole copy can be told from a part of one.
@@ -198,7 +268,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn safetensors_come_before_bin_and_an_index_before_a_single_file() {
+    fn safetensors_come_before_bin_and_a_single_file_before_an_index() {
         let of = |names: &[&str]| weights_of(|name| names.contains(&name));
         assert_eq!(
             of(&["pytorch_model.bin", "model.safetensors"]),
@@ -206,6 +276,10 @@ mod tests {
         );
         assert_eq!(
             of(&["model.safetensors", "model.safetensors.index.json"]),
+            Some(Weights::Single("model.safetensors"))
+        );
+        assert_eq!(
+            of(&["pytorch_model.bin", "model.safetensors.index.json"]),
             Some(Weights::Sharded("model.safetensors.index.json"))
         );
         assert_eq!(of(&["pytorch_model.bin"]), Some(Weights::Single("pytorch_model.bin")));
