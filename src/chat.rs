@@ -10,7 +10,7 @@ use std::path::Path;
 
 use crate::content::prompt::{Prompt, Role, TEMPLATE};
 use crate::diagnostic::{Diagnostic, Result};
-use crate::tokenizer::chat::{ChatTemplate, Message};
+use crate::tokenizer::chat::{ChatTemplate, Message, template_sha256};
 use crate::tokenizer::{SpecialKind, Token, Tokenizer};
 
 /// The roles that are messages; what the assistant says stands behind the rendered text, as the beginning of its answer.
@@ -20,6 +20,7 @@ const MESSAGES: [Role; 2] = [Role::System, Role::User];
 #[derive(Debug)]
 pub struct Chat {
     template: ChatTemplate,
+    template_sha256: String,
     /// The token that begins a text.
     bos: Option<u32>,
     /// Its text, where the tokenizer puts it there itself: the template's own is taken away, so that there is one.
@@ -44,12 +45,18 @@ impl Chat {
         let text = tokenizer.special_text(SpecialKind::Bos);
         Ok(Self {
             template,
+            template_sha256: template_sha256(folder)?.unwrap_or_default(),
             bos: tokenizer.special(SpecialKind::Bos),
             doubled: text
                 .filter(|text| !text.is_empty())
                 .map(str::to_owned)
                 .filter(|_| tokenizer.adds_bos().unwrap_or(false)),
         })
+    }
+
+    /// SHA-256 of the template's source.
+    pub fn template_sha256(&self) -> &str {
+        &self.template_sha256
     }
 
     /// The prompt as the model gets it. What the template adds is in segments named [`TEMPLATE`].

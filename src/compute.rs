@@ -137,11 +137,15 @@ pub fn kept(store: &Store, run: &Run, model: Option<&OpenedModel>) -> Result<Vec
 /// The store cannot be read.
 pub fn count_kept(store: &Store, run: &Run) -> Result<usize> {
     let of_job = |job: &Job| -> Result<usize> {
-        let Some(prediction) = store.get::<StoredPrediction>(&job.prediction)? else {
+        let Some(prediction) = store.get::<StoredPrediction>(&job.prediction, run.vocabulary)? else {
             return Ok(0);
         };
         let found = job.attribution_keys(run.experiment, prediction.token_id);
-        let found = found.map(|key| Ok(usize::from(store.get::<StoredAttribution>(&key)?.is_some())));
+        let found = found.map(|key| {
+            Ok(usize::from(
+                store.get::<StoredAttribution>(&key, run.vocabulary)?.is_some(),
+            ))
+        });
         found.sum()
     };
     run.jobs.iter().map(of_job).sum()
@@ -149,7 +153,7 @@ pub fn count_kept(store: &Store, run: &Run) -> Result<usize> {
 
 /// A job's parts, if the store has all of them.
 fn find(store: &Store, run: &Run, model: Option<&OpenedModel>, job: &Job) -> Result<Option<Parts>> {
-    let Some(prediction) = store.get::<StoredPrediction>(&job.prediction)? else {
+    let Some(prediction) = store.get::<StoredPrediction>(&job.prediction, run.vocabulary)? else {
         return Ok(None);
     };
     let asked = match &run.experiment.generate {
@@ -173,14 +177,14 @@ fn find(store: &Store, run: &Run, model: Option<&OpenedModel>, job: &Job) -> Res
     };
     let generation = match asked {
         None => None,
-        Some((prompt, key)) => match store.get::<StoredGeneration>(&key)? {
+        Some((prompt, key)) => match store.get::<StoredGeneration>(&key, run.vocabulary)? {
             Some(found) => Some((prompt, found)),
             None => return Ok(None),
         },
     };
     let mut attributions = Vec::new();
     for key in job.attribution_keys(run.experiment, prediction.token_id) {
-        match store.get::<StoredAttribution>(&key)? {
+        match store.get::<StoredAttribution>(&key, run.vocabulary)? {
             Some(found) => attributions.push(found),
             None => return Ok(None),
         }
@@ -218,7 +222,7 @@ impl Worker<'_> {
         let (mut tasks, mut keys, mut indices) = (Vec::new(), Vec::new(), BTreeMap::new());
         for job in jobs {
             self.progress.at(place(job));
-            let prediction: StoredPrediction = match self.store.get(&job.prediction)? {
+            let prediction: StoredPrediction = match self.store.get(&job.prediction, run.vocabulary)? {
                 Some(found) => found,
                 None => match self.predict(job) {
                     Ok(prediction) => prediction,
@@ -247,7 +251,7 @@ impl Worker<'_> {
                     let key = job.attribution_key(run.experiment, target, start, prediction.token_id);
                     let slot = &mut slots[t * job.baselines.len() + b];
                     // Kept by an earlier, killed build.
-                    if let Some(found) = self.store.get::<StoredAttribution>(&key)? {
+                    if let Some(found) = self.store.get::<StoredAttribution>(&key, run.vocabulary)? {
                         self.progress.add(guess(spec) as u64);
                         self.work.kept += 1;
                         *slot = Some(Slot::Kept(Box::new(found)));
@@ -356,7 +360,7 @@ impl Worker<'_> {
         let Some((prompt, key)) = plan::generation(run, self.model, job, predicted)? else {
             return Ok(None);
         };
-        if let Some(found) = self.store.get(&key)? {
+        if let Some(found) = self.store.get(&key, run.vocabulary)? {
             return Ok(Some((prompt, found)));
         }
         let began = Instant::now();

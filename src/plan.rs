@@ -43,6 +43,8 @@ pub struct Run<'a> {
     pub baselines: Vec<(String, Start)>,
     /// The tokens that end what the model says in its own words.
     pub stop: Vec<u32>,
+    /// How many tokens the model knows.
+    pub vocabulary: usize,
     /// One for each sample.
     pub jobs: Vec<Job<'a>>,
 }
@@ -168,9 +170,6 @@ pub fn runs_with<'a>(
     for experiment in &project.experiments {
         for id in &experiment.models {
             let Some(model) = models.get(id) else { continue };
-            let kept = kept
-                .get(&(experiment.id.clone(), id.clone()))
-                .filter(|kept| kept.head.key == model.key && kept.stale(experiment, &model.spec).is_none());
             let mut planner = Planner {
                 experiment,
                 model,
@@ -185,6 +184,10 @@ pub fn runs_with<'a>(
                     continue;
                 }
             };
+            let template = chat.as_ref().map(Chat::template_sha256);
+            let kept = kept.get(&(experiment.id.clone(), id.clone()));
+            let kept = kept
+                .filter(|kept| kept.head.key == model.key && kept.stale(experiment, &model.spec, template).is_none());
             let one = &planner.one();
             let planned: Vec<(Option<Job>, Vec<Problem>)> = experiment
                 .samples
@@ -216,6 +219,7 @@ pub fn runs_with<'a>(
                 chat,
                 baselines,
                 stop: model.checkpoint.config.stop.clone(),
+                vocabulary: model.checkpoint.config.model.vocab_size(),
                 jobs,
             };
             planner.check_generation(&run);

@@ -134,7 +134,7 @@ fn a_killed_build_goes_on_where_it_stopped() {
         .spawn()
         .unwrap();
     let attributions = || {
-        let folder = project.path(".igsite/store/v1/attributions");
+        let folder = project.path(".igsite/store/v2/attributions");
         walkdir::WalkDir::new(folder)
             .into_iter()
             .flatten()
@@ -492,7 +492,7 @@ fn git_takes_the_records_of_a_new_project_and_not_what_is_the_machines_own() {
     }
     let kept = [
         ".igsite/plans/first/my-model.jsonl",
-        ".igsite/store/v1/predictions/ab/ab12.json",
+        ".igsite/store/v2/predictions/ab/ab12.json",
         "content/models/my-model.yaml",
         ".github/workflows/pages.yml",
     ];
@@ -501,7 +501,7 @@ fn git_takes_the_records_of_a_new_project_and_not_what_is_the_machines_own() {
         ".igsite/lock",
         ".igsite/hashes.json",
         ".igsite/serve/index.html",
-        ".igsite/store/v1/x.part",
+        ".igsite/store/v2/x.part",
         "site/index.html",
         "content/models/my-model/model.safetensors",
     ];

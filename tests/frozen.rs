@@ -23,10 +23,10 @@ fn remove(project: &Project, folder: &str) {
 
 /// Every file of the store under a folder, by path.
 fn parts(project: &Project, folder: &str) -> Vec<String> {
-    let files = project.files(&format!(".igsite/store/v1/{folder}"));
+    let files = project.files(&format!(".igsite/store/v2/{folder}"));
     files
         .into_iter()
-        .map(|(name, _)| format!(".igsite/store/v1/{folder}/{name}"))
+        .map(|(name, _)| format!(".igsite/store/v2/{folder}/{name}"))
         .collect()
 }
 

@@ -2,7 +2,6 @@
 //!
 //! The file is not mapped into memory: mapped pages count as resident, and a load would then hold the checkpoint twice.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 

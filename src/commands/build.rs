@@ -67,7 +67,7 @@ pub fn build(global: &Global, arguments: &Build, report: &Report) -> Result<usiz
     };
     report.detail(|| format!("content read: {:.2} s", began.elapsed().as_secs_f64()));
     let mut done = if arguments.frozen {
-        build.frozen(diagnostics, &Store::open(&global.project)?)?
+        build.frozen(diagnostics, &Store::open(&global.project)?.refusing_damage())?
     } else {
         let backend = Backend::open(arguments.place.device)?;
         build.whole(diagnostics, &backend, &hub)?
@@ -172,7 +172,10 @@ impl<'a> Building<'a> {
         self.stage("planned");
         Stamp::forget(&store);
 
-        let (parts, work) = compute::complete(&runs, &models, &store, backend, self.report.quiet)?;
+        let done = compute::complete(&runs, &models, &store, backend, self.report.quiet);
+        // What was set aside is told now and not again by a later build that has nothing to do.
+        self.report.errors(store.take_warnings());
+        let (parts, work) = done?;
         self.stage("parts read or computed");
         let mut results = self.no_results();
         // Each run's parts go when its records are there: the next one's can have their place.
@@ -266,7 +269,7 @@ impl<'a> Building<'a> {
         let pairs =
             experiments.flat_map(|experiment| experiment.models.iter().map(move |model| (&experiment.id, model)));
         let read = |(experiment, model): (&String, &String)| -> Result<_, Diagnostics> {
-            let run = store.plan(experiment, model)?.and_then(|text| KeptRun::read(&text));
+            let run = KeptRun::of_store(store, experiment, model)?;
             Ok(run.map(|run| ((experiment.clone(), model.clone()), run)))
         };
         let kept = pairs.collect::<Vec<_>>().into_par_iter().map(read);

@@ -7,11 +7,14 @@ use super::kept::{KeptRuns, Stale};
 use super::{ModelFacts, Run};
 use crate::compute::{self, Parts};
 use crate::content::experiment::Experiment;
+use crate::content::model::{ModelSource, ModelSpec};
 use crate::content::names::shortened;
 use crate::content::project::Project;
+use crate::content::prompt::PromptStyle;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::store::Store;
 use crate::store::key::NUMERICS_VERSION;
+use crate::tokenizer::chat;
 
 /// What to do about all of them.
 const HELP: &str = "run `igsite build` where the model is, and commit `.igsite/store` and `.igsite/plans`";
@@ -59,7 +62,8 @@ fn run<'a>(
         return Err(lacking(format!("no plan is kept, so {all}"))
             .expected(format!(".igsite/plans/{}/{id}.jsonl", experiment.id)));
     };
-    match kept.stale(experiment, spec) {
+    let template = template_at_hand(experiment, spec)?;
+    match kept.stale(experiment, spec, template.as_deref()) {
         Some(Stale::Model) => {
             let why = "the model’s source, revision, dtype or quantization is not that of the kept plan";
             return Err(lacking(format!("{why}, so {all}")));
@@ -67,6 +71,10 @@ fn run<'a>(
         Some(Stale::Experiment) => {
             let why =
                 "its options, targets, output, baselines, prompt style or `generate` are not those of the kept plan";
+            return Err(lacking(format!("{why}, so {all}")));
+        }
+        Some(Stale::ChatTemplate) => {
+            let why = "the model’s chat template is not that of the kept plan";
             return Err(lacking(format!("{why}, so {all}")));
         }
         None if kept.head.key.numerics != NUMERICS_VERSION => {
@@ -100,6 +108,7 @@ fn run<'a>(
         chat: None,
         baselines,
         stop: kept.stop().to_vec(),
+        vocabulary: kept.head.vocabulary,
         jobs: jobs.into_iter().flatten().collect(),
     };
     let parts = compute::kept(store, &run, None)?;
@@ -120,6 +129,15 @@ fn run<'a>(
         key: &kept.head.key,
     };
     Ok((run, facts, parts.into_iter().flatten().collect()))
+}
+
+/// SHA-256 of the chat template of a model whose folder is here, where prompts go through it: its author may have edited it. One that is not here
+/// cannot be compared.
+fn template_at_hand(experiment: &Experiment, spec: &ModelSpec) -> Result<Option<String>, Diagnostic> {
+    match (experiment.prompt_style, &spec.source) {
+        (PromptStyle::Chat, ModelSource::Folder(folder)) => chat::template_sha256(folder),
+        _ => Ok(None),
+    }
 }
 
 fn named(ids: &[&str]) -> String {

@@ -3,7 +3,10 @@
 //!
 //! One file for each experiment and model, in JSON Lines: a head, then a line for each sample, in the experiment's order, so that changes to
 //! different samples merge in git. Nothing in it is of this machine or of this time. Each line names, by a hash, what of `content/` it was made
-//! from; a line whose hash is another is not used.
+//! from; a line whose hash is another is not used. Each line is sealed with its checksum, those of samples within their head: a line that
+//! was damaged, or that a merge put under the head of another model or experiment, is not used either ([`KeptRun::damaged`]).
+
+mod file;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -11,6 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use self::file::{sealed_line, unsealed_lines};
 use super::{Job, ModelFacts, Run, Target, TargetToken};
 use crate::attribution::integrated_gradients::Start;
 use crate::checkpoint::hash;
@@ -19,11 +23,12 @@ use crate::content::dataset::Sample;
 use crate::content::experiment::{Experiment, TargetSpec};
 use crate::content::model::ModelSpec;
 use crate::content::prompt::{Prompt, Role, Segment};
+use crate::store::Store;
 use crate::store::key::{GenerationKey, ModelKey, PredictionKey};
 use crate::tokenizer::{Speech, Token};
 
-/// The schema of the file; raised when its form changes, or what tokenizers are asked.
-const SCHEMA: &str = "igsite/plan/1";
+/// The schema of the file; raised when its form changes, or what tokenizers are asked. Lines of `igsite/plan/1` had no checksum.
+const SCHEMA: &str = "igsite/plan/2";
 const KINDS: [&str; 5] = ["predicted", "gold", "option", "token", "contrast"];
 
 /// The kept plans of a project, by experiment and model.
@@ -35,6 +40,17 @@ pub struct KeptRun {
     /// What holds for all samples.
     pub head: Head,
     samples: HashMap<String, KeptSample>,
+    /// The numbers of the lines that are not as they were written, or make no sense, from 1.
+    pub damaged: Vec<usize>,
+}
+
+/// Why a file holds no kept plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// It is of another version of igsite.
+    Version,
+    /// Its first line is not as it was written, or makes no sense.
+    Head,
 }
 
 /// What holds for all samples.
@@ -49,6 +65,11 @@ pub struct Head {
     pub architecture: String,
     /// The model's part of every key.
     pub key: ModelKey,
+    /// How many tokens the model knows.
+    pub vocabulary: usize,
+    /// SHA-256 of the model's chat template, where prompts go through it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chat_template: Option<String>,
     /// Where paths start: `zero`, `mean` or a token.
     baselines: Vec<(String, Vector)>,
     /// The tokens that end what the model says in its own words.
@@ -128,6 +149,8 @@ pub enum Stale {
     Experiment,
     /// Which model it is.
     Model,
+    /// What its chat template says.
+    ChatTemplate,
 }
 
 /// A hash of what an experiment asks of every sample, as far as a tokenizer answers it.
@@ -204,6 +227,8 @@ impl KeptRun {
             model: model_hash(model.spec),
             architecture: model.architecture.to_owned(),
             key: model.key.clone(),
+            vocabulary: run.vocabulary,
+            chat_template: run.chat.as_ref().map(|chat| chat.template_sha256().to_owned()),
             baselines: baselines.collect(),
             stop: run
                 .experiment
@@ -211,40 +236,79 @@ impl KeptRun {
                 .as_ref()
                 .map_or_else(Vec::new, |_| run.stop.clone()),
         };
-        let mut text = line(&head);
+        let head = json(&head);
+        let mut text = sealed_line(&head, "");
         let lines: Vec<String> = run
             .jobs
             .par_iter()
             .zip(parts)
-            .map(|(job, parts)| line(&KeptSample::of(run.experiment, job, parts, speech)))
+            .map(|(job, parts)| sealed_line(&json(&KeptSample::of(run.experiment, job, parts, speech)), &head))
             .collect();
         text.extend(lines);
         text
     }
 
-    /// Reads a kept plan; none where it is damaged, or of another version.
-    pub fn read(text: &str) -> Option<Self> {
-        let mut lines = text.lines();
-        let head: Head = serde_json::from_str(lines.next()?).ok()?;
-        if head.schema != SCHEMA {
-            return None;
-        }
-        let mut samples = HashMap::new();
-        for line in lines {
-            // A line that a merge left behind costs that sample, not the rest.
-            if let Ok(sample) = serde_json::from_str::<KeptSample>(line) {
-                samples.insert(sample.sample.clone(), sample);
+    /// The kept plan of an experiment and a model, if there is one of this version. What of it is damaged is told and left out.
+    ///
+    /// # Errors
+    /// The file cannot be read. Where the store refuses damage: a line is damaged, or the plan is of another version.
+    pub fn of_store(store: &Store, experiment: &str, model: &str) -> crate::diagnostic::Result<Option<Self>> {
+        let Some(text) = store.plan(experiment, model)? else {
+            return Ok(None);
+        };
+        let (run, told) = match Self::read(&text) {
+            Ok(run) => {
+                let told = lines_told(&run.damaged);
+                (Some(run), told)
             }
+            Err(Unread::Head) => (None, Some("its first line is damaged".to_owned())),
+            Err(Unread::Version) => {
+                store.other_version_of_plan(experiment, model)?;
+                (None, None)
+            }
+        };
+        if let Some(told) = told {
+            store.damaged_plan(experiment, model, &told)?;
         }
-        Some(Self { head, samples })
+        Ok(run)
     }
 
-    /// Whether it was made for what an experiment asks and a model's file says now.
-    pub fn stale(&self, experiment: &Experiment, spec: &ModelSpec) -> Option<Stale> {
+    /// Reads a kept plan.
+    ///
+    /// # Errors
+    /// Its first line is damaged, or of another version.
+    pub fn read(text: &str) -> Result<Self, Unread> {
+        let (head, lines) = unsealed_lines(text)?;
+        let head: Head = serde_json::from_str(head).map_err(|_| Unread::Head)?;
+        if head.schema != SCHEMA {
+            return Err(Unread::Version);
+        }
+        if !head.makes_sense() {
+            return Err(Unread::Head);
+        }
+        let (mut samples, mut damaged) = (HashMap::new(), Vec::new());
+        for (number, json) in lines {
+            let sample = json.and_then(|json| serde_json::from_str::<KeptSample>(json).ok());
+            match sample.filter(|sample| sample.makes_sense(&head)) {
+                Some(sample) => _ = samples.insert(sample.sample.clone(), sample),
+                // A line that a disk or a merge spoilt costs that sample, not the rest.
+                None => damaged.push(number),
+            }
+        }
+        Ok(Self { head, samples, damaged })
+    }
+
+    /// Whether it was made for what an experiment asks and a model's file says now. `chat_template` is the SHA-256 of the model's template as
+    /// it is now; none where prompts do not go through it, or where it is not at hand and cannot be another.
+    pub fn stale(&self, experiment: &Experiment, spec: &ModelSpec, chat_template: Option<&str>) -> Option<Stale> {
         if self.head.model != model_hash(spec) {
             return Some(Stale::Model);
         }
-        (self.head.experiment != experiment_hash(experiment)).then_some(Stale::Experiment)
+        if self.head.experiment != experiment_hash(experiment) {
+            return Some(Stale::Experiment);
+        }
+        let other = chat_template.is_some_and(|now| self.head.chat_template.as_deref() != Some(now));
+        other.then_some(Stale::ChatTemplate)
     }
 
     /// Where paths start.
@@ -317,8 +381,31 @@ impl KeptRun {
     }
 }
 
-fn line(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_else(|e| unreachable!("a plan is plain data: {e}")) + "\n"
+/// What to tell of damaged lines; nothing of none.
+fn lines_told(numbers: &[usize]) -> Option<String> {
+    match numbers {
+        [] => None,
+        [one] => Some(format!("line {one} is damaged")),
+        [first, rest @ ..] => Some(format!("line {first} and {} more are damaged", rest.len())),
+    }
+}
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_else(|e| unreachable!("a plan is plain data: {e}"))
+}
+
+impl Head {
+    fn makes_sense(&self) -> bool {
+        let starts = self.baselines.iter().all(|(_, vector)| match vector {
+            Vector::Zero | Vector::Mean => true,
+            Vector::Token(id) => self.knows(*id),
+        });
+        starts && self.stop.iter().all(|&id| self.knows(id))
+    }
+
+    fn knows(&self, id: u32) -> bool {
+        (id as usize) < self.vocabulary
+    }
 }
 
 impl KeptSample {
@@ -383,21 +470,42 @@ impl KeptSample {
         }
     }
 
+    /// Whether its tokens are those of a model with such a head, and as many everywhere.
+    fn makes_sense(&self, head: &Head) -> bool {
+        let options = self.options.iter().flatten().copied();
+        let targets = self.targets.iter().flat_map(|target| {
+            let known = target.tokens.iter().flatten().copied();
+            known.chain(target.forced.iter().copied())
+        });
+        let said = self
+            .generation
+            .iter()
+            .flat_map(|said| said.ids.iter().copied().chain([said.predicted]));
+        let mut ids = self.ids.iter().copied().chain(options).chain(targets).chain(said);
+        let of_tokens = self.starts.keys().chain(self.texts.keys()).chain(&self.special);
+        let mut of_tokens = of_tokens.copied();
+        ids.all(|id| head.knows(id))
+            && self.lengths.len() == self.ids.len()
+            && of_tokens.all(|index| index < self.ids.len())
+            && self.options.iter().all(|tokens| !tokens.is_empty())
+            && self
+                .targets
+                .iter()
+                .all(|target| matches!(target.tokens.len(), 1 | 2) && KINDS.contains(&target.kind.as_str()))
+    }
+
     fn tokens(&self, prompt: &str) -> Option<Vec<Token>> {
         let bytes: Vec<usize> = prompt
             .char_indices()
             .map(|(byte, _)| byte)
             .chain([prompt.len()])
             .collect();
-        if self.lengths.len() != self.ids.len() {
-            return None;
-        }
         let mut tokens = Vec::with_capacity(self.ids.len());
         let mut special = self.special.iter().peekable();
         let mut end = 0;
         for (index, (&id, length)) in self.ids.iter().zip(&self.lengths).enumerate() {
             let start = self.starts.get(&index).copied().unwrap_or(end);
-            end = start + length;
+            end = start.checked_add(*length).filter(|end| *end < bytes.len())?;
             let text = match self.texts.get(&index) {
                 Some(text) => text.clone(),
                 None => prompt.get(*bytes.get(start)?..*bytes.get(end)?)?.to_owned(),

@@ -8,6 +8,7 @@ use crate::content::model::{ModelSource, ModelSpec};
 use crate::content::project::Project;
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
 use crate::hub::Hub;
+use crate::hub::promise::{self, Promise};
 use crate::kernel::matrix::Code;
 use crate::model::CausalLm;
 use crate::model::device::{Backend, dtype_name};
@@ -141,6 +142,9 @@ fn open_model(spec: &ModelSpec, sources: &mut Sources<'_>) -> Result<OpenedModel
             (snapshot.folder, Some(snapshot.commit), weights)
         }
     };
+    if commit.is_some() {
+        check_cached(&folder).map_err(|error| located(spec, error))?;
+    }
     let (checkpoint, tokenizer) = read_model(&folder, weights).map_err(|error| match commit {
         Some(_) => in_the_cache(spec, &folder, error),
         None => error,
@@ -148,7 +152,12 @@ fn open_model(spec: &ModelSpec, sources: &mut Sources<'_>) -> Result<OpenedModel
     let precision = precision(spec, &checkpoint, sources.backend)?;
     let key = ModelKey {
         numerics: NUMERICS_VERSION,
-        weights_sha256: checkpoint.weights_sha256(|file| sources.memo.sha256(file))?,
+        weights_sha256: checkpoint
+            .weights_sha256(|file| {
+                let found = sources.memo.sha256(file)?;
+                promise::compare_sha256(file, &found).map(|()| found)
+            })
+            .map_err(|error| located(spec, error))?,
         config_sha256: sources.memo.sha256(&folder.join("config.json"))?,
         tokenizer_sha256: tokenizer.sha256.clone(),
         dtype: dtype_name(precision.dtype).to_owned(),
@@ -175,6 +184,19 @@ fn precision(spec: &ModelSpec, checkpoint: &Checkpoint, backend: &Backend) -> Re
     backend
         .precision(spec.dtype, spec.quantization, checkpoint)
         .map_err(|error| error.in_file(&spec.path).place("quantization"))
+}
+
+/// Compares what lies beside the weights of a cached model with the hash that its name promises; of the weights the hash is known anyway.
+fn check_cached(folder: &Path) -> Result<()> {
+    let io = |e: std::io::Error| Diagnostic::io(Kind::Download, "read this folder of the cache", folder, &e);
+    for entry in std::fs::read_dir(folder).map_err(io)? {
+        let file = entry.map_err(io)?.path();
+        let is_weights = file.extension().is_some_and(|end| end == "safetensors" || end == "bin");
+        if let Some(promise) = Promise::of_file(&file).filter(|_| !is_weights && file.is_file()) {
+            promise.check(&file)?;
+        }
+    }
+    Ok(())
 }
 
 fn read_model(folder: &Path, weights: bool) -> Result<(Checkpoint, Tokenizer)> {

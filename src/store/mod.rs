@@ -1,26 +1,35 @@
 //! The record store, `.igsite/`: content-addressed, atomic, versioned.
 //!
 //! Each part (a prediction, an attribution) is one file, named by the hash of all that it depends on, written to the side and
-//! renamed. A build that is killed has lost the part it was at, nothing else. A file that cannot be read back, or that holds
-//! another key than its name says, counts as missing and is made again.
+//! renamed. A build that is killed has lost the part it was at, nothing else. A part is sealed with its checksum and must make
+//! sense ([`sense`]): one that is damaged, or that holds another key than its name says, is set aside, told, and made again; where nothing is
+//! made ([`Store::refusing_damage`]), it is an error that names it.
 
 pub mod key;
 pub mod memo;
 pub mod record;
+pub mod seal;
+pub mod sense;
 
 use std::fs::{self, File, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::diagnostic::{Diagnostic, Kind, Result};
+use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
+use crate::input;
 use key::{AttributionKey, GenerationKey, Key, PredictionKey};
 use record::{NonFinite, Provenance, Round, relative_error};
 
-/// Raised when the files' own form changes.
-const FORMAT: &str = "v1";
+/// Raised when the files' own form changes. Parts of `v1` had no checksum.
+const FORMAT: &str = "v2";
+/// Where damaged parts are put, so that nothing is lost that somebody may want to look at.
+const ASIDE: &str = "damaged";
+/// What to do about damage where nothing is made.
+const ANEW: &str = "get the file anew from where it was made, or run `igsite build` where the model is";
 
 /// A stored prediction.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -92,6 +101,12 @@ pub trait Part: Serialize + DeserializeOwned {
 
     /// What it depends on.
     fn key(&self) -> &Self::Key;
+
+    /// Whether it agrees with itself, with its key and with a model that knows `vocabulary` tokens.
+    ///
+    /// # Errors
+    /// What makes no sense.
+    fn sense(&self, vocabulary: usize) -> sense::Nonsense;
 }
 
 impl Part for StoredPrediction {
@@ -99,6 +114,10 @@ impl Part for StoredPrediction {
 
     fn key(&self) -> &PredictionKey {
         &self.key
+    }
+
+    fn sense(&self, vocabulary: usize) -> sense::Nonsense {
+        sense::of_prediction(self, vocabulary)
     }
 }
 
@@ -108,6 +127,10 @@ impl Part for StoredGeneration {
     fn key(&self) -> &GenerationKey {
         &self.key
     }
+
+    fn sense(&self, vocabulary: usize) -> sense::Nonsense {
+        sense::of_generation(self, vocabulary)
+    }
 }
 
 impl Part for StoredAttribution {
@@ -116,12 +139,20 @@ impl Part for StoredAttribution {
     fn key(&self) -> &AttributionKey {
         &self.key
     }
+
+    fn sense(&self, _: usize) -> sense::Nonsense {
+        sense::of_attribution(self)
+    }
 }
 
 /// An opened store; no other process writes to it meanwhile.
 #[derive(Debug)]
 pub struct Store {
     folder: PathBuf,
+    /// Whether a damaged part is an error, because none is made again.
+    refuses_damage: bool,
+    /// What was set aside.
+    warnings: Mutex<Diagnostics>,
     /// Held for as long as the store is open.
     _lock: File,
 }
@@ -143,7 +174,12 @@ impl Store {
             .open(&path)
             .map_err(|e| io("open the store's lock", &path, &e))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { folder, _lock: lock }),
+            Ok(()) => Ok(Self {
+                folder,
+                refuses_damage: false,
+                warnings: Mutex::default(),
+                _lock: lock,
+            }),
             Err(TryLockError::WouldBlock) => Err(Diagnostic::output("another igsite is at work in this project")
                 .in_file(&path)
                 .help("wait until it has ended; the lock is freed by itself, even if it is killed")),
@@ -166,20 +202,53 @@ impl Store {
             .join(format!("{name}.json"))
     }
 
-    /// The part with this key, if it is there and whole.
+    /// For a build that makes nothing: a damaged part is an error, and stays where it is.
+    #[must_use]
+    pub fn refusing_damage(mut self) -> Self {
+        self.refuses_damage = true;
+        self
+    }
+
+    /// Takes what is to be told: parts that were set aside.
+    pub fn take_warnings(&self) -> Diagnostics {
+        std::mem::take(&mut *self.warnings.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The part with this key, if it is there and whole. One that is damaged, or that cannot be of a model that knows `vocabulary` tokens, is
+    /// set aside and told, and counts as missing.
     ///
     /// # Errors
-    /// The file is there and the system cannot read it.
-    pub fn get<P: Part>(&self, key: &P::Key) -> Result<Option<P>> {
+    /// The file is there and the system cannot read it; or it is damaged, where damage is refused.
+    pub fn get<P: Part>(&self, key: &P::Key, vocabulary: usize) -> Result<Option<P>> {
         let path = self.path(key);
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(Diagnostic::io(Kind::Output, "read a record", &path, &e)),
+        let Some(bytes) = input::read_if_there(&path, Kind::Output, "read a kept part")? else {
+            return Ok(None);
         };
-        Ok(serde_json::from_slice::<P>(&bytes)
-            .ok()
-            .filter(|part| part.key() == key))
+        match read_part::<P>(&bytes, key, vocabulary) {
+            Ok(part) => Ok(Some(part)),
+            Err(what) => self.damaged(&path, &what).map(|()| None),
+        }
+    }
+
+    /// Tells of a damaged file of the store, and puts it aside unless damage is refused.
+    ///
+    /// # Errors
+    /// Damage is refused, or the file cannot be moved.
+    fn damaged(&self, path: &Path, what: &str) -> Result<()> {
+        let told = Diagnostic::output(format!("this kept part is damaged: {what}")).in_file(path);
+        if self.refuses_damage {
+            return Err(told.expected("the part as it was written, by its checksum").help(ANEW));
+        }
+        let folder = self.folder.join(ASIDE);
+        let aside = folder.join(path.file_name().unwrap_or_default());
+        let moved = fs::create_dir_all(&folder).and_then(|()| fs::rename(path, &aside));
+        moved.map_err(|e| Diagnostic::io(Kind::Output, "set this damaged part aside", path, &e))?;
+        let told = told.help(format!(
+            "it is now {}, and is computed again; if this comes again, check the disk",
+            aside.display()
+        ));
+        self.warn(told);
+        Ok(())
     }
 
     fn plan_path(&self, experiment: &str, model: &str) -> PathBuf {
@@ -195,11 +264,42 @@ impl Store {
     /// The file is there and the system cannot read it.
     pub fn plan(&self, experiment: &str, model: &str) -> Result<Option<String>> {
         let path = self.plan_path(experiment, model);
-        match fs::read(&path) {
-            Ok(bytes) => Ok(String::from_utf8(bytes).ok()),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(Diagnostic::io(Kind::Output, "read a kept plan", &path, &e)),
+        let bytes = input::read_if_there(&path, Kind::Output, "read a kept plan")?;
+        // What is no UTF-8 costs its line, whose checksum then is another.
+        Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    /// Tells that a kept plan is damaged, in a build that plans it again.
+    ///
+    /// # Errors
+    /// Damage is refused.
+    pub fn damaged_plan(&self, experiment: &str, model: &str, what: &str) -> Result<()> {
+        let told = Diagnostic::output(format!("this kept plan is damaged: {what}"));
+        let told = told.in_file(self.plan_path(experiment, model));
+        if self.refuses_damage {
+            return Err(told.expected("each line as it was written, by its checksum").help(ANEW));
         }
+        self.warn(told.help("it is planned again and written anew; if this comes again, check the disk"));
+        Ok(())
+    }
+
+    /// Says that a kept plan is of another version, where that leaves nothing to build from.
+    ///
+    /// # Errors
+    /// Damage is refused.
+    pub fn other_version_of_plan(&self, experiment: &str, model: &str) -> Result<()> {
+        if !self.refuses_damage {
+            return Ok(());
+        }
+        let told = Diagnostic::output("this kept plan is of another version of igsite");
+        Err(told
+            .in_file(self.plan_path(experiment, model))
+            .help("run `igsite build` where the model is, and commit `.igsite/store` and `.igsite/plans`"))
+    }
+
+    fn warn(&self, told: Diagnostic) {
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        warnings.push(told.as_warning());
     }
 
     /// Keeps a plan, if it is not kept already.
@@ -220,9 +320,25 @@ impl Store {
     /// The disk is full or the folder cannot be written.
     pub fn put<P: Part>(&self, part: &P) -> Result<()> {
         let path = self.path(part.key());
-        let json = serde_json::to_vec(part).unwrap_or_else(|e| unreachable!("a record is plain data: {e}"));
-        write_atomically(&path, &json)
+        debug_assert_eq!(part.sense(usize::MAX), Ok(()), "{}", path.display());
+        let json = serde_json::to_string(part).unwrap_or_else(|e| unreachable!("a record is plain data: {e}"));
+        write_atomically(&path, seal::seal(&json, "").as_bytes())
     }
+}
+
+/// A part from its file's bytes.
+///
+/// # Errors
+/// What is wrong with it.
+fn read_part<P: Part>(bytes: &[u8], key: &P::Key, vocabulary: usize) -> std::result::Result<P, String> {
+    let json = str::from_utf8(bytes).ok().and_then(|text| seal::open(text, ""));
+    let json = json.ok_or("its checksum is not that of what it holds")?;
+    let part: P = serde_json::from_str(json).map_err(|e| e.to_string())?;
+    if part.key() != key {
+        return Err("it is of another model, prompt or setting than its name says".to_owned());
+    }
+    part.sense(vocabulary)?;
+    Ok(part)
 }
 
 /// Writes a file to the side and renames it, so that nobody ever sees half of it.
@@ -259,7 +375,7 @@ mod tests {
                 asked: vec![7],
                 answers: vec![],
             },
-            token_id: 7,
+            token_id: 9,
             probability: 0.1 + 0.2,
             asked: vec![f64::from(0.1f32)],
             answers: vec![],
@@ -276,28 +392,52 @@ mod tests {
     fn what_is_put_is_got_to_the_bit() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
-        assert_eq!(store.get::<StoredPrediction>(&part().key).unwrap(), None);
+        assert_eq!(store.get::<StoredPrediction>(&part().key, 10).unwrap(), None);
         store.put(&part()).unwrap();
-        assert_eq!(store.get::<StoredPrediction>(&part().key).unwrap(), Some(part()));
+        assert_eq!(store.get::<StoredPrediction>(&part().key, 10).unwrap(), Some(part()));
         let mut other = part().key;
         other.asked.push(8);
-        assert_eq!(store.get::<StoredPrediction>(&other).unwrap(), None);
+        assert_eq!(store.get::<StoredPrediction>(&other, 10).unwrap(), None);
     }
 
     #[test]
-    fn a_damaged_file_counts_as_missing() {
+    fn a_damaged_part_is_set_aside_and_told_or_refused() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         store.put(&part()).unwrap();
         let path = store.path(&part().key);
-        let bytes = fs::read(&path).unwrap();
-        fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
-        assert_eq!(store.get::<StoredPrediction>(&part().key).unwrap(), None);
-        // Whole, but under another's name.
-        let mut other = part();
+        let whole = fs::read_to_string(&path).unwrap();
+        let digit = whole.replace("0.3", "0.4");
+        assert_ne!(digit, whole);
+        let sealed = |part: &StoredPrediction| seal::seal(&serde_json::to_string(part).unwrap(), "");
+        let (mut other, mut nonsense) = (part(), part());
         other.key.asked.push(8);
-        fs::write(&path, serde_json::to_vec(&other).unwrap()).unwrap();
-        assert_eq!(store.get::<StoredPrediction>(&part().key).unwrap(), None);
+        nonsense.asked.clear();
+        let cases = [
+            (whole[..whole.len() / 2].to_owned(), "checksum"),
+            (digit, "checksum"),
+            (String::new(), "checksum"),
+            (sealed(&other), "another model, prompt or setting"),
+            (sealed(&nonsense), "0 probabilities for 1 tokens"),
+        ];
+        let mut store = store;
+        for (text, told) in cases {
+            fs::write(&path, &text).unwrap();
+            store = store.refusing_damage();
+            let error = store.get::<StoredPrediction>(&part().key, 10).unwrap_err();
+            assert!(
+                error.message.contains(told) && error.file.as_ref() == Some(&path),
+                "{error}"
+            );
+            store.refuses_damage = false;
+            assert_eq!(store.get::<StoredPrediction>(&part().key, 10).unwrap(), None);
+            let warnings = store.take_warnings();
+            assert!(warnings.iter().next().unwrap().message.contains(told));
+            assert!(!path.exists());
+            let aside = folder.path().join(".igsite/damaged").join(path.file_name().unwrap());
+            assert_eq!(fs::read_to_string(aside).unwrap(), text);
+        }
+        assert!(store.take_warnings().is_empty());
     }
 
     #[test]

@@ -101,6 +101,13 @@ fn broken(file: &Path, what: &str, error: &Error) -> Diagnostic {
         .help("give the model what its template takes (some know no `system` role), or write `prompt_style: plain`")
 }
 
+/// SHA-256 of a checkpoint's chat template; none where there is none.
+pub fn template_sha256(folder: &Path) -> Result<Option<String>> {
+    Ok(find(folder)
+        .ok()
+        .map(|(_, source)| crate::checkpoint::hash::of_bytes(source.as_bytes())))
+}
+
 /// The file with the template, and its source.
 fn find(folder: &Path) -> Result<(PathBuf, String)> {
     let jinja = folder.join("chat_template.jinja");

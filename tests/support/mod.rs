@@ -16,6 +16,7 @@ pub mod hub_server;
 pub mod numbers;
 pub mod parquet_file;
 pub mod project;
+pub mod records;
 pub mod shared;
 pub mod tiny;
 pub mod truth;

@@ -1,0 +1,146 @@
+//! Whether a kept part agrees with itself and with what was asked for.
+//!
+//! A checksum tells that a part is what was written. This tells that what was written can be an answer: as many scores as tokens,
+//! probabilities between 0 and 1, a sum that fits the last delta. Nothing here knows how the numbers were made.
+
+use super::key::RuleKey;
+use super::record::Round;
+use super::{StoredAttribution, StoredGeneration, StoredPrediction};
+use crate::content::experiment::Output;
+
+/// What rounding may do to a probability, and to a sum in comparison with its terms.
+const ROUNDING: f64 = 1e-5;
+
+/// What makes no sense, as a sentence without a full stop.
+pub type Nonsense = Result<(), String>;
+
+fn must(holds: bool, otherwise: impl FnOnce() -> String) -> Nonsense {
+    if holds { Ok(()) } else { Err(otherwise()) }
+}
+
+fn known(id: u32, vocabulary: usize) -> Nonsense {
+    must((id as usize) < vocabulary, || {
+        format!("token {id} of a model that knows {vocabulary}")
+    })
+}
+
+fn is_probability(value: f64) -> bool {
+    (0.0..=1.0 + ROUNDING).contains(&value)
+}
+
+/// Of a prediction.
+///
+/// # Errors
+/// What makes no sense.
+pub fn of_prediction(part: &StoredPrediction, vocabulary: usize) -> Nonsense {
+    let key = &part.key;
+    known(part.token_id, vocabulary)?;
+    must(part.asked.len() == key.asked.len(), || {
+        format!("{} probabilities for {} tokens", part.asked.len(), key.asked.len())
+    })?;
+    must(part.answers.len() == key.answers.len(), || {
+        format!(
+            "{} log-probabilities for {} answers",
+            part.answers.len(),
+            key.answers.len()
+        )
+    })?;
+    let all = part.asked.iter().chain([&part.probability]);
+    for &probability in all {
+        must(is_probability(probability), || {
+            format!("a probability of {probability}")
+        })?;
+    }
+    must(part.asked.iter().sum::<f64>() <= 1.0 + ROUNDING, || {
+        "probabilities of different tokens that sum to more than 1".to_owned()
+    })?;
+    for (&id, &probability) in key.asked.iter().zip(&part.asked) {
+        let largest = part.probability;
+        must(probability <= largest + ROUNDING, || {
+            format!("token {id} is more probable ({probability}) than the most probable one ({largest})")
+        })?;
+        must(id != part.token_id || (probability - largest).abs() <= ROUNDING, || {
+            format!("two probabilities of token {id}: {probability} and {largest}")
+        })?;
+    }
+    for &answer in &part.answers {
+        must(answer <= ROUNDING, || format!("a log-probability of {answer}"))?;
+    }
+    Ok(())
+}
+
+/// Of a model's own words.
+///
+/// # Errors
+/// What makes no sense.
+pub fn of_generation(part: &StoredGeneration, vocabulary: usize) -> Nonsense {
+    let key = &part.key;
+    for &id in &part.token_ids {
+        known(id, vocabulary)?;
+    }
+    must(part.token_ids.len() <= key.max_new_tokens, || {
+        format!(
+            "{} tokens, {} were asked for at most",
+            part.token_ids.len(),
+            key.max_new_tokens
+        )
+    })?;
+    match part.token_ids.iter().find(|id| key.stop.contains(id)) {
+        Some(id) => Err(format!("it goes on behind token {id}, which ends it")),
+        None => Ok(()),
+    }
+}
+
+/// Of a map.
+///
+/// # Errors
+/// What makes no sense.
+pub fn of_attribution(part: &StoredAttribution) -> Nonsense {
+    let key = &part.key;
+    let tokens = key.token_ids.len();
+    let expected = if part.non_finite.is_some() { 0 } else { tokens };
+    must(part.scores.len() == expected, || {
+        format!("{} scores for {tokens} tokens", part.scores.len())
+    })?;
+    if let Some(errors) = &part.errors {
+        must(errors.len() == part.scores.len(), || {
+            format!("{} errors for {} scores", errors.len(), part.scores.len())
+        })?;
+        must(errors.iter().all(|error| *error >= 0.0), || {
+            "an error below 0".to_owned()
+        })?;
+    }
+    let is_contrast = key.target.len() > 1;
+    for value in [part.f_input, part.f_baseline].into_iter().flatten() {
+        let fits = match (key.output, is_contrast) {
+            (Output::Probability, false) => is_probability(value),
+            (Output::Probability, true) => is_probability(value.abs()),
+            (Output::LogProbability, false) => value <= ROUNDING,
+            _ => true,
+        };
+        must(fits, || format!("F is {value}, and its output is {:?}", key.output))?;
+    }
+    let adaptive = matches!(key.rule, RuleKey::Adaptive { .. });
+    must(part.converged.is_some() == adaptive, || {
+        "whether it converged does not fit its rule".to_owned()
+    })?;
+    of_the_last_round(part)
+}
+
+/// The last round of a map's history is the map itself.
+fn of_the_last_round(part: &StoredAttribution) -> Nonsense {
+    let is_last = |round: &&Round| round.evaluations == part.evaluations && part.non_finite.is_none();
+    let ends = part.f_input.zip(part.f_baseline);
+    let Some((round, (input, baseline))) = part.history.last().filter(is_last).zip(ends) else {
+        return Ok(());
+    };
+    let sum: f64 = part.scores.iter().sum();
+    let delta = sum - (input - baseline);
+    let size: f64 = part.scores.iter().map(|score| score.abs()).sum::<f64>() + input.abs() + baseline.abs();
+    must((delta - round.convergence_delta).abs() <= ROUNDING * size, || {
+        format!(
+            "the scores sum to a delta of {delta}, and its history says {}",
+            round.convergence_delta
+        )
+    })
+}
