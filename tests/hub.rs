@@ -2,10 +2,10 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use support::hub_server::{Asked, COMMIT, HubServer, SIGNATURE, TOKEN, What, nowhere, sha256};
+use support::hub_server::{Asked, COMMIT, HubServer, SIGNATURE, TOKEN, What, git_hash, nowhere, sha256};
 use support::project::{Project, Ran};
 use support::tiny;
 use tempfile::TempDir;
@@ -508,15 +508,239 @@ fn no_network_and_nothing_here_says_what_to_do() {
     insta::assert_snapshot!(ran.ended(1));
 }
 
-#[cfg(target_os = "linux")]
+/// Flips a bit of a file.
+fn flip(path: &Path, byte: usize) {
+    let mut bytes = std::fs::read(path).unwrap();
+    bytes[byte] ^= 1;
+    std::fs::write(path, bytes).unwrap();
+}
+
 #[test]
-fn a_full_disk_says_how_much_is_missing() {
+fn fetch_brings_what_is_damaged_anew() {
     let setting = Setting::new();
-    // What is written there fails as on a full disk.
+    setting.run(&["fetch"]).ended(0);
+    let files = files();
+    let blobs = setting.cache().join("blobs");
+    let weights = blobs.join(sha256(&files["model.safetensors"]));
+    let config = blobs.join(git_hash(&files["config.json"]));
+    flip(&weights, 60_000);
+    flip(&config, 5);
+    let said = setting.run(&["fetch"]).ended(0).to_owned();
+    let hashes = [(&weights, "WEIGHTS"), (&config, "CONFIG")];
+    let said = hashes.iter().fold(said, |said, (blob, name)| {
+        said.replace(blob.file_name().unwrap().to_str().unwrap(), name)
+    });
+    insta::assert_snapshot!(said);
+    assert_eq!(std::fs::read(&weights).unwrap(), files["model.safetensors"]);
+    assert_eq!(std::fs::read(&config).unwrap(), files["config.json"]);
+    assert!(
+        setting
+            .run(&["fetch"])
+            .ended(0)
+            .contains("everything is here, and undamaged")
+    );
+    // Without a hub nothing is moved, and what is damaged is named.
+    flip(&weights, 60_000);
+    let ran = setting.run_at(&setting.hub.endpoint, &["fetch"], &[("HF_HUB_OFFLINE", "1")]);
+    assert!(
+        ran.ended(1).contains("this file of the hub's cache is damaged"),
+        "{}",
+        ran.stderr
+    );
+    assert!(weights.exists());
+}
+
+#[test]
+fn a_damaged_small_file_of_the_cache_is_refused_by_name() {
+    let setting = Setting::new();
+    setting.run(&["fetch"]).ended(0);
+    let config = setting.cache().join("blobs").join(git_hash(&files()["config.json"]));
+    flip(&config, 5);
+    for arguments in [
+        &BUILD[..],
+        &["build", "--device", "cpu", "--offline"],
+        &["check", "--offline"],
+    ] {
+        let ran = setting.run(arguments);
+        let told = ran.ended(1);
+        assert!(
+            told.contains("config.json: model `tiny`: this file of the hub's cache is damaged"),
+            "{told}"
+        );
+        assert!(told.contains("run `igsite fetch`"), "{told}");
+    }
+    assert!(!setting.project.path("site").exists());
+    setting.run(&["fetch"]).ended(0);
+    setting.run(&[&BUILD[..], &["--offline"]].concat()).ended(0);
+}
+
+#[test]
+fn damaged_weights_of_the_cache_are_refused_by_name() {
+    let setting = Setting::new();
+    setting.run(&BUILD).ended(0);
+    let record = setting.record();
+    let weights = setting
+        .cache()
+        .join("blobs")
+        .join(sha256(&files()["model.safetensors"]));
+    flip(&weights, 60_000);
+    for arguments in [&BUILD[..], &["build", "--device", "cpu", "--offline"]] {
+        let ran = setting.run(arguments);
+        let told = ran.ended(1);
+        assert!(
+            told.contains("model.safetensors: model `tiny`: this file of the hub's cache is damaged"),
+            "{told}"
+        );
+        assert!(told.contains("run `igsite fetch`"), "{told}");
+    }
+    setting.run(&["fetch"]).ended(0);
+    setting.run(&[&BUILD[..], &["--offline"]].concat()).ended(0);
+    assert_eq!(setting.record(), record);
+}
+
+/// With `tokenizer_config.json`, which a tokenizer can be read without, and then reads prompts otherwise.
+fn with_a_tokenizer_config() -> BTreeMap<String, Vec<u8>> {
+    let mut files = files();
+    files.insert("tokenizer_config.json".to_owned(), b"{}".to_vec());
+    files
+}
+
+/// What the commit has and the cache has lost is missed, not passed over.
+#[test]
+fn a_copy_that_lost_a_file_is_no_copy() {
+    let offline = [&BUILD[..], &["--offline"]].concat();
+    let setting = Setting::with(with_a_tokenizer_config());
+    setting.run(&["fetch"]).ended(0);
+    let snapshot = setting.cache().join("snapshots").join(COMMIT);
+    let lost = snapshot.join("tokenizer_config.json");
+    let missed = |setting: &Setting| {
+        let ran = setting.run(&offline);
+        let told = ran.ended(1);
+        assert!(
+            told.contains("`tokenizer_config.json` of `org/tiny` is not in the cache"),
+            "{told}"
+        );
+    };
+    // Its bytes are gone, and its link is not.
+    let blob = setting.cache().join("blobs").join(git_hash(b"{}"));
+    std::fs::rename(&blob, setting.cache().join("aside")).unwrap();
+    missed(&setting);
+    std::fs::rename(setting.cache().join("aside"), &blob).unwrap();
+    // It is gone as a whole; and another program noted that there never was one.
+    std::fs::remove_file(&lost).unwrap();
+    let note = setting
+        .cache()
+        .join(".no_exist")
+        .join(COMMIT)
+        .join("tokenizer_config.json");
+    std::fs::create_dir_all(note.parent().unwrap()).unwrap();
+    std::fs::write(&note, "").unwrap();
+    missed(&setting);
+    let pinned = format!("title: Tiny\nsource: org/tiny\nrevision: {COMMIT}\n");
+    let setting = Setting {
+        project: setting.project.file(MODEL, pinned),
+        ..setting
+    };
+    missed(&setting);
+    setting.run(&["fetch"]).ended(0);
+    assert!(lost.exists());
+    setting.run(&offline).ended(0);
+}
+
+#[test]
+fn a_cache_that_another_program_filled_is_read_with_a_warning() {
+    let setting = Setting::with(with_a_tokenizer_config());
+    setting.run(&["fetch"]).ended(0);
+    std::fs::remove_dir_all(setting.cache().join(".igsite")).unwrap();
+    std::fs::remove_dir_all(setting.cache().join(".no_exist")).unwrap();
+    let offline = [&BUILD[..], &["--offline"]].concat();
+    let ran = setting.run(&offline);
+    let told: Vec<&str> = ran.ended(0).lines().take(2).collect();
+    insta::assert_snapshot!(told.join("\n"));
+    // The whole repository, as git's own file shows.
+    std::fs::write(
+        setting.cache().join("snapshots").join(COMMIT).join(".gitattributes"),
+        "",
+    )
+    .unwrap();
+    let ran = setting.run(&offline);
+    assert!(!ran.ended(0).contains("does not say"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_ref_that_is_damaged_is_told_and_never_leads_to_another_commit() {
+    let setting = Setting::new();
+    setting.run(&BUILD).ended(0);
+    let record = setting.record();
+    let main = setting.cache().join("refs/main");
+    let offline = [&BUILD[..], &["--offline"]].concat();
+    std::fs::write(&main, "not a commit").unwrap();
+    let ran = setting.run(&offline);
+    insta::assert_snapshot!(ran.ended(1));
+    for bit in (0..COMMIT.len() * 8).step_by(29) {
+        let mut bytes = COMMIT.as_bytes().to_vec();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        std::fs::write(&main, &bytes).unwrap();
+        let ran = setting.run(&offline);
+        assert!(
+            ran.code == Some(1) || setting.record() == record,
+            "bit {bit}: {}",
+            ran.stderr
+        );
+    }
+    setting.run(&BUILD).ended(0);
+    assert_eq!(std::fs::read_to_string(&main).unwrap(), COMMIT);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_refused_and_not_waited_for() {
+    let setting = Setting::new();
+    setting.run(&["fetch"]).ended(0);
+    let pipe = |path: &Path| {
+        _ = std::fs::remove_file(path);
+        let made = std::process::Command::new("mkfifo").arg(path).status().unwrap();
+        assert!(made.success());
+    };
+    let offline = [&BUILD[..], &["--offline"]].concat();
+    let snapshot = setting.cache().join("snapshots").join(COMMIT);
+    for file in ["tokenizer.json", "model.safetensors"] {
+        let place = snapshot.join(file);
+        let link = std::fs::read_link(&place).unwrap();
+        pipe(&place);
+        for arguments in [&BUILD[..], &offline, &["fetch"]] {
+            let ran = setting.run(arguments);
+            let told = ran.ended(1);
+            assert!(
+                told.contains(&format!("{file}: model `tiny`: this is a named pipe")),
+                "{told}"
+            );
+        }
+        std::fs::remove_file(&place).unwrap();
+        std::os::unix::fs::symlink(link, &place).unwrap();
+    }
+    setting.run(&offline).ended(0);
+    // What comes is written to no pipe either.
+    let setting = Setting::new();
     std::fs::create_dir_all(setting.partial().parent().unwrap()).unwrap();
-    std::os::unix::fs::symlink("/dev/full", setting.partial()).unwrap();
-    insta::assert_snapshot!(setting.run(&["fetch"]).ended(1));
-    assert!(setting.partial().symlink_metadata().is_ok(), "what came is kept");
+    pipe(&setting.partial());
+    let ran = setting.run(&["fetch"]);
+    assert!(
+        ran.ended(1).contains("this is a named pipe, not a file"),
+        "{}",
+        ran.stderr
+    );
     std::fs::remove_file(setting.partial()).unwrap();
     setting.run(&["fetch"]).ended(0);
+}
+
+#[test]
+fn a_small_file_without_end_is_cut_off() {
+    let setting =
+        Setting::new()
+            .fault("HEAD", "/config.json", What::Unstated, 9)
+            .fault("GET", "/config.json", What::Endless, 9);
+    insta::assert_snapshot!(setting.run(&["fetch"]).ended(1));
+    let blobs = std::fs::read_dir(setting.cache().join("blobs")).unwrap();
+    assert_eq!(blobs.count(), 0, "nothing of it is kept");
 }

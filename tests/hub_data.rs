@@ -236,3 +236,41 @@ fn a_part_is_not_the_whole() {
     assert_ne!(told.code, Some(0));
     assert!(told.stderr.contains("503"), "{}", told.stderr);
 }
+
+#[test]
+fn a_damaged_file_of_the_cache_is_refused_by_name_and_fetched_anew() {
+    for (source, file) in [
+        ("ann/claims", "default/train/0001.parquet"),
+        ("ann/raw", "data/train.csv"),
+    ] {
+        let setting = Setting::new(&format!("{{source: {source}, split: train, id: id, gold: label}}"));
+        setting.run(&BUILD).ended(0);
+        let folder = source.replace('/', "--");
+        let snapshot = setting
+            .home
+            .path()
+            .join(format!("hub/datasets--{folder}/snapshots/{COMMIT}"));
+        let place = snapshot.join(file);
+        let whole = std::fs::read(&place).unwrap();
+        let mut damaged = whole.clone();
+        // In the middle of a value: the file reads as well as before.
+        let at = String::from_utf8_lossy(&damaged)
+            .find("and read")
+            .unwrap_or(damaged.len() / 2);
+        damaged[at] ^= 1;
+        std::fs::write(&place, damaged).unwrap();
+        for arguments in [&BUILD[..], &["build", "--device", "cpu", "--offline"]] {
+            let ran = setting.run(arguments);
+            assert_ne!(ran.code, Some(0));
+            assert!(
+                ran.stderr.contains("this file of the hub's cache is damaged") && ran.stderr.contains(file),
+                "{}",
+                ran.stderr
+            );
+        }
+        let ran = setting.run(&["fetch"]);
+        assert!(ran.ended(0).contains("it is brought anew"), "{}", ran.stderr);
+        assert_eq!(std::fs::read(&place).unwrap(), whole);
+        setting.run(&BUILD).ended(0);
+    }
+}

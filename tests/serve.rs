@@ -31,7 +31,12 @@ struct Answer {
 }
 
 fn serve(project: &Project) -> Serving {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_igsite"))
+    started(Command::new(env!("CARGO_BIN_EXE_igsite")), project)
+}
+
+/// Runs a command that becomes `igsite` with the arguments that it is given.
+fn started(mut command: Command, project: &Project) -> Serving {
+    let mut child = command
         .args(["serve", "--port", "0", "--device", "cpu", "--offline"])
         .current_dir(project.path("."))
         .stdout(Stdio::piped())
@@ -252,4 +257,80 @@ fn a_port_that_is_taken_and_a_folder_without_a_project_are_told() {
     );
     let ran = project().run(&["serve", "--output", "content/site"]);
     assert!(ran.ended(2).contains("the project's own `content/`"), "{}", ran.stderr);
+}
+
+/// Connections that ask for a path and do not read the answer.
+#[cfg(target_os = "linux")]
+fn asking(server: &Serving, path: &str, count: usize) -> Vec<TcpStream> {
+    let ask = |_| {
+        let mut stream = TcpStream::connect(&server.address).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", server.address).unwrap();
+        stream
+    };
+    (0..count).map(ask).collect()
+}
+
+/// Memory that the process has now, in bytes.
+#[cfg(target_os = "linux")]
+fn resident(server: &Serving) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let kilobytes: u64 = line.split_whitespace().next().unwrap().parse().unwrap();
+    kilobytes * 1024
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn readers_that_do_not_read_cost_no_memory_and_keep_nobody_waiting() {
+    let project = project();
+    let server = serve(&project);
+    server.news(0);
+    const LARGE: u64 = 50_000_000;
+    for name in ["large.bin", "large.html"] {
+        let file = std::fs::File::create(project.path(".igsite/serve").join(name)).unwrap();
+        file.set_len(LARGE).unwrap();
+    }
+    let before = resident(&server);
+    let readers = [asking(&server, "/large.bin", 40), asking(&server, "/large.html", 40)];
+    std::thread::sleep(Duration::from_millis(500));
+    let began = Instant::now();
+    assert_eq!(server.get("/about/").status, 200);
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    let more = resident(&server).saturating_sub(before);
+    assert!(more < LARGE, "80 readers take {more} bytes");
+    drop(readers);
+    // Who reads gets all of it.
+    let whole = server.get("/large.bin");
+    assert!(
+        whole.headers.contains(&format!("content-length: {LARGE}")),
+        "{}",
+        whole.headers
+    );
+    assert_eq!(whole.body.len() as u64, LARGE);
+    let page = server.get("/large.html");
+    assert!(page.body.len() as u64 > LARGE && page.body.trim_end().ends_with("defer></script>"));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn idle_connections_leave_room_for_others() {
+    let project = project();
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -n 64; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_igsite")]);
+    let server = started(limited, &project);
+    server.news(0);
+    let idle: Vec<TcpStream> = (0..200).map(|_| TcpStream::connect(&server.address).unwrap()).collect();
+    let began = Instant::now();
+    for _ in 0..5 {
+        assert_eq!(server.get("/about/").status, 200);
+    }
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    drop(idle);
+    let readers = asking(&server, "/", 200);
+    assert_eq!(server.get("/about/").status, 200);
+    drop(readers);
+    // And it still builds.
+    let _project = project.file(PAGE, "---\ntitle: About\n---\nThe second text.\n");
+    let second = server.news(1);
+    assert!(second["error"].is_null(), "{second}");
 }

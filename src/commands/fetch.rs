@@ -1,18 +1,20 @@
 //! `igsite fetch`: brings the models and data sets that experiments name, so that later runs need no network. Data sets come as the
-//! project is read; a model comes after it.
+//! project is read; a model comes after it. What is here is checked against the hashes that the hub names it by; what is damaged is
+//! brought anew.
 
 use super::report::Report;
 use super::{counted, selection};
 use crate::cli::{ExitStatus, Fetch, Global};
-use crate::content::model::ModelSource;
+use crate::content::model::{ModelSource, ModelSpec};
 use crate::content::project::Project;
-use crate::diagnostic::Diagnostics;
-use crate::hub::Hub;
+use crate::diagnostic::{Diagnostics, Result};
+use crate::hub::{Hub, Snapshot};
 use crate::plan;
 use crate::progress::bytes;
+use crate::store::memo::HashMemo;
 
 pub fn run(global: &Global, arguments: &Fetch, report: &Report) -> Result<ExitStatus, Diagnostics> {
-    let hub = Hub::new(false, report.quiet);
+    let hub = Hub::new(false, report.quiet).mending();
     let (project, mut diagnostics) = Project::load(&global.project, &selection(&arguments.chosen), &hub)?;
     diagnostics.extend(hub.take_warnings());
     let mut data_sets = 0;
@@ -28,6 +30,7 @@ pub fn run(global: &Global, arguments: &Fetch, report: &Report) -> Result<ExitSt
         ));
     }
     let mut asked = 0;
+    let mut memo = HashMemo::open(&global.project.join(".igsite"));
     for spec in plan::named_models(&project)
         .into_iter()
         .filter_map(|id| project.models.get(id))
@@ -36,7 +39,7 @@ pub fn run(global: &Global, arguments: &Fetch, report: &Report) -> Result<ExitSt
             continue;
         };
         asked += 1;
-        let found = hub.model(repository, &spec.revision);
+        let found = whole(&hub, repository, spec, &mut memo);
         plan::warn(spec, &hub, &mut diagnostics);
         // One that fails does not keep the others from coming.
         if let Some(snapshot) = diagnostics.keep(found.map_err(|error| plan::located(spec, error))) {
@@ -46,13 +49,14 @@ pub fn run(global: &Global, arguments: &Fetch, report: &Report) -> Result<ExitSt
                 spec.revision,
                 snapshot.commit,
                 if snapshot.files == 0 {
-                    "all here".to_owned()
+                    "all here, and undamaged".to_owned()
                 } else {
                     format!("{}, {} came", counted(snapshot.files, "file"), bytes(snapshot.bytes))
                 }
             ));
         }
     }
+    memo.save();
     if diagnostics.has_errors() {
         return Err(diagnostics);
     }
@@ -64,8 +68,22 @@ pub fn run(global: &Global, arguments: &Fetch, report: &Report) -> Result<ExitSt
             "no model of these experiments is on the hub; {} here",
             counted(data_sets, "data set")
         ),
-        (_, 0) => "nothing to fetch: everything is here".to_owned(),
+        (_, 0) => "nothing to fetch: everything is here, and undamaged".to_owned(),
         _ => format!("{} fetched, {}", counted(files, "file"), bytes(size)),
     });
     Ok(ExitStatus::Done)
+}
+
+/// A model that is here as a whole, with weights whose bytes are what their names promise. What the memo knows is not read again.
+fn whole(hub: &Hub, repository: &str, spec: &ModelSpec, memo: &mut HashMemo) -> Result<Snapshot> {
+    let snapshot = hub.model(repository, &spec.revision)?;
+    if !hub.set_aside_damaged(&snapshot, |file| memo.sha256(file))? {
+        return Ok(snapshot);
+    }
+    let again = hub.model(repository, &spec.revision)?;
+    Ok(Snapshot {
+        files: snapshot.files + again.files,
+        bytes: snapshot.bytes + again.bytes,
+        ..again
+    })
 }

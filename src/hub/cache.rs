@@ -6,6 +6,7 @@
 //!   refs/<revision>                the commit that a branch or tag was at when it was last asked for
 //!   snapshots/<commit>/<file>      a link to ../../blobs/<etag>
 //!   .no_exist/<commit>/<file>      an empty file: the commit is known not to have it
+//!   .igsite/<commit>.listing       our own: the names of all files of the commit, with a checksum
 //! .locks/models--owner--name/<etag>.lock
 //! ```
 //!
@@ -15,7 +16,14 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
+use crate::checkpoint::hash;
 use crate::diagnostic::{Diagnostic, Kind, Result};
+use crate::input;
+
+/// The most bytes of a file in `refs/`; a commit has 40.
+const LONGEST_REF: u64 = 1024;
+/// How a list of files begins.
+const LISTING: &str = "igsite/listing/1";
 
 /// One repository's part of the cache.
 #[derive(Clone, Debug)]
@@ -48,8 +56,37 @@ impl Cached {
         if is_commit(revision) {
             return Some(revision.to_ascii_lowercase());
         }
-        let text = fs::read_to_string(self.folder.join("refs").join(revision)).ok()?;
-        Some(text.trim().to_owned()).filter(|commit| is_commit(commit))
+        self.read_ref(revision).ok()?
+    }
+
+    /// What is wrong with what the cache knows of a revision, if something is: then it knows nothing.
+    pub fn odd_ref(&self, revision: &str) -> Option<Diagnostic> {
+        let error = self.read_ref(revision).err()?;
+        Some(error.help("delete the file and run `igsite fetch`, which asks the hub"))
+    }
+
+    fn read_ref(&self, revision: &str) -> Result<Option<String>> {
+        let path = self.folder.join("refs").join(revision);
+        let odd = |what: &str| {
+            Diagnostic::download(what.to_owned())
+                .in_file(&path)
+                .expected("a commit’s 40 hexadecimal digits")
+        };
+        match fs::metadata(&path) {
+            // A folder has the names of revisions that begin so.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Ok(found) if found.is_dir() => return Ok(None),
+            Ok(found) if found.len() > LONGEST_REF => return Err(odd("this file of the cache is no commit’s name")),
+            _ => {}
+        }
+        let text = input::read_text(&path, Kind::Download, "read")?;
+        // In lower case, as folders of commits are named.
+        let commit = text.trim().to_ascii_lowercase();
+        if is_commit(&commit) {
+            Ok(Some(commit))
+        } else {
+            Err(odd("this file of the cache is no commit’s name"))
+        }
     }
 
     /// Remembers the commit of a branch or tag.
@@ -69,25 +106,29 @@ impl Cached {
             .map_err(|e| cannot("write", &path, &e))
     }
 
-    /// The names of all files that a commit has on the hub, as it once said.
+    /// The names of all files that a commit has on the hub, as it once said; none if the note is damaged, or of an older igsite.
     pub fn listed(&self, commit: &str) -> Option<Vec<String>> {
-        let text = fs::read_to_string(self.listing(commit)).ok()?;
-        // Each line is ended, the last too: half a file is none.
-        text.ends_with('\n').then(|| text.lines().map(str::to_owned).collect())
+        let bytes = input::read(&self.listing(commit), Kind::Download, "read").ok()?;
+        let text = String::from_utf8(bytes).ok()?;
+        let (first, names) = text.split_once('\n')?;
+        (first == listing_head(commit, names)).then(|| names.lines().map(str::to_owned).collect())
     }
 
     /// Notes them: a commit never changes, and what lies in the cache may be a part of it. Only a hint: a failure is none.
     pub fn note_listing(&self, commit: &str, files: &[String]) {
         let place = self.listing(commit);
-        if !place.exists() && make_parent(&place).is_ok() {
+        // A name with an end of line in it would read back as two.
+        let plain = !files.iter().any(|file| file.contains(['\n', '\r']));
+        if plain && self.listed(commit).is_none() && make_parent(&place).is_ok() {
             let side = place.with_added_extension(format!("{}.part", std::process::id()));
-            let text: String = files.iter().map(|file| format!("{file}\n")).collect();
+            let names: String = files.iter().map(|file| format!("{file}\n")).collect();
+            let text = format!("{}\n{names}", listing_head(commit, &names));
             _ = fs::write(&side, text).and_then(|()| fs::rename(&side, &place));
         }
     }
 
     fn listing(&self, commit: &str) -> PathBuf {
-        self.folder.join(".igsite").join(format!("{commit}.files"))
+        self.folder.join(".igsite").join(format!("{commit}.listing"))
     }
 
     /// The folder of a commit.
@@ -100,14 +141,14 @@ impl Cached {
         self.snapshot(commit).join(file).is_file()
     }
 
-    /// All files of a commit that are there, sorted, as the repository names them.
+    /// All files of a commit that have a name there, sorted, as the repository names them. One whose bytes are gone is among them: the
+    /// commit has it, and it must not pass for a file that the commit lacks.
     pub fn files(&self, commit: &str) -> Vec<String> {
         let root = self.snapshot(commit);
-        // Files are links, and a link whose bytes are gone is no file.
         let mut files: Vec<String> = walkdir::WalkDir::new(&root)
             .into_iter()
             .filter_map(Result::ok)
-            .filter(|entry| entry.path().is_file())
+            .filter(|entry| !entry.file_type().is_dir())
             .filter_map(|entry| {
                 let parts = entry.path().strip_prefix(&root).ok()?.components();
                 let parts: Option<Vec<&str>> = parts.map(|part| part.as_os_str().to_str()).collect();
@@ -172,6 +213,7 @@ impl Cached {
     pub fn lock(&self, etag: &str, waiting: impl FnOnce()) -> Result<Lock> {
         let path = self.locks.join(format!("{etag}.lock"));
         make_parent(&path)?;
+        refuse_irregular(&path)?;
         let file = File::create(&path).map_err(|e| cannot("make", &path, &e))?;
         let held = match file.try_lock() {
             Err(fs::TryLockError::WouldBlock) => {
@@ -193,6 +235,29 @@ fn make_link(relative: &Path, _blob: &Path, place: &Path) -> io::Result<()> {
 #[cfg(not(unix))]
 fn make_link(_relative: &Path, blob: &Path, place: &Path) -> io::Result<()> {
     fs::hard_link(blob, place).or_else(|_| fs::copy(blob, place).map(drop))
+}
+
+/// The first line of a list of files: a checksum over the commit and the names, so that no other list passes for this one's.
+fn listing_head(commit: &str, names: &str) -> String {
+    format!("{LISTING} {}", hash::of_bytes(format!("{commit}\n{names}").as_bytes()))
+}
+
+/// Where damaged bytes lie until others came.
+pub fn set_aside_name(blob: &Path) -> PathBuf {
+    blob.with_added_extension("damaged")
+}
+
+/// Refuses to write where a pipe, a device or a folder stands: a pipe would be waited for without end.
+///
+/// # Errors
+/// Such a thing stands there.
+pub fn refuse_irregular(path: &Path) -> Result<()> {
+    match fs::metadata(path) {
+        Ok(found) if !found.is_file() => input::open(path, Kind::Download, "open")
+            .map(drop)
+            .map_err(|error| error.help("delete it, and run the same command again")),
+        _ => Ok(()),
+    }
 }
 
 /// Makes the folder that a file will lie in.
@@ -263,7 +328,12 @@ mod tests {
         assert_eq!(cached.files(COMMIT), ["b.csv", "data/a.csv"]);
         // Other tools' clean-up takes the bytes and may leave the link.
         fs::remove_file(cached.blob("abc")).unwrap();
-        assert!(!cached.has(COMMIT, "b.csv") && cached.files(COMMIT).is_empty());
+        assert!(!cached.has(COMMIT, "b.csv"));
+        assert_eq!(
+            cached.files(COMMIT),
+            ["b.csv", "data/a.csv"],
+            "the commit has them all the same"
+        );
         fs::write(cached.blob("def"), "new").unwrap();
         cached.link(COMMIT, "b.csv", "def").unwrap();
         assert!(cached.has(COMMIT, "b.csv"));
@@ -275,6 +345,68 @@ mod tests {
         lock.held = false;
         assert_ne!(cached.partial("abc", &lock), repo.join("blobs/abc.incomplete"));
         assert!(root.path().join(".locks/datasets--org--name/abc.lock").is_file());
+    }
+
+    #[test]
+    fn a_damaged_ref_or_list_is_none() {
+        let root = tempfile::tempdir().unwrap();
+        let cached = Cached::new(root.path(), "datasets", "org/name");
+        cached.remember("main", COMMIT).unwrap();
+        let place = root.path().join("datasets--org--name/refs/main");
+        assert!(cached.odd_ref("main").is_none() && cached.odd_ref("v1").is_none());
+        fs::write(&place, COMMIT.to_uppercase()).unwrap();
+        assert_eq!(cached.commit("main").as_deref(), Some(COMMIT));
+        for bad in [
+            &COMMIT[1..],
+            "",
+            "main",
+            &"0".repeat(2000),
+            &format!("g{}", &COMMIT[1..]),
+        ] {
+            fs::write(&place, bad).unwrap();
+            assert_eq!(cached.commit("main"), None, "{bad}");
+            assert!(cached.odd_ref("main").is_some(), "{bad}");
+        }
+        cached.remember("main", COMMIT).unwrap();
+        assert_eq!(cached.commit("main").as_deref(), Some(COMMIT), "made again");
+
+        let files = ["train/0000.parquet", "train/0001.parquet"].map(str::to_owned);
+        cached.note_listing(COMMIT, &files);
+        assert_eq!(cached.listed(COMMIT).as_deref(), Some(&files[..]));
+        let other = COMMIT.replace('0', "1");
+        fs::copy(cached.listing(COMMIT), cached.listing(&other)).unwrap();
+        assert_eq!(cached.listed(&other), None, "another commit’s");
+        let whole = fs::read(cached.listing(COMMIT)).unwrap();
+        for at in 0..whole.len() * 8 {
+            let mut flipped = whole.clone();
+            flipped[at / 8] ^= 1 << (at % 8);
+            fs::write(cached.listing(COMMIT), &flipped).unwrap();
+            assert_eq!(cached.listed(COMMIT), None, "bit {at}");
+        }
+        fs::write(cached.listing(COMMIT), &whole[..whole.len() - 19]).unwrap();
+        assert_eq!(cached.listed(COMMIT), None, "cut at the end of a line");
+        cached.note_listing(COMMIT, &files);
+        assert_eq!(cached.listed(COMMIT).as_deref(), Some(&files[..]), "made again");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_is_not_waited_for() {
+        let root = tempfile::tempdir().unwrap();
+        let cached = Cached::new(root.path(), "models", "m");
+        let pipe = |path: PathBuf| {
+            make_parent(&path).unwrap();
+            let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+            assert!(made.success());
+        };
+        pipe(root.path().join("models--m/refs/main"));
+        assert_eq!(cached.commit("main"), None);
+        assert!(cached.odd_ref("main").unwrap().message.contains("named pipe"));
+        pipe(cached.listing(COMMIT));
+        assert_eq!(cached.listed(COMMIT), None);
+        pipe(root.path().join(".locks/models--m/abc.lock"));
+        let error = cached.lock("abc", || ()).unwrap_err();
+        assert!(error.message.contains("named pipe"), "{error}");
     }
 
     #[test]

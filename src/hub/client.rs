@@ -1,21 +1,22 @@
 //! Requests: one at a time, tried again where that can help.
 //!
-//! `hf-hub` finds a revision's commit and files. Files themselves are asked for with the same HTTP client but by our own requests: a
-//! download has to see the status and ranges of an answer to go on where it broke off, the name of a file's bytes stands in the first
-//! of a chain of redirects, and `Retry-After` has to be honoured.
+//! The requests are our own: a list of files is read within bounds, a download has to see the status and ranges of an answer to go on
+//! where it broke off, the name of a file's bytes stands in the first of a chain of redirects, and `Retry-After` has to be honoured.
 
 use std::time::Duration;
 
-use hf_hub::{HFClient, split_id};
 use reqwest::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, LOCATION, RANGE,
 };
 use reqwest::redirect::Policy;
 use reqwest::{Response, StatusCode, Url};
+use serde::Deserialize;
 
 use super::RepoKind;
-use super::cache::is_inside;
+use super::cache::{is_commit, is_inside};
 use super::failure::Failure;
+use super::limits::{Limits, Pace};
+use super::promise::Promise;
 use super::refusal::Refusal;
 use super::settings::Settings;
 use crate::diagnostic::Diagnostic;
@@ -72,15 +73,19 @@ impl Tries {
                 Ok((wait, said))
             }
             _ if failure.is_outage() => {
-                // With no network at all more than one new try only keeps people waiting.
+                // With no network at all more than one new try only keeps people waiting, and so it does where bytes drip.
                 let unreachable = matches!(failure, Failure::Network { unreachable: true, .. });
-                let most = if unreachable { 1 } else { patience.pauses.len() };
+                let most = match failure {
+                    Failure::Network { unreachable: true, .. } | Failure::Slow(_) => 1,
+                    _ => patience.pauses.len(),
+                };
                 let Some(&wait) = patience.pauses.get(self.faults).filter(|_| self.faults < most) else {
                     return Err(failure);
                 };
                 self.faults += 1;
                 let what = match &failure {
                     Failure::Status(refusal) => format!("the hub answers {}", refusal.status),
+                    Failure::Slow(how) => how.clone(),
                     _ if unreachable => "no connection".to_owned(),
                     _ => "the connection broke".to_owned(),
                 };
@@ -102,15 +107,27 @@ pub struct Description {
 
 impl Description {
     /// What the bytes have to hash to, where the name says it.
-    pub fn sha256(&self) -> Option<&str> {
-        (self.etag.len() == 64 && self.etag.bytes().all(|b| b.is_ascii_hexdigit())).then_some(&self.etag)
+    pub fn promise(&self) -> Option<Promise> {
+        Promise::of_name(&self.etag)
     }
+}
+
+/// What the hub says of a repository, as far as we ask.
+#[derive(Deserialize)]
+struct Info {
+    sha: Option<String>,
+    siblings: Option<Vec<Sibling>>,
+}
+
+/// One of its files.
+#[derive(Deserialize)]
+struct Sibling {
+    rfilename: String,
 }
 
 /// A connection to the hub.
 #[derive(Debug)]
 pub struct Client {
-    hub: HFClient,
     /// Follows redirects; takes the token off where they lead to another host.
     following: reqwest::Client,
     /// Shows redirects.
@@ -141,23 +158,16 @@ impl Client {
         };
         let following = build(Policy::limited(REDIRECTS))?;
         let direct = build(Policy::none())?;
-        let mut builder = HFClient::builder()
-            .endpoint(settings.endpoint.as_str())
-            .cache_dir(&settings.cache)
-            .client(following.clone())
-            .retry_max_attempts(0);
         let mut headers = HeaderMap::new();
         // A compressed answer would have another length than the file.
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        if let Some(token) = &settings.token {
-            builder = builder.token(token.secret());
-            if let Ok(mut value) = HeaderValue::from_str(&format!("Bearer {}", token.secret())) {
-                value.set_sensitive(true);
-                headers.insert(AUTHORIZATION, value);
-            }
+        if let Some(token) = &settings.token
+            && let Ok(mut value) = HeaderValue::from_str(&format!("Bearer {}", token.secret()))
+        {
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
         }
         Ok(Self {
-            hub: builder.build()?,
             following,
             direct,
             endpoint: settings.endpoint.clone(),
@@ -166,27 +176,46 @@ impl Client {
     }
 
     /// The commit that a revision is at, and the names of its files.
-    pub async fn list(&self, kind: RepoKind, repo: &str, revision: &str) -> Result<(String, Vec<String>), Failure> {
-        let (owner, name) = split_id(repo);
-        let wanted = || ["sha", "siblings"].map(str::to_owned).to_vec();
-        let (commit, siblings) = match kind {
-            RepoKind::Model => {
-                let repository = self.hub.model(owner, name);
-                let info = repository.info().revision(revision).expand(wanted()).send().await?;
-                (info.sha, info.siblings)
-            }
-            RepoKind::Dataset => {
-                let repository = self.hub.dataset(owner, name);
-                let info = repository.info().revision(revision).expand(wanted()).send().await?;
-                (info.sha, info.siblings)
-            }
-        };
-        let commit = commit.filter(|commit| super::cache::is_commit(commit));
+    pub async fn list(
+        &self,
+        kind: RepoKind,
+        repo: &str,
+        revision: &str,
+        limits: &Limits,
+    ) -> Result<(String, Vec<String>), Failure> {
+        // A revision may have a `/` in it, and is one segment all the same.
+        let parts = ["api", kind.plural()].into_iter().chain(repo.split('/'));
+        let mut url = self.at(parts.chain(["revision", revision]))?;
+        url.query_pairs_mut()
+            .append_pair("expand", "sha")
+            .append_pair("expand", "siblings");
+        let mut response = self.following.get(url).headers(self.headers.clone()).send().await?;
+        let status = response.status();
+        if !status.is_success() {
+            return Err(Failure::Status(Refusal::new(status, response.headers())));
+        }
+        let answer = tokio::time::timeout(limits.listing_time, whole(&mut response, limits)).await;
+        let answer = answer.unwrap_or_else(|_| {
+            let limit = humantime::format_duration(limits.listing_time);
+            Err(Failure::Slow(format!("the list of files did not come within {limit}")))
+        })?;
+        let Info { sha, siblings } =
+            serde_json::from_slice(&answer).map_err(|error| Failure::Malformed(error.to_string()))?;
+        let commit = sha.filter(|commit| is_commit(commit));
         let commit = commit.ok_or_else(|| Failure::Malformed("no commit".to_owned()))?;
         let siblings = siblings.ok_or_else(|| Failure::Malformed("no list of files".to_owned()))?;
+        if siblings.len() > limits.listing_files {
+            let (found, most) = (siblings.len(), limits.listing_files);
+            return Err(Failure::TooMuch(format!(
+                "a list of {found} files, and igsite takes {most}"
+            )));
+        }
         let files = siblings.into_iter().map(|sibling| sibling.rfilename);
         // A name that leads elsewhere cannot be kept here, and nobody can have meant it.
-        Ok((commit, files.filter(|file| is_inside(file)).collect()))
+        Ok((
+            commit.to_ascii_lowercase(),
+            files.filter(|file| is_inside(file)).collect(),
+        ))
     }
 
     /// What the hub says of a file. The first answer that names the bytes counts; behind it is only a place to fetch them from.
@@ -246,20 +275,40 @@ impl Client {
     }
 
     fn address(&self, kind: RepoKind, repo: &str, commit: &str, file: &str) -> Result<Url, Failure> {
+        let parts = [kind.prefix().trim_end_matches('/'), repo, "resolve", commit, file];
+        self.at(parts
+            .iter()
+            .flat_map(|part| part.split('/'))
+            .filter(|part| !part.is_empty()))
+    }
+
+    /// An address of the hub, by the segments of its path.
+    fn at<'a>(&self, parts: impl Iterator<Item = &'a str>) -> Result<Url, Failure> {
         let mut url = self.endpoint.clone();
         url.set_query(None);
         url.set_fragment(None);
-        let parts = [kind.prefix().trim_end_matches('/'), repo, "resolve", commit, file];
-        let parts = parts
-            .iter()
-            .flat_map(|part| part.split('/'))
-            .filter(|part| !part.is_empty());
         match url.path_segments_mut() {
             Ok(mut segments) => segments.pop_if_empty().extend(parts),
             Err(()) => return Err(Diagnostic::download("HF_ENDPOINT is no address of a hub").into()),
         };
         Ok(url)
     }
+}
+
+/// An answer as a whole, if it is no longer than a list of files may be.
+async fn whole(response: &mut Response, limits: &Limits) -> Result<Vec<u8>, Failure> {
+    let mut pace = Pace::new(limits);
+    let mut answer = Vec::new();
+    while let Some(piece) = pace.piece(response).await? {
+        answer.extend_from_slice(&piece);
+        if answer.len() as u64 > limits.listing_bytes {
+            return Err(Failure::TooMuch(format!(
+                "a list of files that is longer than {}",
+                crate::progress::bytes(limits.listing_bytes)
+            )));
+        }
+    }
+    Ok(answer)
 }
 
 fn described(status: StatusCode, headers: &HeaderMap) -> Result<Option<Description>, Failure> {

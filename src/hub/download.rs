@@ -8,17 +8,21 @@ use reqwest::StatusCode;
 use sha2::{Digest, Sha256};
 
 use super::Listing;
-use super::cache::{Cached, cannot, make_parent};
+use super::cache::{Cached, cannot, make_parent, refuse_irregular, set_aside_name};
 use super::client::{Client, Description, Patience, Tries};
 use super::failure::Failure;
-use crate::checkpoint::hash::hex;
-use crate::diagnostic::{Diagnostic, Result};
-use crate::progress::Transfer;
+use super::limits::{Limits, Pace};
+use super::promise::Promise;
+use crate::checkpoint::hash::{self, hex};
+use crate::diagnostic::{Diagnostic, Kind, Result};
+use crate::input;
+use crate::progress::{Transfer, bytes};
 
 /// What a download needs to know.
 pub struct Download<'a> {
     pub client: &'a Client,
     pub patience: &'a Patience,
+    pub limits: &'a Limits,
     pub cached: &'a Cached,
     pub listing: &'a Listing,
     /// Its name in the repository.
@@ -49,33 +53,34 @@ impl Download<'_> {
         self.check(&partial)?;
         partial.file.sync_data().map_err(|e| self.not_written(&partial, &e))?;
         std::fs::rename(&partial.path, &blob).map_err(|e| cannot("name", &blob, &e))?;
+        // What was damaged, and was set aside until this came.
+        _ = std::fs::remove_file(set_aside_name(&blob));
         drop(lock);
         Ok(())
     }
 
     async fn fetch(&self, partial: &mut Partial, progress: &mut Transfer) -> Result<(), Failure> {
+        let size = self.description.size;
         let mut tries = Tries::default();
-        while self.description.size.is_none_or(|size| partial.length < size) {
+        let mut pace = Pace::new(self.limits);
+        while size.is_none_or(|size| partial.length < size) {
             let before = partial.length;
-            match self.go_on(partial, progress).await {
-                // Without a size the end of the answer is the end of the file.
-                Ok(()) if self.description.size.is_none() => return Ok(()),
-                Ok(()) if partial.length > before => tries.progress(),
-                Ok(()) => {
-                    let cause = "the answer ended early".to_owned();
-                    let failure = Failure::Network {
-                        cause,
-                        unreachable: false,
-                    };
-                    self.wait(&mut tries, failure, progress).await?;
-                }
-                Err(failure) => {
-                    if partial.length > before {
-                        tries.progress();
-                    }
-                    self.wait(&mut tries, failure, progress).await?;
-                }
+            let done = self.go_on(partial, &mut pace, progress).await;
+            // Without a size the end of the answer is the end of the file.
+            if done.is_ok() && size.is_none() || size == Some(partial.length) {
+                return Ok(());
             }
+            let failure = done.err().unwrap_or_else(|| Failure::Network {
+                cause: "the answer ended early".to_owned(),
+                unreachable: false,
+            });
+            // Faults are forgiven when something came; a few bytes a try would go on for ever.
+            let came = partial.length.saturating_sub(before);
+            if came >= self.limits.rate && !matches!(failure, Failure::Slow(_)) {
+                tries.progress();
+            }
+            self.wait(&mut tries, failure, progress).await?;
+            pace.restart();
         }
         Ok(())
     }
@@ -88,7 +93,7 @@ impl Download<'_> {
     }
 
     /// One answer: appended as far as it comes.
-    async fn go_on(&self, partial: &mut Partial, progress: &mut Transfer) -> Result<(), Failure> {
+    async fn go_on(&self, partial: &mut Partial, pace: &mut Pace<'_>, progress: &mut Transfer) -> Result<(), Failure> {
         let Listing { kind, repo, commit, .. } = self.listing;
         let asked = self.client.bytes(*kind, repo, commit, self.file, partial.length).await;
         let (start, mut response) = match asked {
@@ -116,14 +121,17 @@ impl Download<'_> {
                 self.file, partial.length
             )));
         }
-        while let Some(piece) = response.chunk().await? {
-            if self
-                .description
-                .size
-                .is_some_and(|size| partial.length + piece.len() as u64 > size)
-            {
+        let size = self.description.size;
+        let most = self.limits.of(self.file, size);
+        while let Some(piece) = pace.piece(&mut response).await? {
+            let length = partial.length.saturating_add(piece.len() as u64);
+            if size.is_some_and(|size| length > size) {
                 partial.delete();
                 return Err(self.another("longer than it says").into());
+            }
+            if let Some(most) = most.filter(|most| length > *most) {
+                partial.delete();
+                return Err(self.too_long(most).into());
             }
             partial.append(&piece).map_err(|e| self.not_written(partial, &e))?;
             progress.add(piece.len() as u64);
@@ -137,19 +145,42 @@ impl Download<'_> {
         Ok(())
     }
 
-    /// Where the name of the bytes is their SHA-256, they have to have it.
+    /// Where the name of the bytes is a hash of them, they have to have it; and a pointer of Git LFS is no file of anything.
     fn check(&self, partial: &Partial) -> Result<()> {
-        let Some(expected) = self.description.sha256() else {
-            return Ok(());
+        let found = match self.description.promise() {
+            Some(Promise::Sha256(expected)) => ("SHA-256", hex(&partial.hasher.clone().finalize()), expected),
+            Some(Promise::Git(expected)) => {
+                let found = hash::git_blob(&partial.path).map_err(|error| self.unusable(partial, &error))?;
+                ("git hash", found, expected)
+            }
+            None => {
+                let opened = input::open(&partial.path, Kind::Download, "read");
+                return opened.map(drop).map_err(|error| self.unusable(partial, &error));
+            }
         };
-        let found = hex(&partial.hasher.clone().finalize());
-        if found.eq_ignore_ascii_case(expected) {
+        let (name, found, expected) = found;
+        if found == expected {
             return Ok(());
         }
         partial.delete();
         Err(self
-            .another(&format!("its SHA-256 is {found}"))
-            .expected(format!("SHA-256 {expected}")))
+            .another(&format!("its {name} is {found}"))
+            .expected(format!("{name} {expected}")))
+    }
+
+    fn unusable(&self, partial: &Partial, error: &Diagnostic) -> Diagnostic {
+        partial.delete();
+        self.another(&error.message)
+    }
+
+    fn too_long(&self, most: u64) -> Diagnostic {
+        let (file, repo, most) = (self.file, &self.listing.repo, bytes(most));
+        Diagnostic::download(format!(
+            "`{file}` of `{repo}` is longer than {most}, and the hub does not say how long it is"
+        ))
+        .help(
+            "what came was deleted; check HF_ENDPOINT and the network's proxy: the hub itself states the length of every file",
+        )
     }
 
     fn another(&self, what: &str) -> Diagnostic {
@@ -164,19 +195,20 @@ impl Download<'_> {
         if !matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
             return cannot("write", &partial.path, error);
         }
-        let left = self.description.size.map_or_else(String::new, |size| {
-            let left = crate::progress::bytes(size.saturating_sub(partial.length));
-            format!("; {left} of it are still to come")
-        });
+        let left = self.description.size.map(|size| size.saturating_sub(partial.length));
         let folder = partial.path.parent().unwrap_or(Path::new(""));
-        Diagnostic::download(format!(
-            "no space is left for `{}` of `{}` in the cache, {}{left}",
-            self.file,
-            self.listing.repo,
-            folder.display()
-        ))
-        .help("free some space, or set HF_HOME to a folder on a larger disk, and run the same command again: what came is kept")
+        no_space(self.file, &self.listing.repo, folder, left)
     }
+}
+
+/// The disk is full.
+fn no_space(file: &str, repo: &str, folder: &Path, left: Option<u64>) -> Diagnostic {
+    let left = left.map_or_else(String::new, |left| format!("; {} of it are still to come", bytes(left)));
+    let folder = folder.display();
+    Diagnostic::download(format!(
+        "no space is left for `{file}` of `{repo}` in the cache, {folder}{left}"
+    ))
+    .help("free some space, or set HF_HOME to a folder on a larger disk, and run the same command again: what came is kept")
 }
 
 /// Bytes that came, with their hash so far.
@@ -192,6 +224,7 @@ impl Partial {
     /// Opens what an earlier run left, if it can be a part of the file.
     fn open(path: &Path, size: Option<u64>) -> Result<Self> {
         make_parent(path)?;
+        refuse_irregular(path)?;
         let io = |e: &io::Error| cannot("open", path, e);
         let file = OpenOptions::new()
             .read(true)
@@ -246,5 +279,20 @@ impl Partial {
     /// A part of something else is worth nothing.
     fn delete(&self) {
         _ = std::fs::remove_file(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_says_how_much_is_missing() {
+        insta::assert_snapshot!(no_space(
+            "model.safetensors",
+            "org/tiny",
+            Path::new("HUB/blobs"),
+            Some(63_060)
+        ));
     }
 }

@@ -4,7 +4,6 @@
 
 use std::error::Error;
 
-use hf_hub::HFError;
 use reqwest::StatusCode;
 
 use super::refusal::Refusal;
@@ -24,6 +23,10 @@ pub enum Failure {
     },
     /// The answer was a refusal.
     Status(Refusal),
+    /// Bytes come, and so few that waiting for them has no end; how few.
+    Slow(String),
+    /// The answer is larger than any that is honest; what it is.
+    TooMuch(String),
     /// The answer is not what the hub's protocol says.
     Malformed(String),
     /// It is our own side; already a message.
@@ -51,6 +54,10 @@ impl From<Diagnostic> for Failure {
 
 impl From<reqwest::Error> for Failure {
     fn from(error: reqwest::Error) -> Self {
+        // Redirects in a circle, or to an address that is none: asking again leads there again.
+        if error.is_redirect() || error.is_builder() {
+            return Self::Malformed(innermost(&error.without_url()));
+        }
         Self::Network {
             unreachable: error.is_connect(),
             cause: innermost(&error.without_url()),
@@ -58,51 +65,15 @@ impl From<reqwest::Error> for Failure {
     }
 }
 
-impl From<HFError> for Failure {
-    fn from(error: HFError) -> Self {
-        let (context, retry_after) = match error {
-            HFError::Http { context }
-            | HFError::AuthRequired { context }
-            | HFError::Forbidden { context }
-            | HFError::Conflict { context } => (context, None),
-            HFError::RateLimited { context, retry_after } => (context, retry_after),
-            HFError::RepoNotFound {
-                context: Some(context), ..
-            }
-            | HFError::RevisionNotFound {
-                context: Some(context), ..
-            }
-            | HFError::EntryNotFound {
-                context: Some(context), ..
-            } => (context, None),
-            HFError::Request { source, .. } => {
-                // An answer that came and is no JSON is not a broken line.
-                return if source.is_decode() {
-                    Self::Malformed(innermost(&source.without_url()))
-                } else {
-                    source.into()
-                };
-            }
-            other => return Self::Malformed(innermost(&other)),
-        };
-        Self::Status(Refusal {
-            status: context.status,
-            code: context.error_code,
-            message: context.server_message,
-            retry_after,
-        })
-    }
-}
-
 impl Failure {
     /// Whether the hub, or the way to it, is out of order: then a copy that is here may serve.
     pub fn is_outage(&self) -> bool {
         match self {
-            Self::Network { .. } => true,
+            Self::Network { .. } | Self::Slow(_) => true,
             Self::Status(refusal) => {
                 refusal.status.is_server_error() || refusal.status == StatusCode::TOO_MANY_REQUESTS
             }
-            Self::Malformed(_) | Self::Local(_) => false,
+            Self::TooMuch(_) | Self::Malformed(_) | Self::Local(_) => false,
         }
     }
 
@@ -121,6 +92,12 @@ impl Failure {
                     "check the network, and run the same command again: it goes on where it stopped; `--offline` uses what is in the cache",
                 )
             }
+            Self::Slow(how) => Diagnostic::download(format!("cannot fetch {asked}: {hub} is too slow ({how})")).help(
+                "check the network and its proxy, and run the same command again: it goes on where it stopped; `--offline` uses what is in \
+                 the cache",
+            ),
+            Self::TooMuch(what) => Diagnostic::download(format!("cannot fetch {asked}: {hub} sends {what}"))
+                .help("check HF_ENDPOINT and the network's proxy: the hub itself sends no such thing"),
             Self::Malformed(what) => Diagnostic::download(format!("cannot fetch {asked}: {hub} did not answer as the hub does ({what})"))
                 .help("check HF_ENDPOINT and the network's proxy"),
             Self::Status(refusal) => refusal.told(asked, settings),

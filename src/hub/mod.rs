@@ -2,24 +2,30 @@
 //!
 //! [`Hub::list`] finds the commit of a revision and its files, [`Hub::files`] brings those that are wanted, [`Hub::model`] knows which
 //! these are for a checkpoint. Nothing that is here is asked for again; what broke off goes on where it stopped; a run that may not use
-//! the network asks nothing. This wing brings bytes and does not look into them, but for a checkpoint's index of shards.
+//! the network asks nothing; what is here is held against the hash in its name. This wing brings bytes and does not look into them, but for
+//! a checkpoint's index of shards.
 
 mod cache;
+mod check;
 mod client;
 mod download;
 mod failure;
+mod limits;
 mod model;
 pub mod promise;
 mod refusal;
 mod settings;
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use self::cache::{Cached, is_commit, is_inside};
+use self::check::Check;
 use self::client::{Client, Description, Patience, Tries};
 use self::download::Download;
 use self::failure::{Asked, Failure, not_here};
+use self::limits::{Limits, free_space};
 use self::settings::Settings;
 use crate::diagnostic::{Diagnostic, Diagnostics, Result};
 use crate::progress::{Transfer, bytes};
@@ -69,7 +75,7 @@ pub struct Listing {
     pub revision: String,
     /// What it is now: 40 hexadecimal digits.
     pub commit: String,
-    /// The files' names in the repository, with `/` between folders; from the cache, only those that are here.
+    /// The files' names in the repository, with `/` between folders; from a cache that another program filled, only those that are here.
     pub files: Vec<String>,
     /// Why it comes from the cache, if it does: what to say when a file is not there.
     from_cache: Option<Missing>,
@@ -79,6 +85,15 @@ impl Listing {
     /// Whether the repository has a file of this name (from the cache: whether it is here).
     pub fn has(&self, file: &str) -> bool {
         self.files.iter().any(|name| name == file)
+    }
+
+    fn asked<'a>(&'a self, file: &'a str) -> Asked<'a> {
+        Asked {
+            kind: self.kind,
+            repo: &self.repo,
+            revision: &self.revision,
+            file: Some(file),
+        }
     }
 }
 
@@ -100,6 +115,8 @@ pub struct Snapshot {
     pub files: usize,
     /// How many bytes came for it.
     pub bytes: u64,
+    /// The names of those that hold a checkpoint's weights.
+    pub weights: Vec<String>,
 }
 
 /// The way to the hub and its cache. Nothing is read, made or asked before the first question.
@@ -108,7 +125,10 @@ pub struct Hub {
     offline: bool,
     by_environment: bool,
     quiet: bool,
+    /// Whether damaged files of the cache are brought anew.
+    mends: bool,
     patience: Patience,
+    limits: Limits,
     settings: OnceCell<Settings>,
     connection: OnceCell<(tokio::runtime::Runtime, Client)>,
     warnings: RefCell<Diagnostics>,
@@ -118,6 +138,8 @@ pub struct Hub {
     unreachable: Cell<bool>,
     /// Whether the last question was for something that is not there.
     absent: Cell<bool>,
+    /// Files of the cache whose bytes are what their names promise.
+    checked: RefCell<BTreeSet<PathBuf>>,
     brought: Cell<(usize, u64)>,
 }
 
@@ -129,13 +151,16 @@ impl Hub {
             offline: offline || by_environment,
             by_environment,
             quiet,
+            mends: false,
             patience: Patience::default(),
+            limits: Limits::default(),
             settings: OnceCell::new(),
             connection: OnceCell::new(),
             warnings: RefCell::default(),
             listings: RefCell::default(),
             unreachable: Cell::new(false),
             absent: Cell::new(false),
+            checked: RefCell::default(),
             brought: Cell::default(),
         }
     }
@@ -168,10 +193,11 @@ impl Hub {
         };
         let here = |from_cache: Missing| {
             let commit = cached.commit(revision)?;
-            // What is here of a data set may be a part of it, and must not pass for the whole.
-            let files = match kind {
-                RepoKind::Model => cached.files(&commit),
-                RepoKind::Dataset => cached.listed(&commit)?,
+            // What is here may be a part, and must not pass for the whole. Of a model that another program brought nothing better is known.
+            let files = match (kind, cached.listed(&commit)) {
+                (_, Some(files)) => files,
+                (RepoKind::Model, None) => cached.files(&commit),
+                (RepoKind::Dataset, None) => return None,
             };
             (!files.is_empty()).then(|| Listing {
                 kind,
@@ -196,13 +222,21 @@ impl Hub {
             });
         }
         if self.offline {
-            return here(Missing::Offline).ok_or_else(|| not_here(asked, settings, self.by_environment));
+            // A file that should say what is here and does not is the reason to tell.
+            let unknown = || {
+                cached
+                    .odd_ref(revision)
+                    .unwrap_or_else(|| not_here(asked, settings, self.by_environment))
+            };
+            return here(Missing::Offline).ok_or_else(unknown);
         }
         let is_it = |known: &&Listing| known.kind == kind && known.repo == repo && known.revision == revision;
         if let Some(known) = self.listings.borrow().iter().find(is_it) {
             return Ok(known.clone());
         }
-        let found = self.ask(asked, async |client| client.list(kind, repo, revision).await);
+        let found = self.ask(asked, async |client| {
+            client.list(kind, repo, revision, &self.limits).await
+        });
         match found {
             Ok((commit, files)) => {
                 let listing = Listing {
@@ -213,9 +247,7 @@ impl Hub {
                     files,
                     from_cache: None,
                 };
-                if kind == RepoKind::Dataset {
-                    cached.note_listing(&listing.commit, &listing.files);
-                }
+                cached.note_listing(&listing.commit, &listing.files);
                 self.listings.borrow_mut().push(listing.clone());
                 Ok(listing)
             }
@@ -230,12 +262,12 @@ impl Hub {
     }
 
     /// Brings files of a listing that are not here yet. The answer's folder holds all that are wanted, each whole: as long as the hub
-    /// says, and with the SHA-256 it says, where it says one. The cache then knows the revision by this commit.
+    /// says, and with the hash that it says, where it says one. The cache then knows the revision by this commit.
     ///
     /// # Errors
-    /// A file is not in the repository, is not given to us, or does not come; the cache cannot be written.
+    /// A file is not in the repository, is not given to us, or does not come; one that is here is damaged; the cache cannot be written.
     pub fn files(&self, listing: &Listing, wanted: &[String]) -> Result<Snapshot> {
-        let snapshot = self.bring(listing, wanted)?;
+        let snapshot = self.bring(listing, wanted, Check::Now)?;
         self.settle(listing)?;
         Ok(snapshot)
     }
@@ -258,7 +290,7 @@ impl Hub {
     }
 
     /// [`Hub::files`] without the last step.
-    fn bring(&self, listing: &Listing, wanted: &[String]) -> Result<Snapshot> {
+    fn bring(&self, listing: &Listing, wanted: &[String], check: Check) -> Result<Snapshot> {
         let Listing {
             kind,
             repo,
@@ -269,21 +301,17 @@ impl Hub {
         let cached = self.cached(*kind, repo, revision)?;
         let mut snapshot = here(&cached, commit.clone());
         let wanted = wanted.iter().map(String::as_str);
+        self.look_at(&cached, commit, wanted.clone(), listing.from_cache.is_none(), check)?;
         let missing: Vec<&str> = wanted.filter(|file| !cached.has(commit, file)).collect();
         let Some(first) = missing.first() else {
             return Ok(snapshot);
         };
-        let asked = Asked {
-            kind: *kind,
-            repo,
-            revision,
-            file: Some(first),
-        };
+        let asked = listing.asked(first);
         match &listing.from_cache {
             Some(Missing::Offline) => Err(not_here(asked, self.settings()?, self.by_environment)),
             Some(Missing::Outage(told)) => Err((**told).clone()),
             None => {
-                let done = self.download(listing, &cached, &missing, &mut snapshot);
+                let done = self.download(listing, &cached, &missing, check, &mut snapshot);
                 let (files, bytes) = self.brought.get();
                 self.brought.set((files + snapshot.files, bytes + snapshot.bytes));
                 done.map(|()| snapshot)
@@ -316,52 +344,41 @@ impl Hub {
         }
     }
 
-    fn download(&self, listing: &Listing, cached: &Cached, missing: &[&str], snapshot: &mut Snapshot) -> Result<()> {
+    fn download(
+        &self,
+        listing: &Listing,
+        cached: &Cached,
+        missing: &[&str],
+        check: Check,
+        snapshot: &mut Snapshot,
+    ) -> Result<()> {
         let settings = self.settings()?;
-        let Listing {
-            kind,
-            repo,
-            revision,
-            commit,
-            ..
-        } = listing;
-        let asked = |file| Asked {
-            kind: *kind,
-            repo,
-            revision,
-            file: Some(file),
-        };
-        let mut descriptions: Vec<(&str, Description)> = Vec::new();
+        let Listing { repo, commit, .. } = listing;
+        let mut described: Vec<(&str, Description, bool)> = Vec::new();
         for &file in missing {
-            if !is_inside(file) {
-                return Err(Diagnostic::download(format!("`{repo}`: {file:?} is no file's name")));
-            }
-            let described = self.ask(asked(file), async |client| {
-                client.describe(*kind, repo, commit, file).await
-            });
-            descriptions.push((file, described.map_err(|failure| failure.told(asked(file), settings))?));
+            let description = self.describe(listing, file)?;
+            // Two names for the same bytes, or another commit's file that did not change: nothing to fetch.
+            let here = self.lies_here(cached, &description, check)?;
+            described.push((file, description, here));
         }
-        // Of another length it is not what its name says.
-        let lying = |description: &Description| {
-            let found = std::fs::metadata(cached.blob(&description.etag));
-            found.is_ok_and(|found| found.is_file() && description.size.is_none_or(|size| size == found.len()))
-        };
-        let to_come = descriptions.iter().filter(|(_, description)| !lying(description));
-        let total: u64 = to_come.clone().filter_map(|(_, description)| description.size).sum();
+        let to_come = described.iter().filter(|(.., here)| !here);
+        let sizes = to_come.clone().filter_map(|(_, description, _)| description.size);
+        let total = sizes.fold(0, u64::saturating_add);
+        self.needs_room(listing, cached, to_come.clone().map(|(_, description, _)| description))?;
         let mut progress = Transfer::new(repo, total, self.quiet);
         let count = to_come.count();
         if count > 0 {
             let files = if count == 1 { "file" } else { "files" };
             progress.note(&format!("fetching `{repo}`: {count} {files}, {}", bytes(total)));
         }
-        for (file, description) in &descriptions {
-            // Two names for the same bytes, or another commit's file that did not change: nothing to fetch.
-            if !lying(description) {
+        for (file, description, here) in &described {
+            if !here {
                 progress.at(format!("{repo} {file}"));
                 let (runtime, client) = self.connection()?;
                 let download = Download {
                     client,
                     patience: &self.patience,
+                    limits: &self.limits,
                     cached,
                     listing,
                     file,
@@ -369,14 +386,61 @@ impl Hub {
                 };
                 runtime
                     .block_on(download.run(&mut progress))
-                    .map_err(|failure| failure.told(asked(file), settings))?;
+                    .map_err(|failure| failure.told(listing.asked(file), settings))?;
             }
             cached.link(commit, file, &description.etag)?;
+            self.checked.borrow_mut().insert(cached.snapshot(commit).join(file));
             snapshot.files += 1;
         }
         snapshot.bytes += progress.came();
         progress.finish();
         Ok(())
+    }
+
+    /// What the hub says of a file, if it says nothing absurd.
+    fn describe(&self, listing: &Listing, file: &str) -> Result<Description> {
+        let Listing { kind, repo, commit, .. } = listing;
+        if !is_inside(file) {
+            return Err(Diagnostic::download(format!("`{repo}`: {file:?} is no file's name")));
+        }
+        let asked = listing.asked(file);
+        let settings = self.settings()?;
+        let described = self.ask(asked, async |client| client.describe(*kind, repo, commit, file).await);
+        let description = described.map_err(|failure| failure.told(asked, settings))?;
+        match (description.size, self.limits.of(file, description.size)) {
+            (Some(size), Some(most)) if size > most => {
+                let what = format!("a file of {}; igsite takes at most {} of it", bytes(size), bytes(most));
+                Err(Failure::TooMuch(what).told(asked, settings))
+            }
+            _ => Ok(description),
+        }
+    }
+
+    /// Whether the cache's disk has room for files, as far as their lengths are stated. Parts that came before lie there already.
+    fn needs_room<'a>(
+        &self,
+        listing: &Listing,
+        cached: &Cached,
+        files: impl Iterator<Item = &'a Description>,
+    ) -> Result<()> {
+        let needed = |description: &Description| {
+            let part = cached.blob(&format!("{}.incomplete", description.etag));
+            let came = std::fs::metadata(part).map_or(0, |part| part.len());
+            description.size.unwrap_or(0).saturating_sub(came)
+        };
+        let needed = files.map(needed).fold(0, u64::saturating_add);
+        let cache = &self.settings()?.cache;
+        match free_space(cache) {
+            Some(free) if needed > free => Err(Diagnostic::download(format!(
+                "no space for `{}` in the cache, {}: {} are to come, and {} are free",
+                listing.repo,
+                cache.display(),
+                bytes(needed),
+                bytes(free)
+            ))
+            .help("free some space, or set HF_HOME to a folder on a larger disk, and run the same command again")),
+            _ => Ok(()),
+        }
     }
 
     /// A small question, asked again as far as our patience goes.
@@ -448,6 +512,7 @@ fn here(cached: &Cached, commit: String) -> Snapshot {
         commit,
         files: 0,
         bytes: 0,
+        weights: Vec::new(),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::cache::{Cached, is_commit};
+use super::check::Check;
 use super::{Hub, RepoKind, Snapshot, here};
 use crate::checkpoint::{WEIGHTS, shard_names};
 use crate::diagnostic::{Diagnostic, Kind, Result};
@@ -20,6 +21,13 @@ const SMALL: [&str; 8] = [
     "added_tokens.json",
     "chat_template.jinja",
     "chat_template.json",
+];
+/// Those of them that decide what a prompt becomes.
+const OF_PROMPTS: [&str; 4] = [
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
 ];
 
 /// The weights of a repository.
@@ -51,11 +59,14 @@ impl Hub {
     fn checkpoint(&self, repo: &str, revision: &str, with_weights: bool) -> Result<(Snapshot, bool)> {
         let cached = self.cached(RepoKind::Model, repo, revision)?;
         if let Some(commit) = cached.commit(revision).filter(|_| is_commit(revision))
-            && is_complete(&cached, &commit)
+            && let Some(snapshot) = self.complete(&cached, commit)?
         {
-            return Ok((here(&cached, commit), true));
+            return Ok((snapshot, true));
         }
         let listing = self.list(RepoKind::Model, repo, revision)?;
+        if listing.from_cache.is_some() && cached.listed(&listing.commit).is_none() {
+            self.warn_of_the_unknown(&cached, repo, &listing.commit);
+        }
         let lacks = |what: &str| {
             let at = &listing.commit;
             Diagnostic::download(format!("`{repo}` holds no {what} (revision `{revision}`, commit {at})"))
@@ -80,7 +91,7 @@ impl Hub {
         if listing.from_cache.is_none() && !listing.has(CONFIG) {
             return Err(lacks("config.json").help("name a repository with a whole checkpoint"));
         }
-        let mut snapshot = self.bring(&listing, &wanted)?;
+        let mut snapshot = self.bring(&listing, &wanted, Check::Now)?;
         if listing.from_cache.is_none() {
             note_absent(&cached, &listing.commit, |file| listing.has(file));
         }
@@ -100,7 +111,7 @@ impl Hub {
         }
         let Some(weights) = weights else {
             // Only from the cache: names what is missing.
-            self.bring(&listing, &["model.safetensors".to_owned()])?;
+            self.bring(&listing, &["model.safetensors".to_owned()], Check::Later)?;
             return Ok((snapshot, true));
         };
         let files = weight_files(&snapshot.folder, weights)?;
@@ -110,14 +121,60 @@ impl Hub {
             return Err(lacks(&format!("file `{file}`, which its index of shards names"))
                 .help("the repository is not whole: try another revision"));
         }
-        let more = self.files(&listing, &files)?;
+        let more = self.bring(&listing, &files, Check::Later)?;
+        self.settle(&listing)?;
         snapshot.files += more.files;
         snapshot.bytes += more.bytes;
+        snapshot.weights = files;
         Ok((snapshot, true))
+    }
+
+    /// A commit that is here with all that the repository has of a checkpoint, and undamaged; nobody needs to be asked.
+    fn complete(&self, cached: &Cached, commit: String) -> Result<Option<Snapshot>> {
+        if !is_complete(cached, &commit) {
+            return Ok(None);
+        }
+        let indices = WEIGHTS.map(|(_, index)| index);
+        let small = SMALL.into_iter().chain(indices).chain([CONFIG]);
+        self.look_at(cached, &commit, small, !self.is_offline(), Check::Now)?;
+        let files = weight_names(cached, &commit);
+        let names = files.iter().map(String::as_str);
+        self.look_at(cached, &commit, names, !self.is_offline(), Check::Later)?;
+        // A damaged one may have been moved aside.
+        Ok(is_complete(cached, &commit).then(|| Snapshot {
+            weights: files,
+            ..here(cached, commit)
+        }))
+    }
+
+    /// Another program may have filled the cache, with a part of what the repository holds.
+    fn warn_of_the_unknown(&self, cached: &Cached, repo: &str, commit: &str) {
+        // Only who brings the whole repository brings git's own file.
+        let whole = cached.has(commit, ".gitattributes");
+        let known = |file: &&&str| cached.has(commit, file) || cached.is_absent(commit, file);
+        let unknown: Vec<String> = OF_PROMPTS
+            .iter()
+            .filter(|file| !known(file))
+            .map(|file| format!("`{file}`"))
+            .collect();
+        if whole || unknown.is_empty() {
+            return;
+        }
+        let warning = Diagnostic::download(format!(
+            "the cache does not say whether `{repo}` has {} (commit {commit}): it is read as if it had not",
+            unknown.join(", ")
+        ))
+        .help("`igsite fetch` asks the hub where there is a network")
+        .as_warning();
+        let mut warnings = self.warnings.borrow_mut();
+        if !warnings.iter().any(|known| *known == warning) {
+            warnings.push(warning);
+        }
     }
 }
 
-/// The weights that would be taken, by the files that are there.
+/// The weights that would be taken, by the files that are there: one whole file before an index, which may be older, as transformers
+/// does it.
 fn weights_of(has: impl Fn(&str) -> bool) -> Option<Weights> {
     WEIGHTS.iter().find_map(|&(single, index)| {
         if has(single) {
@@ -146,12 +203,18 @@ fn weight_files(folder: &Path, weights: Weights) -> Result<Vec<String>> {
 
 /// Whether a commit is here with all that the repository has of a checkpoint: each file is here, or known not to exist.
 fn is_complete(cached: &Cached, commit: &str) -> bool {
+    let listed = cached.listed(commit);
     let has = |file: &str| cached.has(commit, file);
-    let known = |file: &str| has(file) || cached.is_absent(commit, file);
+    // What the hub said itself comes before notes of single files.
+    let is_absent = |file: &str| match &listed {
+        Some(files) => !files.iter().any(|name| name == file),
+        None => cached.is_absent(commit, file),
+    };
+    let known = |file: &str| has(file) || is_absent(file);
     let sure = WEIGHTS
         .iter()
         .flat_map(|&(single, index)| [single, index])
-        .find(|name| !cached.is_absent(commit, name));
+        .find(|name| !is_absent(name));
     has(CONFIG)
         && SMALL.iter().all(|file| known(file))
         // The first that is not known to be absent must be here, or a better one may be on the hub.
@@ -161,10 +224,16 @@ fn is_complete(cached: &Cached, commit: &str) -> bool {
 
 /// Whether some weights are here as a whole.
 fn weights_are_here(cached: &Cached, commit: &str) -> bool {
+    !weight_names(cached, commit).is_empty()
+}
+
+/// The files of the weights that are here as a whole; none if they are not.
+fn weight_names(cached: &Cached, commit: &str) -> Vec<String> {
     let folder = cached.snapshot(commit);
-    weights_of(|file| cached.has(commit, file))
-        .and_then(|weights| weight_files(&folder, weights).ok())
-        .is_some_and(|files| files.iter().all(|file| cached.has(commit, file)))
+    let files = weights_of(|file| cached.has(commit, file)).and_then(|weights| weight_files(&folder, weights).ok());
+    files
+        .filter(|files| files.iter().all(|file| cached.has(commit, file)))
+        .unwrap_or_default()
 }
 
 /// Notes which of these files the repository does not have, so that a whole copy can be told from a part of one.

@@ -1,12 +1,16 @@
 //! What is answered to a request: pure but for reading the folder's files.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use hyper::{Method, Uri};
+use memchr::memmem;
 use serde_json::json;
 
 use super::Outcome;
+use super::body::Body;
 use crate::render::text::escape;
 use crate::site::output::{MARK, STAGE};
 use crate::site::urls;
@@ -18,6 +22,8 @@ const STYLE: &str = include_str!("serve.css");
 const HTML: &str = "text/html; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
+/// How much of a page is searched for the end of its head.
+const HEAD: u64 = 256 << 10;
 
 /// A request that may be answered.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,16 +39,16 @@ pub enum Asked {
 }
 
 /// An answer.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Reply {
     pub status: u16,
     pub kind: &'static str,
     pub location: Option<String>,
-    pub body: Vec<u8>,
+    pub body: Body,
 }
 
 impl Reply {
-    fn new(status: u16, kind: &'static str, body: impl Into<Vec<u8>>) -> Self {
+    fn new(status: u16, kind: &'static str, body: impl Into<Body>) -> Self {
         Self {
             status,
             kind,
@@ -117,16 +123,8 @@ fn waiting(outcome: &Outcome) -> Reply {
 
 fn file(path: &str, folder: &Path, outcome: &Outcome) -> Reply {
     match locate(path, folder) {
-        Some(Found::File(file)) => match std::fs::read(&file) {
-            Ok(bytes) => {
-                let kind = kind(&file);
-                let body = if kind == HTML {
-                    with_script(&String::from_utf8_lossy(&bytes), outcome)
-                } else {
-                    bytes
-                };
-                Reply::new(200, kind, body)
-            }
+        Some(Found::File(file)) => match opened(&file, outcome) {
+            Ok(body) => Reply::new(200, kind(&file), body),
             Err(error) => Reply::new(500, TEXT, format!("cannot read {}: {error}\n", file.display())),
         },
         Some(Found::Folder) => Reply {
@@ -137,6 +135,26 @@ fn file(path: &str, folder: &Path, outcome: &Outcome) -> Reply {
             Ok(page) => Reply::new(404, HTML, with_script(&from_the_root(&page), outcome)),
             Err(_) => Reply::new(404, TEXT, "There is nothing at this address.\n"),
         },
+    }
+}
+
+/// A file as it is sent: a page has the script that asks for news in its head, or at its end where the head is not found.
+fn opened(path: &Path, outcome: &Outcome) -> io::Result<Body> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    if kind(path) != HTML {
+        return Ok(Body::around("", file, length, ""));
+    }
+    let mut start = Vec::new();
+    (&mut file).take(HEAD).read_to_end(&mut start)?;
+    let left = length.saturating_sub(start.len() as u64);
+    let script = script(outcome).into_bytes();
+    match memmem::find(&start, b"</head>") {
+        Some(at) => {
+            start.splice(at..at, script);
+            Ok(Body::around(start, file, left, ""))
+        }
+        None => Ok(Body::around(start, file, left, script)),
     }
 }
 
@@ -174,11 +192,15 @@ fn locate(path: &str, folder: &Path) -> Option<Found> {
     }
 }
 
-/// The page with the script that asks for news; it is told which site the page is of.
-fn with_script(page: &str, outcome: &Outcome) -> Vec<u8> {
-    let script = format!("<script src=\"{OWN}serve.js?{}\" defer></script>\n", outcome.site);
+/// The page with the script that asks for news.
+fn with_script(page: &str, outcome: &Outcome) -> String {
     let at = page.find("</head>").unwrap_or(page.len());
-    format!("{}{script}{}", &page[..at], &page[at..]).into_bytes()
+    format!("{}{}{}", &page[..at], script(outcome), &page[at..])
+}
+
+/// The script that asks for news; it is told which site the page is of.
+fn script(outcome: &Outcome) -> String {
+    format!("<script src=\"{OWN}serve.js?{}\" defer></script>\n", outcome.site)
 }
 
 /// The 404 page is shown at any address: its links, relative as built without a base URL, begin at the root.
@@ -260,8 +282,39 @@ mod tests {
         (outer, folder, outcome)
     }
 
-    fn get(path: &str, folder: &Path, outcome: &Outcome) -> Reply {
-        answer(&Asked::File(path.to_owned()), folder, outcome)
+    /// An answer, its body read whole.
+    struct Got {
+        status: u16,
+        kind: &'static str,
+        location: Option<String>,
+        body: Vec<u8>,
+    }
+
+    fn get(path: &str, folder: &Path, outcome: &Outcome) -> Got {
+        let Reply {
+            status,
+            kind,
+            location,
+            body,
+        } = answer(&Asked::File(path.to_owned()), folder, outcome);
+        let body = body.read_whole();
+        Got {
+            status,
+            kind,
+            location,
+            body,
+        }
+    }
+
+    #[test]
+    fn a_page_without_a_head_has_its_script_at_the_end() {
+        let (_outer, folder, outcome) = site();
+        let long = "x".repeat(HEAD as usize + 10);
+        for text in ["front", &long] {
+            std::fs::write(folder.join("index.html"), text).unwrap();
+            let body = String::from_utf8(get("/", &folder, &outcome).body).unwrap();
+            assert_eq!(body, format!("{text}{}", script(&outcome)));
+        }
     }
 
     #[test]

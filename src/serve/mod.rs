@@ -7,6 +7,8 @@
 //! itself, and writes no file.
 
 mod answer;
+mod body;
+mod connections;
 mod watch;
 
 use std::convert::Infallible;
@@ -16,8 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -25,11 +26,15 @@ use tokio::sync::watch as news;
 
 use crate::diagnostic::{Diagnostic, Kind, Result};
 use answer::{Asked, Reply};
+use body::Body;
+use connections::Connections;
 pub use watch::Watch;
 
 /// How long a browser's question for news stays open when there is none. A browser opens six connections at most: a page that
 /// loads meanwhile must not wait for long.
 const HELD: Duration = Duration::from_secs(10);
+/// How much of an answer waits in memory for its reader, and how long a request may be.
+const BUFFER: usize = 64 << 10;
 /// The ports that are tried when none is named.
 const PORTS: std::ops::Range<u16> = 8080..8100;
 
@@ -151,18 +156,27 @@ fn first_free(address: IpAddr) -> io::Result<TcpListener> {
 }
 
 async fn accept(listener: tokio::net::TcpListener, folder: Arc<Path>, teller: Teller) {
+    let connections = Connections::new();
+    tokio::spawn(connections.clone().end_still_ones());
     loop {
         let Ok((stream, _)) = listener.accept().await else {
-            // Out of file handles, most likely: some are free again in a moment.
+            // Out of file handles, most likely.
+            connections.end_oldest();
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
+        connections.make_room().await;
         let (folder, teller) = (Arc::clone(&folder), teller.clone());
         let service = service_fn(move |request| respond(request, Arc::clone(&folder), teller.clone()));
-        let mut http = hyper::server::conn::http1::Builder::new();
-        http.timer(TokioTimer::new());
-        // A browser that goes away is no error of ours.
-        tokio::spawn(async move { _ = http.serve_connection(TokioIo::new(stream), service).await });
+        connections.spawn(TokioIo::new(stream), |stream| {
+            let mut http = hyper::server::conn::http1::Builder::new();
+            let serving = http
+                .timer(TokioTimer::new())
+                .max_buf_size(BUFFER)
+                .serve_connection(stream, service);
+            // A browser that goes away is no error of ours.
+            async move { _ = serving.await }
+        });
     }
 }
 
@@ -170,7 +184,7 @@ async fn respond(
     request: Request<Incoming>,
     folder: Arc<Path>,
     teller: Teller,
-) -> std::result::Result<Response<Full<Bytes>>, Infallible> {
+) -> std::result::Result<Response<Body>, Infallible> {
     let mut news = teller.0.subscribe();
     let host = request
         .headers()
@@ -205,6 +219,5 @@ async fn respond(
         response = response.header("Allow", "GET, HEAD");
     }
     // To HEAD, hyper sends the length of the body and not the body.
-    let response = response.body(Full::new(Bytes::from(body)));
-    Ok(response.unwrap_or_else(|_| Response::new(Full::default())))
+    Ok(response.body(body).unwrap_or_else(|_| Response::new(Body::default())))
 }

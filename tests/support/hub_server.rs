@@ -42,6 +42,16 @@ pub enum What {
     IgnoreRange,
     /// Other bytes, as many.
     OtherBytes,
+    /// So many bytes are said to be there.
+    Stated(u64),
+    /// Nobody says how many bytes are there.
+    Unstated,
+    /// After the body come more bytes without end, and nobody says how many.
+    Endless,
+    /// The body comes byte by byte, with so many milliseconds between them.
+    Drip(u64),
+    /// Headers without end.
+    Headers,
 }
 
 struct Fault {
@@ -175,7 +185,7 @@ struct Answer {
     status: u16,
     headers: Vec<(&'static str, String)>,
     body: Vec<u8>,
-    cut: Option<usize>,
+    odd: Option<What>,
 }
 
 impl Answer {
@@ -188,7 +198,7 @@ impl Answer {
             status,
             headers,
             body: br#"{"error": "see the headers"}"#.to_vec(),
-            cut: None,
+            odd: None,
         }
     }
 }
@@ -211,15 +221,49 @@ fn serve(host: &'static str, stream: TcpStream, state: &Mutex<State>) -> std::io
         });
         answer
     };
-    let mut stream = stream;
+    give(stream, &answer, request.method != "HEAD")
+}
+
+fn give(mut stream: TcpStream, answer: &Answer, with_body: bool) -> std::io::Result<()> {
     write!(stream, "HTTP/1.1 {} Said\r\nConnection: close\r\n", answer.status)?;
-    write!(stream, "Content-Length: {}\r\n", answer.body.len())?;
+    match answer.odd {
+        Some(What::Stated(length)) => write!(stream, "Content-Length: {length}\r\n")?,
+        Some(What::Unstated | What::Endless) => {}
+        _ => write!(stream, "Content-Length: {}\r\n", answer.body.len())?,
+    }
     for (name, value) in &answer.headers {
-        write!(stream, "{name}: {value}\r\n")?;
+        match answer.odd {
+            Some(What::Stated(length)) if *name == "X-Linked-Size" => write!(stream, "{name}: {length}\r\n")?,
+            Some(What::Unstated | What::Endless) if *name == "X-Linked-Size" => {}
+            _ => write!(stream, "{name}: {value}\r\n")?,
+        }
+    }
+    if matches!(answer.odd, Some(What::Headers)) {
+        // Until the client has enough of it.
+        let line = format!("X-More: {}\r\n", "x".repeat(1000));
+        for _ in 0..100_000 {
+            stream.write_all(line.as_bytes())?;
+        }
     }
     write!(stream, "\r\n")?;
-    if request.method != "HEAD" {
-        stream.write_all(&answer.body[..answer.cut.unwrap_or(answer.body.len()).min(answer.body.len())])?;
+    if with_body {
+        match answer.odd {
+            Some(What::Cut(count)) => stream.write_all(&answer.body[..count.min(answer.body.len())])?,
+            Some(What::Drip(pause)) => {
+                for byte in &answer.body {
+                    stream.write_all(&[*byte])?;
+                    thread::sleep(std::time::Duration::from_millis(pause));
+                }
+            }
+            _ => stream.write_all(&answer.body)?,
+        }
+        if matches!(answer.odd, Some(What::Endless)) {
+            let more = vec![b' '; 1 << 16];
+            // 4 GiB are as good as without end.
+            for _ in 0..1 << 16 {
+                stream.write_all(&more)?;
+            }
+        }
     }
     stream.flush()?;
     stream.shutdown(std::net::Shutdown::Both)
@@ -261,15 +305,14 @@ fn answer(host: &str, request: &Request, state: &mut State) -> Answer {
             status,
             headers,
             body: b"out of order".to_vec(),
-            cut: None,
+            odd: None,
         };
     }
     let mut answer = well(host, request, state, matches!(what, Some(What::IgnoreRange)));
-    match what {
-        Some(What::Cut(count)) => answer.cut = Some(count),
-        Some(What::OtherBytes) => answer.body.iter_mut().for_each(|byte| *byte ^= 0x55),
-        _ => {}
+    if let Some(What::OtherBytes) = what {
+        answer.body.iter_mut().for_each(|byte| *byte ^= 0x55);
     }
+    answer.odd = what;
     answer
 }
 
@@ -310,7 +353,7 @@ fn well(host: &str, request: &Request, state: &State, ignore_range: bool) -> Ans
                     ("ETag", "\"of-the-redirect\"".to_owned()),
                 ],
                 body: b"moved".to_vec(),
-                cut: None,
+                odd: None,
             };
         }
     }
@@ -331,7 +374,7 @@ fn well(host: &str, request: &Request, state: &State, ignore_range: bool) -> Ans
                 status: 200,
                 headers: vec![("Content-Type", "application/json".to_owned())],
                 body: body.to_string().into_bytes(),
-                cut: None,
+                odd: None,
             };
         }
         if let Some(rest) = path.strip_prefix(&format!("/{}/resolve/", shown(name))) {
@@ -357,10 +400,10 @@ fn well(host: &str, request: &Request, state: &State, ignore_range: bool) -> Ans
                         ("X-Linked-Etag", format!("\"{hash}\"")),
                     ],
                     body: b"Found".to_vec(),
-                    cut: None,
+                    odd: None,
                 };
             }
-            let etag = ("ETag", format!("W/\"{}\"", &hash[..40]));
+            let etag = ("ETag", format!("W/\"{}\"", git_hash(bytes)));
             return ranged(request, bytes, ignore_range, vec![commit, etag]);
         }
     }
@@ -383,6 +426,14 @@ fn decoded(path: &str) -> String {
 /// SHA-256 in hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Git's hash of a file, in hexadecimal: the name of a small file.
+pub fn git_hash(bytes: &[u8]) -> String {
+    let mut hasher = sha1_smol::Sha1::new();
+    hasher.update(format!("blob {}\0", bytes.len()).as_bytes());
+    hasher.update(bytes);
+    hasher.digest().to_string()
 }
 
 /// A repository's name as it stands in addresses of files: models have no prefix.
@@ -418,6 +469,6 @@ fn ranged(request: &Request, bytes: &[u8], ignore: bool, mut headers: Vec<(&'sta
         status,
         headers,
         body,
-        cut: None,
+        odd: None,
     }
 }
