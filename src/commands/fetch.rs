@@ -8,10 +8,12 @@ use crate::content::model::ModelSource;
 use crate::content::project::Project;
 use crate::diagnostic::Diagnostics;
 use crate::hub::Hub;
+use crate::interrupt;
 use crate::plan;
 use crate::progress::bytes;
 
 pub fn run(global: &Global, arguments: &Fetch, report: &Report) -> Result<ExitStatus, Diagnostics> {
+    interrupt::keeps("what came is kept in the cache");
     let hub = Hub::new(false, report.quiet);
     let (project, mut diagnostics) = Project::load(&global.project, &selection(&arguments.chosen), &hub)?;
     diagnostics.extend(hub.take_warnings());

@@ -8,7 +8,7 @@ pub mod key;
 pub mod memo;
 pub mod record;
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::{Diagnostic, Kind, Result};
+use crate::lock::{self, Patience, Sharing};
 use key::{AttributionKey, GenerationKey, Key, PredictionKey};
 use record::{NonFinite, Provenance, Round, relative_error};
 
@@ -122,8 +123,8 @@ impl Part for StoredAttribution {
 #[derive(Debug)]
 pub struct Store {
     folder: PathBuf,
-    /// Held for as long as the store is open.
-    _lock: File,
+    /// Held for as long as the store is open; none where it is only read and nothing can be locked.
+    _lock: Option<File>,
 }
 
 impl Store {
@@ -131,24 +132,43 @@ impl Store {
     ///
     /// # Errors
     /// The folder cannot be written, or another igsite has it open.
-    pub fn open(project: &Path) -> Result<Self> {
+    pub fn open(project: &Path, patience: Patience) -> Result<Self> {
         let folder = project.join(".igsite");
         let io = |doing: &str, path: &Path, e: &std::io::Error| Diagnostic::io(Kind::Output, doing, path, e);
         fs::create_dir_all(&folder).map_err(|e| io("make the record store", &folder, &e))?;
         let path = folder.join("lock");
-        let lock = File::options()
+        let file = File::options()
             .create(true)
             .truncate(false)
             .write(true)
             .open(&path)
             .map_err(|e| io("open the store's lock", &path, &e))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { folder, _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(Diagnostic::output("another igsite is at work in this project")
+        if !lock::lock(&file, &path, Sharing::Alone, patience, || busy(&path))? {
+            return Err(Diagnostic::output("the file system of the record store has no locks")
                 .in_file(&path)
-                .help("wait until it has ended; the lock is freed by itself, even if it is killed")),
-            Err(TryLockError::Error(e)) => Err(io("lock the record store", &path, &e)),
+                .help("keep the project on a disk of this machine"));
         }
+        let _lock = Some(file);
+        Ok(Self { folder, _lock })
+    }
+
+    /// Opens `.igsite/` in a project to read what is kept there, which nobody changes meanwhile. Nothing is written: the project may be on a
+    /// medium that cannot be, and then nobody else can write there either.
+    ///
+    /// # Errors
+    /// Another igsite is writing to it.
+    pub fn read(project: &Path, patience: Patience) -> Result<Self> {
+        let folder = project.join(".igsite");
+        let path = folder.join("lock");
+        let made = || File::options().create(true).append(true).open(&path);
+        let _lock = match File::open(&path).or_else(|_| made()) {
+            Ok(file) => {
+                lock::lock(&file, &path, Sharing::Shared, patience, || busy(&path))?;
+                Some(file)
+            }
+            Err(_) => None,
+        };
+        Ok(Self { folder, _lock })
     }
 
     /// The store's folder.
@@ -225,6 +245,12 @@ impl Store {
     }
 }
 
+fn busy(lock: &Path) -> Diagnostic {
+    Diagnostic::output("another igsite is at work in this project")
+        .in_file(lock)
+        .help("wait until it has ended; the lock is freed by itself, even if it is killed")
+}
+
 /// Writes a file to the side and renames it, so that nobody ever sees half of it.
 ///
 /// # Errors
@@ -275,7 +301,7 @@ mod tests {
     #[test]
     fn what_is_put_is_got_to_the_bit() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
+        let store = Store::open(folder.path(), Patience::None).unwrap();
         assert_eq!(store.get::<StoredPrediction>(&part().key).unwrap(), None);
         store.put(&part()).unwrap();
         assert_eq!(store.get::<StoredPrediction>(&part().key).unwrap(), Some(part()));
@@ -287,7 +313,7 @@ mod tests {
     #[test]
     fn a_damaged_file_counts_as_missing() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
+        let store = Store::open(folder.path(), Patience::None).unwrap();
         store.put(&part()).unwrap();
         let path = store.path(&part().key);
         let bytes = fs::read(&path).unwrap();
@@ -303,10 +329,21 @@ mod tests {
     #[test]
     fn only_one_may_have_it_open() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
-        let error = Store::open(folder.path()).unwrap_err();
+        let store = Store::open(folder.path(), Patience::None).unwrap();
+        let error = Store::open(folder.path(), Patience::None).unwrap_err();
         assert!(error.message.contains("another igsite is at work"), "{error}");
+        assert!(Store::read(folder.path(), Patience::None).is_err());
         drop(store);
-        assert!(Store::open(folder.path()).is_ok());
+        assert!(Store::open(folder.path(), Patience::None).is_ok());
+        let _readers = [(); 2].map(|()| Store::read(folder.path(), Patience::None).unwrap());
+        assert!(Store::open(folder.path(), Patience::None).is_err());
+    }
+
+    #[test]
+    fn one_that_is_not_there_is_read_as_empty_and_not_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::read(folder.path(), Patience::None).unwrap();
+        assert_eq!(store.get::<StoredPrediction>(&part().key).unwrap(), None);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }
