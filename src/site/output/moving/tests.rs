@@ -45,25 +45,21 @@ impl Steps for Bad {
 
 type Files = BTreeMap<String, Vec<u8>>;
 
-/// Files and folders of a folder, without the staging folder.
+/// Files of a folder, without the staging folder.
 fn standing(folder: &Path) -> Files {
     let inside = walkdir::WalkDir::new(folder).min_depth(1).into_iter();
     let inside = inside
         .filter_entry(|entry| entry.file_name() != STAGE)
         .map(Result::unwrap);
-    let named = inside.map(|entry| {
+    let files = inside.filter(|entry| !entry.file_type().is_dir());
+    let named = files.map(|entry| {
         let name = entry
             .path()
             .strip_prefix(folder)
             .unwrap()
             .to_string_lossy()
             .into_owned();
-        let bytes = if entry.file_type().is_dir() {
-            b"a folder".to_vec()
-        } else {
-            fs::read(entry.path()).unwrap()
-        };
-        (name, bytes)
+        (name, fs::read(entry.path()).unwrap())
     });
     named.collect()
 }
