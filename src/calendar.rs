@@ -1,5 +1,7 @@
 //! Days to dates in the Gregorian calendar, in UTC: all of the calendar that igsite needs.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 /// A date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Date {
@@ -33,9 +35,46 @@ impl std::fmt::Display for Date {
     }
 }
 
+/// A time to the second, as RFC 3339 writes it: `2026-01-01T00:00:00Z`. A clock may be set to any year, also to one that RFC 3339 has
+/// no way to write.
+pub fn timestamp(time: SystemTime) -> String {
+    let seconds = match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => i128::from(after.as_secs()),
+        Err(error) => -(error.duration().as_nanos().div_ceil(1_000_000_000) as i128),
+    };
+    let (day, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    let (hour, minute) = (second / 3600, second / 60 % 60);
+    format!("{}T{hour:02}:{minute:02}:{:02}Z", date(day), second % 60)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn any_time_can_be_written() {
+        use std::time::Duration;
+        let at = |seconds: i64| {
+            let far = Duration::from_secs(seconds.unsigned_abs());
+            if seconds < 0 {
+                UNIX_EPOCH - far
+            } else {
+                UNIX_EPOCH + far
+            }
+        };
+        for (seconds, expected) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (-1, "1969-12-31T23:59:59Z"),
+            (1_700_000_000, "2023-11-14T22:13:20Z"),
+            (-631_152_000, "1950-01-01T00:00:00Z"),
+            (253_402_300_800, "10000-01-01T00:00:00Z"),
+        ] {
+            assert_eq!(timestamp(at(seconds)), expected);
+        }
+        assert_eq!(timestamp(UNIX_EPOCH - Duration::from_millis(1)), "1969-12-31T23:59:59Z");
+        let now = SystemTime::now();
+        assert_eq!(timestamp(now), humantime::format_rfc3339_seconds(now).to_string());
+    }
 
     #[test]
     fn days_are_dates_on_both_sides_of_1970() {

@@ -20,16 +20,26 @@ pub enum ExitStatus {
     Invalid,
     /// Built, but a map misses its quality bar and `--strict` was given.
     BelowBar,
+    /// Stopped by a signal, with all finished work kept: run it again (`EX_TEMPFAIL`).
+    Stopped,
+}
+
+impl ExitStatus {
+    /// The number.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Invalid => 2,
+            Self::BelowBar => 3,
+            Self::Stopped => 75,
+        }
+    }
 }
 
 impl From<ExitStatus> for std::process::ExitCode {
     fn from(status: ExitStatus) -> Self {
-        Self::from(match status {
-            ExitStatus::Done => 0,
-            ExitStatus::Failed => 1,
-            ExitStatus::Invalid => 2,
-            ExitStatus::BelowBar => 3,
-        })
+        Self::from(status.code())
     }
 }
 

@@ -10,8 +10,10 @@ use crate::attribution::integral::{Attribution, Rule};
 use crate::attribution::integrated_gradients::{Explainer, Scalar, argmax};
 use crate::attribution::quadrature;
 use crate::attribution::schedule::{self, Task};
+use crate::calendar;
 use crate::content::experiment::{AttributionSpec, Quadrature};
 use crate::diagnostic::{Diagnostic, Result};
+use crate::interrupt;
 use crate::model::device::Backend;
 use crate::plan::{self, Job, OpenedModel, Run, TargetToken};
 use crate::progress::Progress;
@@ -221,6 +223,7 @@ impl Worker<'_> {
         // What is to be computed, and where each is needed: a map that came to the same token as another is one map.
         let (mut tasks, mut keys, mut indices) = (Vec::new(), Vec::new(), BTreeMap::new());
         for job in jobs {
+            interrupt::check()?;
             self.progress.at(place(job));
             let prediction: StoredPrediction = match self.store.get(&job.prediction, run.vocabulary)? {
                 Some(found) => found,
@@ -441,7 +444,7 @@ fn provenance(backend: &Backend, seconds: f64) -> Provenance {
         igsite: env!("CARGO_PKG_VERSION").to_owned(),
         backend: backend.name.to_owned(),
         seconds,
-        created: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+        created: calendar::timestamp(SystemTime::now()),
     }
 }
 

@@ -21,6 +21,8 @@ pub enum Kind {
     Compute,
     /// The record store or the output folder cannot be read or written. Exit status 1.
     Output,
+    /// A signal asked for the end of the run ([`crate::interrupt`]). Exit status 75.
+    Stopped,
 }
 
 /// A place in a text file; both counted from 1, the column in Unicode characters.
@@ -150,6 +152,9 @@ impl Diagnostic {
             std::io::ErrorKind::StorageFull => {
                 Some("free some space and run the same command again; what was finished is kept")
             }
+            std::io::ErrorKind::FileTooLarge => Some(
+                "raise the limit on the size of a file (`ulimit -f`) and run the same command again; what was finished is kept",
+            ),
             _ => None,
         };
         let mut diagnostic = Self::new(kind, format!("cannot {doing}: {error}")).in_file(file);

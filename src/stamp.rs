@@ -26,7 +26,7 @@ use crate::plan::{named_models, warn};
 use crate::store::memo::HashMemo;
 use crate::store::{Store, write_atomically};
 
-const SCHEMA: &str = "igsite/stamp/1";
+const SCHEMA: &str = "igsite/stamp/2";
 /// How recent a change may be to be told apart from a later one by a clock of whole seconds.
 const SETTLED: Duration = Duration::from_secs(2);
 
@@ -51,6 +51,8 @@ pub struct Stamp {
     pub below: usize,
     /// Warnings, which are told again.
     pub warnings: Vec<String>,
+    /// BLAKE3 of all the rest: what a disk or a hand has changed is not believed.
+    checksum: String,
 }
 
 /// What a build was asked for, as far as its result depends on it.
@@ -105,7 +107,15 @@ impl Stamp {
     /// The stamp of the last build in this project.
     pub fn read(store: &Store) -> Option<Self> {
         let stamp: Self = serde_json::from_slice(&fs::read(path(store)).ok()?).ok()?;
-        (stamp.schema == SCHEMA).then_some(stamp)
+        (stamp.schema == SCHEMA && stamp.checksum == stamp.sum()).then_some(stamp)
+    }
+
+    fn sum(&self) -> String {
+        let rest = Self {
+            checksum: String::new(),
+            ..self.clone()
+        };
+        blake3::hash(format!("{rest:?}").as_bytes()).to_hex().to_string()
     }
 
     /// What is not as the last build left it; none if all of it is.
@@ -145,6 +155,11 @@ impl Stamp {
             maps,
             below,
             warnings,
+            checksum: String::new(),
+        });
+        let stamp = stamp.map(|stamp| Self {
+            checksum: stamp.sum(),
+            ..stamp
         });
         let json = stamp.and_then(|stamp| serde_json::to_vec_pretty(&stamp).ok());
         match json {
@@ -260,4 +275,41 @@ pub fn debug_hash(value: &impl fmt::Debug) -> String {
     write!(sink, "{value:?}").unwrap_or_else(|_| unreachable!("the sink takes everything"));
     sink.0.update(&sink.1);
     hash::hex(&sink.0.finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::Patience;
+
+    #[test]
+    fn what_was_changed_in_it_is_not_believed() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), Patience::None).unwrap();
+        let write = || {
+            Stamp::write(
+                &store,
+                Inputs::from([("content/".to_owned(), "a hash".to_owned())]),
+                || Some("another".to_owned()),
+                (7, 12, 3),
+                vec!["odd".to_owned()],
+            );
+            fs::read_to_string(path(&store)).unwrap()
+        };
+        let text = write();
+        assert_eq!(Stamp::read(&store).map(|stamp| stamp.below), Some(3));
+        for (from, to) in [
+            ("\"below\": 3", "\"below\": 0"),
+            ("a hash", "b hash"),
+            ("another", "anothar"),
+            ("odd", "even"),
+            ("\"checksum\": \"", "\"checksum\": \"0"),
+        ] {
+            assert_eq!(text.matches(from).count(), 1, "{text}");
+            fs::write(path(&store), text.replace(from, to)).unwrap();
+            assert_eq!(Stamp::read(&store), None, "{from}");
+        }
+        fs::write(path(&store), text).unwrap();
+        assert!(Stamp::read(&store).is_some());
+    }
 }

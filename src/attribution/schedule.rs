@@ -10,6 +10,7 @@ use super::integral::{Attribution, Integral, Rule};
 use super::integrated_gradients::{Ends, Explainer, Points, Scalar, Start, guarded};
 use crate::content::experiment::Batch;
 use crate::diagnostic::Result;
+use crate::interrupt;
 use crate::model::frozen::path::Path;
 
 /// A map to compute.
@@ -45,7 +46,7 @@ struct Member {
 /// `progress` is told of evaluations, `done` of each map as soon as it is finished, with the index of its task.
 ///
 /// # Errors
-/// Memory runs out even with one path point a pass; or what `done` says.
+/// Memory runs out even with one path point a pass; a signal asks for the end; or what `done` says.
 pub fn run(
     explainer: &mut Explainer,
     tasks: &[Task],
@@ -56,6 +57,7 @@ pub fn run(
     let mut waiting = tasks.iter().enumerate().peekable();
     let mut open: Vec<Open> = Vec::new();
     loop {
+        interrupt::check()?;
         let full = match batch {
             Batch::Fixed(points) => Fill::Points(points),
             // Two passes' worth, so that a late one does not keep all others waiting.

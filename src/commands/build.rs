@@ -1,10 +1,11 @@
 //! `igsite build`: content, plan, compute, render, write.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use rayon::prelude::*;
 
+use super::place::{refuse_models, refuse_sources};
 use super::report::Report;
 use super::{counted, rehearse, selection};
 use crate::analysis::summary;
@@ -14,11 +15,13 @@ use crate::compute::{self, Work};
 use crate::content::project::Project;
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind};
 use crate::hub::Hub;
+use crate::interrupt;
+use crate::lock::Patience;
 use crate::model::device::Backend;
 use crate::plan::kept::{KeptRun, KeptRuns};
 use crate::plan::{self, Run, Sources, Weights, frozen};
 use crate::render::{ExperimentResults, Site};
-use crate::site::output::{Counts, Output, as_written};
+use crate::site::output::{Counts, Folder, Output, Written};
 use crate::site::{check_base_url, write};
 use crate::stamp::{self, Asked, Stamp};
 use crate::store::Store;
@@ -28,7 +31,7 @@ use crate::store::record::SampleRecord;
 pub fn run(global: &Global, arguments: &Build, report: &Report) -> Result<ExitStatus, Diagnostics> {
     let output = output(global, arguments);
     refuse_sources(&global.project, &output)?;
-    let below = build(global, arguments, report)?;
+    let below = build(global, arguments, report, Patience::None)?;
     report.result(&output.join("index.html").display().to_string());
     Ok(if arguments.strict && below > 0 {
         ExitStatus::BelowBar
@@ -41,9 +44,10 @@ fn output(global: &Global, arguments: &Build) -> PathBuf {
     arguments.output.clone().unwrap_or_else(|| global.project.join("site"))
 }
 
-/// Builds, and notes what was done; gives the number of maps below their quality bar.
-pub fn build(global: &Global, arguments: &Build, report: &Report) -> Result<usize, Diagnostics> {
+/// Builds, and notes what was done; gives the number of maps below their quality bar. `patience` is for another igsite at work.
+pub fn build(global: &Global, arguments: &Build, report: &Report, patience: Patience) -> Result<usize, Diagnostics> {
     let began = Instant::now();
+    interrupt::keeps("what was finished is kept in `.igsite/`, and the site is as it was");
     let hub = Hub::new(arguments.place.offline || arguments.frozen, report.quiet);
     let selection = selection(&arguments.chosen);
     let load = if arguments.frozen {
@@ -54,23 +58,38 @@ pub fn build(global: &Global, arguments: &Build, report: &Report) -> Result<usiz
     let (project, mut diagnostics) = load(&global.project, &selection, &hub)?;
     diagnostics.extend(hub.take_warnings());
     let output = output(global, arguments);
+    refuse_models(&project, &output)?;
     // What would make the build fail at its end is told before hours of computing, not after.
     if let Some(base_url) = &arguments.base_url {
         check_base_url(base_url)?;
     }
-    let build = Building {
+    report.detail(|| format!("content read: {:.2} s", began.elapsed().as_secs_f64()));
+    let backend = match arguments.frozen {
+        true => None,
+        false => Some(Backend::open(arguments.place.device)?),
+    };
+    // Both are held to the end, so that nobody else changes what is read or written meanwhile.
+    let store = if arguments.frozen {
+        Store::read(&global.project, patience)?
+    } else {
+        Store::open(&global.project, patience)?
+    };
+    let folder = Folder::take(&output, &global.project, patience)?;
+    if folder.undone() {
+        report.note("a build was killed while it moved its site into place: the site before it was put back");
+    }
+    diagnostics.extend(folder.unlocked().into_iter().collect());
+    let mut build = Building {
         project: &project,
-        output: &output,
+        store: &store,
+        output: folder,
         base_url: arguments.base_url.as_deref(),
         report,
         began,
     };
-    report.detail(|| format!("content read: {:.2} s", began.elapsed().as_secs_f64()));
-    let mut done = if arguments.frozen {
-        build.frozen(diagnostics, &Store::open(&global.project)?.refusing_damage())?
-    } else {
-        let backend = Backend::open(arguments.place.device)?;
-        build.whole(diagnostics, &backend, &hub)?
+    let mut done = match &backend {
+        None => build.frozen(diagnostics)?,
+        Some(backend) => build.whole(diagnostics, backend, &hub)?,
     };
     report.note(&format!(
         "{} loaded, {} computed, {}{} kept; {} written, {} unchanged, {} removed; {:.1} s",
@@ -106,7 +125,8 @@ pub fn build(global: &Global, arguments: &Build, report: &Report) -> Result<usiz
 /// A build under way.
 struct Building<'a> {
     project: &'a Project,
-    output: &'a Path,
+    store: &'a Store,
+    output: Folder,
     base_url: Option<&'a str>,
     report: &'a Report,
     began: Instant,
@@ -116,29 +136,31 @@ struct Building<'a> {
 struct Done {
     work: Work,
     counts: Counts,
+    /// None where there was nothing to write.
+    written: Option<Written>,
     /// Maps below the quality bar.
     below: usize,
 }
 
 impl<'a> Building<'a> {
     /// Computes what is missing and writes the site, unless all is as the last build left it.
-    fn whole(&self, mut diagnostics: Diagnostics, backend: &Backend, hub: &Hub) -> Result<Done, Diagnostics> {
-        let store = Store::open(&self.project.root)?;
+    fn whole(&mut self, mut diagnostics: Diagnostics, backend: &Backend, hub: &Hub) -> Result<Done, Diagnostics> {
+        let store = self.store;
         let mut memo = HashMemo::open(store.folder());
         let asked = Asked {
-            output: self.output,
+            output: self.output.path(),
             base_url: self.base_url,
             backend: &backend.to_string(),
         };
         let inputs = stamp::inputs(self.project, &asked, hub, &mut memo, &mut diagnostics);
-        let before = inputs.as_ref().zip(Stamp::read(&store));
+        let before = inputs.as_ref().zip(Stamp::read(store));
         if let Some((inputs, stamp)) = before {
-            match stamp.changed(inputs, &store, || as_written(self.output)) {
+            match stamp.changed(inputs, store, || self.output.state()) {
                 None => return Ok(self.unchanged(stamp, diagnostics)),
                 Some(what) => self.report.detail(|| format!("changed since the last build: {what}")),
             }
         }
-        drop(Output::open(self.output)?);
+        self.begin()?;
         diagnostics.extend(rehearse(self.project, self.base_url)?);
         let mut open = |weights, diagnostics: &mut Diagnostics| {
             let sources = Sources {
@@ -160,7 +182,7 @@ impl<'a> Building<'a> {
             models = open(Weights::Fetched, &mut diagnostics);
         }
         memo.save();
-        let runs = plan::runs_with(self.project, &models, &self.kept_plans(&store)?, &mut diagnostics);
+        let runs = plan::runs_with(self.project, &models, &self.kept_plans()?, &mut diagnostics);
         if diagnostics.has_errors() {
             return Err(diagnostics);
         }
@@ -170,9 +192,9 @@ impl<'a> Building<'a> {
         self.report.errors(diagnostics);
         self.report.detail(|| format!("device: {backend}"));
         self.stage("planned");
-        Stamp::forget(&store);
+        Stamp::forget(store);
 
-        let done = compute::complete(&runs, &models, &store, backend, self.report.quiet);
+        let done = compute::complete(&runs, &models, store, backend, self.report.quiet);
         // What was set aside is told now and not again by a later build that has nothing to do.
         self.report.errors(store.take_warnings());
         let (parts, work) = done?;
@@ -189,27 +211,28 @@ impl<'a> Building<'a> {
         }
         let done = self.write(results, work)?;
         warnings.extend(done.counts.warnings.iter().map(ToString::to_string));
-        if let Some(inputs) = inputs {
+        if let (Some(inputs), Some(written)) = (inputs, &done.written) {
             let files = done.counts.written + done.counts.unchanged;
             let maps = work.computed + work.shared + work.kept;
-            Stamp::write(
-                &store,
-                inputs,
-                || as_written(self.output),
-                (files, maps, done.below),
-                warnings,
-            );
+            Stamp::write(store, inputs, || written.state(), (files, maps, done.below), warnings);
         }
         self.stage("stamp written");
         Ok(done)
     }
 
+    /// Finds out whether the site may be written at all, long before it is, and says who is about to.
+    fn begin(&self) -> Result<(), Diagnostic> {
+        drop(Output::open(&self.output)?);
+        self.output.announce();
+        Ok(())
+    }
+
     /// Writes the site from what is kept.
-    fn frozen(&self, mut diagnostics: Diagnostics, store: &Store) -> Result<Done, Diagnostics> {
-        drop(Output::open(self.output)?);
+    fn frozen(&mut self, mut diagnostics: Diagnostics) -> Result<Done, Diagnostics> {
+        self.begin()?;
         diagnostics.extend(rehearse(self.project, self.base_url)?);
-        let kept = self.kept_plans(store)?;
-        let runs = frozen::runs(self.project, &kept, store)?;
+        let kept = self.kept_plans()?;
+        let runs = frozen::runs(self.project, &kept, self.store)?;
         self.report.errors(diagnostics);
         let mut work = Work::default();
         let mut results = self.no_results();
@@ -239,18 +262,19 @@ impl<'a> Building<'a> {
                 unchanged: stamp.files,
                 ..Counts::default()
             },
+            written: None,
             below: stamp.below,
         }
     }
 
-    fn write(&self, results: Vec<ExperimentResults<'a>>, work: Work) -> Result<Done, Diagnostics> {
+    fn write(&mut self, results: Vec<ExperimentResults<'a>>, work: Work) -> Result<Done, Diagnostics> {
         self.stage("records assembled");
         let site = Site {
             project: self.project,
             results,
             base_url: self.base_url.map(str::to_owned),
         };
-        let counts = write(&site, self.output)?;
+        let (counts, written) = write(&site, &mut self.output)?;
         self.stage("site written");
         let records = site.results.iter().flat_map(|result| result.records.iter().flatten());
         let below = records
@@ -260,16 +284,21 @@ impl<'a> Building<'a> {
         // Hundreds of megabytes in small pieces: they are freed beside what is left to do.
         let records: Vec<_> = site.results.into_iter().map(|result| result.records).collect();
         rayon::spawn(move || drop(records));
-        Ok(Done { work, counts, below })
+        Ok(Done {
+            work,
+            counts,
+            written: Some(written),
+            below,
+        })
     }
 
     /// The kept plans of all experiments to build.
-    fn kept_plans(&self, store: &Store) -> Result<KeptRuns, Diagnostics> {
+    fn kept_plans(&self) -> Result<KeptRuns, Diagnostics> {
         let experiments = self.project.experiments.iter();
         let pairs =
             experiments.flat_map(|experiment| experiment.models.iter().map(move |model| (&experiment.id, model)));
         let read = |(experiment, model): (&String, &String)| -> Result<_, Diagnostics> {
-            let run = KeptRun::of_store(store, experiment, model)?;
+            let run = KeptRun::of_store(self.store, experiment, model)?;
             Ok(run.map(|run| ((experiment.clone(), model.clone()), run)))
         };
         let kept = pairs.collect::<Vec<_>>().into_par_iter().map(read);
@@ -299,20 +328,4 @@ fn add(results: &mut [ExperimentResults], run: &Run, records: Vec<SampleRecord>)
     if let Some(result) = results.find(|result| result.experiment.id == run.experiment.id) {
         result.records.push(records);
     }
-}
-
-/// A site written among its own sources would be read as content by the next build.
-pub fn refuse_sources(project: &Path, output: &Path) -> Result<(), Diagnostics> {
-    let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-    for part in ["content", "templates", "static", ".igsite"] {
-        if whole(output).starts_with(whole(&project.join(part))) {
-            return Err(
-                Diagnostic::content(format!("the output would be written into the project's own `{part}/`"))
-                    .in_file(output)
-                    .expected("a folder of its own, such as `site`")
-                    .into(),
-            );
-        }
-    }
-    Ok(())
 }

@@ -9,11 +9,13 @@ use crate::content::model::{ModelSource, ModelSpec};
 use crate::content::project::Project;
 use crate::diagnostic::{Diagnostics, Result};
 use crate::hub::{Hub, Snapshot};
+use crate::interrupt;
 use crate::plan;
 use crate::progress::bytes;
 use crate::store::memo::HashMemo;
 
 pub fn run(global: &Global, arguments: &Fetch, report: &Report) -> Result<ExitStatus, Diagnostics> {
+    interrupt::keeps("what came is kept in the cache");
     let hub = Hub::new(false, report.quiet).mending();
     let (project, mut diagnostics) = Project::load(&global.project, &selection(&arguments.chosen), &hub)?;
     diagnostics.extend(hub.take_warnings());

@@ -5,6 +5,7 @@ mod build;
 mod check;
 mod fetch;
 mod init;
+mod place;
 mod report;
 mod serve;
 
@@ -15,6 +16,7 @@ use clap::Parser;
 use crate::cli::{Chosen, Cli, Command, ExitStatus};
 use crate::content::project::{Project, Selection};
 use crate::diagnostic::Diagnostics;
+use crate::interrupt::{self, Ending};
 use crate::render::{self, Site};
 use report::Report;
 
@@ -35,6 +37,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitStatus {
     // Panics of tensor code are caught and told as errors; the default hook would print them first.
     std::panic::set_hook(Box::new(report::panicked));
     let report = Report::new(&cli.global);
+    interrupt::install(match &cli.command {
+        // A server runs until it is stopped.
+        Command::Serve(_) => Ending::Silent(ExitStatus::Done.code().into()),
+        _ => Ending::Told(ExitStatus::Stopped.code().into()),
+    });
     let done = match &cli.command {
         Command::Build(arguments) => build::run(&cli.global, arguments, &report),
         Command::Serve(arguments) => serve::run(&cli.global, arguments, &report),

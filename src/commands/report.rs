@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::cli::{Color, ExitStatus, Global};
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind};
+use crate::interrupt;
 
 /// Where and how a command tells things.
 #[derive(Clone, Copy, Debug)]
@@ -72,9 +73,14 @@ impl Report {
 
     /// Tells errors and warnings, and says how the process ends because of them.
     pub fn errors(&self, all: Diagnostics) -> ExitStatus {
-        let all = all.sorted();
+        let (stopped, all): (Vec<_>, Vec<_>) = all.into_iter().partition(|d| d.kind == Kind::Stopped);
+        let all = Diagnostics::from_iter(all).sorted();
         for diagnostic in all.iter().filter(|d| !d.warning || !self.quiet) {
             self.tell(diagnostic);
+        }
+        if !stopped.is_empty() {
+            interrupt::say();
+            return ExitStatus::Stopped;
         }
         let errors = all.error_count();
         if errors > 1 {

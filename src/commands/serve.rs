@@ -5,10 +5,13 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use super::build::{self, refuse_sources};
+use super::build;
+use super::place::refuse_sources;
 use super::report::Report;
 use crate::cli::{Build, ExitStatus, Global, Serve};
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::interrupt;
+use crate::lock::Patience;
 use crate::serve::{Server, Watch};
 
 pub fn run(global: &Global, arguments: &Serve, report: &Report) -> Result<ExitStatus, Diagnostics> {
@@ -39,7 +42,12 @@ pub fn run(global: &Global, arguments: &Serve, report: &Report) -> Result<ExitSt
     // A thread of its own: the server answers while models run, and Ctrl-C ends both. The store keeps what was finished.
     std::thread::spawn(move || {
         loop {
-            let done = build::build(&global, &build, &report).map(|_| ());
+            // A build beside it comes first: it was asked for by hand.
+            let wait = |text: &str| report.note(text);
+            let done = build::build(&global, &build, &report, Patience::Wait(&wait)).map(|_| ());
+            if interrupt::asked().is_some() {
+                return;
+            }
             teller.built(done.map_err(|errors| {
                 let text = errors.clone().sorted();
                 report.errors(errors);
@@ -57,6 +65,8 @@ pub fn run(global: &Global, arguments: &Serve, report: &Report) -> Result<ExitSt
         }
     });
     server.run()?;
+    // A site that moves into place is not cut off.
+    drop(interrupt::hold());
     Ok(ExitStatus::Done)
 }
 

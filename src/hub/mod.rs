@@ -481,6 +481,11 @@ impl Hub {
         Ok(Cached::new(&self.settings()?.cache, kind.plural(), repo))
     }
 
+    /// The cache that all of Hugging Face's tools share.
+    pub fn cache_folder() -> PathBuf {
+        hf_hub::resolve_cache_dir()
+    }
+
     fn settings(&self) -> Result<&Settings> {
         if let Some(settings) = self.settings.get() {
             return Ok(settings);

@@ -6,7 +6,9 @@ use std::path::Path;
 use super::fixture::{self, Fixture};
 use super::*;
 use crate::content::dataset::Origin;
+use crate::lock::Patience;
 use crate::site::links::{LinkCheck, attributes};
+use crate::site::output::Folder;
 
 fn rendered(site: &Site<'_>) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
@@ -537,8 +539,9 @@ fn fixture_site() {
         ("adaptive", Fixture::demo().adaptive()),
         ("estimated", Fixture::demo().estimated()),
     ] {
-        let counts = crate::site::write(&fixture.site(None), &target.join(name));
-        assert!(counts.is_ok(), "{counts:?}");
+        let folder = Folder::take(&target.join(name), Path::new("."), Patience::None);
+        let done = folder.map(|mut folder| crate::site::write(&fixture.site(None), &mut folder).map(|_| ()));
+        assert!(matches!(done, Ok(Ok(()))), "{done:?}");
     }
 }
 

@@ -123,7 +123,7 @@ impl Server {
         self.teller.clone()
     }
 
-    /// Answers until Ctrl-C.
+    /// Answers until Ctrl-C or another signal that asks for an end.
     ///
     /// # Errors
     /// The system gives no connections or no signals.
@@ -133,7 +133,8 @@ impl Server {
         let done = runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(self.listener)?;
             tokio::spawn(accept(listener, self.folder.into(), self.teller));
-            tokio::signal::ctrl_c().await
+            crate::interrupt::wait().await;
+            io::Result::Ok(())
         });
         // Questions for news may still be open; nobody waits for their answers.
         runtime.shutdown_background();

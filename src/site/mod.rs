@@ -6,17 +6,17 @@ pub mod output;
 pub mod publish;
 pub mod urls;
 
-use std::path::Path;
-
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind};
+use crate::interrupt;
 use crate::render::{self, OutputFile, Receiver, Site};
 use crate::site::links::{FileLinks, LinkCheck};
-use crate::site::output::{Counts, Growing, Looked, Output};
+use crate::site::output::{Counts, Folder, Growing, Looked, Output, Written};
 use crate::site::publish::{PublishCheck, Weighed};
 
 /// Renders a site, checks every link of it and writes what changed into `folder`. Nothing in the folder changes unless all
 /// of it went well.
-pub fn write(site: &Site<'_>, folder: &Path) -> Result<Counts, Diagnostics> {
+pub fn write(site: &Site<'_>, folder: &mut Folder) -> Result<(Counts, Written), Diagnostics> {
+    folder.renew()?;
     if let Some(base_url) = &site.base_url {
         check_base_url(base_url)?;
     }
@@ -30,23 +30,24 @@ pub fn write(site: &Site<'_>, folder: &Path) -> Result<Counts, Diagnostics> {
     if !broken.is_empty() {
         return Err(blame::all(site.project, &broken));
     }
-    let mut counts = writer.output.commit()?;
+    let (mut counts, written) = writer.output.commit()?;
     counts.warnings = writer.publish.finish(site.base_url.as_deref());
-    Ok(counts)
+    Ok((counts, written))
 }
 
 /// Checks links and stages files as they are rendered.
-struct Writer {
+struct Writer<'f> {
     links: LinkCheck,
     publish: PublishCheck,
-    output: Output,
+    output: Output<'f>,
 }
 
-impl Receiver for Writer {
+impl Receiver for Writer<'_> {
     type Looked = (FileLinks, Weighed, Looked);
     type Growing = Growing;
 
     fn look(&self, file: &OutputFile) -> Result<Self::Looked, Diagnostic> {
+        interrupt::check()?;
         Ok((self.links.scan(file), Weighed::of(file), self.output.look(file)?))
     }
 

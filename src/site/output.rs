@@ -1,12 +1,20 @@
 //! Writes a site into its folder, and never touches a file that a build did not write.
 //!
-//! The folder bears a mark, [`MARK`]: the list of the files that are igsite's, with their hashes. A folder that holds
-//! anything and has no mark is refused. Changed files are staged inside the folder and moved into place only when the
-//! whole site was rendered, so that a failed build leaves the old site as it was; unchanged ones are not written at all. Before
-//! the first file moves, the mark lists old and new files alike: a build that is killed there leaves nothing that the next
-//! one would take for foreign.
+//! One igsite has the folder at a time ([`Folder`]). It bears a mark, [`MARK`]: the list of the files that are igsite's, with their hashes. A
+//! folder that holds anything and has no mark is refused. Changed files are staged inside the folder and moved into place only when
+//! the whole site was rendered; unchanged ones are not written at all. The move is all or nothing (`moving.rs`): where a step fails, what was
+//! moved is put back at once; where the process is killed, the next build puts it back before it does anything else.
+//!
+//! Why not make a second folder and exchange the two in one step (`renameat2` with `RENAME_EXCHANGE`)? The folder is often held by others: it is
+//! the working directory of `python -m http.server`, a volume of a container, a mount point, a git worktree, and these would
+//! go on with the old folder, which is then deleted. Foreign files would have to move over, or be away for a while. And each update would
+//! give all unchanged files a second name, tens of thousands of them to change one page. What the exchange would give beyond this is
+//! that a kill within the few milliseconds of the move shows no mixture until the next build; files are moved in these milliseconds only.
 
+mod folder;
 mod growing;
+mod moving;
+mod written;
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
@@ -14,14 +22,18 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::hash;
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
+use crate::interrupt;
 use crate::render::OutputFile;
-use crate::stamp;
+pub use folder::Folder;
+use folder::LOCK;
 pub use growing::Growing;
+use moving::{BOTH, Free, Journal, LAST, Moving, NEW, Steps, Unit};
+pub use written::Written;
+use written::{Entry, Seen};
 
 /// The name of the mark.
 pub const MARK: &str = ".igsite-site.json";
@@ -56,14 +68,14 @@ struct Mark<S: Ord> {
 
 /// An output folder while a site is written into it.
 #[derive(Debug)]
-pub struct Output {
-    folder: PathBuf,
+pub struct Output<'f> {
+    folder: &'f Path,
+    /// Where changed files wait.
     stage: PathBuf,
-    created: bool,
     /// Whether it held nothing when it was opened: then nothing is in the way, and nothing has to be asked for each file.
     empty: bool,
     old: BTreeMap<String, String>,
-    new: BTreeMap<String, String>,
+    new: BTreeMap<String, Entry>,
     /// New paths in lower case, since some file systems do not tell cases apart.
     lower: HashSet<String>,
     /// Folders of the site that are known to be there and to be folders, so that they are looked at once.
@@ -76,37 +88,23 @@ pub struct Output {
 #[derive(Debug)]
 pub struct Looked {
     path: String,
-    hash: String,
+    entry: Entry,
     staged: bool,
 }
 
-impl Output {
-    /// Opens a folder for writing: a new one, an empty one, or one that bears the mark.
-    pub fn open(folder: &Path) -> Result<Self> {
-        let fail = |doing: &str, error: &io::Error| Diagnostic::io(Kind::Output, doing, folder, error);
-        let created = !folder.exists();
-        if created {
-            fs::create_dir_all(folder).map_err(|error| fail("make the output folder", &error))?;
-        } else if !folder.is_dir() {
-            return Err(Diagnostic::output("the output is a file")
-                .in_file(folder)
-                .expected("a folder, or nothing"));
-        }
-        let stage = folder.join(STAGE);
+impl<'f> Output<'f> {
+    /// Opens a folder for writing: an empty one, or one that bears the mark.
+    pub fn open(folder: &'f Folder) -> Result<Self> {
+        let folder = folder.path();
         let old = read_mark(folder)?;
         if old.is_none() {
             refuse_foreign(folder)?;
         }
-        let empty = old.is_none();
-        // What a killed build left behind.
-        if fs::symlink_metadata(&stage).is_ok() {
-            fs::remove_dir_all(&stage).map_err(|error| fail("clear the staging folder of", &error))?;
-        }
+        moving::clear(folder);
         Ok(Self {
-            folder: folder.to_owned(),
-            stage,
-            created,
-            empty,
+            folder,
+            stage: folder.join(STAGE),
+            empty: old.is_none(),
             old: old.unwrap_or_default(),
             new: BTreeMap::new(),
             lower: HashSet::new(),
@@ -128,15 +126,18 @@ impl Output {
         check_path(&file.path)?;
         self.refuse_foreign_in_the_way(&file.path)?;
         let hash = hash_of(&file.bytes);
-        let old = self.old.get(&file.path);
-        let staged = old != Some(&hash) || !same_bytes(&self.folder.join(&file.path), &file.bytes);
-        if staged {
-            write(&self.stage.join(&file.path), &file.bytes)?;
-        }
+        let known = self.old.get(&file.path) == Some(&hash);
+        let same = known
+            .then(|| same_bytes(&self.folder.join(&file.path), &file.bytes))
+            .flatten();
+        let seen = match same {
+            Some(seen) => seen,
+            None => write(&self.staged_at(&file.path), &file.bytes)?,
+        };
         Ok(Looked {
             path: file.path.clone(),
-            hash,
-            staged,
+            entry: Entry { hash, seen },
+            staged: same.is_none(),
         })
     }
 
@@ -153,8 +154,12 @@ impl Output {
         } else {
             self.unchanged += 1;
         }
-        self.new.insert(looked.path, looked.hash);
+        self.new.insert(looked.path, looked.entry);
         Ok(())
+    }
+
+    fn staged_at(&self, path: &str) -> PathBuf {
+        self.stage.join(NEW).join(path)
     }
 
     /// A file or link where this one would go, or where its folder would, must be one that igsite wrote.
@@ -184,18 +189,7 @@ impl Output {
             {
                 return Ok(());
             }
-            let what = if found.is_symlink() {
-                "a symbolic link"
-            } else if found.is_dir() {
-                "a folder"
-            } else {
-                "a file"
-            };
-            return Err(Diagnostic::output(format!(
-                "{what} that igsite did not write is where the site’s `{path}` would go"
-            ))
-            .in_file(&place)
-            .help("move it away, or give another folder with --output"));
+            return Err(in_the_way(&place, path));
         }
         Ok(())
     }
@@ -211,7 +205,7 @@ impl Output {
         files.any(|entry| {
             let relative = entry
                 .path()
-                .strip_prefix(&self.folder)
+                .strip_prefix(self.folder)
                 .ok()
                 .and_then(|path| path.to_str());
             !relative.is_some_and(|path| self.old.contains_key(&path.replace('\\', "/")))
@@ -219,101 +213,149 @@ impl Output {
     }
 
     /// Moves everything into place.
-    pub fn commit(self) -> Result<Counts> {
+    ///
+    /// # Errors
+    /// It cannot be moved; then the folder is as it was, or the error says what stands there.
+    pub fn commit(self) -> Result<(Counts, Written)> {
+        self.commit_by(&Free)
+    }
+
+    fn commit_by(mut self, steps: &dyn Steps) -> Result<(Counts, Written)> {
         let mut counts = Counts {
             written: self.staged,
             unchanged: self.unchanged,
             ..Counts::default()
         };
-        let gone: Vec<(&String, &String)> = self
-            .old
-            .iter()
-            .filter(|(path, _)| !self.new.contains_key(*path))
-            .collect();
-        self.write_mark(self.old.iter().chain(&self.new))?;
-        for (path, written) in &gone {
-            self.remove(path, written, &mut counts)?;
-        }
+        let gone = self.gone(&mut counts);
+        let mut come = Vec::new();
         if self.staged > 0 {
-            move_into(&self.stage, &self.folder)?;
+            self.units(&mut String::new(), &gone, &mut come)?;
+            come.sort();
         }
-        if !gone.is_empty() {
-            self.write_mark(self.new.iter())?;
+        let mark = self.stage_marks()?;
+        let moves = mark.moves || !gone.is_empty() || !come.is_empty();
+        if moves {
+            let _moving = interrupt::hold();
+            let journal = Journal::new(!self.empty, gone, come);
+            Moving::into(self.folder, steps).run(&journal)?;
+            interrupt::keeps("the site is written");
         }
-        Ok(counts)
+        self.new.insert(MARK.to_owned(), mark.entry);
+        Ok((counts, Written::new(self.folder, self.new)))
     }
 
-    /// Removes a file of the last build, and the folders that it leaves empty; one that was edited since is kept.
-    fn remove(&self, path: &str, written: &str, counts: &mut Counts) -> Result<()> {
-        if check_path(path).is_err() || self.through_link(path) {
-            return Ok(());
-        }
-        let target = self.folder.join(path);
-        match fs::read(&target) {
-            Ok(bytes) if !is_as_written(&bytes, written) => counts.kept.push(path.to_owned()),
-            Ok(_) => {
-                fs::remove_file(&target).map_err(|error| Diagnostic::io(Kind::Output, "remove", &target, &error))?;
-                counts.removed += 1;
-                let mut folder = target.parent();
-                // Fails, as it should, at the first folder that is not empty.
-                while let Some(empty) = folder.filter(|f| *f != self.folder && fs::remove_dir(f).is_ok()) {
-                    folder = empty.parent();
-                }
+    /// The files of the last build that are to be removed: those that this one does not make, but for what was edited since.
+    fn gone(&self, counts: &mut Counts) -> Vec<String> {
+        let mut gone = Vec::new();
+        for (path, written) in self.old.iter().filter(|(path, _)| !self.new.contains_key(*path)) {
+            if check_path(path).is_err() || self.through_link(path) {
+                continue;
             }
-            // Somebody was here before us.
-            Err(_) => {}
+            match fs::read(self.folder.join(path)) {
+                Ok(bytes) if !is_as_written(&bytes, written) => counts.kept.push(path.to_owned()),
+                Ok(_) => gone.push(path.to_owned()),
+                // Somebody was here before us.
+                Err(_) => {}
+            }
+        }
+        counts.removed = gone.len();
+        gone
+    }
+
+    /// What is to be moved of what is staged under `at`: a folder that is not there yet as a whole, any other file by file.
+    fn units(&self, at: &mut String, gone: &[String], units: &mut Vec<Unit>) -> Result<()> {
+        let stage = self.staged_at(at);
+        let failed = |error: io::Error| Diagnostic::io(Kind::Output, "read what was staged in", &stage, &error);
+        for entry in fs::read_dir(&stage).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let is_folder = entry.file_type().map_err(failed)?.is_dir();
+            let name = entry.file_name();
+            let length = at.len();
+            if length > 0 {
+                at.push('/');
+            }
+            at.push_str(&name.to_string_lossy());
+            let unit = |old| Unit { path: at.clone(), old };
+            let place = self.folder.join(&*at);
+            match fs::symlink_metadata(&place) {
+                Err(_) => units.push(unit(false)),
+                Ok(found) if found.is_dir() && is_folder => self.units(at, gone, units)?,
+                Ok(found) if found.is_file() && is_folder && gone.contains(&*at) => units.push(unit(false)),
+                Ok(found) if found.is_file() && !is_folder && self.old.contains_key(&*at) => units.push(unit(true)),
+                Ok(found) if found.is_dir() && !self.has_foreign(at) => units.push(unit(false)),
+                // It came while the site was made.
+                Ok(_) => return Err(in_the_way(&place, at)),
+            }
+            at.truncate(length);
         }
         Ok(())
     }
 
     /// Whether a symbolic link stands on the way to a file: what is behind it is not ours.
     fn through_link(&self, path: &str) -> bool {
-        let mut place = self.folder.clone();
+        let mut place = self.folder.to_path_buf();
         path.split('/').any(|part| {
             place.push(part);
             fs::symlink_metadata(&place).is_ok_and(|found| found.is_symlink())
         })
     }
 
-    /// Lists these files as igsite's; of two with one path the later counts.
-    fn write_mark<'m>(&self, files: impl Iterator<Item = (&'m String, &'m String)>) -> Result<()> {
-        let mark = Mark {
-            schema: SCHEMA.into(),
-            about: ABOUT.into(),
-            files: files.collect(),
+    /// Stages the mark that lists what is new, and one that lists old files too, where they are not what stands there.
+    fn stage_marks(&self) -> Result<StagedMark> {
+        let place = self.folder.join(MARK);
+        let new = || self.new.iter().map(|(path, entry)| (path, &entry.hash));
+        let both = mark_of(self.old.iter().chain(new()))?;
+        let before = same_bytes(&place, &both);
+        let seen = match before {
+            Some(seen) => seen,
+            None => write(&self.stage.join(BOTH), &both)?,
         };
-        let mut bytes = serde_json::to_vec_pretty(&mark)
-            .map_err(|error| Diagnostic::output(format!("cannot write the list of files: {error}")))?;
-        bytes.push(b'\n');
-        let path = self.folder.join(MARK);
-        if same_bytes(&path, &bytes) {
-            return Ok(());
-        }
-        let staged = self.stage.join(MARK);
-        write(&staged, &bytes)?;
-        fs::rename(&staged, &path)
-            .map_err(|error| Diagnostic::io(Kind::Output, "move the file into place", &path, &error))
+        let loses = self.old.keys().any(|path| !self.new.contains_key(path));
+        let (hash, seen) = if loses {
+            let last = mark_of(new())?;
+            (hash_of(&last), write(&self.stage.join(LAST), &last)?)
+        } else {
+            (hash_of(&both), seen)
+        };
+        Ok(StagedMark {
+            moves: before.is_none() || loses,
+            entry: Entry { hash, seen },
+        })
     }
 }
 
-impl Drop for Output {
-    fn drop(&mut self) {
-        // Nothing can be done about a failure here, and the next build clears the rest.
-        let _ = fs::remove_dir_all(&self.stage);
-        if self.created {
-            let _ = fs::remove_dir(&self.folder);
-        }
-    }
+/// The mark that a site is to have.
+struct StagedMark {
+    /// Whether it is another one than stands there.
+    moves: bool,
+    entry: Entry,
 }
 
-/// A hash of what stands in a folder of the files that its mark lists, by name, size and times; none where one is missing or is no file.
-pub fn as_written(folder: &Path) -> Option<String> {
-    let files: Vec<String> = read_mark(folder).ok()??.into_keys().chain([MARK.to_owned()]).collect();
-    let times: Option<Vec<_>> = files
-        .par_iter()
-        .map(|file| stamp::times(&fs::symlink_metadata(folder.join(file)).ok()?))
-        .collect();
-    Some(stamp::debug_hash(&(files, times?)))
+/// The mark that lists these files as igsite's; of two with one path the later counts.
+fn mark_of<'m>(files: impl Iterator<Item = (&'m String, &'m String)>) -> Result<Vec<u8>> {
+    let mark = Mark {
+        schema: SCHEMA.into(),
+        about: ABOUT.into(),
+        files: files.collect(),
+    };
+    let mut bytes = serde_json::to_vec_pretty(&mark)
+        .map_err(|error| Diagnostic::output(format!("cannot write the list of files: {error}")))?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// Something that igsite did not write is where a file of the site would go.
+fn in_the_way(place: &Path, path: &str) -> Diagnostic {
+    let what = match fs::symlink_metadata(place) {
+        Ok(found) if found.is_symlink() => "a symbolic link",
+        Ok(found) if found.is_dir() => "a folder",
+        _ => "a file",
+    };
+    Diagnostic::output(format!(
+        "{what} that igsite did not write is where the site’s `{path}` would go"
+    ))
+    .in_file(place)
+    .help("move it away, or give another folder with --output")
 }
 
 fn read_mark(folder: &Path) -> Result<Option<BTreeMap<String, String>>> {
@@ -345,8 +387,8 @@ fn refuse_foreign(folder: &Path) -> Result<()> {
         .flatten()
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect();
-    // A first build that was killed leaves its staging folder and nothing else.
-    names.retain(|name| name != STAGE);
+    // A first build that was killed leaves its staging folder and nothing else; this one's may be there too.
+    names.retain(|name| name != STAGE && name != LOCK);
     names.sort();
     let Some(rest) = names
         .len()
@@ -382,7 +424,7 @@ fn refuse_foreign(folder: &Path) -> Result<()> {
 fn check_path(path: &str) -> Result<()> {
     let bad_part = |part: &str| part.is_empty() || part == "." || part == ".." || part.contains(['\\', '\0', ':']);
     let first = path.split('/').next().unwrap_or("").to_lowercase();
-    if path.split('/').any(bad_part) || first == MARK || first == STAGE {
+    if path.split('/').any(bad_part) || [MARK, STAGE, LOCK].contains(&first.as_str()) {
         return Err(
             Diagnostic::output(format!("`{path}` cannot be the path of a file of the site"))
                 .help("rename what it is made from"),
@@ -401,15 +443,21 @@ fn is_as_written(bytes: &[u8], written: &str) -> bool {
     hash_of(bytes) == written || hash::of_bytes(bytes) == written
 }
 
-fn same_bytes(path: &Path, bytes: &[u8]) -> bool {
-    let same_length =
-        fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() == bytes.len() as u64);
-    same_length && fs::read(path).is_ok_and(|found| found == bytes)
+/// What was seen of a file that holds just these bytes.
+fn same_bytes(path: &Path, bytes: &[u8]) -> Option<Seen> {
+    let found = fs::symlink_metadata(path).ok()?;
+    let same_length = found.is_file() && found.len() == bytes.len() as u64;
+    let same = same_length && fs::read(path).is_ok_and(|found| found == bytes);
+    same.then(|| Seen::of(&found))
 }
 
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let written = create(path).and_then(|mut file| file.write_all(bytes));
-    written.map_err(|error| Diagnostic::io(Kind::Output, "write", path, &error))
+fn write(path: &Path, bytes: &[u8]) -> Result<Seen> {
+    let written = create(path).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.metadata()
+    });
+    let written = written.map_err(|error| Diagnostic::io(Kind::Output, "write", path, &error))?;
+    Ok(Seen::of(&written))
 }
 
 /// Makes a file, and its folder where that is not there yet: most are.
@@ -423,193 +471,5 @@ fn create(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Moves what a staging folder holds into place: a folder that is not there yet as a whole, any other file by file.
-fn move_into(stage: &Path, folder: &Path) -> Result<()> {
-    let failed = |path: &Path, error: &io::Error| Diagnostic::io(Kind::Output, "move the file into place", path, error);
-    let entries: Vec<_> = fs::read_dir(stage)
-        .and_then(Iterator::collect)
-        .map_err(|error| failed(stage, &error))?;
-    entries.par_iter().try_for_each(|entry| {
-        let (from, to) = (entry.path(), folder.join(entry.file_name()));
-        let both_folders = entry.file_type().is_ok_and(|kind| kind.is_dir())
-            && fs::symlink_metadata(&to).is_ok_and(|found| found.is_dir());
-        if both_folders {
-            return move_into(&from, &to);
-        }
-        fs::rename(&from, &to).map_err(|error| failed(&to, &error))
-    })
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn build(folder: &Path, files: &[(&str, &str)]) -> Result<Counts> {
-        let mut output = Output::open(folder)?;
-        for (path, text) in files {
-            output.add(&OutputFile {
-                path: (*path).to_owned(),
-                bytes: text.as_bytes().to_vec(),
-            })?;
-        }
-        output.commit()
-    }
-
-    fn counts(written: usize, unchanged: usize, removed: usize) -> Counts {
-        Counts {
-            written,
-            unchanged,
-            removed,
-            ..Counts::default()
-        }
-    }
-
-    fn listing(folder: &Path) -> Vec<String> {
-        let entries = walkdir::WalkDir::new(folder).sort_by_file_name().into_iter().flatten();
-        let files = entries.filter(|entry| entry.path() != folder);
-        files
-            .map(|entry| entry.path().strip_prefix(folder).expect("inside").display().to_string())
-            .collect()
-    }
-
-    #[test]
-    fn only_what_changed_is_written_and_what_is_gone_is_removed() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let site = folder.path().join("new/site");
-        assert_eq!(
-            build(&site, &[("a.html", "1"), ("d/e/b.html", "2")]).expect("builds"),
-            counts(2, 0, 0)
-        );
-        let mark = fs::read(site.join(MARK)).expect("a mark");
-        assert_eq!(
-            build(&site, &[("a.html", "1"), ("d/e/b.html", "2")]).expect("builds"),
-            counts(0, 2, 0)
-        );
-        assert_eq!(fs::read(site.join(MARK)).expect("a mark"), mark);
-        assert_eq!(build(&site, &[("a.html", "3")]).expect("builds"), counts(1, 0, 1));
-        assert_eq!(listing(&site), [MARK, "a.html"]);
-    }
-
-    #[test]
-    fn a_folder_with_foreign_files_is_refused_by_name() {
-        let folder = tempfile::tempdir().expect("a folder");
-        fs::write(folder.path().join("thesis.tex"), "years of work").expect("written");
-        let error = build(folder.path(), &[("a.html", "1")])
-            .expect_err("refused")
-            .to_string();
-        assert!(error.contains("`thesis.tex`") && error.contains("--output"), "{error}");
-        assert_eq!(listing(folder.path()), ["thesis.tex"]);
-    }
-
-    #[test]
-    fn foreign_files_in_a_marked_folder_stay_and_are_never_overwritten() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let site = folder.path();
-        build(site, &[("a/x.html", "1")]).expect("builds");
-        fs::write(site.join("a/notes.txt"), "mine").expect("written");
-        fs::write(site.join("b.html"), "mine").expect("written");
-        let error = build(site, &[("a/x.html", "2"), ("b.html", "2")])
-            .expect_err("refused")
-            .to_string();
-        assert!(error.contains("b.html") && error.contains("did not write"), "{error}");
-        assert_eq!(
-            fs::read(site.join("a/x.html")).expect("kept"),
-            b"1",
-            "a failed build leaves the old site as it was"
-        );
-        assert_eq!(build(site, &[("c.html", "2")]).expect("builds"), counts(1, 0, 1));
-        assert_eq!(listing(site), [MARK, "a", "a/notes.txt", "b.html", "c.html"]);
-    }
-
-    #[test]
-    fn a_build_that_stops_half_way_changes_nothing() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let site = folder.path().join("site");
-        build(&site, &[("a.html", "1")]).expect("builds");
-        let before = listing(&site);
-        let mut output = Output::open(&site).expect("opens");
-        output
-            .add(&OutputFile {
-                path: "a.html".into(),
-                bytes: b"2".to_vec(),
-            })
-            .expect("added");
-        drop(output);
-        assert_eq!(listing(&site), before);
-        assert_eq!(fs::read(site.join("a.html")).expect("kept"), b"1");
-        drop(Output::open(&folder.path().join("never")).expect("opens"));
-        assert!(!folder.path().join("never").exists());
-    }
-
-    #[test]
-    fn an_edited_file_that_is_made_no_more_is_kept() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let site = folder.path();
-        build(site, &[("a.html", "1"), ("b.html", "1")]).expect("builds");
-        fs::write(site.join("a.html"), "edited by hand").expect("written");
-        let done = build(site, &[("b.html", "1")]).expect("builds");
-        assert_eq!(
-            done,
-            Counts {
-                unchanged: 1,
-                kept: vec!["a.html".into()],
-                ..Counts::default()
-            }
-        );
-    }
-
-    #[test]
-    fn a_site_that_is_marked_with_sha_256_is_taken_over() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let site = folder.path();
-        build(site, &[("a.html", "1"), ("b.html", "2")]).expect("builds");
-        let mark = fs::read_to_string(site.join(MARK)).expect("a mark");
-        let older = |text: &str, mark: &str| mark.replace(&hash_of(text.as_bytes()), &hash::of_bytes(text.as_bytes()));
-        fs::write(site.join(MARK), older("1", &older("2", &mark))).expect("written");
-        let done = build(site, &[("b.html", "2")]).expect("builds");
-        assert_eq!((done.removed, done.kept.len()), (1, 0), "{done:?}");
-        assert!(!site.join("a.html").exists());
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn symbolic_links_are_not_followed_out() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (site, outside) = (folder.path().join("site"), folder.path().join("outside"));
-        fs::create_dir(&outside).expect("made");
-        fs::write(outside.join("x.html"), "1").expect("written");
-        build(&site, &[("d/x.html", "1"), ("a.html", "1")]).expect("builds");
-        fs::remove_dir_all(site.join("d")).expect("removed");
-        std::os::unix::fs::symlink(&outside, site.join("d")).expect("linked");
-        assert!(build(&site, &[("d/x.html", "2")]).is_err());
-        build(&site, &[("a.html", "1")]).expect("builds");
-        assert!(outside.join("x.html").exists());
-    }
-
-    #[test]
-    fn a_file_may_become_a_folder_and_a_folder_a_file() {
-        let folder = tempfile::tempdir().expect("a folder");
-        build(folder.path(), &[("a", "1"), ("b/c", "1")]).expect("builds");
-        assert_eq!(
-            build(folder.path(), &[("a/x", "1"), ("b", "1")]).expect("builds"),
-            counts(2, 0, 2)
-        );
-        assert_eq!(listing(folder.path()), [MARK, "a", "a/x", "b"]);
-    }
-
-    #[test]
-    fn paths_that_leave_the_folder_are_refused() {
-        let folder = tempfile::tempdir().expect("a folder");
-        for path in ["../x", "/x", "a//b", "a/./b", "", MARK, "a\\b", "C:/x"] {
-            assert!(build(folder.path(), &[(path, "1")]).is_err(), "{path}");
-        }
-        assert!(build(folder.path(), &[("A.html", "1"), ("a.html", "1")]).is_err());
-        fs::write(folder.path().join(MARK), "{").expect("written");
-        assert!(
-            build(folder.path(), &[])
-                .expect_err("damaged")
-                .to_string()
-                .contains("damaged")
-        );
-    }
-}
+mod tests;

@@ -3,7 +3,7 @@
 //! Each part (a prediction, an attribution) is one file, named by the hash of all that it depends on, written to the side and
 //! renamed. A build that is killed has lost the part it was at, nothing else. A part is sealed with its checksum and must make
 //! sense ([`sense`]): one that is damaged, or that holds another key than its name says, is set aside, told, and made again; where nothing is
-//! made ([`Store::refusing_damage`]), it is an error that names it.
+//! made ([`Store::read`]), it is an error that names it.
 
 pub mod key;
 pub mod memo;
@@ -11,7 +11,7 @@ pub mod record;
 pub mod seal;
 pub mod sense;
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
 use crate::input;
+use crate::lock::{self, Patience, Sharing};
 use key::{AttributionKey, GenerationKey, Key, PredictionKey};
 use record::{NonFinite, Provenance, Round, relative_error};
 
@@ -153,8 +154,8 @@ pub struct Store {
     refuses_damage: bool,
     /// What was set aside.
     warnings: Mutex<Diagnostics>,
-    /// Held for as long as the store is open.
-    _lock: File,
+    /// Held for as long as the store is open; none where it is only read and nothing can be locked.
+    _lock: Option<File>,
 }
 
 impl Store {
@@ -162,29 +163,52 @@ impl Store {
     ///
     /// # Errors
     /// The folder cannot be written, or another igsite has it open.
-    pub fn open(project: &Path) -> Result<Self> {
+    pub fn open(project: &Path, patience: Patience) -> Result<Self> {
         let folder = project.join(".igsite");
         let io = |doing: &str, path: &Path, e: &std::io::Error| Diagnostic::io(Kind::Output, doing, path, e);
         fs::create_dir_all(&folder).map_err(|e| io("make the record store", &folder, &e))?;
         let path = folder.join("lock");
-        let lock = File::options()
+        let file = File::options()
             .create(true)
             .truncate(false)
             .write(true)
             .open(&path)
             .map_err(|e| io("open the store's lock", &path, &e))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self {
-                folder,
-                refuses_damage: false,
-                warnings: Mutex::default(),
-                _lock: lock,
-            }),
-            Err(TryLockError::WouldBlock) => Err(Diagnostic::output("another igsite is at work in this project")
+        if !lock::lock(&file, &path, Sharing::Alone, patience, || busy(&path))? {
+            return Err(Diagnostic::output("the file system of the record store has no locks")
                 .in_file(&path)
-                .help("wait until it has ended; the lock is freed by itself, even if it is killed")),
-            Err(TryLockError::Error(e)) => Err(io("lock the record store", &path, &e)),
+                .help("keep the project on a disk of this machine"));
         }
+        Ok(Self {
+            folder,
+            refuses_damage: false,
+            warnings: Mutex::default(),
+            _lock: Some(file),
+        })
+    }
+
+    /// Opens `.igsite/` in a project to read what is kept there, which nobody changes meanwhile. Nothing is written: the project may be on a
+    /// medium that cannot be, and then nobody else can write there either.
+    ///
+    /// # Errors
+    /// Another igsite is writing to it. Later, a damaged part is an error, and stays where it is.
+    pub fn read(project: &Path, patience: Patience) -> Result<Self> {
+        let folder = project.join(".igsite");
+        let path = folder.join("lock");
+        let made = || File::options().create(true).append(true).open(&path);
+        let _lock = match File::open(&path).or_else(|_| made()) {
+            Ok(file) => {
+                lock::lock(&file, &path, Sharing::Shared, patience, || busy(&path))?;
+                Some(file)
+            }
+            Err(_) => None,
+        };
+        Ok(Self {
+            folder,
+            refuses_damage: true,
+            warnings: Mutex::default(),
+            _lock,
+        })
     }
 
     /// The store's folder.
@@ -200,13 +224,6 @@ impl Store {
             .join(K::KIND)
             .join(&name[..2])
             .join(format!("{name}.json"))
-    }
-
-    /// For a build that makes nothing: a damaged part is an error, and stays where it is.
-    #[must_use]
-    pub fn refusing_damage(mut self) -> Self {
-        self.refuses_damage = true;
-        self
     }
 
     /// Takes what is to be told: parts that were set aside.
@@ -341,6 +358,12 @@ fn read_part<P: Part>(bytes: &[u8], key: &P::Key, vocabulary: usize) -> std::res
     Ok(part)
 }
 
+fn busy(lock: &Path) -> Diagnostic {
+    Diagnostic::output("another igsite is at work in this project")
+        .in_file(lock)
+        .help("wait until it has ended; the lock is freed by itself, even if it is killed")
+}
+
 /// Writes a file to the side and renames it, so that nobody ever sees half of it.
 ///
 /// # Errors
@@ -391,7 +414,7 @@ mod tests {
     #[test]
     fn what_is_put_is_got_to_the_bit() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
+        let store = Store::open(folder.path(), Patience::None).unwrap();
         assert_eq!(store.get::<StoredPrediction>(&part().key, 10).unwrap(), None);
         store.put(&part()).unwrap();
         assert_eq!(store.get::<StoredPrediction>(&part().key, 10).unwrap(), Some(part()));
@@ -403,7 +426,7 @@ mod tests {
     #[test]
     fn a_damaged_part_is_set_aside_and_told_or_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
+        let store = Store::open(folder.path(), Patience::None).unwrap();
         store.put(&part()).unwrap();
         let path = store.path(&part().key);
         let whole = fs::read_to_string(&path).unwrap();
@@ -423,7 +446,7 @@ mod tests {
         let mut store = store;
         for (text, told) in cases {
             fs::write(&path, &text).unwrap();
-            store = store.refusing_damage();
+            store.refuses_damage = true;
             let error = store.get::<StoredPrediction>(&part().key, 10).unwrap_err();
             assert!(
                 error.message.contains(told) && error.file.as_ref() == Some(&path),
@@ -443,10 +466,21 @@ mod tests {
     #[test]
     fn only_one_may_have_it_open() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
-        let error = Store::open(folder.path()).unwrap_err();
+        let store = Store::open(folder.path(), Patience::None).unwrap();
+        let error = Store::open(folder.path(), Patience::None).unwrap_err();
         assert!(error.message.contains("another igsite is at work"), "{error}");
+        assert!(Store::read(folder.path(), Patience::None).is_err());
         drop(store);
-        assert!(Store::open(folder.path()).is_ok());
+        assert!(Store::open(folder.path(), Patience::None).is_ok());
+        let _readers = [(); 2].map(|()| Store::read(folder.path(), Patience::None).unwrap());
+        assert!(Store::open(folder.path(), Patience::None).is_err());
+    }
+
+    #[test]
+    fn one_that_is_not_there_is_read_as_empty_and_not_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::read(folder.path(), Patience::None).unwrap();
+        assert_eq!(store.get::<StoredPrediction>(&part().key, 10).unwrap(), None);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::{Looked, Output, check_path, create};
+use super::{Entry, Looked, Output, Seen, check_path, create};
 use crate::diagnostic::{Diagnostic, Kind, Result};
 
 /// A staged file to which parts are added.
@@ -41,7 +41,7 @@ impl Growing {
     }
 }
 
-impl Output {
+impl Output<'_> {
     /// Begins a file of which parts are to come; what it has become has to be taken as of any other.
     ///
     /// # Errors
@@ -49,7 +49,7 @@ impl Output {
     pub fn begin(&self, path: &str) -> Result<Growing> {
         check_path(path)?;
         self.refuse_foreign_in_the_way(path)?;
-        let staged = self.stage.join(path);
+        let staged = self.staged_at(path);
         let file = create(&staged).map_err(|error| Diagnostic::io(Kind::Output, "write", &staged, &error))?;
         Ok(Growing {
             path: path.to_owned(),
@@ -66,28 +66,30 @@ impl Output {
     /// A file that is the same as the one in place cannot be taken back.
     pub fn end(&self, file: Growing) -> Result<Looked> {
         let hash = file.hasher.finalize().to_hex().to_string();
+        let written = file.file.metadata();
+        let written = written.map_err(|error| Diagnostic::io(Kind::Output, "write", &file.staged, &error))?;
         drop(file.file);
         let place = self.folder.join(&file.path);
-        let staged = self.old.get(&file.path) != Some(&hash) || !same_files(&place, &file.staged);
-        if !staged {
+        let known = self.old.get(&file.path) == Some(&hash);
+        let same = known.then(|| same_files(&place, &file.staged)).flatten();
+        if same.is_some() {
             fs::remove_file(&file.staged)
                 .map_err(|error| Diagnostic::io(Kind::Output, "remove", &file.staged, &error))?;
         }
+        let seen = same.unwrap_or_else(|| Seen::of(&written));
         Ok(Looked {
             path: file.path,
-            hash,
-            staged,
+            entry: Entry { hash, seen },
+            staged: same.is_none(),
         })
     }
 }
 
-/// Whether the first is a file and holds the same bytes as the second.
-fn same_files(one: &Path, other: &Path) -> bool {
-    let length = |path: &Path| {
-        let found = fs::symlink_metadata(path).ok()?;
-        found.is_file().then_some(found.len())
-    };
-    length(one).is_some_and(|bytes| Some(bytes) == length(other)) && same_content(one, other).unwrap_or(false)
+/// What was seen of the first, if it is a file and holds the same bytes as the second.
+fn same_files(one: &Path, other: &Path) -> Option<Seen> {
+    let (found, staged) = (fs::symlink_metadata(one).ok()?, fs::symlink_metadata(other).ok()?);
+    let same = found.is_file() && found.len() == staged.len() && same_content(one, other).unwrap_or(false);
+    same.then(|| Seen::of(&found))
 }
 
 fn same_content(one: &Path, other: &Path) -> io::Result<bool> {
@@ -108,9 +110,16 @@ fn same_content(one: &Path, other: &Path) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lock::Patience;
+    use crate::site::output::Folder;
+
+    fn folder_of(path: &Path) -> Folder {
+        Folder::take(path, Path::new("project"), Patience::None).expect("ours")
+    }
 
     fn build(folder: &Path, parts: &[&str]) -> (usize, usize) {
-        let mut output = Output::open(folder).expect("ours");
+        let folder = folder_of(folder);
+        let mut output = Output::open(&folder).expect("ours");
         let mut file = output.begin("data/all.csv").expect("begun");
         for part in parts {
             file.add(part.as_bytes()).expect("added");
@@ -118,7 +127,7 @@ mod tests {
         assert_eq!(file.bytes(), parts.concat().len() as u64);
         let looked = output.end(file).expect("ended");
         output.take(looked).expect("taken");
-        let counts = output.commit().expect("written");
+        let (counts, _) = output.commit().expect("written");
         (counts.written, counts.unchanged)
     }
 
@@ -144,10 +153,12 @@ mod tests {
     fn a_build_that_is_given_up_leaves_the_old_file() {
         let folder = tempfile::tempdir().expect("a folder");
         build(folder.path(), &["old"]);
-        let output = Output::open(folder.path()).expect("ours");
+        let ours = folder_of(folder.path());
+        let output = Output::open(&ours).expect("ours");
         let mut file = output.begin("data/all.csv").expect("begun");
         file.add(b"new").expect("added");
         drop((file, output));
+        drop(ours);
         let found = fs::read_to_string(folder.path().join("data/all.csv")).expect("there");
         assert_eq!(found, "old");
     }

@@ -1,0 +1,248 @@
+//! How a run ends when it is told to: by SIGTERM, SIGINT (Ctrl-C) or SIGHUP.
+//!
+//! The first signal asks. Long work asks back now and then ([`check`]), and ends as it would after an error. Work that does not ask in time
+//! (a pass of a large model, a file that is hashed) is cut off after [`GRACE`]: what igsite keeps is written to the side and renamed, so
+//! nothing is lost. Only a site that moves into place is waited for ([`hold`]). A second signal ends the process at once; the next build puts
+//! right what that may have left.
+//!
+//! SIGHUP that was ignored when the process began (`nohup`) stays ignored. SIGXFSZ is ignored, so that a file beyond the limit of `ulimit -f`
+//! is an error with the file's name.
+
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
+
+use crate::diagnostic::{Diagnostic, Kind, Result};
+
+/// How long the work has to end by itself.
+const GRACE: Duration = Duration::from_millis(700);
+/// How often it is looked whether it has.
+const TICK: Duration = Duration::from_millis(20);
+
+/// The signal that asked for an end; 0 while none did.
+static ASKED: AtomicI32 = AtomicI32::new(0);
+/// Whether it was said how the run ended.
+static SAID: AtomicBool = AtomicBool::new(false);
+/// What is kept if it ends now.
+static KEPT: Mutex<&str> = Mutex::new("nothing was changed");
+/// Held while a site moves into place.
+static MOVING: Mutex<()> = Mutex::new(());
+/// What is to be tidied up if the process is cut off.
+static UNTIDY: Mutex<Vec<(u64, Tidying)>> = Mutex::new(Vec::new());
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+type Tidying = Box<dyn Fn() + Send>;
+
+/// How the process ends that was cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// A server is there to be stopped: without a word, with this status.
+    Silent(i32),
+    /// It says what is kept, and ends with this status.
+    Told(i32),
+}
+
+/// Listens for signals from now on.
+pub fn install(ending: Ending) {
+    // Without the thread, signals end the process as they always did.
+    _ = std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || listen(ending));
+}
+
+/// The name of the signal that asked for an end.
+pub fn asked() -> Option<&'static str> {
+    match ASKED.load(Ordering::Relaxed) {
+        0 => None,
+        signal => Some(name(signal)),
+    }
+}
+
+/// Says what is kept if the run is ended from now on.
+pub fn keeps(what: &'static str) {
+    *KEPT.lock().unwrap_or_else(PoisonError::into_inner) = what;
+}
+
+/// Ends the work at hand if that was asked for. It costs one read of memory.
+///
+/// # Errors
+/// It was asked for.
+pub fn check() -> Result<()> {
+    match asked() {
+        None => Ok(()),
+        Some(signal) => Err(Diagnostic::new(Kind::Stopped, format!("stopped by {signal}"))),
+    }
+}
+
+/// Waits until an end is asked for.
+pub async fn wait() {
+    while asked().is_none() {
+        tokio::time::sleep(TICK).await;
+    }
+}
+
+/// While this is held, one signal does not cut the process off.
+pub fn hold() -> MutexGuard<'static, ()> {
+    MOVING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Tells on standard error, once, how the run ended.
+pub fn say() {
+    if let Some(signal) = asked()
+        && !SAID.swap(true, Ordering::Relaxed)
+    {
+        let kept = *KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        eprintln!("stopped by {signal}: {kept}; run the same command again to go on");
+    }
+}
+
+/// Does `tidy` if the process is cut off before what is given back is dropped.
+pub fn at_the_end(tidy: impl Fn() + Send + 'static) -> AtTheEnd {
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    untidy().push((number, Box::new(tidy)));
+    AtTheEnd(number)
+}
+
+/// Something is to be tidied up for as long as this lives.
+#[derive(Debug)]
+pub struct AtTheEnd(u64);
+
+impl Drop for AtTheEnd {
+    fn drop(&mut self) {
+        untidy().retain(|(number, _)| *number != self.0);
+    }
+}
+
+fn untidy() -> MutexGuard<'static, Vec<(u64, Tidying)>> {
+    UNTIDY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn listen(ending: Ending) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let Ok(runtime) = runtime else { return };
+    runtime.block_on(async {
+        let Some(mut signals) = signals::Signals::open() else {
+            return;
+        };
+        ASKED.store(signals.next().await, Ordering::Relaxed);
+        let began = Instant::now();
+        loop {
+            if tokio::time::timeout(TICK, signals.next()).await.is_ok() {
+                end(ending);
+            }
+            if began.elapsed() < GRACE {
+                continue;
+            }
+            match MOVING.try_lock() {
+                Err(TryLockError::WouldBlock) => {}
+                _moving => {
+                    untidy().iter().for_each(|(_, tidy)| tidy());
+                    end(ending);
+                }
+            }
+        }
+    });
+}
+
+fn end(ending: Ending) -> ! {
+    match ending {
+        Ending::Silent(status) => signals::exit(status),
+        Ending::Told(status) => {
+            say();
+            signals::exit(status)
+        }
+    }
+}
+
+#[cfg(unix)]
+fn name(signal: i32) -> &'static str {
+    match signal {
+        libc::SIGTERM => "SIGTERM",
+        libc::SIGHUP => "SIGHUP",
+        _ => "SIGINT",
+    }
+}
+
+#[cfg(not(unix))]
+fn name(_: i32) -> &'static str {
+    "Ctrl-C"
+}
+
+#[cfg(unix)]
+mod signals {
+    use std::future::poll_fn;
+    use std::mem::zeroed;
+    use std::ptr::null;
+    use std::task::Poll;
+
+    use tokio::signal::unix::{Signal, SignalKind, signal};
+
+    /// The signals that ask for an end.
+    pub struct Signals(Vec<(i32, Signal)>);
+
+    impl Signals {
+        pub fn open() -> Option<Self> {
+            ignore(libc::SIGXFSZ);
+            let mut wanted = vec![libc::SIGTERM, libc::SIGINT];
+            if !is_ignored(libc::SIGHUP) {
+                wanted.push(libc::SIGHUP);
+            }
+            let open = |number: i32| Some((number, signal(SignalKind::from_raw(number)).ok()?));
+            wanted.into_iter().map(open).collect::<Option<Vec<_>>>().map(Self)
+        }
+
+        pub async fn next(&mut self) -> i32 {
+            poll_fn(|context| {
+                for (number, signal) in &mut self.0 {
+                    if signal.poll_recv(context).is_ready() {
+                        return Poll::Ready(*number);
+                    }
+                }
+                Poll::Pending
+            })
+            .await
+        }
+    }
+
+    fn is_ignored(signal: i32) -> bool {
+        // SAFETY: zeros are a valid `sigaction` to be written over, and nothing is changed where no new one is given.
+        unsafe {
+            let mut now: libc::sigaction = zeroed();
+            libc::sigaction(signal, null(), &mut now) == 0 && now.sa_sigaction == libc::SIG_IGN
+        }
+    }
+
+    fn ignore(signal: i32) {
+        // SAFETY: no handler is given that could do anything wrong.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
+
+    /// Ends the process as it stands: other threads are still at work, so nothing of theirs may be taken apart.
+    pub fn exit(status: i32) -> ! {
+        // SAFETY: it does not return, and touches no memory of ours.
+        unsafe { libc::_exit(status) }
+    }
+}
+
+#[cfg(not(unix))]
+mod signals {
+    /// Ctrl-C, which asks for an end.
+    pub struct Signals;
+
+    impl Signals {
+        pub fn open() -> Option<Self> {
+            Some(Self)
+        }
+
+        pub async fn next(&mut self) -> i32 {
+            if tokio::signal::ctrl_c().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            2
+        }
+    }
+
+    pub fn exit(status: i32) -> ! {
+        std::process::exit(status)
+    }
+}
