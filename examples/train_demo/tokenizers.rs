@@ -82,7 +82,8 @@ pub fn train(form: Form, texts: &[String], merges: usize, flatten: bool, folder:
                 &folder.join("added_tokens.json"),
                 &json!(added.collect::<BTreeMap<_, _>>()),
             )?;
-            let special = json!({"bos_token": "<s>", "eos_token": "</s>", "pad_token": "[PAD]", "unk_token": "<unk>"});
+            let special = json!({"additional_special_tokens": ORCA_ADDED[1..], "bos_token": "<s>", "eos_token": "</s>",
+                "pad_token": "[PAD]", "unk_token": "<unk>"});
             write_json(&folder.join("special_tokens_map.json"), &special)?;
             let config = json!({"add_bos_token": true, "add_eos_token": false, "legacy": true, "tokenizer_class": "LlamaTokenizer"});
             write_json(&folder.join("tokenizer_config.json"), &config)?;

@@ -538,7 +538,7 @@ fn yields(text: &CharText<'_>, tokens: &[TokenRecord]) -> bool {
     let Some((token, later)) = tokens.split_first() else {
         return false;
     };
-    let blank = |text: &str| text.chars().all(|c| c == '▁' || c.is_whitespace());
+    let blank = |text: &str| text.chars().all(|c| matches!(c, '▁' | ' '));
     !token.special
         && token.start < token.end
         && blank(&token.text)

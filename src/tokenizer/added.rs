@@ -34,7 +34,7 @@ pub fn add(inner: &mut tokenizers::Tokenizer, beside: &mut Beside, own: &[(u64, 
         if !seen.insert(token.content.clone()) {
             continue;
         }
-        if let Some(key) = key.filter(|key| !NAMED.contains(key)) {
+        if let Some(key) = key.filter(|key| !NAMED.contains(key) && !beside.explicit.iter().any(|known| known == key)) {
             specific.push((key.to_owned(), token.content.clone()));
         }
         tokens.push(token.clone());

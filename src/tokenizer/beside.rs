@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use tokenizers::AddedToken;
 
 use super::keys::{self, Does, NAMED};
+use super::prefix::Prefix;
 use super::read_map;
 use crate::diagnostic::{Diagnostic, Diagnostics, Result};
 
@@ -54,6 +55,8 @@ pub struct Beside {
     pub model_type: Option<String>,
     /// Special tokens by their keys, in the files' order.
     pub named: Vec<(String, AddedToken)>,
+    /// Keys that stand in a list of their own (`extra_special_tokens`).
+    pub explicit: Vec<String>,
     /// Further special tokens.
     pub further: Vec<AddedToken>,
     /// Added tokens by the ids that they are listed with.
@@ -90,6 +93,7 @@ impl Beside {
             class: Class::of(class.as_deref()),
             model_type: text(&of_model, "model_type"),
             named: Vec::new(),
+            explicit: Vec::new(),
             further: Vec::new(),
             listed: BTreeMap::new(),
             by_decoder: config.get(DECODER).is_some_and(|value| !value.is_null()),
@@ -230,6 +234,7 @@ impl Beside {
             for (key, value) in map.iter().filter_map(Value::as_object).flatten() {
                 let token = self.token(key, value, true)?;
                 self.name(key, token);
+                self.explicit.push(key.clone());
             }
         }
         for (key, value) in &merged {
@@ -302,6 +307,24 @@ impl Beside {
             listed.insert(id, self.token(DECODER, value, false)?);
         }
         Ok(listed)
+    }
+
+    /// Has listed tokens found in the text as it is written, before blanks are put in: with a `tokenizer.model` transformers 5 does so for
+    /// all, while 4 finds those that are normalised only where a blank stands before them.
+    pub fn match_as_written(&mut self, prefix: Prefix) {
+        let normalized = self.listed.values().filter(|token| token.normalized && !token.special);
+        let names: Vec<String> = normalized.map(|token| format!("{:?}", token.content)).collect();
+        for token in self.listed.values_mut() {
+            token.normalized = false;
+        }
+        if prefix == Prefix::Legacy && !names.is_empty() {
+            let message = format!(
+                "{} are not listed as special tokens, and versions of transformers disagree about them",
+                names.join(", ")
+            );
+            let done = "they are found wherever they are written, as in transformers 5; 4 finds them only behind a blank or at the start";
+            self.warn(DECODER, message, done);
+        }
     }
 
     /// Whether a key calls a token special.

@@ -3,7 +3,10 @@
 //! This finds the template and renders it. What the rendered text means for a prompt's segments is [`crate::chat`]'s to say.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
@@ -27,15 +30,20 @@ pub use source::template_sha256;
 const FUEL: u64 = 2_000_000;
 /// Bytes of stack; only what is used takes memory.
 const STACK: usize = 256 << 20;
+/// Templates of models take less than a thousandth of this.
+const LIMIT: Duration = Duration::from_secs(10);
+const ENDLESS: &str = "it does not come to an end";
 
 /// A chat template, parsed.
 #[derive(Debug)]
 pub struct ChatTemplate {
-    environment: Environment<'static>,
+    environment: Arc<Environment<'static>>,
     /// The file that it is from.
     file: PathBuf,
     /// `bos_token`, `eos_token` and so on, by these names.
     tokens: Map<String, Value>,
+    /// Whether it once did not come to an end.
+    stuck: AtomicBool,
 }
 
 /// What somebody says.
@@ -55,13 +63,14 @@ impl ChatTemplate {
     pub fn open(folder: &Path, tokenizer: &Tokenizer) -> Result<Self> {
         let Source { file, text } = source::find(folder)?.ok_or_else(|| source::none(folder))?;
         let text = scan::prepared(&text).map_err(|error| error.in_file(&file))?;
-        let environment = on_a_large_stack(|| environment(text))
-            .map_err(|failure| stopped(&file, &failure))?
-            .map_err(|error| broken(&file, "is no valid Jinja that igsite knows", &error))?;
+        let named = file.clone();
+        let parse =
+            move || environment(text).map_err(|error| broken(&named, "is no valid Jinja that igsite knows", &error));
         Ok(Self {
-            environment,
+            environment: Arc::new(run(&file, LIMIT, parse)?),
             file,
             tokens: tokenizer.special_names().clone(),
+            stuck: AtomicBool::new(false),
         })
     }
 
@@ -70,17 +79,26 @@ impl ChatTemplate {
     /// # Errors
     /// The template refuses these messages, fails, or does not come to an end.
     pub fn render(&self, messages: &[Message]) -> Result<String> {
-        let work = || {
-            let template = self.environment.get_template("chat")?;
+        if self.stuck.load(Ordering::Relaxed) {
+            return Err(stopped(&self.file, ENDLESS));
+        }
+        let (environment, file) = (Arc::clone(&self.environment), self.file.clone());
+        let (messages, tokens) = (messages.to_vec(), self.tokens.clone());
+        let work = move || {
+            let failed = |error: Error| broken(&file, "fails", &error);
+            let template = environment.get_template("chat").map_err(failed)?;
             let messages = minijinja::Value::from(Serde(messages));
-            let tokens = minijinja::Value::from(Serde(&self.tokens));
+            let tokens = minijinja::Value::from(Serde(tokens));
             // transformers hands these over when there are none; templates ask whether they are `none`.
             let (tools, documents) = ((), ());
-            template.render(context! { messages, tools, documents, add_generation_prompt => true, ..tokens })
+            template
+                .render(context! { messages, tools, documents, add_generation_prompt => true, ..tokens })
+                .map_err(failed)
         };
-        on_a_large_stack(work)
-            .map_err(|failure| stopped(&self.file, &failure))?
-            .map_err(|error| broken(&self.file, "fails", &error))
+        let done = run(&self.file, LIMIT, work);
+        let endless = done.as_ref().is_err_and(|error| error.message.ends_with(ENDLESS));
+        self.stuck.fetch_or(endless, Ordering::Relaxed);
+        done
     }
 
     /// The file that it is from.
@@ -94,7 +112,7 @@ fn environment(source: String) -> Result<Environment<'static>, Error> {
     let mut environment = Environment::new();
     environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
     environment.set_auto_escape_callback(|_| AutoEscape::None);
-    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    environment.set_unknown_method_callback(method);
     environment.set_fuel(Some(FUEL));
     environment.add_function("raise_exception", |message: String| -> Result<String, Error> {
         Err(Error::new(ErrorKind::InvalidOperation, message))
@@ -105,22 +123,46 @@ fn environment(source: String) -> Result<Environment<'static>, Error> {
     Ok(environment)
 }
 
-/// Runs work that may go as deep as a template's nesting, which [`scan`] and [`FUEL`] bound.
+/// Python's methods of texts, lists and maps. `'{:>9999999999}'.format(1)` would be as long as it says.
+fn method(
+    state: &mut minijinja::State,
+    value: &minijinja::Value,
+    name: &str,
+    arguments: &[minijinja::Value],
+) -> Result<minijinja::Value, Error> {
+    let digits = |text: &str| text.split(|c: char| !c.is_ascii_digit()).map(str::len).max();
+    let wide = value.as_str().and_then(digits).is_some_and(|most| most > 3);
+    if name == "format" && wide {
+        let message = "`format` with a number of more than three digits is not computed";
+        return Err(Error::new(ErrorKind::InvalidOperation, message));
+    }
+    minijinja_contrib::pycompat::unknown_method_callback(state, value, name, arguments)
+}
+
+/// Runs work on a thread of its own, with a stack for whatever [`scan`] and [`FUEL`] allow to be nested; errors too hold such values, so
+/// they become messages there. Lists that are added to themselves take no fuel (minijinja 3.1), so time is bounded as well: work that
+/// does not come to an end is left behind, and ends with the process.
 ///
 /// # Errors
-/// There is no memory for the stack, or the work panics.
-fn on_a_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, String> {
-    let run = || {
-        thread::scope(|scope| {
-            let started = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work);
-            match started.map(thread::ScopedJoinHandle::join) {
-                Ok(Ok(done)) => Ok(done),
-                Ok(Err(panic)) => std::panic::resume_unwind(panic),
-                Err(error) => Err(error.to_string()),
-            }
-        })
-    };
-    guard::guarded(run)?
+/// As `work`; it panics or takes longer than `limit`, or there is no memory for the stack.
+fn run<T: Send + 'static>(
+    file: &Path,
+    limit: Duration,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let (sender, receiver) = mpsc::channel();
+    let started = thread::Builder::new().stack_size(STACK).spawn(move || {
+        // Nobody may be waiting any more.
+        _ = sender.send(guard::guarded(work));
+    });
+    if let Err(error) = started {
+        return Err(stopped(file, &error.to_string()));
+    }
+    match receiver.recv_timeout(limit) {
+        Ok(Ok(done)) => done,
+        Ok(Err(panic)) => Err(stopped(file, &panic)),
+        Err(_) => Err(stopped(file, ENDLESS)),
+    }
 }
 
 fn stopped(file: &Path, failure: &str) -> Diagnostic {
@@ -211,6 +253,55 @@ mod tests {
         ] {
             assert_eq!(rendered(source).as_deref(), Ok(expected), "{source}");
         }
+    }
+
+    #[test]
+    fn what_the_assistant_says_may_be_marked() {
+        let source = "{% for m in messages %}{%- generation %}\n{% set x = 1 %}{{ m.role }}{% endgeneration %}{{ x }}.{% endfor %}";
+        assert_eq!(rendered(source).as_deref(), Ok("user."));
+    }
+
+    /// Each ended the process, or filled memory.
+    #[test]
+    fn hostile_templates_are_errors() {
+        let deep = "{% set ns = namespace(a=[]) %}{% for i in range(1000) %}{% for j in range(1000) %}{% set ns.a = [ns.a] %}{% endfor %}{% endfor %}";
+        let shallow = deep.replace("1000", "50");
+        for (source, message) in [
+            (format!("{{{{ {} 1 }}}}", "not ".repeat(20_000)), "a tag of 20005 words"),
+            (deep.to_owned(), "engine ran out of fuel"),
+            (format!("{shallow}{{{{ ns.a | tojson }}}}"), "more than 100 levels"),
+            (
+                "{{ [1] | tojson(indent=10000000) }}".to_owned(),
+                "indented by more than 100 blanks",
+            ),
+            (
+                "{{ range(100000) | tojson(indent=100) }}".to_owned(),
+                "more than 1048576 bytes",
+            ),
+        ] {
+            let error = rendered(&source).unwrap_err();
+            assert!(error.contains(message), "{error}");
+        }
+        // As deep as may be parsed, and values as deep as may be made, are none.
+        for source in [
+            format!("{{{{ {} 1 }}}}", "not ".repeat(4900)),
+            format!("{{{{ {}1 }}}}", "-".repeat(4900)),
+            shallow,
+        ] {
+            assert!(rendered(&source).is_ok(), "{source:.60}");
+        }
+    }
+
+    #[test]
+    fn work_without_end_is_left_behind() {
+        let work = || {
+            thread::sleep(Duration::from_secs(2));
+            Ok(())
+        };
+        let error = run(Path::new("a"), Duration::from_millis(20), work).unwrap_err();
+        assert!(error.message.ends_with(ENDLESS), "{error}");
+        let error = run(Path::new("a"), LIMIT, || -> Result<()> { panic!("so it is") }).unwrap_err();
+        assert!(error.message.ends_with("so it is"), "{error}");
     }
 
     #[test]

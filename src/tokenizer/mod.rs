@@ -192,7 +192,7 @@ impl Tokenizer {
     /// its own.
     fn is_mark(&self, id: u32, span: &[char]) -> bool {
         let blank = self.writing.bytes(&self.inner.id_to_token(id).unwrap_or_default());
-        !blank.is_empty() && blank.iter().all(|byte| *byte == b' ') && span.iter().any(|c| !c.is_whitespace())
+        !blank.is_empty() && blank.iter().all(|byte| *byte == b' ') && span.iter().any(|c| *c != ' ')
     }
 
     /// A token that has no character of its own: its bytes, or its name where these are no text.

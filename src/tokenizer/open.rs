@@ -68,9 +68,9 @@ pub fn open(folder: &Path) -> Result<Tokenizer> {
         }
     }
     let bytes = if alone {
-        sentencepiece::pipeline(&file, prefix::of_sentencepiece(&mut beside)?)?
-            .to_string()
-            .into_bytes()
+        let prefix = prefix::of_sentencepiece(&mut beside)?;
+        beside.match_as_written(prefix);
+        sentencepiece::pipeline(&file, prefix)?.to_string().into_bytes()
     } else {
         input::read(&file, Kind::Checkpoint, "read")?
     };

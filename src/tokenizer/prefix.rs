@@ -104,11 +104,8 @@ pub fn of_file(beside: &mut Beside, normalizer: &Value, pre_tokenizer: &Value) -
                 Has::Other => None,
             };
             // Transformers 4 sets the flag of a byte-level step that stands alone; unset it is false.
-            let four = if matches!(has, Has::Bytes(_)) {
-                Some(said.unwrap_or(false))
-            } else {
-                said
-            };
+            let sets = matches!(has, Has::Bytes(_)) && beside.class != Class::Llama;
+            let four = if sets { Some(said.unwrap_or(false)) } else { said };
             if let (Some(own), Some(four)) = (own, four)
                 && own != four
             {
