@@ -5,6 +5,7 @@
 //! that names it: a model that is nearly right gives maps that are wrong. What is read in one of several ways is a warning.
 
 mod falcon;
+mod family;
 mod fields;
 mod known;
 mod llama;
@@ -21,6 +22,7 @@ use super::json;
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
 use crate::input;
 use crate::kernel::matrix::Code;
+use family::Family;
 use fields::{Fields, shown};
 
 /// A checkpoint's architecture with its shapes.
@@ -218,44 +220,6 @@ pub struct CheckpointConfig {
     pub warnings: Diagnostics,
 }
 
-/// The classes of transformers that are computed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Family {
-    Llama,
-    Mistral,
-    Falcon,
-}
-
-impl Family {
-    /// By `model_type`. falcon-7b's first revisions call themselves `RefinedWebModel`.
-    fn by_type(name: &str) -> Option<Self> {
-        match name {
-            "llama" => Some(Self::Llama),
-            "mistral" => Some(Self::Mistral),
-            "falcon" | "RefinedWebModel" => Some(Self::Falcon),
-            _ => None,
-        }
-    }
-
-    /// By an entry of `architectures`. `RWForCausalLM` is what falcon-7b's first revisions call themselves.
-    fn by_class(name: &str) -> Option<Self> {
-        match name {
-            "LlamaForCausalLM" => Some(Self::Llama),
-            "MistralForCausalLM" => Some(Self::Mistral),
-            "FalconForCausalLM" | "RWForCausalLM" => Some(Self::Falcon),
-            _ => None,
-        }
-    }
-
-    fn class(self) -> &'static str {
-        match self {
-            Self::Llama => "LlamaForCausalLM",
-            Self::Mistral => "MistralForCausalLM",
-            Self::Falcon => "FalconForCausalLM",
-        }
-    }
-}
-
 /// Reads and checks `config.json`.
 ///
 /// # Errors
@@ -292,7 +256,7 @@ pub fn read(path: &Path) -> Result<CheckpointConfig> {
 
 fn parse(map: &Map<String, Value>) -> Result<CheckpointConfig> {
     let fields = Fields::new(map);
-    let family = family(&fields)?;
+    let family = Family::of(&fields)?;
     let model = match family {
         Family::Llama => ModelConfig::Llama(llama::llama(&fields)?),
         Family::Mistral => ModelConfig::Llama(llama::mistral(&fields)?),
@@ -319,36 +283,6 @@ fn parse(map: &Map<String, Value>) -> Result<CheckpointConfig> {
         weights,
         warnings: fields.warnings(),
     })
-}
-
-/// Which model it is. transformers' `AutoModelForCausalLM` goes by `model_type`; `architectures` is looked at where that is left out.
-fn family(fields: &Fields) -> Result<Family> {
-    let classes = fields.texts("architectures")?.unwrap_or_default();
-    let unknown = |found: String| {
-        Diagnostic::checkpoint(format!("unknown architecture {found}"))
-            .expected("`LlamaForCausalLM`, `MistralForCausalLM` or `FalconForCausalLM`")
-            .help("igsite computes these layouts only; choose another checkpoint")
-    };
-    let Some(name) = fields.text("model_type")? else {
-        let class = classes.first().copied().unwrap_or("");
-        return Family::by_class(class).ok_or_else(|| unknown(format!("`{class}`")));
-    };
-    let family = Family::by_type(name).ok_or_else(|| {
-        let called: String = classes.iter().map(|class| format!(" (`{class}`)")).collect();
-        unknown(format!("`model_type: {name}`{called}"))
-    })?;
-    if !classes.is_empty() && !classes.iter().any(|class| Family::by_class(class) == Some(family)) {
-        let class = family.class();
-        fields.warn(
-            Diagnostic::checkpoint(format!(
-                "`architectures` says `{}`, `model_type` says `{name}`",
-                classes.join("`, `")
-            ))
-            .expected(format!("`{class}`"))
-            .help(format!("computed as `{class}`: transformers goes by `model_type`")),
-        );
-    }
-    Ok(family)
 }
 
 /// What transformers 5 computes in. `dtype` is the newer name, and comes first.

@@ -1,7 +1,11 @@
 //! The subset of pickle that `torch.save` writes for a state dictionary, interpreted as data.
 //!
-//! It refuses to run anything: the names a file may call are [`allowed`], each of which only describes a tensor. What a file can make
+//! It refuses to run anything: the names a file may call are in [`torch`], and each of them only describes a tensor. What a file can make
 //! it keep is bounded ([`Limits`]): values are shared, not copied, and no instruction makes more than one of them.
+
+#[cfg(test)]
+mod tests;
+mod torch;
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -66,17 +70,6 @@ const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0
 /// The second: `PROTOCOL_VERSION`.
 const VERSION: i64 = 1001;
 
-/// Names that describe tensors. `torch.<Kind>Storage` comes besides.
-fn allowed(module: &str, name: &str) -> bool {
-    matches!(
-        (module, name),
-        (
-            "torch._utils",
-            "_rebuild_tensor" | "_rebuild_tensor_v2" | "_rebuild_parameter"
-        ) | ("collections", "OrderedDict")
-    ) || (module == "torch" && name.ends_with("Storage") && name.bytes().all(|b| b.is_ascii_alphanumeric()))
-}
-
 /// All that is large is shared, so that recalling a value again and again costs nothing.
 #[derive(Clone, Debug)]
 enum Value {
@@ -118,7 +111,7 @@ struct Container {
 /// Interprets the pickle and returns the dictionary's tensors in order.
 ///
 /// # Errors
-/// The pickle is cut off or malformed, names something that is not [`allowed`], asks for too much, or is not a dictionary of tensors.
+/// The pickle is cut off or malformed, names something that is not in [`torch`], asks for too much, or is not a dictionary of tensors.
 pub fn state_dict(bytes: &[u8]) -> Result<Vec<(Rc<str>, Tensor)>> {
     let mut machine = Machine::new(bytes, LIMITS);
     let value = machine.run()?;
@@ -488,89 +481,6 @@ impl<'a> Machine<'a> {
             .ok_or_else(|| malformed(format!("nothing in memo {slot}")))?;
         self.push(value)
     }
-
-    fn global(&mut self, module: &str, name: &str) -> Result<()> {
-        if !allowed(module, name) {
-            let called = shortened(&format!("{module}.{name}"));
-            return Err(Diagnostic::checkpoint(format!("the file asks to run `{called}`; nothing of it was run"))
-                .place("data.pkl")
-                .expected("a dictionary of tensors, which needs no code")
-                .help("do not load this file with PyTorch either unless you trust where it came from; look for a safetensors version"));
-        }
-        self.push(Value::Global(name.into()))
-    }
-
-    /// A persistent id: `("storage", torch.HalfStorage, key, location, elements)`, and in the older format a sixth: none, or
-    /// `(name, first element, elements)` of a part that is a storage by itself.
-    fn storage(&mut self) -> Result<()> {
-        let value = self.pop()?;
-        let Some([Value::Text(tag), Value::Global(kind), Value::Text(key), rest @ ..]) = value.items() else {
-            return Err(malformed("a storage that is not described as torch.save does"));
-        };
-        if **tag != *"storage" {
-            return Err(malformed(format!("a persistent id of kind `{}`", shortened(tag))));
-        }
-        let view = match rest.get(2) {
-            None | Some(Value::None) => None,
-            Some(part) => match part.items() {
-                Some([Value::Text(_), Value::Int(first), Value::Int(count)]) => Some((size(*first)?, size(*count)?)),
-                _ => {
-                    return Err(malformed(
-                        "a part of a storage that is not described as torch.save does",
-                    ));
-                }
-            },
-        };
-        self.kinds.insert(key.clone(), kind.clone());
-        let storage = Storage {
-            kind: kind.clone(),
-            key: key.clone(),
-            view,
-        };
-        self.push(Value::Storage(storage.into()))
-    }
-
-    fn call(&mut self) -> Result<()> {
-        let arguments = self.pop()?;
-        let (Value::Global(name), Some(arguments)) = (self.pop()?, arguments.items()) else {
-            return Err(malformed("a call of something that is no name"));
-        };
-        let made = match (&*name, arguments) {
-            ("OrderedDict", []) => self.new_container()?,
-            (
-                "_rebuild_tensor" | "_rebuild_tensor_v2",
-                [Value::Storage(storage), Value::Int(offset), shape, stride, ..],
-            ) => Value::Tensor(Rc::new(Tensor {
-                storage: storage.clone(),
-                offset: size(*offset)?,
-                shape: sizes(shape)?,
-                stride: sizes(stride)?,
-            })),
-            ("_rebuild_parameter", [tensor @ Value::Tensor(_), ..]) => tensor.clone(),
-            (name, _) => {
-                return Err(malformed(format!(
-                    "`{name}` with arguments that torch.save does not write"
-                )));
-            }
-        };
-        self.push(made)
-    }
-}
-
-/// Sides of a shape. PyTorch itself has no tensor of more than 64.
-fn sizes(value: &Value) -> Result<Vec<usize>> {
-    const MOST: usize = 64;
-    let items = value.items().filter(|items| items.len() <= MOST);
-    let items = items.ok_or_else(|| malformed(format!("a shape that is no tuple of at most {MOST} whole numbers")))?;
-    let whole = |value: &Value| match value {
-        Value::Int(n) => size(*n),
-        _ => Err(malformed("a size that is no whole number")),
-    };
-    items.iter().map(whole).collect()
-}
-
-fn size(n: i64) -> Result<usize> {
-    usize::try_from(n).map_err(|_| malformed("a negative size"))
 }
 
 /// No name of a module or class is longer.
@@ -579,118 +489,4 @@ const LONGEST_LINE: usize = 1 << 12;
 /// Text from the file, as much of it as a message can hold.
 fn shortened(text: &str) -> String {
     text.chars().take(80).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// `{"a": _rebuild_tensor_v2(("storage", HalfStorage, "0", "cpu", 6), 0, (3, 2), (1, 3), False, OrderedDict())}`
-    const ONE_TENSOR: &[u8] = b"\x80\x02}q\x00X\x01\x00\x00\x00actorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\nHalfStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x06tQK\x00K\x03K\x02\x86K\x01K\x03\x86\x89ccollections\nOrderedDict\n)RtRs.";
-
-    #[test]
-    fn a_tensor_is_described() {
-        let tensors = state_dict(ONE_TENSOR).unwrap();
-        let (name, tensor) = &tensors[0];
-        assert_eq!(
-            (&**name, &*tensor.storage.kind, &*tensor.storage.key),
-            ("a", "HalfStorage", "0")
-        );
-        assert_eq!((&tensor.shape[..], &tensor.stride[..]), (&[3, 2][..], &[1, 3][..]));
-    }
-
-    #[test]
-    fn code_is_refused_by_name() {
-        // What `pickle.dumps` makes of an object whose __reduce__ is (os.system, ("true",)).
-        let bytes = b"\x80\x02cposix\nsystem\nq\x00X\x04\x00\x00\x00trueq\x01\x85q\x02Rq\x03.";
-        let error = state_dict(bytes).unwrap_err();
-        assert!(error.message.contains("asks to run `posix.system`"), "{error}");
-    }
-
-    #[test]
-    fn a_cut_pickle_is_told() {
-        assert!(
-            state_dict(b"\x80\x02}q\x00")
-                .unwrap_err()
-                .message
-                .contains("ends at byte 5")
-        );
-    }
-
-    #[test]
-    fn a_dictionary_of_something_else_is_told() {
-        let error = state_dict(b"\x80\x02}q\x00X\x01\x00\x00\x00aK\x01s.").unwrap_err();
-        assert_eq!(error.message, "`a` is no tensor");
-    }
-
-    #[test]
-    fn what_it_keeps_is_bounded() {
-        // Each of these took gigabytes: a long text recalled again and again, lists, marks, and places in the memo.
-        let text = [
-            b"\x80\x02X\xff\xff\x00\x00".to_vec(),
-            vec![b'a'; 0xffff],
-            b"q\x00".to_vec(),
-            b"h\x00".repeat(3 << 20),
-        ]
-        .concat();
-        let memo = b"h\x00r".repeat(1 << 20);
-        let memo: Vec<u8> = [b"\x80\x02Nq\x00".to_vec()]
-            .into_iter()
-            .chain((0..2u32 << 20).map(|slot| [b"r".as_slice(), &slot.to_le_bytes()].concat()))
-            .chain([memo])
-            .flatten()
-            .collect();
-        let tuples = [
-            b"\x80\x02Nq\x00(".to_vec(),
-            b"h\x00".repeat(100_000),
-            b"tq\x01(".to_vec(),
-            b"h\x01".repeat(100_000),
-            b"t0".to_vec(),
-        ]
-        .concat();
-        for (bytes, told) in [
-            (text, "values at a time"),
-            (b"]".repeat(60 << 20), "lists and dictionaries"),
-            (b"(".repeat(60 << 20), "values at a time"),
-            (b"}0".repeat(100), "instruction 0x30"),
-            (b"]]a".repeat(60 << 18), "lists and dictionaries"),
-            (b"N\x85".repeat(60 << 18), "values at a time"),
-            (memo, "values to remember"),
-            (tuples, "instruction 0x30"),
-            (b"\x80\x02".repeat(60 << 18), "instructions"),
-        ] {
-            let start = std::time::Instant::now();
-            let error = state_dict(&bytes).unwrap_err();
-            assert!(error.message.contains(told), "{error}");
-            assert!(start.elapsed().as_secs() < 10, "{told}: {:?}", start.elapsed());
-        }
-    }
-
-    #[test]
-    fn a_value_is_small() {
-        // Bounds on numbers of values are bounds on memory.
-        assert!(size_of::<Value>() <= 24, "{}", size_of::<Value>());
-    }
-
-    proptest! {
-        #[test]
-        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            _ = state_dict(&bytes);
-            _ = legacy(&bytes);
-        }
-
-        #[test]
-        fn no_change_of_a_state_dictionary_makes_it_panic(changes in proptest::collection::vec((any::<usize>(), any::<u8>()), 1..6), cut in any::<usize>()) {
-            let mut bytes = ONE_TENSOR.to_vec();
-            for (at, byte) in changes {
-                let at = at % bytes.len();
-                bytes[at] = byte;
-            }
-            bytes.truncate(1 + cut % (2 * bytes.len()));
-            _ = state_dict(&bytes);
-            _ = legacy(&bytes);
-        }
-    }
 }

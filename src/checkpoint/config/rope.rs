@@ -135,7 +135,7 @@ fn unused(fields: &Fields, name: &str, settings: &Map<String, Value>) {
         .is_some_and(|kind| kind == "linear");
     let unused: Vec<String> = settings
         .iter()
-        .filter(|(key, value)| !USED.contains(&key.as_str()) && !value.is_null() && !(linear && *key == "factor"))
+        .filter(|(key, value)| !(USED.contains(&key.as_str()) || value.is_null() || linear && *key == "factor"))
         .map(|(key, value)| format!("`{key}: {}`", shown(value)))
         .collect();
     if !unused.is_empty() {
