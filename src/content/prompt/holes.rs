@@ -236,7 +236,8 @@ fn null_in(value: &Json) -> Option<String> {
 fn with_tests(text: &str) -> String {
     let mut rest = text;
     let mut made = String::new();
-    while let Some(at) = rest.find("==").into_iter().chain(rest.find("!=")).min() {
+    let comparison = |text: &str| text.as_bytes().windows(2).position(|two| matches!(two, b"==" | b"!="));
+    while let Some(at) = comparison(rest) {
         let (operator, behind) = rest[at..].split_at(2);
         let word = behind.trim_start();
         let before = &rest[..at];

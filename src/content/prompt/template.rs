@@ -179,11 +179,10 @@ impl Templates {
         told
     }
 
-    /// The columns of the data that the templates mention; all of them where they mention the row.
+    /// The columns of the data that the templates mention.
     pub fn columns<'a>(&'a self, table: &'a Table) -> impl Iterator<Item = &'a str> {
-        let all = self.uses(ROW) && !table.has_column(ROW);
         let names = table.columns.iter().map(String::as_str);
-        names.filter(move |name| self.uses(name) || (all && self.segments.iter().any(|one| one.text.contains(*name))))
+        names.filter(|name| self.uses(name))
     }
 
     /// Whether a template shows the empty cell that a row has in a column.
