@@ -57,8 +57,40 @@ fn null_in_a_prompts_column_is_an_error() {
     assert!(said.ended(2).contains("`statement`: it is null"), "{}", said.stderr);
     // In a CSV an empty cell is an empty text.
     let empty = project("d.csv", "id,statement\nr,\n", CLAIM);
-    empty.run(&["build"]).ended(0);
+    let said = empty.run(&["build"]);
+    assert!(
+        said.ended(0)
+            .contains("content/data/d.csv:2:1: row 0: `statement` is empty here, and the prompt shows it"),
+        "{}",
+        said.stderr
+    );
     assert_eq!(record(&empty, "r")["prompt"], "Claim:  (");
+}
+
+#[test]
+fn cells_that_are_not_what_they_seem_are_told() {
+    let rows =
+        "{\"id\": \"r\", \"statement\": \"nan\", \"tags\": [\"a\", \"b\"]}\n{\"id\": \"s\", \"statement\": \"None\"}\n";
+    let said = project("d.jsonl", rows, CLAIM).run(&["check"]);
+    assert!(
+        said.ended(0).contains("row 0: `statement` is the text `nan` here (and so in 1 more rows), which is how programs write a missing value"),
+        "{}",
+        said.stderr
+    );
+    let said = project("d.jsonl", rows, "\"{{ id }} {% if tags %}{{ tags }}{% endif %}\"").run(&["check"]);
+    assert!(
+        said.ended(0)
+            .contains("`tags` is a list or a mapping, and the prompt has it as `[\"a\", \"b\"]`"),
+        "{}",
+        said.stderr
+    );
+    let said = project(
+        "d.jsonl",
+        rows,
+        "\"{{ id }} {% if tags %}{{ tags | join(sep=', ') }}{% endif %}\"",
+    )
+    .run(&["check"]);
+    assert!(!said.ended(0).contains("warning"), "{}", said.stderr);
 }
 
 #[test]

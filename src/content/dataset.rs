@@ -56,6 +56,8 @@ pub struct Table {
     pub rows: Vec<Row>,
     /// Columns of the files that hold bytes and no text, and are not among `columns`.
     pub left_out: Vec<String>,
+    /// Whether its cells are text alone, so that an empty one may stand for none.
+    pub cells_are_text: bool,
     /// The repository that the files are from, if they are.
     pub origin: Option<Origin>,
 }
@@ -117,6 +119,7 @@ impl Table {
         let mut known = self.columns.iter().cloned().collect();
         self.add_columns(&other.columns, &mut known);
         self.left_out.extend(other.left_out);
+        self.cells_are_text |= other.cells_are_text;
         self.files.extend(other.files);
         self.rows.extend(other.rows.into_iter().map(|row| Row {
             file: files + row.file,

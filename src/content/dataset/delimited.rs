@@ -51,6 +51,7 @@ pub fn read(file: &Path, text: &str, delimiter: char) -> Result<Table, Diagnosti
     let mut table = Table {
         files: vec![file.to_path_buf()],
         columns: header.cells,
+        cells_are_text: true,
         ..Table::default()
     };
     while let Some(record) = records.next() {

@@ -42,6 +42,7 @@ pub fn read(root: &Path, folder: &Path) -> Result<Table, Diagnostics> {
     let columns = COLUMNS.iter().copied().chain(["split"]).map(str::to_owned).collect();
     let mut table = Table {
         columns,
+        cells_are_text: true,
         ..Table::default()
     };
     for (index, (name, split)) in FILES.iter().enumerate() {

@@ -84,8 +84,10 @@ fn samples(decoder: &mut Decoder, written: &Written, dataset: &Dataset, table: &
         shots: HashMap::new(),
     }
     .prompts(&rows, gold_is_there.then_some(dataset.gold.as_ref()).flatten());
-    if prompts.is_some() {
-        tell_what_prompts_lack(decoder, written.templates.as_ref()?, table, rows.len());
+    if let Some(prompts) = &prompts {
+        let templates = written.templates.as_ref()?;
+        tell_what_prompts_lack(decoder, templates, table, rows.len());
+        tell_odd_cells(decoder, templates, table, &rows, prompts);
     }
     let ids = ids?;
     let chosen: Vec<&str> = rows.iter().map(|row| ids[*row].as_str()).collect();
@@ -116,6 +118,65 @@ fn tell_what_prompts_lack(decoder: &mut Decoder, templates: &Templates, table: &
         let warning = templates.error(message).expected(format!("one of {known} in it"));
         let warning = warning.help(format!("a template writes `{{{{ {} }}}}`", templates.said(column)));
         decoder.push(warning.as_warning());
+    }
+}
+
+/// How programs write a value that is not there, where they are asked for text.
+const MISSING: [&str; 8] = ["nan", "NaN", "None", "null", "NULL", "<NA>", "NaT", "undefined"];
+
+/// Warnings of cells in prompts that probably are not what they seem: empty ones of files that have no other word for nothing, texts such
+/// as `nan`, and lists that a template writes out as a whole.
+fn tell_odd_cells(decoder: &mut Decoder, templates: &Templates, table: &Table, rows: &[usize], prompts: &[Prompt]) {
+    for column in templates.columns(table) {
+        let name = shortened(column);
+        let word = |row: &&usize| {
+            let cell = table.rows[**row].fields.get(column);
+            cell.and_then(serde_json::Value::as_str)
+                .is_some_and(|cell| MISSING.contains(&cell))
+        };
+        let words: Vec<usize> = rows.iter().filter(word).copied().collect();
+        if let Some(first) = words.first() {
+            let cell = table.text(*first, column).unwrap_or_default();
+            let message = format!(
+                "`{name}` is the text `{cell}` here{}, which is how programs write a missing value",
+                more(&words)
+            );
+            let warning = table.error(*first, message).as_warning();
+            decoder.push(
+                warning.help("leave such rows out with `select`, or write the data again with `null` or nothing there"),
+            );
+        }
+        let is_shown = |row: &&usize| table.cells_are_text && templates.shows_empty(table, **row, column);
+        let empty: Vec<usize> = rows.iter().filter(is_shown).copied().collect();
+        if let Some(first) = empty.first() {
+            let message = format!("`{name}` is empty here{}, and the prompt shows it", more(&empty));
+            let said = templates.said(column);
+            decoder.push(table.error(*first, message).as_warning().help(format!(
+                "a cell of CSV cannot say whether that is an empty text or none: leave such rows out with `select`, or ask in the template: `{{% if {said} %}}{{{{ {said} }}}}{{% endif %}}`"
+            )));
+        }
+        let written = rows.iter().zip(prompts).find_map(|(row, prompt)| {
+            let written = templates.written_out(table, *row, column)?;
+            prompt.text.contains(&written).then_some((*row, written))
+        });
+        if let Some((row, written)) = written {
+            let message = format!(
+                "`{name}` is a list or a mapping, and the prompt has it as `{}`",
+                shortened(&written)
+            );
+            let said = templates.said(column);
+            decoder.push(table.error(row, message).as_warning().help(format!(
+                "say how it is to read, such as `{{{{ {said} | join(sep=\", \") }}}}`, or name a part of it"
+            )));
+        }
+    }
+}
+
+/// How many rows more than the first have something, in words.
+fn more(rows: &[usize]) -> String {
+    match rows.len() {
+        1 => String::new(),
+        count => format!(" (and so in {} more rows)", count - 1),
     }
 }
 
@@ -159,10 +220,6 @@ fn golds_of(
         }
         golds.push(letter);
     }
-    let more = |rows: &[usize]| match rows.len() {
-        1 => String::new(),
-        count => format!(" (and so in {} more rows)", count - 1),
-    };
     for (value, rows) in &unknown {
         let message = format!(
             "`{}` has `{}`, which no option stands for{}",

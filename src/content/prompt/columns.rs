@@ -65,11 +65,10 @@ pub fn in_single_braces(template: &str) -> Vec<&str> {
     let mut found = Vec::new();
     for (at, _) in template.match_indices('{') {
         let rest = &template[at + 1..];
-        if let Some((name, behind)) = rest.split_once('}')
-            && is_name(name)
-            && !template[..at].ends_with('{')
-            && !behind.starts_with('}')
-        {
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let (name, behind) = rest.split_at(end.unwrap_or(rest.len()));
+        let is_single = !template[..at].ends_with('{') && behind.starts_with('}') && !behind.starts_with("}}");
+        if is_single && is_name(name) {
             found.push(name);
         }
     }

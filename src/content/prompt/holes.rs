@@ -18,6 +18,9 @@ const NULL: i128 = 0;
 /// Stands for what is absent.
 const ABSENT: u128 = 0;
 
+/// The test that stands for a comparison with an empty text.
+const EMPTY: &str = "igsite_empty";
+
 /// Something that a template shows and a row does not have.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Hole {
@@ -46,6 +49,9 @@ impl Holes {
         });
         holes.register_test("undefined", |value: &Value, _: Kwargs, _: &State| {
             value.is_undefined() || is_absent(value)
+        });
+        holes.register_test(EMPTY, |value: &Value, _: Kwargs, _: &State| {
+            value.as_str() == Some("") || is_null(value)
         });
         for name in ["number", "integer"] {
             holes.register_test(name, move |value: &Value, _: Kwargs, _: &State| {
@@ -96,6 +102,28 @@ impl Holes {
         candidates
             .iter()
             .find(|hole| render(Some(hole)).is_some_and(|text| text != plain))
+    }
+}
+
+impl Holes {
+    /// Whether a template shows the empty text that a row has in a column, or does something with it.
+    pub fn shows_empty(
+        &self,
+        template: &str,
+        fields: &Map<String, Json>,
+        mentioned: &BTreeSet<String>,
+        column: &str,
+    ) -> bool {
+        let plain = self.0.render(template, &context(fields, mentioned, None));
+        let hole = Hole {
+            column: column.to_owned(),
+            null: Some(column.to_owned()),
+        };
+        let mut fields = fields.clone();
+        fields.insert(hole.column.clone(), Json::Null);
+        let marked = self.0.render(template, &context(&fields, mentioned, Some(&hole)));
+        // A filter of texts fails on what stands for the empty one.
+        plain.is_ok_and(|plain| marked.ok() != Some(plain))
     }
 }
 
@@ -204,28 +232,41 @@ fn null_in(value: &Json) -> Option<String> {
     }
 }
 
-/// The template with `is none` for `== none`, and `is not none` for `!= none`.
+/// The template with tests in place of comparisons: `is none` for `== none`, `is not none` for `!= none`, and so for an empty text.
 fn with_tests(text: &str) -> String {
     let mut rest = text;
     let mut made = String::new();
-    while let Some(at) = rest.find("==").into_iter().chain(rest.find("!=")).min() {
+    let comparison = |text: &str| text.as_bytes().windows(2).position(|two| matches!(two, b"==" | b"!="));
+    while let Some(at) = comparison(rest) {
         let (operator, behind) = rest[at..].split_at(2);
         let word = behind.trim_start();
-        let length = word
-            .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-            .unwrap_or(word.len());
         let before = &rest[..at];
-        if matches!(&word[..length], "none" | "None" | "null") {
-            made.push_str(before.trim_end());
-            made.push_str(if operator == "==" { " is none" } else { " is not none" });
+        let test = match compared(word) {
+            (length, "none" | "None" | "null") => Some((length, "none")),
+            (length, "\"\"" | "''") => Some((length, EMPTY)),
+            _ => None,
+        };
+        if let Some((length, test)) = test {
+            let not = if operator == "==" { "" } else { "not " };
+            made = made + before.trim_end() + " is " + not + test;
             rest = &word[length..];
         } else {
-            made.push_str(before);
-            made.push_str(operator);
+            made = made + before + operator;
             rest = behind;
         }
     }
     made + rest
+}
+
+/// The word or the empty text that something is compared with, and its length.
+fn compared(word: &str) -> (usize, &str) {
+    let length = if word.starts_with("\"\"") || word.starts_with("''") {
+        2
+    } else {
+        let end = word.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        end.unwrap_or(word.len())
+    };
+    (length, &word[..length])
 }
 
 #[cfg(test)]
@@ -302,5 +343,31 @@ mod tests {
             "{{ a is none and b is not none }}"
         );
         assert_eq!(with_tests("{{ a == nonesuch }}=="), "{{ a == nonesuch }}==");
+        assert_eq!(with_tests("{{ a != \"\" }}"), "{{ a is not igsite_empty }}");
+    }
+
+    #[test]
+    fn empty_cells_that_are_shown_are_found() {
+        let Json::Object(fields) = json!({"x": "", "y": "a"}) else {
+            unreachable!()
+        };
+        let mentioned = BTreeSet::from(["x".to_owned(), "y".to_owned()]);
+        for (text, shows) in [
+            ("{{ x }}", true),
+            ("{{ x | upper }}", true),
+            ("{{ \"a\" ~ x }}", true),
+            ("{{ x | default(value=\"-\") }}", true),
+            ("{% if x %}{{ x }}{% endif %}", false),
+            ("{% if x != \"\" %}{{ x | upper }}{% endif %}", false),
+            ("{% if x == '' %}none{% endif %}", false),
+            ("{{ x or \"-\" }}", false),
+            ("{{ y }}", false),
+        ] {
+            let mut tera = Tera::default();
+            tera.autoescape_on(Vec::<&'static str>::new());
+            let mut holes = Holes::new(&tera);
+            holes.add("t", text);
+            assert_eq!(holes.shows_empty("t", &fields, &mentioned, "x"), shows, "{text}");
+        }
     }
 }

@@ -179,6 +179,34 @@ impl Templates {
         told
     }
 
+    /// The columns of the data that the templates mention.
+    pub fn columns<'a>(&'a self, table: &'a Table) -> impl Iterator<Item = &'a str> {
+        let names = table.columns.iter().map(String::as_str);
+        names.filter(|name| self.uses(name))
+    }
+
+    /// Whether a template shows the empty cell that a row has in a column.
+    pub fn shows_empty(&self, table: &Table, row: usize, column: &str) -> bool {
+        let fields = &table.rows[row].fields;
+        let is_empty = fields.get(column).is_some_and(|cell| cell.as_str() == Some(""));
+        is_empty
+            && (0..self.segments.len()).any(|index| {
+                self.holes
+                    .shows_empty(&template_name(index), fields, &self.variables, column)
+            })
+    }
+
+    /// How a template would write out the list or the mapping that a row has in a column.
+    pub fn written_out(&self, table: &Table, row: usize, column: &str) -> Option<String> {
+        let value = table.rows[row].fields.get(column)?;
+        let is_empty = match value {
+            serde_json::Value::Array(items) => items.is_empty(),
+            serde_json::Value::Object(fields) => fields.is_empty(),
+            _ => true,
+        };
+        (!is_empty).then(|| Value::from_serializable(value).to_string())
+    }
+
     /// An error at the place of the only template.
     pub fn error(&self, message: impl Into<String>) -> Diagnostic {
         let error = Diagnostic::content(message).in_file(&self.file);

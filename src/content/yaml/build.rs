@@ -60,8 +60,8 @@ impl<'a> Locator<'a> {
         Some(comment.chars().take(LONGEST_COMMENT).collect())
     }
 
-    /// What stands at a place, from the character before it on.
-    fn from_before(&self, position: Position) -> String {
+    /// The character before a place, and the one at it.
+    fn pair_before(&self, position: Position) -> String {
         let line = self.lines[position.line - self.first_line];
         line.chars().skip(position.column.saturating_sub(2)).take(2).collect()
     }
@@ -273,7 +273,7 @@ impl Builder<'_> {
             (Content::Map(_), None) => match node.content {
                 Content::Scalar(scalar) => top.key = Some((scalar.text, node.position)),
                 _ => {
-                    let is_template = self.locate.from_before(node.position) == "{{";
+                    let is_template = self.locate.pair_before(node.position) == "{{";
                     return Err(Problem {
                         help: is_template.then_some("put a template between quotes: \"{{ … }}\""),
                         ..problem(node.position, "a key must be a single value, not a list or a mapping")

@@ -202,7 +202,9 @@ fn text_of(reader: &dyn FileReader, group: usize, leaf: usize, limit: u64) -> Re
     let (mut definition, mut repetition, mut values) = (Vec::new(), Vec::new(), Vec::new());
     let mut bytes = 0;
     loop {
-        (definition.clear(), repetition.clear(), values.clear());
+        definition.clear();
+        repetition.clear();
+        values.clear();
         let read = column.read_records(64, Some(&mut definition), Some(&mut repetition), &mut values)?;
         bytes += values.iter().map(|value| value.len() as u64).sum::<u64>();
         if read == (0, 0, 0) || bytes > limit {
