@@ -12,10 +12,13 @@ use tera::{Context, ErrorKind, Tera};
 use walkdir::WalkDir;
 
 use crate::content::names::{nearest, quoted};
-use crate::content::templating::TemplateError;
+use crate::content::templating::meter::{self, PAGE_UNITS};
+use crate::content::templating::{Metered, TemplateError, stopped, too_long_a_chain};
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Position, Result};
 use crate::input;
+use crate::render::places::Places;
 use crate::render::text::escape;
+use crate::site::links::{self, policy};
 
 /// The built-in templates by name.
 pub const TEMPLATES: [(&str, &str); 18] = [
@@ -56,6 +59,10 @@ pub struct Theme {
     tera: Tera,
     /// The project's own, by name.
     own: BTreeMap<String, String>,
+    /// The same, rewritten so that their work is counted.
+    metered: BTreeMap<String, Metered>,
+    /// Whether Tera has the rewritten ones.
+    rewritten: bool,
     /// What each template was given, for the test of their documentation.
     #[cfg(test)]
     pub(super) given: std::sync::Mutex<BTreeMap<String, Vec<serde_json::Value>>>,
@@ -66,17 +73,44 @@ impl Theme {
     pub fn load(root: &Path) -> Result<Self, Diagnostics> {
         let mut tera = Tera::new();
         tera.set_escape_fn(|text, out| write_escaped(text, out));
+        meter::register(&mut tera);
         let own = read_own(&root.join("templates"))?;
+        if let Some((name, error)) = too_long_a_chain(&own) {
+            return Err(error.in_file(Path::new("templates").join(name)).into());
+        }
         let mut templates: BTreeMap<String, &str> = BTreeMap::new();
         for (name, text) in TEMPLATES {
             templates.insert(name.to_owned(), text);
             templates.insert(format!("{BUILT_IN}{name}"), text);
         }
         templates.extend(own.iter().map(|(name, text)| (name.clone(), text.as_str())));
-        let loaded = tera.add_raw_templates(templates);
+        let size = |name: &str| templates.get(name).map(|text| text.len());
+        let metered: BTreeMap<String, Metered> = own
+            .iter()
+            // The demo project has the built-in ones as its own.
+            .filter(|(name, text)| {
+                !TEMPLATES
+                    .iter()
+                    .any(|(known, built_in)| known == name && built_in == text)
+            })
+            .map(|(name, text)| (name.clone(), Metered::new(text, &size)))
+            .collect();
+        // First as they are written: what is wrong in them is told as it stands there.
+        let loaded = tera.add_raw_templates(templates.iter());
+        let rewritten = loaded.is_ok();
+        let loaded = loaded.and_then(|()| {
+            let texts = metered.iter().map(|(name, metered)| (name, &metered.text));
+            if metered.is_empty() {
+                Ok(())
+            } else {
+                tera.add_raw_templates(texts)
+            }
+        });
         let theme = Self {
             tera,
             own,
+            metered,
+            rewritten,
             #[cfg(test)]
             given: std::sync::Mutex::default(),
         };
@@ -98,10 +132,20 @@ impl Theme {
         // Rendering stops at the first error.
         let problem = |error: &tera::Error| self.told(template, error, TemplateError::from(error));
         let context = Context::from_serialize(view).map_err(|error| problem(&error))?;
-        self.tera
-            .render(template, &context)
-            .map(String::into_bytes)
-            .map_err(|error| problem(&error))
+        // The built-in templates do what the data asks for and no more.
+        let units = if self.metered.is_empty() { u64::MAX } else { PAGE_UNITS };
+        let (rendered, why) = meter::within(units, || self.tera.render(template, &context));
+        rendered.map(String::into_bytes).map_err(|error| match why {
+            None => problem(&error),
+            Some(why) => {
+                let at = problem(&error);
+                Diagnostic {
+                    file: at.file,
+                    position: at.position,
+                    ..stopped(why, PAGE_UNITS, "a page")
+                }
+            }
+        })
     }
 
     /// Whether there is a template of this name.
@@ -160,6 +204,35 @@ impl Theme {
         unused.map(|(name, _)| warning(name)).collect()
     }
 
+    /// What in the project's templates is refused in a page, and as warnings what is dead in it.
+    pub fn against_policy(&self) -> Diagnostics {
+        // Who has a head of his own has a policy of his own.
+        let own_head = self
+            .own
+            .get("base.html")
+            .filter(|_| self.metered.contains_key("base.html"));
+        let own_policy = own_head.is_some_and(|text| !text.contains("igsite/base.html"));
+        let mut all = Diagnostics::new();
+        for (name, text) in self.own.iter().filter(|(name, _)| self.metered.contains_key(*name)) {
+            let text = without_comments(text);
+            let mut places = Places::of(&text);
+            links::tags(&text, true, |tag| {
+                policy::judge(tag, &mut |finding| {
+                    let told = Diagnostic::content(finding.message)
+                        .in_file(Path::new("templates").join(name))
+                        .at(places.at(finding.at))
+                        .help(finding.help);
+                    if finding.refused {
+                        all.push(told);
+                    } else if !own_policy {
+                        all.push(told.as_warning());
+                    }
+                });
+            });
+        }
+        all
+    }
+
     fn problems<'e>(&'e self, template: &'e str, error: &'e tera::Error) -> impl Iterator<Item = Diagnostic> + 'e {
         let all = TemplateError::all(error).into_iter();
         // A built-in template is loaded under two names.
@@ -178,6 +251,11 @@ impl Theme {
             mut position,
         } = told;
         let name = named.as_deref().unwrap_or(template);
+        if let Some((metered, place)) = self.metered.get(name).zip(position)
+            && self.rewritten
+        {
+            position = Some(metered.original(place));
+        }
         let (mut message, mut expected) = (in_short(&message), None);
         let mut meant = None;
         if let ErrorKind::MissingParent { current, parent } = error.kind() {
@@ -232,6 +310,20 @@ impl Theme {
     }
 }
 
+/// A template with its comments blanked out, every byte at its place.
+fn without_comments(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("{#") {
+        kept.push_str(before);
+        let length = after.find("#}").map_or(after.len(), |end| end + 2);
+        let comment = &rest[before.len()..before.len() + 2 + length];
+        kept.extend(comment.bytes().map(|byte| if byte == b'\n' { '\n' } else { ' ' }));
+        rest = &after[length..];
+    }
+    kept + rest
+}
+
 /// What the names of the built-in templates begin with where the project has its own of the same name.
 const BUILT_IN: &str = "igsite/";
 
@@ -273,6 +365,7 @@ fn place_of(text: &str, name: &str) -> Option<Position> {
 }
 
 fn write_escaped(text: &str, out: &mut dyn Write) -> std::io::Result<()> {
+    meter::charge(text.len() as u64).map_err(|_| std::io::Error::other("the template is stopped"))?;
     out.write_all(escape(text).as_bytes())
 }
 

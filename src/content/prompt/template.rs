@@ -9,7 +9,8 @@ use tera::{Context, Kwargs, State, Tera, Value};
 use super::{Role, filters};
 use crate::content::dataset::Table;
 use crate::content::names::{nearest, quoted, shortened};
-use crate::content::templating::TemplateError;
+use crate::content::templating::meter::{self, PROMPT_UNITS, PROMPT_UNITS_A_BYTE};
+use crate::content::templating::{Metered, TemplateError, stopped};
 use crate::diagnostic::{Diagnostic, Diagnostics, Position};
 
 /// One entry of `prompt` as written.
@@ -31,6 +32,8 @@ pub struct Templates {
     tera: Tera,
     file: PathBuf,
     segments: Vec<SegmentSource>,
+    /// The templates as Tera has them, rewritten so that their work is counted.
+    metered: Vec<Metered>,
     /// The columns that the templates mention; no others need to be handed over.
     variables: BTreeSet<String>,
     /// Where the only template stands, if it is no segment of a prompt.
@@ -76,10 +79,12 @@ impl Templates {
         tera.register_filter("after_says", |text: &str, _: Kwargs, _: &State| {
             filters::after_says(text).to_owned()
         });
+        meter::register(&mut tera);
         let mut templates = Self {
             tera,
             file: file.to_path_buf(),
             segments,
+            metered: Vec::new(),
             variables: BTreeSet::new(),
             alone,
         };
@@ -94,6 +99,11 @@ impl Templates {
                 }
             }
         }
+        if !errors.has_errors()
+            && let Err((index, error)) = templates.meter()
+        {
+            errors.push(templates.told(index, &error));
+        }
         if errors.has_errors() {
             Err(errors)
         } else {
@@ -101,19 +111,50 @@ impl Templates {
         }
     }
 
+    /// Puts the rewritten templates in the place of those as they are written.
+    fn meter(&mut self) -> Result<(), (usize, tera::Error)> {
+        let size = |name: &str| {
+            let named = (0..self.segments.len()).find(|index| template_name(*index) == name)?;
+            Some(self.segments[named].text.len())
+        };
+        let texts = self.segments.iter().map(|segment| &segment.text);
+        self.metered = texts.map(|text| Metered::new(text, &size)).collect();
+        let texts = self.metered.iter().enumerate();
+        let texts = texts.map(|(index, metered)| (template_name(index), &metered.text));
+        self.tera.add_raw_templates(texts).map_err(|error| (0, error))
+    }
+
     /// The text of each segment for a row; the errors say which segments fail.
     pub fn render(&self, table: &Table, row: usize) -> Result<Vec<String>, Vec<(usize, Diagnostic)>> {
         let mut context = Context::new();
+        let mut units = PROMPT_UNITS;
         for (column, value) in &table.rows[row].fields {
             if self.variables.contains(column) {
+                units = units.saturating_add(PROMPT_UNITS_A_BYTE * bytes(value));
                 context.insert_value(column.clone(), Value::from_serializable(value));
             }
         }
         let (mut texts, mut errors) = (Vec::new(), Vec::new());
         for index in 0..self.segments.len() {
-            match self.tera.render(&template_name(index), &context) {
-                Ok(text) => texts.push(text),
-                Err(error) => errors.push((index, self.render_error(index, &error, table, row))),
+            let render = || self.tera.render(&template_name(index), &context);
+            match meter::within(units, render) {
+                (Ok(text), _) => texts.push(text),
+                (Err(error), None) => errors.push((index, self.render_error(index, &error, table, row))),
+                (Err(error), Some(why)) => {
+                    let message = stopped(why, units, &format!("row {row}"));
+                    let Diagnostic {
+                        file, position, place, ..
+                    } = self.told(index, &error);
+                    errors.push((
+                        index,
+                        Diagnostic {
+                            file,
+                            position,
+                            place,
+                            ..message
+                        },
+                    ));
+                }
             }
         }
         if errors.is_empty() { Ok(texts) } else { Err(errors) }
@@ -182,6 +223,10 @@ impl Templates {
             position: inside,
             ..
         } = TemplateError::from(error);
+        let inside = match self.metered.get(index) {
+            Some(metered) => inside.map(|place| metered.original(place)),
+            None => inside,
+        };
         if let Some(Position { line, column }) = inside {
             place = format!("{place}, line {line}, column {column} of the template");
         }
@@ -194,6 +239,21 @@ impl Templates {
             .in_file(&self.file)
             .at(*position)
             .place(place)
+    }
+}
+
+/// About how long a value of a row is.
+fn bytes(value: &serde_json::Value) -> u64 {
+    match value {
+        serde_json::Value::String(text) => text.len() as u64,
+        serde_json::Value::Array(values) => 8 + values.iter().map(bytes).sum::<u64>(),
+        serde_json::Value::Object(fields) => {
+            8 + fields
+                .iter()
+                .map(|(key, value)| key.len() as u64 + bytes(value))
+                .sum::<u64>()
+        }
+        _ => 8,
     }
 }
 
