@@ -204,13 +204,7 @@ mod tests {
                 .expect_err("too long")
                 .contains("20000 are the most")
         );
-        assert_eq!(
-            depth(
-                r"\{\{ {a}{b{c}} \left( egin{x} \end{x} 
-ight) \{{"
-            ),
-            4
-        );
+        assert_eq!(depth(r"\{\{ {a}{b{c}} \left( \begin{x} \end{x} \right) \\{{"), 3);
     }
 
     #[test]
@@ -218,10 +212,9 @@ ight) \{{"
         let began = std::time::Instant::now();
         for piece in [
             r"\sqrt",
-            r"rac1",
+            r"\frac1",
             r"\sqrt[3]",
-            r"
-elax",
+            r"\relax",
             r"\displaystyle",
             "x^",
             "x_a^b",
@@ -229,19 +222,18 @@ elax",
             "{",
             "}",
             r"\left(",
-            r"	ext{a}",
+            r"\text{a}",
             r"\hat",
-            r"egin{matrix}",
-            r"\def{}",
-            r"
-ot",
+            r"\begin{matrix}",
+            r"\def\a{\a\a}\a",
+            r"\not",
             "&",
-            r"\",
+            r"\\",
             "'",
             r"\over",
             r"\mathbf",
             r"\operatorname{x}",
-            r"inom1",
+            r"\binom1",
             "a",
         ] {
             let tex = piece.repeat(LONGEST / piece.len());

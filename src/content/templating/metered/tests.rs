@@ -17,7 +17,7 @@ fn both(text: &str) -> (Result<String, String>, Result<String, String>) {
         let mut tera = Tera::new();
         meter::register(&mut tera);
         let added = tera.add_raw_templates([("t.html", text), ("part.html", "[{{ s }}{{ x }}]")]);
-        added.map_err(|error| format!("{error}\n{text}"))?;
+        added.map_err(|error| format!("not loaded: {error}"))?;
         tera.render("t.html", &context).map_err(|error| {
             let told = crate::content::templating::TemplateError::from(&error);
             let place = told
@@ -40,7 +40,7 @@ const TEXTS: [&str; 46] = [
     "{% for x in s %}{{ x }},{% if loop.first %}{% break %}{% endif %}{% endfor %}",
     "{{ [x ~ \"!\" for x in list if x > 1] | join(sep=\"-\") }}",
     "{{ [[y * x for y in list] for x in list] }}{{ [k ~ v | length for k, v in map] }}",
-    "{{ [...list, ...[4, 5], n] | length }}{{ {...map, \"q\": s}.q }}",
+    "{{ [...list, ...[4, 5], n] | length }}{{ {...map, \"q\": s}[\"q\"] }}",
     "{% set m = {...map, \"q\": s} %}{{ m.q }}{{ m[\"q\"] }}{{ m?.nothing is undefined }}",
     "{{ list[0] }}{{ list[1:] }}{{ list[:-1] }}{{ list[::-1] }}{{ s[1] }}{{ s[0:2] }}{{ map.k[1].x[0] }}{{ map[\"k\"][0] }}",
     "{{ (list | sort)[0] }}{{ (s ~ s)[2:] }}{{ range(end=4)[1] }}{{ \"abc\"[1] }}{{ [7, 8][1] }}{{ list | first }}",
@@ -82,22 +82,25 @@ const TEXTS: [&str; 46] = [
 
 #[test]
 fn a_rewritten_template_says_the_same() {
+    let mut wrong = String::new();
     for text in TEXTS {
         let (plain, metered) = both(text);
-        match (&plain, &metered) {
-            (Ok(_), Ok(_)) => assert_eq!(plain, metered, "{text}"),
+        // Places may be those of a neighbour, but lines are right and so is what is said.
+        let line = |error: &String| error.split(',').next().map(str::to_owned);
+        let said = |error: &String| error.split(": ").nth(1).map(str::to_owned);
+        let same = match (&plain, &metered) {
+            (Ok(one), Ok(other)) => one == other,
             (Err(one), Err(other)) => {
-                // Places may be those of a neighbour, but lines are right and so is what is said.
-                let line = |error: &str| error.split(',').next().map(str::to_owned);
-                let said = |error: &str| error.split(": ").nth(1).map(str::to_owned);
-                assert_eq!((line(one), said(one)), (line(other), said(other)), "{text}");
+                !one.starts_with("not loaded") && (line(one), said(one)) == (line(other), said(other))
             }
-            _ => panic!(
-                "{text}:\n{plain:?}\n{metered:?}\n{}",
-                Metered::new(text, &|_| None).text
-            ),
+            _ => false,
+        };
+        if !same {
+            let rewritten = Metered::new(text, &|_| None).text;
+            wrong += &format!("{text}\n{rewritten}\n  {plain:?}\n  {metered:?}\n");
         }
     }
+    assert!(wrong.is_empty(), "{wrong}");
 }
 
 #[test]
@@ -137,33 +140,39 @@ fn what_has_no_end_is_stopped() {
         "{% set t %}{% for x in range(end=4000) %}abcdefghijklmnopqrstuvwxyz{% endfor %}{% endset %}{% for x in range(end=9000) %}{% if t[5] == t %}{% endif %}{% endfor %}".to_owned(),
         "{% set t %}{% for x in range(end=4000) %}abcdefghijklmnopqrstuvwxyz{% endfor %}{% endset %}{% for x in range(end=9000) %}{% if t | length > 5 and t is containing(pat=\"é\") %}{% endif %}{% endfor %}".to_owned(),
     ];
+    let mut wrong = String::new();
     for text in hostile {
         let began = Instant::now();
         let mut tera = Tera::new();
         meter::register(&mut tera);
-        tera.add_raw_template("t.html", &text)
-            .unwrap_or_else(|error| panic!("{text}: {error}"));
         let metered = Metered::new(&text, &|_| None).text;
-        tera.add_raw_template("t.html", &metered)
-            .unwrap_or_else(|error| panic!("{metered}: {error}"));
+        let added = tera.add_raw_template("t.html", &text);
+        if let Err(error) = added.and_then(|()| tera.add_raw_template("t.html", &metered)) {
+            wrong += &format!("{metered}: {error}\n");
+            continue;
+        }
         let context = Context::from_serialize(&json!({"list": [1, 2, 3, 4]})).expect("a context");
         let (done, why) = meter::within(UNITS, || tera.render("t.html", &context));
-        let depth = text.contains("recursion") || text.contains("component");
-        assert!(
-            done.is_err() && (why.is_some() || depth),
-            "{text}: {:?}",
-            done.map(|text| text.len())
-        );
-        assert!(
-            why.is_none_or(|why| why == Stopped::Spent || text.contains("[l]")),
-            "{text}"
-        );
-        assert!(began.elapsed() < Duration::from_secs(10), "{text}");
+        let expected = if text.contains("[l]") {
+            Stopped::TooDeep
+        } else {
+            Stopped::Spent
+        };
+        // Tera has a bound of its own on components within each other.
+        let stopped = why == Some(expected) || why.is_none() && text.contains("component");
+        if done.is_ok() || !stopped || began.elapsed() > Duration::from_secs(10) {
+            wrong += &format!(
+                "{text}\n{:?} {why:?} {:?}\n",
+                done.map(|text| text.len()),
+                began.elapsed()
+            );
+        }
     }
+    assert!(wrong.is_empty(), "{wrong}");
 }
 
 fn nested_comprehension(list: &str, depth: usize) -> String {
-    (0..depth).fold("1".to_owned(), |inner, _| format!("[{inner} for x in {list}]"))
+    (0..depth).fold("1".to_owned(), |inner, _| format!("[1 for x in {list} if {inner}]"))
 }
 
 #[test]
