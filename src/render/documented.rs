@@ -167,6 +167,10 @@ fn the_docs_list_the_limits_that_there_are() {
             "seconds that colouring the code of a text may take",
             code::LONGEST.as_secs(),
         ),
+        (
+            "shortcodes in one text",
+            crate::render::markdown::MOST_SHORTCODES as u64,
+        ),
         ("shortcodes: lists nested in each other", shortcode::DEEPEST as u64),
         (
             "faults of links that are told with their place",

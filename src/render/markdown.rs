@@ -139,6 +139,7 @@ pub fn render(source: &Source<'_>, title: &str, setting: &Setting<'_>) -> Result
         has_contents: false,
         raw: Raw::default(),
         colours: Colours::default(),
+        calls: 0,
         warnings: Vec::new(),
     };
     writer.write(events);
@@ -213,6 +214,9 @@ fn is_block(paragraph: &str) -> bool {
     shortcode::is_meant(paragraph) || paragraph.trim() == CONTENTS
 }
 
+/// Shortcodes in one text: each of a few words may become a map of fifty kilobytes.
+pub const MOST_SHORTCODES: usize = 1_000;
+
 /// Stands for the table of contents.
 const CONTENTS: &str = "[[toc]]";
 
@@ -254,6 +258,8 @@ struct Writer<'a, 'e> {
     /// The markup of the author's that is being read.
     raw: Raw,
     colours: Colours,
+    /// Shortcodes so far.
+    calls: usize,
     warnings: Vec<Refusal>,
 }
 
@@ -484,6 +490,15 @@ impl<'e> Writer<'_, 'e> {
         };
         let mut html = String::new();
         for call in &calls {
+            self.calls += 1;
+            if self.calls > MOST_SHORTCODES {
+                if self.calls == MOST_SHORTCODES + 1 {
+                    let error = Diagnostic::content(format!("more than {MOST_SHORTCODES} shortcodes in one text"));
+                    let error = error.help("spread them over several pages");
+                    self.addresses.refused.push(Refusal::at(at + call.at, error));
+                }
+                break;
+            }
             match self.setting.shortcodes.html(call, &mut self.ids) {
                 Ok(shown) => {
                     html += &shown.html;

@@ -530,6 +530,73 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_chains_within_each_other_fit_a_thread_s_stack() {
+        let mut files: Vec<(String, String)> = (0..15)
+            .map(|index| {
+                (
+                    format!("templates/t{index}.html"),
+                    format!("{{% include \"t{}.html\" %}}", index + 1),
+                )
+            })
+            .collect();
+        files.push(("templates/t15.html".to_owned(), "{{ <again n=1 /> }}".to_owned()));
+        let again = "{% component again(n) %}{% include \"t0.html\" %}{% endcomponent again %}x";
+        files.push(("templates/again.html".to_owned(), again.to_owned()));
+        let files: Vec<(&str, &str)> = files
+            .iter()
+            .map(|(name, text)| (name.as_str(), text.as_str()))
+            .collect();
+        let folder = project(&files);
+        // Threads of the build have 2 MiB.
+        let small = std::thread::Builder::new().stack_size(2 << 20);
+        let rendered = small.spawn(move || {
+            let theme = Theme::load(folder.path()).map_err(|errors| format!("{errors:?}"))?;
+            let nothing = BTreeMap::<String, String>::new();
+            theme.render("t0.html", &nothing).map_err(|error| error.to_string())
+        });
+        let error = rendered
+            .expect("a thread")
+            .join()
+            .expect("no overflow")
+            .expect_err("no end");
+        assert!(error.contains("recursion depth"), "{error}");
+    }
+
+    #[test]
+    fn what_is_against_the_policy_is_told_with_its_place() {
+        let folder = project(&[
+            (
+                "templates/map.html",
+                "{# <script>no</script> #}\n<p style=\"{{ x }}\">{% if a < b %}{% endif %}\n<script src=\"https://evil.example/{{ x }}\"></script>",
+            ),
+            ("templates/page.html", include_str!("../../templates/page.html")),
+        ]);
+        let told = |folder: &tempfile::TempDir| {
+            let theme = Theme::load(folder.path())
+                .map_err(|errors| format!("{errors:?}"))
+                .expect("loads");
+            let all = theme.against_policy();
+            all.iter().map(|one| (one.warning, one.to_string())).collect::<Vec<_>>()
+        };
+        let found = told(&folder);
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(
+            found[0].0 && found[0].1.starts_with("templates/map.html:2:4: an inline style"),
+            "{found:?}"
+        );
+        assert!(
+            !found[1].0 && found[1].1.starts_with("templates/map.html:3:9: <script> leads to"),
+            "{found:?}"
+        );
+        std::fs::write(
+            folder.path().join("templates/base.html"),
+            "<!doctype html>{% block main %}{% endblock main %}",
+        )
+        .expect("written");
+        assert!(Theme::load(folder.path()).is_err() || told(&folder).iter().all(|(warning, _)| !warning));
+    }
+
+    #[test]
     fn a_template_that_nothing_uses_is_told() {
         let folder = project(&[
             ("templates/pgae.html", "a"),

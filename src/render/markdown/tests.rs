@@ -531,3 +531,15 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn a_text_holds_so_many_shortcodes_and_no_more() {
+    let calls = |count: usize| "{{ map() }}\n\n".repeat(count);
+    assert!(rendered(&calls(MOST_SHORTCODES)).is_ok());
+    let told = error(&calls(MOST_SHORTCODES + 5));
+    assert!(
+        told.starts_with("content/docs/page.md:2005:4: more than 1000 shortcodes in one text"),
+        "{told}"
+    );
+    assert_eq!(told.lines().count(), 2, "{told}");
+}
