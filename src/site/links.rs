@@ -8,7 +8,7 @@ mod markup;
 pub mod policy;
 mod scan;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::render::OutputFile;
@@ -129,17 +129,13 @@ impl LinkCheck {
     /// Everything that is broken in a site without its results, and would be so with them. Where a page names a file, `page` says whether
     /// the file must be there already.
     pub fn certain(self, must_be_there: impl Fn(&str, &str) -> bool) -> Vec<Broken> {
-        let missing: Vec<(String, String)> = self
+        let missing: HashSet<(String, String)> = self
             .targets
             .iter()
             .filter(|((path, _), (page, ..))| !self.files.contains_key(path) && must_be_there(page, path))
             .map(|(_, (page, _, link))| (page.clone(), link.clone()))
             .collect();
-        let is_missing = |one: &Broken| {
-            missing
-                .iter()
-                .any(|(page, link)| *page == one.page && *link == one.written)
-        };
+        let is_missing = |one: &Broken| missing.contains(&(one.page.clone(), one.written.clone()));
         let mut all = self.broken();
         all.retain(|one| one.certain || is_missing(one));
         all

@@ -5,6 +5,7 @@
 //! Every call gives back what it gets. Nothing is taken out, and no line is added or removed, so that places in errors can be
 //! translated back ([`Metered::original`]).
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use super::lexer::{Tag, Token, tags};
@@ -96,7 +97,7 @@ struct Edit {
 struct Edits {
     edits: Vec<Edit>,
     /// Bytes of `in` that belong to a loop.
-    loops: Vec<usize>,
+    loops: HashSet<usize>,
 }
 
 impl Edits {
@@ -326,7 +327,7 @@ impl Edits {
 
     /// `[value for name in list if condition]`, the list from a token on.
     fn comprehension(&mut self, tokens: Tokens<'_, '_>, start: usize, from: usize, end: usize) {
-        self.loops.push(tokens.0[from - 1].at);
+        self.loops.insert(tokens.0[from - 1].at);
         self.expression(tokens, start + 1..from - 1);
         let over = from..tokens.find(from..end, "if").unwrap_or(end);
         let edit = self.looped(tokens, over.clone());

@@ -268,6 +268,46 @@ mod tests {
     }
 
     #[test]
+    #[ignore = "takes minutes: what blocks of the largest size cost, by language"]
+    fn the_slowest_code() {
+        let mut all = Vec::new();
+        for grammar in GRAMMARS.syntaxes() {
+            for line in [
+                "a b c ",
+                "\"",
+                "def a(b) = \"#{b}\" if b =~ /c/ # d ",
+                "((((",
+                "{[(<",
+                "a.b::c->d ",
+                "<a b='c'>",
+                "\\\\a{",
+                "    ",
+                "aaaaaaaa",
+                "/ / ",
+                "%w[a] ",
+                "$a @b #c ",
+            ] {
+                for length in [60, LONGEST_LINE - 1] {
+                    let line: String = line.chars().cycle().take(length).chain(['\n']).collect();
+                    let code = line.repeat(LONGEST_BLOCK / line.len());
+                    let began = Instant::now();
+                    let done = coloured(&code, grammar, || began.elapsed() < LONGEST);
+                    all.push((
+                        began.elapsed(),
+                        grammar.name.clone(),
+                        length,
+                        line[..12].to_owned(),
+                        done.is_ok(),
+                    ));
+                }
+            }
+        }
+        all.sort_by_key(|(time, ..)| std::cmp::Reverse(*time));
+        let told: Vec<String> = all.iter().take(40).map(|one| format!("{one:?}")).collect();
+        std::fs::write(std::env::temp_dir().join("slowest-code.txt"), told.join("\n")).expect("written");
+    }
+
+    #[test]
     fn what_takes_too_long_is_an_error() {
         let grammar = grammar("json").expect("a grammar");
         let error = coloured("[1]\n", grammar, || false).expect_err("too long");
