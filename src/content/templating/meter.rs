@@ -106,8 +106,17 @@ pub fn register(tera: &mut Tera) {
         charge((length.saturating_mul(length) / 4).max(length.saturating_mul(whole) / 64))?;
         Ok::<_, Error>(value)
     });
-    tera.register_filter("safe", |value: StringInput<'_>, _: Kwargs, _: &State| {
-        charge(value.as_str().len() as u64).map(|()| Value::safe_string(value.as_str()))
+    tera.register_filter("safe", |value: Value, _: Kwargs, _: &State| {
+        charge(if value.is_string() {
+            length(&value)
+        } else {
+            whole(&value)?
+        })?;
+        Ok::<_, Error>(if value.is_string() {
+            value.mark_safe()
+        } else {
+            Value::safe_string(&value.to_string())
+        })
     });
     tera.register_filter("replace", replace);
     tera.register_filter("join", join);
