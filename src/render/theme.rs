@@ -539,7 +539,7 @@ mod tests {
                 )
             })
             .collect();
-        files.push(("templates/t14.html".to_owned(), "{{ <again n=1 /> }}".to_owned()));
+        files.push(("templates/t14.html".to_owned(), "{{ <again n={1} /> }}".to_owned()));
         let again = "{% component again(n) %}{% include \"t0.html\" %}{% endcomponent again %}x";
         files.push(("templates/again.html".to_owned(), again.to_owned()));
         let files: Vec<(&str, &str)> = files

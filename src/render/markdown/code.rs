@@ -51,9 +51,9 @@ pub const LONGEST_LINE: usize = 500;
 /// Bytes of the longest block that is coloured.
 pub const LONGEST_BLOCK: usize = 20_000;
 /// Bytes of all blocks of a text that are coloured.
-pub const MOST: usize = 200_000;
+pub const MOST: usize = 100_000;
 /// How long colouring a text may take; where it does, it is refused.
-pub const LONGEST: Duration = Duration::from_secs(20);
+pub const LONGEST: Duration = Duration::from_secs(60);
 
 /// How much of a text was coloured so far.
 #[derive(Default)]
@@ -304,14 +304,14 @@ mod tests {
         }
         all.sort_by_key(|(time, ..)| std::cmp::Reverse(*time));
         let told: Vec<String> = all.iter().take(40).map(|one| format!("{one:?}")).collect();
-        std::fs::write(std::env::temp_dir().join("slowest-code.txt"), told.join("\n")).expect("written");
+        eprintln!("{}", told.join("\n"));
     }
 
     #[test]
     fn what_takes_too_long_is_an_error() {
         let grammar = grammar("json").expect("a grammar");
         let error = coloured("[1]\n", grammar, || false).expect_err("too long");
-        assert!(error.contains("20 s"), "{error}");
+        assert!(error.contains("60 s"), "{error}");
     }
 
     #[test]
