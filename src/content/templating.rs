@@ -4,6 +4,7 @@
 mod lexer;
 pub mod meter;
 mod metered;
+mod tokens;
 
 use std::collections::BTreeMap;
 

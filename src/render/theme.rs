@@ -3,6 +3,8 @@
 //! A file in the project's `templates/` takes the place of the built-in one of the same name; the built-in one can still be
 //! extended as `igsite/NAME`. An error in a template names its file, line and column.
 
+mod against_policy;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -16,9 +18,7 @@ use crate::content::templating::meter::{self, PAGE_UNITS};
 use crate::content::templating::{Metered, TemplateError, stopped, too_long_a_chain};
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Position, Result};
 use crate::input;
-use crate::render::places::Places;
 use crate::render::text::escape;
-use crate::site::links::{self, policy};
 
 /// The built-in templates by name.
 pub const TEMPLATES: [(&str, &str); 18] = [
@@ -204,35 +204,6 @@ impl Theme {
         unused.map(|(name, _)| warning(name)).collect()
     }
 
-    /// What in the project's templates is refused in a page, and as warnings what is dead in it.
-    pub fn against_policy(&self) -> Diagnostics {
-        // Who has a head of his own has a policy of his own.
-        let own_head = self
-            .own
-            .get("base.html")
-            .filter(|_| self.metered.contains_key("base.html"));
-        let own_policy = own_head.is_some_and(|text| !text.contains("igsite/base.html"));
-        let mut all = Diagnostics::new();
-        for (name, text) in self.own.iter().filter(|(name, _)| self.metered.contains_key(*name)) {
-            let text = without_comments(text);
-            let mut places = Places::of(&text);
-            links::tags(&text, true, |tag| {
-                policy::judge(tag, &mut |finding| {
-                    let told = Diagnostic::content(finding.message)
-                        .in_file(Path::new("templates").join(name))
-                        .at(places.at(finding.at))
-                        .help(finding.help);
-                    if finding.refused {
-                        all.push(told);
-                    } else if !own_policy {
-                        all.push(told.as_warning());
-                    }
-                });
-            });
-        }
-        all
-    }
-
     fn problems<'e>(&'e self, template: &'e str, error: &'e tera::Error) -> impl Iterator<Item = Diagnostic> + 'e {
         let all = TemplateError::all(error).into_iter();
         // A built-in template is loaded under two names.
@@ -308,20 +279,6 @@ impl Theme {
             nearest(name, known()).map(str::to_owned),
         )
     }
-}
-
-/// A template with its comments blanked out, every byte at its place.
-fn without_comments(text: &str) -> String {
-    let mut kept = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("{#") {
-        kept.push_str(before);
-        let length = after.find("#}").map_or(after.len(), |end| end + 2);
-        let comment = &rest[before.len()..before.len() + 2 + length];
-        kept.extend(comment.bytes().map(|byte| if byte == b'\n' { '\n' } else { ' ' }));
-        rest = &after[length..];
-    }
-    kept + rest
 }
 
 /// What the names of the built-in templates begin with where the project has its own of the same name.
