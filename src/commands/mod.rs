@@ -18,6 +18,7 @@ use crate::content::project::{Project, Selection};
 use crate::diagnostic::Diagnostics;
 use crate::interrupt::{self, Ending};
 use crate::render::{self, Site};
+use crate::site;
 use report::Report;
 
 /// Runs what was typed, tells its errors, and says how the process ends.
@@ -53,8 +54,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitStatus {
     report.ended(done.unwrap_or_else(|errors| report.errors(errors)))
 }
 
-/// Renders what needs no results (texts, templates, static files), so that their errors are told before anything is computed. What
-/// is only odd is given back.
+/// Renders what needs no results (texts, templates, static files), so that their errors are told before anything is computed, those too
+/// that the finished site would be refused for. What is only odd is given back.
 fn rehearse(project: &Project, base_url: Option<&str>) -> Result<Diagnostics, Diagnostics> {
     let site = Site {
         project,
@@ -62,7 +63,7 @@ fn rehearse(project: &Project, base_url: Option<&str>) -> Result<Diagnostics, Di
         base_url: base_url.map(str::to_owned),
     };
     let warnings = render::proofread(&site)?;
-    render::render(&site, &mut |_| Ok(()))?;
+    site::rehearse(&site)?;
     Ok(warnings)
 }
 

@@ -12,6 +12,8 @@ use serde_json::{Map, Value as Json};
 use tera::{Context, Kwargs, State, Tera, TeraResult, Value};
 
 use super::columns::ROW;
+use crate::content::templating::Metered;
+use crate::content::templating::meter;
 
 /// Stands for null where holes are looked for.
 const NULL: i128 = 0;
@@ -61,11 +63,12 @@ impl Holes {
         Self(holes)
     }
 
-    /// Adds a template that Tera has parsed already.
-    pub fn add(&mut self, name: &str, text: &str) {
+    /// Adds a template that Tera has parsed already; `size` is as [`Metered::new`] has it.
+    pub fn add(&mut self, name: &str, text: &str, size: &dyn Fn(&str) -> Option<usize>) {
         // No operator can be told what the zeros stand for; a test can.
-        if self.0.add_raw_template(name, &with_tests(text)).is_err() {
-            _ = self.0.add_raw_template(name, text);
+        let asking = Metered::new(&with_tests(text), size);
+        if self.0.add_raw_template(name, &asking.text).is_err() {
+            _ = self.0.add_raw_template(name, &Metered::new(text, size).text);
         }
     }
 
@@ -89,15 +92,19 @@ impl Holes {
         nulls.chain(absent).collect()
     }
 
-    /// The first of the candidates that a template shows, if it shows one.
+    /// The first of the candidates that a template shows, if it shows one. Each look at it may do `units` of work.
     pub fn find<'a>(
         &self,
         template: &str,
         fields: &Map<String, Json>,
         mentioned: &BTreeSet<String>,
         candidates: &'a [Hole],
+        units: u64,
     ) -> Option<&'a Hole> {
-        let render = |marked: Option<&Hole>| self.0.render(template, &context(fields, mentioned, marked)).ok();
+        let render = |marked: Option<&Hole>| {
+            let context = context(fields, mentioned, marked);
+            meter::within(units, || self.0.render(template, &context)).0.ok()
+        };
         let plain = candidates.first().and_then(|_| render(None))?;
         candidates
             .iter()
@@ -106,22 +113,24 @@ impl Holes {
 }
 
 impl Holes {
-    /// Whether a template shows the empty text that a row has in a column, or does something with it.
+    /// Whether a template shows the empty text that a row has in a column, or does something with it. Each look may do `units` of work.
     pub fn shows_empty(
         &self,
         template: &str,
         fields: &Map<String, Json>,
         mentioned: &BTreeSet<String>,
         column: &str,
+        units: u64,
     ) -> bool {
-        let plain = self.0.render(template, &context(fields, mentioned, None));
+        let render = |context: &Context| meter::within(units, || self.0.render(template, context)).0;
+        let plain = render(&context(fields, mentioned, None));
         let hole = Hole {
             column: column.to_owned(),
             null: Some(column.to_owned()),
         };
         let mut fields = fields.clone();
         fields.insert(hole.column.clone(), Json::Null);
-        let marked = self.0.render(template, &context(&fields, mentioned, Some(&hole)));
+        let marked = render(&context(&fields, mentioned, Some(&hole)));
         // A filter of texts fails on what stands for the empty one.
         plain.is_ok_and(|plain| marked.ok() != Some(plain))
     }

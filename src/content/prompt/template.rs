@@ -11,7 +11,8 @@ use super::holes::{self, Hole, Holes};
 use super::{Role, filters};
 use crate::content::dataset::Table;
 use crate::content::names::{quoted, shortened};
-use crate::content::templating::TemplateError;
+use crate::content::templating::meter::{self, PROMPT_UNITS, PROMPT_UNITS_A_BYTE};
+use crate::content::templating::{Metered, TemplateError, stopped};
 use crate::diagnostic::{Diagnostic, Diagnostics, Position};
 
 /// One entry of `prompt` as written.
@@ -35,6 +36,8 @@ pub struct Templates {
     holes: Holes,
     file: PathBuf,
     segments: Vec<SegmentSource>,
+    /// The templates as Tera has them, rewritten so that their work is counted.
+    metered: Vec<Metered>,
     /// The columns that the templates mention, and [`ROW`] where they take columns from it; no others need to be handed over.
     variables: BTreeSet<String>,
     /// Where the only template stands, if it is no segment of a prompt.
@@ -83,11 +86,13 @@ impl Templates {
         tera.register_filter("default", |value: Value, kwargs: Kwargs, _: &State| {
             holes::default(value.is_none() || value.is_undefined(), value, &kwargs)
         });
+        meter::register(&mut tera);
         let mut templates = Self {
             holes: Holes::new(&tera),
             tera,
             file: file.to_path_buf(),
             segments,
+            metered: Vec::new(),
             variables: BTreeSet::new(),
             alone,
         };
@@ -104,9 +109,13 @@ impl Templates {
                     let text = &templates.segments[index].text;
                     let mentioned = mentioned(&templates.tera, &name, text);
                     templates.variables.extend(mentioned);
-                    templates.holes.add(&name, text);
                 }
             }
+        }
+        if !errors.has_errors()
+            && let Err((index, error)) = templates.meter()
+        {
+            errors.push(templates.told(index, &error));
         }
         if errors.has_errors() {
             Err(errors)
@@ -115,20 +124,61 @@ impl Templates {
         }
     }
 
+    /// Puts the rewritten templates in the place of those as they are written.
+    fn meter(&mut self) -> Result<(), (usize, tera::Error)> {
+        let size = |name: &str| {
+            let named = (0..self.segments.len()).find(|index| template_name(*index) == name)?;
+            Some(self.segments[named].text.len())
+        };
+        let texts = self.segments.iter().map(|segment| &segment.text);
+        self.metered = texts.map(|text| Metered::new(text, &size)).collect();
+        for (index, segment) in self.segments.iter().enumerate() {
+            self.holes.add(&template_name(index), &segment.text, &size);
+        }
+        let texts = self.metered.iter().enumerate();
+        let texts = texts.map(|(index, metered)| (template_name(index), &metered.text));
+        self.tera.add_raw_templates(texts).map_err(|error| (0, error))
+    }
+
+    /// How much work the templates may do for a row.
+    fn units(&self, fields: &serde_json::Map<String, serde_json::Value>) -> u64 {
+        let all = self.uses(ROW);
+        let used = fields.iter().filter(|(column, _)| all || self.uses(column));
+        used.fold(PROMPT_UNITS, |units, (_, value)| {
+            units.saturating_add(PROMPT_UNITS_A_BYTE * bytes(value))
+        })
+    }
+
     /// The text of each segment for a row; the errors say which segments fail.
     pub fn render(&self, table: &Table, row: usize) -> Result<Vec<String>, Vec<(usize, Diagnostic)>> {
         let fields = &table.rows[row].fields;
+        let units = self.units(fields);
         let context = holes::context(fields, &self.variables, None);
         let missing = Holes::candidates(fields, &self.variables);
         let (mut texts, mut errors) = (Vec::new(), Vec::new());
         for index in 0..self.segments.len() {
             let name = template_name(index);
-            match self.tera.render(&name, &context) {
-                Ok(text) => match self.holes.find(&name, fields, &self.variables, &missing) {
+            match meter::within(units, || self.tera.render(&name, &context)) {
+                (Ok(text), _) => match self.holes.find(&name, fields, &self.variables, &missing, units) {
                     None => texts.push(text),
                     Some(hole) => errors.push((index, self.shown_hole(index, hole, table, row))),
                 },
-                Err(error) => errors.push((index, self.render_error(index, &error, table, row))),
+                (Err(error), None) => errors.push((index, self.render_error(index, &error, table, row))),
+                (Err(error), Some(why)) => {
+                    let stopped = stopped(why, units, &format!("row {row}"));
+                    let Diagnostic {
+                        file, position, place, ..
+                    } = self.told(index, &error);
+                    errors.push((
+                        index,
+                        Diagnostic {
+                            file,
+                            position,
+                            place,
+                            ..stopped
+                        },
+                    ));
+                }
             }
         }
         if errors.is_empty() { Ok(texts) } else { Err(errors) }
@@ -191,8 +241,9 @@ impl Templates {
         let is_empty = fields.get(column).is_some_and(|cell| cell.as_str() == Some(""));
         is_empty
             && (0..self.segments.len()).any(|index| {
+                let name = template_name(index);
                 self.holes
-                    .shows_empty(&template_name(index), fields, &self.variables, column)
+                    .shows_empty(&name, fields, &self.variables, column, self.units(fields))
             })
     }
 
@@ -305,6 +356,10 @@ impl Templates {
             Some(place) => place.to_owned(),
             None => format!("prompt[{index}].text (segment `{}`)", shortened(name)),
         };
+        let inside = match self.metered.get(index) {
+            Some(metered) => inside.map(|place| metered.original(place)),
+            None => inside,
+        };
         if let Some(Position { line, column }) = inside {
             place = format!("{place}, line {line}, column {column} of the template");
         }
@@ -334,6 +389,21 @@ fn mentioned(tera: &Tera, name: &str, text: &str) -> BTreeSet<String> {
         mentioned.extend(columns::of_row(text));
     }
     mentioned
+}
+
+/// About how long a value of a row is.
+fn bytes(value: &serde_json::Value) -> u64 {
+    match value {
+        serde_json::Value::String(text) => text.len() as u64,
+        serde_json::Value::Array(values) => 8 + values.iter().map(bytes).sum::<u64>(),
+        serde_json::Value::Object(fields) => {
+            8 + fields
+                .iter()
+                .map(|(key, value)| key.len() as u64 + bytes(value))
+                .sum::<u64>()
+        }
+        _ => 8,
+    }
 }
 
 #[cfg(test)]
