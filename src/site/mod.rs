@@ -7,7 +7,6 @@ pub mod publish;
 pub mod urls;
 
 use std::collections::HashSet;
-use std::path::Path;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind};
 use crate::interrupt;

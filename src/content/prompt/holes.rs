@@ -291,11 +291,12 @@ mod tests {
         tera.add_raw_template("t", text).unwrap();
         let used = tera.get_template_variables("t").unwrap();
         let mentioned: BTreeSet<String> = used.into_iter().map(str::to_owned).collect();
+        meter::register(&mut tera);
         let mut holes = Holes::new(&tera);
-        holes.add("t", text);
+        holes.add("t", text, &|_| None);
         let Json::Object(fields) = row else { unreachable!() };
         let candidates = Holes::candidates(&fields, &mentioned);
-        let found = holes.find("t", &fields, &mentioned, &candidates)?;
+        let found = holes.find("t", &fields, &mentioned, &candidates, 1 << 20)?;
         Some(found.null.clone().unwrap_or_else(|| found.column.clone()))
     }
 
@@ -374,9 +375,14 @@ mod tests {
         ] {
             let mut tera = Tera::default();
             tera.autoescape_on(Vec::<&'static str>::new());
+            meter::register(&mut tera);
             let mut holes = Holes::new(&tera);
-            holes.add("t", text);
-            assert_eq!(holes.shows_empty("t", &fields, &mentioned, "x"), shows, "{text}");
+            holes.add("t", text, &|_| None);
+            assert_eq!(
+                holes.shows_empty("t", &fields, &mentioned, "x", 1 << 20),
+                shows,
+                "{text}"
+            );
         }
     }
 }
