@@ -206,9 +206,8 @@ fn a_form_that_is_not_known_is_told() {
     }
 }
 
-/// The references have the scales of blocks of 64 consecutive weights, as bitsandbytes has them on CUDA. (Its CPU code, 0.50.2, expands a matrix whose
-/// width is an odd multiple of 32 with others.) With our codes and scales the model is the reference's, save for FP4's ties, where
-/// bitsandbytes on a CPU takes the lower of two values, and on CUDA, as the notebook did and as we do, the smaller magnitude.
+/// The references have the codes and scales of bitsandbytes on CUDA: blocks of 64 consecutive weights, and of two values as near the smaller magnitude.
+/// (On a CPU, bitsandbytes 0.50.2 takes the lower of the two, and expands a matrix whose width is an odd multiple of 32 with other scales.)
 #[test]
 fn logits_of_the_reference_checkpoints() {
     let Some(shared) = shared("reference") else { return };
@@ -227,7 +226,7 @@ fn logits_of_the_reference_checkpoints() {
             let tokens = tokenizer.encode(prompt["prompt"].as_str().unwrap()).unwrap();
             let ids: Vec<u32> = tokens.iter().map(|token| token.id).collect();
             let written = tempfile::tempdir().unwrap();
-            write_expanded(&checkpoint, code, written.path(), true, |index, _, _, _| index / 64);
+            write_expanded(&checkpoint, code, written.path(), |index, _, _, _| index / 64);
             let logits = logits(written.path(), &ids, DType::F32.into());
             let top: BTreeMap<usize, f64> = serde_json::from_value(expected_logits["top10"].clone()).unwrap();
             let worst = top
@@ -253,7 +252,7 @@ fn the_demo_models_compute_with_codes_as_with_their_values() {
         let checkpoint = Checkpoint::open(&folder).unwrap();
         for code in CODES {
             let written = tempfile::tempdir().unwrap();
-            write_expanded(&checkpoint, code, written.path(), false, |index, _, _, _| index / 64);
+            write_expanded(&checkpoint, code, written.path(), |index, _, _, _| index / 64);
             let codes = logits(&folder, &ids, four_bit(DType::F32, code));
             let values = logits(written.path(), &ids, DType::F32.into());
             if igsite::kernel::gemm::rows_are_independent() {
@@ -266,13 +265,12 @@ fn the_demo_models_compute_with_codes_as_with_their_values() {
     }
 }
 
-/// The checkpoint in float32, its linear layers through our codes (`ties`: as bitsandbytes breaks them on a CPU) and back with the scale of the block that
-/// `block` names of (index, row, column, width).
+/// The checkpoint in float32, its linear layers through our codes (the nearest values; of two as near, either) and back with the scale of the block
+/// that `block` names of (index, row, column, width).
 fn write_expanded(
     checkpoint: &Checkpoint,
     code: Code,
     folder: &Path,
-    ties: bool,
     block: impl Fn(usize, usize, usize, usize) -> usize,
 ) {
     let model = CausalLm::load(checkpoint, &Device::flex(), DType::F32).unwrap();
@@ -296,7 +294,7 @@ fn write_expanded(
                 let is_tie = (scaled.abs() - (ours + theirs).abs() / 2.0).abs() < 1e-6;
                 assert!(ours == theirs || is_tie, "{ours}, not {theirs}, for {scaled}");
                 let chosen = block(index, index / width, index % width, width);
-                *weight = if ties { theirs } else { ours } * scales[chosen];
+                *weight = ours * scales[chosen];
             }
         }
         let from = bytes.len();
