@@ -183,7 +183,7 @@ impl Beside {
         }
         if let Class::Other(name) = &self.class {
             let message = format!("the tokenizer's class `{name}` is not known");
-            let done = "tokenizer.json is taken as it stands: what the class itself adds to it is not computed";
+            let done = "the file is taken as it stands: what the class itself adds to it is not computed";
             self.warn("tokenizer_class", message, done);
         }
         Ok(())

@@ -12,6 +12,7 @@ use tokenizers::{AddedToken, NormalizerWrapper, PostProcessorWrapper, PreTokeniz
 use super::beside::{Beside, Class};
 use super::frame::{self, Frame};
 use super::pieces::Writing;
+use super::prefix::Prefix;
 use super::{Tokenizer, added, bounds, prefix, sentencepiece};
 use crate::checkpoint::hash;
 use crate::diagnostic::{Diagnostic, Kind, Result};
@@ -70,7 +71,19 @@ pub fn open(folder: &Path) -> Result<Tokenizer> {
     let bytes = if alone {
         let prefix = prefix::of_sentencepiece(&mut beside)?;
         beside.match_as_written(prefix);
-        sentencepiece::pipeline(&file, prefix)?.to_string().into_bytes()
+        if let Class::Other(name) = &beside.class {
+            return Err(beside
+                .error("tokenizer_class", format!("tokenizer.model is of the class `{name}`"))
+                .expected("`LlamaTokenizer`, or a tokenizer.json that says all")
+                .help("igsite does not compute what this class makes of the file; save the tokenizer with transformers as a fast one"));
+        }
+        let (pipeline, blank) = sentencepiece::pipeline(&file, prefix)?;
+        if !blank && prefix != Prefix::Never {
+            let message = "tokenizer.model itself puts no blank in front of a text";
+            let done = "one is put in, as transformers' class for Llama does; `add_prefix_space: false` leaves it out";
+            beside.warn("add_prefix_space", message, done);
+        }
+        pipeline.to_string().into_bytes()
     } else {
         input::read(&file, Kind::Checkpoint, "read")?
     };

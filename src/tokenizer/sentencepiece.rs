@@ -34,16 +34,17 @@ struct Piece {
 struct Proto {
     pieces: Vec<Piece>,
     model_type: u64,
+    add_dummy_prefix: bool,
     remove_extra_whitespaces: bool,
     charsmap: bool,
 }
 
 /// The pipeline in the form of a `tokenizer.json`, without a post-processor. Blanks are put in as `prefix` says: transformers passes over
-/// what the model itself says of that (`add_dummy_prefix`).
+/// what the model itself says of that (`add_dummy_prefix`), which is given back too.
 ///
 /// # Errors
 /// The file cannot be read, is no SentencePiece model, is not of kind BPE, or normalises text.
-pub fn pipeline(path: &Path, prefix: Prefix) -> Result<Value> {
+pub fn pipeline(path: &Path, prefix: Prefix) -> Result<(Value, bool)> {
     let bytes = input::read(path, Kind::Checkpoint, "read")?;
     let proto = parse(&bytes).ok_or_else(|| {
         Diagnostic::checkpoint("not a SentencePiece model")
@@ -75,7 +76,7 @@ pub fn pipeline(path: &Path, prefix: Prefix) -> Result<Value> {
     if prefix != Prefix::Never {
         decoders.push(json!({"type": "Strip", "content": " ", "start": 1, "stop": 0}));
     }
-    Ok(json!({
+    let pipeline = json!({
         "version": "1.0", "truncation": null, "padding": null,
         "added_tokens": added_tokens,
         "normalizer": normalizer,
@@ -85,7 +86,8 @@ pub fn pipeline(path: &Path, prefix: Prefix) -> Result<Value> {
         "model": {"type": "BPE", "dropout": null, "unk_token": unknown, "continuing_subword_prefix": null,
             "end_of_word_suffix": null, "fuse_unk": true, "byte_fallback": true,
             "vocab": vocabulary, "merges": merges(&proto.pieces)},
-    }))
+    });
+    Ok((pipeline, proto.add_dummy_prefix))
 }
 
 fn supported(proto: &Proto) -> Result<()> {
@@ -161,6 +163,7 @@ fn parse(bytes: &[u8]) -> Option<Proto> {
     let mut proto = Proto {
         pieces: vec![],
         model_type: 1,
+        add_dummy_prefix: true,
         remove_extra_whitespaces: true,
         charsmap: false,
     };
@@ -174,9 +177,8 @@ fn parse(bytes: &[u8]) -> Option<Proto> {
             }
             (2, Wire::Bytes(message)) => {
                 for field in Message(message) {
-                    match field? {
-                        (3, Wire::Number(kind)) => proto.model_type = kind,
-                        _ => {}
+                    if let (3, Wire::Number(kind)) = field? {
+                        proto.model_type = kind;
                     }
                 }
             }
@@ -184,6 +186,7 @@ fn parse(bytes: &[u8]) -> Option<Proto> {
                 for field in Message(message) {
                     match field? {
                         (2, Wire::Bytes(map)) => proto.charsmap = !map.is_empty(),
+                        (3, Wire::Number(flag)) => proto.add_dummy_prefix = flag != 0,
                         (4, Wire::Number(flag)) => proto.remove_extra_whitespaces = flag != 0,
                         _ => {}
                     }

@@ -139,7 +139,7 @@ fn words(tag: &str) -> usize {
             quote = Some(c);
         }
         let word = c.is_alphanumeric() || c == '_';
-        if !c.is_whitespace() && !(word && within) {
+        if !(c.is_whitespace() || word && within) {
             count += 1;
         }
         within = word;
