@@ -598,6 +598,36 @@ fn damaged_weights_of_the_cache_are_refused_by_name() {
     assert_eq!(setting.record(), record);
 }
 
+/// Weights of a few megabytes may lie on the hub as small files do, and then have git's hash for a name.
+#[test]
+fn damaged_weights_that_are_named_by_gits_hash_are_refused_too() {
+    let setting = Setting::new();
+    let setting = Setting {
+        hub: setting.hub.small(),
+        ..setting
+    };
+    setting.run(&BUILD).ended(0);
+    let weights = setting
+        .cache()
+        .join("blobs")
+        .join(git_hash(&files()["model.safetensors"]));
+    flip(&weights, 60_000);
+    for arguments in [
+        &BUILD[..],
+        &["build", "--device", "cpu", "--offline"],
+        &["check", "--offline"],
+    ] {
+        let ran = setting.run(arguments);
+        let told = ran.ended(1);
+        assert!(
+            told.contains("model.safetensors: model `tiny`: this file of the hub's cache is damaged"),
+            "{told}"
+        );
+    }
+    setting.run(&["fetch"]).ended(0);
+    setting.run(&[&BUILD[..], &["--offline"]].concat()).ended(0);
+}
+
 /// With `tokenizer_config.json`, which a tokenizer can be read without, and then reads prompts otherwise.
 fn with_a_tokenizer_config() -> BTreeMap<String, Vec<u8>> {
     let mut files = files();

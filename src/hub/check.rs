@@ -2,6 +2,7 @@
 //! or, where that was asked for, moved aside and brought anew.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use super::cache::{Cached, cannot, set_aside_name};
@@ -114,7 +115,11 @@ impl Hub {
         let Some(blob) = promise::blob(file) else {
             return Err(why);
         };
-        fs::rename(&blob, set_aside_name(&blob)).map_err(|e| cannot("move aside", &blob, &e))?;
+        match fs::rename(&blob, set_aside_name(&blob)) {
+            // Another process was faster.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            other => other.map_err(|e| cannot("move this damaged file aside", &blob, &e))?,
+        }
         let told = Diagnostic {
             message: format!("{}; it is brought anew", why.message),
             help: None,

@@ -132,7 +132,8 @@ impl<'a> Pace<'a> {
 pub fn free_space(folder: &Path) -> Option<u64> {
     let there = folder.ancestors().find(|folder| folder.is_dir())?;
     let disk = rustix::fs::statvfs(there).ok()?;
-    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+    // Some file systems have no such numbers, and say zero for all of them.
+    (disk.f_blocks > 0).then(|| disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
 /// The standard library does not say.

@@ -99,7 +99,17 @@ impl Hub {
             let files = weights
                 .map(|weights| weight_files(&snapshot.folder, weights))
                 .transpose()?;
-            let whole = files.is_some_and(|files| files.iter().all(|file| cached.has(&listing.commit, file)));
+            let files = files.unwrap_or_default();
+            // Those that are here will be read as they are.
+            let names = files.iter().map(String::as_str);
+            self.look_at(
+                &cached,
+                &listing.commit,
+                names,
+                listing.from_cache.is_none(),
+                Check::Later,
+            )?;
+            let whole = !files.is_empty() && files.iter().all(|file| cached.has(&listing.commit, file));
             // A whole copy of an older commit stays the one that runs without a network find.
             let older = cached
                 .commit(revision)

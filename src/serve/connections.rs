@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use tokio::task::AbortHandle;
 
-/// How long a connection may stand still: no byte comes or goes. A question for news stands still for a third of it.
-const STILL: Duration = Duration::from_secs(30);
+/// How long a connection may stand still: no byte comes or goes. A question for news stands still for a twelfth of it; a film that a
+/// reader has stopped may stand still for longer, and is asked for again.
+const STILL: Duration = Duration::from_secs(120);
 /// How often one looks for such connections.
 const LOOK: Duration = Duration::from_secs(5);
 /// The most connections that are open at once, whatever the system allows. A browser opens six.
