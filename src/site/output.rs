@@ -360,13 +360,17 @@ fn in_the_way(place: &Path, path: &str) -> Diagnostic {
 
 fn read_mark(folder: &Path) -> Result<Option<BTreeMap<String, String>>> {
     let path = folder.join(MARK);
-    let bytes = match fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Diagnostic::io(Kind::Output, "read igsite’s mark", &path, &error)),
-    };
-    match serde_json::from_slice::<Mark<String>>(&bytes) {
-        Ok(mark) if mark.schema == SCHEMA => Ok(Some(mark.files)),
+    match fs::read(&path) {
+        Ok(bytes) => parse_mark(&bytes, folder).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Diagnostic::io(Kind::Output, "read igsite’s mark", &path, &error)),
+    }
+}
+
+fn parse_mark(bytes: &[u8], folder: &Path) -> Result<BTreeMap<String, String>> {
+    let path = folder.join(MARK);
+    match serde_json::from_slice::<Mark<String>>(bytes) {
+        Ok(mark) if mark.schema == SCHEMA => Ok(mark.files),
         Ok(mark) => Err(
             Diagnostic::output(format!("the mark is of another version, `{}`", mark.schema))
                 .in_file(&path)
