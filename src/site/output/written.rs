@@ -59,12 +59,15 @@ impl Written {
     /// A hash of what was written: the mark, which has the hash of each file, and their names, sizes and times; none where a file is no longer
     /// the one that was written, or its times cannot tell.
     pub fn state(&self) -> Option<String> {
-        let line = |(path, entry): (&String, &Entry)| {
-            let found = fs::symlink_metadata(self.folder.join(path)).ok()?;
-            let times = stamp::times(&found)?;
-            (Seen::of(&found) == entry.seen).then_some((path, times))
-        };
-        let lines: Option<Vec<_>> = self.files.par_iter().map(line).collect();
+        let lines: Option<Vec<_>> = self
+            .files
+            .par_iter()
+            .map(|(path, entry)| {
+                let found = fs::symlink_metadata(self.folder.join(path)).ok()?;
+                let times = stamp::times(&found)?;
+                (Seen::of(&found) == entry.seen).then_some((path, times))
+            })
+            .collect();
         Some(stamp::debug_hash(&(&self.files.get(MARK)?.hash, lines?)))
     }
 }
