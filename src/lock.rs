@@ -64,12 +64,12 @@ pub fn lock(
     }
 }
 
-/// Some file systems have no locks, or the service for them is not running.
+/// Some file systems have no locks, or none on what is only open to be read, or the service for them is not running.
 fn has_no_locks(error: &io::Error) -> bool {
     #[cfg(unix)]
     if matches!(
         error.raw_os_error(),
-        Some(libc::ENOLCK | libc::ENOSYS | libc::EOPNOTSUPP)
+        Some(libc::ENOLCK | libc::ENOSYS | libc::EOPNOTSUPP | libc::EBADF)
     ) {
         return true;
     }

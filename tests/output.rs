@@ -211,6 +211,36 @@ fn a_new_folder_is_gone_again_when_it_is_stopped() {
 }
 
 #[test]
+fn work_that_does_not_ask_is_cut_off_and_a_second_signal_does_so_at_once() {
+    let place = tempfile::tempdir().unwrap();
+    let bench = [
+        "bench",
+        "--shape",
+        "llama-25m",
+        "--tokens",
+        "400",
+        "--points",
+        "400",
+        "--device",
+        "cpu",
+    ];
+    for signals in [1, 2] {
+        let running = spawn(place.path(), &bench);
+        std::thread::sleep(Duration::from_millis(1500));
+        let sent = Instant::now();
+        for _ in 0..signals {
+            signal(&running, "-TERM");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let (code, said) = end(running);
+        assert_eq!(code, Some(75), "{said}");
+        let told = "stopped by SIGTERM: nothing is kept of a measurement";
+        assert!(said.contains(told), "{said}");
+        assert!(sent.elapsed() < Duration::from_secs(5), "{:?}", sent.elapsed());
+    }
+}
+
+#[test]
 fn serve_waits_for_another_build_and_goes_on() {
     let project = project("alpha");
     fs::create_dir_all(project.path(".igsite/serve")).unwrap();

@@ -18,7 +18,7 @@ mod written;
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
@@ -226,7 +226,7 @@ impl<'f> Output<'f> {
             unchanged: self.unchanged,
             ..Counts::default()
         };
-        let gone = self.gone(&mut counts);
+        let gone = self.gone(&mut counts)?;
         let mut come = Vec::new();
         if self.staged > 0 {
             self.units(&mut String::new(), &gone, &mut come)?;
@@ -245,21 +245,24 @@ impl<'f> Output<'f> {
     }
 
     /// The files of the last build that are to be removed: those that this one does not make, but for what was edited since.
-    fn gone(&self, counts: &mut Counts) -> Vec<String> {
+    fn gone(&self, counts: &mut Counts) -> Result<Vec<String>> {
         let mut gone = Vec::new();
         for (path, written) in self.old.iter().filter(|(path, _)| !self.new.contains_key(*path)) {
-            if check_path(path).is_err() || self.through_link(path) {
+            if check_path(path).is_err() || self.through_link(path)? {
                 continue;
             }
-            match fs::read(self.folder.join(path)) {
+            let place = self.folder.join(path);
+            match fs::read(&place) {
                 Ok(bytes) if !is_as_written(&bytes, written) => counts.kept.push(path.to_owned()),
                 Ok(_) => gone.push(path.to_owned()),
                 // Somebody was here before us.
-                Err(_) => {}
+                Err(error) if is_absent(&error) || error.kind() == ErrorKind::IsADirectory => {}
+                // It would stay, and be taken for foreign from now on.
+                Err(error) => return Err(Diagnostic::io(Kind::Output, "read the old page", &place, &error)),
             }
         }
         counts.removed = gone.len();
-        gone
+        Ok(gone)
     }
 
     /// What is to be moved of what is staged under `at`: a folder that is not there yet as a whole, any other file by file.
@@ -278,7 +281,8 @@ impl<'f> Output<'f> {
             let unit = |old| Unit { path: at.clone(), old };
             let place = self.folder.join(&*at);
             match fs::symlink_metadata(&place) {
-                Err(_) => units.push(unit(false)),
+                Err(error) if is_absent(&error) => units.push(unit(false)),
+                Err(error) => return Err(Diagnostic::io(Kind::Output, "look for the old page", &place, &error)),
                 Ok(found) if found.is_dir() && is_folder => self.units(at, gone, units)?,
                 Ok(found) if found.is_file() && is_folder && gone.contains(&*at) => units.push(unit(false)),
                 Ok(found) if found.is_file() && !is_folder && self.old.contains_key(&*at) => units.push(unit(true)),
@@ -292,12 +296,18 @@ impl<'f> Output<'f> {
     }
 
     /// Whether a symbolic link stands on the way to a file: what is behind it is not ours.
-    fn through_link(&self, path: &str) -> bool {
+    fn through_link(&self, path: &str) -> Result<bool> {
         let mut place = self.folder.to_path_buf();
-        path.split('/').any(|part| {
+        for part in path.split('/') {
             place.push(part);
-            fs::symlink_metadata(&place).is_ok_and(|found| found.is_symlink())
-        })
+            match fs::symlink_metadata(&place) {
+                Ok(found) if found.is_symlink() => return Ok(true),
+                Ok(_) => {}
+                Err(error) if is_absent(&error) => return Ok(false),
+                Err(error) => return Err(Diagnostic::io(Kind::Output, "look for the old page", &place, &error)),
+            }
+        }
+        Ok(false)
     }
 
     /// Stages the mark that lists what is new, and one that lists old files too, where they are not what stands there.
@@ -322,6 +332,11 @@ impl<'f> Output<'f> {
             entry: Entry { hash, seen },
         })
     }
+}
+
+/// Whether an error says that there is nothing at a path.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
 /// The mark that a site is to have.
@@ -360,13 +375,17 @@ fn in_the_way(place: &Path, path: &str) -> Diagnostic {
 
 fn read_mark(folder: &Path) -> Result<Option<BTreeMap<String, String>>> {
     let path = folder.join(MARK);
-    let bytes = match fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Diagnostic::io(Kind::Output, "read igsite’s mark", &path, &error)),
-    };
-    match serde_json::from_slice::<Mark<String>>(&bytes) {
-        Ok(mark) if mark.schema == SCHEMA => Ok(Some(mark.files)),
+    match fs::read(&path) {
+        Ok(bytes) => parse_mark(&bytes, folder).map(Some),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Diagnostic::io(Kind::Output, "read igsite’s mark", &path, &error)),
+    }
+}
+
+fn parse_mark(bytes: &[u8], folder: &Path) -> Result<BTreeMap<String, String>> {
+    let path = folder.join(MARK);
+    match serde_json::from_slice::<Mark<String>>(bytes) {
+        Ok(mark) if mark.schema == SCHEMA => Ok(mark.files),
         Ok(mark) => Err(
             Diagnostic::output(format!("the mark is of another version, `{}`", mark.schema))
                 .in_file(&path)
@@ -463,7 +482,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<Seen> {
 /// Makes a file, and its folder where that is not there yet: most are.
 fn create(path: &Path) -> io::Result<File> {
     match (File::create(path), path.parent()) {
-        (Err(error), Some(parent)) if error.kind() == io::ErrorKind::NotFound => {
+        (Err(error), Some(parent)) if error.kind() == ErrorKind::NotFound => {
             fs::create_dir_all(parent)?;
             File::create(path)
         }

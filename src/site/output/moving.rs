@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{MARK, STAGE, check_path};
+use super::{MARK, STAGE, check_path, is_absent};
 use crate::diagnostic::{Diagnostic, Kind, Result};
 
 /// What is to be moved, in the staging folder.
@@ -197,7 +197,7 @@ impl<'a> Moving<'a> {
         // It lists old and new files alike: whatever happens to the staging folder, none of them is ever taken for foreign.
         let replaced = journal.come.par_iter().filter(|unit| unit.old);
         replaced.try_for_each(|unit| self.name_aside(&unit.path))?;
-        if exists(&self.stage.join(BOTH)) {
+        if exists(&self.stage.join(BOTH))? {
             if journal.marked {
                 self.name_aside(MARK)?;
                 self.move_aside(MARK)?;
@@ -213,8 +213,8 @@ impl<'a> Moving<'a> {
         for path in &journal.gone {
             self.remove_empty_parents(path);
         }
-        if exists(&self.stage.join(LAST)) {
-            if !exists(&self.old(MARK)) && journal.marked {
+        if exists(&self.stage.join(LAST))? {
+            if journal.marked && !exists(&self.old(MARK))? {
                 self.name_aside(MARK)?;
                 self.move_aside(MARK)?;
             }
@@ -247,7 +247,7 @@ impl<'a> Moving<'a> {
     /// Moves an old file aside that has no second name.
     fn move_aside(&self, path: &str) -> Result<()> {
         let (place, old) = (self.place(path), self.old(path));
-        if exists(&old) {
+        if exists(&old)? {
             Ok(())
         } else {
             self.rename(&place, &old)
@@ -258,25 +258,25 @@ impl<'a> Moving<'a> {
     fn put_back(&self, journal: &Journal) -> Result<()> {
         for unit in journal.come.iter().rev() {
             let (place, new, old) = (self.place(&unit.path), self.new(&unit.path), self.old(&unit.path));
-            let came = !exists(&new);
+            let came = !exists(&new)?;
             if unit.old {
-                if exists(&old) && (came || !exists(&place)) {
+                if exists(&old)? && (came || !exists(&place)?) {
                     self.restore(&old, &place)?;
                 }
-            } else if came && exists(&place) {
+            } else if came && exists(&place)? {
                 self.rename(&place, &new)?;
             }
         }
         for path in &journal.gone {
             let (place, old) = (self.place(path), self.old(path));
-            if exists(&old) {
+            if exists(&old)? {
                 self.make_parent(&place)?;
                 self.restore(&old, &place)?;
             }
         }
-        if exists(&self.old(MARK)) {
+        if exists(&self.old(MARK))? {
             self.restore(&self.old(MARK), &self.place(MARK))
-        } else if !journal.marked && exists(&self.place(MARK)) {
+        } else if !journal.marked && exists(&self.place(MARK))? {
             self.remove(&self.place(MARK))
         } else {
             Ok(())
@@ -308,9 +308,12 @@ impl<'a> Moving<'a> {
     }
 
     fn make_parent(&self, path: &Path) -> Result<()> {
-        let Some(parent) = path.parent().filter(|parent| !exists(parent)) else {
+        let Some(parent) = path.parent() else {
             return Ok(());
         };
+        if exists(parent)? {
+            return Ok(());
+        }
         let done = self.steps.next().and_then(|()| fs::create_dir_all(parent));
         done.map_err(|error| Diagnostic::io(Kind::Output, "make the folder", parent, &error))
     }
@@ -347,8 +350,13 @@ pub(super) fn clear(folder: &Path) {
     }
 }
 
-fn exists(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok()
+/// Whether there is anything at a path; that it cannot be told is no answer.
+fn exists(path: &Path) -> Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if is_absent(&error) => Ok(false),
+        Err(error) => Err(Diagnostic::io(Kind::Output, "look for", path, &error)),
+    }
 }
 
 fn is_folder(path: &Path) -> bool {

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use rayon::prelude::*;
 
-use super::{MARK, hash_of, read_mark};
+use super::{MARK, hash_of, parse_mark};
 use crate::stamp;
 
 /// What the writer saw of a file that it wrote, or found as it should be. None of it changes when the file is moved.
@@ -56,27 +56,30 @@ impl Written {
         }
     }
 
-    /// A hash of what was written, by name, content, size and times; none where a file is no longer the one that was written, or its
-    /// times cannot tell.
+    /// A hash of what was written: the mark, which has the hash of each file, and their names, sizes and times; none where a file is no longer
+    /// the one that was written, or its times cannot tell.
     pub fn state(&self) -> Option<String> {
-        let line = |(path, entry): (&String, &Entry)| {
-            let found = fs::symlink_metadata(self.folder.join(path)).ok()?;
-            let times = stamp::times(&found)?;
-            (Seen::of(&found) == entry.seen).then(|| (path.clone(), entry.hash.clone(), times))
-        };
-        let lines: Option<Vec<_>> = self.files.par_iter().map(line).collect();
-        Some(stamp::debug_hash(&lines?))
+        let lines: Option<Vec<_>> = self
+            .files
+            .par_iter()
+            .map(|(path, entry)| {
+                let found = fs::symlink_metadata(self.folder.join(path)).ok()?;
+                let times = stamp::times(&found)?;
+                (Seen::of(&found) == entry.seen).then_some((path, times))
+            })
+            .collect();
+        Some(stamp::debug_hash(&(&self.files.get(MARK)?.hash, lines?)))
     }
 }
 
 /// The same of what stands in a folder of the files that its mark lists; none where one is missing or is no file.
 pub(super) fn state_of(folder: &Path) -> Option<String> {
-    let mut files = read_mark(folder).ok()??;
-    files.insert(MARK.to_owned(), hash_of(&fs::read(folder.join(MARK)).ok()?));
-    let line = |(path, hash): (String, String)| {
-        let times = stamp::times(&fs::symlink_metadata(folder.join(&path)).ok()?)?;
-        Some((path, hash, times))
-    };
-    let lines: Option<Vec<_>> = files.into_par_iter().map(line).collect();
-    Some(stamp::debug_hash(&lines?))
+    let bytes = fs::read(folder.join(MARK)).ok()?;
+    let mut files = parse_mark(&bytes, folder).ok()?;
+    files.insert(MARK.to_owned(), hash_of(&bytes));
+    let lines: Option<Vec<_>> = files
+        .par_iter()
+        .map(|(path, _)| Some((path, stamp::times(&fs::symlink_metadata(folder.join(path)).ok()?)?)))
+        .collect();
+    Some(stamp::debug_hash(&(files.get(MARK)?, lines?)))
 }

@@ -108,22 +108,26 @@ struct World {
 
 impl World {
     fn make(site: &[(&str, &str)]) -> Self {
-        let make = |also: &[(&str, &str)]| {
-            let place = tempfile::tempdir().unwrap();
-            if !site.is_empty() {
-                build(place.path(), site, &Free).unwrap();
-                fs::write(place.path().join("mine.txt"), "foreign").unwrap();
-                fs::write(place.path().join("mixed/mine.txt"), "foreign").unwrap();
-            }
-            if !also.is_empty() {
-                build(place.path(), also, &Free).unwrap();
-            }
-            let found = standing(place.path());
-            (place, found)
-        };
-        let (place, old) = make(&[]);
-        let new = make(&NEW_SITE).1;
+        let (place, old) = World::old(site);
+        build(place.path(), &NEW_SITE, &Free).unwrap();
+        let new = standing(place.path());
         Self { place, old, new }
+    }
+
+    fn old(site: &[(&str, &str)]) -> (tempfile::TempDir, Files) {
+        let place = tempfile::tempdir().unwrap();
+        if !site.is_empty() {
+            build(place.path(), site, &Free).unwrap();
+            fs::write(place.path().join("mine.txt"), "foreign").unwrap();
+            fs::write(place.path().join("mixed/mine.txt"), "foreign").unwrap();
+        }
+        let old = standing(place.path());
+        (place, old)
+    }
+
+    /// Begins again with the old site.
+    fn again(&mut self, site: &[(&str, &str)]) {
+        self.place = World::old(site).0;
     }
 
     fn path(&self) -> &Path {
@@ -139,8 +143,9 @@ impl World {
 #[test]
 fn a_step_that_fails_leaves_the_old_site_at_once() {
     for (site, links) in [(&OLD_SITE[..], true), (&OLD_SITE[..], false), (&[], true)] {
+        let mut world = World::make(site);
         for at in 0.. {
-            let world = World::make(site);
+            world.again(site);
             let bad = Bad::new(at, false, links);
             let done = build(world.path(), &NEW_SITE, &bad);
             let found = standing(world.path());
@@ -165,8 +170,9 @@ fn a_step_that_fails_leaves_the_old_site_at_once() {
 #[test]
 fn a_kill_at_any_step_is_undone_by_the_next_build_even_one_that_fails() {
     for (site, links) in [(&OLD_SITE[..], true), (&OLD_SITE[..], false), (&[], true)] {
+        let mut world = World::make(site);
         for at in 0.. {
-            let world = World::make(site);
+            world.again(site);
             let bad = Bad::new(at, true, links);
             let done = build(world.path(), &NEW_SITE, &bad);
             let error = done.err().map(|error| error.to_string()).unwrap_or_default();
@@ -192,8 +198,9 @@ fn a_kill_at_any_step_is_undone_by_the_next_build_even_one_that_fails() {
 fn putting_back_may_be_killed_at_any_step() {
     // Where most is moved already.
     for links in [true, false] {
+        let mut world = World::make(&OLD_SITE);
         for at in 0.. {
-            let world = World::make(&OLD_SITE);
+            world.again(&OLD_SITE);
             build(world.path(), &NEW_SITE, &Bad::new(16, true, links)).unwrap_err();
             assert!(world.path().join(STAGE).join(JOURNAL).exists());
             let bad = Bad::new(at, true, links);
@@ -211,7 +218,8 @@ fn putting_back_may_be_killed_at_any_step() {
 
 #[test]
 fn a_list_that_is_damaged_is_told_and_nothing_is_lost() {
-    let world = World::make(&OLD_SITE);
+    let mut world = World::make(&OLD_SITE);
+    world.again(&OLD_SITE);
     build(world.path(), &NEW_SITE, &Bad::new(16, true, true)).unwrap_err();
     let journal = world.path().join(STAGE).join(JOURNAL);
     let text = fs::read_to_string(&journal).unwrap();
