@@ -230,3 +230,251 @@ fn templates_override_pages_and_blocks_and_their_errors_have_a_place() {
         .edit("content/docs/page.md", "wide.html", "wdie.html");
     insta::assert_snapshot!("wrong_template", refused(&project));
 }
+
+#[cfg(unix)]
+/// The project's folder with a named pipe at a path.
+fn with_pipe(path: &str) -> Project {
+    let project = Project::small().file(&format!("{path}.beside"), "");
+    std::fs::remove_file(project.path(&format!("{path}.beside"))).unwrap();
+    let made = std::process::Command::new("mkfifo")
+        .arg(project.path(path))
+        .status()
+        .unwrap();
+    assert!(made.success());
+    project
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_among_the_texts_is_refused_by_name() {
+    for path in ["static/pipe.txt", "templates/pipe.html", "content/pipe.md"] {
+        let project = with_pipe(path);
+        let said = refused(&project);
+        assert!(
+            said.contains(&format!("{path}: this is a named pipe, not a file")),
+            "{path}: {said}"
+        );
+    }
+}
+
+#[test]
+fn templates_without_end_are_refused_with_their_place() {
+    let ten = "[0,1,2,3,4,5,6,7,8,9]";
+    let loops = format!(
+        "{}{}",
+        format!("{{% for x in {ten} %}}\n").repeat(12),
+        "{% endfor %}".repeat(12)
+    );
+    let doubling = format!(
+        "{{% set s = \"ab\" %}}\n{}{{{{ s }}}}",
+        "{% set s = s ~ s %}".repeat(40)
+    );
+    for (name, text) in [("loops", &loops), ("doubling", &doubling)] {
+        let project =
+            with_page(&format!("# A\n\n{{{{ {name}() }}}}\n")).file(&format!("templates/shortcodes/{name}.html"), text);
+        let said = refused(&project);
+        assert!(said.contains(&format!("templates/shortcodes/{name}.html:")), "{said}");
+        assert!(
+            said.contains("the template does more work than it may: 134217728 units for a page"),
+            "{said}"
+        );
+    }
+    for text in [loops.replace('\n', ""), doubling.replace('\n', "")] {
+        let prompt = format!("text: {}", serde_json::to_string(&text).unwrap());
+        let project = Project::small();
+        let before = project.read("content/experiments/first.yaml");
+        let first = before
+            .lines()
+            .find(|line| line.trim_start().starts_with("text:"))
+            .unwrap()
+            .trim()
+            .to_owned();
+        let project = project.file("content/experiments/first.yaml", before.replacen(&first, &prompt, 1));
+        let said = refused(&project);
+        assert!(
+            said.contains("content/experiments/first.yaml:") && said.contains("units for row 0"),
+            "{said}"
+        );
+    }
+    let project = Project::small();
+    let project = (0..40).fold(project, |project, index| {
+        project.file(
+            &format!("templates/t{index}.html"),
+            format!(
+                "{{% extends \"t{}.html\" %}}{{% block a %}}{{{{ super() }}}}{{% endblock a %}}",
+                index + 1
+            ),
+        )
+    });
+    let project = project.file("templates/t40.html", "{% block a %}{% endblock a %}");
+    let said = refused(&project);
+    assert!(
+        said.contains("a chain of templates that is too long begins here"),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_a_site_refuses_is_refused_by_check_with_its_line() {
+    for (text, what) in [
+        (
+            "<meta http-equiv=\"refresh\" content=\"0;url=https://evil.example/\">",
+            "takes the reader to `https://evil.example/`",
+        ),
+        (
+            "<img srcset=\"a.png 1x, https://evil.example/b.png 2x\" alt=\"\">",
+            "`https://evil.example/b.png`",
+        ),
+        ("<img src=\"//evil.example/b.png\" alt=\"\">", "`//evil.example/b.png`"),
+        ("<img src=\"\\\\evil.example\\b.png\" alt=\"\">", "another host"),
+        ("[a](\\\\\\\\evil.example/b)", "link to `\\\\evil.example/b`"),
+        (
+            "<style>@import \"https://evil.example/a.css\";</style>",
+            "`https://evil.example/a.css`",
+        ),
+        (
+            "<style>p { background: url(//evil.example/a.png) }</style>",
+            "`//evil.example/a.png`",
+        ),
+        ("<base href=\"https://evil.example/\">", "<base>"),
+        (
+            "<object data=\"https://evil.example/a\"></object>",
+            "`https://evil.example/a`",
+        ),
+        ("<embed src=\"https://evil.example/a\">", "`https://evil.example/a`"),
+        (
+            "<form action=\"https://evil.example/a\"></form>",
+            "`https://evil.example/a`",
+        ),
+        (
+            "<a href=\"https://a.example\" ping=\"https://evil.example/a\">x</a>",
+            "`https://evil.example/a`",
+        ),
+        (
+            "<svg><use href=\"https://evil.example/a#b\"/></svg>",
+            "`https://evil.example/a#b`",
+        ),
+        (
+            "<link rel=\"stylesheet\" href=\"https://evil.example/a.css\">",
+            "`https://evil.example/a.css`",
+        ),
+        ("<a href=\"javascript:alert(1)\">x</a>", "`javascript:alert(1)`"),
+        (
+            "[a](gone/index.html)",
+            "`docs/gone/index.html`, which the site does not have",
+        ),
+        ("<i id=\"b\">x</i> <i id=\"b\">y</i>", "given twice"),
+    ] {
+        let project = with_page(&format!("# A\n\nText.\n\n{text}\n"));
+        let check = project.run(&CHECK);
+        let build = project.run(&BUILD);
+        for (ran, name) in [(&check, "check"), (&build, "build")] {
+            assert!(matches!(ran.code, Some(1 | 2)), "{name}, {text}: {}", ran.stderr);
+            assert!(
+                ran.stderr.contains("content/docs/page.md:5:"),
+                "{name}, {text}: {}",
+                ran.stderr
+            );
+            assert!(ran.stderr.contains(what), "{name}, {text}: {}", ran.stderr);
+        }
+        assert_eq!(check.stderr, build.stderr, "{text}");
+    }
+}
+
+#[test]
+fn what_is_dead_under_the_policy_is_a_warning_of_check_and_of_build() {
+    for (text, what) in [
+        ("<script>alert(1)</script>", "a script within the page"),
+        ("<p style=\"color:red\">x</p>", "an inline style"),
+        ("<style>p { color: red }</style>", "a style sheet within the page"),
+        ("<p onclick=\"x()\">x</p>", "an inline handler"),
+        ("<iframe srcdoc=\"x\" title=\"x\"></iframe>", "<iframe>"),
+    ] {
+        let project = with_page(&format!("# A\n\nText.\n\n{text}\n"));
+        for command in [CHECK, BUILD] {
+            let ran = project.run(&command);
+            let line = ran
+                .ended(0)
+                .lines()
+                .find(|line| line.contains("content/docs/page.md:5:"))
+                .unwrap_or_default();
+            assert!(
+                line.contains(what) && ran.stderr.contains("policy forbids it"),
+                "{command:?}, {text}: {}",
+                ran.stderr
+            );
+        }
+    }
+    // In a template too; not in one that brings a policy of its own.
+    let own = "{% extends \"igsite/sample.html\" %}\n{% block main %}\n<p style=\"color:red\">x</p>{% endblock main %}";
+    let project = Project::small().file("templates/sample.html", own);
+    let ran = project.run(&CHECK);
+    assert!(
+        ran.ended(0).contains("templates/sample.html:3:4: an inline style"),
+        "{}",
+        ran.stderr
+    );
+    let elsewhere = own.replace(
+        "<p style=\"color:red\">",
+        "<script src=\"https://evil.example/x.js\"></script>",
+    );
+    let said = refused(&project.file("templates/sample.html", elsewhere));
+    assert!(
+        said.contains("templates/sample.html:3:9: <script> leads to `https://evil.example/x.js`"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_text_of_any_kind_takes_time_by_its_length() {
+    let page = "# A\n\n".to_owned()
+        + &"## One name\n\n".repeat(8_000)
+        + "```ruby\n"
+        + &"def a(b) = \"#{b}\" if b =~ /c/ # d\n".repeat(3_000)
+        + "```\n";
+    let project = with_page(&page);
+    let began = std::time::Instant::now();
+    let ran = project.run(&CHECK);
+    assert!(
+        ran.ended(0)
+            .contains("content/docs/page.md:16003:1: code without its colours: 102000 bytes"),
+        "{}",
+        ran.stderr
+    );
+    assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
+}
+
+#[test]
+fn templates_whose_work_is_counted_give_the_same_pages() {
+    let project = with_page(
+        "# A\n\n{{ table(experiment=\"first\", of=\"models\") }}\n\n{{ comparison(experiment=\"first\", sample=\"b\") }}\n",
+    );
+    project.run(&BUILD).ended(0);
+    let pages = |project: &Project| -> Vec<(String, Vec<u8>)> {
+        let files = project.files("site").into_iter();
+        files.filter(|(path, _)| path.ends_with(".html")).collect()
+    };
+    let before = pages(&project);
+    // The built-in ones are not counted, and a project's own are: with a comment they are its own.
+    let built_in = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+    let files = walkdir::WalkDir::new(&built_in).into_iter().map(Result::unwrap);
+    let files = files.filter(|entry| entry.file_type().is_file());
+    let project = files.fold(project, |project, entry| {
+        let name = entry
+            .path()
+            .strip_prefix(&built_in)
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let text = std::fs::read_to_string(entry.path()).unwrap() + "{# own #}";
+        project.file(&format!("templates/{name}"), text)
+    });
+    let ran = project.run(&BUILD);
+    assert_eq!(ran.ended(0).matches("warning").count(), 0, "{}", ran.stderr);
+    let after = pages(&project);
+    assert!(before.len() > 8 && before.len() == after.len());
+    for (one, other) in before.iter().zip(&after) {
+        assert!(one == other, "{} is another page", one.0);
+    }
+}

@@ -16,6 +16,7 @@ use crate::cli::{Chosen, Cli, Command, ExitStatus};
 use crate::content::project::{Project, Selection};
 use crate::diagnostic::Diagnostics;
 use crate::render::{self, Site};
+use crate::site;
 use report::Report;
 
 /// Runs what was typed, tells its errors, and says how the process ends.
@@ -46,8 +47,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitStatus {
     report.ended(done.unwrap_or_else(|errors| report.errors(errors)))
 }
 
-/// Renders what needs no results (texts, templates, static files), so that their errors are told before anything is computed. What
-/// is only odd is given back.
+/// Renders what needs no results (texts, templates, static files), so that their errors are told before anything is computed, those too
+/// that the finished site would be refused for. What is only odd is given back.
 fn rehearse(project: &Project, base_url: Option<&str>) -> Result<Diagnostics, Diagnostics> {
     let site = Site {
         project,
@@ -55,7 +56,7 @@ fn rehearse(project: &Project, base_url: Option<&str>) -> Result<Diagnostics, Di
         base_url: base_url.map(str::to_owned),
     };
     let warnings = render::proofread(&site)?;
-    render::render(&site, &mut |_| Ok(()))?;
+    site::rehearse(&site)?;
     Ok(warnings)
 }
 

@@ -1,8 +1,93 @@
-//! What a Tera error says, taken apart: the message by itself, the template, the place in it.
+//! What a Tera error says, taken apart: the message by itself, the template, the place in it. And how much work a template may do:
+//! `metered.rs` rewrites it so that its work is counted, `meter.rs` counts.
+
+mod lexer;
+pub mod meter;
+mod metered;
+mod tokens;
+
+use std::collections::BTreeMap;
 
 use tera::ErrorKind;
 
-use crate::diagnostic::Position;
+pub use self::metered::Metered;
+use crate::diagnostic::{Diagnostic, Position};
+
+/// How long a chain of templates may be, of which each extends or includes the next.
+pub const LONGEST_CHAIN: usize = 16;
+
+/// A template from which a chain of others begins that is too long, or of which too many go round in circles. Tera follows such a chain
+/// by calls within calls, which take the stack.
+pub fn too_long_a_chain(templates: &BTreeMap<String, String>) -> Option<(&str, Diagnostic)> {
+    let mut left: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (name, text) in templates {
+        let tags = lexer::tags(text);
+        let named = tags.iter().filter_map(|tag| match tag.tokens.first()?.text {
+            "extends" | "include" => Some(tag.tokens.get(1)?.quoted()?.to_owned()),
+            _ => None,
+        });
+        left.insert(name, named.filter(|named| templates.contains_key(named)).collect());
+    }
+    let refused = |message: String| {
+        Diagnostic::content(message)
+            .expected(format!(
+                "at most {LONGEST_CHAIN} templates, of which each extends or includes the next"
+            ))
+            .help("bring some of them together")
+    };
+    for _ in 0..LONGEST_CHAIN {
+        let ended: Vec<&str> = left
+            .iter()
+            .filter(|(_, named)| !named.iter().any(|named| left.contains_key(named.as_str())))
+            .map(|(name, _)| *name)
+            .collect();
+        for name in &ended {
+            left.remove(name);
+        }
+    }
+    // A small circle is told by Tera, with the names in it.
+    let first = left.keys().next()?;
+    (left.len() > LONGEST_CHAIN || !in_a_circle(&left, first)).then(|| {
+        (
+            *first,
+            refused("a chain of templates that is too long begins here".to_owned()),
+        )
+    })
+}
+
+/// Whether a template leads to itself, or to one that does.
+fn in_a_circle(left: &BTreeMap<&str, Vec<String>>, first: &str) -> bool {
+    let mut seen = vec![first];
+    let mut at = 0;
+    while at < seen.len() {
+        let next = left.get(seen[at]).into_iter().flatten().map(String::as_str);
+        for name in next.filter(|name| left.contains_key(name)) {
+            if seen.contains(&name) {
+                return true;
+            }
+            seen.push(name);
+        }
+        at += 1;
+    }
+    false
+}
+
+/// The error of a template that was stopped, without its place.
+pub fn stopped(why: meter::Stopped, units: u64, of: &str) -> Diagnostic {
+    match why {
+        meter::Stopped::Spent => Diagnostic::content(format!(
+            "the template does more work than it may: {units} units for {of}, about one for each byte that it makes or goes over"
+        ))
+        .help("look for a loop within a loop, or a text that is put to itself again and again"),
+        meter::Stopped::TooDeep => Diagnostic::content("the template puts lists into lists, too deep to be shown")
+            .help("lists and maps may be nested 128 deep"),
+        meter::Stopped::Calls => Diagnostic::content(format!(
+            "templates, components and blocks within each other, more than {} deep",
+            meter::DEEPEST_CALLS
+        ))
+        .help("look for a component that calls itself"),
+    }
+}
 
 /// A Tera error in parts.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -124,3 +124,64 @@ fn the_docs_list_the_blocks_and_variables_that_there_are() {
         assert_eq!(text, right, "run this test with INSTA_UPDATE=always");
     }
 }
+
+/// A number as the docs write it: `20,000`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut written = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            written.push(',');
+        }
+        written.push(digit);
+    }
+    written
+}
+
+#[test]
+fn the_docs_list_the_limits_that_there_are() {
+    use crate::content::templating::{LONGEST_CHAIN, meter};
+    use crate::render::markdown::{code, maths, shortcode};
+    let text = include_str!("../../docs/limits.md");
+    for (limit, value) in [
+        ("units of work for a page", meter::PAGE_UNITS),
+        ("units of work for a row's prompt", meter::PROMPT_UNITS),
+        (
+            "and for each byte of the row's columns that the prompt uses",
+            meter::PROMPT_UNITS_A_BYTE,
+        ),
+        (
+            "templates of which each extends or includes the next",
+            LONGEST_CHAIN as u64,
+        ),
+        (
+            "templates, components and blocks at work within each other",
+            meter::DEEPEST_CALLS as u64,
+        ),
+        (
+            "lists and maps nested in each other, in a template",
+            meter::DEEPEST as u64,
+        ),
+        ("bytes of a formula", maths::LONGEST as u64),
+        ("brackets nested in a formula", maths::DEEPEST as u64),
+        ("bytes of a line of code that is coloured", code::LONGEST_LINE as u64),
+        ("bytes of a block of code that is coloured", code::LONGEST_BLOCK as u64),
+        ("bytes of all code of a text that is coloured", code::MOST as u64),
+        (
+            "seconds that colouring the code of a text may take",
+            code::LONGEST.as_secs(),
+        ),
+        (
+            "shortcodes in one text",
+            crate::render::markdown::MOST_SHORTCODES as u64,
+        ),
+        ("shortcodes: lists nested in each other", shortcode::DEEPEST as u64),
+        (
+            "faults of links that are told with their place",
+            crate::site::TOLD as u64,
+        ),
+    ] {
+        let row = format!("| {limit} | {} |\n", grouped(value));
+        assert!(text.contains(&row), "docs/limits.md has no row {row}");
+    }
+}

@@ -9,6 +9,7 @@
 pub mod addresses;
 pub mod code;
 pub mod headings;
+mod markup;
 pub mod maths;
 pub mod notes;
 pub mod shortcode;
@@ -23,12 +24,15 @@ use pulldown_cmark::{
 };
 
 use self::addresses::{Addresses, is_external};
+use self::code::Colours;
 use self::headings::{Heading, Ids};
+use self::markup::Raw;
 use self::notes::Notes;
 use self::shortcode::Call;
 use self::tables::Tables;
 use crate::content::names::shortened;
 use crate::diagnostic::{Diagnostic, Diagnostics, Position};
+use crate::render::places::Places;
 use crate::render::text::escape;
 use crate::site::urls::Links;
 
@@ -133,6 +137,9 @@ pub fn render(source: &Source<'_>, title: &str, setting: &Setting<'_>) -> Result
         out: vec![Vec::with_capacity(events.len())],
         noted: Vec::new(),
         has_contents: false,
+        raw: Raw::default(),
+        colours: Colours::default(),
+        calls: 0,
         warnings: Vec::new(),
     };
     writer.write(events);
@@ -146,8 +153,13 @@ pub fn render(source: &Source<'_>, title: &str, setting: &Setting<'_>) -> Result
     } = writer;
     let notes = notes.finish(&mut refused);
     if !refused.is_empty() {
-        return Err(refused.into_iter().map(|refusal| source.located(refusal)).collect());
+        let mut places = Places::of(source.text);
+        return Err(refused
+            .into_iter()
+            .map(|refusal| source.located(refusal, &mut places))
+            .collect());
     }
+    let mut places = Places::of(source.text);
     let mut html = String::with_capacity(source.text.len() * 3 / 2);
     html::push_html(&mut html, out.pop().unwrap_or_default().into_iter());
     Ok(Rendered {
@@ -159,26 +171,24 @@ pub fn render(source: &Source<'_>, title: &str, setting: &Setting<'_>) -> Result
         },
         warnings: warnings
             .into_iter()
-            .map(|refusal| source.located(refusal).as_warning())
+            .map(|refusal| source.located(refusal, &mut places).as_warning())
             .collect(),
     })
 }
 
 impl Source<'_> {
     /// The diagnostic with file and place.
-    fn located(&self, Refusal { at, diagnostic }: Refusal) -> Diagnostic {
+    fn located(&self, Refusal { at, diagnostic }: Refusal, places: &mut Places<'_>) -> Diagnostic {
         let Some(at) = at else { return diagnostic };
         let diagnostic = diagnostic.in_file(self.file);
-        let before = &self.text[..at.min(self.text.len())];
-        let line = before.matches('\n').count();
-        let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+        let Position { line, column } = places.at(at);
         match self.first_line {
             Some(first_line) => diagnostic.at(Position {
-                line: first_line + line,
+                line: first_line + line - 1,
                 column,
             }),
             // Where in the YAML a line of its text stands depends on how that is written.
-            None => diagnostic.place(format!("description, line {}", line + 1)),
+            None => diagnostic.place(format!("description, line {line}")),
         }
     }
 }
@@ -203,6 +213,9 @@ pub fn first_paragraph(text: &str) -> String {
 fn is_block(paragraph: &str) -> bool {
     shortcode::is_meant(paragraph) || paragraph.trim() == CONTENTS
 }
+
+/// Shortcodes in one text: each of a few words may become a map of fifty kilobytes.
+pub const MOST_SHORTCODES: usize = 1_000;
 
 /// Stands for the table of contents.
 const CONTENTS: &str = "[[toc]]";
@@ -242,6 +255,11 @@ struct Writer<'a, 'e> {
     /// The names of the footnotes that are being read, and where they begin.
     noted: Vec<(String, usize)>,
     has_contents: bool,
+    /// The markup of the author's that is being read.
+    raw: Raw,
+    colours: Colours,
+    /// Shortcodes so far.
+    calls: usize,
     warnings: Vec<Refusal>,
 }
 
@@ -281,7 +299,8 @@ impl<'e> Writer<'_, 'e> {
                         let warning = Diagnostic::content(found).help("write `text` where that is meant");
                         self.warnings.push(Refusal::at(range.start, warning));
                     }
-                    self.push(raw(code::html(&text, fence)));
+                    let html = self.code(&text, fence, range.start);
+                    self.push(raw(html));
                 }
                 event => self.event(event, range),
             }
@@ -341,8 +360,17 @@ impl<'e> Writer<'_, 'e> {
                     id,
                 }));
             }
-            Event::Html(ref html) | Event::InlineHtml(ref html) => {
-                self.addresses.check_raw(html, at);
+            Event::Html(ref html) => {
+                self.raw.add(html, at);
+                return self.push(event);
+            }
+            Event::InlineHtml(ref html) => {
+                self.raw.add(html, at);
+                self.judge_raw();
+                return self.push(event);
+            }
+            Event::End(TagEnd::HtmlBlock) => {
+                self.judge_raw();
                 return self.push(event);
             }
             Event::TaskListMarker(done) => {
@@ -385,6 +413,37 @@ impl<'e> Writer<'_, 'e> {
         self.push(raw(written));
     }
 
+    /// Holds the markup that was collected against the rules.
+    fn judge_raw(&mut self) {
+        for (at, finding) in std::mem::take(&mut self.raw).judged() {
+            let told = Refusal::at(at, Diagnostic::content(finding.message).help(finding.help));
+            if finding.refused {
+                self.addresses.refused.push(told);
+            } else {
+                self.warnings.push(told);
+            }
+        }
+    }
+
+    fn code(&mut self, text: &str, fence: &str, at: usize) -> String {
+        match self.colours.html(text, fence) {
+            Ok(shown) => {
+                let warning = shown
+                    .plain
+                    .map(|why| Diagnostic::content(format!("code without its colours: {why}")));
+                let warning = warning.map(|warning| warning.help("write `text` as its language where that is fine"));
+                self.warnings.extend(warning.map(|warning| Refusal::at(at, warning)));
+                shown.html
+            }
+            Err(found) => {
+                let error =
+                    Diagnostic::content(found).help("write `text` as its language: it is shown without colours then");
+                self.addresses.refused.push(Refusal::at(at, error));
+                String::new()
+            }
+        }
+    }
+
     fn maths(&mut self, tex: &str, display: bool, at: usize) {
         match maths::html(tex, display) {
             Ok(html) => self.push(Event::InlineHtml(html.into())),
@@ -400,7 +459,13 @@ impl<'e> Writer<'_, 'e> {
     fn block(&mut self, paragraph: &str, at: usize) -> Option<String> {
         let inner = paragraph.trim();
         if inner == CONTENTS {
-            self.has_contents = true;
+            if std::mem::replace(&mut self.has_contents, true) {
+                let error = Diagnostic::content(format!("`{CONTENTS}` a second time"));
+                self.addresses
+                    .refused
+                    .push(Refusal::at(at, error.expected("one table of contents on a page")));
+                return Some(String::new());
+            }
             return Some(headings::contents(self.headings));
         }
         if let Some(shown) = inner.strip_prefix("{{/*").and_then(|rest| rest.strip_suffix("*/}}"))
@@ -425,6 +490,15 @@ impl<'e> Writer<'_, 'e> {
         };
         let mut html = String::new();
         for call in &calls {
+            self.calls += 1;
+            if self.calls > MOST_SHORTCODES {
+                if self.calls == MOST_SHORTCODES + 1 {
+                    let error = Diagnostic::content(format!("more than {MOST_SHORTCODES} shortcodes in one text"));
+                    let error = error.help("spread them over several pages");
+                    self.addresses.refused.push(Refusal::at(at + call.at, error));
+                }
+                break;
+            }
             match self.setting.shortcodes.html(call, &mut self.ids) {
                 Ok(shown) => {
                     html += &shown.html;

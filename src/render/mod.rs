@@ -18,6 +18,7 @@ pub mod heatmap;
 pub mod labels;
 pub mod markdown;
 pub mod pages;
+mod places;
 pub mod plot;
 pub mod results;
 pub mod search;

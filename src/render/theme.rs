@@ -3,6 +3,8 @@
 //! A file in the project's `templates/` takes the place of the built-in one of the same name; the built-in one can still be
 //! extended as `igsite/NAME`. An error in a template names its file, line and column.
 
+mod against_policy;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -12,7 +14,8 @@ use tera::{Context, ErrorKind, Tera};
 use walkdir::WalkDir;
 
 use crate::content::names::{nearest, quoted};
-use crate::content::templating::TemplateError;
+use crate::content::templating::meter::{self, PAGE_UNITS};
+use crate::content::templating::{Metered, TemplateError, stopped, too_long_a_chain};
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Position, Result};
 use crate::input;
 use crate::render::text::escape;
@@ -56,6 +59,10 @@ pub struct Theme {
     tera: Tera,
     /// The project's own, by name.
     own: BTreeMap<String, String>,
+    /// The same, rewritten so that their work is counted.
+    metered: BTreeMap<String, Metered>,
+    /// Whether Tera has the rewritten ones.
+    rewritten: bool,
     /// What each template was given, for the test of their documentation.
     #[cfg(test)]
     pub(super) given: std::sync::Mutex<BTreeMap<String, Vec<serde_json::Value>>>,
@@ -66,17 +73,44 @@ impl Theme {
     pub fn load(root: &Path) -> Result<Self, Diagnostics> {
         let mut tera = Tera::new();
         tera.set_escape_fn(|text, out| write_escaped(text, out));
+        meter::register(&mut tera);
         let own = read_own(&root.join("templates"))?;
+        if let Some((name, error)) = too_long_a_chain(&own) {
+            return Err(error.in_file(Path::new("templates").join(name)).into());
+        }
         let mut templates: BTreeMap<String, &str> = BTreeMap::new();
         for (name, text) in TEMPLATES {
             templates.insert(name.to_owned(), text);
             templates.insert(format!("{BUILT_IN}{name}"), text);
         }
         templates.extend(own.iter().map(|(name, text)| (name.clone(), text.as_str())));
-        let loaded = tera.add_raw_templates(templates);
+        let size = |name: &str| templates.get(name).map(|text| text.len());
+        let metered: BTreeMap<String, Metered> = own
+            .iter()
+            // The demo project has the built-in ones as its own.
+            .filter(|(name, text)| {
+                !TEMPLATES
+                    .iter()
+                    .any(|(known, built_in)| known == name && built_in == text)
+            })
+            .map(|(name, text)| (name.clone(), Metered::new(text, &size)))
+            .collect();
+        // First as they are written: what is wrong in them is told as it stands there.
+        let loaded = tera.add_raw_templates(templates.iter());
+        let rewritten = loaded.is_ok();
+        let loaded = loaded.and_then(|()| {
+            let texts = metered.iter().map(|(name, metered)| (name, &metered.text));
+            if metered.is_empty() {
+                Ok(())
+            } else {
+                tera.add_raw_templates(texts)
+            }
+        });
         let theme = Self {
             tera,
             own,
+            metered,
+            rewritten,
             #[cfg(test)]
             given: std::sync::Mutex::default(),
         };
@@ -98,10 +132,20 @@ impl Theme {
         // Rendering stops at the first error.
         let problem = |error: &tera::Error| self.told(template, error, TemplateError::from(error));
         let context = Context::from_serialize(view).map_err(|error| problem(&error))?;
-        self.tera
-            .render(template, &context)
-            .map(String::into_bytes)
-            .map_err(|error| problem(&error))
+        // The built-in templates do what the data asks for and no more.
+        let units = if self.metered.is_empty() { u64::MAX } else { PAGE_UNITS };
+        let (rendered, why) = meter::within(units, || self.tera.render(template, &context));
+        rendered.map(String::into_bytes).map_err(|error| match why {
+            None => problem(&error),
+            Some(why) => {
+                let at = problem(&error);
+                Diagnostic {
+                    file: at.file,
+                    position: at.position,
+                    ..stopped(why, PAGE_UNITS, "a page")
+                }
+            }
+        })
     }
 
     /// Whether there is a template of this name.
@@ -178,6 +222,11 @@ impl Theme {
             mut position,
         } = told;
         let name = named.as_deref().unwrap_or(template);
+        if let Some((metered, place)) = self.metered.get(name).zip(position)
+            && self.rewritten
+        {
+            position = Some(metered.original(place));
+        }
         let (mut message, mut expected) = (in_short(&message), None);
         let mut meant = None;
         if let ErrorKind::MissingParent { current, parent } = error.kind() {
@@ -273,6 +322,7 @@ fn place_of(text: &str, name: &str) -> Option<Position> {
 }
 
 fn write_escaped(text: &str, out: &mut dyn Write) -> std::io::Result<()> {
+    meter::charge(text.len() as u64).map_err(|_| std::io::Error::other("the template is stopped"))?;
     out.write_all(escape(text).as_bytes())
 }
 
@@ -434,6 +484,73 @@ mod tests {
         assert!(built_in.starts_with("(built-in) templates/"), "{built_in}");
         let of_a_kind = place(&[("templates/x.html", "{{ 1 | trim }}")]);
         assert!(of_a_kind.starts_with("templates/x.html:1:"), "{of_a_kind}");
+    }
+
+    #[test]
+    fn the_longest_chains_within_each_other_fit_a_thread_s_stack() {
+        let mut files: Vec<(String, String)> = (0..14)
+            .map(|index| {
+                (
+                    format!("templates/t{index}.html"),
+                    format!("{{% include \"t{}.html\" %}}", index + 1),
+                )
+            })
+            .collect();
+        files.push(("templates/t14.html".to_owned(), "{{ <again n={1} /> }}".to_owned()));
+        let again = "{% component again(n) %}{% include \"t0.html\" %}{% endcomponent again %}x";
+        files.push(("templates/again.html".to_owned(), again.to_owned()));
+        let files: Vec<(&str, &str)> = files
+            .iter()
+            .map(|(name, text)| (name.as_str(), text.as_str()))
+            .collect();
+        let folder = project(&files);
+        // Threads of the build have 2 MiB.
+        let small = std::thread::Builder::new().stack_size(2 << 20);
+        let rendered = small.spawn(move || {
+            let theme = Theme::load(folder.path()).map_err(|errors| format!("{errors:?}"))?;
+            let nothing = BTreeMap::<String, String>::new();
+            theme.render("t0.html", &nothing).map_err(|error| error.to_string())
+        });
+        let error = rendered
+            .expect("a thread")
+            .join()
+            .expect("no overflow")
+            .expect_err("no end");
+        assert!(error.contains("blocks within each other, more than 64 deep"), "{error}");
+    }
+
+    #[test]
+    fn what_is_against_the_policy_is_told_with_its_place() {
+        let folder = project(&[
+            (
+                "templates/map.html",
+                "{# <script>no</script> #}\n<p style=\"{{ x }}\">{% if a < b %}{% endif %}\n<script src=\"https://evil.example/{{ x }}\"></script>",
+            ),
+            ("templates/page.html", include_str!("../../templates/page.html")),
+        ]);
+        let told = |folder: &tempfile::TempDir| {
+            let theme = Theme::load(folder.path())
+                .map_err(|errors| format!("{errors:?}"))
+                .expect("loads");
+            let all = theme.against_policy();
+            all.iter().map(|one| (one.warning, one.to_string())).collect::<Vec<_>>()
+        };
+        let found = told(&folder);
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(
+            found[0].0 && found[0].1.starts_with("templates/map.html:2:4: an inline style"),
+            "{found:?}"
+        );
+        assert!(
+            !found[1].0 && found[1].1.starts_with("templates/map.html:3:9: <script> leads to"),
+            "{found:?}"
+        );
+        std::fs::write(
+            folder.path().join("templates/base.html"),
+            "<!doctype html>{% block main %}{% endblock main %}",
+        )
+        .expect("written");
+        assert!(Theme::load(folder.path()).is_err() || told(&folder).iter().all(|(warning, _)| !warning));
     }
 
     #[test]

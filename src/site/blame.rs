@@ -1,30 +1,44 @@
 //! Which line of the project made a line of the site that is broken: a Markdown page, a description in YAML, or one of the project's own
 //! templates. Looked for only when something is broken, by what was written there.
 
-use std::fs;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 use walkdir::WalkDir;
 
 use crate::content::project::Project;
-use crate::diagnostic::{Diagnostics, Position};
+use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Position};
+use crate::input;
 use crate::site::links::Broken;
 use crate::site::urls;
+
+/// How many different faults are told with their place: each is looked for in whole texts.
+pub const TOLD: usize = 200;
 
 /// Everything that is broken, as errors, each with the line of the source that made it, where one is found. What is made by one line, or
 /// written alike on many pages, is told once, with the first of them.
 pub fn all(project: &Project, broken: &[Broken]) -> Diagnostics {
     let templates = own_templates(&project.root);
+    let mut read: BTreeMap<PathBuf, Option<String>> = BTreeMap::new();
+    let mut untold = 0;
     // Where it was made and what was written there; the first of its kind, and how many there are.
     let mut told: IndexMap<(Option<PathBuf>, Option<Position>, &str), _> = IndexMap::new();
     for one in broken {
+        if told.len() >= TOLD {
+            untold += 1;
+            continue;
+        }
         let own = source_of(project, &one.page);
+        for file in own.iter().chain(&templates) {
+            read.entry(file.clone())
+                .or_insert_with(|| input::read_text(&project.root.join(file), Kind::Content, "read").ok());
+        }
         // As an author writes an address or an id, in any of the files, before the mere word in one of them.
-        let texts: Vec<(&PathBuf, String)> = own
+        let texts: Vec<(&PathBuf, &str)> = own
             .iter()
             .chain(&templates)
-            .filter_map(|file| Some((file, fs::read_to_string(project.root.join(file)).ok()?)))
+            .filter_map(|file| Some((file, read.get(file)?.as_deref()?)))
             .collect();
         let first = |place: &dyn Fn(&str) -> Option<usize>| {
             let mut places = texts.iter().filter_map(|(file, text)| Some((file, text, place(text)?)));
@@ -51,6 +65,9 @@ pub fn all(project: &Project, broken: &[Broken]) -> Diagnostics {
             error.message += &format!("; the same {} more", times(count - 1));
         }
         errors.push(error);
+    }
+    if untold > 0 {
+        errors.push(Diagnostic::output(format!("and {untold} more of this kind")).help("mend these first"));
     }
     errors
 }

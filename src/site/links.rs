@@ -5,13 +5,16 @@
 //! each target once, not each link. What HTML it knows is in `markup.rs`.
 
 mod markup;
+pub mod policy;
 mod scan;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::render::OutputFile;
-pub use markup::{attributes, scheme};
+#[cfg(test)]
+pub use markup::attributes;
+pub use markup::{Tag, scheme, tags};
 use scan::scan;
 
 /// A link to another file of the site.
@@ -37,6 +40,8 @@ pub struct Broken {
     pub message: String,
     /// What may have been meant.
     pub help: Option<String>,
+    /// Whether it is broken with any results: else what results bring may mend it.
+    pub certain: bool,
 }
 
 impl Broken {
@@ -121,6 +126,21 @@ impl LinkCheck {
         self.files.insert(file.path, file.ids);
     }
 
+    /// Everything that is broken in a site without its results, and would be so with them. Where a page names a file, `page` says whether
+    /// the file must be there already.
+    pub fn certain(self, must_be_there: impl Fn(&str, &str) -> bool) -> Vec<Broken> {
+        let missing: HashSet<(String, String)> = self
+            .targets
+            .iter()
+            .filter(|((path, _), (page, ..))| !self.files.contains_key(path) && must_be_there(page, path))
+            .map(|(_, (page, _, link))| (page.clone(), link.clone()))
+            .collect();
+        let is_missing = |one: &Broken| missing.contains(&(one.page.clone(), one.written.clone()));
+        let mut all = self.broken();
+        all.retain(|one| one.certain || is_missing(one));
+        all
+    }
+
     /// Everything that is broken, as errors.
     pub fn finish(self) -> Diagnostics {
         let mut all = Diagnostics::new();
@@ -158,6 +178,7 @@ impl LinkCheck {
                 written: link,
                 message,
                 help,
+                certain: false,
             });
         }
         self.broken.sort();

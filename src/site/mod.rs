@@ -6,10 +6,12 @@ pub mod output;
 pub mod publish;
 pub mod urls;
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind};
 use crate::render::{self, OutputFile, Receiver, Site};
+pub use crate::site::blame::TOLD;
 use crate::site::links::{FileLinks, LinkCheck};
 use crate::site::output::{Counts, Growing, Looked, Output};
 use crate::site::publish::{PublishCheck, Weighed};
@@ -34,6 +36,27 @@ pub fn write(site: &Site<'_>, folder: &Path) -> Result<Counts, Diagnostics> {
     counts.warnings = writer.publish.finish(site.base_url.as_deref());
     Ok(counts)
 }
+
+/// Renders what needs no results, and tells what a build of it would refuse.
+pub fn rehearse(site: &Site<'_>) -> Result<(), Diagnostics> {
+    let mut links = LinkCheck::new(site.base_url.as_deref());
+    render::render(site, &mut |file| {
+        links.add(&file);
+        Ok(())
+    })?;
+    let pages: HashSet<String> = site.project.pages.iter().map(|page| urls::page(&page.route)).collect();
+    // What stands in these comes with the results.
+    let of_results = |path: &str| RESULTS.iter().any(|folder| path.starts_with(folder));
+    let broken = links.certain(|page, path| pages.contains(page) && !of_results(path));
+    if broken.is_empty() {
+        Ok(())
+    } else {
+        Err(blame::all(site.project, &broken))
+    }
+}
+
+/// Folders of the site whose files need results.
+const RESULTS: [&str; 4] = ["experiments/", "models/", "data/", "search/"];
 
 /// Checks links and stages files as they are rendered.
 struct Writer {

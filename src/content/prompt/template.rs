@@ -3,13 +3,15 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use tera::{Context, Kwargs, State, Tera, Value};
 
 use super::{Role, filters};
 use crate::content::dataset::Table;
 use crate::content::names::{nearest, quoted, shortened};
-use crate::content::templating::TemplateError;
+use crate::content::templating::meter::{self, PROMPT_UNITS, PROMPT_UNITS_A_BYTE};
+use crate::content::templating::{Metered, TemplateError, stopped};
 use crate::diagnostic::{Diagnostic, Diagnostics, Position};
 
 /// One entry of `prompt` as written.
@@ -31,6 +33,10 @@ pub struct Templates {
     tera: Tera,
     file: PathBuf,
     segments: Vec<SegmentSource>,
+    /// The templates as Tera has them, rewritten so that their work is counted.
+    metered: Vec<Metered>,
+    /// The first template that was stopped, and what is said of it: no other row is tried then, as each would cost as much.
+    stopped: Arc<OnceLock<(usize, Diagnostic)>>,
     /// The columns that the templates mention; no others need to be handed over.
     variables: BTreeSet<String>,
     /// Where the only template stands, if it is no segment of a prompt.
@@ -76,10 +82,13 @@ impl Templates {
         tera.register_filter("after_says", |text: &str, _: Kwargs, _: &State| {
             filters::after_says(text).to_owned()
         });
+        meter::register(&mut tera);
         let mut templates = Self {
             tera,
             file: file.to_path_buf(),
             segments,
+            metered: Vec::new(),
+            stopped: Arc::default(),
             variables: BTreeSet::new(),
             alone,
         };
@@ -94,6 +103,11 @@ impl Templates {
                 }
             }
         }
+        if !errors.has_errors()
+            && let Err((index, error)) = templates.meter()
+        {
+            errors.push(templates.told(index, &error));
+        }
         if errors.has_errors() {
             Err(errors)
         } else {
@@ -101,19 +115,51 @@ impl Templates {
         }
     }
 
+    /// Puts the rewritten templates in the place of those as they are written.
+    fn meter(&mut self) -> Result<(), (usize, tera::Error)> {
+        let size = |name: &str| {
+            let named = (0..self.segments.len()).find(|index| template_name(*index) == name)?;
+            Some(self.segments[named].text.len())
+        };
+        let texts = self.segments.iter().map(|segment| &segment.text);
+        self.metered = texts.map(|text| Metered::new(text, &size)).collect();
+        let texts = self.metered.iter().enumerate();
+        let texts = texts.map(|(index, metered)| (template_name(index), &metered.text));
+        self.tera.add_raw_templates(texts).map_err(|error| (0, error))
+    }
+
     /// The text of each segment for a row; the errors say which segments fail.
     pub fn render(&self, table: &Table, row: usize) -> Result<Vec<String>, Vec<(usize, Diagnostic)>> {
+        if let Some(stopped) = self.stopped.get() {
+            return Err(vec![stopped.clone()]);
+        }
         let mut context = Context::new();
+        let mut units = PROMPT_UNITS;
         for (column, value) in &table.rows[row].fields {
             if self.variables.contains(column) {
+                units = units.saturating_add(PROMPT_UNITS_A_BYTE * bytes(value));
                 context.insert_value(column.clone(), Value::from_serializable(value));
             }
         }
         let (mut texts, mut errors) = (Vec::new(), Vec::new());
         for index in 0..self.segments.len() {
-            match self.tera.render(&template_name(index), &context) {
-                Ok(text) => texts.push(text),
-                Err(error) => errors.push((index, self.render_error(index, &error, table, row))),
+            let render = || self.tera.render(&template_name(index), &context);
+            match meter::within(units, render) {
+                (Ok(text), _) => texts.push(text),
+                (Err(error), None) => errors.push((index, self.render_error(index, &error, table, row))),
+                (Err(error), Some(why)) => {
+                    let message = stopped(why, units, &format!("row {row}"));
+                    let Diagnostic {
+                        file, position, place, ..
+                    } = self.told(index, &error);
+                    let told = Diagnostic {
+                        file,
+                        position,
+                        place,
+                        ..message
+                    };
+                    errors.push(self.stopped.get_or_init(|| (index, told)).clone());
+                }
             }
         }
         if errors.is_empty() { Ok(texts) } else { Err(errors) }
@@ -182,6 +228,10 @@ impl Templates {
             position: inside,
             ..
         } = TemplateError::from(error);
+        let inside = match self.metered.get(index) {
+            Some(metered) => inside.map(|place| metered.original(place)),
+            None => inside,
+        };
         if let Some(Position { line, column }) = inside {
             place = format!("{place}, line {line}, column {column} of the template");
         }
@@ -194,6 +244,21 @@ impl Templates {
             .in_file(&self.file)
             .at(*position)
             .place(place)
+    }
+}
+
+/// About how long a value of a row is.
+fn bytes(value: &serde_json::Value) -> u64 {
+    match value {
+        serde_json::Value::String(text) => text.len() as u64,
+        serde_json::Value::Array(values) => 8 + values.iter().map(bytes).sum::<u64>(),
+        serde_json::Value::Object(fields) => {
+            8 + fields
+                .iter()
+                .map(|(key, value)| key.len() as u64 + bytes(value))
+                .sum::<u64>()
+        }
+        _ => 8,
     }
 }
 
@@ -252,6 +317,38 @@ mod tests {
             render("{{ n }} {{ yes }}{% if late is defined %}!{% endif %}", row).unwrap(),
             "1.0 true"
         );
+    }
+
+    #[test]
+    fn a_template_that_is_stopped_is_not_tried_for_other_rows() {
+        let text = format!(
+            "{{{{ id }}}}{}{}",
+            "{% for x in [0,1,2,3,4,5,6,7,8,9] %}".repeat(12),
+            "{% endfor %}".repeat(12)
+        );
+        let rows = (0..2_000).map(|id| Row {
+            file: 0,
+            position: Some(AT),
+            fields: serde_json::Map::from_iter([("id".to_owned(), json!(id))]),
+        });
+        let table = Table {
+            files: vec!["a.csv".into()],
+            columns: vec!["id".into()],
+            rows: rows.collect(),
+            origin: None,
+        };
+        let templates = templates(&[&text]).unwrap();
+        let began = std::time::Instant::now();
+        for row in 0..2_000 {
+            let errors = templates.render(&table, row).unwrap_err();
+            let error = errors[0].1.to_string();
+            let start = "a.yaml:7:11: prompt[0].text (segment `claim`), line 1, column ";
+            assert!(
+                error.starts_with(start) && error.contains("1049088 units for row 0"),
+                "{error}"
+            );
+        }
+        assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
     }
 
     #[test]

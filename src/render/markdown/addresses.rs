@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::{Refusal, Setting, Source};
 use crate::diagnostic::Diagnostic;
-use crate::site::links::{attributes, scheme};
+use crate::site::links::policy::names_a_host;
+use crate::site::links::scheme;
 use crate::site::urls;
 
 /// Checks and rewrites the addresses of one text.
@@ -51,7 +52,7 @@ impl Addresses<'_> {
 
     /// A path within the site, as a link from the page.
     fn internal(&mut self, target: &str, at: usize) -> String {
-        if target.starts_with("//") {
+        if names_a_host(target) {
             return self.refuse(
                 format!("link to `{target}`"),
                 "an address with its scheme, or a path",
@@ -84,36 +85,6 @@ impl Addresses<'_> {
         };
         let fragment = fragment.map_or(String::new(), |fragment| format!("#{fragment}"));
         self.setting.links.to(&page) + &fragment
-    }
-
-    /// Looks through raw HTML for addresses that run scripts or load from another host.
-    pub fn check_raw(&mut self, raw: &str, at: usize) {
-        for (tag, name, value) in attributes(raw) {
-            let is_address = matches!(
-                name.as_str(),
-                "href" | "src" | "action" | "formaction" | "xlink:href" | "data" | "poster"
-            );
-            let loads = is_address && !(tag == "a" || tag == "area");
-            match scheme(&value).as_deref() {
-                Some("http" | "https") if loads => {
-                    self.refuse(
-                        format!("<{tag}> loads `{value}`"),
-                        "a file of the project; put it into static/",
-                        at,
-                    );
-                }
-                Some("http" | "https" | "mailto" | "tel") | None => {}
-                Some("data") if tag == "img" => {}
-                Some(_) if is_address => {
-                    self.refuse(
-                        format!("<{tag}> with `{value}`"),
-                        "an address with http, https or mailto, or a path",
-                        at,
-                    );
-                }
-                Some(_) => {}
-            }
-        }
     }
 
     fn refuse(&mut self, found: String, expected: &str, at: usize) -> String {

@@ -9,9 +9,35 @@ use pulldown_latex::{Parser, ParserError, RenderConfig, Storage, push_mathml};
 
 use crate::guard::guarded;
 
+/// Bytes of the longest formula.
+pub const LONGEST: usize = 20_000;
+/// How deep brackets may be nested in a formula: the crate goes through what is in them once a level.
+pub const DEEPEST: usize = 64;
+
+/// Formulas longer than this are read on a stack of their own, as the crate goes by calls within calls from one command to the next.
+const SHORT: usize = 1_000;
+/// Bytes of that stack.
+const STACK: usize = 64 << 20;
+
 /// A formula as MathML; a displayed one is a line of its own, to be scrolled when it is wide. The error says what is wrong with it.
 pub fn html(tex: &str, display: bool) -> Result<String, String> {
-    let made = guarded(|| mathml(tex, display)).map_err(|_| "a formula that the TeX reader cannot take".to_owned())?;
+    if tex.len() > LONGEST {
+        return Err(format!("a formula of {} bytes; {LONGEST} are the most", tex.len()));
+    }
+    if depth(tex) > DEEPEST {
+        return Err(format!("brackets within brackets, more than {DEEPEST} deep"));
+    }
+    let read = || guarded(|| mathml(tex, display));
+    let made = if tex.len() <= SHORT {
+        read()
+    } else {
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, read);
+            let read = thread.map(|thread| thread.join().unwrap_or_else(|_| Err(String::new())));
+            read.unwrap_or_else(|error| Err(error.to_string()))
+        })
+    };
+    let made = made.map_err(|_| "a formula that the TeX reader cannot take".to_owned())?;
     made.map(|maths| {
         if display {
             format!("<span class=\"maths\" role=\"group\" aria-label=\"Formula\" tabindex=\"0\">{maths}</span>")
@@ -19,6 +45,31 @@ pub fn html(tex: &str, display: bool) -> Result<String, String> {
             maths
         }
     })
+}
+
+/// How deep the brackets of a formula are nested: braces, `\left` and environments.
+fn depth(tex: &str) -> usize {
+    let (mut now, mut deepest) = (0_usize, 0);
+    let mut rest = tex;
+    while let Some(at) = rest.find(['{', '}', '\\']) {
+        let found = &rest[at..];
+        let mut length = 1;
+        if found.starts_with('{') {
+            now += 1;
+        } else if found.starts_with('}') {
+            now = now.saturating_sub(1);
+        } else if found.starts_with("\\left") || found.starts_with("\\begin") {
+            now += 1;
+        } else if found.starts_with("\\right") || found.starts_with("\\end") {
+            now = now.saturating_sub(1);
+        } else {
+            // A brace behind a backslash is only shown.
+            length += found[1..].chars().next().map_or(0, char::len_utf8);
+        }
+        deepest = deepest.max(now);
+        rest = &found[length..];
+    }
+    deepest
 }
 
 fn mathml(tex: &str, display: bool) -> Result<String, String> {
@@ -137,6 +188,60 @@ mod tests {
         assert!(!found.contains("<script") && found.contains("<mo>&lt;</mo>"), "{found}");
         assert!(!found.contains("<<") && found.contains("&amp;"), "{found}");
         assert!(html(r"\operatorname{<img src=x>}", false).is_err());
+    }
+
+    #[test]
+    fn size_and_depth_have_bounds() {
+        let nested = |depth: usize| format!("{}x{}", "{".repeat(depth), "}".repeat(depth));
+        assert!(html(&nested(DEEPEST), false).is_ok());
+        assert!(
+            html(&nested(DEEPEST + 1), false)
+                .expect_err("too deep")
+                .contains("64 deep")
+        );
+        assert!(
+            html(&"x".repeat(LONGEST + 1), true)
+                .expect_err("too long")
+                .contains("20000 are the most")
+        );
+        assert_eq!(depth(r"\{\{ {a}{b{c}} \left( \begin{x} \end{x} \right) \\{{"), 3);
+    }
+
+    #[test]
+    fn the_longest_formulas_end_soon_and_on_a_small_stack() {
+        let began = std::time::Instant::now();
+        for piece in [
+            r"\sqrt",
+            r"\frac1",
+            r"\sqrt[3]",
+            r"\relax",
+            r"\displaystyle",
+            "x^",
+            "x_a^b",
+            "{}",
+            "{",
+            "}",
+            r"\left(",
+            r"\text{a}",
+            r"\hat",
+            r"\begin{matrix}",
+            r"\def\a{\a\a}\a",
+            r"\not",
+            "&",
+            r"\\",
+            "'",
+            r"\over",
+            r"\mathbf",
+            r"\operatorname{x}",
+            r"\binom1",
+            "a",
+        ] {
+            let tex = piece.repeat(LONGEST / piece.len());
+            let small = std::thread::Builder::new().stack_size(512 << 10);
+            let read = small.spawn(move || (html(&tex, true).is_ok(), html(&tex[..SHORT], false).is_ok()));
+            read.expect("a thread").join().unwrap_or_else(|_| panic!("{piece}"));
+        }
+        assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
     }
 
     #[test]

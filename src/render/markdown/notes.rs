@@ -1,6 +1,6 @@
 //! Footnotes: numbered as they are first referred to, at the end of the text, each with links back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use pulldown_cmark::{Event, html};
 
@@ -13,6 +13,8 @@ use crate::diagnostic::Diagnostic;
 pub struct Notes<'a> {
     /// In order of their first reference.
     notes: Vec<Note>,
+    /// Name → its place among them.
+    places: HashMap<String, usize>,
     /// Their texts by name, and where each is defined.
     texts: BTreeMap<String, (usize, Vec<Event<'a>>)>,
 }
@@ -27,8 +29,8 @@ struct Note {
 impl<'a> Notes<'a> {
     /// A reference to a note.
     pub fn refer(&mut self, name: &str, ids: &mut Ids) -> Event<'a> {
-        let index = self.notes.iter().position(|note| note.name == name);
-        let index = index.unwrap_or_else(|| {
+        let index = self.places.get(name).copied().unwrap_or_else(|| {
+            self.places.insert(name.to_owned(), self.notes.len());
             self.notes.push(Note {
                 name: name.to_owned(),
                 id: ids.take(&format!("note {}", self.notes.len() + 1)),

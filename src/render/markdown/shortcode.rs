@@ -3,6 +3,7 @@
 //! This file knows the grammar and nothing of what shortcodes there are. A value is text in `"`, `'` or `` ` `` (whatever it
 //! holds, it cannot hold the mark that ends it: there are no escapes), a whole number, `true` or `false`, or a list of these.
 
+use std::collections::HashSet;
 use std::fmt;
 
 /// A shortcode with its arguments; places are in bytes from the beginning of the text that was parsed.
@@ -55,7 +56,7 @@ pub struct SyntaxError {
 }
 
 /// How many lists may stand in each other: enough for any argument, and no text can exhaust the stack.
-const DEEPEST: usize = 4;
+pub const DEEPEST: usize = 4;
 
 /// Whether a paragraph is meant to be shortcodes: it begins with `{{`, a name and a bracket.
 pub fn is_meant(paragraph: &str) -> bool {
@@ -157,13 +158,14 @@ impl<'a> Parser<'a> {
         }
         self.expect("(", "`(` and the arguments")?;
         let mut arguments: Vec<Argument> = Vec::new();
+        let mut names = HashSet::new();
         loop {
             self.blanks();
             if self.take(")") {
                 break;
             }
             let argument = self.argument()?;
-            if arguments.iter().any(|other| other.name == argument.name) {
+            if !names.insert(argument.name.clone()) {
                 return Err(SyntaxError {
                     at: argument.at,
                     found: format!("`{}` a second time", argument.name),

@@ -3,6 +3,7 @@
 use pulldown_cmark::{Alignment, CowStr, Event, Tag, TagEnd};
 
 use super::raw;
+use crate::content::names::shortened;
 use crate::render::text::escape;
 
 /// Writes tables event by event. Cells are aligned by class: `push_html` would write inline styles, which the site's policy forbids.
@@ -23,7 +24,9 @@ impl Tables {
                 self.alignments = alignments;
                 self.count += 1;
                 // Regions that a screen reader lists should not all have one name.
-                let under = section.map(|section| format!(": {section}")).unwrap_or_default();
+                let under = section
+                    .map(|section| format!(": {}", shortened(section)))
+                    .unwrap_or_default();
                 raw(format!(
                     "<div class=\"scroll\" role=\"region\" aria-label=\"{}\" tabindex=\"0\"><table>",
                     escape(&format!("Table {}{under}", self.count))

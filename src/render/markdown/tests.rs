@@ -139,8 +139,10 @@ fn dangerous_and_broken_addresses_are_errors_with_their_line() {
     assert!(error("![a](https://evil/x.png)").contains("another host"));
     assert!(error("[a](missing.md)").contains("missing.md"));
     assert!(error("[a](../../../etc)").contains("within the site"));
-    assert!(error("<a href=\" java\tscript:x\">").contains("<a> with"));
-    assert!(error("<img src=\"http://evil/\">").contains("loads"));
+    assert!(error("<a href=\" java\tscript:x\">").contains("<a> leads to ` java"));
+    assert!(error("<img src=\"http://evil/\">").contains("must not load"));
+    assert!(error("x [a](\\\\\\\\evil/x)").starts_with("content/docs/page.md:5:3: link to `\\\\evil/x`"));
+    assert!(error("![a](/\\evil/x.png)").contains("with its scheme"));
     assert!(rendered("<div class=\"x\"><a href=\"https://a.b\">ok</a></div>").is_ok());
 }
 
@@ -255,4 +257,289 @@ fn hostile_text_stays_text() {
         "# \"><script>\n\n[^\"><b>] {#\"><i>}\n\n`<script>` \\<script> &lt;script>\n\n[a](<x\"onmouseover=1> \"\\\"onclick=1\")",
     );
     assert!(!found.contains("\"onclick") && !found.contains("\"onmouse"), "{found}");
+}
+
+#[test]
+fn raw_markup_is_told_with_its_line_also_where_a_tag_goes_over_several() {
+    assert!(
+        error("a\n\n> <div>\n> <img\n>   alt=\"\"\n>   src=\"//evil.example/x\">\n> </div>\n")
+            .starts_with("content/docs/page.md:10:5: <img> leads to another host, `//evil.example/x`")
+    );
+    assert!(
+        error("a <img\nsrcset=\"a.png, https://evil.example/x 2x\"> b").starts_with("content/docs/page.md:6:1: <img>")
+    );
+    assert!(
+        error("a\n\n<meta http-equiv=\"refresh\" content=\"0;url=https://evil.example/\">\n")
+            .starts_with("content/docs/page.md:7:28: <meta> takes the reader to `https://evil.example/` unasked")
+    );
+    let dead = rendered("<p style=\"color:red\">a</p>\n\n<script>alert(1)</script>\n\nb <b onclick=\"x()\">c</b>\n")
+        .expect("no error");
+    let told: Vec<String> = dead.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert!(
+        told[0].starts_with("content/docs/page.md:5:4: an inline style, `style` of <p>: the site's policy forbids it")
+    );
+    assert!(
+        told[1].starts_with("content/docs/page.md:7:9: a script within the page"),
+        "{}",
+        told[1]
+    );
+    assert!(
+        told[2].starts_with("content/docs/page.md:9:6: an inline handler, `onclick` of <b>"),
+        "{}",
+        told[2]
+    );
+    assert!(dead.warnings.iter().all(|warning| warning.warning));
+    assert!(
+        rendered("`<script>` and\n\n```html\n<script>x</script>\n<img src=https://evil.example>\n```\n")
+            .is_ok_and(|text| text.warnings.is_empty())
+    );
+}
+
+#[test]
+fn a_table_of_contents_stands_once() {
+    assert!(error("[[toc]]\n\n# A\n\n[[toc]]\n").starts_with("content/docs/page.md:9:1: `[[toc]]` a second time"));
+}
+
+#[test]
+fn long_and_deep_texts_take_time_by_their_length() {
+    let times = |piece: &str, length: usize| piece.repeat(length / piece.len());
+    let numbered = |write: &dyn Fn(usize) -> String, count: usize| (0..count).map(write).collect::<String>();
+    const LENGTH: usize = 200_000;
+    let texts = [
+        times("# One name\n\n", LENGTH),
+        times("> ", LENGTH),
+        times(">", LENGTH),
+        times("- ", LENGTH),
+        times("1. ", LENGTH),
+        times("*", LENGTH),
+        times("*a ", LENGTH),
+        times("**a_b_", LENGTH),
+        times("~~a ", LENGTH),
+        times("[", LENGTH),
+        times("![", LENGTH),
+        times("[a](", LENGTH),
+        times("[a](<", LENGTH),
+        times("[a][", LENGTH),
+        times("]", LENGTH),
+        times("`", LENGTH),
+        times("` `` ``` ", LENGTH),
+        times("$", LENGTH),
+        times("$a$ ", LENGTH),
+        times("$$a ", LENGTH),
+        times("${", LENGTH),
+        times("{{ ", LENGTH),
+        times("{{ a(", LENGTH),
+        times("{{ a() }}\n", LENGTH),
+        times("<", LENGTH),
+        times("<a ", LENGTH),
+        times("<a href=\"", LENGTH),
+        times("<!--", LENGTH),
+        times("<![CDATA[", LENGTH),
+        times("<?", LENGTH),
+        times("<div>\n", LENGTH),
+        times("<b>", LENGTH),
+        format!("<p {}>", numbered(&|n| format!("a{n}=b "), 20_000)),
+        format!("<p title=\"{}\">", times("&", LENGTH)),
+        times("&", LENGTH),
+        times("&amp", LENGTH),
+        times("\\", LENGTH),
+        times("a  \n", LENGTH),
+        times("a\n\n", LENGTH),
+        times("|", LENGTH),
+        format!("|a|\n|-|\n{}", times("|b", LENGTH)),
+        format!(
+            "{}\n{}\n{}",
+            times("|a", 20_000),
+            times("|-", 20_000),
+            times("|b\n", 20_000)
+        ),
+        format!("# {}\n\n{}", times("a", LENGTH / 2), times("|a|\n|-|\n\n", LENGTH / 2)),
+        numbered(&|n| format!("[^{n}]\n\n[^{n}]: note\n\n"), 8_000),
+        numbered(&|n| format!("[^{n}]: note\n\n"), 8_000),
+        times("[^a]", LENGTH) + "\n\n[^a]: b\n",
+        numbered(&|n| format!("[a{n}]: b{n}\n"), 12_000) + &numbered(&|n| format!("[a{n}] "), 12_000),
+        numbered(&|n| format!("# a {n}\n"), 15_000),
+        times("http://a.b ", LENGTH),
+        times("<https://a.b> ", LENGTH),
+        times("\"a\" 'b' -- ... ", LENGTH),
+        times("[a](gone.md) ", LENGTH),
+        times("```\na\n```\n", LENGTH),
+        times("    a\n", LENGTH),
+        times("- [ ] a\n", LENGTH),
+        numbered(&|n| format!("{}- a\n", "  ".repeat(n)), 600),
+        numbered(&|n| format!("{}a\n", "> ".repeat(n)), 600),
+        format!("{{{{ a({}) }}}}", numbered(&|n| format!("a{n}=1,"), 20_000)),
+    ];
+    for text in texts {
+        let began = std::time::Instant::now();
+        _ = rendered(&text);
+        _ = first_paragraph(&text);
+        let took = began.elapsed();
+        assert!(took.as_secs() < 10, "{} … takes {took:?}", &text[..text.len().min(40)]);
+    }
+}
+
+/// Pieces that hostile texts are made of.
+const PIECES: [&str; 44] = [
+    "<",
+    ">",
+    "\"",
+    "'",
+    "`",
+    "```",
+    "\n",
+    "\n\n",
+    "    ",
+    "> ",
+    "- ",
+    "[",
+    "](",
+    ")",
+    "]: ",
+    "!",
+    "*",
+    "_",
+    "|",
+    "|-|",
+    "$",
+    "$$",
+    "\\",
+    "&lt;",
+    "&#60;",
+    "&quot;",
+    "{{ a(b=\"",
+    "\") }}",
+    "{#",
+    "}",
+    "[^",
+    "[[toc]]",
+    "# ",
+    "script",
+    "onclick=x ",
+    "style=x ",
+    "javascript:x",
+    "//evil.example/x",
+    "\\\\evil.example",
+    "https://evil.example/x",
+    "data:text/html,x",
+    "</",
+    "=",
+    "a",
+];
+/// Further ones of an author's own markup.
+const MARKUP: [&str; 22] = [
+    "<img ",
+    "<a ",
+    "<svg>",
+    "</svg>",
+    "<style>",
+    "</STYLE>",
+    "<title>",
+    "</title>",
+    "<textarea>",
+    "<script>",
+    "</script>",
+    "<!--",
+    "-->",
+    "<!-->",
+    "<meta http-equiv=refresh content='0;url=",
+    "src=",
+    "href=",
+    "srcset=",
+    "<iframe ",
+    "<base ",
+    "<div title=\"",
+    "/>",
+];
+
+/// What a browser would see in a page: elements with their attributes.
+fn elements(html: &str) -> Vec<(String, Vec<(String, String)>)> {
+    let page = scraper::Html::parse_document(&format!("<!doctype html><body>{html}"));
+    let elements = page.tree.values().filter_map(|node| node.as_element());
+    elements
+        .map(|element| {
+            let attributes = element.attrs().map(|(name, value)| (name.to_owned(), value.to_owned()));
+            (element.name().to_owned(), attributes.collect())
+        })
+        .collect()
+}
+
+/// What of an element leads to another host by itself.
+fn leads_elsewhere((name, attributes): &(String, Vec<(String, String)>)) -> bool {
+    let elsewhere = |value: &str| {
+        let value = value
+            .trim_matches(|c: char| c <= ' ')
+            .replace(['\t', '\n', '\r'], "")
+            .replace('\\', "/");
+        let value = value.to_ascii_lowercase();
+        value.starts_with("//")
+            || value.starts_with("http:")
+            || value.starts_with("https:")
+            || value.starts_with("javascript:")
+    };
+    let refresh = name == "meta"
+        && attributes
+            .iter()
+            .any(|(name, value)| name == "http-equiv" && value.eq_ignore_ascii_case("refresh"));
+    attributes.iter().any(|(attribute, value)| match attribute.as_str() {
+        "href" if name == "a" => elsewhere(value) && !value.trim().to_ascii_lowercase().starts_with("http"),
+        "src" | "href" | "data" | "poster" | "action" | "background" => elsewhere(value),
+        "srcset" => value.split(',').any(elsewhere),
+        "content" if refresh => value.contains("evil"),
+        _ => name == "base",
+    })
+}
+
+fn refused_by_the_scan(html: &str) -> bool {
+    let mut refused = false;
+    crate::site::links::tags(html, true, |tag| {
+        crate::site::links::policy::judge(tag, &mut |finding| refused |= finding.refused);
+    });
+    refused
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_becomes_a_script_or_leads_elsewhere(pieces in proptest::collection::vec(0..PIECES.len(), 0..24)) {
+        let text: String = pieces.iter().map(|piece| PIECES[*piece]).collect();
+        // What follows `<` may be markup, which is the author's right.
+        let text = text.replace('<', "&lt;");
+        if let Ok(rendered) = rendered(&text) {
+            for element in elements(&rendered.html) {
+                let (name, attributes) = &element;
+                proptest::prop_assert!(!leads_elsewhere(&element), "{text:?}: {element:?}");
+                proptest::prop_assert!(!matches!(name.as_str(), "script" | "style" | "iframe" | "object" | "meta"), "{text:?}");
+                let live = attributes.iter().any(|(name, _)| name.starts_with("on") || name == "style");
+                proptest::prop_assert!(!live, "{text:?}: {element:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_an_author_writes_leads_elsewhere_only_where_that_is_told(
+        pieces in proptest::collection::vec(0..PIECES.len() + 2 * MARKUP.len(), 0..24)
+    ) {
+        let piece = |piece: &usize| match piece.checked_sub(PIECES.len()) {
+            Some(own) => MARKUP[own % MARKUP.len()],
+            None => PIECES[*piece],
+        };
+        let text: String = pieces.iter().map(piece).collect();
+        if let Ok(rendered) = rendered(&text) {
+            let led = elements(&rendered.html).into_iter().find(leads_elsewhere);
+            proptest::prop_assert!(led.is_none() || refused_by_the_scan(&rendered.html), "{text:?}: {led:?}");
+        }
+    }
+}
+
+#[test]
+fn a_text_holds_so_many_shortcodes_and_no_more() {
+    let calls = |count: usize| "{{ map() }}\n\n".repeat(count);
+    assert!(rendered(&calls(MOST_SHORTCODES)).is_ok());
+    let told = error(&calls(MOST_SHORTCODES + 5));
+    assert!(
+        told.starts_with("content/docs/page.md:2005:4: more than 1000 shortcodes in one text"),
+        "{told}"
+    );
+    assert_eq!(told.lines().count(), 2, "{told}");
 }

@@ -63,6 +63,7 @@ impl Renderer<'_> {
     /// Reads every text of the project, also those on pages that need results. What is only odd is given back.
     pub fn proofread(&self) -> Result<Diagnostics, Diagnostics> {
         let mut found = self.theme.unused(&self.template_names());
+        found.extend(self.theme.against_policy());
         let mut tell = |text: Result<Rendered, Diagnostics>| match text {
             Ok(text) => found.extend(text.warnings),
             Err(errors) => found.extend(errors),

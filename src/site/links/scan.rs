@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::markup::{self, Tag, scheme};
-use super::{Broken, FileLinks, Target};
+use super::{Broken, FileLinks, Target, policy};
 use crate::render::OutputFile;
 use crate::site::urls;
 
@@ -26,6 +26,9 @@ const REFERENCES: [&str; 14] = [
     "aria-errormessage",
 ];
 
+/// Attributes of a tag that are compared with the next one.
+const MOST_COMPARED: usize = 64;
+
 /// Reads a file: a page or a drawing as markup, a style sheet for its `url(…)`, a sitemap for its addresses.
 pub fn scan(file: &OutputFile, base_url: Option<&str>) -> FileLinks {
     let mut found = FileLinks::none(&file.path);
@@ -40,6 +43,7 @@ pub fn scan(file: &OutputFile, base_url: Option<&str>) -> FileLinks {
             written: String::new(),
             message: "the file is not UTF-8".to_owned(),
             help: None,
+            certain: true,
         });
         return found;
     };
@@ -82,21 +86,15 @@ impl<'t> Scan<'t, '_> {
                     // None that matters; it is `class`.
                     5 => {}
                     2 if name.eq_ignore_ascii_case("id") => self.id(&mut ids, markup::unescape(value), attribute.at),
-                    3 if name.eq_ignore_ascii_case("src") => self.link(tag, markup::unescape(value), attribute.at),
+                    3 if name.eq_ignore_ascii_case("src") => {
+                        self.link(tag, name, markup::unescape(value), attribute.at)
+                    }
                     4 if name.eq_ignore_ascii_case("href") || name.eq_ignore_ascii_case("data") => {
-                        self.link(tag, markup::unescape(value), attribute.at);
+                        self.link(tag, name, markup::unescape(value), attribute.at);
                     }
-                    6 if name.eq_ignore_ascii_case("poster") || name.eq_ignore_ascii_case("action") => {
-                        self.link(tag, markup::unescape(value), attribute.at);
-                    }
-                    10 if name.eq_ignore_ascii_case("xlink:href") || name.eq_ignore_ascii_case("formaction") => {
-                        self.link(tag, markup::unescape(value), attribute.at);
-                    }
-                    6 | 11 if name.eq_ignore_ascii_case("srcset") || name.eq_ignore_ascii_case("imagesrcset") => {
-                        for candidate in markup::unescape(value).split(',') {
-                            if let Some(address) = candidate.split_ascii_whitespace().next() {
-                                self.link(tag, Cow::Owned(address.to_owned()), attribute.at);
-                            }
+                    4 | 6 | 7 | 8 | 10 | 11 if policy::has_addresses(name) => {
+                        for address in policy::addresses(name, value) {
+                            self.link(tag, name, Cow::Owned(address.into_owned()), attribute.at);
                         }
                     }
                     _ if REFERENCES.iter().any(|reference| name.eq_ignore_ascii_case(reference)) => {
@@ -104,9 +102,14 @@ impl<'t> Scan<'t, '_> {
                     }
                     _ => {}
                 }
-                if index > 0 && tag.attributes[..index].iter().any(|other| other.name == name) {
-                    self.broken(attribute.at, name, format!("<{}> has `{name}` twice", tag.name));
+                // A tag of thousands of attributes would be compared with itself for minutes.
+                let before = &tag.attributes[index.saturating_sub(MOST_COMPARED)..index];
+                if before.iter().any(|other| other.name == name) {
+                    self.certain(attribute.at, name, format!("<{}> has `{name}` twice", tag.name));
                 }
+            }
+            if matches!(tag.name.len(), 3 | 4 | 7 | 13 | 16) {
+                self.tag(tag);
             }
             if tag.name.eq_ignore_ascii_case("style") {
                 self.style(tag.text, tag.text_at);
@@ -135,6 +138,7 @@ impl<'t> Scan<'t, '_> {
                     ),
                     written: target.link,
                     help: None,
+                    certain: false,
                 });
             }
         }
@@ -142,11 +146,11 @@ impl<'t> Scan<'t, '_> {
 
     fn id(&mut self, ids: &mut HashSet<Cow<'t, str>>, id: Cow<'t, str>, at: usize) {
         if id.is_empty() || id.contains(|c: char| c.is_ascii_whitespace()) {
-            self.broken(at, &id, format!("the id `{id}` is empty or has white space in it"));
+            self.certain(at, &id, format!("the id `{id}` is empty or has white space in it"));
             return;
         }
         if ids.contains(&id) {
-            self.broken(at, &id, format!("the id `{id}` is given twice"));
+            self.certain(at, &id, format!("the id `{id}` is given twice"));
             return;
         }
         self.found.ids.push_str(&id);
@@ -154,28 +158,33 @@ impl<'t> Scan<'t, '_> {
         ids.insert(id);
     }
 
-    fn link(&mut self, tag: &Tag<'t>, link: Cow<'t, str>, at: usize) {
-        if self.seen.contains(&link) && !link.contains(':') {
+    /// What a whole tag does.
+    fn tag(&mut self, tag: &Tag<'t>) {
+        for attribute in &tag.attributes {
+            if let Some((message, _)) = policy::refused_attribute(tag, attribute.name, attribute.value) {
+                self.certain(attribute.at, attribute.name, message);
+            }
+        }
+        if let Some((address, at)) = policy::refresh(tag) {
+            if scheme(&address).is_some() || policy::names_a_host(&address) {
+                let message = format!("<meta> takes the reader to `{address}` unasked");
+                self.certain(at, &address, message);
+            } else {
+                self.target(&address, at);
+            }
+        }
+    }
+
+    fn link(&mut self, tag: &Tag<'t>, attribute: &str, link: Cow<'t, str>, at: usize) {
+        let plain = !link.contains([':', '/', '\\']);
+        if self.seen.contains(&link) && (plain || !link.contains(':') && !policy::names_a_host(&link)) {
             return;
         }
-        let is = |name: &str| tag.name.eq_ignore_ascii_case(name);
-        match scheme(&link).as_deref() {
-            Some("http" | "https") if is("a") || is("area") => {}
-            // Canonical links and feeds are not loaded; style sheets and icons are, and are never absolute here.
-            Some("http" | "https") if is("link") && !tag.loads() => {}
-            Some("mailto" | "tel") if is("a") || is("area") => {}
-            Some("data") if is("img") || is("image") => {}
-            Some(_) => {
-                let message = format!(
-                    "<{}> leads to `{link}`, which a site must not load or run",
-                    tag.name.to_ascii_lowercase()
-                );
-                self.broken(at, &link, message);
-            }
-            None => {
-                self.target(&link, at);
-                self.seen.insert(link);
-            }
+        if let Some((message, _)) = policy::refused_address(tag, attribute, &link) {
+            self.certain(at, &link, message);
+        } else if scheme(&link).is_none() {
+            self.target(&link, at);
+            self.seen.insert(link);
         }
     }
 
@@ -198,7 +207,7 @@ impl<'t> Scan<'t, '_> {
             None => {
                 let message =
                     format!("the link `{link}` leaves the site, or works only where the site stands at one address");
-                self.broken(at, link, message);
+                self.certain(at, link, message);
             }
         }
     }
@@ -235,13 +244,10 @@ impl<'t> Scan<'t, '_> {
     /// The addresses of a style sheet, which begins at a byte of the file.
     fn style(&mut self, css: &'t str, begins: usize) {
         for (address, at) in markup::css_urls(css) {
-            match scheme(address).as_deref() {
-                None if !address.starts_with('#') => self.target(address, begins + at),
-                None | Some("data") => {}
-                Some(_) => {
-                    let message = format!("the style sheet loads `{address}`, which a site must not");
-                    self.broken(begins + at, address, message);
-                }
+            if let Some(message) = policy::refused_in_style(address) {
+                self.certain(begins + at, address, message);
+            } else if scheme(address).is_none() && !address.starts_with('#') {
+                self.target(address, begins + at);
             }
         }
     }
@@ -289,6 +295,14 @@ impl<'t> Scan<'t, '_> {
         self.counted.1
     }
 
+    /// Something that is wrong with any results.
+    fn certain(&mut self, at: usize, written: &str, message: String) {
+        self.broken(at, written, message);
+        if let Some(broken) = self.found.broken.last_mut() {
+            broken.certain = true;
+        }
+    }
+
     fn broken(&mut self, at: usize, written: &str, message: String) {
         let line = self.line(at);
         self.found.broken.push(Broken {
@@ -297,6 +311,7 @@ impl<'t> Scan<'t, '_> {
             written: written.to_owned(),
             message,
             help: None,
+            certain: false,
         });
     }
 }
