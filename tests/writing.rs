@@ -443,3 +443,38 @@ fn a_text_of_any_kind_takes_time_by_its_length() {
     );
     assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
 }
+
+#[test]
+fn templates_whose_work_is_counted_give_the_same_pages() {
+    let project = with_page(
+        "# A\n\n{{ table(experiment=\"first\", of=\"models\") }}\n\n{{ comparison(experiment=\"first\", sample=\"b\") }}\n",
+    );
+    project.run(&BUILD).ended(0);
+    let pages = |project: &Project| -> Vec<(String, Vec<u8>)> {
+        let files = project.files("site").into_iter();
+        files.filter(|(path, _)| path.ends_with(".html")).collect()
+    };
+    let before = pages(&project);
+    // The built-in ones are not counted, and a project's own are: with a comment they are its own.
+    let built_in = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+    let files = walkdir::WalkDir::new(&built_in).into_iter().map(Result::unwrap);
+    let files = files.filter(|entry| entry.file_type().is_file());
+    let project = files.fold(project, |project, entry| {
+        let name = entry
+            .path()
+            .strip_prefix(&built_in)
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let text = std::fs::read_to_string(entry.path()).unwrap() + "{# own #}";
+        project.file(&format!("templates/{name}"), text)
+    });
+    let ran = project.run(&BUILD);
+    assert_eq!(ran.ended(0).matches("warning").count(), 0, "{}", ran.stderr);
+    let after = pages(&project);
+    assert!(before.len() > 8 && before.len() == after.len());
+    for (one, other) in before.iter().zip(&after) {
+        assert!(one == other, "{} is another page", one.0);
+    }
+}

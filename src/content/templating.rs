@@ -81,6 +81,11 @@ pub fn stopped(why: meter::Stopped, units: u64, of: &str) -> Diagnostic {
         .help("look for a loop within a loop, or a text that is put to itself again and again"),
         meter::Stopped::TooDeep => Diagnostic::content("the template puts lists into lists, too deep to be shown")
             .help("lists and maps may be nested 128 deep"),
+        meter::Stopped::Calls => Diagnostic::content(format!(
+            "templates, components and blocks within each other, more than {} deep",
+            meter::DEEPEST_CALLS
+        ))
+        .help("look for a component that calls itself"),
     }
 }
 

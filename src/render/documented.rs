@@ -155,6 +155,10 @@ fn the_docs_list_the_limits_that_there_are() {
             LONGEST_CHAIN as u64,
         ),
         (
+            "templates, components and blocks at work within each other",
+            meter::DEEPEST_CALLS as u64,
+        ),
+        (
             "lists and maps nested in each other, in a template",
             meter::DEEPEST as u64,
         ),

@@ -516,7 +516,7 @@ mod tests {
             .join()
             .expect("no overflow")
             .expect_err("no end");
-        assert!(error.contains("recursion depth"), "{error}");
+        assert!(error.contains("blocks within each other, more than 64 deep"), "{error}");
     }
 
     #[test]

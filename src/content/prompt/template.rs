@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use tera::{Kwargs, State, Tera, Value};
 
@@ -38,6 +39,8 @@ pub struct Templates {
     segments: Vec<SegmentSource>,
     /// The templates as Tera has them, rewritten so that their work is counted.
     metered: Vec<Metered>,
+    /// The first template that was stopped, and what is said of it: no other row is tried then, as each would cost as much.
+    stopped: Arc<OnceLock<(usize, Diagnostic)>>,
     /// The columns that the templates mention, and [`ROW`] where they take columns from it; no others need to be handed over.
     variables: BTreeSet<String>,
     /// Where the only template stands, if it is no segment of a prompt.
@@ -93,6 +96,7 @@ impl Templates {
             file: file.to_path_buf(),
             segments,
             metered: Vec::new(),
+            stopped: Arc::default(),
             variables: BTreeSet::new(),
             alone,
         };
@@ -151,6 +155,9 @@ impl Templates {
 
     /// The text of each segment for a row; the errors say which segments fail.
     pub fn render(&self, table: &Table, row: usize) -> Result<Vec<String>, Vec<(usize, Diagnostic)>> {
+        if let Some(stopped) = self.stopped.get() {
+            return Err(vec![stopped.clone()]);
+        }
         let fields = &table.rows[row].fields;
         let units = self.units(fields);
         let context = holes::context(fields, &self.variables, None);
@@ -169,15 +176,13 @@ impl Templates {
                     let Diagnostic {
                         file, position, place, ..
                     } = self.told(index, &error);
-                    errors.push((
-                        index,
-                        Diagnostic {
-                            file,
-                            position,
-                            place,
-                            ..stopped
-                        },
-                    ));
+                    let told = Diagnostic {
+                        file,
+                        position,
+                        place,
+                        ..stopped
+                    };
+                    errors.push(self.stopped.get_or_init(|| (index, told)).clone());
                 }
             }
         }
@@ -406,6 +411,21 @@ fn bytes(value: &serde_json::Value) -> u64 {
     }
 }
 
+/// About how long a value of a row is.
+fn bytes(value: &serde_json::Value) -> u64 {
+    match value {
+        serde_json::Value::String(text) => text.len() as u64,
+        serde_json::Value::Array(values) => 8 + values.iter().map(bytes).sum::<u64>(),
+        serde_json::Value::Object(fields) => {
+            8 + fields
+                .iter()
+                .map(|(key, value)| key.len() as u64 + bytes(value))
+                .sum::<u64>()
+        }
+        _ => 8,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -461,6 +481,38 @@ mod tests {
             render("{{ n }} {{ yes }}{% if late is defined %}!{% endif %}", row).unwrap(),
             "1.0 true"
         );
+    }
+
+    #[test]
+    fn a_template_that_is_stopped_is_not_tried_for_other_rows() {
+        let text = format!(
+            "{{{{ id }}}}{}{}",
+            "{% for x in [0,1,2,3,4,5,6,7,8,9] %}".repeat(12),
+            "{% endfor %}".repeat(12)
+        );
+        let rows = (0..2_000).map(|id| Row {
+            file: 0,
+            position: Some(AT),
+            fields: serde_json::Map::from_iter([("id".to_owned(), json!(id))]),
+        });
+        let table = Table {
+            files: vec!["a.csv".into()],
+            columns: vec!["id".into()],
+            rows: rows.collect(),
+            origin: None,
+        };
+        let templates = templates(&[&text]).unwrap();
+        let began = std::time::Instant::now();
+        for row in 0..2_000 {
+            let errors = templates.render(&table, row).unwrap_err();
+            let error = errors[0].1.to_string();
+            let start = "a.yaml:7:11: prompt[0].text (segment `claim`), line 1, column ";
+            assert!(
+                error.starts_with(start) && error.contains("1049088 units for row 0"),
+                "{error}"
+            );
+        }
+        assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
     }
 
     #[test]

@@ -90,10 +90,8 @@ fn skipped(text: &str, name: &str) -> Option<usize> {
 
 /// The byte behind `{% endraw %}`.
 fn behind_raw(text: &str, inner: usize) -> Option<usize> {
-    let starts = text[inner..].match_indices("{%").map(|(at, _)| inner + at + 2);
-    starts
-        .into_iter()
-        .find_map(|at| Some(at + skipped(&text[at..], "endraw")?))
+    let mut starts = text[inner..].match_indices("{%").map(|(at, _)| inner + at + 2);
+    starts.find_map(|at| Some(at + skipped(&text[at..], "endraw")?))
 }
 
 fn tag(text: &str, start: usize, inner: usize, output: bool) -> Option<Tag<'_>> {

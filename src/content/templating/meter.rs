@@ -24,7 +24,13 @@ const ELEMENT: u64 = 32;
 /// How deep lists and maps may be nested in each other: dropping a value takes the stack that deep.
 pub const DEEPEST: usize = 128;
 
+/// How many templates, components and blocks may be at work within each other: Tera renders them by calls within calls, and each takes
+/// some kilobytes of the stack.
+pub const DEEPEST_CALLS: usize = 64;
+
 thread_local! {
+    /// How many are at work on this thread.
+    static CALLS: Cell<usize> = const { Cell::new(0) };
     /// Units that are left to the template being rendered on this thread.
     static LEFT: Cell<u64> = const { Cell::new(u64::MAX) };
     /// Why it was stopped.
@@ -38,14 +44,17 @@ pub enum Stopped {
     Spent,
     /// It put lists into lists, too deep.
     TooDeep,
+    /// It went from templates into templates, components and blocks, too deep.
+    Calls,
 }
 
 /// Renders with so many units; says whether the template was stopped.
 pub fn within<T>(units: u64, render: impl FnOnce() -> T) -> (T, Option<Stopped>) {
-    let before = LEFT.replace(units);
+    let (left, calls) = (LEFT.replace(units), CALLS.replace(0));
     STOPPED.set(None);
     let done = render();
-    LEFT.set(before);
+    LEFT.set(left);
+    CALLS.set(calls);
     (done, STOPPED.take())
 }
 
@@ -78,8 +87,16 @@ fn stop(why: Stopped) -> Error {
 /// Gives a Tera the filters and functions that rewritten templates call, and bounded ones in place of those whose result may be far
 /// longer than what they get.
 pub fn register(tera: &mut Tera) {
-    tera.register_function("igsite_step", |given: Kwargs, _: &State| {
+    tera.register_function("igsite_enter", |given: Kwargs, _: &State| {
+        CALLS.set(CALLS.get() + 1);
+        if CALLS.get() > DEEPEST_CALLS {
+            return Err(stop(Stopped::Calls));
+        }
         charge(count(&given, "n")?).map(|()| Value::safe_string(""))
+    });
+    tera.register_function("igsite_leave", |_: Kwargs, _: &State| {
+        CALLS.set(CALLS.get().saturating_sub(1));
+        Value::safe_string("")
     });
     tera.register_function("igsite_note", |given: Kwargs, _: &State| {
         if let Some(value) = argument(&given, "v") {

@@ -135,14 +135,19 @@ impl Edits {
             }
             "component" => {
                 let edit = self.edits.len();
-                self.step_behind(tag);
+                self.enter_behind(tag, COUNT);
                 open.push(Open {
                     edit,
                     from: tag.end,
                     inner: 0,
                 });
             }
+            "block" => self.enter_behind(tag, "16"),
+            "endblock" => self.leave_before(tag),
             "endfor" | "endcomponent" => {
+                if first.text == "endcomponent" {
+                    self.leave_before(tag);
+                }
                 let Some(closed) = open.pop() else { return };
                 let length = tag.at - closed.from;
                 self.edits[closed.edit].text = self.edits[closed.edit]
@@ -154,13 +159,15 @@ impl Edits {
             }
             "include" => {
                 let name = tag.tokens.get(1).and_then(Token::quoted).unwrap_or_default();
-                let dash = if tag.trims_before { "-" } else { "" };
-                self.edits.push(Edit {
-                    at: tag.at,
-                    starts: true,
-                    text: format!("{{{{{dash} igsite_step(n={}) }}}}", 64 + size(name).unwrap_or_default()),
-                    about: tag.at,
-                });
+                let units = 64 + size(name).unwrap_or_default();
+                let (before, after) = dashes(tag);
+                self.at_tag(
+                    tag.at,
+                    true,
+                    format!("{{{{{before} igsite_enter(n={units}) }}}}"),
+                    tag.at,
+                );
+                self.at_tag(tag.end, false, format!("{{{{ igsite_leave() {after}}}}}"), tag.at);
             }
             "filter" => {
                 self.expression(tokens, 2..all.end);
@@ -170,15 +177,30 @@ impl Edits {
         }
     }
 
-    /// Counts the calls of a component, within it.
-    fn step_behind(&mut self, tag: &Tag<'_>) {
-        let dash = if tag.trims_after { "-" } else { "" };
+    fn at_tag(&mut self, at: usize, starts: bool, text: String, about: usize) {
         self.edits.push(Edit {
-            at: tag.end,
-            starts: false,
-            text: format!("{{{{ igsite_step(n={COUNT}) {dash}}}}}"),
-            about: tag.at,
+            at,
+            starts,
+            text,
+            about,
         });
+    }
+
+    /// Counts what a component or block does, from its beginning.
+    fn enter_behind(&mut self, tag: &Tag<'_>, units: &str) {
+        let (_, after) = dashes(tag);
+        self.at_tag(
+            tag.end,
+            false,
+            format!("{{{{ igsite_enter(n={units}) {after}}}}}"),
+            tag.at,
+        );
+    }
+
+    /// Tells of the end of a component or block.
+    fn leave_before(&mut self, tag: &Tag<'_>) {
+        let (before, _) = dashes(tag);
+        self.at_tag(tag.at, true, format!("{{{{{before} igsite_leave() }}}}"), tag.at);
     }
 
     fn output(&mut self, tag: &Tag<'_>, tokens: Tokens<'_, '_>) {
@@ -190,15 +212,15 @@ impl Edits {
             self.component(tokens, 0);
         } else if tokens.is_path() {
             // A variable that there is not is told of better where it is shown by itself.
-            let dash = if tag.trims_before { "-" } else { "" };
+            let (before, _) = dashes(tag);
             if first.text != "loop" {
                 let path = tokens.joined(all);
-                self.edits.push(Edit {
-                    at: tag.at,
-                    starts: true,
-                    text: format!("{{{{{dash} igsite_note(v={path}) }}}}"),
-                    about: first.at,
-                });
+                self.at_tag(
+                    tag.at,
+                    true,
+                    format!("{{{{{before} igsite_note(v={path}) }}}}"),
+                    first.at,
+                );
             }
         } else if all.len() > 1 {
             self.before(first, "(", first.at);
@@ -392,6 +414,12 @@ impl Edits {
         metered.text.push_str(&source[from..]);
         metered
     }
+}
+
+/// The dashes by which a tag takes away the blanks before and after it.
+fn dashes(tag: &Tag<'_>) -> (&'static str, &'static str) {
+    let dash = |trims: bool| if trims { "-" } else { "" };
+    (dash(tag.trims_before), dash(tag.trims_after))
 }
 
 /// Stands for a cost that is known only at the end of what it is the cost of.

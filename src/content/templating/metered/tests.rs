@@ -33,7 +33,7 @@ fn both(text: &str) -> (Result<String, String>, Result<String, String>) {
 }
 
 /// Templates of every kind of expression and tag.
-const TEXTS: [&str; 48] = [
+const TEXTS: [&str; 49] = [
     "{{ s }}{{ map.k[1].x }}{{ map.e }}{{ n + 1 * 2 - -n }}{{ not yes }}",
     "a {{- s -}} b {{- s | upper -}} c {{- \"d\" -}} e",
     "{% for x in list -%}  {{ loop.index }}{{ x }}{% else %}none{%- endfor %}  z",
@@ -55,6 +55,7 @@ const TEXTS: [&str; 48] = [
     "{% set x %}<b>{{ s }}</b>{% endset %}{{ x }}{% set y | upper | replace(from=\"A\", to=\"z\") %}ab{% endset %}{{ y }}",
     "{% filter upper | trim %} a{{ s }} {% endfilter %}{% filter replace(from=\"a\", to=\"b\") %}aa{% endfilter %}",
     "{% include \"part.html\" %}",
+    " a  {%- block one -%}  b {% block two %} c {%- endblock two %}  d {% endblock one -%}  e {%- include \"part.html\" %} f ",
     "{% set x = 5 %}{%- include \"part.html\" -%}  q",
     "{{ s | default(value=\"d\") }}{{ q | default(value=[1]) | length }}{{ q | default(value=\"x\") ~ s }}",
     "{{ s if yes else q }}{{ (n if not yes else s) ~ \"t\" }}{{ \"a\" if n == 3 else \"b\" }}",
@@ -139,7 +140,7 @@ fn what_has_no_end_is_stopped() {
         format!("{{% set s = \"ab\" %}}{}", "{% set s %}{{ s }}{{ s }}{% endset %}".repeat(40)),
         format!("{{% set s = \"ab\" %}}{}", "{% set s %}{{ s | safe }}{{ s | upper }}{% endset %}".repeat(40)),
         format!("{{% set l = {ten} %}}{{{{ {} }}}}", nested_comprehension("l", 12)),
-        format!("{{% set l = range(end=100000) %}}{{{{ [1 for x in l if [1 for y in l if false]] }}}}"),
+        "{% set l = range(end=100000) %}{{ [1 for x in l if [1 for y in l if false]] }}".to_owned(),
         "{% component a() %}{{ <a/> }}{{ <a/> }}{{ <a/> }}{% endcomponent a %}{{ <a/> }}".to_owned().replace("a()", "a(n=1)"),
         "{% set_global l = [] %}{% for x in range(end=1000) %}{% set_global l = [l] %}{% endfor %}".to_owned(),
         "{% set t %}{% for x in range(end=4000) %}abcdefghijklmnopqrstuvwxyz{% endfor %}{% endset %}{% for x in range(end=9000) %}{% if t[5] == t %}{% endif %}{% endfor %}".to_owned(),
