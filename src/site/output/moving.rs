@@ -174,7 +174,7 @@ impl<'a> Moving<'a> {
         self.folder.join(path)
     }
 
-    fn new(&self, path: &str) -> PathBuf {
+    fn waiting(&self, path: &str) -> PathBuf {
         self.stage.join(NEW).join(path)
     }
 
@@ -231,7 +231,7 @@ impl<'a> Moving<'a> {
             // What it held has gone, or it would not be in the way of a file.
             self.remove_empty_folders(&place);
         }
-        self.rename(&self.new(&unit.path), &place)
+        self.rename(&self.waiting(&unit.path), &place)
     }
 
     /// Gives an old file a second name, where that can be had.
@@ -257,7 +257,7 @@ impl<'a> Moving<'a> {
     /// Makes the folder as it was before the journal was written.
     fn put_back(&self, journal: &Journal) -> Result<()> {
         for unit in journal.come.iter().rev() {
-            let (place, new, old) = (self.place(&unit.path), self.new(&unit.path), self.old(&unit.path));
+            let (place, new, old) = (self.place(&unit.path), self.waiting(&unit.path), self.old(&unit.path));
             let came = !exists(&new)?;
             if unit.old {
                 if exists(&old)? && (came || !exists(&place)?) {
