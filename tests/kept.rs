@@ -95,7 +95,8 @@ fn what_is_sealed_must_make_sense_too() {
     let project = project();
     project.run(&BUILD).ended(0);
     let before = records(&project);
-    let edits: [(&str, fn(&mut Value), &str); 9] = [
+    type Edit = (&'static str, fn(&mut Value), &'static str);
+    let edits: [Edit; 9] = [
         (
             "attributions",
             |part| _ = part["scores"].as_array_mut().unwrap().pop(),
@@ -332,7 +333,7 @@ fn flip(seed: u64, flips: usize) {
             right = records(&project);
         }
     }
-    println!("seed {seed}: {flips} flips, {published} published the right numbers, {refused} were refused");
+    eprintln!("seed {seed}: {flips} flips, {published} published the right numbers, {refused} were refused");
     assert!(published > 0 && refused > 0);
 }
 

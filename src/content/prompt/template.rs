@@ -411,21 +411,6 @@ fn bytes(value: &serde_json::Value) -> u64 {
     }
 }
 
-/// About how long a value of a row is.
-fn bytes(value: &serde_json::Value) -> u64 {
-    match value {
-        serde_json::Value::String(text) => text.len() as u64,
-        serde_json::Value::Array(values) => 8 + values.iter().map(bytes).sum::<u64>(),
-        serde_json::Value::Object(fields) => {
-            8 + fields
-                .iter()
-                .map(|(key, value)| key.len() as u64 + bytes(value))
-                .sum::<u64>()
-        }
-        _ => 8,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -499,7 +484,7 @@ mod tests {
             files: vec!["a.csv".into()],
             columns: vec!["id".into()],
             rows: rows.collect(),
-            origin: None,
+            ..Table::default()
         };
         let templates = templates(&[&text]).unwrap();
         let began = std::time::Instant::now();

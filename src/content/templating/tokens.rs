@@ -72,7 +72,7 @@ impl Tokens<'_, '_> {
         let mut at = range.start;
         while at < range.end.min(self.0.len()) {
             match self.0[at].text {
-                found if found == text && !(found == "if" && !self.is_operator(at)) => return Some(at),
+                found if found == text && (found != "if" || self.is_operator(at)) => return Some(at),
                 "(" | "[" | "{" | "?[" => at = self.closing(at),
                 _ => {}
             }
@@ -83,7 +83,7 @@ impl Tokens<'_, '_> {
 
     /// Whether a word is an operator, and not the name of a field or an argument.
     pub fn is_operator(self, at: usize) -> bool {
-        !self.is(at + 1, "=") && !(at > 0 && matches!(self.0[at - 1].text, "." | "?." | "|"))
+        !(self.is(at + 1, "=") || at > 0 && matches!(self.0[at - 1].text, "." | "?." | "|"))
     }
 
     /// Whether an operand may begin here, rather than go on.

@@ -266,7 +266,7 @@ pub fn css_urls(css: &str) -> Vec<(&str, usize)> {
             Some(quote) => {
                 let open = rest.find(quote).unwrap_or(0) + 1;
                 rest[open..]
-                    .find(|c| c == quote || c == '\n')
+                    .find([quote, '\n'])
                     .map_or(rest.len(), |end| open + end + 1)
             }
             None => rest.find(')').unwrap_or(rest.len()),
