@@ -681,6 +681,17 @@ fn a_tokenizer_that_no_tool_wrote_is_told_with_its_file() {
     }
 }
 
+/// The crate looks this token up without a check, on the first text.
+#[test]
+fn a_panic_of_the_tokenizers_crate_is_an_error_of_the_file() {
+    let folder = Folder::json().change(|tokenizer| tokenizer["post_processor"]["special_tokens"] = json!({}));
+    let error = folder.refused();
+    assert!(
+        error.starts_with("FOLDER/tokenizer.json: not a tokenizer that can be read: no entry found for key"),
+        "{error}"
+    );
+}
+
 /// One byte of a file changed, or a stretch of it taken away or written twice.
 fn mutated(mut bytes: Vec<u8>, at: usize, length: usize, kind: u8) -> Vec<u8> {
     let at = at % bytes.len();
