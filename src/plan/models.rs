@@ -8,7 +8,7 @@ use crate::content::model::{ModelSource, ModelSpec};
 use crate::content::project::Project;
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
 use crate::hub::Hub;
-use crate::hub::promise::{self, Promise};
+use crate::hub::promise;
 use crate::kernel::matrix::Code;
 use crate::model::CausalLm;
 use crate::model::device::{Backend, dtype_name};
@@ -142,9 +142,6 @@ fn open_model(spec: &ModelSpec, sources: &mut Sources<'_>) -> Result<OpenedModel
             (snapshot.folder, Some(snapshot.commit), weights)
         }
     };
-    if commit.is_some() {
-        check_cached(&folder).map_err(|error| located(spec, error))?;
-    }
     let (checkpoint, tokenizer) = read_model(&folder, weights).map_err(|error| match commit {
         Some(_) => in_the_cache(spec, &folder, error),
         None => error,
@@ -184,19 +181,6 @@ fn precision(spec: &ModelSpec, checkpoint: &Checkpoint, backend: &Backend) -> Re
     backend
         .precision(spec.dtype, spec.quantization, checkpoint)
         .map_err(|error| error.in_file(&spec.path).place("quantization"))
-}
-
-/// Compares what lies beside the weights of a cached model with the hash that its name promises; of the weights the hash is known anyway.
-fn check_cached(folder: &Path) -> Result<()> {
-    let io = |e: std::io::Error| Diagnostic::io(Kind::Download, "read this folder of the cache", folder, &e);
-    for entry in std::fs::read_dir(folder).map_err(io)? {
-        let file = entry.map_err(io)?.path();
-        let is_weights = file.extension().is_some_and(|end| end == "safetensors" || end == "bin");
-        if let Some(promise) = Promise::of_file(&file).filter(|_| !is_weights && file.is_file()) {
-            promise.check(&file)?;
-        }
-    }
-    Ok(())
 }
 
 fn read_model(folder: &Path, weights: bool) -> Result<(Checkpoint, Tokenizer)> {
