@@ -268,6 +268,14 @@ fn a_build_that_fails_leaves_the_old_site_and_says_which_line_made_the_link() {
         .edit(FIRST, "title: First", "title: First\ndescription: |\n  See <img src=\"Note.TXT\" alt=\"\">.")
         .file("static/experiments/first/note.txt", "")
         .file("templates/sample.html", "{% extends \"igsite/sample.html\" %}\n{% block main %}<a href=\"no.html\">x</a><label for=\"q\">y</label>{{ super() }}{% endblock main %}\n");
+    // A file that is missing in a page without results is told before anything is computed, by check as well.
+    for command in ["check", "build"] {
+        let ran = project.run(&[command, "--device", "cpu"]);
+        let told = "content/about.md:3:16: page about/index.html, line 34: the link `gone.html` leads to `about/gone.html`, which the site does not have";
+        assert!(ran.ended(1).contains(told), "{}", ran.stderr);
+        assert_eq!(project.files("site"), site);
+    }
+    let project = project.edit("content/about.md", "<a href=\"gone.html\">gone</a>", "gone");
     let ran = project.run(&BUILD);
     let told = ran.ended(1);
     assert_eq!(project.files("site"), site);

@@ -101,7 +101,7 @@ fn wait_for(what: &str, mut come: impl FnMut() -> bool) {
 
 /// Kept attributions.
 fn maps(project: &Project) -> usize {
-    files(&project.path(".igsite/store/v1/attributions"))
+    files(&project.path(".igsite/store/v2/attributions"))
         .iter()
         .filter(|(name, _)| name.ends_with(".json"))
         .count()

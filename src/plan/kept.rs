@@ -7,25 +7,26 @@
 //! was damaged, or that a merge put under the head of another model or experiment, is not used either ([`KeptRun::damaged`]).
 
 mod file;
+mod sample;
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use self::file::{sealed_line, unsealed_lines};
-use super::{Job, ModelFacts, Run, Target, TargetToken};
+pub use self::sample::KeptGeneration;
+use self::sample::KeptSample;
+use super::{Job, ModelFacts, Run};
 use crate::attribution::integrated_gradients::Start;
 use crate::checkpoint::hash;
 use crate::compute::Parts;
 use crate::content::dataset::Sample;
 use crate::content::experiment::{Experiment, TargetSpec};
 use crate::content::model::ModelSpec;
-use crate::content::prompt::{Prompt, Role, Segment};
 use crate::store::Store;
-use crate::store::key::{GenerationKey, ModelKey, PredictionKey};
-use crate::tokenizer::{Speech, Token};
+use crate::store::key::ModelKey;
+use crate::tokenizer::Speech;
 
 /// The schema of the file; raised when its form changes, or what tokenizers are asked. Lines of `igsite/plan/1` had no checksum.
 const SCHEMA: &str = "igsite/plan/2";
@@ -83,63 +84,6 @@ enum Vector {
     Zero,
     Mean,
     Token(u32),
-}
-
-/// What a tokenizer makes of one sample.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct KeptSample {
-    /// Its slug.
-    sample: String,
-    /// Of [`sample_hash`].
-    of: String,
-    /// The prompt within the model's chat template; none where the model gets the sample's own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    chat: Option<KeptPrompt>,
-    ids: Vec<u32>,
-    /// Characters of each token; it begins where the one before ends.
-    lengths: Vec<usize>,
-    /// Tokens that begin elsewhere.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    starts: BTreeMap<usize, usize>,
-    /// Tokens whose text is not that of their characters.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    texts: BTreeMap<usize, String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    special: Vec<usize>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    options: Vec<Vec<u32>>,
-    targets: Vec<KeptTarget>,
-    /// What tokens read as by themselves: the predicted one and those that are explained.
-    said: BTreeMap<u32, String>,
-    /// What several tokens read as together.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    joined: Vec<(Vec<u32>, String)>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    generation: Option<KeptGeneration>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct KeptPrompt {
-    text: String,
-    segments: Vec<Segment>,
-    roles: Vec<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct KeptTarget {
-    kind: String,
-    /// The token, and what a contrast takes away; null for whatever the model predicts.
-    tokens: Vec<Option<u32>>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    forced: Vec<u32>,
-}
-
-/// What a model goes on from in its own words, where it predicted a certain token.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeptGeneration {
-    predicted: u32,
-    prompt: String,
-    ids: Vec<u32>,
 }
 
 /// Why a kept plan cannot stand for an experiment and a model as they are now.
@@ -330,25 +274,7 @@ impl KeptRun {
         baselines: &[(String, Start)],
     ) -> Option<Job<'a>> {
         let kept = self.samples.get(&sample.slug)?;
-        if kept.of != sample_hash(experiment, sample) || kept.options.len() != experiment.options.len() {
-            return None;
-        }
-        let prompt = match &kept.chat {
-            None => Cow::Borrowed(&sample.prompt),
-            Some(chat) => Cow::Owned(chat.prompt()?),
-        };
-        let letters = experiment.options.iter().map(|option| option.letter.as_str());
-        let options: Vec<(&str, Vec<u32>)> = letters.zip(kept.options.iter().cloned()).collect();
-        Some(Job {
-            sample,
-            tokens: kept.tokens(&prompt.text)?,
-            prompt,
-            prediction: PredictionKey::asking(self.head.key.clone(), kept.ids.clone(), &options),
-            options,
-            targets: kept.targets.iter().map(KeptTarget::target).collect::<Option<_>>()?,
-            baselines: baselines.to_vec(),
-            generation: kept.generation.clone(),
-        })
+        kept.job(&self.head, experiment, sample, baselines)
     }
 
     /// How many targets each sample has: as many as any other.
@@ -405,193 +331,6 @@ impl Head {
 
     fn knows(&self, id: u32) -> bool {
         (id as usize) < self.vocabulary
-    }
-}
-
-impl KeptSample {
-    fn of(experiment: &Experiment, job: &Job, parts: &Parts, speech: &dyn Speech) -> Self {
-        let characters: Vec<char> = job.prompt.text.chars().collect();
-        let (mut starts, mut texts, mut special) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-        let mut end = 0;
-        for (index, token) in job.tokens.iter().enumerate() {
-            if token.start != end {
-                starts.insert(index, token.start);
-            }
-            end = token.end;
-            let own = characters.get(token.start..token.end).unwrap_or_default();
-            if !token.text.chars().eq(own.iter().copied()) {
-                texts.insert(index, token.text.clone());
-            }
-            if token.special {
-                special.push(index);
-            }
-        }
-        let predicted = parts.prediction.token_id;
-        let mut said = BTreeMap::from([(predicted, speech.text_of(predicted))]);
-        let mut joined: Vec<(Vec<u32>, String)> = Vec::new();
-        let mut join = |ids: Vec<u32>| {
-            if !joined.iter().any(|(known, _)| *known == ids) {
-                joined.push((ids.clone(), speech.decode(&ids)));
-            }
-        };
-        for target in &job.targets {
-            let ids = target.ids(predicted);
-            for &id in &ids {
-                said.entry(id).or_insert_with(|| speech.text_of(id));
-            }
-            if !target.forced.is_empty() {
-                join([&target.forced[..], &ids].concat());
-            }
-        }
-        if let Some((_, generation)) = &parts.generation {
-            join(generation.token_ids.clone());
-        }
-        Self {
-            sample: job.sample.slug.clone(),
-            of: sample_hash(experiment, job.sample),
-            chat: match &job.prompt {
-                Cow::Borrowed(_) => None,
-                Cow::Owned(prompt) => Some(KeptPrompt::of(prompt)),
-            },
-            ids: job.prediction.token_ids.clone(),
-            lengths: job.tokens.iter().map(|token| token.end - token.start).collect(),
-            starts,
-            texts,
-            special,
-            options: job.options.iter().map(|(_, tokens)| tokens.clone()).collect(),
-            targets: job.targets.iter().map(KeptTarget::of).collect(),
-            said,
-            joined,
-            generation: parts.generation.as_ref().map(|(prompt, generation)| KeptGeneration {
-                predicted,
-                prompt: prompt.clone(),
-                ids: generation.key.token_ids.clone(),
-            }),
-        }
-    }
-
-    /// Whether its tokens are those of a model with such a head, and as many everywhere.
-    fn makes_sense(&self, head: &Head) -> bool {
-        let options = self.options.iter().flatten().copied();
-        let targets = self.targets.iter().flat_map(|target| {
-            let known = target.tokens.iter().flatten().copied();
-            known.chain(target.forced.iter().copied())
-        });
-        let said = self
-            .generation
-            .iter()
-            .flat_map(|said| said.ids.iter().copied().chain([said.predicted]));
-        let mut ids = self.ids.iter().copied().chain(options).chain(targets).chain(said);
-        let of_tokens = self.starts.keys().chain(self.texts.keys()).chain(&self.special);
-        let mut of_tokens = of_tokens.copied();
-        ids.all(|id| head.knows(id))
-            && self.lengths.len() == self.ids.len()
-            && of_tokens.all(|index| index < self.ids.len())
-            && self.options.iter().all(|tokens| !tokens.is_empty())
-            && self
-                .targets
-                .iter()
-                .all(|target| matches!(target.tokens.len(), 1 | 2) && KINDS.contains(&target.kind.as_str()))
-    }
-
-    fn tokens(&self, prompt: &str) -> Option<Vec<Token>> {
-        let bytes: Vec<usize> = prompt
-            .char_indices()
-            .map(|(byte, _)| byte)
-            .chain([prompt.len()])
-            .collect();
-        let mut tokens = Vec::with_capacity(self.ids.len());
-        let mut special = self.special.iter().peekable();
-        let mut end = 0;
-        for (index, (&id, length)) in self.ids.iter().zip(&self.lengths).enumerate() {
-            let start = self.starts.get(&index).copied().unwrap_or(end);
-            end = start.checked_add(*length).filter(|end| *end < bytes.len())?;
-            let text = match self.texts.get(&index) {
-                Some(text) => text.clone(),
-                None => prompt.get(*bytes.get(start)?..*bytes.get(end)?)?.to_owned(),
-            };
-            tokens.push(Token {
-                id,
-                text,
-                start,
-                end,
-                special: special.next_if_eq(&&index).is_some(),
-            });
-        }
-        Some(tokens)
-    }
-}
-
-impl KeptTarget {
-    fn of(target: &Target) -> Self {
-        let tokens = [Some(target.token), target.minus].into_iter().flatten();
-        let id = |token| match token {
-            TargetToken::Predicted => None,
-            TargetToken::Known(id) => Some(id),
-        };
-        Self {
-            kind: target.kind.to_owned(),
-            tokens: tokens.map(id).collect(),
-            forced: target.forced.clone(),
-        }
-    }
-
-    fn target(&self) -> Option<Target> {
-        let token = |id: &Option<u32>| id.map_or(TargetToken::Predicted, TargetToken::Known);
-        Some(Target {
-            kind: KINDS.into_iter().find(|kind| *kind == self.kind)?,
-            token: token(self.tokens.first()?),
-            forced: self.forced.clone(),
-            minus: self.tokens.get(1).map(token),
-        })
-    }
-}
-
-impl KeptPrompt {
-    fn of(prompt: &Prompt) -> Self {
-        Self {
-            text: prompt.text.clone(),
-            segments: prompt.segments.clone(),
-            roles: prompt.roles.iter().map(|role| role.name().to_owned()).collect(),
-        }
-    }
-
-    fn prompt(&self) -> Option<Prompt> {
-        let role = |name: &String| {
-            let roles = [Role::System, Role::User, Role::Assistant];
-            roles.into_iter().find(|role| role.name() == name)
-        };
-        Some(Prompt {
-            text: self.text.clone(),
-            segments: self.segments.clone(),
-            roles: self.roles.iter().map(role).collect::<Option<_>>()?,
-        })
-    }
-}
-
-impl KeptGeneration {
-    /// The text to go on from and its key, if the model predicted what it predicted then.
-    pub fn key(
-        &self,
-        model: &ModelKey,
-        max_new_tokens: usize,
-        stop: &[u32],
-        predicted: u32,
-    ) -> Option<(String, GenerationKey)> {
-        (self.predicted == predicted).then(|| {
-            let key = GenerationKey {
-                model: model.clone(),
-                token_ids: self.ids.clone(),
-                max_new_tokens,
-                stop: stop.to_vec(),
-            };
-            (self.prompt.clone(), key)
-        })
-    }
-
-    /// How many tokens the model goes on from.
-    pub fn tokens(&self) -> usize {
-        self.ids.len()
     }
 }
 

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use self::pieces::{Writing, spelled};
+use crate::checkpoint::json;
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
 use crate::{guard, input};
 
@@ -313,9 +314,5 @@ fn read_map(path: &Path) -> Result<Option<Map<String, Value>>> {
     let Some(bytes) = input::read_if_there(path, Kind::Checkpoint, "read")? else {
         return Ok(None);
     };
-    match serde_json::from_slice(&bytes) {
-        Ok(Value::Object(map)) => Ok(Some(map)),
-        Ok(_) => Err(Diagnostic::checkpoint("not a JSON object").in_file(path)),
-        Err(e) => Err(Diagnostic::checkpoint(format!("not JSON: {e}")).in_file(path)),
-    }
+    json::object(&bytes, path).map(Some)
 }
