@@ -19,6 +19,19 @@ const WHOLE: &str = " | igsite_whole ";
 /// Counts what it costs to compare all elements with each other.
 const PAIRS: &str = " | igsite_pairs ";
 
+/// Filters that take no arguments and give about as much as they get.
+const EVEN: [&str; 7] = [
+    "after_says",
+    "capitalize",
+    "lower",
+    "speaker_name",
+    "title",
+    "trim",
+    "upper",
+];
+/// So often may a template show a value without being counted: that is less work than a prompt may do for each byte of its row.
+const SHOWN: usize = 32;
+
 /// A rewritten template.
 #[derive(Clone, Debug)]
 pub struct Metered {
@@ -42,6 +55,12 @@ struct Inserted {
 impl Metered {
     /// Rewrites a template; `size` gives the length of another one by its name.
     pub fn new(text: &str, size: &dyn Fn(&str) -> Option<usize>) -> Self {
+        if only_shows(text) {
+            return Self {
+                text: text.to_owned(),
+                inserted: Vec::new(),
+            };
+        }
         let mut edits = Edits::default();
         let mut open: Vec<Open> = Vec::new();
         for tag in tags(text) {
@@ -65,6 +84,27 @@ impl Metered {
             ..place
         }
     }
+}
+
+/// Whether a template only shows values, as most prompts do: then its work is bounded by its form, and counting would be most of it.
+fn only_shows(text: &str) -> bool {
+    let mut tags = text.split("{{").skip(1);
+    !text.contains("{%")
+        && !text.contains("{#")
+        && text.matches("{{").count() <= SHOWN
+        && tags.all(|rest| rest.split_once("}}").is_some_and(|(tag, _)| is_a_value(tag)))
+}
+
+/// Whether a tag is a name, perhaps of a field, behind which stand two filters at most, all of [`EVEN`].
+fn is_a_value(tag: &str) -> bool {
+    let tag = tag.strip_prefix('-').unwrap_or(tag);
+    let mut parts = tag.strip_suffix('-').unwrap_or(tag).split('|').map(str::trim);
+    let is_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.');
+    let is_value = parts
+        .next()
+        .is_some_and(|name| !name.is_empty() && name.chars().all(is_name));
+    let filters: Vec<&str> = parts.collect();
+    is_value && filters.len() <= 2 && filters.iter().all(|filter| EVEN.contains(filter))
 }
 
 /// A loop or component whose end is still to come.

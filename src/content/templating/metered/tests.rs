@@ -193,3 +193,21 @@ fn a_template_that_is_honest_has_units_to_spare() {
     let (done, why) = meter::within(UNITS, || tera.render("t.html", &context));
     assert!(done.is_ok() && why.is_none() && metered.is_ok());
 }
+
+#[test]
+fn what_only_shows_values_is_left_as_it_is() {
+    for text in ["a", "{{ s }}", "x {{- a.b | trim | upper -}} y {{ s | after_says }}"] {
+        assert_eq!(Metered::new(text, &|_| None).text, text);
+    }
+    for text in [
+        "{{ s ~ s }}".to_owned(),
+        "{{ s | replace(from=\"a\", to=\"b\") }}".to_owned(),
+        "{{ s | trim | trim | trim }}".to_owned(),
+        "{{ list[0] }}".to_owned(),
+        "{% if s %}{{ s }}{% endif %}".to_owned(),
+        "{{ s | json_encode }}".to_owned(),
+        "{{ s }}".repeat(33),
+    ] {
+        assert_ne!(Metered::new(&text, &|_| None).text, text, "{text}");
+    }
+}
