@@ -1,7 +1,7 @@
 //! How a run ends when it is told to: by SIGTERM, SIGINT (Ctrl-C) or SIGHUP.
 //!
 //! The first signal asks. Long work asks back now and then ([`check`]), and ends as it would after an error. Work that does not ask in time
-//! (a pass of a large model, a file that is hashed) is cut off after [`GRACE`]: what igsite keeps is written to the side and renamed, so
+//! (a pass of a large model, a file that is hashed) is cut off after `GRACE`: what igsite keeps is written to the side and renamed, so
 //! nothing is lost. Only a site that moves into place is waited for ([`hold`]). A second signal ends the process at once; the next build puts
 //! right what that may have left.
 //!

@@ -2,7 +2,7 @@
 //! `{% set s = s ~ s %}` forty times fills the memory of any machine.
 //!
 //! Work is counted in units, about one a byte that is made or gone over; the templates of a project are rewritten when they are loaded
-//! ([`super::metered`]), so that all they do passes through the functions and filters here. The count is the same on every machine,
+//! (`metered.rs`), so that all they do passes through the functions and filters here. The count is the same on every machine,
 //! which a clock's would not be: a template that is refused is refused everywhere.
 
 use std::cell::Cell;
