@@ -156,7 +156,11 @@ impl<'a> Building<'a> {
         let before = inputs.as_ref().zip(Stamp::read(store));
         if let Some((inputs, stamp)) = before {
             match stamp.changed(inputs, store, || self.output.state()) {
-                None => return Ok(self.unchanged(stamp, diagnostics)),
+                None => {
+                    // Files that were too young to be remembered when the stamp was made.
+                    memo.save();
+                    return Ok(self.unchanged(stamp, diagnostics));
+                }
                 Some(what) => self.report.detail(|| format!("changed since the last build: {what}")),
             }
         }

@@ -33,8 +33,8 @@ pub struct SegmentSource {
 #[derive(Clone)]
 pub struct Templates {
     tera: Tera,
-    /// The same templates, as they are rendered to find what they show of missing values.
-    holes: Holes,
+    /// The same templates, as they are rendered to find what they show of missing values; made when a row lacks something.
+    holes: OnceLock<Holes>,
     file: PathBuf,
     segments: Vec<SegmentSource>,
     /// The templates as Tera has them, rewritten so that their work is counted.
@@ -91,7 +91,7 @@ impl Templates {
         });
         meter::register(&mut tera);
         let mut templates = Self {
-            holes: Holes::new(&tera),
+            holes: OnceLock::new(),
             tera,
             file: file.to_path_buf(),
             segments,
@@ -130,18 +130,28 @@ impl Templates {
 
     /// Puts the rewritten templates in the place of those as they are written.
     fn meter(&mut self) -> Result<(), (usize, tera::Error)> {
-        let size = |name: &str| {
-            let named = (0..self.segments.len()).find(|index| template_name(*index) == name)?;
-            Some(self.segments[named].text.len())
-        };
         let texts = self.segments.iter().map(|segment| &segment.text);
-        self.metered = texts.map(|text| Metered::new(text, &size)).collect();
-        for (index, segment) in self.segments.iter().enumerate() {
-            self.holes.add(&template_name(index), &segment.text, &size);
-        }
-        let texts = self.metered.iter().enumerate();
-        let texts = texts.map(|(index, metered)| (template_name(index), &metered.text));
+        self.metered = texts.map(|text| Metered::new(text, &|name| self.size(name))).collect();
+        let texts = self.metered.iter().zip(&self.segments).enumerate();
+        let rewritten = texts.filter(|(_, (metered, segment))| metered.text != segment.text);
+        let texts = rewritten.map(|(index, (metered, _))| (template_name(index), &metered.text));
         self.tera.add_raw_templates(texts).map_err(|error| (0, error))
+    }
+
+    /// How long a template is, by its name.
+    fn size(&self, name: &str) -> Option<usize> {
+        let named = (0..self.segments.len()).find(|index| template_name(*index) == name)?;
+        Some(self.segments[named].text.len())
+    }
+
+    fn holes(&self) -> &Holes {
+        self.holes.get_or_init(|| {
+            let mut holes = Holes::new(&self.tera);
+            for (index, segment) in self.segments.iter().enumerate() {
+                holes.add(&template_name(index), &segment.text, &|name| self.size(name));
+            }
+            holes
+        })
     }
 
     /// How much work the templates may do for a row.
@@ -166,7 +176,8 @@ impl Templates {
         for index in 0..self.segments.len() {
             let name = template_name(index);
             match meter::within(units, || self.tera.render(&name, &context)) {
-                (Ok(text), _) => match self.holes.find(&name, fields, &self.variables, &missing, units) {
+                (Ok(text), _) if missing.is_empty() => texts.push(text),
+                (Ok(text), _) => match self.holes().find(&name, fields, &self.variables, &missing, units) {
                     None => texts.push(text),
                     Some(hole) => errors.push((index, self.shown_hole(index, hole, table, row))),
                 },
@@ -247,7 +258,7 @@ impl Templates {
         is_empty
             && (0..self.segments.len()).any(|index| {
                 let name = template_name(index);
-                self.holes
+                self.holes()
                     .shows_empty(&name, fields, &self.variables, column, self.units(fields))
             })
     }
