@@ -13,7 +13,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use walkdir::WalkDir;
 
 use crate::checkpoint::hash;
@@ -185,10 +184,33 @@ fn kept(store: &Store) -> Option<String> {
     let folders: Vec<PathBuf> = folders.map(walkdir::DirEntry::into_path).collect();
     let all: Option<Vec<String>> = folders
         .par_iter()
-        .map(|folder| names_and_times(&files_of(folder, usize::MAX)?, store.folder()))
+        .map(|folder| {
+            let mut lines = Vec::new();
+            add_names_and_times(folder, &mut lines)?;
+            Some(debug_hash(&(folder.strip_prefix(store.folder()).ok()?, lines)))
+        })
         .collect();
     let plans = names_and_times(&files_of(&store.folder().join("plans"), usize::MAX)?, store.folder())?;
     Some(debug_hash(&(all?, plans)))
+}
+
+/// Names, sizes and times of a folder's files, in the order of their names, with one look at each: a store has as many folders as files.
+fn add_names_and_times(folder: &Path, lines: &mut Vec<(PathBuf, (u64, u128, u128))>) -> Option<()> {
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder)
+        .ok()?
+        .map(|entry| Some(entry.ok()?.path()))
+        .collect::<Option<_>>()?;
+    paths.sort_unstable();
+    for path in paths {
+        let metadata = fs::metadata(&path).ok()?;
+        if metadata.is_dir() {
+            add_names_and_times(&path, lines)?;
+        } else {
+            let name = path.file_name()?.into();
+            lines.push((name, times(&metadata)?));
+        }
+    }
+    Some(())
 }
 
 /// The files of a folder in the order of their names, to a depth; none of a folder that is not there.
@@ -258,9 +280,9 @@ fn beyond_modified(_: &Metadata) -> u128 {
     0
 }
 
-/// SHA-256 of a value's `Debug` form, which is not kept as a whole.
+/// BLAKE3 of a value's `Debug` form, which is not kept as a whole.
 pub fn debug_hash(value: &impl fmt::Debug) -> String {
-    struct Sink(Sha256, Vec<u8>);
+    struct Sink(blake3::Hasher, Vec<u8>);
     impl Write for Sink {
         fn write_str(&mut self, text: &str) -> fmt::Result {
             self.1.extend_from_slice(text.as_bytes());
@@ -271,10 +293,10 @@ pub fn debug_hash(value: &impl fmt::Debug) -> String {
             Ok(())
         }
     }
-    let mut sink = Sink(Sha256::new(), Vec::new());
+    let mut sink = Sink(blake3::Hasher::new(), Vec::new());
     write!(sink, "{value:?}").unwrap_or_else(|_| unreachable!("the sink takes everything"));
     sink.0.update(&sink.1);
-    hash::hex(&sink.0.finalize())
+    sink.0.finalize().to_hex().to_string()
 }
 
 #[cfg(test)]

@@ -78,6 +78,9 @@ fn refused(output: &Path, place: &Path, what: String) -> Result<(), Diagnostics>
 
 /// Where a path leads, with links and `..` followed as the system does; parts that are not there yet are taken as they are written.
 fn resolved(path: &Path) -> PathBuf {
+    if let Ok(place) = path.canonicalize() {
+        return place;
+    }
     let mut place = PathBuf::new();
     let whole = std::env::current_dir().unwrap_or_default().join(path);
     for part in whole.components() {
