@@ -4,14 +4,15 @@ use indexmap::IndexMap;
 use rayon::prelude::*;
 
 use crate::compute::Parts;
-use crate::content::experiment::{AttributionSpec, Experiment, Output};
-use crate::plan::{Job, ModelFacts, Run, Target};
+use crate::content::experiment::{AttributionSpec, Experiment};
+use crate::plan::{Job, ModelFacts, PlannedTarget, Run};
 use crate::store::key::PredictionKey;
 use crate::store::record::{
     AttributionRecord, Generation, ModelRecord, OptionRecord, Prediction, Provenance, SCHEMA, SampleInfo, SampleRecord,
-    TargetRecord, TokenRecord, chosen,
+    TargetRecord, chosen,
 };
 use crate::store::{StoredAttribution, StoredPrediction};
+use crate::terms::{Baseline, Output, TargetKind};
 use crate::tokenizer::Speech;
 
 /// One record for each job of a run, in order.
@@ -45,8 +46,8 @@ fn record(experiment: &Experiment, model: &ModelFacts, job: &Job, parts: &Parts,
             revision: model.key.revision.clone(),
             requested_revision: model.key.revision.is_some().then(|| model.spec.revision.clone()),
             architecture: model.architecture.to_owned(),
-            dtype: model.key.dtype.clone(),
-            quantization: model.key.quantization.clone(),
+            dtype: model.key.dtype,
+            quantization: model.key.quantization,
             weights_sha256: model.key.weights_sha256.clone(),
             tokenizer_sha256: model.key.tokenizer_sha256.clone(),
         },
@@ -57,17 +58,7 @@ fn record(experiment: &Experiment, model: &ModelFacts, job: &Job, parts: &Parts,
         },
         prompt: job.prompt.text.clone(),
         segments: job.prompt.segments.clone(),
-        tokens: job
-            .tokens
-            .iter()
-            .map(|token| TokenRecord {
-                id: token.id,
-                text: token.text.clone(),
-                start: token.start,
-                end: token.end,
-                special: token.special,
-            })
-            .collect(),
+        tokens: job.tokens.clone(),
         prediction: Prediction {
             token_id: predicted,
             text: speech.text_of(predicted),
@@ -119,9 +110,9 @@ fn option(job: &Job, prediction: &StoredPrediction, tokens: &[u32]) -> OptionRec
 fn attribution(
     experiment: &Experiment,
     speech: &dyn Speech,
-    target: &Target,
+    target: &PlannedTarget,
     predicted: u32,
-    baseline: &str,
+    baseline: &Baseline,
     part: &StoredAttribution,
 ) -> AttributionRecord {
     let spec = &experiment.attribution;
@@ -146,12 +137,12 @@ fn attribution(
     let fixed = spec.quadrature.is_fixed();
     AttributionRecord {
         target: TargetRecord {
-            kind: target.kind.to_owned(),
+            kind: target.kind,
             token_ids,
             text,
         },
         output: spec.output,
-        baseline: baseline.to_owned(),
+        baseline: baseline.clone(),
         quadrature: spec.quadrature,
         steps: fixed.then_some(spec.steps),
         estimate_error: fixed.then_some(spec.estimate_error),
@@ -166,8 +157,8 @@ fn attribution(
         converged: converged(spec, part, within_tolerance),
         within_tolerance,
         // The notebook compares with the probability itself, which a contrast or another unit does not have.
-        within_margin: match (spec.output, &target.minus) {
-            (Output::Probability, None) => Some(
+        within_margin: match (spec.output, target.kind) {
+            (Output::Probability, kind) if kind != TargetKind::Contrast => Some(
                 sum.zip(part.f_input)
                     .is_some_and(|(sum, probability)| (sum - probability).abs() < spec.margin),
             ),
@@ -176,7 +167,7 @@ fn attribution(
         scores: part.scores.clone(),
         errors: part.errors.clone(),
         history: part.history.clone(),
-        non_finite: part.non_finite.clone(),
+        non_finite: part.non_finite,
     }
 }
 
@@ -199,7 +190,7 @@ fn provenance(parts: &Parts) -> Provenance {
         if part.created > whole.created {
             whole.created.clone_from(&part.created);
             whole.igsite.clone_from(&part.igsite);
-            whole.backend.clone_from(&part.backend);
+            whole.backend = part.backend;
         }
     }
     whole
@@ -208,9 +199,8 @@ fn provenance(parts: &Parts) -> Provenance {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::content::experiment::Quadrature;
-    use crate::store::key::{AttributionKey, ModelKey, RuleKey};
-    use crate::store::record::NonFinite;
+    use crate::store::key::{AttributionKey, ModelKey};
+    use crate::terms::{BaselineVector, DeviceKind, NonFinite, PathValue, Quadrature};
 
     fn part(spec: &AttributionSpec, errors: Option<Vec<f64>>, converged: Option<bool>) -> StoredAttribution {
         StoredAttribution {
@@ -220,8 +210,8 @@ mod tests {
                 target: vec![3],
                 forced: vec![],
                 output: Output::Probability,
-                baseline: "zero".into(),
-                rule: RuleKey::of(spec),
+                baseline: BaselineVector::Zero,
+                rule: spec.rule(),
             },
             f_input: Some(0.5),
             f_baseline: Some(0.25),
@@ -233,7 +223,7 @@ mod tests {
             non_finite: None,
             provenance: Provenance {
                 igsite: "0".into(),
-                backend: "cpu".into(),
+                backend: DeviceKind::Cpu,
                 seconds: 1.0,
                 created: "2026-01-01T00:00:00Z".into(),
             },
@@ -282,7 +272,7 @@ mod tests {
         let mut broken = part(&adaptive, small, Some(true));
         broken.non_finite = Some(NonFinite {
             alpha: 0.0,
-            what: "gradient".into(),
+            what: PathValue::Gradient,
         });
         assert!(!converged(&adaptive, &broken, true));
     }

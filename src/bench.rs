@@ -9,21 +9,20 @@ use std::time::Instant;
 use burn::tensor::{DType, Distribution, Tensor};
 use serde::Serialize;
 
-use crate::attribution::integral::Rule;
-use crate::attribution::integrated_gradients::{Explainer, Scalar, Start, guarded};
+use crate::attribution::integral::Nodes;
+use crate::attribution::integrated_gradients::{Explainer, Scalar, guarded};
 use crate::attribution::quadrature;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::config::{FalconConfig, LlamaConfig, ModelConfig};
 use crate::cli::Bench;
-use crate::content::experiment::{Batch, Output, Quadrature};
-use crate::content::model::Quantization;
 use crate::content::random::SplitMix64;
 use crate::diagnostic::{Diagnostic, Result};
 use crate::kernel::Threads;
 use crate::kernel::gemm::{Product, View};
 use crate::kernel::matrix::Code;
 use crate::model::CausalLm;
-use crate::model::device::{Backend, dtype_name};
+use crate::model::device::{Backend, dtype_word};
+use crate::terms::{BaselineVector, Batch, DeviceKind, Output, Quadrature, Quantization};
 
 /// Shapes by name.
 pub const SHAPES: [&str; 6] = [
@@ -176,7 +175,11 @@ pub fn measure(asked: &Bench) -> Result<Measured> {
             (explainer, shape, dtype)
         }
         None => {
-            let stored = if backend.name == "cpu" { DType::F32 } else { DType::BF16 };
+            let stored = if backend.kind == DeviceKind::Cpu {
+                DType::F32
+            } else {
+                DType::BF16
+            };
             let dtype = backend.dtype(asked.dtype, stored);
             let model = guarded(|| CausalLm::init(&config(&asked.shape), (&backend.device, dtype)))?;
             (Explainer::new(model, &backend, dtype), asked.shape.clone(), dtype)
@@ -197,12 +200,12 @@ pub fn measure(asked: &Bench) -> Result<Measured> {
         minus: None,
     };
     let mut map = |points: usize| -> Result<f64> {
-        let rule = Rule::Fixed {
+        let rule = Nodes::Fixed {
             points: quadrature::points(Quadrature::GaussLegendre, points).into(),
             check: None,
         };
         let began = Instant::now();
-        let found = explainer.attribute(&ids, Start::Zero, scalar, rule, asked.batch)?;
+        let found = explainer.attribute(&ids, BaselineVector::Zero, scalar, rule, asked.batch)?;
         match found.non_finite {
             None => Ok(began.elapsed().as_secs_f64()),
             Some(at) => Err(
@@ -212,12 +215,16 @@ pub fn measure(asked: &Bench) -> Result<Measured> {
         }
     };
     // Memory is taken, kernels are compiled.
-    map(asked.points.min(if backend.name == "cpu" { 10 } else { asked.points }))?;
+    map(asked.points.min(if backend.kind == DeviceKind::Cpu {
+        10
+    } else {
+        asked.points
+    }))?;
     let (mut times, mut burn, mut own) = (Vec::new(), 0.0f64, 0.0f64);
     for _ in 0..asked.repeat {
         // Between the maps, so that a machine with other work to do is as slow for the one as for the other.
         burn = burn.max(guarded(|| burn_product(&backend, dtype))?);
-        if backend.name == "cpu" && dtype == DType::F32 {
+        if backend.kind == DeviceKind::Cpu && dtype == DType::F32 {
             own = own.max(own_product());
         }
         times.push(map(asked.points)?);
@@ -231,8 +238,8 @@ pub fn measure(asked: &Bench) -> Result<Measured> {
     Ok(Measured {
         schema: "igsite/bench/1",
         shape,
-        device: backend.name,
-        dtype: dtype_name(dtype),
+        device: backend.kind.word(),
+        dtype: dtype_word(dtype).word(),
         threads: rayon::current_num_threads(),
         parameters: explainer.model().parameters(),
         body_parameters: body,
@@ -331,11 +338,11 @@ fn config(shape: &str) -> ModelConfig {
 
 /// Operations a second of Burn's product of two square matrices, the best of several.
 fn burn_product(backend: &Backend, dtype: DType) -> f64 {
-    let size = square(backend.name);
+    let size = square(backend.kind.word());
     let random = || Tensor::<2>::random([size; 2], Distribution::Normal(0.0, 1.0), (&backend.device, dtype));
     let (a, b) = (random(), random());
     // Enough of them in a row that a GPU's start-up does not count; one element at the end waits for all.
-    let count = if backend.name == "cpu" { 1 } else { 20 };
+    let count = if backend.kind == DeviceKind::Cpu { 1 } else { 20 };
     let run = || {
         let began = Instant::now();
         let mut c = a.clone().matmul(b.clone());
@@ -376,7 +383,7 @@ fn own_product() -> f64 {
 
 /// What the process holds: now (`VmRSS:`), or at most so far (`VmHWM:`).
 fn memory(backend: &Backend, line: &str) -> Option<u64> {
-    if backend.name != "cpu" {
+    if backend.kind != DeviceKind::Cpu {
         let output = std::process::Command::new("nvidia-smi")
             .args(["--query-gpu=memory.used", "--format=csv,noheader,nounits"])
             .output()

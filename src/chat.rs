@@ -11,8 +11,9 @@
 use std::ops::Range;
 use std::path::Path;
 
-use crate::content::prompt::{Prompt, Role, TEMPLATE};
+use crate::content::prompt::{Prompt, TEMPLATE};
 use crate::diagnostic::{Diagnostic, Result};
+use crate::terms::Role;
 use crate::tokenizer::Tokenizer;
 use crate::tokenizer::chat::{ChatTemplate, Message, template_sha256};
 
@@ -98,7 +99,7 @@ impl Chat {
             .iter()
             .zip(contents)
             .map(|(said, content)| Message {
-                role: said.role.name(),
+                role: said.role.word(),
                 content: content.to_owned(),
             })
             .collect();

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::content::experiment::Batch;
-use crate::content::model::{DtypeSpec, QUANTIZATIONS, Quantization};
+use crate::content::model::dtypes;
 use crate::model::device::DeviceChoice;
+use crate::terms::{Batch, Dtype, Quantization};
 
 /// How the process ends; the numbers are part of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -213,7 +213,7 @@ pub struct Bench {
     pub batch: Batch,
     /// auto, f32, f16 or bf16
     #[arg(long, value_name = "DTYPE", default_value = "auto", value_parser = dtype)]
-    pub dtype: DtypeSpec,
+    pub dtype: std::option::Option<Dtype>,
     /// Write the shape's random weights into a new folder in DIR first, in bfloat16, and load them from there; it is removed again (not if it is killed). As root it makes Linux forget cached files first
     #[arg(long, value_name = "DIR", conflicts_with = "model")]
     pub on_disk: Option<PathBuf>,
@@ -248,18 +248,15 @@ fn batch(text: &str) -> Result<Batch, String> {
 }
 
 fn quantization(text: &str) -> Result<Quantization, String> {
-    let found = QUANTIZATIONS.iter().find(|(word, _)| *word == text);
+    let found = Quantization::WORDS.iter().find(|(word, _)| *word == text);
     found
         .map(|&(_, quantization)| quantization)
         .ok_or_else(|| "expected none, fp4 or nf4".to_owned())
 }
 
-fn dtype(text: &str) -> Result<DtypeSpec, String> {
-    match text {
-        "auto" => Ok(DtypeSpec::Auto),
-        "f32" => Ok(DtypeSpec::F32),
-        "f16" => Ok(DtypeSpec::F16),
-        "bf16" => Ok(DtypeSpec::Bf16),
-        _ => Err("expected auto, f32, f16 or bf16".to_owned()),
-    }
+fn dtype(text: &str) -> Result<Option<Dtype>, String> {
+    let known = dtypes().into_iter().find(|(word, _)| *word == text);
+    known
+        .map(|(_, dtype)| dtype)
+        .ok_or_else(|| "expected auto, f32, f16 or bf16".to_owned())
 }

@@ -6,20 +6,20 @@ use std::time::{Instant, SystemTime};
 
 use rayon::prelude::*;
 
-use crate::attribution::integral::{Attribution, Rule};
-use crate::attribution::integrated_gradients::{Explainer, Scalar, argmax};
-use crate::attribution::quadrature;
+use crate::attribution::integral::{Attribution, Nodes};
+use crate::attribution::integrated_gradients::{Explainer, argmax};
 use crate::attribution::schedule::{self, Task};
 use crate::calendar;
-use crate::content::experiment::{AttributionSpec, Quadrature};
+use crate::content::experiment::AttributionSpec;
 use crate::diagnostic::{Diagnostic, Result};
 use crate::interrupt;
 use crate::model::device::Backend;
-use crate::plan::{self, Job, OpenedModel, Run, TargetToken};
+use crate::plan::{self, Job, OpenedModel, Run};
 use crate::progress::Progress;
 use crate::store::key::{AttributionKey, Key};
 use crate::store::record::Provenance;
 use crate::store::{Store, StoredAttribution, StoredGeneration, StoredPrediction};
+use crate::terms::Quadrature;
 
 /// All that a job's record is made of.
 #[derive(Clone, Debug)]
@@ -217,7 +217,7 @@ impl Worker<'_> {
                 run.model, run.experiment.id, job.sample.slug
             )
         };
-        let rule = rule(spec);
+        let nodes = Nodes::of(spec.rule());
         let mut found = Vec::with_capacity(jobs.len());
         let mut failed = None;
         // What is to be computed, and where each is needed: a map that came to the same token as another is one map.
@@ -273,12 +273,8 @@ impl Worker<'_> {
                         ids: job.prediction.token_ids.clone(),
                         forced: target.forced.clone(),
                         start,
-                        scalar: Scalar {
-                            token: target.token.id(prediction.token_id),
-                            output: spec.output,
-                            minus: target.minus.map(|token: TargetToken| token.id(prediction.token_id)),
-                        },
-                        rule: rule.clone(),
+                        scalar: target.scalar(spec.output, prediction.token_id),
+                        nodes: nodes.clone(),
                     });
                     keys.push((key, place(job)));
                 }
@@ -423,26 +419,10 @@ enum Slot {
     Task(usize),
 }
 
-/// How an experiment's paths are integrated.
-fn rule(spec: &AttributionSpec) -> Rule {
-    match spec.quadrature {
-        Quadrature::Adaptive => Rule::Adaptive {
-            tolerance: spec.tolerance,
-            max_evaluations: spec.max_evaluations,
-        },
-        fixed => Rule::Fixed {
-            points: quadrature::points(fixed, spec.steps).into(),
-            check: spec
-                .estimate_error
-                .then(|| quadrature::points(fixed, spec.steps / 2).into()),
-        },
-    }
-}
-
 fn provenance(backend: &Backend, seconds: f64) -> Provenance {
     Provenance {
         igsite: env!("CARGO_PKG_VERSION").to_owned(),
-        backend: backend.name.to_owned(),
+        backend: backend.kind,
         seconds,
         created: calendar::timestamp(SystemTime::now()),
     }

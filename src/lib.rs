@@ -39,4 +39,5 @@ pub mod site;
 pub mod stamp;
 pub mod store;
 pub mod tensor;
+pub mod terms;
 pub mod tokenizer;

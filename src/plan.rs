@@ -13,22 +13,24 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 pub use generation::generation;
 pub use models::{ModelFacts, OpenedModel, Sources, Weights, located, named_models, open_models, warn};
 
 use self::kept::{KeptGeneration, KeptRuns};
 use self::sample::{One, Problem};
-use crate::attribution::integrated_gradients::Start;
+use crate::attribution::integrated_gradients::Scalar;
 use crate::chat::Chat;
 use crate::content::dataset::Sample;
-use crate::content::experiment::{BaselineSpec, Experiment};
+use crate::content::experiment::Experiment;
 use crate::content::names::shortened;
 use crate::content::project::Project;
-use crate::content::prompt::{Prompt, PromptStyle};
+use crate::content::prompt::Prompt;
 use crate::diagnostic::{Diagnostic, Diagnostics, Result};
-use crate::store::key::{AttributionKey, PredictionKey, RuleKey};
-use crate::tokenizer::{SpecialKind, Token};
+use crate::store::key::{AttributionKey, PredictionKey};
+use crate::terms::{Baseline, BaselineVector, Output, PromptStyle, TargetKind, Token};
+use crate::tokenizer::SpecialKind;
 
 /// One experiment with one model.
 #[derive(Debug)]
@@ -40,7 +42,7 @@ pub struct Run<'a> {
     /// The model's chat template, where the experiment asks for it.
     pub chat: Option<Chat>,
     /// Where paths start: what the author wrote, and which vector that is.
-    pub baselines: Vec<(String, Start)>,
+    pub baselines: Vec<(Baseline, BaselineVector)>,
     /// The tokens that end what the model says in its own words.
     pub stop: Vec<u32>,
     /// How many tokens the model knows.
@@ -63,28 +65,28 @@ pub struct Job<'a> {
     /// Each option's letter and tokens, in the experiment's order; several only where the output is a log-probability.
     pub options: Vec<(&'a str, Vec<u32>)>,
     /// What is explained.
-    pub targets: Vec<Target>,
+    pub targets: Vec<PlannedTarget>,
     /// Where paths start: what the author wrote, and which vector that is.
-    pub baselines: Vec<(String, Start)>,
+    pub baselines: Vec<(Baseline, BaselineVector)>,
     /// What a kept plan knows of what the model is asked to say in its own words.
     pub generation: Option<KeptGeneration>,
 }
 
 /// What is explained, as far as it is known before the model ran.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
-    /// `predicted`, `gold`, `option`, `token` or `contrast`.
-    pub kind: &'static str,
-    /// The token; the last of an answer of several.
-    pub token: TargetToken,
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedTarget {
+    /// What kind of thing it is.
+    pub kind: TargetKind,
+    /// One token, the last of an answer of several; or two for a contrast, the first minus the second.
+    tokens: Vec<TargetToken>,
     /// The tokens before it in an answer of several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub forced: Vec<u32>,
-    /// What a contrast takes away.
-    pub minus: Option<TargetToken>,
 }
 
-/// A token that may not be known yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A token that may not be known yet; as data its id, or null.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Option<u32>", into = "Option<u32>")]
 pub enum TargetToken {
     /// Whatever the model predicts.
     Predicted,
@@ -102,14 +104,64 @@ impl TargetToken {
     }
 }
 
-impl Target {
+impl From<Option<u32>> for TargetToken {
+    fn from(id: Option<u32>) -> Self {
+        id.map_or(Self::Predicted, Self::Known)
+    }
+}
+
+impl From<TargetToken> for Option<u32> {
+    fn from(token: TargetToken) -> Self {
+        match token {
+            TargetToken::Predicted => None,
+            TargetToken::Known(id) => Some(id),
+        }
+    }
+}
+
+impl PlannedTarget {
+    /// One token, behind others that are `forced` where it is the last of an answer of several.
+    pub fn one(kind: TargetKind, token: TargetToken, forced: Vec<u32>) -> Self {
+        Self {
+            kind,
+            tokens: vec![token],
+            forced,
+        }
+    }
+
+    /// One token minus another.
+    pub fn contrast(first: TargetToken, second: TargetToken) -> Self {
+        Self {
+            kind: TargetKind::Contrast,
+            tokens: vec![first, second],
+            forced: vec![],
+        }
+    }
+
+    /// Whether two tokens are there for a contrast, and one for anything else.
+    pub fn makes_sense(&self) -> bool {
+        let expected = if self.kind == TargetKind::Contrast { 2 } else { 1 };
+        self.tokens.len() == expected
+    }
+
+    /// The tokens that are known before the model ran, those of the answer before them too.
+    pub fn known_ids(&self) -> impl Iterator<Item = u32> {
+        let known = self.tokens.iter().filter_map(|&token| Option::from(token));
+        known.chain(self.forced.iter().copied())
+    }
+
+    /// What is read of the model's outputs, once the prediction is known.
+    pub fn scalar(&self, output: Output, predicted: u32) -> Scalar {
+        Scalar {
+            token: self.tokens[0].id(predicted),
+            output,
+            minus: self.tokens.get(1).map(|token| token.id(predicted)),
+        }
+    }
+
     /// Its tokens, once the prediction is known: one, or two for a contrast.
     pub fn ids(&self, predicted: u32) -> Vec<u32> {
-        [Some(self.token), self.minus]
-            .into_iter()
-            .flatten()
-            .map(|token| token.id(predicted))
-            .collect()
+        self.tokens.iter().map(|token| token.id(predicted)).collect()
     }
 }
 
@@ -126,8 +178,8 @@ impl Job<'_> {
     pub fn attribution_key(
         &self,
         experiment: &Experiment,
-        target: &Target,
-        start: Start,
+        target: &PlannedTarget,
+        start: BaselineVector,
         predicted: u32,
     ) -> AttributionKey {
         AttributionKey {
@@ -136,12 +188,8 @@ impl Job<'_> {
             target: target.ids(predicted),
             forced: target.forced.clone(),
             output: experiment.attribution.output,
-            baseline: match start {
-                Start::Zero => "zero".to_owned(),
-                Start::Mean => "mean".to_owned(),
-                Start::Token(id) => format!("token {id}"),
-            },
-            rule: RuleKey::of(&experiment.attribution),
+            baseline: start,
+            rule: experiment.attribution.rule(),
         }
     }
 }
@@ -271,28 +319,25 @@ impl<'a, 'm> Planner<'a, 'm> {
         }
     }
 
-    fn baselines(&mut self) -> Vec<(String, Start)> {
+    fn baselines(&mut self) -> Vec<(Baseline, BaselineVector)> {
         let special = self.model.checkpoint.config.special;
         let mut starts = Vec::new();
         for (index, baseline) in self.experiment.attribution.baselines.iter().enumerate() {
-            let (name, start) = match baseline {
-                BaselineSpec::Zero => ("zero".to_owned(), Some(Start::Zero)),
-                BaselineSpec::Mean => ("mean".to_owned(), Some(Start::Mean)),
-                BaselineSpec::Bos => ("bos".to_owned(), self.one().special(special.bos, SpecialKind::Bos)),
-                BaselineSpec::Eos => ("eos".to_owned(), self.one().special(special.eos, SpecialKind::Eos)),
-                BaselineSpec::Pad => ("pad".to_owned(), self.one().special(special.pad, SpecialKind::Pad)),
-                BaselineSpec::Unk => ("unk".to_owned(), self.one().special(None, SpecialKind::Unk)),
-                BaselineSpec::Token(text) => (
-                    format!("token:{text}"),
-                    self.one().in_table(self.model.tokenizer.vocabulary_token(text)),
-                ),
+            let start = match baseline {
+                Baseline::Zero => Some(BaselineVector::Zero),
+                Baseline::Mean => Some(BaselineVector::Mean),
+                Baseline::Bos => self.one().special(special.bos, SpecialKind::Bos),
+                Baseline::Eos => self.one().special(special.eos, SpecialKind::Eos),
+                Baseline::Pad => self.one().special(special.pad, SpecialKind::Pad),
+                Baseline::Unk => self.one().special(None, SpecialKind::Unk),
+                Baseline::Token(text) => self.one().in_table(self.model.tokenizer.vocabulary_token(text)),
             };
             match start {
-                Some(start) => starts.push((name, start)),
+                Some(start) => starts.push((baseline.clone(), start)),
                 None => {
                     let error = Diagnostic::content(match baseline {
-                        BaselineSpec::Token(text) => format!("baseline: {text:?} is no token of this model"),
-                        _ => format!("baseline `{name}`: this model has no such token"),
+                        Baseline::Token(text) => format!("baseline: {text:?} is no token of this model"),
+                        named => format!("baseline `{named}`: this model has no such token"),
                     })
                     .expected("a baseline that every model of the experiment has")
                     .help("`zero`, `mean` and `eos` are there for every model; or give a model without it an experiment of its own");

@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use super::adaptive::{self, Integrator};
 use super::integrated_gradients::{Ends, Value};
-use super::quadrature::Point;
-use crate::store::record::{NonFinite, Round, relative_error};
+use super::quadrature::{self, Point};
+use crate::terms::{NonFinite, PathValue, Round, Rule, relative_error};
 
 /// Points that a fixed rule wants at one time: their values are held until all are there.
 const AT_ONCE: usize = 1024;
 
-/// How a path is integrated.
+/// A rule made ready: its nodes, or how they are found.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Rule {
+pub enum Nodes {
     /// Points are chosen as the integrand asks for them.
     Adaptive {
         /// On the error estimate of the map, relative to its L1 norm, and on |delta| / |F(input) − F(baseline)|.
@@ -28,6 +28,29 @@ pub enum Rule {
         /// The same rule with half the points, whose difference from it is told as its error.
         check: Option<Arc<[Point]>>,
     },
+}
+
+impl Nodes {
+    /// Those of a rule.
+    pub fn of(rule: Rule) -> Self {
+        match rule {
+            Rule::Adaptive {
+                tolerance,
+                max_evaluations,
+            } => Self::Adaptive {
+                tolerance,
+                max_evaluations,
+            },
+            Rule::Fixed {
+                quadrature,
+                steps,
+                estimate_error,
+            } => Self::Fixed {
+                points: quadrature::points(quadrature, steps).into(),
+                check: estimate_error.then(|| quadrature::points(quadrature, steps / 2).into()),
+            },
+        }
+    }
 }
 
 /// What a path integral came to.
@@ -95,17 +118,17 @@ enum State {
 
 impl Integral {
     /// Of a prompt of `tokens` tokens, F being `ends` there. `singular` says that the path begins at the zero vector, or all but.
-    pub fn new(rule: &Rule, tokens: usize, ends: Ends, singular: bool) -> Self {
+    pub fn new(rule: &Nodes, tokens: usize, ends: Ends, singular: bool) -> Self {
         let (f_input, f_baseline) = (ends.input, ends.baseline);
         let non_finite = [(f_baseline, 0.0), (f_input, 1.0)]
             .into_iter()
             .find(|(value, _)| !value.is_finite())
             .map(|(_, alpha)| NonFinite {
                 alpha,
-                what: "output".to_owned(),
+                what: PathValue::Output,
             });
         let state = match rule {
-            &Rule::Adaptive {
+            &Nodes::Adaptive {
                 tolerance,
                 max_evaluations,
             } => {
@@ -117,7 +140,7 @@ impl Integral {
                 };
                 State::Adaptive(Box::new(Integrator::new(tokens, f_baseline, f_input, options)))
             }
-            Rule::Fixed { points, check } => {
+            Nodes::Fixed { points, check } => {
                 // A point of both is computed once.
                 let mut merged: BTreeMap<u64, (f64, f64, f64)> = BTreeMap::new();
                 let main = points.iter().map(|p| (p.alpha, p.weight, 0.0));
@@ -169,17 +192,14 @@ impl Integral {
         let fault = values.iter().zip(self.wanted()).filter_map(|(value, &alpha)| {
             let what = match (value.output.is_finite(), value.scores.iter().all(|s| s.is_finite())) {
                 (true, true) => return None,
-                (false, _) => "output",
-                (true, false) => "gradient",
+                (false, _) => PathValue::Output,
+                (true, false) => PathValue::Gradient,
             };
             Some((alpha, what))
         });
         if let Some((alpha, what)) = fault.min_by(|a, b| a.0.total_cmp(&b.0)) {
             self.evaluations += values.len();
-            self.non_finite = Some(NonFinite {
-                alpha,
-                what: what.to_owned(),
-            });
+            self.non_finite = Some(NonFinite { alpha, what });
             return;
         }
         self.evaluations += values.len();

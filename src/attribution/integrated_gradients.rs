@@ -17,10 +17,9 @@ use rayon::prelude::*;
 pub use generate::argmax;
 use outputs::Outputs;
 
-use super::integral::{Attribution, Rule};
+use super::integral::{Attribution, Nodes};
 use super::schedule::{self, Task};
 use crate::checkpoint::Checkpoint;
-use crate::content::experiment::{Batch, Output};
 use crate::diagnostic::{Diagnostic, Result};
 use crate::guard;
 use crate::kernel::Threads;
@@ -33,6 +32,7 @@ use crate::model::frozen::path::Path;
 use crate::model::frozen::{Entry, Frozen};
 use crate::tensor::host::floats;
 use crate::tensor::matrix::Precision;
+use crate::terms::{BaselineVector, Batch, DeviceKind, Output};
 
 /// A model on its device, ready to be explained.
 #[derive(Debug)]
@@ -63,17 +63,6 @@ pub struct Scalar {
     pub output: Output,
     /// What is taken away from it.
     pub minus: Option<u32>,
-}
-
-/// Where a path starts, as vectors: the same one at every position.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Start {
-    /// The zero vector.
-    Zero,
-    /// The mean of the embedding table's rows.
-    Mean,
-    /// The embedding of a token.
-    Token(u32),
 }
 
 /// Points of one path that are wanted for the same outputs.
@@ -130,7 +119,7 @@ impl Explainer {
             device: backend.device.clone(),
             dtype,
             kernels,
-            needs_warming: backend.name != "cpu",
+            needs_warming: backend.kind != DeviceKind::Cpu,
             mean: OnceLock::new(),
             pass_tokens: backend.pass_tokens,
             #[cfg(test)]
@@ -166,16 +155,16 @@ impl Explainer {
     }
 
     /// The baseline's vector, `[1, hidden]`.
-    pub fn start(&self, start: Start) -> Tensor<2> {
+    pub fn start(&self, start: BaselineVector) -> Tensor<2> {
         let table = self.model.embeddings();
         let hidden = table.dims()[1];
         match start {
-            Start::Zero => Tensor::zeros([1, hidden], (&self.device, self.dtype)),
-            Start::Mean => {
+            BaselineVector::Zero => Tensor::zeros([1, hidden], (&self.device, self.dtype)),
+            BaselineVector::Mean => {
                 let mean = || table.val().cast(DType::F32).mean_dim(0).cast(self.dtype);
                 self.mean.get_or_init(mean).clone()
             }
-            Start::Token(id) => table.select(&[id]),
+            BaselineVector::Token(id) => table.select(&[id]),
         }
     }
 
@@ -214,7 +203,7 @@ impl Explainer {
     ///
     /// # Errors
     /// Memory runs out.
-    pub fn path(&self, ids: &[u32], start: Start, forced: &[u32]) -> Result<Path> {
+    pub fn path(&self, ids: &[u32], start: BaselineVector, forced: &[u32]) -> Result<Path> {
         let all = [ids, forced].concat();
         guarded(|| Path::new(&self.frozen, self.embed(&all), self.start(start), forced))
     }
@@ -223,7 +212,7 @@ impl Explainer {
     ///
     /// # Errors
     /// Memory runs out.
-    pub fn ends(&self, ids: &[u32], start: Start, forced: &[u32], scalars: &[Scalar]) -> Result<Vec<Ends>> {
+    pub fn ends(&self, ids: &[u32], start: BaselineVector, forced: &[u32], scalars: &[Scalar]) -> Result<Vec<Ends>> {
         guarded(|| {
             let baseline = self.start(start).repeat_dim(0, ids.len());
             let mut parts = vec![self.embed(&[ids, forced].concat()), baseline];
@@ -269,9 +258,9 @@ impl Explainer {
     pub fn attribute(
         &mut self,
         ids: &[u32],
-        start: Start,
+        start: BaselineVector,
         scalar: Scalar,
-        rule: Rule,
+        nodes: Nodes,
         batch: Batch,
     ) -> Result<Attribution> {
         let task = Task {
@@ -279,7 +268,7 @@ impl Explainer {
             forced: vec![],
             start,
             scalar,
-            rule,
+            nodes,
         };
         let mut result = None;
         schedule::run(self, &[task], batch, &mut |_| (), &mut |_, found| {

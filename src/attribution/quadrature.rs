@@ -3,9 +3,8 @@
 //! Left, right and middle Riemann sums and Gauss–Legendre equal Captum's. The trapezoid rule has weights that sum to 1;
 //! Captum's `riemann_trapezoid` sums to 1 − 1/n, which is a defect and not copied.
 
+use crate::terms::Quadrature;
 use std::f64::consts::PI;
-
-use crate::content::experiment::Quadrature;
 
 /// A node of a rule and its weight.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use super::integral::{Attribution, Integral, Rule};
-use super::integrated_gradients::{Ends, Explainer, Points, Scalar, Start, guarded};
-use crate::content::experiment::Batch;
+use super::integral::{Attribution, Integral, Nodes};
+use super::integrated_gradients::{Ends, Explainer, Points, Scalar, guarded};
 use crate::diagnostic::Result;
 use crate::interrupt;
 use crate::model::frozen::path::Path;
+use crate::terms::{BaselineVector, Batch};
 
 /// A map to compute.
 #[derive(Clone, Debug)]
@@ -21,11 +21,11 @@ pub struct Task {
     /// The first tokens of an answer of several, of which the scalar's is the last: their log-probabilities are added to it.
     pub forced: Vec<u32>,
     /// Where its path starts.
-    pub start: Start,
+    pub start: BaselineVector,
     /// What is explained.
     pub scalar: Scalar,
     /// How the path is integrated.
-    pub rule: Rule,
+    pub nodes: Nodes,
 }
 
 /// A path that is open, and the maps that are integrated along it.
@@ -125,7 +125,7 @@ fn begin(explainer: &Explainer, members: &[(usize, &Task)]) -> Result<Open> {
     let member = |(&(index, task), ends): (&(usize, &Task), Ends)| Member {
         task: index,
         scalar: task.scalar,
-        integral: Integral::new(&task.rule, task.ids.len(), ends, singular),
+        integral: Integral::new(&task.nodes, task.ids.len(), ends, singular),
         seconds,
     };
     Ok(Open {

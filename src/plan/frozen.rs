@@ -10,10 +10,10 @@ use crate::content::experiment::Experiment;
 use crate::content::model::{ModelSource, ModelSpec};
 use crate::content::names::shortened;
 use crate::content::project::Project;
-use crate::content::prompt::PromptStyle;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::store::Store;
 use crate::store::key::NUMERICS_VERSION;
+use crate::terms::PromptStyle;
 use crate::tokenizer::chat;
 
 /// What to do about all of them.
@@ -88,7 +88,7 @@ fn run<'a>(
     let jobs: Vec<_> = experiment
         .samples
         .iter()
-        .map(|sample| kept.job(experiment, sample, &baselines).ok_or(sample))
+        .map(|sample| kept.job(experiment, sample, baselines).ok_or(sample))
         .collect();
     let each = kept.targets() * baselines.len();
     let unplanned: Vec<&str> = jobs
@@ -106,7 +106,7 @@ fn run<'a>(
         experiment,
         model: id,
         chat: None,
-        baselines,
+        baselines: baselines.to_vec(),
         stop: kept.stop().to_vec(),
         vocabulary: kept.head.vocabulary,
         jobs: jobs.into_iter().flatten().collect(),

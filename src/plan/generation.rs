@@ -2,9 +2,10 @@
 
 use super::sample::around;
 use super::{Job, OpenedModel, Run};
-use crate::content::prompt::{Prompt, Role};
+use crate::content::prompt::Prompt;
 use crate::diagnostic::{Diagnostic, Result};
 use crate::store::key::GenerationKey;
+use crate::terms::Role;
 
 /// The text that a model goes on from, once its prediction is known, and the key of what it says.
 ///

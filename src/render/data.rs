@@ -6,7 +6,8 @@
 use serde::Serialize;
 
 use crate::diagnostic::{Diagnostic, Result};
-use crate::store::record::{SampleRecord, TokenRecord};
+use crate::store::record::SampleRecord;
+use crate::terms::Token;
 
 /// The columns of the CSV, in order, and what they hold; pages show this table too.
 pub const COLUMNS: [(&str, &str); 25] = [
@@ -86,10 +87,10 @@ pub fn csv(record: &SampleRecord) -> Vec<u8> {
         before.text(record.sample.gold.as_deref().unwrap_or(""));
         before.text(&record.prediction.text);
         before.plain(record.correct);
-        before.text(&attribution.target.kind);
+        before.text(attribution.target.kind.word());
         before.text(&attribution.target.text);
         before.word(attribution.output);
-        before.text(&attribution.baseline);
+        before.text(&attribution.baseline.to_string());
         before.word(attribution.quadrature);
         before.plain(attribution.steps);
         let marked = attribution.non_finite.as_ref();
@@ -115,7 +116,7 @@ pub fn csv(record: &SampleRecord) -> Vec<u8> {
 }
 
 /// The cells of a token that are the same in every map.
-fn token(record: &SampleRecord, index: usize, token: &TokenRecord) -> Vec<u8> {
+fn token(record: &SampleRecord, index: usize, token: &Token) -> Vec<u8> {
     let segment = record.segments.iter().find(|s| !token.special && token.start < s.end);
     let mut cells = Cells::default();
     cells.plain(Some(index));

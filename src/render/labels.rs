@@ -1,9 +1,10 @@
 //! The words that pages use for the values of a record.
 
 use crate::analysis::summary::{is_right, relative_delta};
-use crate::content::experiment::{AttributionSpec, Output, Quadrature};
+use crate::content::experiment::AttributionSpec;
 use crate::render::text::{number, percent, signed};
 use crate::store::record::{AttributionRecord, ModelRecord};
+use crate::terms::{Baseline, Output, Quadrature};
 
 /// The unit of an output.
 pub fn output(output: Output) -> &'static str {
@@ -50,11 +51,7 @@ pub fn quadrature(spec: &AttributionSpec) -> String {
 
 /// The keys of the rule with their values, defaults included, as the YAML has them.
 pub fn rule_keys(spec: &AttributionSpec) -> String {
-    let rule = serde_json::to_value(spec.quadrature);
-    let rule = rule
-        .ok()
-        .and_then(|rule| rule.as_str().map(str::to_owned))
-        .unwrap_or_default();
+    let rule = spec.quadrature;
     let tolerance = spec.tolerance;
     if spec.quadrature.is_fixed() {
         format!(
@@ -70,20 +67,18 @@ pub fn rule_keys(spec: &AttributionSpec) -> String {
 }
 
 /// A baseline, as a phrase.
-pub fn baseline(baseline: &str) -> String {
+pub fn baseline(baseline: &Baseline) -> String {
     match baseline {
-        "zero" => "zero vector".to_owned(),
-        "mean" => "mean embedding".to_owned(),
-        other => match other.strip_prefix("token:") {
-            Some(text) => format!("token “{text}”"),
-            None => format!("{other} token"),
-        },
+        Baseline::Zero => "zero vector".to_owned(),
+        Baseline::Mean => "mean embedding".to_owned(),
+        Baseline::Token(text) => format!("token “{text}”"),
+        other => format!("{other} token"),
     }
 }
 
 /// What is explained, as a phrase: `“B” (predicted)`.
 pub fn target(attribution: &AttributionRecord) -> String {
-    target_of(attribution, &attribution.target.kind)
+    target_of(attribution, attribution.target.kind.word())
 }
 
 /// The same where several kinds of target are the same tokens: `“B” (predicted, gold)`.

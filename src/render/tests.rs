@@ -259,7 +259,7 @@ fn hostile_fixture() -> Fixture {
         record.tokens[0].text = bad.into();
         record.model.source = bad.into();
         record.attributions[0].target.text = bad.into();
-        record.attributions[0].baseline = format!("token:{bad}");
+        record.attributions[0].baseline = crate::terms::Baseline::Token(bad.to_owned());
     }
     fixture
 }

@@ -22,8 +22,9 @@ use serde::{Deserialize, Serialize};
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
 use crate::input;
 use crate::lock::{self, Patience, Sharing};
+use crate::terms::{NonFinite, Round, relative_error};
 use key::{AttributionKey, GenerationKey, Key, PredictionKey};
-use record::{NonFinite, Provenance, Round, relative_error};
+use record::Provenance;
 
 /// Raised when the files' own form changes. Parts of `v1` had no checksum.
 const FORMAT: &str = "v2";
@@ -389,6 +390,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 mod tests {
     use super::*;
     use crate::store::key::ModelKey;
+    use crate::terms::DeviceKind;
 
     fn part() -> StoredPrediction {
         StoredPrediction {
@@ -404,7 +406,7 @@ mod tests {
             answers: vec![],
             provenance: Provenance {
                 igsite: "0".into(),
-                backend: "cpu".into(),
+                backend: DeviceKind::Cpu,
                 seconds: 0.25,
                 created: "2026-01-01T00:00:00Z".into(),
             },

@@ -4,12 +4,12 @@
 //! (target × baseline) computed for them. The store keeps its parts (see [`super`]); this is the whole.
 //! Fields keep their order in the file; numbers are written in the shortest form that reads back to the same float.
 
+use crate::terms::{
+    Baseline, DeviceKind, Dtype, NonFinite, Output, Quadrature, Quantization, Round, Segment, TargetKind, Token,
+};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-
-use crate::content::experiment::{Output, Quadrature};
-use crate::content::prompt::Segment;
 
 /// The value of [`SampleRecord::schema`].
 pub const SCHEMA: &str = "igsite/record/1";
@@ -30,7 +30,7 @@ pub struct SampleRecord {
     /// The named parts of the prompt.
     pub segments: Vec<Segment>,
     /// The prompt's tokens.
-    pub tokens: Vec<TokenRecord>,
+    pub tokens: Vec<Token>,
     /// The most probable next token.
     pub prediction: Prediction,
     /// Whether the prediction is the gold option's token (where options are several tokens: whether the gold option is the most probable
@@ -76,10 +76,10 @@ pub struct ModelRecord {
     pub requested_revision: Option<String>,
     /// `llama`, `mistral`, `falcon`.
     pub architecture: String,
-    /// What it computed in: `f32`, `f16`, `bf16`.
-    pub dtype: String,
-    /// `none`, `fp4`, `nf4`.
-    pub quantization: String,
+    /// What it computed in.
+    pub dtype: Dtype,
+    /// How its linear layers are quantised.
+    pub quantization: Quantization,
     /// Over the weight files' own hashes.
     pub weights_sha256: String,
     /// Over the tokenizer's files.
@@ -95,21 +95,6 @@ pub struct SampleInfo {
     pub gold: Option<String>,
     /// The row's columns.
     pub fields: Map<String, Value>,
-}
-
-/// A token of the prompt.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TokenRecord {
-    /// Its id in the vocabulary.
-    pub id: u32,
-    /// What it reads as; a special token's name.
-    pub text: String,
-    /// First character in the prompt; a special token has `start == end`.
-    pub start: usize,
-    /// One past the last.
-    pub end: usize,
-    /// Whether it is a special token (`<s>`), not text of the prompt.
-    pub special: bool,
 }
 
 /// The most probable next token.
@@ -161,42 +146,12 @@ pub fn chosen(options: &IndexMap<String, OptionRecord>, predicted: u32) -> Optio
 /// What an attribution explains.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetRecord {
-    /// `predicted`, `gold`, `option`, `token` or `contrast`.
-    pub kind: String,
+    /// What kind of thing it is.
+    pub kind: TargetKind,
     /// One token, or two for a contrast (first minus second), or all of an answer of several.
     pub token_ids: Vec<u32>,
     /// The token's text; `B − D` for a contrast.
     pub text: String,
-}
-
-/// Where a path met a value that is not finite.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct NonFinite {
-    /// The path point.
-    pub alpha: f64,
-    /// `output` or `gradient`.
-    pub what: String,
-}
-
-/// The L1 error of a map relative to its L1 norm; none where the map is zero and its error is not, or either is no number.
-pub fn relative_error(errors: &[f64], scores: &[f64]) -> Option<f64> {
-    let error: f64 = errors.iter().sum();
-    let norm: f64 = scores.iter().map(|score| score.abs()).sum();
-    if error == 0.0 {
-        return Some(0.0);
-    }
-    Some(error / norm).filter(|relative| relative.is_finite())
-}
-
-/// A state of the estimate on its way.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Round {
-    /// Forward and backward passes spent so far.
-    pub evaluations: usize,
-    /// The estimated L1 error of the map, relative to its L1 norm; null where it is not known yet.
-    pub error_estimate: Option<f64>,
-    /// Sum of the scores − (F(input) − F(baseline)).
-    pub convergence_delta: f64,
 }
 
 /// An attribution map: one signed score a token.
@@ -206,8 +161,8 @@ pub struct AttributionRecord {
     pub target: TargetRecord,
     /// Its unit.
     pub output: Output,
-    /// Where the path starts: `zero`, `mean`, `pad`, `eos`, `bos`, `unk` or `token:…`.
-    pub baseline: String,
+    /// Where the path starts.
+    pub baseline: Baseline,
     /// The rule.
     pub quadrature: Quadrature,
     /// Points of a fixed rule; null for the adaptive one.
@@ -254,8 +209,8 @@ pub struct AttributionRecord {
 pub struct Provenance {
     /// Version of igsite.
     pub igsite: String,
-    /// `cpu` or `cuda`.
-    pub backend: String,
+    /// What it was computed on.
+    pub backend: DeviceKind,
     /// Wall time of the model's work on this record.
     pub seconds: f64,
     /// UTC, RFC 3339, to the second.

@@ -22,22 +22,8 @@ use serde_json::{Map, Value};
 use self::pieces::{Writing, spelled};
 use crate::checkpoint::json;
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
+use crate::terms::Token;
 use crate::{guard, input};
-
-/// A token of a text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Token {
-    /// Its id in the vocabulary.
-    pub id: u32,
-    /// The characters it stands for; its name where it stands for none of its own (`<s>`, one byte of a character).
-    pub text: String,
-    /// First character in the text; a special token has `start == end`.
-    pub start: usize,
-    /// One past the last.
-    pub end: usize,
-    /// Put there by the tokenizer, not text of the prompt.
-    pub special: bool,
-}
 
 /// Which tokens stand round a text's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

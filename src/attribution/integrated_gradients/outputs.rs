@@ -4,9 +4,9 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{DType, IndexingUpdateOp, Int, Tensor, TensorData};
 
 use super::Scalar;
-use crate::content::experiment::Output;
 use crate::model::frozen::ops::{Ops, Weight};
 use crate::tensor::host::floats;
+use crate::terms::Output;
 
 /// What is read of the last positions' logits.
 pub(super) struct Outputs {

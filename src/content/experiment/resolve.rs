@@ -7,8 +7,9 @@ use super::{AnswerOption, Experiment};
 use crate::content::dataset::{DataFiles, Draw, Sample, Table, check_column, choose, ids_of};
 use crate::content::decode::{Decoder, Located};
 use crate::content::names::{near_miss, nearest, quoted, shortened, slugs};
-use crate::content::prompt::{Prompt, Role, Templates};
+use crate::content::prompt::{Prompt, Templates};
 use crate::content::random;
+use crate::terms::Role;
 
 /// Resolves an experiment; everything that is wrong with it goes to `decoder`. `models` are the ids that have a file.
 pub fn resolve(

@@ -8,13 +8,14 @@ use std::sync::{Arc, OnceLock};
 use tera::{Kwargs, State, Tera, Value};
 
 use super::columns::{self, ROW};
+use super::filters;
 use super::holes::{self, Hole, Holes};
-use super::{Role, filters};
 use crate::content::dataset::Table;
 use crate::content::names::{quoted, shortened};
 use crate::content::templating::meter::{self, PROMPT_UNITS, PROMPT_UNITS_A_BYTE};
 use crate::content::templating::{Metered, TemplateError, stopped};
 use crate::diagnostic::{Diagnostic, Diagnostics, Position};
+use crate::terms::Role;
 
 /// One entry of `prompt` as written.
 #[derive(Clone, Debug)]

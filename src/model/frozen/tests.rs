@@ -9,14 +9,14 @@ use super::device::OnDevice;
 use super::ops::{Ops, Sequences, Stretch};
 use super::path::Path;
 use super::{Entry, Frozen};
-use crate::attribution::integrated_gradients::{Explainer, Points, Scalar, Start, argmax};
+use crate::attribution::integrated_gradients::{Explainer, Points, Scalar, argmax};
 use crate::checkpoint::config::{FalconConfig, LlamaConfig, ModelConfig};
-use crate::content::experiment::{Batch, Output};
 use crate::content::random::SplitMix64;
 use crate::kernel::Threads;
 use crate::model::CausalLm;
 use crate::model::device::Backend;
 use crate::tensor::host::floats;
+use crate::terms::{BaselineVector, Batch, Output};
 
 fn llama(key_heads: usize, window: Option<usize>, layers: usize) -> ModelConfig {
     ModelConfig::Llama(LlamaConfig {
@@ -275,8 +275,8 @@ fn an_answer_of_several_tokens_is_that_of_autodiff() {
             output: Output::LogProbability,
             minus: None,
         };
-        let path = explainer.path(&prompt, Start::Token(2), &answer[..2]).unwrap();
-        let short = explainer.path(&other, Start::Mean, &[]).unwrap();
+        let path = explainer.path(&prompt, BaselineVector::Token(2), &answer[..2]).unwrap();
+        let short = explainer.path(&other, BaselineVector::Mean, &[]).unwrap();
         let alphas = vec![0.25, 0.8];
         let wanted = [(&path, answer[2]), (&short, 7)].map(|(path, token)| Points {
             path,
@@ -343,7 +343,7 @@ fn an_answer_of_several_tokens_is_that_of_autodiff() {
         let ours = explainer.log_probability(&prompt, &answer).unwrap();
         assert!((ours - by_token).abs() < 1e-4, "{ours} for {by_token}");
         let ends = explainer
-            .ends(&prompt, Start::Token(2), &answer[..2], &[scalar(answer[2])])
+            .ends(&prompt, BaselineVector::Token(2), &answer[..2], &[scalar(answer[2])])
             .unwrap();
         assert!((ends[0].input - by_token).abs() < 1e-4);
     }

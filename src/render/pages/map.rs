@@ -9,7 +9,7 @@ use super::tokens::{self, Drawn};
 use super::{Frame, Link, Renderer, or_dash};
 use crate::analysis::align::Units;
 use crate::analysis::summary::{self, relative_delta};
-use crate::content::experiment::{AttributionSpec, Output};
+use crate::content::experiment::AttributionSpec;
 use crate::diagnostic::Result;
 use crate::render::heatmap::{self, Scales};
 use crate::render::plot::{self, Figure};
@@ -17,7 +17,8 @@ use crate::render::results::{Results, SPECIAL};
 use crate::render::text::{excerpt, number, percent, plus_minus, signed};
 use crate::render::{Sink, chart, labels};
 use crate::site::urls::{self, Links};
-use crate::store::record::{AttributionRecord, Round, SampleRecord};
+use crate::store::record::{AttributionRecord, SampleRecord};
+use crate::terms::{Output, Round, TargetKind};
 
 /// What a model was asked to say, and says.
 #[derive(Serialize)]
@@ -314,11 +315,11 @@ fn distinct(attributions: &[AttributionRecord]) -> Vec<(String, &AttributionReco
     for a in attributions {
         let same = |(_, b): &&mut (Vec<&str>, &AttributionRecord)| {
             (&a.target.token_ids, &a.baseline) == (&b.target.token_ids, &b.baseline)
-                && (a.target.kind == "contrast") == (b.target.kind == "contrast")
+                && (a.target.kind == TargetKind::Contrast) == (b.target.kind == TargetKind::Contrast)
         };
         match maps.iter_mut().find(same) {
-            Some((kinds, _)) => kinds.push(&a.target.kind),
-            None => maps.push((vec![&a.target.kind], a)),
+            Some((kinds, _)) => kinds.push(a.target.kind.word()),
+            None => maps.push((vec![a.target.kind.word()], a)),
         }
     }
     maps.into_iter()
@@ -521,7 +522,7 @@ fn history(attribution: &AttributionRecord) -> Option<HistoryView> {
 
 /// The probability of what is explained, where that is one answer, and the record knows it.
 fn target_probability(attribution: &AttributionRecord, record: &SampleRecord) -> Option<f64> {
-    if attribution.target.kind == "contrast" {
+    if attribution.target.kind == TargetKind::Contrast {
         return None;
     }
     let token = *attribution.target.token_ids.first()?;
@@ -612,12 +613,12 @@ fn provenance(record: &SampleRecord) -> Vec<(String, String)> {
         line("Source", &model.source),
         line("Revision", &labels::revision(model)),
         line("Architecture", &model.architecture),
-        line("Computed in", &model.dtype),
-        line("Quantisation", &model.quantization),
+        line("Computed in", model.dtype.word()),
+        line("Quantisation", model.quantization.word()),
         line("Weights SHA-256", &model.weights_sha256),
         line("Tokenizer SHA-256", &model.tokenizer_sha256),
         line("igsite", &record.provenance.igsite),
-        line("Backend", &record.provenance.backend),
+        line("Backend", record.provenance.backend.word()),
         line("Seconds", &number(record.provenance.seconds)),
         line("Made", &record.provenance.created),
         line("Schema", &record.schema),
