@@ -3,7 +3,6 @@
 use indexmap::IndexMap;
 use rayon::prelude::*;
 
-use crate::compute::Parts;
 use crate::content::experiment::{AttributionSpec, Experiment};
 use crate::plan::{Job, ModelFacts, PlannedTarget, Run};
 use crate::store::key::PredictionKey;
@@ -11,7 +10,7 @@ use crate::store::record::{
     AttributionRecord, Generation, ModelRecord, OptionRecord, Prediction, Provenance, SCHEMA, SampleInfo, SampleRecord,
     TargetRecord, chosen,
 };
-use crate::store::{StoredAttribution, StoredPrediction};
+use crate::store::{Parts, StoredAttribution, StoredPrediction};
 use crate::terms::{Baseline, Output, TargetKind};
 use crate::tokenizer::Speech;
 

@@ -4,8 +4,6 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::{Instant, SystemTime};
 
-use rayon::prelude::*;
-
 use crate::attribution::integral::{Attribution, Nodes};
 use crate::attribution::integrated_gradients::{Explainer, argmax};
 use crate::attribution::schedule::{self, Task};
@@ -14,23 +12,12 @@ use crate::content::experiment::AttributionSpec;
 use crate::diagnostic::{Diagnostic, Result};
 use crate::interrupt;
 use crate::model::device::Backend;
-use crate::plan::{self, Job, OpenedModel, Run};
+use crate::plan::{self, Job, OpenedModel, Run, stored};
 use crate::progress::Progress;
 use crate::store::key::{AttributionKey, Key};
 use crate::store::record::Provenance;
-use crate::store::{Store, StoredAttribution, StoredGeneration, StoredPrediction};
+use crate::store::{Parts, Store, StoredAttribution, StoredGeneration, StoredPrediction};
 use crate::terms::Quadrature;
-
-/// All that a job's record is made of.
-#[derive(Clone, Debug)]
-pub struct Parts {
-    /// The forward pass.
-    pub prediction: StoredPrediction,
-    /// Targets outer, baselines inner.
-    pub attributions: Vec<StoredAttribution>,
-    /// What the model was asked to say, and says.
-    pub generation: Option<(String, StoredGeneration)>,
-}
 
 /// What a build did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,7 +46,7 @@ pub fn complete(
     let mut work = Work::default();
     let mut parts: Vec<Vec<Option<Parts>>> = Vec::new();
     for run in runs {
-        parts.push(kept(store, run, Some(&models[run.model]))?);
+        parts.push(stored::parts(store, run, Some(&models[run.model]))?);
     }
     let missing = |parts: &[Vec<Option<Parts>>], id: &str| -> Vec<(usize, usize)> {
         let of_run = |(run, parts): (usize, &Vec<Option<Parts>>)| -> Vec<(usize, usize)> {
@@ -123,79 +110,6 @@ fn guess(spec: &AttributionSpec) -> usize {
         _ if spec.estimate_error => spec.steps + spec.steps / 2,
         _ => spec.steps,
     }
-}
-
-/// The parts of each job of a run, where the store has all of them; without a model only a kept plan can say what that would be asked.
-///
-/// # Errors
-/// The store cannot be read; a tokenizer or template fails.
-pub fn kept(store: &Store, run: &Run, model: Option<&OpenedModel>) -> Result<Vec<Option<Parts>>> {
-    run.jobs.par_iter().map(|job| find(store, run, model, job)).collect()
-}
-
-/// How many maps of a run the store has.
-///
-/// # Errors
-/// The store cannot be read.
-pub fn count_kept(store: &Store, run: &Run) -> Result<usize> {
-    let of_job = |job: &Job| -> Result<usize> {
-        let Some(prediction) = store.get::<StoredPrediction>(&job.prediction, run.vocabulary)? else {
-            return Ok(0);
-        };
-        let found = job.attribution_keys(run.experiment, prediction.token_id);
-        let found = found.map(|key| {
-            Ok(usize::from(
-                store.get::<StoredAttribution>(&key, run.vocabulary)?.is_some(),
-            ))
-        });
-        found.sum()
-    };
-    run.jobs.iter().map(of_job).sum()
-}
-
-/// A job's parts, if the store has all of them.
-fn find(store: &Store, run: &Run, model: Option<&OpenedModel>, job: &Job) -> Result<Option<Parts>> {
-    let Some(prediction) = store.get::<StoredPrediction>(&job.prediction, run.vocabulary)? else {
-        return Ok(None);
-    };
-    let asked = match &run.experiment.generate {
-        None => None,
-        Some(spec) => {
-            let kept = job.generation.as_ref();
-            let kept = kept.and_then(|kept| {
-                kept.key(
-                    &job.prediction.model,
-                    spec.max_new_tokens,
-                    &run.stop,
-                    prediction.token_id,
-                )
-            });
-            match (kept, model) {
-                (Some(kept), _) => Some(kept),
-                (None, Some(model)) => plan::generation(run, model, job, prediction.token_id)?,
-                (None, None) => return Ok(None),
-            }
-        }
-    };
-    let generation = match asked {
-        None => None,
-        Some((prompt, key)) => match store.get::<StoredGeneration>(&key, run.vocabulary)? {
-            Some(found) => Some((prompt, found)),
-            None => return Ok(None),
-        },
-    };
-    let mut attributions = Vec::new();
-    for key in job.attribution_keys(run.experiment, prediction.token_id) {
-        match store.get::<StoredAttribution>(&key, run.vocabulary)? {
-            Some(found) => attributions.push(found),
-            None => return Ok(None),
-        }
-    }
-    Ok(Some(Parts {
-        prediction,
-        attributions,
-        generation,
-    }))
 }
 
 struct Worker<'a> {

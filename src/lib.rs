@@ -32,6 +32,7 @@ pub mod lock;
 pub mod model;
 pub mod plan;
 pub mod progress;
+pub mod publish;
 pub mod render;
 pub mod serve;
 pub mod site;

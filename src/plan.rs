@@ -8,6 +8,7 @@ mod generation;
 pub mod kept;
 mod models;
 mod sample;
+pub mod stored;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};

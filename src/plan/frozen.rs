@@ -4,15 +4,14 @@
 //! is computed, fetched or asked.
 
 use super::kept::{KeptRuns, Stale};
-use super::{ModelFacts, Run};
-use crate::compute::{self, Parts};
+use super::{ModelFacts, Run, stored};
 use crate::content::experiment::Experiment;
 use crate::content::model::{ModelSource, ModelSpec};
 use crate::content::names::shortened;
 use crate::content::project::Project;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::store::Store;
 use crate::store::key::NUMERICS_VERSION;
+use crate::store::{Parts, Store};
 use crate::terms::PromptStyle;
 use crate::tokenizer::chat;
 
@@ -111,12 +110,12 @@ fn run<'a>(
         vocabulary: kept.head.vocabulary,
         jobs: jobs.into_iter().flatten().collect(),
     };
-    let parts = compute::kept(store, &run, None)?;
+    let parts = stored::parts(store, &run, None)?;
     let missing = run.jobs.iter().zip(&parts).filter(|(_, parts)| parts.is_none());
     let missing: Vec<&str> = missing.map(|(job, _)| job.sample.id.as_str()).collect();
     if !missing.is_empty() {
         let maps: usize = samples * each;
-        let found: usize = compute::count_kept(store, &run)?;
+        let found: usize = stored::count(store, &run)?;
         return Err(lacking(format!(
             "{} of {maps} maps are not in the record store, or their predictions are not ({})",
             maps - found,

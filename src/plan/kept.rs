@@ -19,12 +19,11 @@ pub use self::sample::KeptGeneration;
 use self::sample::KeptSample;
 use super::{Job, ModelFacts, Run};
 use crate::checkpoint::hash;
-use crate::compute::Parts;
 use crate::content::dataset::Sample;
 use crate::content::experiment::Experiment;
 use crate::content::model::ModelSpec;
-use crate::store::Store;
 use crate::store::key::ModelKey;
+use crate::store::{Parts, Store};
 use crate::terms::{Baseline, BaselineVector, Target};
 use crate::tokenizer::Speech;
 

@@ -540,7 +540,7 @@ fn fixture_site() {
         ("estimated", Fixture::demo().estimated()),
     ] {
         let folder = Folder::take(&target.join(name), Path::new("."), Patience::None);
-        let done = folder.map(|mut folder| crate::site::write(&fixture.site(None), &mut folder).map(|_| ()));
+        let done = folder.map(|mut folder| crate::publish::write(&fixture.site(None), &mut folder).map(|_| ()));
         assert!(matches!(done, Ok(Ok(()))), "{done:?}");
     }
 }

@@ -96,6 +96,17 @@ impl StoredAttribution {
     }
 }
 
+/// All that a job's record is made of.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// The forward pass.
+    pub prediction: StoredPrediction,
+    /// Targets outer, baselines inner.
+    pub attributions: Vec<StoredAttribution>,
+    /// What the model was asked to say, and says.
+    pub generation: Option<(String, StoredGeneration)>,
+}
+
 /// A part of a record: a value with its key.
 pub trait Part: Serialize + DeserializeOwned {
     /// Its kind of key.

@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Head, sample_hash};
-use crate::compute::Parts;
 use crate::content::dataset::Sample;
 use crate::content::experiment::Experiment;
 use crate::content::prompt::Prompt;
 use crate::plan::{Job, PlannedTarget};
+use crate::store::Parts;
 use crate::store::key::{GenerationKey, ModelKey, PredictionKey};
 use crate::terms::{Baseline, BaselineVector, Role, Segment, Token};
 use crate::tokenizer::Speech;
