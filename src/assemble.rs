@@ -11,7 +11,7 @@ use crate::store::record::{
     TargetRecord, chosen,
 };
 use crate::store::{Parts, StoredAttribution, StoredPrediction};
-use crate::terms::{Baseline, Output, TargetKind};
+use crate::terms::{Baseline, Method, Output, TargetKind};
 use crate::tokenizer::Speech;
 
 /// One record for each job of a run, in order.
@@ -32,10 +32,15 @@ fn record(experiment: &Experiment, model: &ModelFacts, job: &Job, parts: &Parts,
         .iter()
         .map(|(letter, tokens)| ((*letter).to_owned(), option(job, prediction, tokens)))
         .collect();
-    let pairs = job
-        .targets
-        .iter()
-        .flat_map(|target| job.baselines.iter().map(move |baseline| (target, baseline)));
+    let methods = experiment.attribution.methods.iter();
+    let asked = methods.flat_map(|&method| {
+        let of_target = move |target| {
+            job.baselines
+                .iter()
+                .map(move |(baseline, _)| (method, target, baseline))
+        };
+        job.targets.iter().flat_map(of_target)
+    });
     SampleRecord {
         schema: SCHEMA.to_owned(),
         experiment: experiment.id.clone(),
@@ -68,9 +73,9 @@ fn record(experiment: &Experiment, model: &ModelFacts, job: &Job, parts: &Parts,
             .as_deref()
             .map(|gold| chosen(&options, predicted) == Some(gold)),
         options,
-        attributions: pairs
+        attributions: asked
             .zip(&parts.attributions)
-            .map(|((target, (baseline, _)), part)| attribution(experiment, speech, target, predicted, baseline, part))
+            .map(|(asked, part)| attribution(experiment, speech, asked, predicted, part))
             .collect(),
         generation: parts.generation.as_ref().map(|(prompt, said)| Generation {
             prompt: prompt.clone(),
@@ -109,9 +114,8 @@ fn option(job: &Job, prediction: &StoredPrediction, tokens: &[u32]) -> OptionRec
 fn attribution(
     experiment: &Experiment,
     speech: &dyn Speech,
-    target: &PlannedTarget,
+    (method, target, baseline): (Method, &PlannedTarget, &Baseline),
     predicted: u32,
-    baseline: &Baseline,
     part: &StoredAttribution,
 ) -> AttributionRecord {
     let spec = &experiment.attribution;
@@ -133,7 +137,10 @@ fn attribution(
     let within_tolerance = delta
         .zip(change)
         .is_some_and(|(delta, change)| delta.abs() <= spec.tolerance * change.abs());
-    let fixed = spec.quadrature.is_fixed();
+    // What only a path integral has.
+    let rule = spec.with_settings(method).rule();
+    let fixed = rule.filter(|_| spec.quadrature.is_fixed());
+    let adaptive = rule.filter(|_| !spec.quadrature.is_fixed());
     AttributionRecord {
         target: TargetRecord {
             kind: target.kind,
@@ -142,22 +149,23 @@ fn attribution(
         },
         output: spec.output,
         baseline: baseline.clone(),
-        quadrature: spec.quadrature,
-        steps: fixed.then_some(spec.steps),
-        estimate_error: fixed.then_some(spec.estimate_error),
-        tolerance: spec.tolerance,
-        max_evaluations: (!fixed).then_some(spec.max_evaluations),
+        method,
+        quadrature: rule.map(|_| spec.quadrature),
+        steps: fixed.map(|_| spec.steps),
+        estimate_error: fixed.map(|_| spec.estimate_error),
+        tolerance: rule.map(|_| spec.tolerance),
+        max_evaluations: adaptive.map(|_| spec.max_evaluations),
         evaluations: part.evaluations,
         f_input: part.f_input,
         f_baseline: part.f_baseline,
         sum,
         convergence_delta: delta,
         error_estimate: part.error_estimate(),
-        converged: converged(spec, part, within_tolerance),
-        within_tolerance,
+        converged: rule.map(|_| converged(spec, part, within_tolerance)),
+        within_tolerance: rule.map(|_| within_tolerance),
         // The notebook compares with the probability itself, which a contrast or another unit does not have.
-        within_margin: match (spec.output, target.kind) {
-            (Output::Probability, kind) if kind != TargetKind::Contrast => Some(
+        within_margin: match (spec.output, target.kind, rule) {
+            (Output::Probability, kind, Some(_)) if kind != TargetKind::Contrast => Some(
                 sum.zip(part.f_input)
                     .is_some_and(|(sum, probability)| (sum - probability).abs() < spec.margin),
             ),
@@ -210,7 +218,7 @@ mod tests {
                 forced: vec![],
                 output: Output::Probability,
                 baseline: BaselineVector::Zero,
-                rule: spec.rule(),
+                method: spec.with_settings(Method::IntegratedGradients),
             },
             f_input: Some(0.5),
             f_baseline: Some(0.25),

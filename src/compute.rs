@@ -2,10 +2,11 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use crate::attribution::integral::{Attribution, Nodes};
 use crate::attribution::integrated_gradients::{Explainer, argmax};
+use crate::attribution::methods::{self, Attribution};
 use crate::attribution::schedule::{self, Task};
 use crate::calendar;
 use crate::content::experiment::AttributionSpec;
@@ -17,7 +18,7 @@ use crate::progress::Progress;
 use crate::store::key::{AttributionKey, Key};
 use crate::store::record::Provenance;
 use crate::store::{Parts, Store, StoredAttribution, StoredGeneration, StoredPrediction};
-use crate::terms::Quadrature;
+use crate::terms::Method;
 
 /// What a build did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,8 +61,11 @@ pub fn complete(
     let mut total = 0;
     for (run, parts) in runs.iter().zip(&parts) {
         let jobs = run.jobs.iter().zip(parts).filter(|(_, found)| found.is_none());
-        let maps: usize = jobs.map(|(job, _)| job.targets.len() * job.baselines.len()).sum();
-        total += maps * guess(&run.experiment.attribution);
+        let spec = &run.experiment.attribution;
+        let maps: usize = jobs.map(|(job, _)| spec.maps(job.targets.len())).sum();
+        let methods: Vec<_> = prepared(spec);
+        let of_each: usize = methods.iter().map(|(_, method)| method.expected_evaluations()).sum();
+        total += maps / methods.len() * of_each;
         if maps > 0 && !waiting.contains(&run.model) {
             waiting.push(run.model);
         }
@@ -103,15 +107,6 @@ pub fn complete(
     Ok((parts, work))
 }
 
-/// Evaluations of a map, for the display of progress: an adaptive rule's are known when it is done.
-fn guess(spec: &AttributionSpec) -> usize {
-    match spec.quadrature {
-        Quadrature::Adaptive => spec.max_evaluations.min(200),
-        _ if spec.estimate_error => spec.steps + spec.steps / 2,
-        _ => spec.steps,
-    }
-}
-
 struct Worker<'a> {
     model: &'a OpenedModel,
     store: &'a Store,
@@ -131,7 +126,7 @@ impl Worker<'_> {
                 run.model, run.experiment.id, job.sample.slug
             )
         };
-        let nodes = Nodes::of(spec.rule());
+        let methods = prepared(spec);
         let mut found = Vec::with_capacity(jobs.len());
         let mut failed = None;
         // What is to be computed, and where each is needed: a map that came to the same token as another is one map.
@@ -161,22 +156,25 @@ impl Worker<'_> {
                     break;
                 }
             };
-            let mut slots = vec![None; job.targets.len() * job.baselines.len()];
-            // Baselines outside: the targets of one path are computed together.
+            let mut slots = vec![None; spec.maps(job.targets.len())];
+            // Baselines outside: all maps of one path are computed together.
+            let (targets, baselines) = (job.targets.len(), job.baselines.len());
+            let of_path = (0..targets).flat_map(|t| (0..methods.len()).map(move |m| (t, m)));
             for (b, &(_, start)) in job.baselines.iter().enumerate() {
-                for (t, target) in job.targets.iter().enumerate() {
-                    let key = job.attribution_key(run.experiment, target, start, prediction.token_id);
-                    let slot = &mut slots[t * job.baselines.len() + b];
+                for (t, m) in of_path.clone() {
+                    let (target, (method, prepared)) = (&job.targets[t], &methods[m]);
+                    let key = job.attribution_key(run.experiment, *method, target, start, prediction.token_id);
+                    let slot = &mut slots[(m * targets + t) * baselines + b];
                     // Kept by an earlier, killed build.
                     if let Some(found) = self.store.get::<StoredAttribution>(&key, run.vocabulary)? {
-                        self.progress.add(guess(spec) as u64);
+                        self.progress.add(prepared.expected_evaluations() as u64);
                         self.work.kept += 1;
                         *slot = Some(Slot::Kept(Box::new(found)));
                         continue;
                     }
                     let name = key.name();
                     if let Some(&index) = indices.get(&name) {
-                        self.progress.add(guess(spec) as u64);
+                        self.progress.add(prepared.expected_evaluations() as u64);
                         self.work.shared += 1;
                         *slot = Some(Slot::Task(index));
                         continue;
@@ -188,7 +186,7 @@ impl Worker<'_> {
                         forced: target.forced.clone(),
                         start,
                         scalar: target.scalar(spec.output, prediction.token_id),
-                        nodes: nodes.clone(),
+                        method: Arc::clone(prepared),
                     });
                     keys.push((key, place(job)));
                 }
@@ -244,7 +242,7 @@ impl Worker<'_> {
             let part = StoredAttribution {
                 key: keys[index].0.clone(),
                 f_input: finite(found.f_input),
-                f_baseline: finite(found.f_baseline),
+                f_baseline: found.f_baseline.and_then(finite),
                 scores: found.scores,
                 errors: found
                     .errors
@@ -258,7 +256,10 @@ impl Worker<'_> {
             store.put(&part)?;
             work.computed += 1;
             let mut progress = progress.borrow_mut();
-            progress.correct(guess(spec) as u64, part.evaluations as u64);
+            progress.correct(
+                tasks[index].method.expected_evaluations() as u64,
+                part.evaluations as u64,
+            );
             progress.at(keys[index].1.clone());
             computed[index] = Some(part);
             Ok(())
@@ -331,6 +332,12 @@ impl Worker<'_> {
 enum Slot {
     Kept(Box<StoredAttribution>),
     Task(usize),
+}
+
+/// The methods of an experiment, made ready.
+fn prepared(spec: &AttributionSpec) -> Vec<(Method, Arc<dyn methods::Method>)> {
+    let ready = |&method: &Method| (method, methods::prepare(spec.with_settings(method)));
+    spec.methods.iter().map(ready).collect()
 }
 
 fn provenance(backend: &Backend, seconds: f64) -> Provenance {

@@ -30,7 +30,7 @@ use crate::content::project::Project;
 use crate::content::prompt::Prompt;
 use crate::diagnostic::{Diagnostic, Diagnostics, Result};
 use crate::store::key::{AttributionKey, PredictionKey};
-use crate::terms::{Baseline, BaselineVector, Output, PromptStyle, TargetKind, Token};
+use crate::terms::{Baseline, BaselineVector, Method, Output, PromptStyle, TargetKind, Token};
 use crate::tokenizer::SpecialKind;
 
 /// One experiment with one model.
@@ -167,11 +167,13 @@ impl PlannedTarget {
 }
 
 impl Job<'_> {
-    /// The keys of all its attributions, once the prediction is known: targets outer, baselines inner.
+    /// The keys of all its attributions, once the prediction is known: methods outer, then targets, baselines inner.
     pub fn attribution_keys(&self, experiment: &Experiment, predicted: u32) -> impl Iterator<Item = AttributionKey> {
-        self.targets.iter().flat_map(move |target| {
-            let starts = self.baselines.iter();
-            starts.map(move |&(_, start)| self.attribution_key(experiment, target, start, predicted))
+        experiment.attribution.methods.iter().flat_map(move |&method| {
+            self.targets.iter().flat_map(move |target| {
+                let starts = self.baselines.iter();
+                starts.map(move |&(_, start)| self.attribution_key(experiment, method, target, start, predicted))
+            })
         })
     }
 
@@ -179,6 +181,7 @@ impl Job<'_> {
     pub fn attribution_key(
         &self,
         experiment: &Experiment,
+        method: Method,
         target: &PlannedTarget,
         start: BaselineVector,
         predicted: u32,
@@ -190,7 +193,7 @@ impl Job<'_> {
             forced: target.forced.clone(),
             output: experiment.attribution.output,
             baseline: start,
-            rule: experiment.attribution.rule(),
+            method: experiment.attribution.with_settings(method),
         }
     }
 }

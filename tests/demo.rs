@@ -278,7 +278,11 @@ fn maps_lie_on_stance_and_cause() {
                 check: None,
             };
             let map = explainer.attribute(&ids, start, scalar, rule, Batch::Auto).unwrap();
-            assert!(map.convergence_delta().abs() < 0.02, "{model}, {}: {map:?}", claim.id);
+            assert!(
+                map.convergence_delta().unwrap().abs() < 0.02,
+                "{model}, {}: {map:?}",
+                claim.id
+            );
 
             // Where the parts stand, in bytes: prompts are ASCII, so also in characters.
             let opening = claim.opening.strip_prefix("Says ").unwrap_or(&claim.opening);

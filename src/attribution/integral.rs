@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::adaptive::{self, Integrator};
 use super::integrated_gradients::{Ends, Value};
+use super::methods::{Attribution, Given, InProgress, Method};
 use super::quadrature::{self, Point};
-use crate::terms::{NonFinite, PathValue, Round, Rule, relative_error};
+use crate::terms::{NonFinite, PathValue, Round, Rule};
 
 /// Points that a fixed rule wants at one time: their values are held until all are there.
 const AT_ONCE: usize = 1024;
@@ -53,44 +54,25 @@ impl Nodes {
     }
 }
 
-/// What a path integral came to.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Attribution {
-    /// One signed score a token, in the output's unit.
-    pub scores: Vec<f64>,
-    /// The rule's own estimate of each score's error, absolute; none where a fixed rule was not asked for one.
-    pub errors: Option<Vec<f64>>,
-    /// F at the input.
-    pub f_input: f64,
-    /// F at the baseline.
-    pub f_baseline: f64,
-    /// Forward and backward passes at path points.
-    pub evaluations: usize,
-    /// Whether an adaptive rule reached its tolerance.
-    pub converged: Option<bool>,
-    /// How it came there: an adaptive rule's rounds, or a fixed rule's check and itself.
-    pub history: Vec<Round>,
-    /// The first path point with a value that is not finite; the scores then mean nothing.
-    pub non_finite: Option<NonFinite>,
-    /// Time spent on it: of passes shared with others, its share of their evaluations.
-    pub seconds: f64,
-}
+/// Passes of an adaptive rule, as a first guess.
+const ADAPTIVE_GUESS: usize = 200;
 
-impl Attribution {
-    /// Sum of the scores.
-    pub fn sum(&self) -> f64 {
-        self.scores.iter().sum()
+/// Integrated Gradients.
+impl Method for Nodes {
+    fn needs_ends(&self) -> bool {
+        true
     }
 
-    /// Sum of the scores − (F(input) − F(baseline)): zero for an exact integral.
-    pub fn convergence_delta(&self) -> f64 {
-        self.sum() - (self.f_input - self.f_baseline)
+    fn expected_evaluations(&self) -> usize {
+        match self {
+            Self::Adaptive { max_evaluations, .. } => (*max_evaluations).min(ADAPTIVE_GUESS),
+            Self::Fixed { points, check } => points.len() + check.as_ref().map_or(0, |check| check.len()),
+        }
     }
 
-    /// Sum of the errors over the sum of the scores' magnitudes: the relative L1 error of the map. None where it has no errors,
-    /// or where it is zero and they are not.
-    pub fn error_estimate(&self) -> Option<f64> {
-        relative_error(self.errors.as_ref()?, &self.scores)
+    fn begin(&self, given: Given) -> Box<dyn InProgress> {
+        let ends = given.ends.expect("the ends were asked for");
+        Box::new(Integral::new(self, given.tokens, ends, given.starts_at_zero))
     }
 }
 
@@ -172,9 +154,10 @@ impl Integral {
             non_finite,
         }
     }
+}
 
-    /// The αs whose values are wanted now; empty when done.
-    pub fn wanted(&self) -> &[f64] {
+impl InProgress for Integral {
+    fn wanted(&self) -> &[f64] {
         if self.non_finite.is_some() {
             return &[];
         }
@@ -187,8 +170,7 @@ impl Integral {
         }
     }
 
-    /// Values for all of [`Self::wanted`], in its order.
-    pub fn feed(&mut self, values: Vec<Value>) {
+    fn feed(&mut self, values: Vec<Value>) {
         let fault = values.iter().zip(self.wanted()).filter_map(|(value, &alpha)| {
             let what = match (value.output.is_finite(), value.scores.iter().all(|s| s.is_finite())) {
                 (true, true) => return None,
@@ -227,14 +209,13 @@ impl Integral {
         }
     }
 
-    /// What it came to.
-    pub fn finish(self, seconds: f64) -> Attribution {
+    fn finish(self: Box<Self>, seconds: f64) -> Attribution {
         let (f_input, f_baseline) = (self.ends.input, self.ends.baseline);
         let mut result = Attribution {
             scores: vec![],
             errors: None,
             f_input,
-            f_baseline,
+            f_baseline: Some(f_baseline),
             evaluations: self.evaluations,
             converged: None,
             history: vec![],

@@ -9,7 +9,7 @@
 mod generate;
 mod outputs;
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use burn::tensor::{DType, Device, Tensor};
 use rayon::prelude::*;
@@ -17,7 +17,7 @@ use rayon::prelude::*;
 pub use generate::argmax;
 use outputs::Outputs;
 
-use super::integral::{Attribution, Nodes};
+use super::methods::{Attribution, Method};
 use super::schedule::{self, Task};
 use crate::checkpoint::Checkpoint;
 use crate::diagnostic::{Diagnostic, Result};
@@ -251,7 +251,7 @@ impl Explainer {
         })
     }
 
-    /// The path integral from `start` to the prompt's embeddings, alone; [`schedule::run`] does many at once.
+    /// The map of a prompt, from `start`, alone; [`schedule::run`] does many at once.
     ///
     /// # Errors
     /// Memory runs out even with one path point a pass.
@@ -260,7 +260,7 @@ impl Explainer {
         ids: &[u32],
         start: BaselineVector,
         scalar: Scalar,
-        nodes: Nodes,
+        method: impl Method + 'static,
         batch: Batch,
     ) -> Result<Attribution> {
         let task = Task {
@@ -268,7 +268,7 @@ impl Explainer {
             forced: vec![],
             start,
             scalar,
-            nodes,
+            method: Arc::new(method),
         };
         let mut result = None;
         schedule::run(self, &[task], batch, &mut |_| (), &mut |_, found| {

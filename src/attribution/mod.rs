@@ -6,5 +6,6 @@
 pub mod adaptive;
 pub mod integral;
 pub mod integrated_gradients;
+pub mod methods;
 pub mod quadrature;
 pub mod schedule;

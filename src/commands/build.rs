@@ -283,7 +283,7 @@ impl<'a> Building<'a> {
         let records = site.results.iter().flat_map(|result| result.records.iter().flatten());
         let below = records
             .flat_map(|record| &record.attributions)
-            .filter(|a| !a.converged || summary::misses_margin(a))
+            .filter(|a| a.converged == Some(false) || summary::misses_margin(a))
             .count();
         // Hundreds of megabytes in small pieces: they are freed beside what is left to do.
         let records: Vec<_> = site.results.into_iter().map(|result| result.records).collect();

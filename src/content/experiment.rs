@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use super::dataset::{Origin, Sample};
 use super::prompt::Templates;
-use crate::terms::{Baseline, Batch, Output, PromptStyle, Quadrature, Rule, Target};
+use crate::terms::{Baseline, Batch, Method, MethodWithSettings, Output, PromptStyle, Quadrature, Rule, Target};
 
 pub(super) use read::read;
 pub(super) use resolve::resolve;
@@ -69,6 +69,8 @@ pub struct AnswerOption {
 /// The `attribution` block.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AttributionSpec {
+    /// How maps are made; at least one, the first is the one that pages with several models show.
+    pub methods: Vec<Method>,
     /// What is explained; at least one.
     pub targets: Vec<Target>,
     /// The unit of what is explained.
@@ -93,6 +95,18 @@ pub struct AttributionSpec {
 }
 
 impl AttributionSpec {
+    /// A method, with those of the settings that its numbers depend on.
+    pub fn with_settings(&self, method: Method) -> MethodWithSettings {
+        match method {
+            Method::IntegratedGradients => MethodWithSettings::IntegratedGradients(self.rule()),
+        }
+    }
+
+    /// How many maps each target and baseline has, all methods together; with `targets` targets.
+    pub fn maps(&self, targets: usize) -> usize {
+        self.methods.len() * targets * self.baselines.len()
+    }
+
     /// The rule, with those of the settings that its numbers depend on.
     pub fn rule(&self) -> Rule {
         match self.quadrature {

@@ -89,7 +89,7 @@ fn run<'a>(
         .iter()
         .map(|sample| kept.job(experiment, sample, baselines).ok_or(sample))
         .collect();
-    let each = kept.targets() * baselines.len();
+    let each = experiment.attribution.maps(kept.targets());
     let unplanned: Vec<&str> = jobs
         .iter()
         .filter_map(|job| Some(job.as_ref().err()?.id.as_str()))

@@ -10,7 +10,7 @@ use crate::store::record::SampleRecord;
 use crate::terms::Token;
 
 /// The columns of the CSV, in order, and what they hold; pages show this table too.
-pub const COLUMNS: [(&str, &str); 25] = [
+pub const COLUMNS: [(&str, &str); 26] = [
     ("experiment", "id of the experiment"),
     ("model", "id of the model"),
     ("sample", "id of the sample, exact"),
@@ -52,8 +52,9 @@ pub const COLUMNS: [(&str, &str); 25] = [
     ),
     (
         "converged",
-        "whether the map’s delta, and its error estimate where there is one, are within tolerance",
+        "whether the map’s delta, and its error estimate where there is one, are within tolerance; empty where a method has no such test",
     ),
+    ("method", "how the map was made"),
 ];
 
 /// One record as JSON on one line.
@@ -91,14 +92,15 @@ pub fn csv(record: &SampleRecord) -> Vec<u8> {
         before.text(&attribution.target.text);
         before.word(attribution.output);
         before.text(&attribution.baseline.to_string());
-        before.word(attribution.quadrature);
+        before.plain(attribution.quadrature);
         before.plain(attribution.steps);
         let marked = attribution.non_finite.as_ref();
         before.text(&marked.map_or_else(String::new, |n| format!("{} at {}", n.what, n.alpha)));
         let mut after = Cells::default();
         after.plain(Some(attribution.evaluations));
         after.plain(attribution.error_estimate);
-        after.plain(Some(attribution.converged));
+        after.plain(attribution.converged);
+        after.text(attribution.method.word());
         for (index, token) in tokens.iter().enumerate() {
             lines.extend_from_slice(&before.0);
             lines.extend_from_slice(token);

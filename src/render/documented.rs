@@ -66,6 +66,7 @@ fn variables() -> BTreeMap<String, BTreeSet<String>> {
                 ("figure.html", "/headline/0"),
                 ("figure_table.html", "/headline/0/table"),
                 ("samples_table.html", "/samples"),
+                ("methods/integrated_gradients.html", "/attributions/0"),
             ] {
                 if let Some(part) = view.pointer(part).filter(|part| part.is_object()) {
                     take(name, part);
@@ -111,6 +112,7 @@ fn the_docs_list_the_blocks_and_variables_that_there_are() {
             "figure.html" => "figure.",
             "figure_table.html" => "table.",
             "samples_table.html" => "samples.",
+            name if name.starts_with("methods/") => "attribution.",
             _ => "",
         };
         let words = all.iter().map(|word| format!("{prefix}{word}")).collect();

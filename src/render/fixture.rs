@@ -106,6 +106,7 @@ impl Fixture {
                 })
                 .to_vec(),
             attribution: AttributionSpec {
+                methods: vec![Method::IntegratedGradients],
                 targets: vec![Target::Predicted, Target::Gold],
                 output: Output::Probability,
                 baselines: vec![Baseline::Zero],
@@ -177,11 +178,11 @@ impl Fixture {
                 let (error, delta) = if converged { (0.0042, 0.0017) } else { (0.034, 0.019) };
                 set_errors(attribution, error, delta);
                 (attribution.steps, attribution.estimate_error) = (None, None);
-                (attribution.quadrature, attribution.max_evaluations) = (Quadrature::Adaptive, Some(4096));
+                (attribution.quadrature, attribution.max_evaluations) = (Some(Quadrature::Adaptive), Some(4096));
                 let last = if converged { 705 } else { 4095 };
                 attribution.history = rounds(attribution, last, error);
                 attribution.evaluations = last;
-                attribution.converged = converged;
+                attribution.converged = Some(converged);
             }
         }
         self
@@ -214,7 +215,7 @@ impl Fixture {
                         convergence_delta: delta,
                     },
                 ];
-                attribution.converged = error <= 0.01;
+                attribution.converged = Some(error <= 0.01);
             }
         }
         self
@@ -251,7 +252,7 @@ fn set_errors(attribution: &mut AttributionRecord, error: f64, delta: f64) {
     attribution.convergence_delta = attribution.sum.map(|sum| sum - change);
     attribution.errors = Some(attribution.scores.iter().map(|score| score.abs() * error).collect());
     attribution.error_estimate = Some(error);
-    attribution.within_tolerance = delta.abs() <= 0.01;
+    attribution.within_tolerance = Some(delta.abs() <= 0.01);
 }
 
 /// Rounds that go down to a map's error and delta by `last` evaluations.
@@ -290,8 +291,8 @@ pub fn mark_non_finite(record: &mut SampleRecord) {
             alpha: 0.0,
             what: PathValue::Gradient,
         });
-        attribution.within_tolerance = false;
-        attribution.converged = false;
+        attribution.within_tolerance = Some(false);
+        attribution.converged = Some(false);
         attribution.within_margin = Some(false);
     }
 }
@@ -571,10 +572,11 @@ fn attribution(
         target,
         output: Output::Probability,
         baseline: Baseline::Zero,
-        quadrature: Quadrature::GaussLegendre,
+        method: Method::IntegratedGradients,
+        quadrature: Some(Quadrature::GaussLegendre),
         steps: Some(512),
         estimate_error: Some(false),
-        tolerance: 0.01,
+        tolerance: Some(0.01),
         max_evaluations: None,
         evaluations: 512,
         f_input: Some(probability),
@@ -582,8 +584,8 @@ fn attribution(
         sum: Some(sum),
         convergence_delta: Some(delta),
         error_estimate: None,
-        converged: true,
-        within_tolerance: delta.abs() <= 0.01 * (probability - f_baseline).abs(),
+        converged: Some(true),
+        within_tolerance: Some(delta.abs() <= 0.01 * (probability - f_baseline).abs()),
         within_margin: Some((sum - probability).abs() < 0.1),
         scores,
         errors: None,

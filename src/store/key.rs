@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::hash;
-use crate::terms::{BaselineVector, Dtype, Output, Quantization, Rule};
+use crate::terms::{BaselineVector, Dtype, MethodWithSettings, Output, Quantization};
 
 /// Raised whenever a change to the engine changes numbers by more than rounding; old parts are then no longer found.
 pub const NUMERICS_VERSION: u32 = 3;
@@ -96,7 +96,7 @@ pub struct GenerationKey {
     pub stop: Vec<u32>,
 }
 
-/// A path integral.
+/// A map.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AttributionKey {
     /// The model.
@@ -112,8 +112,9 @@ pub struct AttributionKey {
     pub output: Output,
     /// Where the path starts.
     pub baseline: BaselineVector,
-    /// The rule, with its settings.
-    pub rule: Rule,
+    /// The method, with its settings.
+    #[serde(flatten)]
+    pub method: MethodWithSettings,
 }
 
 /// A key of some kind of part.
@@ -143,7 +144,7 @@ impl Key for AttributionKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::terms::Quadrature;
+    use crate::terms::{Quadrature, Rule};
 
     fn key() -> AttributionKey {
         AttributionKey {
@@ -153,7 +154,7 @@ mod tests {
             forced: vec![],
             output: Output::Probability,
             baseline: BaselineVector::Zero,
-            rule: fixed(Quadrature::GaussLegendre, 8, false),
+            method: of(fixed(Quadrature::GaussLegendre, 8, false)),
         }
     }
 
@@ -163,6 +164,10 @@ mod tests {
             steps,
             estimate_error,
         }
+    }
+
+    fn of(rule: Rule) -> MethodWithSettings {
+        MethodWithSettings::IntegratedGradients(rule)
     }
 
     fn adaptive(tolerance: f64, max_evaluations: usize) -> Rule {
@@ -188,12 +193,12 @@ mod tests {
             |k| k.forced = vec![4],
             |k| k.output = Output::Logit,
             |k| k.baseline = BaselineVector::Mean,
-            |k| k.rule = fixed(Quadrature::RiemannLeft, 8, false),
-            |k| k.rule = fixed(Quadrature::GaussLegendre, 9, false),
-            |k| k.rule = fixed(Quadrature::GaussLegendre, 8, true),
-            |k| k.rule = adaptive(0.01, 4096),
-            |k| k.rule = adaptive(0.02, 4096),
-            |k| k.rule = adaptive(0.01, 4095),
+            |k| k.method = of(fixed(Quadrature::RiemannLeft, 8, false)),
+            |k| k.method = of(fixed(Quadrature::GaussLegendre, 9, false)),
+            |k| k.method = of(fixed(Quadrature::GaussLegendre, 8, true)),
+            |k| k.method = of(adaptive(0.01, 4096)),
+            |k| k.method = of(adaptive(0.02, 4096)),
+            |k| k.method = of(adaptive(0.01, 4095)),
         ];
         let mut names = vec![key().name()];
         for change in changes {
@@ -213,7 +218,10 @@ mod tests {
             (adaptive(0.1 + 0.2, 7), None),
             (fixed(Quadrature::RiemannMiddle, 5, true), Some("0".repeat(40))),
         ] {
-            let mut key = AttributionKey { rule, ..key() };
+            let mut key = AttributionKey {
+                method: of(rule),
+                ..key()
+            };
             key.model.revision = revision;
             let json = serde_json::to_string(&key).unwrap();
             assert_eq!(serde_json::from_str::<AttributionKey>(&json).unwrap(), key, "{json}");

@@ -101,7 +101,7 @@ impl StoredAttribution {
 pub struct Parts {
     /// The forward pass.
     pub prediction: StoredPrediction,
-    /// Targets outer, baselines inner.
+    /// Methods outer, then targets, baselines inner.
     pub attributions: Vec<StoredAttribution>,
     /// What the model was asked to say, and says.
     pub generation: Option<(String, StoredGeneration)>,

@@ -5,7 +5,7 @@
 //! Fields keep their order in the file; numbers are written in the shortest form that reads back to the same float.
 
 use crate::terms::{
-    Baseline, DeviceKind, Dtype, NonFinite, Output, Quadrature, Quantization, Round, Segment, TargetKind, Token,
+    Baseline, DeviceKind, Dtype, Method, NonFinite, Output, Quadrature, Quantization, Round, Segment, TargetKind, Token,
 };
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -38,7 +38,7 @@ pub struct SampleRecord {
     pub correct: Option<bool>,
     /// Each option's token and probability, by letter, in the experiment's order.
     pub options: IndexMap<String, OptionRecord>,
-    /// One for each target and baseline, in the experiment's order (targets outer, baselines inner).
+    /// One for each method, target and baseline, in the experiment's order (methods outer, then targets, baselines inner).
     pub attributions: Vec<AttributionRecord>,
     /// What the model says in its own words, if it was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -161,16 +161,19 @@ pub struct AttributionRecord {
     pub target: TargetRecord,
     /// Its unit.
     pub output: Output,
-    /// Where the path starts.
+    /// How it was made.
+    #[serde(default)]
+    pub method: Method,
+    /// What the input is compared with: where a path starts.
     pub baseline: Baseline,
-    /// The rule.
-    pub quadrature: Quadrature,
+    /// The rule of a path integral; null for other methods.
+    pub quadrature: Option<Quadrature>,
     /// Points of a fixed rule; null for the adaptive one.
     pub steps: Option<usize>,
     /// Whether a fixed rule was run at half its points too, to tell its error; null for the adaptive one, which always tells it.
     pub estimate_error: Option<bool>,
-    /// What `converged` and `within_tolerance` are measured by.
-    pub tolerance: f64,
+    /// What `converged` and `within_tolerance` are measured by; null, as they are, where a method has no such test.
+    pub tolerance: Option<f64>,
     /// What the adaptive rule might spend; null for a fixed one.
     pub max_evaluations: Option<usize>,
     /// Forward and backward passes spent, those at half the points included.
@@ -188,9 +191,9 @@ pub struct AttributionRecord {
     pub error_estimate: Option<f64>,
     /// Whether the map reached its tolerance: by the error estimate, where there is one, and by the delta. A fixed rule has no
     /// test of its own, so without an estimate this is the same as `within_tolerance`.
-    pub converged: bool,
+    pub converged: Option<bool>,
     /// Whether |delta| ≤ tolerance · |F(input) − F(baseline)|.
-    pub within_tolerance: bool,
+    pub within_tolerance: Option<bool>,
     /// The notebook's check, |sum − probability| < margin; null where the output is no probability.
     pub within_margin: Option<bool>,
     /// One signed score a token, in the output's unit; empty for a marked record.
@@ -202,6 +205,13 @@ pub struct AttributionRecord {
     /// Set when a value along the path was not finite: the record is marked, and no map is drawn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub non_finite: Option<NonFinite>,
+}
+
+impl AttributionRecord {
+    /// Whether it is by a fixed rule, whose points are known before it runs.
+    pub fn has_fixed_rule(&self) -> bool {
+        self.quadrature.is_some_and(Quadrature::is_fixed)
+    }
 }
 
 /// How and when a record was made.

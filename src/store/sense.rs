@@ -118,7 +118,7 @@ pub fn of_attribution(part: &StoredAttribution) -> Nonsense {
         };
         must(fits, || format!("F is {value}, and its output is {:?}", key.output))?;
     }
-    let adaptive = matches!(key.rule, Rule::Adaptive { .. });
+    let adaptive = matches!(key.method.rule(), Some(Rule::Adaptive { .. }));
     must(part.converged.is_some() == adaptive, || {
         "whether it converged does not fit its rule".to_owned()
     })?;

@@ -34,6 +34,7 @@ macro_rules! words {
 
 mod baseline;
 mod machine;
+mod method;
 mod output;
 mod quality;
 mod rule;
@@ -42,6 +43,7 @@ mod text;
 
 pub use baseline::{Baseline, BaselineVector};
 pub use machine::{DeviceKind, Dtype, Quantization};
+pub use method::{Method, MethodWithSettings};
 pub use output::Output;
 pub use quality::{NonFinite, PathValue, Round, relative_error};
 pub use rule::{Batch, Quadrature, Rule};

@@ -3,10 +3,12 @@
 #![allow(dead_code, reason = "each program uses a part")]
 
 use std::path::Path;
+use std::sync::Arc;
 
 use burn::tensor::DType;
-use igsite::attribution::integral::{Attribution, Nodes};
+use igsite::attribution::integral::Nodes;
 use igsite::attribution::integrated_gradients::{Explainer, Scalar};
+use igsite::attribution::methods::Attribution;
 use igsite::attribution::quadrature;
 use igsite::attribution::schedule::{self, Task};
 use igsite::checkpoint::Checkpoint;
@@ -242,7 +244,7 @@ impl Model {
             ids: ids.to_vec(),
             start,
             scalar,
-            nodes,
+            method: Arc::new(nodes),
         };
         let tasks: Vec<Task> = asked.into_iter().map(task).collect();
         let mut maps = vec![None; tasks.len()];

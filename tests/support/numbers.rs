@@ -141,10 +141,14 @@ pub fn same_numbers(folder: &Path, prompts: &Value) {
             };
             let all = 1e-4 * largest * scores.len() as f64;
             close("sum", found.sum(), all);
-            close("convergence_delta", found.convergence_delta(), all);
+            close("convergence_delta", found.convergence_delta().unwrap(), all);
             let scale = |what: &str| parsed::<f64>(&case[what]).abs().max(1e-6);
             close("f_input", found.f_input, 1e-4 * scale("f_input"));
-            close("f_baseline", found.f_baseline, 1e-4 * scale("f_baseline").max(all));
+            close(
+                "f_baseline",
+                found.f_baseline.unwrap(),
+                1e-4 * scale("f_baseline").max(all),
+            );
         }
     }
     println!(

@@ -5,8 +5,9 @@
 //! error is that difference, added up over panels without cancelling: far more than what it is really off by. What the values
 //! themselves are worth is not asked here but in `reference.rs` and `own_reference.rs`.
 
-use igsite::attribution::integral::{Attribution, Nodes};
+use igsite::attribution::integral::Nodes;
 use igsite::attribution::integrated_gradients::Scalar;
+use igsite::attribution::methods::Attribution;
 use igsite::attribution::quadrature::Point;
 use igsite::terms::BaselineVector;
 
@@ -71,10 +72,7 @@ impl Model {
                 .iter()
                 .flat_map(|rule| scalars.iter().map(|&scalar| (scalar, rule.clone())));
             let maps = self.along(ids, start, asked.collect());
-            ends = maps[..scalars.len()]
-                .iter()
-                .map(|map| map.f_input - map.f_baseline)
-                .collect();
+            ends = maps[..scalars.len()].iter().map(|map| map.change().unwrap()).collect();
             let sizes: Vec<f64> = (0..scalars.len())
                 .map(|index| {
                     let mut all = sums[index].0.clone();

@@ -4,9 +4,10 @@ use super::{AnswerOption, AttributionSpec};
 use crate::content::decode::{Decoder, Field, Table};
 use crate::content::names::{nearest, quoted, shortened};
 use crate::diagnostic::Position;
-use crate::terms::{Baseline, Batch, Output, Quadrature, Target};
+use crate::terms::{Baseline, Batch, Method, Output, Quadrature, Target};
 
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
+    "methods",
     "targets",
     "output",
     "baselines",
@@ -28,6 +29,7 @@ const FEWEST_TO_HALVE: usize = 4;
 impl Default for AttributionSpec {
     fn default() -> Self {
         Self {
+            methods: vec![Method::default()],
             targets: vec![Target::Predicted],
             output: Output::default(),
             baselines: vec![Baseline::Zero],
@@ -60,6 +62,9 @@ pub fn read(decoder: &mut Decoder, field: Option<Field>, options: Option<&[Answe
     let mut read = Attribution::default();
     let before = decoder.diagnostics.error_count();
     let spec = &mut read.spec;
+    if let Some(methods) = table.get("methods") {
+        spec.methods = read_methods(decoder, &methods).unwrap_or_default();
+    }
     if let Some(targets) = table.get("targets") {
         let mut reader = TargetReader {
             decoder,
@@ -118,6 +123,20 @@ fn read_numbers(decoder: &mut Decoder, table: &Table, spec: &mut AttributionSpec
             .whole(&batch, 1..=MOST_STEPS)
             .map_or(Batch::Auto, |points| Batch::Fixed(points as usize));
     }
+}
+
+fn read_methods(decoder: &mut Decoder, field: &Field) -> Option<Vec<Method>> {
+    let mut methods = Vec::new();
+    for item in decoder.list(field, "a list, such as [integrated_gradients]")? {
+        let Some(method) = decoder.choice(&item, Method::WORDS) else {
+            continue;
+        };
+        if methods.contains(&method) {
+            twice(decoder, &item, "method");
+        }
+        methods.push(method);
+    }
+    Some(methods)
 }
 
 fn read_baselines(decoder: &mut Decoder, field: &Field) -> Option<Vec<Baseline>> {

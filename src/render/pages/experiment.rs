@@ -179,8 +179,12 @@ pub(super) fn map_note(results: &Results<'_>) -> String {
             " Each model has its own chat template round the prompt: it is part of each map, and of no comparison of models."
         }
     };
+    let method = match results.experiment.attribution.methods.len() {
+        1 => String::new(),
+        _ => format!(", by {}", first.method.name()),
+    };
     format!(
-        "Maps explain {target}, as {}, from the {}.{others}{template}",
+        "Maps explain {target}, as {}, from the {}{method}.{others}{template}",
         results.unit(),
         labels::baseline(&first.baseline)
     )
@@ -189,6 +193,10 @@ pub(super) fn map_note(results: &Results<'_>) -> String {
 fn settings(results: &Results<'_>) -> Vec<(String, String)> {
     let spec = &results.experiment.attribution;
     let targets: Vec<String> = spec.targets.iter().map(target).collect();
+    let methods = spec.methods.iter();
+    let methods: Vec<String> = methods
+        .map(|method| format!("{} ({})", method.name(), method.reference()))
+        .collect();
     let baselines: Vec<String> = spec.baselines.iter().map(labels::baseline).collect();
     let line = |name: &str, value: String| (name.to_owned(), value);
     let origin = results.experiment.origin.as_ref();
@@ -200,10 +208,7 @@ fn settings(results: &Results<'_>) -> Vec<(String, String)> {
         lines.push(line("Prompt", "within each model’s own chat template".to_owned()));
     }
     lines.extend([
-        line(
-            "Method",
-            "Integrated Gradients (Sundararajan, Taly and Yan 2017)".to_owned(),
-        ),
+        line("Method", methods.join("; ")),
         line("Targets", targets.join(", ")),
         line("Output", results.unit().to_owned()),
         line("Baselines", baselines.join(", ")),
