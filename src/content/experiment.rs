@@ -97,9 +97,7 @@ pub struct AttributionSpec {
 impl AttributionSpec {
     /// A method, with those of the settings that its numbers depend on.
     pub fn with_settings(&self, method: Method) -> MethodWithSettings {
-        match method {
-            Method::IntegratedGradients => MethodWithSettings::IntegratedGradients(self.rule()),
-        }
+        method.with_settings(self.rule())
     }
 
     /// How many maps each target and baseline has, all methods together; with `targets` targets.

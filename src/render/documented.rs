@@ -66,11 +66,15 @@ fn variables() -> BTreeMap<String, BTreeSet<String>> {
                 ("figure.html", "/headline/0"),
                 ("figure_table.html", "/headline/0/table"),
                 ("samples_table.html", "/samples"),
-                ("methods/integrated_gradients.html", "/attributions/0"),
             ] {
                 if let Some(part) = view.pointer(part).filter(|part| part.is_object()) {
                     take(name, part);
                 }
+            }
+            // Facts of a map, whichever method it is by.
+            if let Some(map) = view.pointer("/attributions/0").filter(|_| name == "map.html") {
+                let of_methods = TEMPLATES.iter().filter(|(name, _)| name.starts_with("methods/"));
+                of_methods.for_each(|(name, _)| take(name, map));
             }
             if let Some(page) = view.get("page") {
                 take("base.html", page);

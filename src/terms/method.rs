@@ -15,6 +15,13 @@ words! {
 }
 
 impl Method {
+    /// With those of an experiment's settings that it has: the rule is for path integrals.
+    pub fn with_settings(self, rule: Rule) -> MethodWithSettings {
+        match self {
+            Self::IntegratedGradients => MethodWithSettings::IntegratedGradients(rule),
+        }
+    }
+
     /// What people call it.
     pub fn name(self) -> &'static str {
         match self {
