@@ -22,12 +22,12 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{DType, Device};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Result};
+use crate::families::shape::Shape;
 use crate::tensor::matrix::Precision;
-use config::{CheckpointConfig, ModelConfig, SpecialTokens};
+use config::{CheckpointConfig, SpecialTokens};
 
 pub use loader::Loader;
 pub use stored::{Stored, Strides, TensorEntry};
-pub use tied::OUTPUT;
 pub use weights::{WEIGHTS, shard_names};
 
 /// An opened checkpoint folder.
@@ -207,14 +207,11 @@ impl Checkpoint {
 }
 
 /// Every tensor that is asked for, instead of a checkpoint: names and shapes in the order in which they are taken.
-pub fn asked_for(
-    config: &ModelConfig,
-    take: impl FnOnce(&mut Loader<'_>) -> Result<()>,
-) -> Result<Vec<(String, Vec<usize>)>> {
+pub fn asked_for(shape: &Shape, take: impl FnOnce(&mut Loader<'_>) -> Result<()>) -> Result<Vec<(String, Vec<usize>)>> {
     let checkpoint = Checkpoint {
         folder: PathBuf::new(),
         config: CheckpointConfig {
-            model: config.clone(),
+            model: shape.clone(),
             special: SpecialTokens::default(),
             quantization: None,
             stop: vec![],

@@ -89,6 +89,24 @@ impl TensorEntry {
         self.strides.is_none() && !self.big_endian
     }
 
+    /// The same matrix with rows and columns exchanged, gathered as it is read.
+    pub fn transposed(mut self) -> Self {
+        let [rows, columns] = self.shape[..] else { return self };
+        let strides = match self.strides.take() {
+            Some(Strides { strides, span }) => Strides {
+                strides: strides.into_iter().rev().collect(),
+                span,
+            },
+            None => Strides {
+                strides: vec![1, columns],
+                span: self.bytes,
+            },
+        };
+        self.strides = Some(strides);
+        self.shape = vec![columns, rows];
+        self
+    }
+
     /// Its elements, one after the other, the least significant byte first.
     ///
     /// # Errors

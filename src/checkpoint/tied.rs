@@ -8,13 +8,9 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
 use super::Checkpoint;
-use super::config::ModelConfig;
 use super::stored::{TensorEntry, unreadable};
 use crate::diagnostic::{Diagnostic, Kind, Result};
 use crate::input;
-
-/// The name of the output layer in every architecture.
-pub const OUTPUT: &str = "lm_head.weight";
 
 /// Tables up to this size are compared whole. Of larger ones this much is looked at, in pieces from the first byte to the last:
 /// a second read of gigabytes at every build would cost more than the warning is worth, and layers that were trained apart
@@ -28,18 +24,16 @@ const PIECE: u64 = 32 << 10;
 /// # Errors
 /// The file cannot be read.
 pub fn look(checkpoint: &Checkpoint) -> Result<Option<Diagnostic>> {
-    let (tied, table) = match &checkpoint.config.model {
-        ModelConfig::Llama(config) => (config.tie_word_embeddings, "model.embed_tokens.weight"),
-        ModelConfig::Falcon(config) => (config.tie_word_embeddings, "transformer.word_embeddings.weight"),
-    };
-    let Some(output) = checkpoint.entries.get(OUTPUT).filter(|_| tied) else {
+    let shape = &checkpoint.config.model;
+    let (table, name) = (shape.embedding_name(), shape.output_name());
+    let Some(output) = checkpoint.entries.get(&name).filter(|_| shape.output.tied) else {
         return Ok(None);
     };
     let odd = |message: String| {
         let diagnostic = Diagnostic::checkpoint(message).in_file(&output.file);
-        diagnostic.place(format!("tensor `{OUTPUT}`")).as_warning()
+        diagnostic.place(format!("tensor `{name}`")).as_warning()
     };
-    let Some(table) = checkpoint.entries.get(table) else {
+    let Some(table) = checkpoint.entries.get(&table) else {
         return Ok(Some(
             odd("the file of a tied model has no embedding table of its own".to_owned())
                 .help("the output layer is taken for both, as transformers 5 does"),

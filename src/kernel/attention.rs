@@ -10,7 +10,7 @@ use multiversion::multiversion;
 use rayon::prelude::*;
 
 use super::Threads;
-use super::activation::exp;
+use super::activation::{exp, tanh};
 use super::gemm::{Product, View};
 use super::norm::add;
 
@@ -28,6 +28,10 @@ pub struct Attention<'a> {
     pub width: usize,
     /// A position sees itself and those before it, this many in all.
     pub window: Option<usize>,
+    /// Factor of the scores; none: 1/√width.
+    pub scale: Option<f32>,
+    /// Scores s become cap · tanh(s / cap) before the softmax.
+    pub cap: Option<f32>,
     /// Tokens of each sequence.
     pub lengths: &'a [usize],
     /// Only the last position of each sequence asks; `q` and its like have one row a sequence.
@@ -46,6 +50,8 @@ struct Task {
 struct Scratch {
     weights: Vec<f32>,
     slopes: Vec<f32>,
+    /// Derivatives of capped scores.
+    caps: Vec<f32>,
 }
 
 thread_local! {
@@ -174,15 +180,19 @@ impl Attention<'_> {
         View::rows(&data[row * stride + head * self.width..], stride)
     }
 
-    /// Attention weights of a block, `[queries, seen keys]`.
+    fn factor(&self) -> f32 {
+        self.scale.unwrap_or_else(|| 1.0 / (self.width as f32).sqrt())
+    }
+
+    /// Attention weights of a block, `[queries, seen keys]`; where scores are capped, `caps` gets the derivatives of that.
     fn weights(
         &self,
         task: &Task,
         block: (&Range<usize>, usize),
         seen: &Range<usize>,
-        q: &[f32],
-        k: &[f32],
+        (q, k): (&[f32], &[f32]),
         to: &mut [f32],
+        caps: &mut Vec<f32>,
     ) {
         let (rows, first) = block;
         let key_head = task.head / (self.query_heads / self.key_heads);
@@ -198,7 +208,12 @@ impl Attention<'_> {
             add: false,
         }
         .run(Threads::One);
-        let scale = 1.0 / (self.width as f32).sqrt();
+        let mut scale = self.factor();
+        if let Some(cap) = self.cap {
+            caps.resize(rows.len() * seen.len(), 0.0);
+            capped(&mut to[..rows.len() * seen.len()], caps, scale, cap);
+            scale = 1.0;
+        }
         for (index, row) in to.chunks_exact_mut(seen.len()).take(rows.len()).enumerate() {
             let own = self.seen(first + index, first + index);
             softmax(row, own.start - seen.start..own.end - seen.start, scale);
@@ -213,7 +228,8 @@ impl Attention<'_> {
             for (rows, first, last) in Self::blocks(task) {
                 let seen = self.seen(first, last);
                 scratch.weights.resize(rows.len() * seen.len(), 0.0);
-                self.weights(task, (&rows, first), &seen, q, k, &mut scratch.weights);
+                let Scratch { weights, caps, .. } = &mut *scratch;
+                self.weights(task, (&rows, first), &seen, (q, k), weights, caps);
                 Product {
                     size: (rows.len(), seen.len(), width),
                     a: View::rows(&scratch.weights, seen.len()),
@@ -233,26 +249,29 @@ impl Attention<'_> {
     fn head_backward(&self, task: &Task, gradient: &[f32], q: &[f32], k: &[f32], v: &[f32]) -> HeadGradients {
         let width = self.width;
         let key_head = task.head / (self.query_heads / self.key_heads);
-        let scale = 1.0 / (width as f32).sqrt();
+        let scale = self.factor();
         let room = |rows: &Range<usize>| vec![0.0; rows.len() * width];
         let mut head = HeadGradients {
             q: room(&task.queries),
             k: room(&task.keys),
             v: room(&task.keys),
         };
-        SCRATCH.with_borrow_mut(|Scratch { weights, slopes }| {
+        SCRATCH.with_borrow_mut(|Scratch { weights, slopes, caps }| {
             for (rows, first, last) in Self::blocks(task) {
                 let seen = self.seen(first, last);
                 let (count, keys) = (rows.len(), seen.len());
                 weights.resize(count * keys, 0.0);
                 slopes.resize(count * keys, 0.0);
-                self.weights(task, (&rows, first), &seen, q, k, weights);
+                self.weights(task, (&rows, first), &seen, (q, k), weights, caps);
                 let start = task.keys.start + seen.start;
                 let gradient = self.head_view(gradient, self.query_heads, task.head, rows.start);
                 let values = self.head_view(v, self.key_heads, key_head, start).transposed();
                 product((count, width, keys), gradient, values, slopes, keys, false);
                 for (weights, slopes) in weights.chunks_exact(keys).zip(slopes.chunks_exact_mut(keys)) {
                     softmax_backward(weights, slopes, scale);
+                }
+                if self.cap.is_some() {
+                    multiply(slopes, caps);
                 }
                 let at = (rows.start - task.queries.start) * width;
                 let (weights, slopes) = (View::rows(weights, keys), View::rows(slopes, keys));
@@ -293,6 +312,23 @@ fn product(size: (usize, usize, usize), a: View<'_>, b: View<'_>, c: &mut [f32],
         add,
     }
     .run(Threads::One);
+}
+
+/// Scores s become cap · tanh(scale · s / cap); `slopes` gets 1 − tanh².
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
+fn capped(scores: &mut [f32], slopes: &mut [f32], scale: f32, cap: f32) {
+    for (score, slope) in scores.iter_mut().zip(slopes) {
+        let t = tanh(*score * scale / cap);
+        *score = cap * t;
+        *slope = 1.0 - t * t;
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
+fn multiply(into: &mut [f32], by: &[f32]) {
+    for (into, by) in into.iter_mut().zip(by) {
+        *into *= by;
+    }
 }
 
 /// softmax(scale · row) over `seen`, 0 elsewhere.
@@ -365,7 +401,12 @@ mod tests {
                     let powers: Vec<f64> = (from..=i)
                         .map(|j| {
                             let score: f64 = q.iter().zip(&k[at(j)..]).map(|(a, b)| a * b).sum();
-                            (score / (width as f64).sqrt()).exp()
+                            let scale = shape.scale.map_or(1.0 / (width as f64).sqrt(), f64::from);
+                            let score = score * scale;
+                            shape
+                                .cap
+                                .map_or(score, |cap| f64::from(cap) * (score / f64::from(cap)).tanh())
+                                .exp()
                         })
                         .collect();
                     let sum: f64 = powers.iter().sum();
@@ -389,11 +430,11 @@ mod tests {
 
     #[test]
     fn forward_and_backward_equal_the_definition() {
-        for (lengths, last, window, key_heads) in [
-            (&[5, 1, 90][..], false, None, 2),
-            (&[7, 50][..], true, None, 4),
-            (&[60][..], false, Some(9), 1),
-            (&[60][..], true, Some(100), 2),
+        for (lengths, last, window, key_heads, scale, cap) in [
+            (&[5, 1, 90][..], false, None, 2, None, None),
+            (&[7, 50][..], true, None, 4, None, Some(0.8)),
+            (&[60][..], false, Some(9), 1, Some(0.7), Some(1.5)),
+            (&[60][..], true, Some(100), 2, Some(0.3), None),
         ] {
             for threads in [Threads::One, Threads::All] {
                 let shape = Attention {
@@ -401,6 +442,8 @@ mod tests {
                     key_heads,
                     width: 6,
                     window,
+                    scale,
+                    cap,
                     lengths,
                     last,
                 };
@@ -443,6 +486,8 @@ mod tests {
             key_heads: 1,
             width: 2,
             window: None,
+            scale: None,
+            cap: None,
             lengths: &[2],
             last: false,
         };

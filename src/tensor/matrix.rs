@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use burn::module::{Module, Param};
+use burn::module::{Module, Param, ParamId};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use super::host;
@@ -82,6 +82,30 @@ impl Matrix {
     /// The smaller form, where it is kept in one.
     pub fn kept(&self) -> Option<&Kept> {
         self.kept.as_ref()
+    }
+
+    /// Some of its rows; what is in main memory is not copied.
+    pub fn rows(&self, from: usize, count: usize) -> Self {
+        match &self.kept {
+            Some(kept) => kept.rows(from, count).into(),
+            None => {
+                let rows = self.val().narrow(0, from, count);
+                Param::initialized(ParamId::new(), rows).into()
+            }
+        }
+    }
+
+    /// Rows in this order, in the form in which they are stored; a copy.
+    pub fn gather(&self, rows: &[usize]) -> Self {
+        match &self.kept {
+            Some(kept) => kept.gather(rows),
+            None => {
+                let whole = self.val();
+                let ids: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
+                let ids = Tensor::<1, Int>::from_data(TensorData::new(ids, [rows.len()]), &whole.device());
+                Param::initialized(ParamId::new(), whole.select(0, ids)).into()
+            }
+        }
     }
 
     /// Chosen rows, `[rows, in]`, as float32 or the tensor's own dtype.
@@ -201,6 +225,37 @@ impl Kept {
             form: self.form.clone(),
             dims: [count, width],
             first: self.first + from * width,
+        }
+    }
+
+    /// Rows in this order; a copy. Codes whose blocks reach over rows are parted from their neighbours by being expanded.
+    fn gather(&self, rows: &[usize]) -> Matrix {
+        let [_, width] = self.dims;
+        let dims = [rows.len(), width];
+        let begin = |row: usize| self.first + row * width;
+        match &self.form {
+            Form::Halves(bytes, half) => {
+                let of = |&row: &usize| &bytes[2 * begin(row)..2 * (begin(row) + width)];
+                Self::halves(rows.iter().flat_map(of).copied().collect(), *half, dims).into()
+            }
+            Form::Four(four) if width.is_multiple_of(BLOCK) && self.first.is_multiple_of(BLOCK) => {
+                let codes = rows
+                    .iter()
+                    .flat_map(|&row| &four.codes[begin(row) / 2..(begin(row) + width) / 2]);
+                let scales = rows
+                    .iter()
+                    .flat_map(|&row| &four.scales[begin(row) / BLOCK..(begin(row) + width) / BLOCK]);
+                let gathered = FourBit {
+                    codes: codes.copied().collect(),
+                    scales: scales.copied().collect(),
+                    values: four.values,
+                };
+                Self::four(gathered, dims).into()
+            }
+            Form::Four(_) | Form::OnDevice(_) => {
+                let rows: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
+                Param::initialized(ParamId::new(), self.select(&rows)).into()
+            }
         }
     }
 

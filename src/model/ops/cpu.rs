@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 
-use super::ops::{Heads, NormWeights, Ops, Sequences, Stretch, Weight, Which};
+use super::{Bias, Heads, NormWeights, Ops, Sequences, Stretch, Tables, Weight, Which};
+use crate::families::shape::{Activation, Pairs};
 use crate::kernel::gemm::{Product, Right, View};
 use crate::kernel::norm::{self, Moments, Norm};
 use crate::kernel::{Threads, activation, attention};
+use crate::model::path::{Along, Path};
 use crate::tensor::host::{self, Host};
 
 /// The CPU.
@@ -18,35 +20,7 @@ pub struct Cpu {
     /// Who works on this pass.
     pub threads: Threads,
     /// Angles for the longest sequence at least.
-    pub rotary: Arc<Rotary>,
-}
-
-/// Cosines and sines of rotary positions, each `[tokens, width / 2]`.
-#[derive(Clone, Debug)]
-pub struct Rotary {
-    /// Of all angles.
-    pub cos: Vec<f32>,
-    /// Of all angles.
-    pub sin: Vec<f32>,
-    half: usize,
-}
-
-impl Rotary {
-    /// Angles for positions 0 to `tokens`, position · θ^(−2i / width), computed in float64.
-    pub fn new(tokens: usize, width: usize, theta: f64) -> Self {
-        let half = width / 2;
-        let frequencies: Vec<f64> = (0..half)
-            .map(|pair| theta.powf(-2.0 * pair as f64 / width as f64))
-            .collect();
-        let angles = (0..tokens).flat_map(|position| frequencies.iter().map(move |f| position as f64 * f));
-        let (cos, sin) = angles.map(|angle| (angle.cos() as f32, angle.sin() as f32)).unzip();
-        Self { cos, sin, half }
-    }
-
-    /// Positions that it is for.
-    pub fn tokens(&self) -> usize {
-        self.cos.len() / self.half.max(1)
-    }
+    pub rotary: Arc<Tables>,
 }
 
 /// Rows in main memory, of one width.
@@ -165,6 +139,8 @@ impl Cpu {
             key_heads: heads.key,
             width: heads.width,
             window: heads.window,
+            scale: heads.scale.map(|scale| scale as f32),
+            cap: heads.cap.map(|cap| cap as f32),
             lengths: sequences.lengths(),
             last: which == Which::Last,
         }
@@ -217,8 +193,42 @@ impl Ops for Cpu {
         into
     }
 
-    fn turn(&self, sequences: &Sequences, which: Which, mut x: Rows, width: usize, back: bool) -> Rows {
-        let half = width / 2;
+    fn add_bias(&self, rows: usize, mut x: Rows, bias: &Bias) -> Rows {
+        let width = x.width;
+        for row in x[..rows * width].chunks_exact_mut(width) {
+            norm::add(row, &bias.host);
+        }
+        x
+    }
+
+    fn add(&self, rows: usize, mut into: Rows, x: &Rows) -> Rows {
+        norm::add(&mut into[..rows * x.width], x.rows(rows));
+        into
+    }
+
+    fn scale(&self, mut x: Rows, factor: f64) -> Rows {
+        let factor = factor as f32;
+        x.iter_mut().for_each(|value| *value *= factor);
+        x
+    }
+
+    fn width(&self, x: &Rows) -> usize {
+        x.width
+    }
+
+    fn reshape(&self, mut x: Rows, width: usize) -> Rows {
+        assert!(x.length.is_multiple_of(width), "rows of another width");
+        x.width = width;
+        x
+    }
+
+    fn rotate(&self, sequences: &Sequences, which: Which, mut x: Rows, width: usize, table: usize, back: bool) -> Rows {
+        let table = &self.rotary.tables[table];
+        let half = table.half;
+        let rotate = match table.pairs {
+            Pairs::Halves => norm::rotate_halves,
+            Pairs::Neighbours => norm::rotate_neighbours,
+        };
         let positions = sequences.lengths().iter().flat_map(|&length| match which {
             Which::All => 0..length,
             Which::Last => length - 1..length,
@@ -226,7 +236,7 @@ impl Ops for Cpu {
         let row = x.width;
         for (row, position) in x.chunks_exact_mut(row).zip(positions) {
             let at = position * half..(position + 1) * half;
-            norm::turn(row, &self.rotary.cos[at.clone()], &self.rotary.sin[at], back);
+            rotate(row, width, &table.cos[at.clone()], &table.sin[at], back);
         }
         x
     }
@@ -257,26 +267,27 @@ impl Ops for Cpu {
         [dq, dk, dv]
     }
 
-    fn gated(&self, rows: usize, gate: &Rows, up: &Rows) -> Rows {
+    fn gated(&self, rows: usize, activation: Activation, gate: &Rows, up: &Rows) -> Rows {
         let mut out = Rows::new(rows, gate.width);
-        activation::gated(gate.rows(rows), up.rows(rows), &mut out, self.threads);
+        activation::gated(activation, gate.rows(rows), up.rows(rows), &mut out, self.threads);
         out
     }
 
-    fn gated_back(&self, rows: usize, mut gradient: Rows, gate: &Rows, up: &Rows) -> [Rows; 2] {
+    fn gated_back(&self, rows: usize, activation: Activation, mut gradient: Rows, gate: &Rows, up: &Rows) -> [Rows; 2] {
         let mut other = Rows::new(rows, gate.width);
-        activation::gated_backward(gate.rows(rows), up.rows(rows), &mut gradient, &mut other, self.threads);
+        let (gate, up) = (gate.rows(rows), up.rows(rows));
+        activation::gated_backward(activation, gate, up, &mut gradient, &mut other, self.threads);
         [gradient, other]
     }
 
-    fn gelu(&self, rows: usize, x: &Rows) -> Rows {
+    fn activate(&self, rows: usize, activation: Activation, x: &Rows) -> Rows {
         let mut out = Rows::new(rows, x.width);
-        activation::gelu(x.rows(rows), &mut out, self.threads);
+        activation::forward(activation, x.rows(rows), &mut out, self.threads);
         out
     }
 
-    fn gelu_back(&self, rows: usize, mut gradient: Rows, x: &Rows) -> Rows {
-        activation::gelu_backward(x.rows(rows), &mut gradient, self.threads);
+    fn activate_back(&self, rows: usize, activation: Activation, mut gradient: Rows, x: &Rows) -> Rows {
+        activation::backward(activation, x.rows(rows), &mut gradient, self.threads);
         gradient
     }
 
@@ -338,7 +349,7 @@ impl Ops for Cpu {
     }
 
     fn projected(&self, stretches: &[Stretch<'_>], which: usize) -> Rows {
-        let layer = |path: &'_ super::path::Path| path.projection.as_ref().map(|p| p.layers[which].clone());
+        let layer = |path: &'_ Path| path.projection.as_ref().map(|p| p.layers[which].clone());
         let width = stretches
             .first()
             .and_then(|s| layer(s.path))
@@ -376,7 +387,7 @@ impl Ops for Cpu {
                     for (layer, gradient) in projection.layers.iter().zip(through) {
                         let width = gradient.width;
                         let gradient = &gradient[row * width..(row + 1) * width];
-                        let with = |end: &super::path::Along| {
+                        let with = |end: &Along| {
                             f64::from(norm::dot(
                                 gradient,
                                 &slice(&end.host)[token * width..(token + 1) * width],
@@ -405,7 +416,7 @@ impl Ops for Cpu {
 }
 
 /// Every point of every stretch.
-fn points<'a>(stretches: &'a [Stretch<'a>]) -> impl Iterator<Item = (&'a super::path::Path, f64)> + 'a {
+fn points<'a>(stretches: &'a [Stretch<'a>]) -> impl Iterator<Item = (&'a Path, f64)> + 'a {
     stretches
         .iter()
         .flat_map(|s| s.alphas.iter().map(|&alpha| (s.path, alpha)))

@@ -5,12 +5,13 @@
 //! B = W(γ ∘ Δ̄), C = W β: two products for the whole path instead of one for each of its points. And since
 //! dn/dα = r³ [(ε + mean(x̄ x̄′)) Δ̄ − mean(x̄ Δ̄) x̄′] ∘ γ, the score needs only the dot products of that layer's gradient with B and
 //! A, instead of its product with Wᵀ. The difference in the bracket is taken here in float64: on the way from zero it is ε Δ, the
-//! small remainder of two large terms, which the usual way takes in the model's own precision.
+//! small remainder of two large terms, which the usual way takes in the model's own precision. Without a norm, r = 1 and
+//! dn/dα = Δ. Learned embeddings of positions stand at both ends, and do not change along the path. Biases are in C.
 
 use burn::tensor::{DType, Tensor};
 
-use super::Frozen;
-use super::ops::Weight;
+use super::decoder::{Decoder, Linear};
+use super::ops::NormWeights;
 use crate::tensor::host::{Host, floats};
 
 /// A path, ready to be walked.
@@ -48,8 +49,8 @@ impl Along {
 pub struct Projection {
     /// (A, B, C) of each.
     pub layers: Vec<[Along; 3]>,
-    /// mean(x̄′²), mean(x̄′ Δ̄), mean(Δ̄²) of each row.
-    moments: Vec<[f64; 3]>,
+    /// mean(x̄′²), mean(x̄′ Δ̄), mean(Δ̄²) of each row; none: there is no norm.
+    moments: Option<Vec<[f64; 3]>>,
     epsilon: f64,
 }
 
@@ -67,7 +68,14 @@ pub struct Coefficients {
 impl Projection {
     /// At a row of the path.
     pub fn at(&self, row: usize, alpha: f64) -> Coefficients {
-        let [base, cross, step] = self.moments[row];
+        let Some(moments) = &self.moments else {
+            return Coefficients {
+                scale: 1.0,
+                along: 1.0,
+                back: 0.0,
+            };
+        };
+        let [base, cross, step] = moments[row];
         let scale = 1.0 / (base + 2.0 * alpha * cross + alpha * alpha * step + self.epsilon).sqrt();
         let cube = scale * scale * scale;
         Coefficients {
@@ -81,7 +89,7 @@ impl Projection {
 impl Path {
     /// From `baseline` (`[1, hidden]`, the same vector at every position) to `input` (`[tokens, hidden]`). The last positions may be
     /// tokens that the model is made to say (`forced`): they stay what they are all along the path.
-    pub fn new(model: &Frozen, input: Tensor<2>, baseline: Tensor<2>, forced: &[u32]) -> Self {
+    pub fn new(model: &Decoder, input: Tensor<2>, baseline: Tensor<2>, forced: &[u32]) -> Self {
         let [tokens, _] = input.dims();
         let input = input.cast(DType::F32);
         let prompt = tokens - forced.len();
@@ -91,7 +99,12 @@ impl Path {
             count => Tensor::cat(vec![baseline, input.clone().narrow(0, prompt, count)], 0),
         };
         let difference = input - baseline.clone();
-        let projection = (model.blocks.len() > 1).then(|| Projection::new(model, &baseline, &difference));
+        let baseline = model.with_positions(baseline, 0..tokens).cast(DType::F32);
+        let projection = if model.layers.len() > 1 {
+            Projection::new(model, &baseline, &difference)
+        } else {
+            None
+        };
         Self {
             baseline: Along::new(baseline),
             difference: Along::new(difference),
@@ -120,39 +133,53 @@ impl Path {
 }
 
 impl Projection {
-    fn new(model: &Frozen, baseline: &Tensor<2>, difference: &Tensor<2>) -> Self {
-        let block = &model.blocks[0];
-        let norm = &block.norm;
-        let centred = |x: &Tensor<2>| match norm.bias {
-            Some(_) => x.clone() - x.clone().mean_dim(1),
-            None => x.clone(),
+    /// None where the layers that read the path have norms of different kinds.
+    fn new(model: &Decoder, baseline: &Tensor<2>, difference: &Tensor<2>) -> Option<Self> {
+        let layers = model.layers[0].first_projections();
+        let kind = |norm: Option<&NormWeights>| norm.map(|norm| (norm.bias.is_some(), norm.epsilon));
+        let kinds: Vec<_> = layers.iter().map(|(_, norm)| kind(*norm)).collect();
+        if kinds.iter().any(|kind| *kind != kinds[0]) {
+            return None;
+        }
+        let centred = |x: &Tensor<2>| match kinds[0] {
+            Some((true, _)) => x.clone() - x.clone().mean_dim(1),
+            _ => x.clone(),
         };
         let (base, step) = (centred(baseline), centred(difference));
-        let [rows, width] = base.dims();
-        let (a, b) = (floats(base.clone()), floats(step.clone()));
-        let mean = |a: &[f32], b: &[f32]| -> f64 {
-            a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>() / width as f64
+        let moments = kinds[0].map(|_| {
+            let [rows, width] = base.dims();
+            let (a, b) = (floats(base.clone()), floats(step.clone()));
+            let mean = |a: &[f32], b: &[f32]| -> f64 {
+                a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>() / width as f64
+            };
+            (0..rows)
+                .map(|row| {
+                    let (a, b) = (&a[row * width..][..width], &b[row * width..][..width]);
+                    [mean(a, a), mean(a, b), mean(b, b)]
+                })
+                .collect()
+        });
+        let through = |(linear, norm): &(&Linear, Option<&NormWeights>)| {
+            let product = |x: &Tensor<2>| linear.weight.through(x);
+            let [base, step] = [&base, &step].map(|x| match norm {
+                Some(norm) => product(&(x.clone() * norm.weight.clone().cast(DType::F32).unsqueeze::<2>())),
+                None => product(x),
+            });
+            let bias = norm.and_then(|norm| norm.bias.as_ref());
+            let constant = match bias {
+                Some(bias) => product(&bias.clone().cast(DType::F32).unsqueeze::<2>()),
+                None => Tensor::zeros([1, linear.weight.dims()[0]], (&base.device(), DType::F32)),
+            };
+            let constant = match &linear.bias {
+                Some(bias) => constant + bias.tensor.clone().cast(DType::F32).unsqueeze::<2>(),
+                None => constant,
+            };
+            [base, step, constant].map(Along::new)
         };
-        let moments = (0..rows)
-            .map(|row| {
-                let (a, b) = (&a[row * width..][..width], &b[row * width..][..width]);
-                [mean(a, a), mean(a, b), mean(b, b)]
-            })
-            .collect();
-        let weight = norm.weight.clone().cast(DType::F32).unsqueeze::<2>();
-        let bias = norm.bias.as_ref().map_or_else(
-            || Tensor::zeros([1, width], (&base.device(), DType::F32)),
-            |bias| bias.clone().cast(DType::F32).unsqueeze::<2>(),
-        );
-        let (base, step) = (base * weight.clone(), step * weight);
-        let through = |w: &Weight| {
-            let product = |x: &Tensor<2>| Along::new(w.through(x));
-            [product(&base), product(&step), product(&bias)]
-        };
-        Self {
-            layers: block.first_projections().into_iter().map(through).collect(),
+        Some(Self {
+            layers: layers.iter().map(through).collect(),
             moments,
-            epsilon: norm.epsilon,
-        }
+            epsilon: kinds[0].map_or(0.0, |(_, epsilon)| epsilon),
+        })
     }
 }

@@ -1,8 +1,12 @@
-//! What a frozen decoder's two passes are made of. [`super::cpu::Cpu`] computes it with the kernels of [`crate::kernel`],
-//! [`super::device::OnDevice`] with Burn's operations; the decoder is written once over both.
+//! What the decoder's passes are made of. [`cpu::Cpu`] computes it with the kernels of [`crate::kernel`],
+//! [`device::OnDevice`] with Burn's operations; the decoder is written once over both.
+
+pub mod cpu;
+pub mod device;
 
 use burn::tensor::{DType, Int, Tensor, TensorData};
 
+use crate::families::shape::{Activation, NormKind, Pairs, Rotary};
 use crate::kernel::Threads;
 use crate::kernel::gemm::{Product, Right, View};
 use crate::kernel::matrix::Elements;
@@ -35,14 +39,6 @@ impl Weight {
         match matrix.kept() {
             Some(kept) => Self::Kept(kept.clone()),
             None => Self::new(matrix.val()),
-        }
-    }
-
-    /// Some rows of a module's matrix.
-    pub fn rows_of(matrix: &Matrix, from: usize, count: usize) -> Self {
-        match matrix.kept() {
-            Some(kept) => Self::Kept(kept.rows(from, count)),
-            None => Self::new(matrix.val().narrow(0, from, count)),
         }
     }
 
@@ -106,33 +102,75 @@ impl Weight {
     }
 }
 
+/// A linear layer's bias.
+#[derive(Clone, Debug)]
+pub struct Bias {
+    /// `[out]`, in what is computed in.
+    pub tensor: Tensor<1>,
+    /// The same as float32 in main memory.
+    pub host: Vec<f32>,
+}
+
+impl Bias {
+    /// Of a parameter.
+    pub fn new(tensor: Tensor<1>) -> Self {
+        let host = floats(tensor.clone());
+        Self { tensor, host }
+    }
+}
+
 /// A norm's parameters.
 #[derive(Clone, Debug)]
 pub struct NormWeights {
-    /// `[width]`
+    /// `[width]`, as it is multiplied with.
     pub weight: Tensor<1>,
-    /// LayerNorm's; none: RMSNorm.
+    /// LayerNorm's, zeros where it has none; none: RMSNorm.
     pub bias: Option<Tensor<1>>,
     /// What is added to the mean square.
     pub epsilon: f64,
+    /// The product with the weight is in float32, and rounded afterwards (Gemma), not before.
+    pub wide: bool,
     /// Weight and bias as float32 in main memory.
     pub host: (Vec<f32>, Option<Vec<f32>>),
+    parameters: usize,
 }
 
 impl NormWeights {
-    /// Of a module's parameters.
-    pub fn new(weight: Tensor<1>, bias: Option<Tensor<1>>, epsilon: f64) -> Self {
+    /// Of parameters. A stored weight that is less by 1 is made whole.
+    pub fn new(norm: crate::families::shape::Norm, weight: Tensor<1>, bias: Option<Tensor<1>>) -> Self {
+        let parameters = weight.dims()[0] + bias.as_ref().map_or(0, |bias| bias.dims()[0]);
+        let weight = if norm.offset {
+            weight.cast(DType::F32) + 1.0
+        } else {
+            weight
+        };
+        let bias = match norm.kind {
+            NormKind::Rms => None,
+            NormKind::Layer => Some(bias.unwrap_or_else(|| weight.zeros_like())),
+        };
         let host = (floats(weight.clone()), bias.clone().map(floats));
         Self {
             weight,
             bias,
-            epsilon,
+            epsilon: norm.epsilon,
+            wide: norm.offset,
             host,
+            parameters,
         }
+    }
+
+    /// Numbers in a row.
+    pub fn width(&self) -> usize {
+        self.host.0.len()
+    }
+
+    /// Parameters that a checkpoint has of it.
+    pub fn parameters(&self) -> usize {
+        self.parameters
     }
 }
 
-/// The shape of attention, the same in all layers.
+/// The shape of attention in a layer.
 #[derive(Clone, Copy, Debug)]
 pub struct Heads {
     /// Query heads.
@@ -143,6 +181,58 @@ pub struct Heads {
     pub width: usize,
     /// A position sees itself and those before it, this many in all.
     pub window: Option<usize>,
+    /// Factor of scores; none: 1/√width.
+    pub scale: Option<f64>,
+    /// Scores s become cap · tanh(s / cap) before the mask.
+    pub cap: Option<f64>,
+}
+
+/// Cosines and sines of one rotary position embedding, each `[tokens, width / 2]`.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// Of all angles.
+    pub cos: Vec<f32>,
+    /// Of all angles.
+    pub sin: Vec<f32>,
+    /// Angles of a position.
+    pub half: usize,
+    /// Which dimensions turn together.
+    pub pairs: Pairs,
+}
+
+/// The tables of a model's rotary position embeddings.
+#[derive(Clone, Debug)]
+pub struct Tables {
+    /// In the order of the shape's own list.
+    pub tables: Vec<Table>,
+    tokens: usize,
+}
+
+impl Tables {
+    /// Angles for positions 0 to `tokens`: position · frequency, computed in float64.
+    pub fn new(rotary: &[Rotary], tokens: usize) -> Self {
+        let table = |rotary: &Rotary| {
+            // What a config file claims is not believed before it is needed.
+            let frequencies = if tokens == 0 { vec![] } else { rotary.frequencies() };
+            let angles = (0..tokens).flat_map(|position| frequencies.iter().map(move |f| position as f64 * f));
+            let (cos, sin) = angles.map(|angle| (angle.cos() as f32, angle.sin() as f32)).unzip();
+            Table {
+                cos,
+                sin,
+                half: frequencies.len(),
+                pairs: rotary.pairs,
+            }
+        };
+        Self {
+            tables: rotary.iter().map(table).collect(),
+            tokens,
+        }
+    }
+
+    /// Positions that they are for.
+    pub fn tokens(&self) -> usize {
+        self.tokens
+    }
 }
 
 /// Sequences of a pass, one after another in its rows.
@@ -288,10 +378,28 @@ pub trait Ops {
         norm: &NormWeights,
         into: Self::Rows,
     ) -> Self::Rows;
-    /// Rotary positions of heads of `width`; `back` undoes them.
-    fn turn(&self, sequences: &Sequences, which: Which, x: Self::Rows, width: usize, back: bool) -> Self::Rows;
-    /// Attention; `which` says for which rows there are queries (the last of each sequence, where not for all). Rotary positions are
-    /// applied before.
+    /// x + bias, for each row.
+    fn add_bias(&self, rows: usize, x: Self::Rows, bias: &Bias) -> Self::Rows;
+    /// into + x
+    fn add(&self, rows: usize, into: Self::Rows, x: &Self::Rows) -> Self::Rows;
+    /// factor · x
+    fn scale(&self, x: Self::Rows, factor: f64) -> Self::Rows;
+    /// Numbers in a row.
+    fn width(&self, x: &Self::Rows) -> usize;
+    /// The same numbers in rows of another width, which divides or is a multiple of the present one.
+    fn reshape(&self, x: Self::Rows, width: usize) -> Self::Rows;
+    /// Rotary position embedding of heads of `width`, by one of the model's tables; `back` is the backward pass.
+    fn rotate(
+        &self,
+        sequences: &Sequences,
+        which: Which,
+        x: Self::Rows,
+        width: usize,
+        table: usize,
+        back: bool,
+    ) -> Self::Rows;
+    /// Attention; `which` says for which rows there are queries (the last of each sequence, where not for all). Rotary position
+    /// embeddings are applied before.
     fn attend(&self, sequences: &Sequences, which: Which, heads: Heads, qkv: [&Self::Rows; 3]) -> Self::Rows;
     /// Gradients of queries, keys and values.
     fn attend_back(
@@ -302,14 +410,21 @@ pub trait Ops {
         gradient: &Self::Rows,
         qkv: [&Self::Rows; 3],
     ) -> [Self::Rows; 3];
-    /// silu(gate) · up
-    fn gated(&self, rows: usize, gate: &Self::Rows, up: &Self::Rows) -> Self::Rows;
+    /// activation(gate) · up
+    fn gated(&self, rows: usize, activation: Activation, gate: &Self::Rows, up: &Self::Rows) -> Self::Rows;
     /// Gradients of gate and up.
-    fn gated_back(&self, rows: usize, gradient: Self::Rows, gate: &Self::Rows, up: &Self::Rows) -> [Self::Rows; 2];
-    /// The exact GELU.
-    fn gelu(&self, rows: usize, x: &Self::Rows) -> Self::Rows;
+    fn gated_back(
+        &self,
+        rows: usize,
+        activation: Activation,
+        gradient: Self::Rows,
+        gate: &Self::Rows,
+        up: &Self::Rows,
+    ) -> [Self::Rows; 2];
+    /// activation(x)
+    fn activate(&self, rows: usize, activation: Activation, x: &Self::Rows) -> Self::Rows;
     /// Its gradient.
-    fn gelu_back(&self, rows: usize, gradient: Self::Rows, x: &Self::Rows) -> Self::Rows;
+    fn activate_back(&self, rows: usize, activation: Activation, gradient: Self::Rows, x: &Self::Rows) -> Self::Rows;
     /// The rows that are read of each sequence.
     fn take_last(&self, sequences: &Sequences, x: &Self::Rows) -> Self::Rows;
     /// Adds rows to those that are read of each sequence.

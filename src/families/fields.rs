@@ -25,6 +25,7 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
+    /// Of a file.
     pub fn new(map: &'a Map<String, Value>) -> Self {
         Self {
             map,

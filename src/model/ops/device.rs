@@ -4,13 +4,12 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use burn::tensor::activation::{sigmoid, softmax};
+use burn::tensor::activation::{gelu, relu, sigmoid, softmax};
 use burn::tensor::{DType, Device, IndexingUpdateOp, Int, Tensor, TensorData};
 
-use super::cpu::Rotary;
-use super::ops::{Heads, NormWeights, Ops, Sequences, Stretch, Weight, Which};
-use super::path::{Along, Coefficients};
-use crate::model::layers::causal_mask;
+use super::{Bias, Heads, NormWeights, Ops, Sequences, Stretch, Tables, Weight, Which};
+use crate::families::shape::{Activation, Pairs};
+use crate::model::path::{Along, Coefficients};
 use crate::tensor::host::floats;
 
 /// A device of Burn's, ready for one pass.
@@ -18,18 +17,26 @@ use crate::tensor::host::floats;
 pub struct OnDevice {
     device: Device,
     dtype: DType,
-    /// Cosines and sines, `[rows, 1, width / 2]`: for all tokens, and for the last ones.
-    tables: [[Tensor<3>; 2]; 2],
-    /// By length of the prompt.
+    /// Of each rotary position embedding.
+    tables: Vec<Angles>,
+    /// By length of the prompt, and window.
     masks: RefCell<BTreeMap<(usize, Option<usize>), Tensor<4>>>,
+}
+
+/// Angles of one rotary position embedding.
+#[derive(Debug)]
+struct Angles {
+    /// Cosines and sines, `[rows, 1, width / 2]`: for all tokens, and for the last ones.
+    of: [[Tensor<3>; 2]; 2],
+    half: usize,
+    pairs: Pairs,
 }
 
 impl OnDevice {
     /// For a pass over `sequences`, its linear layers computing in `dtype`; `rotary` has angles for the longest at least.
-    pub fn new(device: &Device, dtype: DType, rotary: &Rotary, sequences: &Sequences) -> Self {
+    pub fn new(device: &Device, dtype: DType, rotary: &Tables, sequences: &Sequences) -> Self {
         let tokens = rotary.tokens();
-        let half = rotary.cos.len() / tokens.max(1);
-        let tables = [Which::All, Which::Last].map(|which| {
+        let positions = [Which::All, Which::Last].map(|which| {
             let positions: Vec<i64> = sequences
                 .lengths()
                 .iter()
@@ -39,18 +46,25 @@ impl OnDevice {
                 })
                 .collect();
             let rows = positions.len();
-            let positions = Tensor::<1, Int>::from_data(TensorData::new(positions, [rows]), device);
-            [&rotary.cos, &rotary.sin].map(|table| {
-                let table = TensorData::new(table.clone(), [tokens, half]);
-                Tensor::<2>::from_data(table, (device, dtype))
-                    .select(0, positions.clone())
-                    .reshape([rows, 1, half])
-            })
+            Tensor::<1, Int>::from_data(TensorData::new(positions, [rows]), device)
         });
+        let angles = |table: &super::Table| Angles {
+            of: positions.each_ref().map(|positions| {
+                let [rows] = positions.dims();
+                [&table.cos, &table.sin].map(|values| {
+                    let values = TensorData::new(values.clone(), [tokens, table.half]);
+                    Tensor::<2>::from_data(values, (device, dtype))
+                        .select(0, positions.clone())
+                        .reshape([rows, 1, table.half])
+                })
+            }),
+            half: table.half,
+            pairs: table.pairs,
+        };
         Self {
             device: device.clone(),
             dtype,
-            tables,
+            tables: rotary.tables.iter().map(angles).collect(),
             masks: RefCell::default(),
         }
     }
@@ -63,6 +77,16 @@ impl OnDevice {
             .or_insert_with(make)
             .clone()
     }
+}
+
+/// What is added to attention scores, `[1, 1, tokens, tokens]` in float32: 0 where a position may look, a large negative
+/// number elsewhere. A position sees itself and those before it, at most `window` in all.
+fn causal_mask(tokens: usize, window: Option<usize>, device: &Device) -> Tensor<4> {
+    let window = window.unwrap_or(usize::MAX);
+    let values: Vec<f32> = (0..tokens)
+        .flat_map(|i| (0..tokens).map(move |j| if j <= i && i - j < window { 0.0 } else { -1e30 }))
+        .collect();
+    Tensor::from_data(TensorData::new(values, [1, 1, tokens, tokens]), (device, DType::F32))
 }
 
 /// The first rows of a tensor that may have more.
@@ -104,6 +128,8 @@ struct Run {
     v: Tensor<4>,
     /// As `q`, over keys, in float32.
     weights: Tensor<4>,
+    /// Derivatives of capped scores, as `weights`.
+    caps: Option<Tensor<4>>,
     queried: usize,
 }
 
@@ -136,7 +162,7 @@ impl OnDevice {
 
     fn runs(&self, sequences: &Sequences, which: Which, heads: Heads, qkv: [&Tensor<2>; 3]) -> Vec<Run> {
         let [q, k, v] = qkv;
-        let scale = 1.0 / (heads.width as f64).sqrt();
+        let scale = factor(heads);
         let make = |(sequence, row, count, length): (usize, usize, usize, usize)| {
             let (from, queried) = match which {
                 Which::All => (row, length),
@@ -148,6 +174,13 @@ impl OnDevice {
             let scores = (q.clone() * scale).matmul(k.clone().transpose()).cast(DType::F32);
             let group = heads.query / heads.key;
             let mask = self.mask(length, heads.window).narrow(2, length - queried, queried);
+            let (scores, caps) = match heads.cap {
+                Some(cap) => {
+                    let t = (scores / cap).tanh();
+                    (t.clone() * cap, Some(t.square().neg() + 1.0))
+                }
+                None => (scores, None),
+            };
             let scores = scores.reshape([count * heads.key, group, queried, length]) + mask;
             let weights = softmax(scores, 3).reshape([count, heads.key, group * queried, length]);
             Run {
@@ -155,6 +188,7 @@ impl OnDevice {
                 k,
                 v,
                 weights,
+                caps,
                 queried,
             }
         };
@@ -176,6 +210,58 @@ impl OnDevice {
             .map(|(row, alpha)| value(projection.at(row, alpha), alpha) as f32)
             .collect();
         Tensor::from_data(TensorData::new(values, [points, tokens, 1]), (&self.device, DType::F32))
+    }
+}
+
+/// The factor of attention scores.
+fn factor(heads: Heads) -> f64 {
+    heads.scale.unwrap_or_else(|| 1.0 / (heads.width as f64).sqrt())
+}
+
+/// An activation's value.
+fn value(activation: Activation, x: Tensor<2>) -> Tensor<2> {
+    match activation {
+        Activation::Silu => x.clone() * sigmoid(x),
+        Activation::Gelu => gelu(x),
+        Activation::GeluTanh => {
+            let t = inner(x.clone()).tanh();
+            x * (t + 1.0) * 0.5
+        }
+        Activation::Relu => relu(x),
+        Activation::ReluSquared => relu(x).square(),
+    }
+}
+
+/// √(2/π) (x + 0.044715 x³)
+fn inner(x: Tensor<2>) -> Tensor<2> {
+    (x.clone() + x.clone() * x.square() * CUBIC) * SQRT_2_OVER_PI
+}
+
+const SQRT_2_OVER_PI: f64 = 0.797_884_560_802_865_4;
+const CUBIC: f64 = 0.044_715;
+
+/// An activation's derivative.
+fn slope(activation: Activation, x: Tensor<2>) -> Tensor<2> {
+    match activation {
+        Activation::Silu => {
+            let s = sigmoid(x.clone());
+            let silu = x * s.clone();
+            s.clone() + silu * (s.neg() + 1.0)
+        }
+        Activation::Gelu => {
+            let dtype = x.dtype();
+            let x = x.cast(DType::F32);
+            let probability = ((x.clone() * std::f64::consts::FRAC_1_SQRT_2).erf() + 1.0) * 0.5;
+            let density = (x.clone().square() * -0.5).exp() * (1.0 / (2.0 * std::f64::consts::PI).sqrt());
+            (probability + x * density).cast(dtype)
+        }
+        Activation::GeluTanh => {
+            let t = inner(x.clone()).tanh();
+            let step = (x.clone().square() * (3.0 * CUBIC) + 1.0) * SQRT_2_OVER_PI;
+            (t.clone() + 1.0) * 0.5 + x * (t.square().neg() + 1.0) * step * 0.5
+        }
+        Activation::Relu => x.clone().greater_elem(0.0).float().cast(x.dtype()),
+        Activation::ReluSquared => relu(x) * 2.0,
     }
 }
 
@@ -226,7 +312,12 @@ impl Ops for OnDevice {
             None => x,
         };
         let inverse = (x.clone().square().mean_dim(1) + norm.epsilon).sqrt().recip();
-        let out = (x * inverse.clone()).cast(self.dtype) * norm.weight.clone().unsqueeze();
+        let weight = norm.weight.clone().unsqueeze();
+        let out = if norm.wide {
+            (x * inverse.clone() * weight).cast(self.dtype)
+        } else {
+            (x * inverse.clone()).cast(self.dtype) * weight
+        };
         let out = match &norm.bias {
             Some(bias) => out + bias.clone().unsqueeze(),
             None => out,
@@ -258,19 +349,56 @@ impl Ops for OnDevice {
         into + ((g - y * along) * inverse).cast(self.dtype)
     }
 
-    fn turn(&self, _: &Sequences, which: Which, x: Tensor<2>, width: usize, back: bool) -> Tensor<2> {
+    fn add_bias(&self, _: usize, x: Tensor<2>, bias: &Bias) -> Tensor<2> {
+        x + bias.tensor.clone().unsqueeze()
+    }
+
+    fn add(&self, rows: usize, into: Tensor<2>, x: &Tensor<2>) -> Tensor<2> {
+        into + first(x, rows)
+    }
+
+    fn scale(&self, x: Tensor<2>, factor: f64) -> Tensor<2> {
+        x * factor
+    }
+
+    fn width(&self, x: &Tensor<2>) -> usize {
+        x.dims()[1]
+    }
+
+    fn reshape(&self, x: Tensor<2>, width: usize) -> Tensor<2> {
+        let [rows, before] = x.dims();
+        x.reshape([rows * before / width, width])
+    }
+
+    fn rotate(&self, _: &Sequences, which: Which, x: Tensor<2>, width: usize, table: usize, back: bool) -> Tensor<2> {
         let [rows, all] = x.dims();
-        let tables = &self.tables[usize::from(which == Which::Last)];
-        let [cos, sin] = tables.each_ref().map(|table| table.clone().narrow(0, 0, rows));
+        let Angles { of, half, pairs } = &self.tables[table];
+        let (half, heads) = (*half, all / width);
+        let [cos, sin] = of[usize::from(which == Which::Last)]
+            .each_ref()
+            .map(|table| table.clone().narrow(0, 0, rows));
         let sin = if back { sin.neg() } else { sin };
-        let x = x.reshape([rows, all / width, width]);
-        let first = x.clone().narrow(2, 0, width / 2);
-        let second = x.narrow(2, width / 2, width / 2);
-        let turned = [
+        let x = x.reshape([rows, heads, width]);
+        let (first, second) = match pairs {
+            Pairs::Halves => (x.clone().narrow(2, 0, half), x.clone().narrow(2, half, half)),
+            Pairs::Neighbours => {
+                let pairs = x.clone().narrow(2, 0, 2 * half).reshape([rows, heads, half, 2]);
+                let side = |side| pairs.clone().narrow(3, side, 1).reshape([rows, heads, half]);
+                (side(0), side(1))
+            }
+        };
+        let mut parts = vec![
             first.clone() * cos.clone() - second.clone() * sin.clone(),
             second * cos + first * sin,
         ];
-        Tensor::cat(turned.to_vec(), 2).reshape([rows, all])
+        if *pairs == Pairs::Neighbours {
+            let sides = parts.into_iter().map(|side| side.reshape([rows, heads, half, 1]));
+            parts = vec![Tensor::cat(sides.collect(), 3).reshape([rows, heads, 2 * half])];
+        }
+        if 2 * half < width {
+            parts.push(x.narrow(2, 2 * half, width - 2 * half));
+        }
+        Tensor::cat(parts, 2).reshape([rows, all])
     }
 
     fn attend(&self, sequences: &Sequences, which: Which, heads: Heads, qkv: [&Tensor<2>; 3]) -> Tensor<2> {
@@ -289,7 +417,7 @@ impl Ops for OnDevice {
         gradient: &Tensor<2>,
         qkv: [&Tensor<2>; 3],
     ) -> [Tensor<2>; 3] {
-        let scale = 1.0 / (heads.width as f64).sqrt();
+        let scale = factor(heads);
         let mut parts: [Vec<Tensor<2>>; 3] = Default::default();
         let runs = self.runs(sequences, which, heads, qkv);
         for (run, (sequence, row, count, length)) in runs.into_iter().zip(sequences.runs()) {
@@ -300,7 +428,12 @@ impl Ops for OnDevice {
             let g = Self::stack(self.split(gradient, (from, count, run.queried), heads.query), heads.key);
             let dw = g.clone().matmul(run.v.transpose()).cast(DType::F32);
             let mean = (run.weights.clone() * dw.clone()).sum_dim(3);
-            let ds = (run.weights.clone() * (dw - mean) * scale).cast(self.dtype);
+            let ds = run.weights.clone() * (dw - mean) * scale;
+            let ds = match run.caps {
+                Some(caps) => ds * caps,
+                None => ds,
+            };
+            let ds = ds.cast(self.dtype);
             let dq = ds.clone().matmul(run.k);
             let dk = ds.transpose().matmul(run.q);
             let dv = run.weights.cast(self.dtype).transpose().matmul(g);
@@ -311,28 +444,31 @@ impl Ops for OnDevice {
         parts.map(joined)
     }
 
-    fn gated(&self, rows: usize, gate: &Tensor<2>, up: &Tensor<2>) -> Tensor<2> {
+    fn gated(&self, rows: usize, activation: Activation, gate: &Tensor<2>, up: &Tensor<2>) -> Tensor<2> {
+        value(activation, first(gate, rows)) * first(up, rows)
+    }
+
+    fn gated_back(
+        &self,
+        rows: usize,
+        activation: Activation,
+        gradient: Tensor<2>,
+        gate: &Tensor<2>,
+        up: &Tensor<2>,
+    ) -> [Tensor<2>; 2] {
         let gate = first(gate, rows);
-        gate.clone() * sigmoid(gate) * first(up, rows)
+        [
+            gradient.clone() * first(up, rows) * slope(activation, gate.clone()),
+            gradient * value(activation, gate),
+        ]
     }
 
-    fn gated_back(&self, rows: usize, gradient: Tensor<2>, gate: &Tensor<2>, up: &Tensor<2>) -> [Tensor<2>; 2] {
-        let gate = first(gate, rows);
-        let s = sigmoid(gate.clone());
-        let silu = gate * s.clone();
-        let slope = s.clone() + silu.clone() * (s.neg() + 1.0);
-        [gradient.clone() * first(up, rows) * slope, gradient * silu]
+    fn activate(&self, rows: usize, activation: Activation, x: &Tensor<2>) -> Tensor<2> {
+        value(activation, first(x, rows))
     }
 
-    fn gelu(&self, rows: usize, x: &Tensor<2>) -> Tensor<2> {
-        burn::tensor::activation::gelu(first(x, rows))
-    }
-
-    fn gelu_back(&self, rows: usize, gradient: Tensor<2>, x: &Tensor<2>) -> Tensor<2> {
-        let x = first(x, rows).cast(DType::F32);
-        let probability = ((x.clone() * std::f64::consts::FRAC_1_SQRT_2).erf() + 1.0) * 0.5;
-        let density = (x.clone().square() * -0.5).exp() * (1.0 / (2.0 * std::f64::consts::PI).sqrt());
-        gradient * (probability + x * density).cast(self.dtype)
+    fn activate_back(&self, rows: usize, activation: Activation, gradient: Tensor<2>, x: &Tensor<2>) -> Tensor<2> {
+        gradient * slope(activation, first(x, rows))
     }
 
     fn take_last(&self, sequences: &Sequences, x: &Tensor<2>) -> Tensor<2> {
