@@ -1,8 +1,9 @@
 //! An output layer in the file of a model whose config ties it to the embedding table.
 //!
-//! Most often it is the table once more (`.bin` files always have both, over one storage). Where it is not, transformers 5 uses the file's
-//! and says so, and 4 ties them in silence. igsite does as 5, for every architecture ([`super::Loader::output_layer`] compares all of it
-//! as it loads); what is said of it has to be known before any weights are loaded, and is found here.
+//! Most often it is the table again (`.bin` files always have both, over one storage). Where it is not, transformers 5
+//! uses the file's layer and says so, and 4 ties the two without a message. igsite does as 5, for every architecture
+//! ([`super::Loader::output_layer`] compares all of it while it loads). The warning must be known before any weights
+//! are loaded, and is made here.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -16,9 +17,9 @@ use crate::input;
 /// The name of the output layer in every architecture.
 pub const OUTPUT: &str = "lm_head.weight";
 
-/// Tables up to this size are compared whole. Of larger ones this much is looked at, in pieces from the first byte to the last:
-/// a second read of gigabytes at every build would cost more than the warning is worth, and layers that were trained apart
-/// differ everywhere.
+/// Tables up to this size are compared whole. Of larger ones this much is compared, in pieces from the first byte to
+/// the last: a second read of gigabytes in every build would cost more than the warning is worth, and layers that were
+/// trained separately differ everywhere.
 const LOOKED_AT: u64 = 64 << 20;
 /// A piece.
 const PIECE: u64 = 32 << 10;
@@ -85,7 +86,7 @@ fn piece(entry: &TensorEntry, file: &mut File, from: u64, count: u64) -> Result<
     Ok(bytes)
 }
 
-/// Where to look at so many bytes: first byte and length of each piece.
+/// Where this many bytes are compared: first byte and length of each piece.
 fn pieces(bytes: u64) -> Vec<(u64, u64)> {
     if bytes <= LOOKED_AT {
         let whole = |index| (index * PIECE, PIECE.min(bytes - index * PIECE));

@@ -10,9 +10,10 @@ use super::Threads;
 /// Elements that are worth a thread.
 const SHARE: usize = 16_384;
 
-/// eˣ, to about one unit in the last place for |x| < 87; held at e^±87 beyond, and NaN for NaN.
+/// eˣ, to about one unit in the last place for |x| < 87; clamped to e^±87 beyond that, and NaN for NaN.
 ///
-/// x = n ln 2 + r with |r| ≤ ln 2 / 2; the Taylor polynomial of degree 7 for eʳ is off by at most 5e-9 there; 2ⁿ is made of bits.
+/// x = n ln 2 + r with |r| ≤ ln 2 / 2; the Taylor polynomial of degree 7 for eʳ is off by at most 5e-9 there; 2ⁿ is
+/// made of its bits.
 #[inline(always)]
 pub(super) fn exp(x: f32) -> f32 {
     // Adding 1.5 · 2²³ rounds to a whole number, which then stands in the low bits.
@@ -75,7 +76,8 @@ fn gated_share(gate: &[f32], up: &[f32], out: &mut [f32]) {
     }
 }
 
-/// The gradients of [`gated`]'s factors: `gradient` is that of its output, and becomes that of `gate`; `up_gradient` is written.
+/// The gradients of the two factors of [`gated`]: `gradient` is that of its output on entry and that of `gate` on
+/// return; `up_gradient` is overwritten.
 pub fn gated_backward(gate: &[f32], up: &[f32], gradient: &mut [f32], up_gradient: &mut [f32], threads: Threads) {
     let length = gradient.len();
     assert!(
@@ -125,7 +127,7 @@ fn gelu_share(x: &[f32], out: &mut [f32]) {
     }
 }
 
-/// Turns the gradient of [`gelu`]'s output into that of its input.
+/// Replaces the gradient of [`gelu`]'s output by the gradient of its input.
 pub fn gelu_backward(x: &[f32], gradient: &mut [f32], threads: Threads) {
     assert!(x.len() == gradient.len(), "slices of one length");
     match threads {

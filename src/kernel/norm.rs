@@ -23,7 +23,7 @@ pub struct Norm<'a> {
 pub type Moments = [f32; 2];
 
 impl Norm<'_> {
-    /// out = (x − mean) · inverse · weight + bias, for rows of x; `moments` is told for each row.
+    /// out = (x − mean) · inverse · weight + bias, for rows of x; `moments` is called with the moments of each row.
     pub fn forward(&self, x: &[f32], out: &mut [f32], moments: &mut [Moments], threads: Threads) {
         let width = self.weight.len();
         assert!(
@@ -186,8 +186,8 @@ pub fn add(into: &mut [f32], from: &[f32]) {
     }
 }
 
-/// Turns pairs (i, i + width/2) of each head of a row by the angles of its position (Su et al. 2021, in the half-split form of
-/// Hugging Face); `back` turns the other way, which is the backward pass.
+/// Rotary embedding: rotates the pairs (i, i + width/2) of each head of a row by the angles of its position (Su et al.
+/// 2021, in the half-split form of Hugging Face). `back` rotates by the negative angles, which is the backward pass.
 ///
 /// `cos` and `sin` are `[width / 2]`.
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]

@@ -1,4 +1,4 @@
-//! Sixteen elements of a right factor at a time, as float32, from whatever form it is kept in.
+//! Sixteen elements of a right factor at a time, as float32, from any stored form.
 
 use std::arch::x86_64::*;
 

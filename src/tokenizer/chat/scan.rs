@@ -1,8 +1,8 @@
-//! A template's source, looked through before it is parsed: is it of a size that a parser's recursion can bear, and does it have the
-//! one statement of transformers that Jinja has not?
+//! Checks a template's source before it is parsed: is it small enough for a parser's recursion, and does it have the
+//! one statement of transformers that Jinja does not have?
 //!
-//! `{% generation %} … {% endgeneration %}` marks what the assistant says, for training. It changes nothing of the text; names that are
-//! set within it are not known outside, as in a `with` block, which it becomes.
+//! `{% generation %} … {% endgeneration %}` marks the assistant's text, for training. It does not change the text.
+//! Names that are set within it are not known outside, as in a `with` block, which replaces it.
 
 use std::ops::Range;
 
