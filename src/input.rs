@@ -19,7 +19,8 @@ const LONGEST_POINTER: u64 = 1024;
 /// Opens a file to read it; `doing` completes the sentence "cannot …".
 ///
 /// # Errors
-/// The system cannot open it; it is a folder, a pipe, a socket or a device; it is a pointer of Git LFS. All name `path`.
+/// The system cannot open it; it is a folder, a pipe, a socket or a device; it is a pointer of Git LFS. All name
+/// `path`.
 pub fn open(path: &Path, kind: Kind, doing: &str) -> Result<File> {
     let io = |error: &io::Error| Diagnostic::io(kind, doing, path, error);
     let found = fs::metadata(path).map_err(|error| io(&error))?;

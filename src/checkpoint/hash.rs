@@ -70,7 +70,8 @@ fn in_pieces(path: &Path, file: &mut File, mut take: impl FnMut(&[u8])) -> Resul
     }
 }
 
-/// One hash for several files: SHA-256 over the lines `<hash>  <name>\n` in the order given, as `sha256sum` prints them.
+/// One hash for several files: SHA-256 over the lines `<hash>  <name>\n` in the order given, as `sha256sum` prints
+/// them.
 pub fn of_listing<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let mut hasher = Sha256::new();
     for (name, hash) in files {

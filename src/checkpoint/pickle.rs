@@ -26,7 +26,8 @@ pub struct Tensor {
     pub stride: Vec<usize>,
 }
 
-/// A storage: a run of elements in a file `data/<key>` of the archive, or behind the pickles of a file in the older format.
+/// A storage: a run of elements in a file `data/<key>` of the archive, or behind the pickles of a file in the older
+/// format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Storage {
     /// `HalfStorage`, `FloatStorage`, …
@@ -66,7 +67,8 @@ const LIMITS: Limits = Limits {
     memo: 1 << 20,
 };
 
-/// The first of the four pickles of the older format: `MAGIC_NUMBER` in torch/serialization.py, the least significant byte first.
+/// The first of the four pickles of the older format: `MAGIC_NUMBER` in torch/serialization.py, the least significant
+/// byte first.
 const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 /// The second: `PROTOCOL_VERSION`.
 const VERSION: i64 = 1001;
@@ -201,7 +203,8 @@ impl<'a> Machine<'a> {
             Value::Int(VERSION) => {}
             _ => return Err(other()),
         }
-        // Sizes of C's types on the machine that wrote it, and its byte order. Storages are little-endian whatever it says.
+        // Sizes of C's types on the machine that wrote it, and its byte order. Storages are little-endian whatever it
+        // says.
         self.next()?;
         let value = self.next()?;
         let tensors = self.tensors(&value)?;

@@ -20,7 +20,8 @@ use super::stored::{Stored, Strides, TensorEntry};
 use crate::diagnostic::{Diagnostic, Kind, Result};
 use crate::input;
 
-/// A pickle of tensor descriptions is small (a shard of 20,000 tensors has one of 3 MB); one of this size is something else.
+/// A pickle of tensor descriptions is small (a shard of 20,000 tensors has one of 3 MB); one of this size is something
+/// else.
 const LARGEST_PICKLE: u64 = 64 << 20;
 
 /// The tensors of one shard, by name, with their place in it.

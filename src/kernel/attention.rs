@@ -97,8 +97,8 @@ impl Attention<'_> {
         from..last + 1
     }
 
-    /// `q` is `[queries, query_heads · width]`, `k` and `v` are `[keys, key_heads · width]`, rotary positions applied; `out` is
-    /// like `q`.
+    /// `q` is `[queries, query_heads · width]`, `k` and `v` are `[keys, key_heads · width]`, rotary positions applied;
+    /// `out` is like `q`.
     pub fn forward(&self, q: &[f32], k: &[f32], v: &[f32], out: &mut [f32], threads: Threads) {
         self.check(q, k, v);
         let stride = self.query_heads * self.width;

@@ -168,7 +168,8 @@ impl Product<'_, '_> {
                 } else {
                     (0, from, m, count)
                 };
-                // SAFETY: AVX-512 is there, all three matrices lie within their slices, and the parts of `c` do not overlap.
+                // SAFETY: AVX-512 is there, all three matrices lie within their slices, and the parts of `c` do not
+                // overlap.
                 unsafe {
                     let a = self.a.data.as_ptr().add(i * self.a.row);
                     let c = c.get().add(i * self.stride + j);

@@ -43,7 +43,8 @@ impl Norm<'_> {
 
     /// Adds the gradient of the norm's input to `into`, given that of its output.
     ///
-    /// With g = gradient · weight and y = (x − mean) · inverse: inverse · (g − y mean(g y)), less its mean for LayerNorm.
+    /// With g = gradient · weight and y = (x − mean) · inverse: inverse · (g − y mean(g y)), less its mean for
+    /// LayerNorm.
     pub fn backward(&self, gradient: &[f32], x: &[f32], moments: &[Moments], into: &mut [f32], threads: Threads) {
         let width = self.weight.len();
         assert!(

@@ -302,7 +302,8 @@ mod tests {
 
     #[test]
     fn codes_on_a_device_expand_as_in_main_memory() {
-        // 7 × 30 = 210 weights: three blocks and a short one; rows begin anywhere in a block, and a word is left half empty.
+        // 7 × 30 = 210 weights: three blocks and a short one; rows begin anywhere in a block, and a word is left half
+        // empty.
         let weights: Vec<f32> = (0..210).map(|i| ((i * 7919) % 2003) as f32 / 1001.0 - 1.0).collect();
         for code in [Code::Fp4, Code::Nf4] {
             let make = || {

@@ -335,7 +335,8 @@ impl Beside {
         all.any(|token| token.content == text)
     }
 
-    /// A token as text, or as an object with its flags. Without `normalized`, special tokens are matched before normalisation.
+    /// A token as text, or as an object with its flags. Without `normalized`, special tokens are matched before
+    /// normalisation.
     fn token(&self, key: &str, value: &Value, special: bool) -> Result<AddedToken> {
         let wrong = |found: String| {
             self.error(key, found).expected(

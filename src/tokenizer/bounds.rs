@@ -14,8 +14,8 @@ const MOST_GROWTH: f64 = 1000.0;
 /// Bytes of the longest replacement that the normalisation of SentencePiece makes of one character, `ﷺ`.
 const PRECOMPILED: f64 = 33.0;
 
-/// Refuses a pipeline whose steps can make a text longer than [`MOST_GROWTH`] times. `parts` are its normaliser, pre-tokenizer and so
-/// on, by their keys.
+/// Refuses a pipeline whose steps can make a text longer than [`MOST_GROWTH`] times. `parts` are its normaliser,
+/// pre-tokenizer and so on, by their keys.
 ///
 /// # Errors
 /// The product is above the bound; the error names the part.

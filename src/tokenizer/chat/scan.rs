@@ -62,7 +62,8 @@ fn block(tag: &str) -> Option<String> {
     Some(format!("{{%{}%}}", inner.replacen(name, other, 1)))
 }
 
-/// Where the tags `{{ … }}` and `{% … %}` are; not those of comments and of raw text. One that is not closed ends with the source.
+/// Where the tags `{{ … }}` and `{% … %}` are; not those of comments and of raw text. One that is not closed ends with
+/// the source.
 fn tags(source: &str) -> Vec<Range<usize>> {
     let mut tags = Vec::new();
     let mut at = 0;

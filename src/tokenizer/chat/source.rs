@@ -36,8 +36,8 @@ pub fn template_sha256(folder: &Path) -> Result<Option<String>> {
     Ok(find(folder)?.map(|source| hash::of_bytes(source.text.as_bytes())))
 }
 
-/// The template: `chat_template.jinja` and `additional_chat_templates/`, else `chat_template` of `tokenizer_config.json`, else
-/// that of `chat_template.json`.
+/// The template: `chat_template.jinja` and `additional_chat_templates/`, else `chat_template` of
+/// `tokenizer_config.json`, else that of `chat_template.json`.
 ///
 /// # Errors
 /// A file cannot be read, or there are several templates and none is the `default`.
