@@ -15,7 +15,6 @@
 pub mod analysis;
 pub mod assemble;
 pub mod attribution;
-pub mod bench;
 pub mod calendar;
 pub mod chat;
 pub mod checkpoint;

@@ -1,6 +1,5 @@
 //! The commands, one short file each.
 
-mod bench;
 mod build;
 mod check;
 mod fetch;
@@ -49,7 +48,6 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitStatus {
         Command::Check(arguments) => check::run(&cli.global, arguments, &report),
         Command::Fetch(arguments) => fetch::run(&cli.global, arguments, &report),
         Command::Init(arguments) => init::run(arguments, &report),
-        Command::Bench(arguments) => bench::run(arguments, &report),
     };
     report.ended(done.unwrap_or_else(|errors| report.errors(errors)))
 }

@@ -1,39 +1,29 @@
-//! `igsite bench`: the speed of one attribution, held against the speed of the device's own matrix product in the same run.
-
-mod disk;
+//! One map is computed again and again, and between the repetitions the device's matrix product is timed.
 
 use std::fmt;
 use std::path::Path;
 use std::time::Instant;
 
 use burn::tensor::{DType, Distribution, Tensor};
+use igsite::attribution::integral::Rule;
+use igsite::attribution::integrated_gradients::{Explainer, Scalar, Start};
+use igsite::attribution::quadrature;
+use igsite::checkpoint::Checkpoint;
+use igsite::content::experiment::{Batch, Output, Quadrature};
+use igsite::content::model::Quantization;
+use igsite::content::random::SplitMix64;
+use igsite::diagnostic::{Diagnostic, Result};
+use igsite::guard;
+use igsite::kernel::Threads;
+use igsite::kernel::gemm::{Product, View};
+use igsite::kernel::matrix::Code;
+use igsite::model::CausalLm;
+use igsite::model::device::{Backend, dtype_name};
 use serde::Serialize;
 
-use crate::attribution::integral::Rule;
-use crate::attribution::integrated_gradients::{Explainer, Scalar, Start, guarded};
-use crate::attribution::quadrature;
-use crate::checkpoint::Checkpoint;
-use crate::checkpoint::config::{FalconConfig, LlamaConfig, ModelConfig};
-use crate::cli::Bench;
-use crate::content::experiment::{Batch, Output, Quadrature};
-use crate::content::model::Quantization;
-use crate::content::random::SplitMix64;
-use crate::diagnostic::{Diagnostic, Result};
-use crate::kernel::Threads;
-use crate::kernel::gemm::{Product, View};
-use crate::kernel::matrix::Code;
-use crate::model::CausalLm;
-use crate::model::device::{Backend, dtype_name};
-
-/// Shapes by name.
-pub const SHAPES: [&str; 6] = [
-    "llama-25m",
-    "llama-2048",
-    "llama-2-7b",
-    "orca-2-7b",
-    "mistral-7b",
-    "falcon-7b",
-];
+use crate::arguments::Arguments;
+use crate::disk;
+use crate::shape;
 
 /// Rows and columns of the matrices whose product is timed: large enough to fill the device.
 fn square(device: &str) -> usize {
@@ -59,7 +49,7 @@ pub struct Measured {
     body_parameters: usize,
     tokens: usize,
     points: usize,
-    /// As asked for; null for `auto`.
+    /// As given; null for `auto`.
     batch: Option<usize>,
     /// Of the fastest repetition: one map, with its two ends.
     seconds: f64,
@@ -146,40 +136,44 @@ fn of_threads(measured: &Measured) -> String {
     }
 }
 
-/// Measures what was asked for.
+/// Measures one map of the model that the arguments name.
 ///
 /// # Errors
 /// The device is not there, the checkpoint cannot be loaded, or memory runs out.
-pub fn measure(asked: &Bench) -> Result<Measured> {
-    let backend = Backend::open(asked.device)?;
-    if asked.quantization != Quantization::None && asked.model.is_none() && asked.on_disk.is_none() {
+pub fn measure(arguments: &Arguments) -> Result<Measured> {
+    let backend = Backend::open(arguments.device)?;
+    if arguments.quantization != Quantization::None && arguments.model.is_none() && arguments.on_disk.is_none() {
         return Err(Diagnostic::content(
             "`--quantization` is for weights that are loaded, and those of a shape alone are made in memory",
         )
         .help("add `--on-disk DIR` to load them from there, or name a checkpoint with `--model`"));
     }
-    let written = match &asked.on_disk {
-        Some(parent) => Some(disk::write(parent, &config(&asked.shape))?),
+    let written = match &arguments.on_disk {
+        Some(parent) => Some(disk::write(
+            parent,
+            &shape::config(&arguments.shape),
+            arguments.drop_caches,
+        )?),
         None => None,
     };
     let mut quantization = "none";
     let folder = written.as_ref().map(|(on_disk, _)| &on_disk.folder);
     let began = Instant::now();
-    let (mut explainer, shape, dtype) = match asked.model.as_ref().or(folder) {
+    let (mut explainer, shape, dtype) = match arguments.model.as_ref().or(folder) {
         Some(folder) => {
-            let (explainer, dtype, stored) = open(folder, asked, &backend)?;
+            let (explainer, dtype, stored) = open(folder, arguments, &backend)?;
             quantization = stored;
-            let shape = asked
+            let shape = arguments
                 .model
                 .as_ref()
-                .map_or(asked.shape.clone(), |folder| folder.display().to_string());
+                .map_or(arguments.shape.clone(), |folder| folder.display().to_string());
             (explainer, shape, dtype)
         }
         None => {
             let stored = if backend.name == "cpu" { DType::F32 } else { DType::BF16 };
-            let dtype = backend.dtype(asked.dtype, stored);
-            let model = guarded(|| CausalLm::init(&config(&asked.shape), (&backend.device, dtype)))?;
-            (Explainer::new(model, &backend, dtype), asked.shape.clone(), dtype)
+            let dtype = backend.dtype(arguments.dtype, stored);
+            let model = guarded(|| CausalLm::init(&shape::config(&arguments.shape), (&backend.device, dtype)))?;
+            (Explainer::new(model, &backend, dtype), arguments.shape.clone(), dtype)
         }
     };
     let load_seconds = began.elapsed().as_secs_f64();
@@ -188,7 +182,7 @@ pub fn measure(asked: &Bench) -> Result<Measured> {
     let loaded_memory_bytes = memory(&backend, "VmRSS:");
     let [vocabulary, _] = explainer.model().embeddings().dims();
     let mut random = SplitMix64::new(7);
-    let ids: Vec<u32> = (0..asked.tokens).map(|_| random.below(vocabulary) as u32).collect();
+    let ids: Vec<u32> = (0..arguments.tokens).map(|_| random.below(vocabulary) as u32).collect();
     let logits = explainer.logits(&ids)?;
     let best = (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b]));
     let scalar = Scalar {
@@ -202,7 +196,7 @@ pub fn measure(asked: &Bench) -> Result<Measured> {
             check: None,
         };
         let began = Instant::now();
-        let found = explainer.attribute(&ids, Start::Zero, scalar, rule, asked.batch)?;
+        let found = explainer.attribute(&ids, Start::Zero, scalar, rule, arguments.batch)?;
         match found.non_finite {
             None => Ok(began.elapsed().as_secs_f64()),
             Some(at) => Err(
@@ -212,20 +206,22 @@ pub fn measure(asked: &Bench) -> Result<Measured> {
         }
     };
     // Memory is taken, kernels are compiled.
-    map(asked.points.min(if backend.name == "cpu" { 10 } else { asked.points }))?;
+    map(arguments
+        .points
+        .min(if backend.name == "cpu" { 10 } else { arguments.points }))?;
     let (mut times, mut burn, mut own) = (Vec::new(), 0.0f64, 0.0f64);
-    for _ in 0..asked.repeat {
+    for _ in 0..arguments.repeat {
         // Between the maps, so that a machine with other work to do is as slow for the one as for the other.
         burn = burn.max(guarded(|| burn_product(&backend, dtype))?);
         if backend.name == "cpu" && dtype == DType::F32 {
             own = own.max(own_product());
         }
-        times.push(map(asked.points)?);
+        times.push(map(arguments.points)?);
     }
     times.sort_by(f64::total_cmp);
     let seconds = times[0];
-    let operations = explainer.frozen().operations(asked.tokens);
-    let per_second = asked.points as f64 / seconds;
+    let operations = explainer.frozen().operations(arguments.tokens);
+    let per_second = arguments.points as f64 / seconds;
     let (flops, product) = (operations * per_second, burn.max(own));
     let body = explainer.frozen().parameters();
     Ok(Measured {
@@ -236,17 +232,17 @@ pub fn measure(asked: &Bench) -> Result<Measured> {
         threads: rayon::current_num_threads(),
         parameters: explainer.model().parameters(),
         body_parameters: body,
-        tokens: asked.tokens,
-        points: asked.points,
-        batch: match asked.batch {
+        tokens: arguments.tokens,
+        points: arguments.points,
+        batch: match arguments.batch {
             Batch::Auto => None,
             Batch::Fixed(size) => Some(size),
         },
         seconds,
         median_seconds: times[times.len() / 2],
-        repeats: asked.repeat,
+        repeats: arguments.repeat,
         evaluations_per_second: per_second,
-        tokens_per_second: per_second * asked.tokens as f64,
+        tokens_per_second: per_second * arguments.tokens as f64,
         operations_per_evaluation: operations,
         flops_per_second: flops,
         matmul_flops_per_second: product,
@@ -260,73 +256,12 @@ pub fn measure(asked: &Bench) -> Result<Measured> {
     })
 }
 
-fn open(folder: &Path, asked: &Bench, backend: &Backend) -> Result<(Explainer, DType, &'static str)> {
+fn open(folder: &Path, arguments: &Arguments, backend: &Backend) -> Result<(Explainer, DType, &'static str)> {
     let checkpoint = Checkpoint::open(folder)?;
-    let precision = backend.precision(asked.dtype, asked.quantization, &checkpoint)?;
+    let precision = backend.precision(arguments.dtype, arguments.quantization, &checkpoint)?;
     let explainer = Explainer::load(&checkpoint, backend, precision)?;
     let quantization = precision.quantization.or(checkpoint.config.quantization);
     Ok((explainer, precision.dtype, quantization.map_or("none", Code::name)))
-}
-
-/// The shapes of the published models, and two smaller ones.
-fn config(shape: &str) -> ModelConfig {
-    let llama = LlamaConfig {
-        model_type: "llama".to_owned(),
-        vocab_size: 32_000,
-        hidden_size: 4096,
-        intermediate_size: 11_008,
-        num_hidden_layers: 32,
-        num_attention_heads: 32,
-        num_key_value_heads: 32,
-        head_dim: 128,
-        rms_norm_eps: 1e-5,
-        rope_theta: 10_000.0,
-        sliding_window: None,
-        full_layers: vec![],
-        tie_word_embeddings: false,
-    };
-    ModelConfig::Llama(match shape {
-        "llama-25m" => LlamaConfig {
-            hidden_size: 512,
-            intermediate_size: 1376,
-            num_hidden_layers: 8,
-            num_attention_heads: 8,
-            num_key_value_heads: 8,
-            head_dim: 64,
-            ..llama
-        },
-        "llama-2048" => LlamaConfig {
-            hidden_size: 2048,
-            intermediate_size: 5504,
-            num_hidden_layers: 4,
-            num_attention_heads: 16,
-            num_key_value_heads: 16,
-            ..llama
-        },
-        "orca-2-7b" => LlamaConfig {
-            vocab_size: 32_003,
-            ..llama
-        },
-        "mistral-7b" => LlamaConfig {
-            model_type: "mistral".to_owned(),
-            intermediate_size: 14_336,
-            num_key_value_heads: 8,
-            rope_theta: 1_000_000.0,
-            ..llama
-        },
-        "falcon-7b" => {
-            return ModelConfig::Falcon(FalconConfig {
-                vocab_size: 65_024,
-                hidden_size: 4544,
-                num_hidden_layers: 32,
-                num_attention_heads: 71,
-                layer_norm_epsilon: 1e-5,
-                rope_theta: 10_000.0,
-                tie_word_embeddings: true,
-            });
-        }
-        _ => llama,
-    })
 }
 
 /// Operations a second of Burn's product of two square matrices, the best of several.
@@ -393,4 +328,9 @@ fn memory(backend: &Backend, line: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|found| found.starts_with(line))?;
     Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
+}
+
+/// Runs tensor code, which reports a failed allocation by panicking, and turns a panic into an error.
+fn guarded<T>(work: impl FnOnce() -> T) -> Result<T> {
+    guard::guarded(work).map_err(|text| Diagnostic::compute(format!("the device failed: {text}")))
 }

@@ -6,14 +6,13 @@ use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use igsite::checkpoint::config::ModelConfig;
+use igsite::content::random::SplitMix64;
+use igsite::diagnostic::{Diagnostic, Kind, Result};
+use igsite::model::CausalLm;
 use rayon::prelude::*;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-
-use crate::checkpoint::config::ModelConfig;
-use crate::content::random::SplitMix64;
-use crate::diagnostic::{Diagnostic, Kind, Result};
-use crate::model::CausalLm;
 
 /// Bytes of a shard, about: what the published 7B checkpoints have.
 const SHARD: usize = 5_000_000_000;
@@ -27,7 +26,8 @@ pub struct Disk {
     pub bytes: u64,
     /// Drawing and writing them.
     pub write_seconds: f64,
-    /// Whether the system forgot the files before each reading (it lets root ask for that); else they came from its memory, in part.
+    /// Whether the system dropped its cached files before each reading (`--drop-caches`, as root); else they came from
+    /// its memory, in part.
     pub evicted: bool,
     /// Reading all files once, without doing anything with them.
     pub read_seconds: f64,
@@ -46,11 +46,12 @@ impl Drop for OnDisk {
     }
 }
 
-/// Writes a checkpoint of this shape, bfloat16 and sharded, into a new folder in `parent`, and reads it once.
+/// Writes a checkpoint of this shape, bfloat16 and sharded, into a new folder in `parent`, and reads it once. With
+/// `drop_caches` Linux drops its cached files before that and after.
 ///
 /// # Errors
 /// The folder cannot be written; the disk is full.
-pub fn write(parent: &Path, config: &ModelConfig) -> Result<(OnDisk, Disk)> {
+pub fn write(parent: &Path, config: &ModelConfig, drop_caches: bool) -> Result<(OnDisk, Disk)> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let folder = parent.join(format!("igsite-bench-{}-{}", std::process::id(), since.as_nanos()));
     let io = |doing: &str, path: &Path, e: &std::io::Error| Diagnostic::io(Kind::Output, doing, path, e);
@@ -80,14 +81,14 @@ pub fn write(parent: &Path, config: &ModelConfig) -> Result<(OnDisk, Disk)> {
         fs::write(&path, json.to_string()).map_err(|e| io("write the checkpoint", &path, &e))?;
     }
     let write_seconds = began.elapsed().as_secs_f64();
-    let mut evicted = evict();
+    let mut evicted = drop_caches && evict();
     let began = Instant::now();
     let mut bytes = 0;
     for path in &files {
         bytes += read(path).map_err(|e| io("read the checkpoint", path, &e))?;
     }
     let read_seconds = began.elapsed().as_secs_f64();
-    evicted &= evict();
+    evicted = evicted && evict();
     let disk = Disk {
         bytes,
         write_seconds,
@@ -196,21 +197,23 @@ fn read(path: &Path) -> std::io::Result<u64> {
     }
 }
 
-/// Asks Linux to forget the files that it has in memory.
+/// Makes Linux drop the files that it has in memory. This slows the whole machine down, so nothing does it unasked.
 fn evict() -> bool {
     fs::write("/proc/sys/vm/drop_caches", "1").is_ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use igsite::checkpoint::Checkpoint;
+
     use super::*;
-    use crate::checkpoint::Checkpoint;
+    use crate::shape;
 
     #[test]
     fn what_is_written_can_be_opened_and_is_removed() {
         let folder = tempfile::tempdir().unwrap();
-        for shape in ["llama-25m", "falcon-7b"] {
-            let mut config = super::super::config(shape);
+        for name in ["llama-25m", "falcon-7b"] {
+            let mut config = shape::config(name);
             if let ModelConfig::Falcon(falcon) = &mut config {
                 (
                     falcon.vocab_size,
@@ -219,11 +222,11 @@ mod tests {
                     falcon.num_attention_heads,
                 ) = (100, 128, 2, 2);
             }
-            let (on_disk, disk) = write(folder.path(), &config).unwrap();
+            let (on_disk, disk) = write(folder.path(), &config, false).unwrap();
             let checkpoint = Checkpoint::open(&on_disk.folder).unwrap();
             assert_eq!(checkpoint.config.model, config);
             CausalLm::verify(&checkpoint).unwrap();
-            assert!(disk.bytes > 2 * checkpoint.parameters() as u64);
+            assert!(disk.bytes > 2 * checkpoint.parameters() as u64 && !disk.evicted);
             let path = on_disk.folder.clone();
             drop(on_disk);
             assert!(!path.exists());
