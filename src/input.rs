@@ -82,7 +82,7 @@ pub fn read_text(path: &Path, kind: Kind, doing: &str) -> Result<String> {
     })
 }
 
-/// What stands where a file was expected.
+/// What is found where a file was expected.
 fn name_of(kind: FileType) -> &'static str {
     #[cfg(unix)]
     {

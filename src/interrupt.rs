@@ -217,7 +217,7 @@ mod signals {
         unsafe { libc::signal(signal, libc::SIG_IGN) };
     }
 
-    /// Ends the process as it stands: other threads are still at work, so nothing of theirs may be taken apart.
+    /// Ends the process at once: other threads are still running, so nothing of theirs may be dropped.
     pub fn exit(status: i32) -> ! {
         // SAFETY: it does not return, and touches no memory of ours.
         unsafe { libc::_exit(status) }

@@ -40,7 +40,7 @@ pub struct Checkpoint {
     pub config: CheckpointConfig,
     /// The weight files, sorted.
     pub files: Vec<PathBuf>,
-    /// What is odd about the files and was decided in one of several ways.
+    /// Warnings: what is unusual about the files, and how it was read.
     pub warnings: Diagnostics,
     entries: BTreeMap<String, TensorEntry>,
 }
@@ -88,7 +88,7 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    /// Says which entries are passed over because they are no parameters. Rotary frequencies are not worth a word.
+    /// Warns which entries are ignored because they are no parameters. Rotary frequencies are not mentioned.
     fn masks(&self) -> Option<Diagnostic> {
         let mask = |(name, entry): &(&String, &TensorEntry)| buffers::known(name, entry) == Some(buffers::Buffer::Mask);
         let mut masks = self.entries.iter().filter(mask);

@@ -26,7 +26,7 @@ pub struct Tensor {
     pub stride: Vec<usize>,
 }
 
-/// A storage: a run of elements in a file `data/<key>` of the archive, or behind the pickles of a file in the older
+/// A storage: a run of elements in a file `data/<key>` of the archive, or after the pickles of a file in the older
 /// format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Storage {

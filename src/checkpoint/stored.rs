@@ -60,7 +60,7 @@ impl Stored {
 pub struct Strides {
     /// Elements between neighbours, for each side of the shape.
     pub strides: Vec<usize>,
-    /// Bytes from its first element to behind its last.
+    /// Bytes from its first element to the end of its last.
     pub span: usize,
 }
 

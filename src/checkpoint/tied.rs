@@ -24,7 +24,7 @@ const LOOKED_AT: u64 = 64 << 20;
 /// A piece.
 const PIECE: u64 = 32 << 10;
 
-/// What is odd about the output layer of a tied model, if anything.
+/// The warning about the output layer of a tied model, if there is one.
 ///
 /// # Errors
 /// The file cannot be read.

@@ -16,7 +16,7 @@ pub const WEIGHTS: [(&str, &str); 2] = [
     ("pytorch_model.bin", "pytorch_model.bin.index.json"),
 ];
 
-/// The weight files of a folder, sorted, and what is odd about them.
+/// The weight files of a folder, sorted, and warnings about them.
 ///
 /// `named` is the file or index that `config.json` names, if it does.
 ///

@@ -16,7 +16,7 @@ const SHARE: usize = 16_384;
 /// made of its bits.
 #[inline(always)]
 pub(super) fn exp(x: f32) -> f32 {
-    // Adding 1.5 · 2²³ rounds to a whole number, which then stands in the low bits.
+    // Adding 1.5 · 2²³ rounds to an integer, which is then in the low bits.
     const ROUND: f32 = 12_582_912.0;
     // ln 2 in two parts: n · LN_2_HIGH is exact.
     const LN_2_HIGH: f32 = 0.693_359_4;

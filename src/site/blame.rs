@@ -107,7 +107,7 @@ fn own_templates(root: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Where a text stands as an address or a quoted value.
+/// Where a text is an address or a quoted value.
 fn delimited(text: &str, written: &str) -> Option<usize> {
     let quoted = [
         ("(", ")"),

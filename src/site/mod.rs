@@ -46,7 +46,7 @@ pub fn rehearse(site: &Site<'_>) -> Result<(), Diagnostics> {
         Ok(())
     })?;
     let pages: HashSet<String> = site.project.pages.iter().map(|page| urls::page(&page.route)).collect();
-    // What stands in these comes with the results.
+    // The content of these comes with the results.
     let of_results = |path: &str| RESULTS.iter().any(|folder| path.starts_with(folder));
     let broken = links.certain(|page, path| pages.contains(page) && !of_results(path));
     if broken.is_empty() {

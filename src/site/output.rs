@@ -217,7 +217,7 @@ impl<'f> Output<'f> {
     /// Moves everything into place.
     ///
     /// # Errors
-    /// It cannot be moved; then the folder is as it was, or the error says what stands there.
+    /// It cannot be moved; then the folder is as it was, or the error says what it has.
     pub fn commit(self) -> Result<(Counts, Written)> {
         self.commit_by(&Free)
     }
@@ -299,7 +299,7 @@ impl<'f> Output<'f> {
         Ok(())
     }
 
-    /// Whether a symbolic link stands on the way to a file: what is behind it is not ours.
+    /// Whether there is a symbolic link on the path to a file: its target is not ours.
     fn through_link(&self, path: &str) -> Result<bool> {
         let mut place = self.folder.to_path_buf();
         for part in path.split('/') {
@@ -314,7 +314,7 @@ impl<'f> Output<'f> {
         Ok(false)
     }
 
-    /// Stages the mark that lists what is new, and one that lists old files too, where they are not what stands there.
+    /// Stages the mark that lists what is new, and one that lists old files too, where they differ from those in place.
     fn stage_marks(&self) -> Result<StagedMark> {
         let place = self.folder.join(MARK);
         let new = || self.new.iter().map(|(path, entry)| (path, &entry.hash));
@@ -345,7 +345,7 @@ fn is_absent(error: &io::Error) -> bool {
 
 /// The mark that a site is to have.
 struct StagedMark {
-    /// Whether it is another one than stands there.
+    /// Whether it differs from the one in place.
     moves: bool,
     entry: Entry,
 }

@@ -17,7 +17,7 @@ pub fn experiment(id: &str) -> String {
     format!("experiments/{id}/index.html")
 }
 
-/// A page of an experiment's table of samples, behind the first, which is on [`experiment`].
+/// A page of an experiment's table of samples, after the first, which is on [`experiment`].
 pub fn samples_page(experiment: &str, page: usize) -> String {
     format!("experiments/{experiment}/pages/{page}/index.html")
 }

@@ -67,7 +67,7 @@ pub struct Beside {
     pub by_decoder: bool,
     /// Those of the files that are there.
     pub files: Vec<PathBuf>,
-    /// What is odd.
+    /// Warnings.
     pub warnings: Diagnostics,
     /// `tokenizer_config.json`, which errors name.
     file: PathBuf,

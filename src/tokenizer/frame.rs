@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::beside::{Beside, Class};
 use crate::diagnostic::{Diagnostic, Result};
 
-/// Ids before and behind a text's own.
+/// Ids before and after a text's own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Frame {
     /// Before.
@@ -99,7 +99,7 @@ pub fn compare(inner: &tokenizers::Tokenizer, beside: &mut Beside, frame: &Frame
     Ok(())
 }
 
-/// Warns where the prediction would be read behind a token that ends the text.
+/// Warns where the prediction would be read after a token that ends the text.
 pub fn tell_ending(inner: &tokenizers::Tokenizer, beside: &mut Beside, frame: &Frame) {
     if !frame.behind.is_empty() {
         let message = format!("the tokenizer makes {} of a text", frame.named(inner));

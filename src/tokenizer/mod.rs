@@ -101,7 +101,7 @@ pub struct Tokenizer {
     writing: Writing,
     /// Whether its spans leave out the blanks that tokens begin and end with.
     trims: bool,
-    /// Ids that it puts behind a text.
+    /// Ids that it appends to a text.
     behind: Vec<u32>,
     /// The file that it is from, which errors name.
     file: PathBuf,
@@ -109,7 +109,7 @@ pub struct Tokenizer {
     pub files: Vec<PathBuf>,
     /// Over the files; see [`crate::checkpoint::hash::of_listing`].
     pub sha256: String,
-    /// What is odd about the files and was decided in one of several ways.
+    /// Warnings: what is unusual about the files, and how it was read.
     pub warnings: Diagnostics,
 }
 

@@ -104,7 +104,7 @@ pub fn of_file(beside: &mut Beside, normalizer: &Value, pre_tokenizer: &Value) -
                 Has::Marks(own) => own.map(|prefix| prefix != Prefix::Never),
                 Has::Other => None,
             };
-            // Transformers 4 sets the flag of a byte-level step that stands alone; unset it is false.
+            // Transformers 4 sets the flag of a byte-level step that is the only one; unset it is false.
             let sets = matches!(has, Has::Bytes(_)) && beside.class != Class::Llama;
             let four = if sets { Some(said.unwrap_or(false)) } else { said };
             if let (Some(own), Some(four)) = (own, four)
@@ -141,7 +141,7 @@ fn tell_legacy(beside: &mut Beside, done: &str) {
 /// What a file's steps do about a blank in front.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Has {
-    /// A byte-level step that stands alone, and its flag.
+    /// A byte-level step that is the only one, and its flag.
     Bytes(bool),
     /// SentencePiece's marks; none where they are put in in a way of the file's own.
     Marks(Option<Prefix>),

@@ -118,7 +118,7 @@ pub fn tags<'t>(page: &'t str, all: bool, mut tell: impl FnMut(&Tag<'t>)) {
     }
 }
 
-/// The byte behind the comment whose `!--` stands here, as browsers end it: `<!-->` is one already.
+/// The byte after the comment whose `!--` is here, as browsers end it: `<!-->` is a whole comment.
 fn behind_comment(bytes: &[u8], at: usize) -> usize {
     let from = at + 3;
     for short in [&b">"[..], b"->"] {
@@ -160,7 +160,7 @@ fn ends_name(byte: u8) -> bool {
     byte.is_ascii_whitespace() || byte == b'>' || byte == b'/'
 }
 
-/// Reads the attributes of a tag from a byte of the page on; gives the byte behind the tag.
+/// Reads the attributes of a tag from a byte of the page on; returns the byte after the tag.
 fn attributes_of<'t>(page: &'t str, mut at: usize, attributes: &mut Vec<Attribute<'t>>) -> usize {
     let bytes = page.as_bytes();
     attributes.clear();
@@ -253,7 +253,7 @@ pub fn css_urls(css: &str) -> Vec<(&str, usize)> {
             there.is_some_and(|there| there.eq_ignore_ascii_case(name))
         })
     };
-    // What stands within an address is none, and none ends behind the last bracket: each byte is gone through once.
+    // Text inside an address is no address, and none ends after the last bracket: each byte is read once.
     let mut behind = 0;
     for at in places(b"url(") {
         let from = at + 4;

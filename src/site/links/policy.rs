@@ -294,7 +294,7 @@ pub fn refused_in_style(address: &str) -> Option<String> {
     elsewhere.then(|| format!("the style sheet loads `{address}`, which a site must not"))
 }
 
-/// Whether a script stands in the page and is run, rather than a block of data.
+/// Whether a script is in the page and is run, rather than a block of data.
 fn is_inline_script(tag: &Tag<'_>) -> bool {
     let value = |name: &str| {
         tag.attributes

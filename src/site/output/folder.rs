@@ -127,7 +127,7 @@ impl Folder {
         _ = fs::create_dir_all(&stage).and_then(|()| fs::write(stage.join(OWNER), text));
     }
 
-    /// A hash of what stands in it of the files that its mark lists; none where one is missing or is no file.
+    /// A hash of the files in it that its mark lists; none where one is missing or is no file.
     pub fn state(&self) -> Option<String> {
         written::state_of(&self.path)
     }

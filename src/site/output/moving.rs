@@ -103,14 +103,14 @@ impl<'a> Moving<'a> {
     /// Moves what is staged, and the marks where there are any.
     ///
     /// # Errors
-    /// A step failed. The folder is as it was, or the error says what stands there.
+    /// A step failed. The folder is as it was, or the error says what it has.
     pub fn run(&self, journal: &Journal) -> Result<()> {
         self.write_journal(journal)?;
         let done = self.go(journal).and_then(|()| self.remove(&self.journal()));
         done.map_err(|mut error| {
             match self.put_back(journal) {
                 Ok(()) => {
-                    // One that stays behind is gone through once more, and nothing is left to be done.
+                    // A journal that is left over is read once more, and nothing remains to be done.
                     _ = self.remove(&self.journal());
                     error.message += "; the site was left as it was";
                     error

@@ -72,7 +72,7 @@ impl Written {
     }
 }
 
-/// The same of what stands in a folder of the files that its mark lists; none where one is missing or is no file.
+/// The same hash, of the files in a folder that its mark lists; none where one is missing or is no file.
 pub(super) fn state_of(folder: &Path) -> Option<String> {
     let bytes = fs::read(folder.join(MARK)).ok()?;
     let mut files = parse_mark(&bytes, folder).ok()?;

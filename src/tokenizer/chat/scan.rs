@@ -50,7 +50,7 @@ pub fn prepared(source: &str) -> Result<String> {
     Ok(prepared)
 }
 
-/// What stands for a tag that Jinja has not.
+/// What replaces a tag that Jinja does not have.
 fn block(tag: &str) -> Option<String> {
     let inner = tag.strip_prefix("{%")?.strip_suffix("%}")?;
     let name = inner.trim_start_matches(['-', '+']).trim_end_matches(['-', '+']).trim();

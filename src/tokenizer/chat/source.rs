@@ -19,7 +19,7 @@ const DEFAULT: &str = "default";
 /// The folder of a checkpoint's further templates, a file each.
 const FURTHER: &str = "additional_chat_templates";
 
-/// A template as it stands in a file.
+/// A template as a file has it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Source {
     /// The file that it is from.
