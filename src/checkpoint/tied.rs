@@ -1,8 +1,9 @@
 //! An output layer in the file of a model whose config ties it to the embedding table.
 //!
-//! Most often it is the table once more (`.bin` files always have both, over one storage). Where it is not, transformers 5 uses the file's
-//! and says so, and 4 ties them in silence. igsite does as 5, for every architecture ([`super::Loader::output_layer`] compares all of it
-//! as it loads); what is said of it has to be known before any weights are loaded, and is found here.
+//! Most often it is the table again (`.bin` files always have both, over one storage). Where it is not, transformers 5
+//! uses the file's layer and says so, and 4 ties the two without a message. igsite does as 5, for every architecture
+//! ([`super::Loader::output_layer`] compares all of it while it loads). The warning must be known before any weights
+//! are loaded, and is made here.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -19,7 +20,7 @@ const LOOKED_AT: u64 = 64 << 20;
 /// A piece.
 const PIECE: u64 = 32 << 10;
 
-/// What is odd about the output layer of a tied model, if anything.
+/// The warning about the output layer of a tied model, if there is one.
 ///
 /// # Errors
 /// The file cannot be read.
@@ -79,7 +80,7 @@ fn piece(entry: &TensorEntry, file: &mut File, from: u64, count: u64) -> Result<
     Ok(bytes)
 }
 
-/// Where to look at so many bytes: first byte and length of each piece.
+/// Where this many bytes are compared: first byte and length of each piece.
 fn pieces(bytes: u64) -> Vec<(u64, u64)> {
     if bytes <= LOOKED_AT {
         let whole = |index| (index * PIECE, PIECE.min(bytes - index * PIECE));

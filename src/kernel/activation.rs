@@ -10,12 +10,13 @@ use super::Threads;
 /// Elements that are worth a thread.
 const SHARE: usize = 16_384;
 
-/// eˣ, to about one unit in the last place for |x| < 87; held at e^±87 beyond, and NaN for NaN.
+/// eˣ, to about one unit in the last place for |x| < 87; clamped to e^±87 beyond that, and NaN for NaN.
 ///
-/// x = n ln 2 + r with |r| ≤ ln 2 / 2; the Taylor polynomial of degree 7 for eʳ is off by at most 5e-9 there; 2ⁿ is made of bits.
+/// x = n ln 2 + r with |r| ≤ ln 2 / 2; the Taylor polynomial of degree 7 for eʳ is off by at most 5e-9 there; 2ⁿ is
+/// made of its bits.
 #[inline(always)]
 pub(super) fn exp(x: f32) -> f32 {
-    // Adding 1.5 · 2²³ rounds to a whole number, which then stands in the low bits.
+    // Adding 1.5 · 2²³ rounds to an integer, which is then in the low bits.
     const ROUND: f32 = 12_582_912.0;
     // ln 2 in two parts: n · LN_2_HIGH is exact.
     const LN_2_HIGH: f32 = 0.693_359_4;

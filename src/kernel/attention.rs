@@ -1,7 +1,8 @@
-//! Causal scaled dot-product attention and its backward pass, for several sequences one after another.
+//! Causal scaled dot-product attention and its backward pass, for several sequences stored one after another.
 //!
-//! Weights are made for a few query rows at a time and made again in the backward pass, as in FlashAttention (Dao et al. 2022):
-//! what is kept does not grow with the square of the prompt. Keys beyond a block's last query are never looked at.
+//! Attention weights are computed for a few query rows at a time and computed again in the backward pass, as in
+//! FlashAttention (Dao et al. 2022), so memory does not grow with the square of the prompt. Keys after a block's last
+//! query are never read.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -26,7 +27,7 @@ pub struct Attention<'a> {
     pub key_heads: usize,
     /// Width of a head.
     pub width: usize,
-    /// A position sees itself and those before it, this many in all.
+    /// A position sees itself and the positions before it, at most this many in total.
     pub window: Option<usize>,
     /// Factor of the scores; none: 1/√width.
     pub scale: Option<f32>,
@@ -34,7 +35,8 @@ pub struct Attention<'a> {
     pub cap: Option<f32>,
     /// Tokens of each sequence.
     pub lengths: &'a [usize],
-    /// Only the last position of each sequence asks; `q` and its like have one row a sequence.
+    /// Only the last position of each sequence has a query; `q`, `out` and their gradients have one row for each
+    /// sequence.
     pub last: bool,
 }
 
@@ -101,8 +103,8 @@ impl Attention<'_> {
         from..last + 1
     }
 
-    /// `q` is `[queries, query_heads · width]`, `k` and `v` are `[keys, key_heads · width]`, rotary positions applied; `out` is
-    /// like `q`.
+    /// `q` is `[queries, query_heads · width]`, `k` and `v` are `[keys, key_heads · width]`, rotary positions applied;
+    /// `out` is like `q`.
     pub fn forward(&self, q: &[f32], k: &[f32], v: &[f32], out: &mut [f32], threads: Threads) {
         self.check(q, k, v);
         let stride = self.query_heads * self.width;
@@ -360,7 +362,8 @@ fn softmax(row: &mut [f32], seen: Range<usize>, scale: f32) {
     row.iter_mut().for_each(|value| *value *= inverse);
 }
 
-/// Turns the gradients of a row's weights into those of its scores, which are scaled: w (g − Σ w g) · scale.
+/// Replaces the gradients of a row of attention weights by those of its scores, which were scaled: w (g − Σ w g) ·
+/// scale.
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
 fn softmax_backward(weights: &[f32], gradient: &mut [f32], scale: f32) {
     const LANES: usize = 16;

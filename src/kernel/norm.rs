@@ -23,7 +23,7 @@ pub struct Norm<'a> {
 pub type Moments = [f32; 2];
 
 impl Norm<'_> {
-    /// out = (x − mean) · inverse · weight + bias, for rows of x; `moments` is told for each row.
+    /// out = (x − mean) · inverse · weight + bias, for rows of x; `moments` is called with the moments of each row.
     pub fn forward(&self, x: &[f32], out: &mut [f32], moments: &mut [Moments], threads: Threads) {
         let width = self.weight.len();
         assert!(
@@ -43,7 +43,8 @@ impl Norm<'_> {
 
     /// Adds the gradient of the norm's input to `into`, given that of its output.
     ///
-    /// With g = gradient · weight and y = (x − mean) · inverse: inverse · (g − y mean(g y)), less its mean for LayerNorm.
+    /// With g = gradient · weight and y = (x − mean) · inverse: inverse · (g − y mean(g y)), less its mean for
+    /// LayerNorm.
     pub fn backward(&self, gradient: &[f32], x: &[f32], moments: &[Moments], into: &mut [f32], threads: Threads) {
         let width = self.weight.len();
         assert!(
