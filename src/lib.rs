@@ -30,6 +30,9 @@ pub mod interrupt;
 pub mod kernel;
 pub mod lock;
 pub mod model;
+#[cfg(test)]
+#[path = "../tests/support/needs.rs"]
+mod needs;
 pub mod plan;
 pub mod progress;
 pub mod render;

@@ -16,7 +16,7 @@ use igsite::hub::Hub;
 use igsite::model::device::Backend;
 use igsite::tokenizer::{SpecialKind, Tokenizer};
 
-use super::shared::shared;
+use super::needs::shared;
 use super::truth::Truth;
 
 /// Texts of the kind that stories260K was trained on.
