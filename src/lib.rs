@@ -24,6 +24,7 @@ pub mod compute;
 pub mod content;
 pub mod diagnostic;
 pub mod guard;
+pub mod hex;
 pub mod hub;
 pub mod input;
 pub mod interrupt;

@@ -28,7 +28,7 @@ use self::failure::{Asked, Failure, not_here};
 use self::limits::{Limits, free_space};
 use self::settings::Settings;
 use crate::diagnostic::{Diagnostic, Diagnostics, Result};
-use crate::progress::{Transfer, bytes};
+use crate::progress::{Counted, Progress, bytes};
 
 /// What a repository holds; the two kinds have addresses of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -365,7 +365,8 @@ impl Hub {
         let sizes = to_come.clone().filter_map(|(_, description, _)| description.size);
         let total = sizes.fold(0, u64::saturating_add);
         self.needs_room(listing, cached, to_come.clone().map(|(_, description, _)| description))?;
-        let mut progress = Transfer::new(repo, total, self.quiet);
+        let mut progress = Progress::new(Counted::Bytes, total, self.quiet);
+        progress.at(repo.clone());
         let count = to_come.count();
         if count > 0 {
             let files = if count == 1 { "file" } else { "files" };
@@ -392,7 +393,7 @@ impl Hub {
             self.checked.borrow_mut().insert(cached.snapshot(commit).join(file));
             snapshot.files += 1;
         }
-        snapshot.bytes += progress.came();
+        snapshot.bytes += progress.since();
         progress.finish();
         Ok(())
     }
