@@ -1,5 +1,5 @@
-//! `cargo bench --bench pages`: what is computed and drawn for every page of a map or a pair of maps. `benches/render.rs`
-//! measures whole sites.
+//! `cargo bench --bench pages`: what is computed and drawn for every page of a map or a pair of maps.
+//! `benches/render.rs` measures whole sites.
 
 use divan::{Bencher, black_box};
 use igsite::analysis::agreement::{Scored, agreement};

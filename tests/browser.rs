@@ -1,5 +1,5 @@
-//! The site in real Chromium: no console message, no failed request, from disk and from a server under `/repo/`; and everything that a
-//! reader can do with a page, by the checks in `tests/web`, which Node runs.
+//! The site in real Chromium: no console message, no failed request, from disk and from a server under `/repo/`; and
+//! everything that a reader can do with a page, by the checks in `tests/web`, which Node runs.
 //!
 //! And every file of that site, by the Nu HTML checker.
 //!

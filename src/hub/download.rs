@@ -146,7 +146,8 @@ impl Download<'_> {
         Ok(())
     }
 
-    /// Where the name of the bytes is a hash of them, they have to have it; and a pointer of Git LFS is no file of anything.
+    /// Where the name of the bytes is a hash of them, they have to have it; and a pointer of Git LFS is no file of
+    /// anything.
     fn check(&self, partial: &Partial) -> Result<()> {
         let found = match self.description.promise() {
             Some(Promise::Sha256(expected)) => ("SHA-256", hex(&partial.hasher.clone().finalize()), expected),

@@ -1,8 +1,8 @@
 //! What some tests need that is not part of the project, and the one place where such a test skips.
 //!
 //! A test whose need is missing prints `skipped: …` and passes. `IGSITE_REQUIRE` names what must be there
-//! (`shared,browser,node,java`, any of them): a test that misses one of those fails. `.ci/run` sets it to what the machine
-//! has. The unit tests of the library use this file too, so it knows nothing of the crate.
+//! (`shared,browser,node,java`, any of them): a test that misses one of those fails. `.ci/run` sets it to what the
+//! machine has. The unit tests of the library use this file too, so it knows nothing of the crate.
 #![allow(dead_code, reason = "each test program uses a part")]
 
 use std::path::{Path, PathBuf};
@@ -56,8 +56,8 @@ fn must_be_there(need: Need) -> bool {
         .contains(&need)
 }
 
-/// Gives what was found of a need. Where nothing was, it prints why, and the test is to end; but if `IGSITE_REQUIRE` names
-/// the need, the test fails.
+/// Gives what was found of a need. Where nothing was, it prints why, and the test is to end; but if `IGSITE_REQUIRE`
+/// names the need, the test fails.
 pub fn found_or_skip<T>(need: Need, found: Option<T>, why: impl FnOnce() -> String) -> Option<T> {
     // Before anything else: a wrong value of the variable is an error wherever a test could skip.
     let required = must_be_there(need);
