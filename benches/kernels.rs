@@ -1,5 +1,5 @@
-//! `cargo bench`: the CPU kernels by themselves. A product is measured three ways in the same run: by the project's kernel, by the
-//! `gemm` crate under it, and as Burn's `matmul`. `examples/bench` measures whole attributions.
+//! `cargo bench`: the CPU kernels by themselves. A product is measured three ways in the same run: by the project's
+//! kernel, by the `gemm` crate under it, and as Burn's `matmul`. `examples/bench` measures whole attributions.
 
 use burn::tensor::{Device, Distribution, Tensor};
 use divan::counter::ItemsCount;

@@ -3,10 +3,7 @@
 //!
 //! The only test of its process, because the peak is the process's.
 #![cfg(target_os = "linux")]
-#![allow(
-    clippy::print_stdout,
-    reason = "a skipped test says why, a measuring one what it measured"
-)]
+#![allow(clippy::print_stdout, reason = "what was measured, for who asks with --nocapture")]
 mod support;
 
 use std::fs::File;

@@ -1,5 +1,5 @@
-//! A checkpoint of a known shape with random weights, on disk for as long as it is measured: what loading a published model costs,
-//! without having one.
+//! A checkpoint of a known shape with random weights, on disk for as long as it is measured: what loading a published
+//! model costs, without having one.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Read, Write};

@@ -66,8 +66,8 @@ pub struct Measured {
     burn_matmul_flops_per_second: f64,
     /// `flops_per_second` / `matmul_flops_per_second`.
     ratio: f64,
-    /// The process's largest (CPU), or what its driver says that the first card holds at the end, pools included (CUDA); null where
-    /// neither is known.
+    /// The process's largest (CPU), or what its driver says that the first card holds at the end, pools included
+    /// (CUDA); null where neither is known.
     peak_memory_bytes: Option<u64>,
 }
 

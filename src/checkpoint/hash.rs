@@ -9,14 +9,8 @@ use sha1_smol::Sha1;
 use sha2::{Digest, Sha256};
 
 use crate::diagnostic::{Diagnostic, Kind, Result};
+use crate::hex::hex;
 use crate::input;
-
-/// Lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    const DIGITS: [u8; 16] = *b"0123456789abcdef";
-    let digits = |byte: &u8| [byte >> 4, byte & 15].map(|half| char::from(DIGITS[usize::from(half)]));
-    bytes.iter().flat_map(digits).collect()
-}
 
 /// SHA-256 of some bytes, in hexadecimal.
 pub fn of_bytes(bytes: &[u8]) -> String {
