@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The whole check of igsite on a GPU, in one call of under ten minutes, for a machine that is only lent and has no internet.
+# The whole check of igsite on a GPU, in one call of under ten minutes, for a machine that is only lent and has no
+# internet.
 #
 # usage, from the repository's root:   benches/gpu.sh [IGSITE [PROGRAM ...]]
 #   IGSITE   an igsite built with --features cuda, or a .tar.xz that holds it (default: $IGSITE, else .device/igsite.tar.xz)
@@ -16,13 +17,14 @@
 #   cargo build --release --features cuda --bin igsite --example bench
 #   cargo test --release --features cuda --no-run --test reference --test own_reference
 #   benches/gpu.sh target/release/igsite target/release/deps/{reference,own_reference}-????????????????
-# Without, build before, on another machine, with ../shared/tools/cuda-offline-build (37 minutes of processor time on 2 cores).
-# It leaves .device/igsite.tar.xz with igsite and llvm-stand-in.so, which this script preloads for igsite's programs alone.
-# Under its environment variables `cargo build --release --features cuda --example bench` and `cargo test --no-run` build the
-# others; add them to the pack under their plain names, and the folder `shared/reference` too. captum-*.whl in .whl/ serves
-# step 5 if Python has no captum.
+# Without, build before, on another machine, with ../shared/tools/cuda-offline-build (37 minutes of processor time on 2
+# cores). It leaves .device/igsite.tar.xz with igsite and llvm-stand-in.so, which this script preloads for igsite's
+# programs alone. Under its environment variables `cargo build --release --features cuda --example bench` and `cargo
+# test --no-run` build the others; add them to the pack under their plain names, and the folder `shared/reference` too.
+# captum-*.whl in .whl/ serves step 5 if Python has no captum.
 #
-# One line a step: PASS, FAIL or skip, its seconds, what it found. The exit status is 1 if a step failed, a goal included.
+# One line a step: PASS, FAIL or skip, its seconds, what it found. The exit status is 1 if a step failed, a goal
+# included.
 #
 # shellcheck disable=SC2329 # step calls by name what finds its text
 set -u
@@ -68,9 +70,9 @@ report() { # VERDICT NAME SECONDS TEXT: the line of a step
 }
 
 # step NAME LIMIT KEEP FINDING COMMAND...
-# Runs the command for at most LIMIT seconds, and so that KEEP seconds are left for what comes after. What it prints goes to the
-# log, what it prints on stdout also to $work/stdout. FINDING is a command that prints what to say of a success; where that
-# begins with `skipped`, it was none.
+# Runs the command for at most LIMIT seconds, and so that KEEP seconds are left for what comes after. What it prints
+# goes to the log, what it prints on stdout also to $work/stdout. FINDING is a command that prints what to say of a
+# success; where that begins with `skipped`, it was none.
 step() {
     local name=$1 limit=$2 keep=$3 finding=$4 start seconds status told
     shift 4
@@ -120,7 +122,8 @@ else
     report skip "1 nvidia-smi" 0 "there is no nvidia-smi: no NVIDIA GPU here"
 fi
 
-# NVRTC compiles igsite's kernels: its library has to be found, and CUDA's headers. Python's own CUDA packages may have both.
+# NVRTC compiles igsite's kernels: its library has to be found, and CUDA's headers. Python's own CUDA packages may have
+# both.
 libraries=
 for folder in /usr/local/cuda/lib64 /usr/local/cuda/targets/x86_64-linux/lib /usr/local/nvidia/lib64 \
     "$(python3 -c 'import sysconfig; print(sysconfig.get_path("purelib"))' 2>/dev/null)"/nvidia/*/lib; do

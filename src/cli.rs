@@ -130,14 +130,16 @@ pub struct Build {
     /// Where the site goes [default: site/ in the project]
     #[arg(long, value_name = "DIR")]
     pub output: Option<PathBuf>,
-    /// Where the site will be published, for the sitemap and canonical links; a domain of your own also goes into static/CNAME
+    /// Where the site will be published, for the sitemap and canonical links; a domain of your own also goes into
+    /// static/CNAME
     #[arg(long, value_name = "URL")]
     pub base_url: Option<String>,
     /// Exit with 3 if a map misses its quality bar
     #[arg(long)]
     pub strict: bool,
-    /// Load no model and ask no network: build from what `.igsite/store` and `.igsite/plans` keep, and exit with 1 if a map is missing
-    /// there or content it depends on has changed. Checkpoints and tokenizers need not be on the machine
+    /// Load no model and ask no network: build from what `.igsite/store` and `.igsite/plans` keep, and exit with 1 if
+    /// a map is missing there or content it depends on has changed. Checkpoints and tokenizers need not be on the
+    /// machine
     #[arg(long)]
     pub frozen: bool,
 }

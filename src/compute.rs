@@ -14,7 +14,7 @@ use crate::diagnostic::{Diagnostic, Result};
 use crate::interrupt;
 use crate::model::device::Backend;
 use crate::plan::{self, Job, OpenedModel, Run, stored};
-use crate::progress::Progress;
+use crate::progress::{Counted, Progress};
 use crate::store::key::{AttributionKey, Key};
 use crate::store::record::Provenance;
 use crate::store::{Parts, Store, StoredAttribution, StoredGeneration, StoredPrediction};
@@ -76,7 +76,7 @@ pub fn complete(
         .flatten()
         .map(|found| found.attributions.len())
         .sum();
-    let mut progress = Progress::new(total as u64, quiet || total == 0);
+    let mut progress = Progress::new(Counted::Evaluations, total as u64, quiet || total == 0);
     for id in waiting {
         let model = &models[id];
         progress.at(format!("loading {id}"));

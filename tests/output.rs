@@ -1,4 +1,5 @@
-//! One writer a folder, all or nothing: two projects with one output folder, locks, signals, places that are refused, media that cannot be written.
+//! One writer a folder, all or nothing: two projects with one output folder, locks, signals, places that are refused,
+//! media that cannot be written.
 #![cfg(unix)]
 mod support;
 
@@ -38,8 +39,8 @@ fn long() -> Project {
         .edit(FIRST, "steps: 8", "steps: 64")
 }
 
-/// One whose weights are 16 GB of zeros, which take no room on the disk: hashing them takes seconds, in one piece of work
-/// that does not ask whether the run is to end.
+/// One whose weights are 16 GB of zeros, which take no room on the disk: hashing them takes seconds, in one piece of
+/// work that does not ask whether the run is to end.
 fn slow_to_hash() -> Project {
     const HIDDEN: usize = 8192;
     const INNER: usize = 28_672;
@@ -465,7 +466,8 @@ fn what_a_killed_move_left_is_put_back_by_a_build_that_fails() {
     let project = project("alpha");
     project.run(&BUILD).ended(0);
     let site = project.files("site");
-    // As if it had been killed: one page set aside, its successor in place, a new one in place, the list of it all still there.
+    // As if it had been killed: one page set aside, its successor in place, a new one in place, the list of it all
+    // still there.
     let stage = project.path("site").join(STAGE);
     fs::create_dir_all(stage.join("old")).unwrap();
     fs::create_dir_all(stage.join("new")).unwrap();

@@ -65,8 +65,8 @@ pub struct Measured {
     burn_matmul_flops_per_second: f64,
     /// `flops_per_second` / `matmul_flops_per_second`.
     ratio: f64,
-    /// The process's largest (CPU), or what its driver says that the first card holds at the end, pools included (CUDA); null where
-    /// neither is known.
+    /// The process's largest (CPU), or what its driver says that the first card holds at the end, pools included
+    /// (CUDA); null where neither is known.
     peak_memory_bytes: Option<u64>,
 }
 
@@ -175,7 +175,8 @@ pub fn measure(arguments: &Arguments) -> Result<Measured> {
                 DType::BF16
             };
             let dtype = backend.dtype(arguments.dtype, stored);
-            let model = guarded(|| CausalLm::init(&shape::config(&arguments.shape), (&backend.device, dtype)))?;
+            let described = shape::of(&shape::config(&arguments.shape))?;
+            let model = guarded(|| CausalLm::init(&described, (&backend.device, dtype)))?;
             (Explainer::new(model, &backend, dtype), arguments.shape.clone(), dtype)
         }
     };
@@ -225,10 +226,10 @@ pub fn measure(arguments: &Arguments) -> Result<Measured> {
     }
     times.sort_by(f64::total_cmp);
     let seconds = times[0];
-    let operations = explainer.frozen().operations(arguments.tokens);
+    let operations = explainer.decoder().operations(arguments.tokens);
     let per_second = arguments.points as f64 / seconds;
     let (flops, product) = (operations * per_second, burn.max(own));
-    let body = explainer.frozen().parameters();
+    let body = explainer.decoder().parameters();
     Ok(Measured {
         schema: "igsite/bench/1",
         shape,

@@ -11,7 +11,7 @@ use super::integrated_gradients::{Explainer, Points, Scalar, guarded};
 use super::methods::{Attribution, Given, InProgress, Method};
 use crate::diagnostic::Result;
 use crate::interrupt;
-use crate::model::frozen::path::Path;
+use crate::model::path::Path;
 use crate::terms::{BaselineVector, Batch};
 
 /// A map to compute.

@@ -52,8 +52,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitStatus {
     report.ended(done.unwrap_or_else(|errors| report.errors(errors)))
 }
 
-/// Renders what needs no results (texts, templates, static files), so that their errors are told before anything is computed, those too
-/// that the finished site would be refused for. What is only odd is given back.
+/// Renders what needs no results (texts, templates, static files), so that their errors are told before anything is
+/// computed, those too that the finished site would be refused for. What is only odd is given back.
 fn rehearse(project: &Project, base_url: Option<&str>) -> Result<Diagnostics, Diagnostics> {
     let site = Site {
         project,

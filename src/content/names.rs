@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use sha2::{Digest, Sha256};
 
+use crate::hex::hex;
+
 /// Longest slug, in bytes; file systems end at 255, and an extension and a prefix come on top.
 const LONGEST_SLUG: usize = 80;
 
@@ -78,10 +80,7 @@ fn hashed_slug(id: &str) -> String {
 }
 
 fn sha256_hex(text: &str) -> String {
-    Sha256::digest(text.as_bytes())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&Sha256::digest(text.as_bytes()))
 }
 
 /// The [`slug`]s of distinct ids, made distinct too, whatever the case: ids that differ only in case all get the hash.

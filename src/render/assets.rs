@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::content::page::RESERVED;
 use crate::diagnostic::{Diagnostic, Kind, Result};
+use crate::hex::hex;
 use crate::input;
 use crate::render::theme::files;
 use crate::site::urls;
@@ -105,11 +106,7 @@ fn refuse_in_the_way(name: &str, path: &Path) -> Result<()> {
 
 /// The first eight hexadecimal digits of the SHA-256.
 pub fn short_hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .take(4)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&Sha256::digest(bytes)[..4])
 }
 
 #[cfg(test)]
