@@ -32,7 +32,7 @@ use crate::model::ops::{Ops, Sequences, Stretch};
 use crate::model::path::Path;
 use crate::tensor::host::floats;
 use crate::tensor::matrix::Precision;
-use crate::terms::{BaselineVector, Batch, DeviceKind, Output};
+use crate::terms::{BaselineVector, Batch, Output};
 
 /// A model on its device, ready to be explained.
 #[derive(Debug)]
@@ -119,7 +119,7 @@ impl Explainer {
             device: backend.device.clone(),
             dtype,
             kernels,
-            needs_warming: backend.kind != DeviceKind::Cpu,
+            needs_warming: backend.compiles_kernels(),
             mean: OnceLock::new(),
             pass_tokens: backend.pass_tokens,
             #[cfg(test)]

@@ -80,6 +80,11 @@ impl Backend {
         }
     }
 
+    /// Whether kernels are compiled, and tuned, when they are first met.
+    pub fn compiles_kernels(&self) -> bool {
+        self.kind != DeviceKind::Cpu
+    }
+
     /// Whether the project's own kernels compute on it in this dtype.
     pub fn has_kernels(&self, dtype: DType) -> bool {
         self.kind == DeviceKind::Cpu && dtype == DType::F32

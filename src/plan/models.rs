@@ -191,7 +191,8 @@ fn read_model(folder: &Path, weights: bool) -> Result<(Checkpoint, Tokenizer)> {
 
 /// An error in a file of the cache: whose it is, and, if it is damaged, how it is fetched anew.
 fn in_the_cache(spec: &ModelSpec, folder: &Path, mut error: Diagnostic) -> Diagnostic {
-    let damaged = error.help.as_deref().is_none_or(|help| help.contains("download"));
+    // Where there is no other remedy either, a new copy is worth a try.
+    let damaged = error.may_be_damaged || error.help.is_none();
     if let Some(repository) = folder.parent().and_then(Path::parent).filter(|_| damaged) {
         error.help = Some(format!(
             "if the file is damaged, delete {} and run `igsite fetch`",

@@ -205,6 +205,7 @@ impl Tokenizer {
             .in_file(&self.file)
             .place(excerpt(text))
             .help("download the file again; if it is whole, the tokenizer cannot read this text: change the text")
+            .may_be_damaged()
     }
 
     /// The tokens that follow `prompt` when `answer` is appended to it; at least one.
