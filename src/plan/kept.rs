@@ -339,3 +339,14 @@ impl Speech for KeptSpeech<'_> {
         self.joined.get(ids).map_or_else(String::new, |text| (*text).to_owned())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_of_another_version_is_no_damage_whatever_its_form() {
+        let head = r#"{"schema":"igsite/plan/2","baselines":[["eos",{"token":2}]]}"#;
+        assert_eq!(KeptRun::read(&sealed_line(head, "")).err(), Some(Unread::Version));
+    }
+}

@@ -51,3 +51,26 @@ words! {
         Contrast = "contrast",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plans_that_users_committed_are_keyed_by_these_words() {
+        let option = |letter: &str| Box::new(Target::Option(letter.to_owned()));
+        for (target, json) in [
+            (Target::Predicted, r#""predicted""#),
+            (Target::Gold, r#""gold""#),
+            (Target::AllOptions, r#""all_options""#),
+            (Target::Token(" x".to_owned()), r#"{"token":" x"}"#),
+            (
+                Target::Contrast(option("B"), Box::new(Target::Gold)),
+                r#"{"contrast":[{"option":"B"},"gold"]}"#,
+            ),
+        ] {
+            assert_eq!(serde_json::to_string(&target).unwrap(), json);
+            assert_eq!(serde_json::from_str::<Target>(json).unwrap(), target);
+        }
+    }
+}
