@@ -1,7 +1,7 @@
 //! Experiments × models × samples to jobs, each with the keys of what it needs.
 //!
-//! Planning opens checkpoints and tokenizers, and finds every error that these can show, but loads no weights and computes
-//! nothing.
+//! Planning opens checkpoints and tokenizers, and finds every error that these can show, but loads no weights and
+//! computes nothing.
 
 pub mod frozen;
 mod generation;
@@ -201,8 +201,8 @@ impl Job<'_> {
 /// One run for each experiment and model, in the authors' order.
 ///
 /// # Errors
-/// Collected in `diagnostics`: an option, target or baseline that a model's tokenizer does not have as one token, a prompt
-/// that comes to no tokens. Each is told once for a model, with the first sample that shows it.
+/// Collected in `diagnostics`: an option, target or baseline that a model's tokenizer does not have as one token, a
+/// prompt that comes to no tokens. Each is told once for a model, with the first sample that shows it.
 pub fn runs<'a>(
     project: &'a Project,
     models: &BTreeMap<String, OpenedModel>,
@@ -352,7 +352,8 @@ impl<'a, 'm> Planner<'a, 'm> {
         starts
     }
 
-    /// What stands in the way of the model's own words, found before it runs: with some token in the prediction's place.
+    /// What stands in the way of the model's own words, found before it runs: with some token in the prediction's
+    /// place.
     fn check_generation(&mut self, run: &Run<'a>) {
         let Some(spec) = &run.experiment.generate else { return };
         for job in &run.jobs {

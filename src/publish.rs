@@ -1,5 +1,5 @@
-//! A rendered site on its way into its folder: every file is checked and staged as it is rendered, and nothing in the folder changes
-//! unless all of it is right.
+//! A rendered site on its way into its folder: every file is checked and staged as it is rendered, and nothing in the
+//! folder changes unless all of it is right.
 
 use std::collections::HashSet;
 
@@ -11,8 +11,8 @@ use crate::site::output::{Counts, Folder, Growing, Looked, Output, Written};
 use crate::site::publish::{PublishCheck, Weighed};
 use crate::site::{OutputFile, blamed, urls};
 
-/// Renders a site, checks every link of it and writes what changed into `folder`. Nothing in the folder changes unless all
-/// of it went well.
+/// Renders a site, checks every link of it and writes what changed into `folder`. Nothing in the folder changes unless
+/// all of it went well.
 pub fn write(site: &Site<'_>, folder: &mut Folder) -> Result<(Counts, Written), Diagnostics> {
     folder.renew()?;
     if let Some(base_url) = &site.base_url {

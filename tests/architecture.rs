@@ -1,6 +1,8 @@
-//! The order of ARCHITECTURE.md holds in the code: its table of modules is read here, and held against every `crate::…` under `src`.
+//! The order of ARCHITECTURE.md holds in the code: its table of modules is read here, and held against every `crate::…`
+//! under `src`.
 //!
-//! A module imports the ground and the modules that its row names, all of which stand below it. Tests may import what they like.
+//! A module imports the ground and the modules that its row names, all of which stand below it. Tests may import what
+//! they like.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -50,7 +52,8 @@ fn drawn(text: &str) -> Drawn {
     drawn
 }
 
-/// A file's text without comments and without what is compiled for tests only; the names of modules that are such come along.
+/// A file's text without comments and without what is compiled for tests only; the names of modules that are such come
+/// along.
 fn product(text: &str) -> (String, Vec<String>) {
     let (mut kept, mut tests) = (String::new(), Vec::new());
     let mut lines = text.lines();

@@ -99,7 +99,8 @@ enum State {
 }
 
 impl Integral {
-    /// Of a prompt of `tokens` tokens, F being `ends` there. `singular` says that the path begins at the zero vector, or all but.
+    /// Of a prompt of `tokens` tokens, F being `ends` there. `singular` says that the path begins at the zero vector,
+    /// or all but.
     pub fn new(rule: &Nodes, tokens: usize, ends: Ends, singular: bool) -> Self {
         let (f_input, f_baseline) = (ends.input, ends.baseline);
         let non_finite = [(f_baseline, 0.0), (f_input, 1.0)]

@@ -1,10 +1,11 @@
 //! Integrated Gradients on a loaded model: points of paths in, values of the integrand out.
 //!
-//! For input embeddings x, baseline x′ and output F, read at the last position: the score of token t is
-//! Σ_d (x − x′)_{t,d} ∫₀¹ ∂F/∂x_{t,d}(x′ + α(x − x′)) dα. This file computes the integrand, for many points, paths and outputs at
-//! once; [`super::integral`] sums it up. An answer of several tokens is read at several positions: F is the sum of the tokens'
-//! log-probabilities, each given those before it (teacher forcing), whose own embeddings stay what they are along the path. Several
-//! outputs of one point share its forward pass. Sums over the hidden dimension are in float32 at least, whatever the model computes in.
+//! For input embeddings x, baseline x′ and output F, read at the last position: the score of token t is Σ_d (x −
+//! x′)_{t,d} ∫₀¹ ∂F/∂x_{t,d}(x′ + α(x − x′)) dα. This file computes the integrand, for many points, paths and outputs
+//! at once; [`super::integral`] sums it up. An answer of several tokens is read at several positions: F is the sum of
+//! the tokens' log-probabilities, each given those before it (teacher forcing), whose own embeddings stay what they are
+//! along the path. Several outputs of one point share its forward pass. Sums over the hidden dimension are in float32
+//! at least, whatever the model computes in.
 
 mod generate;
 mod outputs;
@@ -50,7 +51,8 @@ pub struct Explainer {
     /// A pass of more sequences than this fails, as if memory had run out.
     #[cfg(test)]
     most: usize,
-    /// What `batch: auto` lets all passes under way keep, in bytes by [`Explainer::kept`]; halved for good when memory runs out.
+    /// What `batch: auto` lets all passes under way keep, in bytes by [`Explainer::kept`]; halved for good when memory
+    /// runs out.
     budget: usize,
 }
 
@@ -175,8 +177,8 @@ impl Explainer {
         guarded(|| floats(self.last_logits(&Sequences::new(vec![ids.len()]), &self.embed(ids))))
     }
 
-    /// The natural logarithm of the probability that the model goes on from a prompt with just this answer: the sum over its tokens,
-    /// each given those before it.
+    /// The natural logarithm of the probability that the model goes on from a prompt with just this answer: the sum
+    /// over its tokens, each given those before it.
     ///
     /// # Errors
     /// Memory runs out.
@@ -277,8 +279,8 @@ impl Explainer {
         Ok(result.expect("each task is told once"))
     }
 
-    /// On a GPU, computes one full pass of a task's points and forgets it: kernels are compiled and tuned when they are first met,
-    /// and the time that takes says nothing of the time to come. Whether it was needed.
+    /// On a GPU, computes one full pass of a task's points and forgets it: kernels are compiled and tuned when they are
+    /// first met, and the time that takes says nothing of the time to come. Whether it was needed.
     ///
     /// # Errors
     /// Memory runs out even with one path point a pass.
@@ -320,7 +322,8 @@ impl Explainer {
         let (tokens, outputs) = (path.tokens(), 1 + path.forced().len());
         let (row, sequence, heads) = self.decoder.kept();
         let size = if self.dtype == DType::F32 { 4 } else { 2 };
-        // Burn's operations hold the attention weights of a layer, in float32, about five times at once; the kernels never do.
+        // Burn's operations hold the attention weights of a layer, in float32, about five times at once; the kernels
+        // never do.
         let weights = if self.kernels {
             0
         } else {
@@ -419,7 +422,8 @@ impl Explainer {
         };
         let mut passes = Vec::new();
         let mut rest = now;
-        // A few rounds for each thread, so that one which is late does not keep the others waiting, and progress is told.
+        // A few rounds for each thread, so that one which is late does not keep the others waiting, and progress is
+        // told.
         while !rest.is_empty() && passes.len() < 4 * together {
             let (mut count, mut filled, mut bytes) = (0, 0, 0);
             for sequence in rest {

@@ -1,7 +1,8 @@
 //! Many path integrals at once, so that every pass is full.
 //!
-//! Paths are opened until the points that they want together fill the device; the targets of one path want many of the same
-//! points, and share their forward passes. Which points a map gets depends on its own values alone, never on its company.
+//! Paths are opened until the points that they want together fill the device; the targets of one path want many of the
+//! same points, and share their forward passes. Which points a map gets depends on its own values alone, never on its
+//! company.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +20,8 @@ use crate::terms::{BaselineVector, Batch};
 pub struct Task {
     /// The prompt.
     pub ids: Vec<u32>,
-    /// The first tokens of an answer of several, of which the scalar's is the last: their log-probabilities are added to it.
+    /// The first tokens of an answer of several, of which the scalar's is the last: their log-probabilities are added
+    /// to it.
     pub forced: Vec<u32>,
     /// Where its path starts.
     pub start: BaselineVector,

@@ -44,7 +44,8 @@ fn output(global: &Global, arguments: &Build) -> PathBuf {
     arguments.output.clone().unwrap_or_else(|| global.project.join("site"))
 }
 
-/// Builds, and notes what was done; gives the number of maps below their quality bar. `patience` is for another igsite at work.
+/// Builds, and notes what was done; gives the number of maps below their quality bar. `patience` is for another igsite
+/// at work.
 pub fn build(global: &Global, arguments: &Build, report: &Report, patience: Patience) -> Result<usize, Diagnostics> {
     let began = Instant::now();
     interrupt::keeps("what was finished is kept in `.igsite/`, and the site is as it was");

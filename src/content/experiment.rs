@@ -81,10 +81,11 @@ pub struct AttributionSpec {
     pub quadrature: Quadrature,
     /// Points of a fixed rule.
     pub steps: usize,
-    /// Whether a fixed rule is run a second time at half its points, to tell its error; the adaptive rule always tells it.
+    /// Whether a fixed rule is run a second time at half its points, to tell its error; the adaptive rule always tells
+    /// it.
     pub estimate_error: bool,
-    /// Bound on |delta| / |F(input) − F(baseline)| for a map to count as within tolerance, and on the error estimate where
-    /// there is one.
+    /// Bound on |delta| / |F(input) − F(baseline)| for a map to count as within tolerance, and on the error estimate
+    /// where there is one.
     pub tolerance: f64,
     /// What the adaptive rule may spend on a map; at least 1.
     pub max_evaluations: usize,

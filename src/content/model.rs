@@ -43,8 +43,8 @@ pub enum ModelSource {
 const KEYS: [&str; 6] = ["title", "description", "source", "revision", "dtype", "quantization"];
 const SOURCE: &str = "a repository of the Hugging Face hub, `owner/name`; or a folder, `./…` from this file or `/…`";
 
-/// Reads the YAML of the model `id` at `path`, relative to the project's `root`. The place of its source comes along, for
-/// an error if nothing is there.
+/// Reads the YAML of the model `id` at `path`, relative to the project's `root`. The place of its source comes along,
+/// for an error if nothing is there.
 pub(super) fn read(
     root: &Path,
     path: &Path,

@@ -1,7 +1,7 @@
 //! Runs without a model: from kept plans and kept parts alone, or not at all.
 //!
-//! A plan or a part that is missing, or was made for other content, is an error that names experiment, model and how many maps lack; nothing
-//! is computed, fetched or asked.
+//! A plan or a part that is missing, or was made for other content, is an error that names experiment, model and how
+//! many maps lack; nothing is computed, fetched or asked.
 
 use super::kept::{KeptRuns, Stale};
 use super::{ModelFacts, Run, stored};
@@ -130,8 +130,8 @@ fn run<'a>(
     Ok((run, facts, parts.into_iter().flatten().collect()))
 }
 
-/// SHA-256 of the chat template of a model whose folder is here, where prompts go through it: its author may have edited it. One that is not here
-/// cannot be compared.
+/// SHA-256 of the chat template of a model whose folder is here, where prompts go through it: its author may have
+/// edited it. One that is not here cannot be compared.
 fn template_at_hand(experiment: &Experiment, spec: &ModelSpec) -> Result<Option<String>, Diagnostic> {
     match (experiment.prompt_style, &spec.source) {
         (PromptStyle::Chat, ModelSource::Folder(folder)) => chat::template_sha256(folder),

@@ -1,10 +1,11 @@
 //! The plan as it is kept: what a model's tokenizer makes of an experiment, so that the next build need not ask it, and
 //! `build --frozen` can do without the model.
 //!
-//! One file for each experiment and model, in JSON Lines: a head, then a line for each sample, in the experiment's order, so that changes to
-//! different samples merge in git. Nothing in it is of this machine or of this time. Each line names, by a hash, what of `content/` it was made
-//! from; a line whose hash is another is not used. Each line is sealed with its checksum, those of samples within their head: a line that
-//! was damaged, or that a merge put under the head of another model or experiment, is not used either ([`KeptRun::damaged`]).
+//! One file for each experiment and model, in JSON Lines: a head, then a line for each sample, in the experiment's
+//! order, so that changes to different samples merge in git. Nothing in it is of this machine or of this time. Each
+//! line names, by a hash, what of `content/` it was made from; a line whose hash is another is not used. Each line is
+//! sealed with its checksum, those of samples within their head: a line that was damaged, or that a merge put under the
+//! head of another model or experiment, is not used either ([`KeptRun::damaged`]).
 
 mod file;
 mod sample;
@@ -27,8 +28,8 @@ use crate::store::{Parts, Store};
 use crate::terms::{Baseline, BaselineVector, Target};
 use crate::tokenizer::Speech;
 
-/// The schema of the file; raised when its form changes, or what tokenizers are asked. Lines of
-/// `igsite/plan/1` had no checksum; hashes of `igsite/plan/2` were of our own names of things, not of the field's words.
+/// The schema of the file; raised when its form changes, or what tokenizers are asked. Lines of `igsite/plan/1` had no
+/// checksum; hashes of `igsite/plan/2` were of our own names of things, not of the field's words.
 const SCHEMA: &str = "igsite/plan/3";
 
 /// The kept plans of a project, by experiment and model.
@@ -183,7 +184,8 @@ impl KeptRun {
         text
     }
 
-    /// The kept plan of an experiment and a model, if there is one of this version. What of it is damaged is told and left out.
+    /// The kept plan of an experiment and a model, if there is one of this version. What of it is damaged is told and
+    /// left out.
     ///
     /// # Errors
     /// The file cannot be read. Where the store refuses damage: a line is damaged, or the plan is of another version.
@@ -235,8 +237,9 @@ impl KeptRun {
         Ok(Self { head, samples, damaged })
     }
 
-    /// Whether it was made for what an experiment asks and a model's file says now. `chat_template` is the SHA-256 of the model's template as
-    /// it is now; none where prompts do not go through it, or where it is not at hand and cannot be another.
+    /// Whether it was made for what an experiment asks and a model's file says now. `chat_template` is the SHA-256 of
+    /// the model's template as it is now; none where prompts do not go through it, or where it is not at hand and
+    /// cannot be another.
     pub fn stale(&self, experiment: &Experiment, spec: &ModelSpec, chat_template: Option<&str>) -> Option<Stale> {
         if self.head.model != model_hash(spec) {
             return Some(Stale::Model);

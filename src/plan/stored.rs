@@ -6,7 +6,8 @@ use super::{Job, OpenedModel, Run, generation};
 use crate::diagnostic::Result;
 use crate::store::{Parts, Store, StoredAttribution, StoredGeneration, StoredPrediction};
 
-/// The parts of each job of a run, where the store has all of them; without a model only a kept plan can say what that would be asked.
+/// The parts of each job of a run, where the store has all of them; without a model only a kept plan can say what that
+/// would be asked.
 ///
 /// # Errors
 /// The store cannot be read; a tokenizer or template fails.

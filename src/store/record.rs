@@ -33,12 +33,13 @@ pub struct SampleRecord {
     pub tokens: Vec<Token>,
     /// The most probable next token.
     pub prediction: Prediction,
-    /// Whether the prediction is the gold option's token (where options are several tokens: whether the gold option is the most probable
-    /// of them); absent gold gives null.
+    /// Whether the prediction is the gold option's token (where options are several tokens: whether the gold option is
+    /// the most probable of them); absent gold gives null.
     pub correct: Option<bool>,
     /// Each option's token and probability, by letter, in the experiment's order.
     pub options: IndexMap<String, OptionRecord>,
-    /// One for each method, target and baseline, in the experiment's order (methods outer, then targets, baselines inner).
+    /// One for each method, target and baseline, in the experiment's order (methods outer, then targets, baselines
+    /// inner).
     pub attributions: Vec<AttributionRecord>,
     /// What the model says in its own words, if it was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -130,7 +131,8 @@ impl OptionRecord {
     }
 }
 
-/// The option that a model predicts: the one whose token it is; where options are several tokens, the most probable, the first of equals.
+/// The option that a model predicts: the one whose token it is; where options are several tokens, the most probable,
+/// the first of equals.
 pub fn chosen(options: &IndexMap<String, OptionRecord>, predicted: u32) -> Option<&str> {
     let found = if options.values().all(|option| option.token_ids.is_empty()) {
         options.iter().find(|(_, option)| option.token_id == predicted)
@@ -170,7 +172,8 @@ pub struct AttributionRecord {
     pub quadrature: Option<Quadrature>,
     /// Points of a fixed rule; null for the adaptive one.
     pub steps: Option<usize>,
-    /// Whether a fixed rule was run at half its points too, to tell its error; null for the adaptive one, which always tells it.
+    /// Whether a fixed rule was run at half its points too, to tell its error; null for the adaptive one, which always
+    /// tells it.
     pub estimate_error: Option<bool>,
     /// What `converged` and `within_tolerance` are measured by; null, as they are, where a method has no such test.
     pub tolerance: Option<f64>,
@@ -186,11 +189,11 @@ pub struct AttributionRecord {
     pub sum: Option<f64>,
     /// Sum of the scores − (F(input) − F(baseline)); null for a marked record.
     pub convergence_delta: Option<f64>,
-    /// The quadrature's own bound on the L1 error of the map, relative to its L1 norm; for a fixed rule the L1 distance to the same
-    /// rule at half the points, where that was asked for, else null.
+    /// The quadrature's own bound on the L1 error of the map, relative to its L1 norm; for a fixed rule the L1 distance
+    /// to the same rule at half the points, where that was asked for, else null.
     pub error_estimate: Option<f64>,
-    /// Whether the map reached its tolerance: by the error estimate, where there is one, and by the delta. A fixed rule has no
-    /// test of its own, so without an estimate this is the same as `within_tolerance`.
+    /// Whether the map reached its tolerance: by the error estimate, where there is one, and by the delta. A fixed rule
+    /// has no test of its own, so without an estimate this is the same as `within_tolerance`.
     pub converged: Option<bool>,
     /// Whether |delta| ≤ tolerance · |F(input) − F(baseline)|.
     pub within_tolerance: Option<bool>,

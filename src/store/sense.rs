@@ -1,7 +1,8 @@
 //! Whether a kept part agrees with itself and with what was asked for.
 //!
-//! A checksum tells that a part is what was written. This tells that what was written can be an answer: as many scores as tokens,
-//! probabilities between 0 and 1, a sum that fits the last delta. Nothing here knows how the numbers were made.
+//! A checksum tells that a part is what was written. This tells that what was written can be an answer: as many scores
+//! as tokens, probabilities between 0 and 1, a sum that fits the last delta. Nothing here knows how the numbers were
+//! made.
 
 use super::{StoredAttribution, StoredGeneration, StoredPrediction};
 use crate::terms::{Output, Round, Rule};

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 /// What stands before the text of a token.
 const TOKEN: &str = "token:";
 
-/// A baseline as an author names it: one vector, at every position of the prompt. Written `zero`, …, `token:…` in records.
+/// A baseline as an author names it: one vector, at every position of the prompt. Written `zero`, …, `token:…` in
+/// records.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Baseline {

@@ -13,7 +13,8 @@ words! {
 }
 
 words! {
-    /// How a model's linear layers, but for the output layer, are quantised as they are loaded: as `load_in_4bit` of transformers does.
+    /// How a model's linear layers, but for the output layer, are quantised as they are loaded: as `load_in_4bit` of
+    /// transformers does.
     #[derive(Default)]
     pub enum Quantization {
         /// As stored.

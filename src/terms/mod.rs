@@ -1,7 +1,8 @@
 //! The words of the field as types: one each, the same in YAML, keys, stored parts, records and pages.
 //!
-//! A word is spelt once, here, with serde on it. What a word means for numbers stands where it is computed (`attribution`), and how it
-//! reads in a sentence stands where pages are made (`render`). Nothing of ours is imported here, so that everything may import this.
+//! A word is spelt once, here, with serde on it. What a word means for numbers stands where it is computed
+//! (`attribution`), and how it reads in a sentence stands where pages are made (`render`). Nothing of ours is imported
+//! here, so that everything may import this.
 
 /// An enum whose variants are single words, spelt the same wherever they are written.
 macro_rules! words {

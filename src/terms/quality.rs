@@ -32,7 +32,8 @@ pub struct Round {
     pub convergence_delta: f64,
 }
 
-/// The L1 error of a map relative to its L1 norm; none where the map is zero and its error is not, or either is no number.
+/// The L1 error of a map relative to its L1 norm; none where the map is zero and its error is not, or either is no
+/// number.
 pub fn relative_error(errors: &[f64], scores: &[f64]) -> Option<f64> {
     let error: f64 = errors.iter().sum();
     let norm: f64 = scores.iter().map(|score| score.abs()).sum();

@@ -6,7 +6,8 @@ words! {
     /// The family of a rule on [0, 1].
     #[derive(Default)]
     pub enum Quadrature {
-        /// Polynomials through neighbouring points, more of them where the error is, until error and delta are within tolerance.
+        /// Polynomials through neighbouring points, more of them where the error is, until error and delta are within
+        /// tolerance.
         #[default]
         Adaptive = "adaptive",
         /// Gauss–Legendre: n nodes inside the interval, exact for polynomials of degree 2n − 1.
@@ -29,8 +30,8 @@ impl Quadrature {
     }
 }
 
-/// A rule with those of its settings that its numbers depend on, and no others: `steps` beside the adaptive rule is no reason to
-/// compute anything again.
+/// A rule with those of its settings that its numbers depend on, and no others: `steps` beside the adaptive rule is no
+/// reason to compute anything again.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rule {

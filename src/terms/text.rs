@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 /// A named part of a prompt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Segment {
-    /// `instruction`, `claim`, `options`, `answer`, `shots`, or what the author calls it; `template` for a chat template's own text.
+    /// `instruction`, `claim`, `options`, `answer`, `shots`, or what the author calls it; `template` for a chat
+    /// template's own text.
     pub name: String,
     /// First character.
     pub start: usize,

@@ -30,8 +30,8 @@ const DATASET_KEYS: [&str; 9] = [
 /// More examples than this fit into no prompt.
 const MOST_SHOTS: u64 = 1000;
 
-/// The parts of an experiment. A part that could not be read is `None` and has been told; the others go on, so that their
-/// errors are told in the same run.
+/// The parts of an experiment. A part that could not be read is `None` and has been told; the others go on, so that
+/// their errors are told in the same run.
 #[derive(Clone, Debug)]
 pub struct Written {
     pub id: String,
