@@ -11,6 +11,8 @@ words! {
         /// The path integral of the gradient.
         #[default]
         IntegratedGradients = "integrated_gradients",
+        /// The gradient at the input, times its difference from the baseline.
+        GradientXInput = "gradient_x_input",
     }
 }
 
@@ -19,6 +21,7 @@ impl Method {
     pub fn with_settings(self, rule: Rule) -> MethodWithSettings {
         match self {
             Self::IntegratedGradients => MethodWithSettings::IntegratedGradients(rule),
+            Self::GradientXInput => MethodWithSettings::GradientXInput {},
         }
     }
 
@@ -26,6 +29,7 @@ impl Method {
     pub fn name(self) -> &'static str {
         match self {
             Self::IntegratedGradients => "Integrated Gradients",
+            Self::GradientXInput => "gradient × input",
         }
     }
 
@@ -33,17 +37,21 @@ impl Method {
     pub fn reference(self) -> &'static str {
         match self {
             Self::IntegratedGradients => "Sundararajan, Taly and Yan 2017",
+            Self::GradientXInput => "Shrikumar, Greenside, Shcherbina and Kundaje 2016",
         }
     }
 }
 
-/// A method with those of its settings that its numbers depend on. In a key it stands as one entry, whose name Integrated Gradients
-/// has from the time before there were other methods.
+/// A method with those of its settings that its numbers depend on. In a key it stands as one entry, whose name
+/// Integrated Gradients has from the time before there were other methods.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum MethodWithSettings {
     /// With its rule for the integral.
     #[serde(rename = "rule")]
     IntegratedGradients(Rule),
+    /// It has none.
+    #[serde(rename = "gradient_x_input")]
+    GradientXInput {},
 }
 
 impl MethodWithSettings {
@@ -51,6 +59,7 @@ impl MethodWithSettings {
     pub fn method(self) -> Method {
         match self {
             Self::IntegratedGradients(_) => Method::IntegratedGradients,
+            Self::GradientXInput {} => Method::GradientXInput,
         }
     }
 
@@ -58,6 +67,7 @@ impl MethodWithSettings {
     pub fn rule(self) -> Option<Rule> {
         match self {
             Self::IntegratedGradients(rule) => Some(rule),
+            Self::GradientXInput {} => None,
         }
     }
 }

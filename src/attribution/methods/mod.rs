@@ -1,8 +1,10 @@
 //! The methods, one file each, and what any of them is given and gives.
 //!
-//! A method reads the model at points of the straight path from a baseline x′ (α = 0) to the input x (α = 1): F there, and
-//! Σ_d (x − x′)_{t,d} ∂F/∂x_{t,d} of each token t. It says which points it wants, is fed their values, and says again. Many maps are made
-//! at once ([`super::schedule`]), so that passes over the model are full.
+//! A method reads the model at points of the straight path from a baseline x′ (α = 0) to the input x (α = 1): F there,
+//! and Σ_d (x − x′)_{t,d} ∂F/∂x_{t,d} of each token t. It says which points it wants, is fed their values, and says
+//! again. Many maps are made at once ([`super::schedule`]), so that passes over the model are full.
+
+mod gradient_x_input;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -85,8 +87,8 @@ impl Attribution {
         self.change().map(|change| self.sum() - change)
     }
 
-    /// Sum of the errors over the sum of the scores' magnitudes: the relative L1 error of the map. None where it has no errors,
-    /// or where it is zero and they are not.
+    /// Sum of the errors over the sum of the scores' magnitudes: the relative L1 error of the map. None where it has no
+    /// errors, or where it is zero and they are not.
     pub fn error_estimate(&self) -> Option<f64> {
         relative_error(self.errors.as_ref()?, &self.scores)
     }
@@ -96,5 +98,6 @@ impl Attribution {
 pub fn prepare(method: MethodWithSettings) -> Arc<dyn Method> {
     match method {
         MethodWithSettings::IntegratedGradients(rule) => Arc::new(Nodes::of(rule)),
+        MethodWithSettings::GradientXInput {} => Arc::new(gradient_x_input::GradientXInput),
     }
 }
