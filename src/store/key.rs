@@ -25,7 +25,8 @@ pub struct ModelKey {
     pub dtype: Dtype,
     /// How its linear layers are quantised.
     pub quantization: Quantization,
-    /// The commit of the hub repository. A folder has none, and its parts keep the names they had before there was a hub.
+    /// The commit of the hub repository. A folder has none, and its parts keep the names they had before there was a
+    /// hub.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
 }
@@ -199,6 +200,7 @@ mod tests {
             |k| k.method = of(adaptive(0.01, 4096)),
             |k| k.method = of(adaptive(0.02, 4096)),
             |k| k.method = of(adaptive(0.01, 4095)),
+            |k| k.method = MethodWithSettings::GradientXInput {},
         ];
         let mut names = vec![key().name()];
         for change in changes {
@@ -226,6 +228,15 @@ mod tests {
             let json = serde_json::to_string(&key).unwrap();
             assert_eq!(serde_json::from_str::<AttributionKey>(&json).unwrap(), key, "{json}");
         }
+    }
+
+    #[test]
+    fn a_method_without_settings_is_an_entry_of_its_own() {
+        let method = MethodWithSettings::GradientXInput {};
+        let key = AttributionKey { method, ..key() };
+        let json = serde_json::to_string(&key).unwrap();
+        assert!(json.ends_with(r#""baseline":"zero","gradient_x_input":{}}"#), "{json}");
+        assert_eq!(serde_json::from_str::<AttributionKey>(&json).unwrap(), key);
     }
 
     #[test]
