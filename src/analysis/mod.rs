@@ -5,4 +5,7 @@
 pub mod agreement;
 pub mod align;
 pub mod calibration;
+pub mod results;
+pub mod scale;
 pub mod summary;
+pub mod text;

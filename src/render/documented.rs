@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use super::fixture::{self, Fixture};
 use super::pages::Renderer;
-use super::results::Results;
 use super::theme::{TEMPLATES, blocks};
 use super::{OutputFile, Sink};
+use crate::analysis::results::Results;
 
 const DOCS: &str = "content/docs/changing-the-look.md";
 

@@ -11,13 +11,13 @@ mod views;
 use std::collections::BTreeMap;
 
 use self::names::{Arguments, KINDS, Picked};
+use crate::analysis::results::Results;
 use crate::content::names::{nearest, quoted, shortened};
 use crate::content::project::Project;
 use crate::diagnostic::Diagnostic;
 use crate::render::markdown::headings::Ids;
 use crate::render::markdown::shortcode::{Call, Value};
 use crate::render::markdown::{Refusal, Shortcodes, Shown};
-use crate::render::results::Results;
 use crate::render::text::escape;
 use crate::render::theme::Theme;
 use crate::site::urls::Links;

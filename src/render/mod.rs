@@ -20,7 +20,6 @@ pub mod markdown;
 pub mod pages;
 mod places;
 pub mod plot;
-pub mod results;
 pub mod search;
 #[cfg(test)]
 mod tests;
@@ -29,23 +28,14 @@ pub mod theme;
 
 use rayon::prelude::*;
 
-use crate::content::experiment::Experiment;
+pub use crate::analysis::results::ExperimentResults;
+use crate::analysis::results::Results;
 use crate::content::project::Project;
 use crate::diagnostic::{Diagnostics, Result};
 use crate::render::flow::{Each, Flow};
 pub use crate::render::flow::{Receiver, Sink};
 use crate::render::pages::Renderer;
-use crate::render::results::Results;
 use crate::site::urls;
-use crate::store::record::SampleRecord;
-
-/// An experiment with its records.
-pub struct ExperimentResults<'a> {
-    /// The experiment.
-    pub experiment: &'a Experiment,
-    /// Its records, `[model][sample]`, in the experiment's order.
-    pub records: Vec<Vec<SampleRecord>>,
-}
 
 /// Everything a site is made of.
 pub struct Site<'a> {

@@ -9,6 +9,7 @@ use crate::content::dataset::Origin;
 use crate::lock::Patience;
 use crate::site::links::{LinkCheck, attributes};
 use crate::site::output::Folder;
+use crate::store::record::SampleRecord;
 
 fn rendered(site: &Site<'_>) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();

@@ -5,7 +5,7 @@
 //! U+FEFF, zero-width space) by their code point, so that a reader sees what the model saw. JSON and CSV keep all of them as
 //! they are.
 
-use unicode_segmentation::UnicodeSegmentation;
+pub use crate::analysis::text::excerpt;
 
 use super::decimal::{push_fixed, push_significant};
 
@@ -86,49 +86,6 @@ fn is_shown_by_code(c: char) -> bool {
         // Tag characters: invisible, and known to smuggle text past a reader.
         | '\u{e0000}'..='\u{e007f}')
         || u32::from(c) & 0xfffe == 0xfffe
-}
-
-/// The first `limit` characters a reader would count, white space collapsed, with an ellipsis where text is left out.
-pub fn excerpt(text: &str, limit: usize) -> String {
-    // A short plain text is its own excerpt.
-    let bytes = text.as_bytes();
-    let plain = |&b: &u8| b.is_ascii_graphic() || b == b' ';
-    if bytes.len() <= limit
-        && bytes.iter().all(plain)
-        && !bytes.starts_with(b" ")
-        && !bytes.ends_with(b" ")
-        && !bytes.windows(2).any(|pair| pair == b"  ")
-    {
-        return text.to_owned();
-    }
-    let mut out = String::new();
-    let mut blank = false;
-    for (count, grapheme) in text
-        .trim()
-        .graphemes(true)
-        .filter(|g| collapses(g, &mut blank))
-        .enumerate()
-    {
-        if count == limit {
-            return out.trim_end().to_owned() + "…";
-        }
-        // A grapheme may be thousands of combining marks long; a title is not the place for them.
-        out.extend(
-            grapheme
-                .chars()
-                .take(16)
-                .map(|c| if c.is_whitespace() { ' ' } else { c }),
-        );
-    }
-    out
-}
-
-/// Whether to keep a grapheme: all but white space after white space.
-fn collapses(grapheme: &str, blank: &mut bool) -> bool {
-    let is_blank = grapheme.chars().all(char::is_whitespace);
-    let keep = !(is_blank && *blank);
-    *blank = is_blank;
-    keep
 }
 
 /// A signed number for people: four significant digits, a true minus sign, always a sign unless zero.
@@ -250,13 +207,6 @@ mod tests {
             escape("\u{202e}\u{feff}\u{85}\u{fffe}é🙂"),
             "⟨U+202E⟩⟨U+FEFF⟩⟨U+0085⟩⟨U+FFFE⟩é🙂"
         );
-    }
-
-    #[test]
-    fn an_excerpt_counts_what_a_reader_counts() {
-        assert_eq!(excerpt("  a \n\n b\tc ", 10), "a b c");
-        assert_eq!(excerpt("👩‍👩‍👧 and more", 3), "👩‍👩‍👧 a…");
-        assert_eq!(excerpt("abc", 3), "abc");
     }
 
     #[test]

@@ -6,9 +6,11 @@ use super::Embeds;
 use super::names::{AllPlot, MapLevel, MapPick, MapPlot, ModelPlot, What};
 use super::tables;
 use crate::analysis::align::Level;
+use crate::analysis::results::Results;
+use crate::analysis::scale::Scales;
 use crate::analysis::summary;
 use crate::diagnostic::Result;
-use crate::render::heatmap::{self, Scales};
+use crate::render::heatmap;
 use crate::render::labels;
 use crate::render::markdown::headings::Ids;
 use crate::render::pages::map::{convergence, noise};
@@ -16,7 +18,6 @@ use crate::render::pages::sample::drawn;
 use crate::render::pages::tokens::Drawn;
 use crate::render::pages::{Link, figures};
 use crate::render::plot::Figure;
-use crate::render::results::Results;
 use crate::render::text::{excerpt, percent};
 use crate::site::urls;
 
@@ -219,7 +220,7 @@ impl<'s> Show<'s, '_> {
             level: level.name(),
             letter: letter(level),
             models: models.iter().map(compared).collect(),
-            legend: heatmap::legend(&scales, results.unit()),
+            legend: heatmap::legend(&scales, labels::output(results.experiment.attribution.output)),
         }
     }
 

@@ -6,11 +6,12 @@ use super::differences::{self, PairView};
 use super::experiment::map_note;
 use super::{Frame, Link, Renderer, figures, or_dash};
 use crate::analysis::agreement::{Agreement, Measures, TOP};
+use crate::analysis::results::Results;
+use crate::analysis::scale::Scale;
 use crate::analysis::summary::{self, Share};
 use crate::diagnostic::Result;
-use crate::render::heatmap::Scale;
+use crate::render::heatmap;
 use crate::render::plot::Figure;
-use crate::render::results::Results;
 use crate::render::text::{self, excerpt, percent};
 use crate::render::{Sink, labels};
 use crate::site::urls::{self, Links};
@@ -381,7 +382,7 @@ fn row(results: &Results<'_>, pair: &Pair, links: &Links) -> PairRow {
         first: answer(pair.models.0),
         second: answer(pair.models.1),
         spearman: text::correlation(pair.spearman),
-        spearman_class: Scale { max: 1.0 }.class(pair.spearman),
+        spearman_class: heatmap::shade_class(Scale { max: 1.0 }.shade(pair.spearman)),
         plain: or_dash(pair.agreement.spearman.map(text::correlation)),
         certain: or_dash(pair.agreement.pairs().and_then(Share::value).map(percent)),
     }

@@ -6,9 +6,10 @@ use serde::Serialize;
 
 use super::figures;
 use crate::analysis::align::CharText;
+use crate::analysis::results::Results;
 use crate::analysis::summary::Mean;
+use crate::analysis::text::bare;
 use crate::render::plot::{self, Figure, Table};
-use crate::render::results::{Results, bare};
 use crate::render::text::{correlation, plus_minus, signed};
 
 /// How many words each list shows.

@@ -7,13 +7,13 @@ use super::cite::{self, Cited};
 use super::samples::SamplesView;
 use super::words::{self, TargetWords};
 use super::{Frame, Link, Renderer, SummaryView, figures, finding, or_dash};
+use crate::analysis::results::{Results, SPECIAL};
 use crate::analysis::summary::Mean;
 use crate::content::dataset::Origin;
 use crate::content::experiment::{AttributionSpec, BaselineSpec, TargetSpec};
 use crate::content::prompt::PromptStyle;
 use crate::diagnostic::{Diagnostics, Result};
 use crate::render::plot::Figure;
-use crate::render::results::{Results, SPECIAL};
 use crate::render::text::percent;
 use crate::render::{Sink, data, labels};
 use crate::site::urls::{self, Links};
@@ -181,7 +181,7 @@ pub(super) fn map_note(results: &Results<'_>) -> String {
     };
     format!(
         "Maps explain {target}, as {}, from the {}.{others}{template}",
-        results.unit(),
+        labels::output(results.experiment.attribution.output),
         labels::baseline(&first.baseline)
     )
 }
@@ -205,7 +205,10 @@ fn settings(results: &Results<'_>) -> Vec<(String, String)> {
             "Integrated Gradients (Sundararajan, Taly and Yan 2017)".to_owned(),
         ),
         line("Targets", targets.join(", ")),
-        line("Output", results.unit().to_owned()),
+        line(
+            "Output",
+            labels::output(results.experiment.attribution.output).to_owned(),
+        ),
         line("Baselines", baselines.join(", ")),
         line("Quadrature", labels::quadrature(spec)),
         line("Tolerance", tolerance(spec)),

@@ -7,10 +7,10 @@ pub use answers::{calibration_of, calibrations, confusions};
 pub use pairs::{agreement, is_weighted, matrix, mean_of, measures};
 
 use super::or_dash;
+use crate::analysis::results::Results;
 use crate::analysis::summary::{self, Mean, Share};
 use crate::render::plot::canvas::Ink;
 use crate::render::plot::{self, Cell, Figure, Interval, Spent, Table};
-use crate::render::results::Results;
 use crate::render::text::percent;
 
 /// Models whose marks can be told apart in one plot.

@@ -3,8 +3,8 @@
 use indexmap::IndexMap;
 
 use super::{interval, list};
+use crate::analysis::results::Results;
 use crate::analysis::summary::{self, Mean, Share};
-use crate::render::results::Results;
 use crate::render::text::{correlation, excerpt, percent, signed};
 
 /// An experiment's headline.

@@ -4,10 +4,10 @@ use serde::Serialize;
 
 use super::markdown::PageView;
 use super::{Frame, Renderer, SummaryView, finding};
+use crate::analysis::results::Results;
 use crate::diagnostic::{Diagnostics, Result};
 use crate::render::Sink;
 use crate::render::markdown;
-use crate::render::results::Results;
 use crate::render::text::{excerpt, percent};
 use crate::site::urls::{self, Links};
 

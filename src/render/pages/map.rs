@@ -8,12 +8,13 @@ use super::experiment::neighbours;
 use super::tokens::{self, Drawn};
 use super::{Frame, Link, Renderer, or_dash};
 use crate::analysis::align::Units;
+use crate::analysis::results::{Results, SPECIAL};
+use crate::analysis::scale::Scales;
 use crate::analysis::summary::{self, relative_delta};
 use crate::content::experiment::{AttributionSpec, Output};
 use crate::diagnostic::Result;
-use crate::render::heatmap::{self, Scales};
+use crate::render::heatmap;
 use crate::render::plot::{self, Figure};
-use crate::render::results::{Results, SPECIAL};
 use crate::render::text::{excerpt, number, percent, plus_minus, signed};
 use crate::render::{Sink, chart, labels};
 use crate::site::urls::{self, Links};
@@ -291,7 +292,7 @@ fn attributions(results: &Results<'_>, model: usize, sample: usize) -> Attributi
         });
     let column = |(target, a): &(String, &AttributionRecord)| format!("{target}, {}", labels::baseline(&a.baseline));
     Attributions {
-        legend: heatmap::legend(shared, results.unit()),
+        legend: heatmap::legend(shared, labels::output(results.experiment.attribution.output)),
         attributions: views.collect(),
         tokens: drawn.iter().any(Option::is_some).then(|| TokenTable {
             count: record.tokens.len(),

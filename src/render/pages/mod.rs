@@ -21,12 +21,12 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::analysis::results::Results;
 use crate::analysis::summary::{ModelSummary, Share};
 use crate::diagnostic::{Diagnostics, Result};
 use crate::render::assets::Assets;
 use crate::render::embed::Embeds;
 use crate::render::markdown::{Rendered, Setting, Source, render};
-use crate::render::results::Results;
 use crate::render::text::{excerpt, number, percent};
 use crate::render::theme::Theme;
 use crate::render::{Sink, Site, chart};

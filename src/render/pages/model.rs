@@ -183,7 +183,7 @@ impl Renderer<'_> {
     }
 
     fn experiments(&self, id: &String, links: &Links) -> Vec<ExperimentLine> {
-        let line = |results: &crate::render::results::Results<'_>| {
+        let line = |results: &crate::analysis::results::Results<'_>| {
             let model = results.experiment.models.iter().position(|other| other == id)?;
             let href = links.to(&urls::experiment(&results.experiment.id));
             Some(ExperimentLine {

@@ -9,10 +9,12 @@ use super::tokens::Drawn;
 use super::{Frame, Link, Renderer, finding, or_dash};
 use crate::analysis::agreement::{Measures, TOP};
 use crate::analysis::align::{CharText, UnitScores};
+use crate::analysis::results::Results;
+use crate::analysis::scale::{Scale, Scales, Scores};
 use crate::analysis::summary::{self, Share};
+use crate::analysis::text::bare;
 use crate::diagnostic::Result;
-use crate::render::heatmap::{self, Scale, Scales, Scores};
-use crate::render::results::{Results, bare};
+use crate::render::heatmap;
 use crate::render::text::{correlation, escape_into, excerpt, percent, signed};
 use crate::render::{Sink, chart, labels};
 use crate::site::urls::{self, Links};
@@ -135,7 +137,7 @@ impl Renderer<'_> {
             finding,
             map_note: map_note(results),
             switches: heatmap::switches("w"),
-            legend: heatmap::legend(&scales, results.unit()),
+            legend: heatmap::legend(&scales, labels::output(results.experiment.attribution.output)),
             models: shown
                 .iter()
                 .enumerate()
@@ -146,7 +148,10 @@ impl Renderer<'_> {
             agreements: agreements(results, sample),
             top: TOP.min(analysed.units.words.len()),
             differences,
-            difference_legend: heatmap::difference_legend(&difference_scales, results.unit()),
+            difference_legend: heatmap::difference_legend(
+                &difference_scales,
+                labels::output(results.experiment.attribution.output),
+            ),
             fields: fields.map(|(name, value)| (name.clone(), field(value))).collect(),
             previous,
             next,
@@ -208,7 +213,7 @@ fn model_map(
         map: shown.map(|shown| shown.html(scales)),
         words: words
             .into_iter()
-            .map(|(word, score)| (word, scales.word.class(score), signed(score)))
+            .map(|(word, score)| (word, heatmap::shade_class(scales.word.shade(score)), signed(score)))
             .collect(),
     }
 }
@@ -239,7 +244,7 @@ fn word_table(results: &Results<'_>, sample: usize, scale: Scale) -> String {
                 html.push_str("<td>–");
                 continue;
             };
-            let class = scale.class(score(words));
+            let class = heatmap::shade_class(scale.shade(score(words)));
             let _ = match class.as_str() {
                 "" => write!(html, "<td>{}", signed(score(words))),
                 class => write!(html, "<td class={class}>{}", signed(score(words))),
@@ -296,9 +301,9 @@ fn agreements(results: &Results<'_>, sample: usize) -> Vec<AgreementRow> {
             first: results.models[*first].clone(),
             second: results.models[*second].clone(),
             spearman: both(|m| m.spearman, correlation),
-            spearman_class: leading
-                .spearman
-                .map_or_else(String::new, |value| Scale { max: 1.0 }.class(value)),
+            spearman_class: leading.spearman.map_or_else(String::new, |value| {
+                heatmap::shade_class(Scale { max: 1.0 }.shade(value))
+            }),
             kendall: both(|m| m.kendall, correlation),
             overlap: both(|m| m.overlap, percent),
             certain: if weighted {

@@ -8,9 +8,9 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::{Frame, Link, Renderer, or_dash};
+use crate::analysis::results::Results;
 use crate::analysis::summary;
 use crate::diagnostic::{Diagnostic, Result};
-use crate::render::results::Results;
 use crate::render::text::{correlation, escape_into, excerpt, percent, signed};
 use crate::render::{Sink, heatmap, labels};
 use crate::site::urls::{self, Links};

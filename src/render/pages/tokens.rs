@@ -3,9 +3,10 @@
 //! The table's rows are written here and not in a template: they are most of a page.
 
 use crate::analysis::align::{CharText, Units};
+use crate::analysis::results::SPECIAL;
+use crate::analysis::scale::{Scales, Scores};
 use crate::analysis::summary;
-use crate::render::heatmap::{self, Scales, Scores};
-use crate::render::results::SPECIAL;
+use crate::render::heatmap;
 use crate::render::text::{count_into, escape_into, excerpt, percent, plus_minus_into, signed_into};
 use crate::store::record::{AttributionRecord, SampleRecord, TokenRecord};
 
@@ -98,7 +99,7 @@ pub fn rows(record: &SampleRecord, units: &Units, maps: &[Option<Drawn<'_>>], sc
                 html.push_str("<td class=num>");
             } else {
                 html.push_str("<td class=\"num ");
-                scales.token.class_into(score, &mut html);
+                heatmap::shade_class_into(scales.token.shade(score), &mut html);
                 html.push_str("\">");
             }
             signed_into(score, &mut html);

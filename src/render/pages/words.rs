@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::analysis::align::CharText;
+use crate::analysis::results::Results;
 use crate::analysis::summary::{self, Mean};
-use crate::render::results::{Results, bare};
+use crate::analysis::text::bare;
 use crate::render::text::signed;
 use crate::site::urls;
 

@@ -2,10 +2,10 @@
 
 use super::strings;
 use crate::analysis::calibration::{self, Bin};
+use crate::analysis::results::Results;
 use crate::analysis::summary;
 use crate::render::pages::{interval, or_dash, points};
 use crate::render::plot::{self, Cell, Figure, Table};
-use crate::render::results::Results;
 use crate::render::text::{excerpt, percent};
 
 /// A reliability curve a model; none where nothing is right or wrong.

@@ -2,10 +2,10 @@
 
 use super::SERIES;
 use crate::analysis::agreement::{Agreement, Measures};
+use crate::analysis::results::Results;
 use crate::analysis::summary::Mean;
 use crate::render::pages::or_dash;
 use crate::render::plot::{self, Cell, Figure, Table};
-use crate::render::results::Results;
 use crate::render::text::correlation;
 
 /// The mean of a measure of two models over the samples.

@@ -5,21 +5,27 @@ use rayon::prelude::*;
 
 use crate::analysis::agreement::{Agreement, Scored, agreement, largest};
 use crate::analysis::align::{CharText, UnitScores, Units};
+use crate::analysis::scale::Scale;
 use crate::analysis::summary::{self, Mean, ModelSummary, Share};
+use crate::analysis::text::{bare, excerpt};
 use crate::content::experiment::Experiment;
 use crate::content::project::Project;
 use crate::content::prompt::{Prompt, PromptStyle};
 use crate::diagnostic::{Diagnostic, Result};
-use crate::render::ExperimentResults;
-use crate::render::heatmap::Scale;
-use crate::render::labels;
-use crate::render::text::excerpt;
 use crate::store::record::SampleRecord;
 
 /// What the last of [`Results::segment_shares`] is called.
 pub const SPECIAL: &str = "special tokens";
 /// What lies outside the words that models share, where each has a chat template of its own round them.
 const TEMPLATE_AND_SPECIAL: &str = "template and special tokens";
+
+/// An experiment with its records.
+pub struct ExperimentResults<'a> {
+    /// The experiment.
+    pub experiment: &'a Experiment,
+    /// Its records, `[model][sample]`, in the experiment's order.
+    pub records: Vec<Vec<SampleRecord>>,
+}
 
 /// An experiment, analysed.
 pub struct Results<'a> {
@@ -165,11 +171,6 @@ impl<'a> Results<'a> {
             PromptStyle::Plain => SPECIAL,
             PromptStyle::Chat => TEMPLATE_AND_SPECIAL,
         }
-    }
-
-    /// The unit of the scores.
-    pub fn unit(&self) -> &'static str {
-        labels::output(self.experiment.attribution.output)
     }
 
     /// Maps within tolerance, of all maps of all models.
@@ -347,12 +348,6 @@ fn within_template(record: &SampleRecord) -> (Units, Option<UnitScores>) {
     (units, words)
 }
 
-/// A word without the punctuation that ends it, short enough for a list.
-pub fn bare(word: &str) -> String {
-    let bare = word.trim_end_matches([',', '.', ';', ':']);
-    excerpt(if bare.is_empty() { word } else { bare }, 24)
-}
-
 /// Segments that give a prompt its form; what is left is what a sample is about.
 const FORM: [&str; 4] = ["instruction", "options", "answer", "shots"];
 
@@ -517,7 +512,5 @@ mod tests {
             sample.prompt.segments[1].name = "options".into();
         }
         assert_eq!(subject_segments(experiment), ["instruction", "options"]);
-        assert_eq!(bare("twice,"), "twice");
-        assert_eq!(bare("..."), "...");
     }
 }
