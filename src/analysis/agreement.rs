@@ -11,13 +11,15 @@ mod certain;
 
 pub use certain::{Certain, Place, certain, places};
 
+use serde::Serialize;
+
 use crate::analysis::summary::Share;
 
 /// How many of the most important words [`Agreement::overlap`] looks at.
 pub const TOP: usize = 10;
 
 /// The three measures of one comparison.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Measures {
     /// Rank correlation after Spearman.
     pub spearman: Option<f64>,

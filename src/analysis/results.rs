@@ -2,17 +2,18 @@
 
 use indexmap::IndexMap;
 use rayon::prelude::*;
+use serde::Serialize;
 
 use crate::analysis::agreement::{Agreement, Scored, agreement, largest};
 use crate::analysis::align::{CharText, UnitScores, Units};
 use crate::analysis::scale::Scale;
 use crate::analysis::summary::{self, Mean, ModelSummary, Share};
 use crate::analysis::text::{bare, excerpt};
-use crate::content::experiment::Experiment;
+use crate::content::experiment::{Experiment, Output};
 use crate::content::project::Project;
 use crate::content::prompt::{Prompt, PromptStyle};
 use crate::diagnostic::{Diagnostic, Result};
-use crate::store::record::SampleRecord;
+use crate::store::record::{SampleRecord, TargetRecord};
 
 /// What the last of [`Results::segment_shares`] is called.
 pub const SPECIAL: &str = "special tokens";
@@ -51,6 +52,30 @@ pub struct Results<'a> {
     pub subject: Vec<String>,
     /// The same by option, over the lines of the prompt that begin with the option's letter.
     pub option_shares: Vec<IndexMap<String, Mean>>,
+}
+
+/// What the maps that pages show explain.
+#[derive(Serialize)]
+pub struct Shown<'a> {
+    /// The target of the first.
+    pub target: &'a TargetRecord,
+    /// The output that all explain.
+    pub output: Output,
+    /// Where their paths start.
+    pub baseline: &'a str,
+    /// How many maps a model and a sample have.
+    pub maps: usize,
+    /// Whether the models' chat templates are round the prompts.
+    pub prompt_style: PromptStyle,
+}
+
+/// An option with what it stands for.
+#[derive(Clone, Serialize)]
+pub struct Label {
+    /// Its letter.
+    pub letter: String,
+    /// `D (barely-true)`.
+    pub label: String,
 }
 
 /// A sample, analysed.
@@ -163,6 +188,44 @@ impl<'a> Results<'a> {
             Some(option) => format!("{letter} ({})", option.gold),
             None => letter.to_owned(),
         }
+    }
+
+    /// Which of the maps the pages with several models show: the first target and baseline of each record.
+    pub fn shown(&self) -> Option<Shown<'a>> {
+        let mut records = self.source.records.iter().flatten();
+        let first = records.find_map(|record| record.attributions.first())?;
+        Some(Shown {
+            target: &first.target,
+            output: self.experiment.attribution.output,
+            baseline: &first.baseline,
+            maps: self.most_maps,
+            prompt_style: self.experiment.prompt_style,
+        })
+    }
+
+    /// The options with what they stand for.
+    pub fn options(&self) -> Vec<Label> {
+        let letters = self.experiment.options.iter().map(|option| &option.letter);
+        letters
+            .map(|letter| Label {
+                letter: letter.clone(),
+                label: self.option_label(letter),
+            })
+            .collect()
+    }
+
+    /// Every segment that the maps of any model have, special tokens last.
+    pub fn segment_names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for name in self.segment_shares.iter().flat_map(IndexMap::keys) {
+            if name != SPECIAL && !names.contains(&name.as_str()) {
+                names.push(name);
+            }
+        }
+        if !names.is_empty() {
+            names.push(SPECIAL);
+        }
+        names
     }
 
     /// What lies outside the shared words.

@@ -13,7 +13,8 @@ pub(super) use template::{SegmentSource, Templates};
 pub const TEMPLATE: &str = "template";
 
 /// How a model gets the prompt.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PromptStyle {
     /// The text as it is.
     #[default]

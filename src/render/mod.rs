@@ -1,7 +1,7 @@
 //! Records as pages and data files. Pure: templates and assets are read, nothing is written; each file goes to a sink.
 //!
-//! [`render`] reads top to bottom as the site does. A page is a view (one small struct a template, in [`pages`]) and a
-//! template of the [`theme`]; maps, figures and Markdown come as finished HTML from their own modules.
+//! [`render`] reads top to bottom as the site does. A page is values (in [`pages`]), a template of the [`theme`],
+//! and the filters that write the one into the other; maps, figures and Markdown come as finished HTML from their own modules.
 
 pub mod assets;
 pub mod chart;
@@ -11,6 +11,7 @@ mod decimal;
 #[cfg(test)]
 mod documented;
 pub mod embed;
+mod filters;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod flow;
@@ -25,6 +26,7 @@ pub mod search;
 mod tests;
 pub mod text;
 pub mod theme;
+mod values;
 
 use rayon::prelude::*;
 

@@ -38,6 +38,12 @@ pub fn escape_into(text: &str, out: &mut String) {
     out.push_str(&text[copied..]);
 }
 
+/// Whether a text stands in a page as it is.
+pub fn is_plain(text: &str) -> bool {
+    let needs_escape = |c: char| matches!(c, '&' | '<' | '>' | '"' | '\'') || is_pictured(c);
+    !text.chars().any(needs_escape)
+}
+
 /// `text`, escaped for HTML text and quoted attributes.
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + text.len() / 8);
@@ -190,6 +196,44 @@ pub fn percent(x: f64) -> String {
         push_fixed(percentage.abs(), 1, &mut out);
         out.push('%');
         out
+    }
+}
+
+/// A number with so many decimals, at most 7.
+pub fn decimals(x: f64, places: usize) -> String {
+    if !x.is_finite() {
+        return "not finite".to_owned();
+    }
+    let mut out = String::new();
+    if x < 0.0 {
+        out.push('−');
+    }
+    push_fixed(x.abs(), places, &mut out);
+    out
+}
+
+/// A difference of shares, in percentage points.
+pub fn points(difference: f64) -> String {
+    let sign = if difference < 0.0 { "−" } else { "+" };
+    format!("{sign}{:.1}", (difference * 100.0).abs())
+}
+
+/// An interval of shares: `51–85%`.
+pub fn interval((low, high): (f64, f64)) -> String {
+    format!("{:.0}–{:.0}%", low * 100.0, high * 100.0)
+}
+
+/// A text, or a dash where there is none.
+pub fn or_dash(text: Option<String>) -> String {
+    text.unwrap_or_else(|| "–".to_owned())
+}
+
+/// `a, b and c`.
+pub fn list(items: &[String]) -> String {
+    match items {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
     }
 }
 

@@ -13,12 +13,11 @@ use crate::diagnostic::Result;
 use crate::render::heatmap;
 use crate::render::labels;
 use crate::render::markdown::headings::Ids;
-use crate::render::pages::map::{convergence, noise};
+use crate::render::pages::map::{Attribution, convergence_with_table, noise};
 use crate::render::pages::sample::drawn;
 use crate::render::pages::tokens::Drawn;
-use crate::render::pages::{Link, figures};
+use crate::render::pages::{Answer, Link, figures};
 use crate::render::plot::Figure;
-use crate::render::text::{excerpt, percent};
 use crate::site::urls;
 
 #[derive(Serialize)]
@@ -30,18 +29,14 @@ struct HeatmapView<'a> {
     sample: Link,
     /// The map's own page, with everything that is known of it.
     full: Link,
-    answer: String,
-    probability: String,
-    target: String,
-    baseline: String,
+    answer: Answer,
+    attribution: Option<Attribution<'a>>,
     level: &'static str,
     /// The same as the style sheet knows it.
     letter: &'static str,
     /// None for a marked record: nothing is drawn.
     map: Option<String>,
     legend: String,
-    /// What to know before the map is believed; nothing where it is as right as was asked for.
-    mark: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -53,20 +48,17 @@ struct ComparisonView<'a> {
     level: &'static str,
     /// The same as the style sheet knows it.
     letter: &'static str,
-    models: Vec<ComparedMap>,
+    models: Vec<ComparedMap<'a>>,
     /// The one scale of all of these maps.
     legend: String,
 }
 
 #[derive(Serialize)]
-struct ComparedMap {
+struct ComparedMap<'a> {
     model: Link,
-    answer: String,
-    probability: String,
-    verdict: &'static str,
-    target: String,
+    answer: Answer,
+    attribution: Option<Attribution<'a>>,
     map: Option<String>,
-    mark: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -177,15 +169,12 @@ impl<'s> Show<'s, '_> {
             model: self.model(map.model),
             sample: self.sample(map.sample),
             full: self.map_page(map.model, map.sample),
-            answer: results.option_label(&excerpt(summary::answer(record), 20)),
-            probability: percent(summary::answer_probability(record)),
-            target: attribution.map_or_else(String::new, labels::target),
-            baseline: attribution.map_or_else(String::new, |attribution| labels::baseline(&attribution.baseline)),
+            answer: Answer::of(results, record, 20),
+            attribution: attribution.map(Attribution::of),
             level: level.name(),
             letter: letter(level),
             map: drawn.map(|drawn| drawn.html(&scales)),
             legend: heatmap::legend(&scales, unit),
-            mark: attribution.map_or(Some("no attribution"), labels::mark),
         }
     }
 
@@ -198,18 +187,14 @@ impl<'s> Show<'s, '_> {
         let scales = Scales::over(all.iter().flatten().map(|drawn| &drawn.scores));
         let compared = |&model: &usize| {
             let record = results.record(model, sample);
-            let attribution = record.attributions.first();
             ComparedMap {
                 model: Link {
                     title: results.models[model].clone(),
                     href: self.map_page(model, sample).href,
                 },
-                answer: results.option_label(&excerpt(summary::answer(record), 20)),
-                probability: percent(summary::answer_probability(record)),
-                verdict: tables::verdict(record),
-                target: attribution.map_or_else(String::new, labels::target),
+                answer: Answer::of(results, record, 20),
+                attribution: record.attributions.first().map(Attribution::of),
                 map: all[model].as_ref().map(|drawn| drawn.html(&scales)),
-                mark: attribution.map_or(Some("no attribution"), labels::mark),
             }
         };
         ComparisonView {
@@ -246,7 +231,7 @@ impl<'s> Show<'s, '_> {
         let record = self.results.record(map.model, map.sample);
         let attribution = record.attributions.get(map.attribution)?;
         match plot {
-            MapPlot::Convergence => convergence(map.attribution, attribution),
+            MapPlot::Convergence => convergence_with_table(map.attribution, attribution),
             MapPlot::Errors => noise(map.attribution, attribution),
         }
     }

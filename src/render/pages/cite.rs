@@ -1,6 +1,6 @@
 //! How to cite an experiment or a map: a BibTeX entry, made of what is known of it and nothing else.
 
-use crate::render::text::visible;
+use crate::render::text::{list, visible};
 use crate::site::urls;
 use crate::store::record::SampleRecord;
 
@@ -43,7 +43,7 @@ pub fn bibtex<'r>(cited: &Cited<'_>, records: impl Iterator<Item = &'r SampleRec
     }
     lines.push(format!(
         "  note = {{Attribution maps by Integrated Gradients of {}; made with igsite {}}}",
-        latex(&super::list(cited.models)),
+        latex(&list(cited.models)),
         latex(version)
     ));
     lines.join("\n") + "\n}\n"
