@@ -1,11 +1,12 @@
 //! How far two models' maps agree: rank correlation and overlap of the most important words.
 //!
 //! Scores of different models differ in size, so ranks are compared, not values. All measures take word scores that are
-//! aligned (see [`super::align`]); a measure that is undefined (fewer than two words, all scores equal) is none, not zero.
+//! aligned (see [`super::align`]); a measure that is undefined (fewer than two words, all scores equal) is none, not
+//! zero.
 //!
-//! Scores have errors, and where two words lie within their errors of each other their order is noise. So each measure is
-//! there twice: as it is in the books, and weighted by what the errors leave certain (`agreement/certain.rs`, whose formulae
-//! docs/numerics.md explains). Without errors the two are the same number.
+//! Scores have errors, and where two words lie within their errors of each other their order is noise. So each measure
+//! is there twice: as it is in the books, and weighted by what the errors leave certain (`agreement/certain.rs`, whose
+//! formulae docs/numerics.md explains). Without errors the two are the same number.
 
 mod certain;
 

@@ -68,7 +68,8 @@ pub fn rounds(attribution: &AttributionRecord) -> Vec<RoundInProportion> {
         .collect()
 }
 
-/// The maps of a record, those of the same tokens and baseline once, each with the kinds of target that it is the map of.
+/// The maps of a record, those of the same tokens and baseline once, each with the kinds of target that it is the map
+/// of.
 pub fn distinct(attributions: &[AttributionRecord]) -> Vec<(Vec<&str>, &AttributionRecord)> {
     let mut maps: Vec<(Vec<&str>, &AttributionRecord)> = Vec::new();
     for a in attributions {

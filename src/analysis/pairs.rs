@@ -1,5 +1,5 @@
-//! Two models against each other over a whole experiment: how far their maps agree, where their scores differ most, and on which
-//! samples a reader should look.
+//! Two models against each other over a whole experiment: how far their maps agree, where their scores differ most, and
+//! on which samples a reader should look.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,8 @@ use crate::analysis::results::Results;
 use crate::analysis::summary::{self, Mean, Share};
 use crate::analysis::text::bare;
 
-/// Of so few pairs of words with a certain order nothing is listed: their agreement would be a matter of two or three words.
+/// Of so few pairs of words with a certain order nothing is listed: their agreement would be a matter of two or three
+/// words.
 const LEAST_CERTAIN: f64 = 0.1;
 /// How many words [`differing`] lists.
 pub const LISTED_WORDS: usize = 8;
@@ -204,8 +205,8 @@ struct Means {
     error: Mean,
 }
 
-/// The words of what the samples are about whose scores differ most, by the sum of the differences, so that a word that comes once
-/// needs a large one.
+/// The words of what the samples are about whose scores differ most, by the sum of the differences, so that a word that
+/// comes once needs a large one.
 pub fn differing(results: &Results<'_>, (a, b): (usize, usize)) -> Vec<DifferingWord> {
     let mut words: BTreeMap<String, Means> = BTreeMap::new();
     for (sample, analysed) in results.samples.iter().enumerate() {

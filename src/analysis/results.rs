@@ -82,7 +82,8 @@ pub struct Label {
 pub struct SampleResults {
     /// Words, sentences and segments of its prompt, without any chat template: what all models share.
     pub units: Units,
-    /// Each model's own units with its chat template, and the word scores of its shown map over them; none for a plain prompt.
+    /// Each model's own units with its chat template, and the word scores of its shown map over them; none for a plain
+    /// prompt.
     own: Vec<Option<(Units, Option<UnitScores>)>>,
     /// Word scores of each model's shown map, over the shared words; none where it is marked or missing.
     pub words: Vec<Option<UnitScores>>,
@@ -92,7 +93,8 @@ pub struct SampleResults {
     pub agreements: Vec<(usize, usize, Agreement)>,
     /// Whether all models give the same answer.
     pub same_answer: bool,
-    /// The words of what the sample is about, by their places among all of it: all words where no segment tells the samples apart.
+    /// The words of what the sample is about, by their places among all of it: all words where no segment tells the
+    /// samples apart.
     subject_words: Vec<usize>,
     /// What the sample is about, shortened: its `claim`, or whatever segment tells the samples apart.
     pub subject: String,
@@ -262,7 +264,8 @@ impl<'a> Results<'a> {
         records.any(|record| summary::predicted_option(record) == Some(letter))
     }
 
-    /// A model's `top` words of greatest magnitude among those of what a sample is about: their places, and their scores.
+    /// A model's `top` words of greatest magnitude among those of what a sample is about: their places, and their
+    /// scores.
     pub fn reasons(&self, model: usize, sample: usize, top: usize) -> Vec<(usize, f64)> {
         let Some(scores) = &self.samples[sample].words[model] else {
             return Vec::new();
@@ -414,8 +417,8 @@ fn within_template(record: &SampleRecord) -> (Units, Option<UnitScores>) {
 /// Segments that give a prompt its form; what is left is what a sample is about.
 const FORM: [&str; 4] = ["instruction", "options", "answer", "shots"];
 
-/// The segments that tell the samples apart, by name and in order: `claim` where there is one, else those that differ and
-/// are not mere form (an instruction that names the speaker differs, too), else whatever differs.
+/// The segments that tell the samples apart, by name and in order: `claim` where there is one, else those that differ
+/// and are not mere form (an instruction that names the speaker differs, too), else whatever differs.
 pub fn subject_segments(experiment: &Experiment) -> Vec<String> {
     let Some(first) = experiment.samples.first().map(|sample| &sample.prompt) else {
         return Vec::new();

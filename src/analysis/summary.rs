@@ -160,7 +160,8 @@ pub fn predicted_option(record: &SampleRecord) -> Option<&str> {
     chosen(&record.options, record.prediction.token_id)
 }
 
-/// How probable the model finds its answer: the option that it predicts, where options are several tokens, else the predicted token.
+/// How probable the model finds its answer: the option that it predicts, where options are several tokens, else the
+/// predicted token.
 pub fn answer_probability(record: &SampleRecord) -> f64 {
     let several = record.options.values().any(|option| !option.token_ids.is_empty());
     let option = predicted_option(record).filter(|_| several);

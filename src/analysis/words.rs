@@ -40,8 +40,8 @@ pub struct Word {
     pub count: usize,
 }
 
-/// A line a target, in the order of the options, then by text. Words are told apart without regard to case; their rank is
-/// their score summed over the target's maps, so that a word that comes once needs a large one.
+/// A line a target, in the order of the options, then by text. Words are told apart without regard to case; their rank
+/// is their score summed over the target's maps, so that a word that comes once needs a large one.
 pub fn by_target(results: &Results<'_>) -> Vec<TargetWords> {
     let mut targets: BTreeMap<(usize, String), (usize, BTreeMap<String, Mean>)> = BTreeMap::new();
     for (sample, analysed) in results.samples.iter().enumerate() {

@@ -1,8 +1,8 @@
 //! What shortcodes stand for: a heatmap, a comparison, a table or a plot of an experiment, set into the author's text.
 //!
-//! One function a kind, each thin: what it shows comes from the functions that the site's own pages are made with, drawn on the scale
-//! that those pages have, and around it stands a template of `shortcodes/`. Any other name is that of the project's own
-//! `templates/shortcodes/NAME.html`, which gets its arguments as variables.
+//! One function a kind, each thin: what it shows comes from the functions that the site's own pages are made with,
+//! drawn on the scale that those pages have, and around it stands a template of `shortcodes/`. Any other name is that
+//! of the project's own `templates/shortcodes/NAME.html`, which gets its arguments as variables.
 
 pub mod names;
 mod tables;

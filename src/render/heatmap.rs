@@ -1,12 +1,13 @@
 //! Attribution maps as running text: the prompt in its own shape, coloured by token, word, sentence or segment.
 //!
-//! One piece of markup serves all four levels: segments hold sentences, sentences words, and words the pieces of tokens, each with
-//! the class of its shade. Which level has colour is a choice of the page (`.maps` in the style sheet), which works without scripts.
-//! The numbers stand once, in `data-` attributes of the map; a script reads them out under pointer or key, and tables have them as text.
+//! One piece of markup serves all four levels: segments hold sentences, sentences words, and words the pieces of
+//! tokens, each with the class of its shade. Which level has colour is a choice of the page (`.maps` in the style
+//! sheet), which works without scripts. The numbers stand once, in `data-` attributes of the map; a script reads them
+//! out under pointer or key, and tables have them as text.
 //!
-//! Colour is one of [`STEPS`] classes a sign, so that no inline style is needed; the style sheet gives a positive score a solid
-//! underline and a negative one a dashed one, so that hue is not all there is. Colours only mean something beside their [`Scale`]:
-//! every map is drawn with one, and [`legend`] says it in numbers.
+//! Colour is one of [`STEPS`] classes a sign, so that no inline style is needed; the style sheet gives a positive score
+//! a solid underline and a negative one a dashed one, so that hue is not all there is. Colours only mean something
+//! beside their [`Scale`]: every map is drawn with one, and [`legend`] says it in numbers.
 
 use std::fmt::Write;
 
@@ -34,8 +35,8 @@ pub fn shade_class_into(shade: i32, out: &mut String) {
 /// The levels with the letter that the style sheet and the script know them by, and their name.
 pub const LEVELS: [(&str, &str); 4] = [("t", "token"), ("w", "word"), ("s", "sentence"), ("g", "segment")];
 
-/// The switches of a page with maps: the level that scores are summed to, and whether their sign is shown. `checked` is the letter
-/// of the level to begin with.
+/// The switches of a page with maps: the level that scores are summed to, and whether their sign is shown. `checked` is
+/// the letter of the level to begin with.
 pub fn switches(checked: &str) -> String {
     let mut html = String::from("<fieldset class=\"pick\"><legend>Scores by</legend>");
     for (letter, name) in LEVELS {
@@ -207,7 +208,8 @@ impl Map<'_> {
     }
 }
 
-/// ` data-t="…"`: scores, each with its error behind a slash where errors are known; what lies outside all units comes first.
+/// ` data-t="…"`: scores, each with its error behind a slash where errors are known; what lies outside all units comes
+/// first.
 fn numbers(
     letter: &str,
     scores: &[f64],
@@ -376,8 +378,8 @@ impl Writer<'_> {
         score.map_or(0, |score| self.map.scales.token.shade(*score))
     }
 
-    /// Text of one token, or of none, cut where units begin and end. Blanks that a token begins with stay outside its colour, so that
-    /// words read as words.
+    /// Text of one token, or of none, cut where units begin and end. Blanks that a token begins with stay outside its
+    /// colour, so that words read as words.
     fn piece(&mut self, start: usize, end: usize, token: Option<usize>) {
         let whole = self.text.slice(start, end);
         let blank = whole.chars().all(char::is_whitespace);
@@ -431,8 +433,8 @@ fn start_tag(element: &str, shade: i32, kind: &str, html: &mut String) {
     html.push('>');
 }
 
-/// Whether the first of these tokens leaves its characters to a later one that has them too: the mark of a blank (`▁`) that the
-/// tokenizer put before the text, which bears the span of the first character, is not that character.
+/// Whether the first of these tokens leaves its characters to a later one that has them too: the mark of a blank (`▁`)
+/// that the tokenizer put before the text, which bears the span of the first character, is not that character.
 fn yields(text: &CharText<'_>, tokens: &[TokenRecord]) -> bool {
     let Some((token, later)) = tokens.split_first() else {
         return false;
@@ -543,7 +545,8 @@ mod tests {
             token("\n", 5, 6),
             token("▁<b>", 6, 10),
         ];
-        // The line break belongs to the word behind it, as `Units` has it; the sums of the sentences are those of their words.
+        // The line break belongs to the word behind it, as `Units` has it; the sums of the sentences are those of their
+        // words.
         insta::assert_snapshot!(drawn("Taxes\n <b>", &all, &[0.0, 1.0, -0.5, 0.0, 0.1], None), @r#"
         <div class="map" dir="auto" data-t="0 1.000 -.5000 0 .1000" data-w=".5000 .1000" data-s=".5000 .1000" data-g=".6000"><i class=special>&lt;s&gt;</i><span class=p12><u class=p10><b class=p10><i class=p20>Ta</i><i class=n10>xes</i></b></u><i class=break>
         </i> <u class=p2><b class=p2><i class=p2>&lt;b&gt;</i></b></u></span></div>

@@ -1,7 +1,8 @@
 //! Records as pages and data files. Pure: templates and assets are read, nothing is written; each file goes to a sink.
 //!
-//! [`render`] reads top to bottom as the site does. A page is values (in [`pages`]), a template of the [`theme`],
-//! and the filters that write the one into the other; maps, figures and Markdown come as finished HTML from their own modules.
+//! [`render`] reads top to bottom as the site does. A page is values (in [`pages`]), a template of the [`theme`], and
+//! the filters that write the one into the other; maps, figures and Markdown come as finished HTML from their own
+//! modules.
 
 pub mod assets;
 pub mod chart;
@@ -108,13 +109,14 @@ pub fn render_to<R: Receiver>(site: &Site<'_>, receiver: &mut R) -> Result<(), D
     Ok(())
 }
 
-/// Reads every text of the project, shortcodes and all, without any result: what is wrong there is an error, what is odd a warning.
+/// Reads every text of the project, shortcodes and all, without any result: what is wrong there is an error, what is
+/// odd a warning.
 pub fn proofread(site: &Site<'_>) -> Result<Diagnostics, Diagnostics> {
     Renderer::new(site, &[])?.proofread()
 }
 
-/// The records as data: a file each, and all of an experiment in one of JSON Lines and one of CSV, which grow as the records come. A
-/// record is written out once for both.
+/// The records as data: a file each, and all of an experiment in one of JSON Lines and one of CSV, which grow as the
+/// records come. A record is written out once for both.
 fn records<R: Receiver>(results: &Results<'_>, flow: &mut Flow<'_, R>) -> Result<()> {
     let experiment = results.experiment;
     let paths = [urls::csv(&experiment.id), urls::json_lines(&experiment.id)];

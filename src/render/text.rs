@@ -1,9 +1,9 @@
 //! Text of unknown origin made safe to stand in HTML: data sets and tokens may hold anything.
 //!
-//! Every text a page shows goes through [`escape_into`], be it by Tera's auto-escaping or from Rust. Characters that HTML
-//! forbids (NUL, controls) are shown as pictures, and those that would reorder or hide text (bidirectional overrides,
-//! U+FEFF, zero-width space) by their code point, so that a reader sees what the model saw. JSON and CSV keep all of them as
-//! they are.
+//! Every text a page shows goes through [`escape_into`], be it by Tera's auto-escaping or from Rust. Characters that
+//! HTML forbids (NUL, controls) are shown as pictures, and those that would reorder or hide text (bidirectional
+//! overrides, U+FEFF, zero-width space) by their code point, so that a reader sees what the model saw. JSON and CSV
+//! keep all of them as they are.
 
 pub use crate::analysis::text::excerpt;
 
@@ -51,8 +51,8 @@ pub fn escape(text: &str) -> String {
     out
 }
 
-/// `text` with the characters that would reorder or hide text, or that are none, as pages show them, and no markup escaped: for what a script
-/// or a reference manager sets.
+/// `text` with the characters that would reorder or hide text, or that are none, as pages show them, and no markup
+/// escaped: for what a script or a reference manager sets.
 pub fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

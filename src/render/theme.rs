@@ -1,7 +1,7 @@
 //! The look: built-in templates, and the project's own, which win.
 //!
-//! A file in the project's `templates/` takes the place of the built-in one of the same name; the built-in one can still be
-//! extended as `igsite/NAME`. An error in a template names its file, line and column.
+//! A file in the project's `templates/` takes the place of the built-in one of the same name; the built-in one can
+//! still be extended as `igsite/NAME`. An error in a template names its file, line and column.
 
 mod against_policy;
 
@@ -182,8 +182,8 @@ impl Theme {
         names
     }
 
-    /// The project's templates that nothing uses, as warnings: a name that is misspelt takes the place of nothing. `used` are those that
-    /// pages and shortcodes name.
+    /// The project's templates that nothing uses, as warnings: a name that is misspelt takes the place of nothing.
+    /// `used` are those that pages and shortcodes name.
     pub fn unused(&self, used: &[String]) -> Diagnostics {
         let named_by = |text: &str, name: &str| {
             text.contains(&format!("\"{name}\""))

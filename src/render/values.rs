@@ -1,10 +1,11 @@
-//! Records as templates get them: the words of the JSON file, without the long lists that pages show in tables of their own.
+//! Records as templates get them: the words of the JSON file, without the long lists that pages show in tables of their
+//! own.
 
 use serde::ser::{Error, Impossible, SerializeStruct};
 use serde::{Serialize, Serializer};
 
-/// A record as its JSON file has it, but for the fields named: scores and tokens, of which a page may have thousands, are not
-/// copied for a template that does not go through them.
+/// A record as its JSON file has it, but for the fields named: scores and tokens, of which a page may have thousands,
+/// are not copied for a template that does not go through them.
 pub struct Without<'a, T>(pub &'a T, pub &'static [&'static str]);
 
 impl<T: Serialize> Serialize for Without<'_, T> {

@@ -1,8 +1,8 @@
-//! Checks every link of the finished output: pages, assets, anchors and ids that do not exist, ids given twice, anything loaded from
-//! another host. Names are compared with their case, as servers do, though some disks do not.
+//! Checks every link of the finished output: pages, assets, anchors and ids that do not exist, ids given twice,
+//! anything loaded from another host. Names are compared with their case, as servers do, though some disks do not.
 //!
-//! `scan.rs` reads one file and needs no other, so that many threads can do it; [`LinkCheck`] holds what the files say against each other,
-//! each target once, not each link. What HTML it knows is in `markup.rs`.
+//! `scan.rs` reads one file and needs no other, so that many threads can do it; [`LinkCheck`] holds what the files say
+//! against each other, each target once, not each link. What HTML it knows is in `markup.rs`.
 
 mod markup;
 pub mod policy;
@@ -126,8 +126,8 @@ impl LinkCheck {
         self.files.insert(file.path, file.ids);
     }
 
-    /// Everything that is broken in a site without its results, and would be so with them. Where a page names a file, `page` says whether
-    /// the file must be there already.
+    /// Everything that is broken in a site without its results, and would be so with them. Where a page names a file,
+    /// `page` says whether the file must be there already.
     pub fn certain(self, must_be_there: impl Fn(&str, &str) -> bool) -> Vec<Broken> {
         let missing: HashSet<(String, String)> = self
             .targets

@@ -16,8 +16,8 @@ use crate::site::links::{FileLinks, LinkCheck};
 use crate::site::output::{Counts, Folder, Growing, Looked, Output, Written};
 use crate::site::publish::{PublishCheck, Weighed};
 
-/// Renders a site, checks every link of it and writes what changed into `folder`. Nothing in the folder changes unless all
-/// of it went well.
+/// Renders a site, checks every link of it and writes what changed into `folder`. Nothing in the folder changes unless
+/// all of it went well.
 pub fn write(site: &Site<'_>, folder: &mut Folder) -> Result<(Counts, Written), Diagnostics> {
     folder.renew()?;
     if let Some(base_url) = &site.base_url {

@@ -1,15 +1,17 @@
 //! Writes a site into its folder, and never touches a file that a build did not write.
 //!
-//! One igsite has the folder at a time ([`Folder`]). It bears a mark, [`MARK`]: the list of the files that are igsite's, with their hashes. A
-//! folder that holds anything and has no mark is refused. Changed files are staged inside the folder and moved into place only when
-//! the whole site was rendered; unchanged ones are not written at all. The move is all or nothing (`moving.rs`): where a step fails, what was
-//! moved is put back at once; where the process is killed, the next build puts it back before it does anything else.
+//! One igsite has the folder at a time ([`Folder`]). It bears a mark, [`MARK`]: the list of the files that are
+//! igsite's, with their hashes. A folder that holds anything and has no mark is refused. Changed files are staged
+//! inside the folder and moved into place only when the whole site was rendered; unchanged ones are not written at all.
+//! The move is all or nothing (`moving.rs`): where a step fails, what was moved is put back at once; where the process
+//! is killed, the next build puts it back before it does anything else.
 //!
-//! Why not make a second folder and exchange the two in one step (`renameat2` with `RENAME_EXCHANGE`)? The folder is often held by others: it is
-//! the working directory of `python -m http.server`, a volume of a container, a mount point, a git worktree, and these would
-//! go on with the old folder, which is then deleted. Foreign files would have to move over, or be away for a while. And each update would
-//! give all unchanged files a second name, tens of thousands of them to change one page. What the exchange would give beyond this is
-//! that a kill within the few milliseconds of the move shows no mixture until the next build; files are moved in these milliseconds only.
+//! Why not make a second folder and exchange the two in one step (`renameat2` with `RENAME_EXCHANGE`)? The folder is
+//! often held by others: it is the working directory of `python -m http.server`, a volume of a container, a mount
+//! point, a git worktree, and these would go on with the old folder, which is then deleted. Foreign files would have to
+//! move over, or be away for a while. And each update would give all unchanged files a second name, tens of thousands
+//! of them to change one page. What the exchange would give beyond this is that a kill within the few milliseconds of
+//! the move shows no mixture until the next build; files are moved in these milliseconds only.
 
 mod folder;
 mod growing;
@@ -72,7 +74,8 @@ pub struct Output<'f> {
     folder: &'f Path,
     /// Where changed files wait.
     stage: PathBuf,
-    /// Whether it held nothing when it was opened: then nothing is in the way, and nothing has to be asked for each file.
+    /// Whether it held nothing when it was opened: then nothing is in the way, and nothing has to be asked for each
+    /// file.
     empty: bool,
     old: BTreeMap<String, String>,
     new: BTreeMap<String, Entry>,
@@ -120,8 +123,8 @@ impl<'f> Output<'f> {
         self.take(looked)
     }
 
-    /// Compares a file with the one in place, and stages it where they differ. Many threads may do so at once; what comes of it has to be
-    /// taken, in an order that is always the same.
+    /// Compares a file with the one in place, and stages it where they differ. Many threads may do so at once; what
+    /// comes of it has to be taken, in an order that is always the same.
     pub fn look(&self, file: &OutputFile) -> Result<Looked> {
         check_path(&file.path)?;
         self.refuse_foreign_in_the_way(&file.path)?;
@@ -244,7 +247,8 @@ impl<'f> Output<'f> {
         Ok((counts, Written::new(self.folder, self.new)))
     }
 
-    /// The files of the last build that are to be removed: those that this one does not make, but for what was edited since.
+    /// The files of the last build that are to be removed: those that this one does not make, but for what was edited
+    /// since.
     fn gone(&self, counts: &mut Counts) -> Result<Vec<String>> {
         let mut gone = Vec::new();
         for (path, written) in self.old.iter().filter(|(path, _)| !self.new.contains_key(*path)) {
@@ -265,7 +269,8 @@ impl<'f> Output<'f> {
         Ok(gone)
     }
 
-    /// What is to be moved of what is staged under `at`: a folder that is not there yet as a whole, any other file by file.
+    /// What is to be moved of what is staged under `at`: a folder that is not there yet as a whole, any other file by
+    /// file.
     fn units(&self, at: &mut String, gone: &[String], units: &mut Vec<Unit>) -> Result<()> {
         let stage = self.staged_at(at);
         let failed = |error: io::Error| Diagnostic::io(Kind::Output, "read what was staged in", &stage, &error);

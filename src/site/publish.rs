@@ -1,4 +1,5 @@
-//! What stands against publishing a site on GitHub Pages: its size, single files, a domain that is not the one it is built for.
+//! What stands against publishing a site on GitHub Pages: its size, single files, a domain that is not the one it is
+//! built for.
 //!
 //! Only warnings: a site may be published elsewhere.
 

@@ -1,6 +1,7 @@
 //! The names in a shortcode, resolved once: experiment, model, sample, target, baseline, and which table or plot.
 //!
-//! All of this is known without any result, so that `igsite check` finds what is misspelt, and so does a build before it computes.
+//! All of this is known without any result, so that `igsite check` finds what is misspelt, and so does a build before
+//! it computes.
 
 use crate::analysis::align::Level;
 use crate::content::experiment::{BaselineSpec, Experiment, TargetSpec};
@@ -185,7 +186,8 @@ pub struct Arguments<'c> {
 }
 
 impl<'c> Arguments<'c> {
-    /// Those of a call; what is not `known` is refused. Where `own` is an experiment, it is the one that is meant when none is named.
+    /// Those of a call; what is not `known` is refused. Where `own` is an experiment, it is the one that is meant when
+    /// none is named.
     pub fn of(call: &'c Call, known: &[&str], own: Option<&'c str>) -> Self {
         let mut arguments = Self {
             call,

@@ -1,4 +1,5 @@
-//! What each shortcode shows, as the view of its template. The calls that draw stand here and nowhere else among the shortcodes.
+//! What each shortcode shows, as the view of its template. The calls that draw stand here and nowhere else among the
+//! shortcodes.
 
 use serde::Serialize;
 
@@ -145,7 +146,8 @@ impl<'s> Show<'s, '_> {
         }
     }
 
-    /// One map, on the scale of its own page: that of all targets and baselines of its model and sample which are as right as it is.
+    /// One map, on the scale of its own page: that of all targets and baselines of its model and sample which are as
+    /// right as it is.
     fn heatmap(&self, map: MapPick, level: MapLevel, id: String) -> HeatmapView<'s> {
         let (results, record) = (self.results, self.results.record(map.model, map.sample));
         let units = results.samples[map.sample].units_of(map.model);

@@ -1,7 +1,8 @@
 //! Shortcodes as they are written: `{{ heatmap(experiment="claims", sample="c12") }}`, in Zola's syntax.
 //!
-//! This file knows the grammar and nothing of what shortcodes there are. A value is text in `"`, `'` or `` ` `` (whatever it
-//! holds, it cannot hold the mark that ends it: there are no escapes), a whole number, `true` or `false`, or a list of these.
+//! This file knows the grammar and nothing of what shortcodes there are. A value is text in `"`, `'` or `` ` ``
+//! (whatever it holds, it cannot hold the mark that ends it: there are no escapes), a whole number, `true` or `false`,
+//! or a list of these.
 
 use std::collections::HashSet;
 use std::fmt;

@@ -208,9 +208,9 @@ struct Attributions<'a> {
     tokens: Option<TokenTable>,
 }
 
-/// One scale a level over every target and baseline of the page: they are there to be compared. Maps that miss the tolerance have
-/// scales of their own, since their scores may be wrong by any factor and would drain the others of their colour. Targets that are
-/// the same tokens have one map: there is nothing else to see.
+/// One scale a level over every target and baseline of the page: they are there to be compared. Maps that miss the
+/// tolerance have scales of their own, since their scores may be wrong by any factor and would drain the others of
+/// their colour. Targets that are the same tokens have one map: there is nothing else to see.
 fn attributions<'a>(results: &Results<'a>, model: usize, sample: usize) -> Attributions<'a> {
     let record = results.record(model, sample);
     let units = results.samples[sample].units_of(model);
@@ -294,8 +294,8 @@ pub fn noise(index: usize, attribution: &AttributionRecord) -> Option<Figure> {
     })
 }
 
-/// How the estimate of a map came about, in words, with a plot where there is anything to plot; none where there is no history.
-/// Its numbers are the table of rounds.
+/// How the estimate of a map came about, in words, with a plot where there is anything to plot; none where there is no
+/// history. Its numbers are the table of rounds.
 fn convergence(index: usize, attribution: &AttributionRecord) -> Option<Figure> {
     let history = map::rounds(attribution);
     let (first, last) = (history.first()?, history.last()?);

@@ -1,6 +1,6 @@
-//! Pages: for each, the values that its template is given. Records and their analysis are serialised as they are; what writes
-//! numbers for people are the filters of [`super::filters`]. Text is made here only where more than one page or a search engine
-//! reads the same sentence, and HTML only where a template would be too slow.
+//! Pages: for each, the values that its template is given. Records and their analysis are serialised as they are; what
+//! writes numbers for people are the filters of [`super::filters`]. Text is made here only where more than one page or
+//! a search engine reads the same sentence, and HTML only where a template would be too slow.
 
 mod cite;
 mod comparison;

@@ -239,8 +239,8 @@ fn map_anchor(id: &str, model: usize) -> String {
     }
 }
 
-/// The rows of the table of words: word, segment and each model's score. Written here and not in the template, and without the end tags
-/// that HTML does not need: it is most of the page.
+/// The rows of the table of words: word, segment and each model's score. Written here and not in the template, and
+/// without the end tags that HTML does not need: it is most of the page.
 fn word_rows(results: &Results<'_>, sample: usize, scale: Scale) -> String {
     let analysed = &results.samples[sample];
     let text = CharText::new(&results.experiment.samples[sample].prompt.text);

@@ -1,7 +1,8 @@
 //! The table of an experiment's samples: to search, filter and sort, each row with a small map a model.
 //!
-//! A short table is whole in the experiment's page. A long one goes on in pages of its own, which need no script; the script gets the
-//! same rows as parts that it asks for when the reader searches. Rows are written here and not in a template: there may be thousands.
+//! A short table is whole in the experiment's page. A long one goes on in pages of its own, which need no script; the
+//! script gets the same rows as parts that it asks for when the reader searches. Rows are written here and not in a
+//! template: there may be thousands.
 
 use std::fmt::Write;
 
@@ -123,7 +124,8 @@ impl Renderer<'_> {
         pages(results.samples.len()) - 1
     }
 
-    /// A page of a long table behind the first, from 2, and the same rows as the part that the script of the first asks for.
+    /// A page of a long table behind the first, from 2, and the same rows as the part that the script of the first asks
+    /// for.
     pub fn samples(&self, results: &Results<'_>, number: usize, out: &mut Sink<'_>) -> Result<()> {
         let experiment = results.experiment;
         let made_by = format!("experiment `{}`", experiment.id);

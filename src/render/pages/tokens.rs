@@ -1,4 +1,5 @@
-//! The maps of one page, drawn on shared scales, and the table that has their numbers as text: a row a token, a column a map.
+//! The maps of one page, drawn on shared scales, and the table that has their numbers as text: a row a token, a column
+//! a map.
 //!
 //! The table's rows are written here and not in a template: they are most of a page.
 
@@ -21,7 +22,8 @@ pub struct Drawn<'a> {
 }
 
 impl<'a> Drawn<'a> {
-    /// A record's map over its own prompt; none where it has a value that is not finite. `assignment` is [`Units::assign`]'s.
+    /// A record's map over its own prompt; none where it has a value that is not finite. `assignment` is
+    /// [`Units::assign`]'s.
     pub fn of(
         record: &'a SampleRecord,
         attribution: &AttributionRecord,
@@ -52,8 +54,8 @@ impl<'a> Drawn<'a> {
     }
 }
 
-/// The rows of the table of tokens: number, text, id, characters, segment, and for each map the score with its error. A page with one
-/// map has the share of each token in a last column.
+/// The rows of the table of tokens: number, text, id, characters, segment, and for each map the score with its error. A
+/// page with one map has the share of each token in a last column.
 pub fn rows(record: &SampleRecord, units: &Units, maps: &[Option<Drawn<'_>>], scales: &Scales) -> String {
     let text = CharText::new(&record.prompt);
     let only = match maps {

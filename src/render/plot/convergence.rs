@@ -10,8 +10,8 @@ use crate::render::text::percent;
 /// Values that are smaller by more decades than these lie on the bottom line.
 const DECADES: i32 = 8;
 
-/// Error (dots on a line) and delta (squares on a dashed line) against evaluations, both axes logarithmic, with the tolerance as a line.
-/// `told` says the same in words.
+/// Error (dots on a line) and delta (squares on a dashed line) against evaluations, both axes logarithmic, with the
+/// tolerance as a line. `told` says the same in words.
 pub fn convergence(rounds: &[RoundInProportion], tolerance: f64, told: &str) -> String {
     let values = rounds
         .iter()

@@ -1,7 +1,8 @@
-//! Plots: drawn at build time by the plotters crate as inline SVG, each with what it says in words and its numbers beside it.
+//! Plots: drawn at build time by the plotters crate as inline SVG, each with what it says in words and its numbers
+//! beside it.
 //!
-//! A plot is a [`Sheet`] with axes, drawn on with a pen; [`canvas`] makes classes of its colours, so that
-//! the style sheet decides how it looks. Here are numbers and words in, text out: which numbers, the pages know. The tiny
+//! A plot is a [`Sheet`] with axes, drawn on with a pen; [`canvas`] makes classes of its colours, so that the style
+//! sheet decides how it looks. Here are numbers and words in, text out: which numbers, the pages know. The tiny
 //! drawings within tables are [`crate::render::chart`]'s.
 
 pub mod axis;

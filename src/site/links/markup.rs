@@ -1,5 +1,5 @@
-//! Tags, attributes and addresses in our own output, found as fast as memory is read. It knows as much HTML as that has, and borrows
-//! everything from the page; it is no parser for pages from elsewhere.
+//! Tags, attributes and addresses in our own output, found as fast as memory is read. It knows as much HTML as that
+//! has, and borrows everything from the page; it is no parser for pages from elsewhere.
 
 use std::borrow::Cow;
 
@@ -56,8 +56,9 @@ impl Tag<'_> {
     }
 }
 
-/// Tells every opening tag of a page, in order; the tag is the same one each time, filled anew. If `all` is false, tags are left out that
-/// have no attribute, or only a class, and hold no text of their own: most of a page, in which there is nothing to check.
+/// Tells every opening tag of a page, in order; the tag is the same one each time, filled anew. If `all` is false, tags
+/// are left out that have no attribute, or only a class, and hold no text of their own: most of a page, in which there
+/// is nothing to check.
 pub fn tags<'t>(page: &'t str, all: bool, mut tell: impl FnMut(&Tag<'t>)) {
     let bytes = page.as_bytes();
     let mut tag = Tag {
@@ -107,8 +108,8 @@ pub fn tags<'t>(page: &'t str, all: bool, mut tell: impl FnMut(&Tag<'t>)) {
                 .find(closes)
                 .map_or(bytes.len(), |end| at + end);
             tag.text = &page[at..end];
-            // In drawings and formulas these hold markup as others do. A drawing's end is not looked for: what stands behind one is
-            // gone through once more, and no script of ours does.
+            // In drawings and formulas these hold markup as others do. A drawing's end is not looked for: what stands
+            // behind one is gone through once more, and no script of ours does.
             if !foreign {
                 at = end;
             }
@@ -228,8 +229,8 @@ pub fn attributes(page: &str) -> Vec<(String, String, String)> {
     found
 }
 
-/// The addresses that a style sheet names, each with the byte at which it stands. Comments are read like the rest: what they name should
-/// be there too.
+/// The addresses that a style sheet names, each with the byte at which it stands. Comments are read like the rest: what
+/// they name should be there too.
 pub fn css_urls(css: &str) -> Vec<(&str, usize)> {
     let mut found = Vec::new();
     let unquoted = |from: usize, to: usize| {

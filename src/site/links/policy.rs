@@ -1,8 +1,9 @@
-//! What markup must not be in a site, and what is dead in it: the one list of rules, for texts and templates as `check` reads them and for
-//! pages as `build` writes them.
+//! What markup must not be in a site, and what is dead in it: the one list of rules, for texts and templates as `check`
+//! reads them and for pages as `build` writes them.
 //!
-//! *Refused* is what would load or run something from elsewhere, or take the reader away unasked. *Dead* is what the policy in the head of
-//! every page forbids (`templates/base.html`): browsers ignore it, so that its author would look for the fault in vain.
+//! *Refused* is what would load or run something from elsewhere, or take the reader away unasked. *Dead* is what the
+//! policy in the head of every page forbids (`templates/base.html`): browsers ignore it, so that its author would look
+//! for the fault in vain.
 
 use std::borrow::Cow;
 

@@ -1,8 +1,9 @@
 //! The output folder while one igsite has it, from before it is looked at until it is left.
 //!
-//! The folder itself is locked, not a file in it: nothing is left behind or published, and a link and what it leads to are one folder.
-//! Where the system locks no folders (Windows), it is the file [`LOCK`] in it, which stays there and belongs to nobody. The lock holds against
-//! every igsite of this machine, whatever its project; other machines that share the folder over a network do not see it.
+//! The folder itself is locked, not a file in it: nothing is left behind or published, and a link and what it leads to
+//! are one folder. Where the system locks no folders (Windows), it is the file [`LOCK`] in it, which stays there and
+//! belongs to nobody. The lock holds against every igsite of this machine, whatever its project; other machines that
+//! share the folder over a network do not see it.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
@@ -34,8 +35,8 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Locks a folder, which is made where it is not there yet, and puts right what a killed build left in it. `project` is whose site it is
-    /// to hold.
+    /// Locks a folder, which is made where it is not there yet, and puts right what a killed build left in it.
+    /// `project` is whose site it is to hold.
     ///
     /// # Errors
     /// It is a file, or cannot be made or locked; another igsite has it.

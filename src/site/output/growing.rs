@@ -1,4 +1,5 @@
-//! A file that comes in parts: the data of a whole experiment is larger than anything else of a site, and never in memory at once.
+//! A file that comes in parts: the data of a whole experiment is larger than anything else of a site, and never in
+//! memory at once.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Write};

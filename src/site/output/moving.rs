@@ -1,14 +1,15 @@
 //! Moves a staged site into place, all of it or nothing.
 //!
-//! Before the first step a journal, [`JOURNAL`], says what is to be moved. An old file that is to go, or to give way to a new one, is set aside
-//! under [`OLD`]; the new ones come from [`NEW`]. Where a step fails, all is put back, and the error says so. A build that is killed half way
-//! leaves the journal, and the next one puts back first. What was moved and what was not is told by where things lie, so putting back can
-//! be killed and begun again as often as one likes: what is not under [`NEW`] any more had come, and what lies under [`OLD`] had gone.
-//! Taking the journal away is the one step after which the site is the new one.
+//! Before the first step a journal, [`JOURNAL`], says what is to be moved. An old file that is to go, or to give way to
+//! a new one, is set aside under [`OLD`]; the new ones come from [`NEW`]. Where a step fails, all is put back, and the
+//! error says so. A build that is killed half way leaves the journal, and the next one puts back first. What was moved
+//! and what was not is told by where things lie, so putting back can be killed and begun again as often as one likes:
+//! what is not under [`NEW`] any more had come, and what lies under [`OLD`] had gone. Taking the journal away is the
+//! one step after which the site is the new one.
 //!
-//! An old file that gives way is set aside by a second name for it, before anything else is moved: a reader of the site always finds one or
-//! the other, and the time in which the folder holds files of both is that of the renames. Where the file system has no such names, the
-//! old file is moved aside.
+//! An old file that gives way is set aside by a second name for it, before anything else is moved: a reader of the site
+//! always finds one or the other, and the time in which the folder holds files of both is that of the renames. Where
+//! the file system has no such names, the old file is moved aside.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -194,7 +195,8 @@ impl<'a> Moving<'a> {
     }
 
     fn go(&self, journal: &Journal) -> Result<()> {
-        // It lists old and new files alike: whatever happens to the staging folder, none of them is ever taken for foreign.
+        // It lists old and new files alike: whatever happens to the staging folder, none of them is ever taken for
+        // foreign.
         let replaced = journal.come.par_iter().filter(|unit| unit.old);
         replaced.try_for_each(|unit| self.name_aside(&unit.path))?;
         if exists(&self.stage.join(BOTH))? {

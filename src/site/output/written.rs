@@ -56,8 +56,8 @@ impl Written {
         }
     }
 
-    /// A hash of what was written: the mark, which has the hash of each file, and their names, sizes and times; none where a file is no longer
-    /// the one that was written, or its times cannot tell.
+    /// A hash of what was written: the mark, which has the hash of each file, and their names, sizes and times; none
+    /// where a file is no longer the one that was written, or its times cannot tell.
     pub fn state(&self) -> Option<String> {
         let lines: Option<Vec<_>> = self
             .files

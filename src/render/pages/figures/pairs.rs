@@ -26,7 +26,8 @@ pub fn agreement(results: &Results<'_>) -> Figure {
     figure
 }
 
-/// A measure of every two models as a plot and a table; `written` is the filter that writes it: `correlation` or `percent`.
+/// A measure of every two models as a plot and a table; `written` is the filter that writes it: `correlation` or
+/// `percent`.
 pub fn matrix(
     results: &Results<'_>,
     name: &str,
