@@ -77,11 +77,14 @@ fn hashed_slug(id: &str) -> String {
     format!("{kept}-{}", &sha256_hex(id)[..8])
 }
 
-fn sha256_hex(text: &str) -> String {
-    Sha256::digest(text.as_bytes())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+/// SHA-256 in hexadecimal.
+pub fn sha256_hex(bytes: impl AsRef<[u8]>) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+/// Bytes in hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The [`slug`]s of distinct ids, made distinct too, whatever the case: ids that differ only in case all get the hash.

@@ -7,8 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
-
+use crate::content::names::sha256_hex;
 use crate::content::page::RESERVED;
 use crate::diagnostic::{Diagnostic, Kind, Result};
 use crate::input;
@@ -106,11 +105,7 @@ fn refuse_in_the_way(name: &str, path: &Path) -> Result<()> {
 
 /// The first eight hexadecimal digits of the SHA-256.
 pub fn short_hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .take(4)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    sha256_hex(bytes)[..8].to_owned()
 }
 
 #[cfg(test)]

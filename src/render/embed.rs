@@ -46,10 +46,13 @@ impl Shortcodes for Embeds<'_> {
                 Err(vec![self.unknown(call)])
             };
         };
-        let mut arguments = Arguments::of(call, known, self.own);
+        let node = call.node();
+        let mut arguments = Arguments::of(call, &node, known, self.own);
         let picked = names::pick(kind, &mut arguments, self.project);
-        if !arguments.refused.is_empty() {
-            return Err(arguments.refused);
+        let caption = arguments.caption();
+        let refused = arguments.refused();
+        if !refused.is_empty() {
+            return Err(refused);
         }
         match picked {
             Some(Picked::LeftOut(id)) => Ok(left_out(&id, call.at)),
@@ -62,7 +65,7 @@ impl Shortcodes for Embeds<'_> {
                 let Some(results) = results else {
                     return Ok(Shown::default());
                 };
-                let html = views::html(self, results, what, arguments.caption(), ids);
+                let html = views::html(self, results, what, caption, ids);
                 html.map(plain).map_err(|diagnostic| vec![nowhere(diagnostic)])
             }
             None => Err(vec![self.unknown(call)]),

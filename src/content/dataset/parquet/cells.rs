@@ -112,7 +112,7 @@ pub fn value(field: &Field, kind: &Type, times: &mut Times) -> Result<Cell, Prob
 /// Bytes of a column that does not say that they are text: a UUID, or UTF-8.
 fn bytes_as_text(bytes: &[u8], kind: &Type) -> Option<String> {
     if kind.get_basic_info().logical_type_ref() == Some(&LogicalType::Uuid) && bytes.len() == 16 {
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = crate::content::names::hex(bytes);
         let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
         return Some(parts.join("-"));
     }
