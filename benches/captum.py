@@ -2,7 +2,7 @@
 
     python3 -m venv /tmp/bench
     /tmp/bench/bin/pip install torch==2.15.0 transformers==5.23.0 captum==0.9.0 numpy==2.4.6
-    cd REPOSITORY && cargo build --release
+    cd REPOSITORY && cargo build --release --example bench
     /tmp/bench/bin/python benches/captum.py --shape llama-25m --tokens 81 --points 50
     /tmp/bench/bin/python benches/captum.py --shape mistral-7b --tokens 81 --points 512 --device cuda --dtype bf16
     /tmp/bench/bin/python benches/captum.py --model DIR --tokens 40 --points 50      # a checkpoint, and do the scores agree
@@ -17,7 +17,7 @@ standard deviation 0.02. The rows:
     torch best  what a patient user could write with PyTorch and transformers' modules: weights frozen, no key/value cache,
                 logits of the last position only, scores summed in the same pass, and the fastest found of: sdpa or eager
                 attention, the batch (unless --batch), no torch.compile, each layer compiled, the whole body compiled
-    igsite      `igsite bench` with the same shape, tokens, points, dtype, device, and --batch if given
+    igsite      `examples/bench` with the same shape, tokens, points, dtype, device, and --batch if given
 
 The timed rounds take the programs in turn, so that a noisy machine hits all of them. Warming up, the search for the best variant,
 and every compilation are not in the figures; `speed` is evaluations per second over torch best's, from the best round of each.
@@ -301,7 +301,7 @@ class Igsite:
     def __init__(self, args):
         model = ["--model", args.model] if args.model else ["--shape", args.shape]
         batch = ["--batch", str(args.batch)] if args.batch else []
-        self.command = [args.igsite, "bench", *model, "--tokens", str(args.tokens), "--points", str(args.points),
+        self.command = [args.igsite, *model, "--tokens", str(args.tokens), "--points", str(args.points),
                         "--dtype", args.dtype, "--device", args.device, *batch, "--json"]
         self.wanted = {"tokens": args.tokens, "points": args.points, "dtype": args.dtype}
         self.cuda, self.peak, self.body_parameters = args.device == "cuda", 0, None
@@ -337,7 +337,8 @@ def arguments():
     parser.add_argument("--repeat", type=positive, default=3, help="timed rounds (default 3)")
     parser.add_argument("--seconds", type=positive, default=3600,
                         help="begin no compilation after a third of these, no second round after all of them (default 3600)")
-    parser.add_argument("--igsite", metavar="FILE", default="target/release/igsite", help="default target/release/igsite")
+    parser.add_argument("--igsite", metavar="FILE", default="target/release/examples/bench",
+                        help="igsite's own measurement (default target/release/examples/bench)")
     parser.add_argument("--no-compile", action="store_true", help="do not try torch.compile (it takes minutes on few cores)")
     parser.add_argument("--tf32", action="store_true", help="let float32 products on CUDA run in TF32")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout in place of the table")
@@ -411,7 +412,7 @@ def main():
     if pathlib.Path(args.igsite).is_file():
         rows.append(Igsite(args))
     else:
-        skipped["igsite"] = f"{args.igsite} is not there (cargo build --release, or --igsite FILE)"
+        skipped["igsite"] = f"{args.igsite} is not there (cargo build --release --example bench, or --igsite FILE)"
 
     say("timed rounds")
     seconds = rounds(rows, args.repeat, start + args.seconds, skipped)

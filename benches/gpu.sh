@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# The whole check of igsite on a GPU, in one call of under ten minutes, for a machine that is only lent and has no internet.
+# The whole check of igsite on a GPU, in one call of under ten minutes, for a machine that is only lent and has no
+# internet.
 #
-# usage, from the repository's root:   benches/gpu.sh [IGSITE [TEST ...]]
-#   IGSITE  an igsite built with --features cuda, or a .tar.xz that holds it (default: $IGSITE, else .device/igsite.tar.xz)
-#   TEST    the test programs `reference` and `own_reference` built with that feature (default: those beside igsite)
+# usage, from the repository's root:   benches/gpu.sh [IGSITE [PROGRAM ...]]
+#   IGSITE   an igsite built with --features cuda, or a .tar.xz that holds it (default: $IGSITE, else .device/igsite.tar.xz)
+#   PROGRAM  the example `bench` and the test programs `reference` and `own_reference`, built with that feature
+#            (default: those beside igsite, and examples/bench there, where Cargo puts it)
 # environment:
 #   OUT           where results go: gpu.log, gpu.json (default ./gpu-results)
 #   GPU_SECONDS   the time for everything (default 560); a step that has none left is skipped
@@ -12,13 +14,17 @@
 #   SHAPE, DEVICE, POINTS other than mistral-7b, cuda, 512: to try this script where there is no GPU (no goal is judged then)
 #
 # How to come by the programs. With internet and CUDA, on the GPU machine itself:
-#   cargo build --release --features cuda && cargo test --release --features cuda --no-run && benches/gpu.sh target/release/igsite
-# Without, build before, on another machine, with ../shared/tools/cuda-offline-build (37 minutes of processor time on 2 cores).
-# It leaves .device/igsite.tar.xz with igsite and llvm-stand-in.so, which this script preloads for igsite and tests alone.
-# Under its environment variables `cargo test --no-run` builds the tests; add them to the pack under their plain names,
-# and the folder `shared/reference` too. captum-*.whl in .whl/ serves step 5 if Python has no captum.
+#   cargo build --release --features cuda --bin igsite --example bench
+#   cargo test --release --features cuda --no-run --test reference --test own_reference
+#   benches/gpu.sh target/release/igsite target/release/deps/{reference,own_reference}-????????????????
+# Without, build before, on another machine, with ../shared/tools/cuda-offline-build (37 minutes of processor time on 2
+# cores). It leaves .device/igsite.tar.xz with igsite and llvm-stand-in.so, which this script preloads for igsite's
+# programs alone. Under its environment variables `cargo build --release --features cuda --example bench` and `cargo
+# test --no-run` build the others; add them to the pack under their plain names, and the folder `shared/reference` too.
+# captum-*.whl in .whl/ serves step 5 if Python has no captum.
 #
-# One line a step: PASS, FAIL or skip, its seconds, what it found. The exit status is 1 if a step failed, a goal included.
+# One line a step: PASS, FAIL or skip, its seconds, what it found. The exit status is 1 if a step failed, a goal
+# included.
 #
 # shellcheck disable=SC2329 # step calls by name what finds its text
 set -u
@@ -31,7 +37,7 @@ points=${POINTS:-512}
 tokens=81
 given=${1:-${IGSITE:-.device/igsite.tar.xz}}
 [ $# -gt 0 ] && shift
-tests=("$@")
+programs=("$@")
 end=$(($(date +%s) + ${GPU_SECONDS:-560}))
 
 mkdir -p "$out" || exit 1
@@ -42,7 +48,7 @@ work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 failed=0
 steps=()     # JSON objects, one a step
-benches=()   # JSON objects, as igsite and captum.py print them
+benches=()   # JSON objects, as the bench and captum.py print them
 summary=()   # the lines to print again at the end
 
 # --- The frame of a step -----------------------------------------------------------------------------------------------------
@@ -64,9 +70,9 @@ report() { # VERDICT NAME SECONDS TEXT: the line of a step
 }
 
 # step NAME LIMIT KEEP FINDING COMMAND...
-# Runs the command for at most LIMIT seconds, and so that KEEP seconds are left for what comes after. What it prints goes to the
-# log, what it prints on stdout also to $work/stdout. FINDING is a command that prints what to say of a success; where that
-# begins with `skipped`, it was none.
+# Runs the command for at most LIMIT seconds, and so that KEEP seconds are left for what comes after. What it prints
+# goes to the log, what it prints on stdout also to $work/stdout. FINDING is a command that prints what to say of a
+# success; where that begins with `skipped`, it was none.
 step() {
     local name=$1 limit=$2 keep=$3 finding=$4 start seconds status told
     shift 4
@@ -116,7 +122,8 @@ else
     report skip "1 nvidia-smi" 0 "there is no nvidia-smi: no NVIDIA GPU here"
 fi
 
-# NVRTC compiles igsite's kernels: its library has to be found, and CUDA's headers. Python's own CUDA packages may have both.
+# NVRTC compiles igsite's kernels: its library has to be found, and CUDA's headers. Python's own CUDA packages may have
+# both.
 libraries=
 for folder in /usr/local/cuda/lib64 /usr/local/cuda/targets/x86_64-linux/lib /usr/local/nvidia/lib64 \
     "$(python3 -c 'import sysconfig; print(sysconfig.get_path("purelib"))' 2>/dev/null)"/nvidia/*/lib; do
@@ -171,29 +178,38 @@ fi
 tests_found() { # a test that lacks its data passes, and says why it did nothing
     grep -o -m 1 'skipped: .*' "$work/stdout" || grep -o -m 1 '[0-9]* passed' "$work/stdout"
 }
-for name in reference own_reference; do
-    program=
-    for path in ${tests[@]+"${tests[@]}"} ${have_igsite:+"$beside/$name"}; do
+given_program() { # NAME: the path of that program, or nothing
+    local path
+    for path in ${programs[@]+"${programs[@]}"} ${have_igsite:+"$beside/$1" "$beside/examples/$1"}; do
         # Cargo writes reference-0123abcd.
-        if [ -z "$program" ] && [ -f "$path" ] && [[ $(basename "$path") =~ ^$name(-[0-9a-f]+)?$ ]]; then
-            program=$path
+        if [ -f "$path" ] && [[ $(basename "$path") =~ ^$1(-[0-9a-f]+)?$ ]]; then
+            chmod +x "$path" 2>/dev/null
+            echo "$(cd "$(dirname "$path")" && pwd)/$(basename "$path")"
+            return
         fi
     done
+}
+for name in reference own_reference; do
+    program=$(given_program "$name")
     for dtype in f32 bf16; do
         if [ -z "$program" ]; then
             report skip "3 $name $dtype" 0 "the test program $name is not given"
         elif [ -z "$have_igsite" ]; then
             report skip "3 $name $dtype" 0 "igsite does not start"
         else
-            chmod +x "$program" 2>/dev/null
             step "3 $name $dtype" 75 300 tests_found env IGSITE_TEST_DEVICE="$device" IGSITE_TEST_DTYPE=$dtype \
-                "$(wrapped "$(cd "$(dirname "$program")" && pwd)/$(basename "$program")")" --test-threads=1 --nocapture
+                "$(wrapped "$program")" --test-threads=1 --nocapture
         fi
     done
 done
 
 # --- 4. The engine's speed ---------------------------------------------------------------------------------------------------
 
+bench_program=
+if [ -n "$have_igsite" ]; then
+    bench_program=$(given_program bench)
+    [ -z "$bench_program" ] || bench_program=$(wrapped "$bench_program")
+fi
 bench_found() {
     echo "$(number seconds "$work/stdout") s, $(number evaluations_per_second "$work/stdout") evaluations/s," \
         "batch $(number batch "$work/stdout"), peak $(number peak_memory_bytes "$work/stdout") bytes"
@@ -201,12 +217,14 @@ bench_found() {
 bench() { # NAME LIMIT KEEP ARGUMENT...
     local name=$1 limit=$2 keep=$3
     shift 3
-    if [ -z "$have_igsite" ]; then
-        report skip "$name" 0 "igsite does not start"
+    if [ -z "$bench_program" ]; then
+        local why="the program bench is not given"
+        [ -n "$have_igsite" ] || why="igsite does not start"
+        report skip "$name" 0 "$why"
         return 1
     fi
     step "$name" "$limit" "$keep" bench_found \
-        "$igsite" bench --shape "$shape" --tokens $tokens --device "$device" --json "$@" || return
+        "$bench_program" --shape "$shape" --tokens $tokens --device "$device" --json "$@" || return
     benches+=("$(cat "$work/stdout")")
 }
 seconds=
@@ -234,7 +252,7 @@ else
     # It prints its result at its end, so it has to come to it: half the time to begin things, the rest to end them.
     spare=$(((end - $(date +%s)) / 2))
     step "5 captum.py bf16" 300 5 beside_found env PYTHONUNBUFFERED=1 python3 benches/captum.py --shape "$shape" \
-        --tokens "$tokens" --points "$points" --dtype bf16 --device "$device" --igsite "${igsite:-none}" --repeat 2 \
+        --tokens "$tokens" --points "$points" --dtype bf16 --device "$device" --igsite "${bench_program:-none}" --repeat 2 \
         --seconds $((spare > 150 ? 150 : spare > 1 ? spare : 1)) --json && {
         benches+=("$(cat "$work/stdout")")
         ratio=$(number igsite_to_torch_best "$work/stdout")

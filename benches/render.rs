@@ -1,9 +1,10 @@
 //! How fast a site is written from a full record store: `cargo bench --bench render`, or `… -- 1000` for one size.
 //!
-//! Makes projects of 1,000 and 10,000 maps (the demo's four models and claims of its own, prompts of about 75 tokens, one path point a map),
-//! fills their stores once, which takes a minute or two and is kept in `target/`, and then measures the binary itself: all pages from the
-//! store, and a build with nothing to do. Beside it Zola makes as many plain pages, where it is installed. The times are the
-//! machine's own only if nothing else runs on it; CPU seconds say what is left of them otherwise.
+//! Makes projects of 1,000 and 10,000 maps (the demo's four models and claims of its own, prompts of about 75 tokens,
+//! one path point a map), fills their stores once, which takes a minute or two and is kept in `target/`, and then
+//! measures the binary itself: all pages from the store, and a build with nothing to do. Beside it Zola makes as many
+//! plain pages, where it is installed. The times are the machine's own only if nothing else runs on it; CPU seconds
+//! say what is left of them otherwise.
 #![allow(clippy::print_stdout, reason = "a benchmark tells what it measured")]
 
 use std::fs;
@@ -29,7 +30,8 @@ fn main() {
         let outputs: Vec<PathBuf> = (0..=3).map(|run| project.join(format!("site-{run}"))).collect();
         // Fills the store.
         igsite(&project, &outputs[0]);
-        // Each into a folder of its own, and none removed before the end: ext4 is slow to make files where as many were just removed.
+        // Each into a folder of its own, and none removed before the end: ext4 is slow to make files where as many
+        // were just removed.
         let mut runs: Vec<Measured> = outputs[1..].iter().map(|output| igsite(&project, output)).collect();
         runs.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
         let best = runs.swap_remove(0);

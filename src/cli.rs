@@ -5,8 +5,6 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::content::experiment::Batch;
-use crate::content::model::{DtypeSpec, QUANTIZATIONS, Quantization};
 use crate::model::device::DeviceChoice;
 
 /// How the process ends; the numbers are part of the contract.
@@ -96,8 +94,6 @@ pub enum Command {
     Fetch(Fetch),
     /// Make a new project
     Init(Init),
-    /// Measure how fast this machine computes attributions
-    Bench(Bench),
 }
 
 /// Which experiments.
@@ -134,14 +130,16 @@ pub struct Build {
     /// Where the site goes [default: site/ in the project]
     #[arg(long, value_name = "DIR")]
     pub output: Option<PathBuf>,
-    /// Where the site will be published, for the sitemap and canonical links; a domain of your own also goes into static/CNAME
+    /// Where the site will be published, for the sitemap and canonical links; a domain of your own also goes into
+    /// static/CNAME
     #[arg(long, value_name = "URL")]
     pub base_url: Option<String>,
     /// Exit with 3 if a map misses its quality bar
     #[arg(long)]
     pub strict: bool,
-    /// Load no model and ask no network: build from what `.igsite/store` and `.igsite/plans` keep, and exit with 1 if a map is missing
-    /// there or content it depends on has changed. Checkpoints and tokenizers need not be on the machine
+    /// Load no model and ask no network: build from what `.igsite/store` and `.igsite/plans` keep, and exit with 1 if
+    /// a map is missing there or content it depends on has changed. Checkpoints and tokenizers need not be on the
+    /// machine
     #[arg(long)]
     pub frozen: bool,
 }
@@ -191,75 +189,4 @@ pub struct Init {
     /// The new project's folder
     #[arg(value_name = "DIR", default_value = ".")]
     pub folder: PathBuf,
-}
-
-/// `igsite bench`
-#[derive(Clone, Debug, Args)]
-pub struct Bench {
-    /// A checkpoint's folder
-    #[arg(long, value_name = "DIR", conflicts_with = "shape")]
-    pub model: Option<PathBuf>,
-    /// A known model's shape, with random weights made on the device
-    #[arg(long, value_name = "SHAPE", default_value = "llama-25m", value_parser = crate::bench::SHAPES)]
-    pub shape: String,
-    /// Tokens of the prompt
-    #[arg(long, value_name = "N", default_value_t = 81, value_parser = positive)]
-    pub tokens: usize,
-    /// Points of the path (Gauss–Legendre)
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = positive)]
-    pub points: usize,
-    /// Path points a pass, or `auto`
-    #[arg(long, value_name = "N", default_value = "auto", value_parser = batch)]
-    pub batch: Batch,
-    /// auto, f32, f16 or bf16
-    #[arg(long, value_name = "DTYPE", default_value = "auto", value_parser = dtype)]
-    pub dtype: DtypeSpec,
-    /// Write the shape's random weights into a new folder in DIR first, in bfloat16, and load them from there; it is removed again (not if it is killed). As root it makes Linux forget cached files first
-    #[arg(long, value_name = "DIR", conflicts_with = "model")]
-    pub on_disk: Option<PathBuf>,
-    /// none, fp4 or nf4: of a checkpoint, so with `--model` or `--on-disk`
-    #[arg(long, value_name = "CODE", default_value = "none", value_parser = quantization)]
-    pub quantization: Quantization,
-    /// auto, cpu, cuda or cuda:N
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    pub device: DeviceChoice,
-    /// How often it is measured; the best is told, and the median
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = positive)]
-    pub repeat: usize,
-    /// One JSON object instead of a table
-    #[arg(long)]
-    pub json: bool,
-}
-
-fn positive(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) | Err(_) => Err("expected a whole number of at least 1".to_owned()),
-        Ok(number) => Ok(number),
-    }
-}
-
-fn batch(text: &str) -> Result<Batch, String> {
-    match text {
-        "auto" => Ok(Batch::Auto),
-        _ => positive(text)
-            .map(Batch::Fixed)
-            .map_err(|_| "expected `auto` or a whole number of at least 1".to_owned()),
-    }
-}
-
-fn quantization(text: &str) -> Result<Quantization, String> {
-    let found = QUANTIZATIONS.iter().find(|(word, _)| *word == text);
-    found
-        .map(|&(_, quantization)| quantization)
-        .ok_or_else(|| "expected none, fp4 or nf4".to_owned())
-}
-
-fn dtype(text: &str) -> Result<DtypeSpec, String> {
-    match text {
-        "auto" => Ok(DtypeSpec::Auto),
-        "f32" => Ok(DtypeSpec::F32),
-        "f16" => Ok(DtypeSpec::F16),
-        "bf16" => Ok(DtypeSpec::Bf16),
-        _ => Err("expected auto, f32, f16 or bf16".to_owned()),
-    }
 }

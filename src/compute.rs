@@ -16,7 +16,7 @@ use crate::diagnostic::{Diagnostic, Result};
 use crate::interrupt;
 use crate::model::device::Backend;
 use crate::plan::{self, Job, OpenedModel, Run, TargetToken};
-use crate::progress::Progress;
+use crate::progress::{Counted, Progress};
 use crate::store::key::{AttributionKey, Key};
 use crate::store::record::Provenance;
 use crate::store::{Store, StoredAttribution, StoredGeneration, StoredPrediction};
@@ -85,7 +85,7 @@ pub fn complete(
         .flatten()
         .map(|found| found.attributions.len())
         .sum();
-    let mut progress = Progress::new(total as u64, quiet || total == 0);
+    let mut progress = Progress::new(Counted::Evaluations, total as u64, quiet || total == 0);
     for id in waiting {
         let model = &models[id];
         progress.at(format!("loading {id}"));

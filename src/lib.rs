@@ -15,7 +15,6 @@
 pub mod analysis;
 pub mod assemble;
 pub mod attribution;
-pub mod bench;
 pub mod calendar;
 pub mod chat;
 pub mod checkpoint;
@@ -24,13 +23,18 @@ pub mod commands;
 pub mod compute;
 pub mod content;
 pub mod diagnostic;
+pub mod families;
 pub mod guard;
+pub mod hex;
 pub mod hub;
 pub mod input;
 pub mod interrupt;
 pub mod kernel;
 pub mod lock;
 pub mod model;
+#[cfg(test)]
+#[path = "../tests/support/needs.rs"]
+mod needs;
 pub mod plan;
 pub mod progress;
 pub mod render;

@@ -12,28 +12,44 @@ const EVERY: Duration = Duration::from_secs(10);
 const EVALUATIONS: &str = "{msg}\n{bar:40} {pos}/{len} evaluations, {eta} left";
 const TRANSFER: &str = "{msg}\n{bar:40} {decimal_bytes}/{decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left";
 
-/// Counts evaluations towards a known total.
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// Evaluations of a model.
+    Evaluations,
+    /// Bytes from the hub.
+    Bytes,
+}
+
+/// Counts towards a known total.
 #[derive(Debug)]
 pub struct Progress {
+    counted: Counted,
     bar: ProgressBar,
     plain: bool,
     started: Instant,
-    told: Instant,
-    /// Evaluations that were counted before `started`.
-    before: u64,
+    /// When the last plain line was written.
+    written: Instant,
+    /// Counted since `started`: what the speed is taken from.
+    since: u64,
 }
 
 impl Progress {
-    /// Begins to count towards `total` evaluations.
-    pub fn new(total: u64, quiet: bool) -> Self {
-        let (bar, plain) = bar(total, quiet, EVALUATIONS);
+    /// Begins to count towards `total`.
+    pub fn new(counted: Counted, total: u64, quiet: bool) -> Self {
+        let template = match counted {
+            Counted::Evaluations => EVALUATIONS,
+            Counted::Bytes => TRANSFER,
+        };
+        let (bar, plain) = bar(total, quiet, template);
         let now = Instant::now();
         Self {
+            counted,
             bar,
             plain,
             started: now,
-            told: now,
-            before: 0,
+            written: now,
+            since: 0,
         }
     }
 
@@ -42,22 +58,28 @@ impl Progress {
         self.bar.set_message(what);
     }
 
-    /// Counts evaluations that were done.
-    pub fn add(&mut self, evaluations: u64) {
-        self.bar.inc(evaluations);
-        self.tell_now_and_then();
+    /// Counts what was done or came.
+    pub fn add(&mut self, count: u64) {
+        self.since += count;
+        self.bar.inc(count);
+        self.write_now_and_then();
     }
 
-    fn tell_now_and_then(&mut self) {
-        if self.plain && self.told.elapsed() >= EVERY {
-            self.told = Instant::now();
-            let (done, total) = (self.bar.position(), self.bar.length().unwrap_or_default());
-            let left = left(
-                self.started,
-                done.saturating_sub(self.before),
-                total.saturating_sub(done),
-            );
-            eprintln!("{}: {done}/{total} evaluations, {left} left", self.bar.message());
+    fn write_now_and_then(&mut self) {
+        if !self.plain || self.written.elapsed() < EVERY {
+            return;
+        }
+        self.written = Instant::now();
+        let (done, total) = (self.bar.position(), self.bar.length().unwrap_or_default());
+        let seconds = self.started.elapsed().as_secs_f64();
+        let left = left(seconds, self.since, total.saturating_sub(done));
+        let what = self.bar.message();
+        match self.counted {
+            Counted::Evaluations => eprintln!("{what}: {done}/{total} evaluations, {left} left"),
+            Counted::Bytes => {
+                let rate = bytes((self.since as f64 / seconds.max(1e-3)) as u64);
+                eprintln!("{what}: {} of {}, {rate}/s, {left} left", bytes(done), bytes(total));
+            }
         }
     }
 
@@ -67,7 +89,7 @@ impl Progress {
         let what = text.split(": its own words").next().unwrap_or_default();
         self.bar
             .set_message(format!("{what}: its own words, {tokens} of at most {most} tokens"));
-        self.tell_now_and_then();
+        self.write_now_and_then();
     }
 
     /// What was guessed of a part of the total, and what it came to.
@@ -80,73 +102,17 @@ impl Progress {
     /// Forgets the time so far: it says nothing of the speed to come.
     pub fn restart(&mut self) {
         self.started = Instant::now();
-        self.before = self.bar.position();
+        self.since = 0;
         self.bar.reset_eta();
     }
 
-    /// Ends the display.
-    pub fn finish(self) {
-        self.bar.finish_and_clear();
-    }
-}
-
-/// Counts bytes that come from the hub.
-#[derive(Debug)]
-pub struct Transfer {
-    bar: ProgressBar,
-    plain: bool,
-    started: Instant,
-    told: Instant,
-    /// Bytes that came since `started`.
-    came: u64,
-}
-
-impl Transfer {
-    /// Begins to count towards `total` bytes of `what`.
-    pub fn new(what: &str, total: u64, quiet: bool) -> Self {
-        let (bar, plain) = bar(total, quiet, TRANSFER);
-        bar.set_message(what.to_owned());
-        let now = Instant::now();
-        Self {
-            bar,
-            plain,
-            started: now,
-            told: now,
-            came: 0,
-        }
-    }
-
-    /// Says what is at work now.
-    pub fn at(&mut self, what: String) {
-        self.bar.set_message(what);
-    }
-
-    /// Counts bytes that came.
-    pub fn add(&mut self, count: u64) {
-        self.came += count;
-        self.bar.inc(count);
-        if self.plain && self.told.elapsed() >= EVERY {
-            self.told = Instant::now();
-            let (done, total) = (self.bar.position(), self.bar.length().unwrap_or_default());
-            let rate = self.came as f64 / self.started.elapsed().as_secs_f64().max(1e-3);
-            let left = left(self.started, self.came, total.saturating_sub(done));
-            eprintln!(
-                "{}: {} of {}, {}/s, {left} left",
-                self.bar.message(),
-                bytes(done),
-                bytes(total),
-                bytes(rate as u64)
-            );
-        }
-    }
-
-    /// Counts bytes that were here already: they say nothing of the speed to come.
+    /// Counts what was here already: it says nothing of the speed to come.
     pub fn skip(&mut self, count: u64) {
         self.bar.inc(count);
         self.bar.reset_eta();
     }
 
-    /// Takes back bytes that have to come again.
+    /// Takes back what has to come again.
     pub fn back(&mut self, count: u64) {
         self.bar.set_position(self.bar.position().saturating_sub(count));
         self.bar.reset_eta();
@@ -161,9 +127,9 @@ impl Transfer {
         }
     }
 
-    /// Bytes that came, those not counted that were here already.
-    pub fn came(&self) -> u64 {
-        self.came
+    /// What was counted since the start, without what was here already.
+    pub fn since(&self) -> u64 {
+        self.since
     }
 
     /// Ends the display.
@@ -192,9 +158,9 @@ fn bar(total: u64, quiet: bool, template: &str) -> (ProgressBar, bool) {
     (bar, !quiet && !terminal)
 }
 
-/// The time left, if it goes on as since `started`.
-fn left(started: Instant, done: u64, left: u64) -> humantime::FormattedDuration {
-    let seconds = started.elapsed().as_secs_f64() * left as f64 / done.max(1) as f64;
+/// The time left, if it goes on as in the `seconds` in which so much was done.
+fn left(seconds: f64, done: u64, left: u64) -> humantime::FormattedDuration {
+    let seconds = seconds * left as f64 / done.max(1) as f64;
     humantime::format_duration(Duration::from_secs(seconds as u64))
 }
 
@@ -211,13 +177,13 @@ mod tests {
 
     #[test]
     fn only_what_comes_counts_for_the_speed() {
-        let mut transfer = Transfer::new("org/name", 100, true);
+        let mut transfer = Progress::new(Counted::Bytes, 100, true);
         transfer.skip(60);
         transfer.add(30);
-        assert_eq!((transfer.bar.position(), transfer.came()), (90, 30));
+        assert_eq!((transfer.bar.position(), transfer.since()), (90, 30));
         transfer.back(90);
         transfer.add(100);
-        assert_eq!((transfer.bar.position(), transfer.came()), (100, 130));
+        assert_eq!((transfer.bar.position(), transfer.since()), (100, 130));
         assert_eq!(bytes(14_480_000_000), "14.48 GB");
     }
 }

@@ -1,19 +1,21 @@
-//! The site in real Chromium: no console message, no failed request, from disk and from a server under `/repo/`; and everything that a
-//! reader can do with a page, by the checks in `tests/web`, which Node runs.
+//! The site in real Chromium: no console message, no failed request, from disk and from a server under `/repo/`; and
+//! everything that a reader can do with a page, by the checks in `tests/web`, which Node runs.
 //!
-//! Skips with a printed reason where Chromium, Node or its packages are missing; `.ci/run` installs them.
-#![allow(
-    clippy::print_stdout,
-    reason = "a skipped test says why, a measuring one what it measured"
-)]
+//! And every file of that site, by the Nu HTML checker.
+//!
+//! Skips with a printed reason where Chromium, Node, its packages or Java are missing (`support/needs.rs`); `.ci/run`
+//! installs them.
+#![allow(clippy::print_stdout, reason = "what was measured, for who asks with --nocapture")]
 mod support;
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
+use support::needs::{Need, found_or_skip};
 use support::project::Project;
 
 const PAGES: [&str; 9] = [
@@ -37,10 +39,7 @@ fn chromium() -> Option<&'static str> {
                 .output()
                 .is_ok_and(|out| out.status.success())
         });
-    if found.is_none() {
-        println!("skipped: no Chromium on this machine");
-    }
-    found
+    found_or_skip(Need::Browser, found, || "no Chromium on this machine".to_owned())
 }
 
 /// Where a program lies: Playwright asks for its path.
@@ -68,6 +67,8 @@ fn load(browser: &str, address: &str) -> (String, Vec<String>) {
         ])
         .args(["--enable-logging=stderr", "--virtual-time-budget=2000", "--dump-dom"])
         .arg(format!("--user-data-dir={}", profile.path().display()))
+        // What does not belong to the profile, like caches of fonts and shaders.
+        .env("HOME", profile.path())
         .arg(address)
         .output()
         .unwrap();
@@ -179,38 +180,75 @@ fn from_a_server_under_a_sub_path() {
     assert!(missing.is_empty(), "{missing:?}");
 }
 
-/// Interactions, layout, accessibility: `tests/web/run.mjs` on a site with every kind of page. The site stays in `target/tmp/web`, so that
-/// a check can be run again by hand, with what the checks said.
-#[test]
-fn the_checks_of_tests_web_pass() {
-    let Some(browser) = chromium() else { return };
+/// The checks of `tests/web`, or none with a printed reason where their packages are missing.
+fn checks() -> Option<PathBuf> {
     let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/web");
-    let node = Command::new("node").arg("--version").output();
-    if !node.is_ok_and(|out| out.status.success()) {
-        println!("skipped: no Node on this machine");
-        return;
-    }
-    if !web.join("node_modules").exists() {
-        println!("skipped: no packages in tests/web (npm ci --prefix tests/web)");
-        return;
-    }
+    let found = web.join("node_modules").exists().then_some(web);
+    let missing = || "no packages in tests/web (npm ci --prefix tests/web)".to_owned();
+    found_or_skip(Need::Node, found, missing)
+}
+
+/// A site with every kind of page. It stays in `target/tmp/web`, so that a check can be run again by hand.
+static SITE: LazyLock<PathBuf> = LazyLock::new(|| {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("web");
     std::fs::create_dir_all(&folder).unwrap();
     let site = folder.join("site");
-    let project = support::web::project();
     let output = site.to_str().unwrap();
+    let project = support::web::project();
     project.run(&["build", "--device", "cpu", "--output", output]).ended(0);
-    let log = folder.join("checks.txt");
+    site
+});
+
+/// Interactions, layout, accessibility: `tests/web/run.mjs`. What the checks said lies in `target/tmp/web/checks.txt`.
+#[test]
+fn the_checks_of_tests_web_pass() {
+    let Some(browser) = chromium() else { return };
+    let node = Command::new("node").arg("--version").output();
+    let node = node.ok().filter(|out| out.status.success());
+    if found_or_skip(Need::Node, node, || "no Node on this machine".to_owned()).is_none() {
+        return;
+    }
+    let Some(web) = checks() else { return };
+    let log = SITE.with_file_name("checks.txt");
+    let home = tempfile::tempdir().unwrap();
     let status = Command::new("node")
         .arg(web.join("run.mjs"))
-        .arg(&site)
+        .arg(&*SITE)
         .env("CHROMIUM", located(browser))
-        .stdout(std::fs::File::create(&log).unwrap())
+        // The browser's settings and caches belong to this run.
+        .env("HOME", home.path())
+        .env("TMPDIR", home.path())
+        .stdout(File::create(&log).unwrap())
         .status()
         .unwrap();
     let said = std::fs::read_to_string(&log).unwrap();
     println!("{said}");
-    assert!(status.success(), "{site:?}: the checks that are told above");
+    assert!(status.success(), "{}: the checks that are named above", SITE.display());
+}
+
+/// The Nu HTML checker finds no error on any page, style sheet or picture.
+#[test]
+fn the_nu_checker_finds_no_error() {
+    let java = Command::new("java").arg("-version").output();
+    let java = java.ok().filter(|out| out.status.success());
+    if found_or_skip(Need::Java, java, || "no Java on this machine".to_owned()).is_none() {
+        return;
+    }
+    let Some(web) = checks() else { return };
+    let log = SITE.with_file_name("nu.txt");
+    let file = File::create(&log).unwrap();
+    let status = Command::new(web.join("vnu.sh"))
+        .arg(&*SITE)
+        .stderr(file.try_clone().unwrap())
+        .stdout(file)
+        .status()
+        .unwrap();
+    let said = std::fs::read_to_string(&log).unwrap();
+    assert!(
+        status.success() && said.contains("valid: "),
+        "{}: {said}",
+        SITE.display()
+    );
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! What the project says about the exactness of its maps, each claim as a test that can fail. `docs/numerics.md` tells the same
-//! numbers in full; `cargo run --release --example numerics` makes them.
+//! The project's statements about the exactness of its maps, each as a test that can fail. `docs/numerics.md` has the
+//! same numbers in full; `cargo run --release --example numerics` makes them.
 #![allow(clippy::print_stdout, reason = "what was found, for who asks with --nocapture")]
 mod support;
 
@@ -15,6 +15,7 @@ use igsite::content::experiment::{Batch, Output, Quadrature};
 use igsite::kernel::gemm;
 use igsite::model::device::Backend;
 use support::cases::{self, Case, Family, Model, TOLERANCES, largest, quantile, size};
+use support::needs::{Need, found_or_skip};
 
 /// All cases, computed once for all tests.
 static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
@@ -176,10 +177,10 @@ fn the_notebooks_setting_is_off_by_much_on_a_real_model() {
     let pairs: Vec<(f64, f64)> = cases
         .map(|case| (case.error(&case.gauss[0].1), case.error(&case.adaptive[1].1)))
         .collect();
-    if pairs.is_empty() {
-        println!("skipped: stories260K is not here");
+    let pairs = (!pairs.is_empty()).then_some(pairs);
+    let Some(pairs) = found_or_skip(Need::Shared, pairs, || "stories260K is not here".to_owned()) else {
         return;
-    }
+    };
     let (fixed, adaptive) = (
         quantile(pairs.iter().map(|pair| pair.0), 0.5),
         largest(pairs.iter().map(|pair| pair.1)),

@@ -20,8 +20,8 @@ struct Setting {
 }
 
 impl Setting {
-    /// The small project with another `dataset`, and the data sets `ann/claims` (converted), `ann/raw` (as its author wrote it) and
-    /// LIAR.
+    /// The small project with another `dataset`, and the data sets `ann/claims` (converted), `ann/raw` (as its author
+    /// wrote it) and LIAR.
     fn new(dataset: &str) -> Self {
         let (from, to) = (
             EXPERIMENT.find("dataset:").unwrap(),

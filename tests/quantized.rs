@@ -1,6 +1,6 @@
 //! 4-bit weights: against bitsandbytes' golden vectors and PyTorch's logits where the reference checkpoints are, and against the
 //! project's own arithmetic in any case; codes made here, and codes that bitsandbytes has saved.
-#![allow(clippy::print_stdout, reason = "a skipped test says why")]
+#![allow(clippy::print_stdout, reason = "what was measured, for who asks with --nocapture")]
 mod support;
 
 use std::collections::BTreeMap;

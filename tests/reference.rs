@@ -2,10 +2,7 @@
 //!
 //! The checkpoints are not part of the project; where they are missing these tests skip with a printed reason. The same ground
 //! is covered by `own_reference.rs` with data the project makes.
-#![allow(
-    clippy::print_stdout,
-    reason = "a skipped test says why, a measuring one what it measured"
-)]
+#![allow(clippy::print_stdout, reason = "what was measured, for who asks with --nocapture")]
 mod support;
 
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! Every page of a built site is valid HTML: parsed by html5ever, which tells every parse error, and checked for what the parser lets
-//! pass (content models, references, tables). `tests/web/vnu.sh` asks the Nu checker about the demo as well.
+//! Every page of a built site is valid HTML: parsed by html5ever, which tells every parse error, and checked for what
+//! the parser lets pass (content models, references, tables). `tests/browser.rs` runs the Nu checker as well.
 mod support;
 
 use std::collections::BTreeSet;

@@ -12,7 +12,7 @@ mod svg;
 #[path = "../../tests/support"]
 mod support {
     pub mod cases;
-    pub mod shared;
+    pub mod needs;
     pub mod truth;
 }
 mod tables;

@@ -1,6 +1,6 @@
 //! The published forms of the templates of Llama-2, Mistral and Orca-2 (ChatML), on made tokenizers and on the real ones.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -205,13 +205,7 @@ fn a_template_that_does_more_than_it_may_is_refused() {
 
 /// A copy of a reference's tokenizer with a template, or a printed reason to skip.
 fn real(family: &str, template: &str) -> Option<tempfile::TempDir> {
-    let named = std::env::var_os("IGSITE_SHARED").map(PathBuf::from);
-    let shared = named.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"));
-    let source = shared.join("reference").join(family);
-    if !source.is_dir() {
-        eprintln!("skipped: {} is not here (set IGSITE_SHARED)", source.display());
-        return None;
-    }
+    let source = crate::needs::shared(&format!("reference/{family}"))?;
     let folder = tempfile::tempdir().unwrap();
     config(folder.path(), template);
     for name in [

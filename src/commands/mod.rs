@@ -1,6 +1,5 @@
 //! The commands, one short file each.
 
-mod bench;
 mod build;
 mod check;
 mod fetch;
@@ -49,13 +48,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitStatus {
         Command::Check(arguments) => check::run(&cli.global, arguments, &report),
         Command::Fetch(arguments) => fetch::run(&cli.global, arguments, &report),
         Command::Init(arguments) => init::run(arguments, &report),
-        Command::Bench(arguments) => bench::run(arguments, &report),
     };
     report.ended(done.unwrap_or_else(|errors| report.errors(errors)))
 }
 
-/// Renders what needs no results (texts, templates, static files), so that their errors are told before anything is computed, those too
-/// that the finished site would be refused for. What is only odd is given back.
+/// Renders what needs no results (texts, templates, static files), so that their errors are told before anything is
+/// computed, those too that the finished site would be refused for. What is only odd is given back.
 fn rehearse(project: &Project, base_url: Option<&str>) -> Result<Diagnostics, Diagnostics> {
     let site = Site {
         project,

@@ -11,18 +11,10 @@ use super::dataset::shelf::Shelf;
 use super::dataset::{read_liar, read_liar_folder};
 use super::project::{Project, Selection};
 
-/// The shared folder, or a printed reason to skip.
+/// The folder that holds `liar` and `reference`, or a printed reason to skip.
 fn shared() -> Option<PathBuf> {
-    let named = std::env::var_os("IGSITE_SHARED").map(PathBuf::from);
-    let folder = named.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"));
-    if folder.join("liar/train.tsv").is_file() {
-        return std::path::absolute(folder).ok();
-    }
-    eprintln!(
-        "skipped: there is no LIAR data set in {} (set IGSITE_SHARED)",
-        folder.display()
-    );
-    None
+    let liar = crate::needs::shared("liar/train.tsv")?;
+    std::path::absolute(liar.parent()?.parent()?).ok()
 }
 
 /// The experiment of product.md on the models of nobody.
@@ -71,9 +63,7 @@ fn project(shared: &Path, select: &str) -> Project {
 #[test]
 fn liar_has_its_rows_and_labels() {
     let Some(shared) = shared() else { return };
-    let start = std::time::Instant::now();
     let project = project(&shared, "");
-    eprintln!("12,836 prompts in {:?}", start.elapsed());
     let samples = &project.experiments[0].samples;
     let count = |column: &str| {
         let mut counts: BTreeMap<String, usize> = BTreeMap::new();
@@ -121,9 +111,7 @@ fn liar_has_its_rows_and_labels() {
 #[test]
 fn prompts_are_those_of_the_references() {
     let Some(shared) = shared() else { return };
-    let start = std::time::Instant::now();
     let project = project(&shared, "{rows: [17, 2, 11577]}");
-    eprintln!("3 prompts of LIAR in {:?}", start.elapsed());
     let samples = &project.experiments[0].samples;
     for family in ["falcon", "llama", "mistral", "orca"] {
         let text = std::fs::read_to_string(shared.join("reference").join(family).join("expected.json")).unwrap();

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use sha2::{Digest, Sha256};
 
+use crate::hex::hex;
+
 /// Longest slug, in bytes; file systems end at 255, and an extension and a prefix come on top.
 const LONGEST_SLUG: usize = 80;
 
@@ -77,14 +79,8 @@ fn hashed_slug(id: &str) -> String {
     format!("{kept}-{}", &sha256_hex(id)[..8])
 }
 
-/// SHA-256 in hexadecimal.
-pub fn sha256_hex(bytes: impl AsRef<[u8]>) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
-/// Bytes in hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+fn sha256_hex(text: &str) -> String {
+    hex(&Sha256::digest(text.as_bytes()))
 }
 
 /// The [`slug`]s of distinct ids, made distinct too, whatever the case: ids that differ only in case all get the hash.

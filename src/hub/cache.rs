@@ -106,7 +106,8 @@ impl Cached {
             .map_err(|e| cannot("write", &path, &e))
     }
 
-    /// The names of all files that a commit has on the hub, as it once said; none if the note is damaged, or of an older igsite.
+    /// The names of all files that a commit has on the hub, as it once said; none if the note is damaged, or of an
+    /// older igsite.
     pub fn listed(&self, commit: &str) -> Option<Vec<String>> {
         let bytes = input::read(&self.listing(commit), Kind::Download, "read").ok()?;
         let text = String::from_utf8(bytes).ok()?;
@@ -114,7 +115,8 @@ impl Cached {
         (first == listing_head(commit, names)).then(|| names.lines().map(str::to_owned).collect())
     }
 
-    /// Notes them: a commit never changes, and what lies in the cache may be a part of it. Only a hint: a failure is none.
+    /// Notes them: a commit never changes, and what lies in the cache may be a part of it. Only a hint: a failure is
+    /// none.
     pub fn note_listing(&self, commit: &str, files: &[String]) {
         let place = self.listing(commit);
         // A name with an end of line in it would read back as two.
@@ -141,8 +143,8 @@ impl Cached {
         self.snapshot(commit).join(file).is_file()
     }
 
-    /// All files of a commit that have a name there, sorted, as the repository names them. One whose bytes are gone is among them: the
-    /// commit has it, and it must not pass for a file that the commit lacks.
+    /// All files of a commit that have a name there, sorted, as the repository names them. One whose bytes are gone is
+    /// among them: the commit has it, and it must not pass for a file that the commit lacks.
     pub fn files(&self, commit: &str) -> Vec<String> {
         let root = self.snapshot(commit);
         let mut files: Vec<String> = walkdir::WalkDir::new(&root)
@@ -164,7 +166,8 @@ impl Cached {
         self.folder.join("blobs").join(etag)
     }
 
-    /// Where they lie while they come. Without a lock each process has a place of its own, or two would write into one file.
+    /// Where they lie while they come. Without a lock each process has a place of its own, or two would write into one
+    /// file.
     pub fn partial(&self, etag: &str, lock: &Lock) -> PathBuf {
         let name = if lock.held {
             format!("{etag}.incomplete")
@@ -181,7 +184,8 @@ impl Cached {
     pub fn link(&self, commit: &str, file: &str, etag: &str) -> Result<()> {
         let place = self.snapshot(commit).join(file);
         make_parent(&place)?;
-        // Beside it, then renamed: another process may be at the same file, and a link whose bytes were deleted may be in the way.
+        // Beside it, then renamed: another process may be at the same file, and a link whose bytes were deleted may be
+        // in the way.
         let side = place.with_added_extension(format!("{}.link", std::process::id()));
         _ = fs::remove_file(&side);
         let mut target = PathBuf::from("../..");
@@ -193,7 +197,8 @@ impl Cached {
         linked.map_err(|e| cannot("link", &place, &e))
     }
 
-    /// Notes that a commit has no such file, as `huggingface_hub` does, so that nobody asks again. Only a hint: a failure is none.
+    /// Notes that a commit has no such file, as `huggingface_hub` does, so that nobody asks again. Only a hint: a
+    /// failure is none.
     pub fn note_absent(&self, commit: &str, file: &str) {
         let place = self.folder.join(".no_exist").join(commit).join(file);
         if !place.exists() && make_parent(&place).is_ok() {
@@ -237,7 +242,8 @@ fn make_link(_relative: &Path, blob: &Path, place: &Path) -> io::Result<()> {
     fs::hard_link(blob, place).or_else(|_| fs::copy(blob, place).map(drop))
 }
 
-/// The first line of a list of files: a checksum over the commit and the names, so that no other list passes for this one's.
+/// The first line of a list of files: a checksum over the commit and the names, so that no other list passes for this
+/// one's.
 fn listing_head(commit: &str, names: &str) -> String {
     format!("{LISTING} {}", hash::of_bytes(format!("{commit}\n{names}").as_bytes()))
 }

@@ -1,5 +1,5 @@
-//! What is here already is looked at before it is believed: a file of the cache has the hash that its name promises, or it is refused,
-//! or, where that was asked for, moved aside and brought anew.
+//! What is here already is looked at before it is believed: a file of the cache has the hash that its name promises,
+//! or it is refused, or, where that was asked for, moved aside and brought anew.
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -29,7 +29,8 @@ impl Hub {
         self
     }
 
-    /// Looks at those files of a commit that are here, once a run. With `online`, a damaged one may be moved aside, and then is not here.
+    /// Looks at those files of a commit that are here, once a run. With `online`, a damaged one may be moved aside,
+    /// and then is not here.
     ///
     /// # Errors
     /// One is damaged, or is no file.
@@ -80,8 +81,8 @@ impl Hub {
         Ok(false)
     }
 
-    /// Compares the weights of a snapshot with what their names promise, and moves damaged ones aside; whether there were any. `sha256`
-    /// gives the SHA-256 of a file, from memory where it can.
+    /// Compares the weights of a snapshot with what their names promise, and moves damaged ones aside; whether there
+    /// were any. `sha256` gives the SHA-256 of a file, from memory where it can.
     ///
     /// # Errors
     /// One is damaged, and nothing can be brought in its place.

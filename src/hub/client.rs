@@ -1,7 +1,8 @@
 //! Requests: one at a time, tried again where that can help.
 //!
-//! The requests are our own: a list of files is read within bounds, a download has to see the status and ranges of an answer to go on
-//! where it broke off, the name of a file's bytes stands in the first of a chain of redirects, and `Retry-After` has to be honoured.
+//! The requests are our own: a list of files is read within bounds, a download has to see the status and ranges of an
+//! answer to go on where it broke off, the name of a file's bytes stands in the first of a chain of redirects, and
+//! `Retry-After` has to be honoured.
 
 use std::time::Duration;
 
@@ -73,7 +74,8 @@ impl Tries {
                 Ok((wait, said))
             }
             _ if failure.is_outage() => {
-                // With no network at all more than one new try only keeps people waiting, and so it does where bytes drip.
+                // With no network at all more than one new try only keeps people waiting, and so it does where bytes
+                // drip.
                 let unreachable = matches!(failure, Failure::Network { unreachable: true, .. });
                 let most = match failure {
                     Failure::Network { unreachable: true, .. } | Failure::Slow(_) => 1,
@@ -218,7 +220,8 @@ impl Client {
         ))
     }
 
-    /// What the hub says of a file. The first answer that names the bytes counts; behind it is only a place to fetch them from.
+    /// What the hub says of a file. The first answer that names the bytes counts; behind it is only a place to fetch
+    /// them from.
     pub async fn describe(&self, kind: RepoKind, repo: &str, commit: &str, file: &str) -> Result<Description, Failure> {
         let mut url = self.address(kind, repo, commit, file)?;
         let mut headers = self.headers.clone();

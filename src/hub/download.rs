@@ -13,10 +13,11 @@ use super::client::{Client, Description, Patience, Tries};
 use super::failure::Failure;
 use super::limits::{Limits, Pace};
 use super::promise::Promise;
-use crate::checkpoint::hash::{self, hex};
+use crate::checkpoint::hash;
 use crate::diagnostic::{Diagnostic, Kind, Result};
+use crate::hex::hex;
 use crate::input;
-use crate::progress::{Transfer, bytes};
+use crate::progress::{Progress, bytes};
 
 /// What a download needs to know.
 pub struct Download<'a> {
@@ -32,7 +33,7 @@ pub struct Download<'a> {
 
 impl Download<'_> {
     /// Brings the bytes to their place in the cache, under the lock of their name.
-    pub async fn run(&self, progress: &mut Transfer) -> Result<(), Failure> {
+    pub async fn run(&self, progress: &mut Progress) -> Result<(), Failure> {
         let Description { etag, size } = self.description;
         let blob = self.cached.blob(etag);
         let lock = self.cached.lock(etag, || {
@@ -59,7 +60,7 @@ impl Download<'_> {
         Ok(())
     }
 
-    async fn fetch(&self, partial: &mut Partial, progress: &mut Transfer) -> Result<(), Failure> {
+    async fn fetch(&self, partial: &mut Partial, progress: &mut Progress) -> Result<(), Failure> {
         let size = self.description.size;
         let mut tries = Tries::default();
         let mut pace = Pace::new(self.limits);
@@ -85,7 +86,7 @@ impl Download<'_> {
         Ok(())
     }
 
-    async fn wait(&self, tries: &mut Tries, failure: Failure, progress: &mut Transfer) -> Result<(), Failure> {
+    async fn wait(&self, tries: &mut Tries, failure: Failure, progress: &mut Progress) -> Result<(), Failure> {
         let (pause, said) = tries.pause(failure, self.patience)?;
         progress.note(&format!("`{}`: {said}", self.file));
         tokio::time::sleep(pause).await;
@@ -93,7 +94,7 @@ impl Download<'_> {
     }
 
     /// One answer: appended as far as it comes.
-    async fn go_on(&self, partial: &mut Partial, pace: &mut Pace<'_>, progress: &mut Transfer) -> Result<(), Failure> {
+    async fn go_on(&self, partial: &mut Partial, pace: &mut Pace<'_>, progress: &mut Progress) -> Result<(), Failure> {
         let Listing { kind, repo, commit, .. } = self.listing;
         let asked = self.client.bytes(*kind, repo, commit, self.file, partial.length).await;
         let (start, mut response) = match asked {
@@ -139,13 +140,14 @@ impl Download<'_> {
         Ok(())
     }
 
-    fn restart(&self, partial: &mut Partial, progress: &mut Transfer) -> Result<(), Failure> {
+    fn restart(&self, partial: &mut Partial, progress: &mut Progress) -> Result<(), Failure> {
         progress.back(partial.length);
         partial.restart().map_err(|e| self.not_written(partial, &e))?;
         Ok(())
     }
 
-    /// Where the name of the bytes is a hash of them, they have to have it; and a pointer of Git LFS is no file of anything.
+    /// Where the name of the bytes is a hash of them, they have to have it; and a pointer of Git LFS is no file of
+    /// anything.
     fn check(&self, partial: &Partial) -> Result<()> {
         let found = match self.description.promise() {
             Some(Promise::Sha256(expected)) => ("SHA-256", hex(&partial.hasher.clone().finalize()), expected),

@@ -1,4 +1,5 @@
-//! Bounds on what comes from the hub. No honest answer meets them; whoever answers in the hub's place takes no disk, memory or evening.
+//! Bounds on what comes from the hub. No honest answer meets them; whoever answers in the hub's place takes no disk,
+//! memory or evening.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,14 +14,15 @@ use crate::progress::bytes;
 /// The bounds; tests have smaller ones.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Bytes of an answer that lists a repository's files. A name takes about 80; the hub advises against more than 100,000 files.
+    /// Bytes of an answer that lists a repository's files. A name takes about 80; the hub advises against more than
+    /// 100,000 files.
     pub listing_bytes: u64,
     /// Files of a repository.
     pub listing_files: usize,
     /// The longest time that such an answer may take.
     pub listing_time: Duration,
-    /// Bytes of a file that describes a model: `config.json`, what stands beside a tokenizer, a chat template. The largest known have
-    /// about 1 MB.
+    /// Bytes of a file that describes a model: `config.json`, what stands beside a tokenizer, a chat template. The
+    /// largest known have about 1 MB.
     pub description: u64,
     /// Bytes of a vocabulary (`tokenizer.json` and `tokenizer.model` have up to 40 MB) or of an index of shards.
     pub vocabulary: u64,
@@ -95,7 +97,8 @@ impl<'a> Pace<'a> {
     /// The next piece of an answer, or none at its end.
     ///
     /// # Errors
-    /// The line breaks; or some bytes came in a window, and too few. (That none come at all is for the time limit of one read.)
+    /// The line breaks; or some bytes came in a window, and too few. (That none come at all is for the time limit of
+    /// one read.)
     pub async fn piece(&mut self, response: &mut Response) -> Result<Option<Bytes>, Failure> {
         loop {
             let Some(left) = self.limits.window.checked_sub(self.began.elapsed()) else {

@@ -1,9 +1,10 @@
-//! The Hugging Face hub: repositories of models and data sets, brought into the cache that all of Hugging Face's tools share.
+//! The Hugging Face hub: repositories of models and data sets, brought into the cache that all of Hugging Face's tools
+//! share.
 //!
-//! [`Hub::list`] finds the commit of a revision and its files, [`Hub::files`] brings those that are wanted, [`Hub::model`] knows which
-//! these are for a checkpoint. Nothing that is here is asked for again; what broke off goes on where it stopped; a run that may not use
-//! the network asks nothing; what is here is held against the hash in its name. This wing brings bytes and does not look into them, but for
-//! a checkpoint's index of shards.
+//! [`Hub::list`] finds the commit of a revision and its files, [`Hub::files`] brings those that are wanted,
+//! [`Hub::model`] knows which these are for a checkpoint. Nothing that is here is asked for again; what broke off goes
+//! on where it stopped; a run that may not use the network asks nothing; what is here is held against the hash in its
+//! name. This wing brings bytes and does not look into them, but for a checkpoint's index of shards.
 
 mod cache;
 mod check;
@@ -28,7 +29,7 @@ use self::failure::{Asked, Failure, not_here};
 use self::limits::{Limits, free_space};
 use self::settings::Settings;
 use crate::diagnostic::{Diagnostic, Diagnostics, Result};
-use crate::progress::{Transfer, bytes};
+use crate::progress::{Counted, Progress, bytes};
 
 /// What a repository holds; the two kinds have addresses of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +76,8 @@ pub struct Listing {
     pub revision: String,
     /// What it is now: 40 hexadecimal digits.
     pub commit: String,
-    /// The files' names in the repository, with `/` between folders; from a cache that another program filled, only those that are here.
+    /// The files' names in the repository, with `/` between folders; from a cache that another program filled, only
+    /// those that are here.
     pub files: Vec<String>,
     /// Why it comes from the cache, if it does: what to say when a file is not there.
     from_cache: Option<Missing>,
@@ -175,7 +177,8 @@ impl Hub {
         self.warnings.take()
     }
 
-    /// The commit that a revision (a branch, a tag, `refs/convert/parquet`, a full commit hash) is at, and its files: one question a run.
+    /// The commit that a revision (a branch, a tag, `refs/convert/parquet`, a full commit hash) is at, and its files:
+    /// one question a run.
     ///
     /// Without the network, or when the hub is out of order, the cache answers if it can.
     ///
@@ -193,7 +196,8 @@ impl Hub {
         };
         let here = |from_cache: Missing| {
             let commit = cached.commit(revision)?;
-            // What is here may be a part, and must not pass for the whole. Of a model that another program brought nothing better is known.
+            // What is here may be a part, and must not pass for the whole. Of a model that another program brought
+            // nothing better is known.
             let files = match (kind, cached.listed(&commit)) {
                 (_, Some(files)) => files,
                 (RepoKind::Model, None) => cached.files(&commit),
@@ -261,18 +265,21 @@ impl Hub {
         }
     }
 
-    /// Brings files of a listing that are not here yet. The answer's folder holds all that are wanted, each whole: as long as the hub
-    /// says, and with the hash that it says, where it says one. The cache then knows the revision by this commit.
+    /// Brings files of a listing that are not here yet. The answer's folder holds all that are wanted, each whole: as
+    /// long as the hub says, and with the hash that it says, where it says one. The cache then knows the revision by
+    /// this commit.
     ///
     /// # Errors
-    /// A file is not in the repository, is not given to us, or does not come; one that is here is damaged; the cache cannot be written.
+    /// A file is not in the repository, is not given to us, or does not come; one that is here is damaged; the cache
+    /// cannot be written.
     pub fn files(&self, listing: &Listing, wanted: &[String]) -> Result<Snapshot> {
         let snapshot = self.bring(listing, wanted, Check::Now)?;
         self.settle(listing)?;
         Ok(snapshot)
     }
 
-    /// [`Hub::list`], or none where the hub has no such repository or revision, or where only the cache can be had and does not know it.
+    /// [`Hub::list`], or none where the hub has no such repository or revision, or where only the cache can be had and
+    /// does not know it.
     ///
     /// # Errors
     /// Anything else that stands in the way.
@@ -319,7 +326,8 @@ impl Hub {
         }
     }
 
-    /// What is wanted is here: the cache shall know the revision by this commit; of a copy that stands in it is said why.
+    /// What is wanted is here: the cache shall know the revision by this commit; of a copy that stands in it is said
+    /// why.
     fn settle(&self, listing: &Listing) -> Result<()> {
         let Listing {
             kind,
@@ -365,7 +373,8 @@ impl Hub {
         let sizes = to_come.clone().filter_map(|(_, description, _)| description.size);
         let total = sizes.fold(0, u64::saturating_add);
         self.needs_room(listing, cached, to_come.clone().map(|(_, description, _)| description))?;
-        let mut progress = Transfer::new(repo, total, self.quiet);
+        let mut progress = Progress::new(Counted::Bytes, total, self.quiet);
+        progress.at(repo.clone());
         let count = to_come.count();
         if count > 0 {
             let files = if count == 1 { "file" } else { "files" };
@@ -392,7 +401,7 @@ impl Hub {
             self.checked.borrow_mut().insert(cached.snapshot(commit).join(file));
             snapshot.files += 1;
         }
-        snapshot.bytes += progress.came();
+        snapshot.bytes += progress.since();
         progress.finish();
         Ok(())
     }
@@ -416,7 +425,8 @@ impl Hub {
         }
     }
 
-    /// Whether the cache's disk has room for files, as far as their lengths are stated. Parts that came before lie there already.
+    /// Whether the cache's disk has room for files, as far as their lengths are stated. Parts that came before lie
+    /// there already.
     fn needs_room<'a>(
         &self,
         listing: &Listing,

@@ -183,8 +183,8 @@ impl Hub {
     }
 }
 
-/// The weights that would be taken, by the files that are there: one whole file before an index, which may be older, as transformers
-/// does it.
+/// The weights that would be taken, by the files that are there: one whole file before an index, which may be older,
+/// as transformers does it.
 fn weights_of(has: impl Fn(&str) -> bool) -> Option<Weights> {
     WEIGHTS.iter().find_map(|&(single, index)| {
         if has(single) {

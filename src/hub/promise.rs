@@ -1,8 +1,9 @@
 //! What the name of a file in the hub's cache promises of its bytes, and whether they keep it.
 //!
-//! A file of a snapshot is a link to `blobs/<name>`, and the name is a hash of the bytes: SHA-256 (64 digits) for a large file, git's own
-//! (40 digits) for a small one. A disk, a copy that broke off or another program may have changed them since they came. Where a system
-//! has no links, a file has no such name, and nothing is promised. This file knows paths and bytes; it asks no network.
+//! A file of a snapshot is a link to `blobs/<name>`, and the name is a hash of the bytes: SHA-256 (64 digits) for a
+//! large file, git's own (40 digits) for a small one. A disk, a copy that broke off or another program may have
+//! changed them since they came. Where a system has no links, a file has no such name, and nothing is promised. This
+//! file knows paths and bytes; it asks no network.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -78,7 +79,8 @@ fn advised(error: Diagnostic, file: &Path) -> Diagnostic {
     ))
 }
 
-/// The SHA-256 that the name of a cached file's bytes promises, in lower-case hexadecimal. `file` is a file of a snapshot, or the bytes.
+/// The SHA-256 that the name of a cached file's bytes promises, in lower-case hexadecimal. `file` is a file of a
+/// snapshot, or the bytes.
 pub fn promised_sha256(file: &Path) -> Option<String> {
     match Promise::of_file(file)? {
         Promise::Sha256(hash) => Some(hash),
@@ -97,7 +99,8 @@ pub fn compare_sha256(file: &Path, found: &str) -> Result<()> {
     }
 }
 
-/// Reads a small file of the cache and compares its git hash with what the name of its bytes promises, if it promises one.
+/// Reads a small file of the cache and compares its git hash with what the name of its bytes promises, if it promises
+/// one.
 ///
 /// # Errors
 /// They differ, or the file cannot be read.
@@ -108,7 +111,8 @@ pub fn check_small(file: &Path) -> Result<()> {
     }
 }
 
-/// Where the bytes of a cached file lie: `<repository>/blobs/<name>`, whether `file` is a link to it or the bytes themselves.
+/// Where the bytes of a cached file lie: `<repository>/blobs/<name>`, whether `file` is a link to it or the bytes
+/// themselves.
 pub fn blob(file: &Path) -> Option<PathBuf> {
     let path = match std::fs::read_link(file) {
         // From the link's folder; only this one step: `blobs/<name>` may itself be a link to a larger disk.

@@ -63,7 +63,8 @@ impl Refusal {
             (_, 404) if of_a_file => Meaning::NoFile,
             (_, 404) => Meaning::NoRepository,
             (_, 401) if with_token => Meaning::BadToken,
-            // To nobody in particular the hub says 401 of what is not there and of what is private: nobody shall learn which.
+            // To nobody in particular the hub says 401 of what is not there and of what is private: nobody shall learn
+            // which.
             (_, 401) => Meaning::NoRepository,
             (_, 403) => Meaning::Forbidden,
             (_, 429) => Meaning::Limited,

@@ -7,9 +7,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::content::names::sha256_hex;
+use sha2::{Digest, Sha256};
+
 use crate::content::page::RESERVED;
 use crate::diagnostic::{Diagnostic, Kind, Result};
+use crate::hex::hex;
 use crate::input;
 use crate::render::theme::files;
 use crate::site::urls;
@@ -105,7 +107,7 @@ fn refuse_in_the_way(name: &str, path: &Path) -> Result<()> {
 
 /// The first eight hexadecimal digits of the SHA-256.
 pub fn short_hash(bytes: &[u8]) -> String {
-    sha256_hex(bytes)[..8].to_owned()
+    hex(&Sha256::digest(bytes)[..4])
 }
 
 #[cfg(test)]

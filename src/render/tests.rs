@@ -560,32 +560,3 @@ fn pages_are_light() {
         assert!(bytes < most, "{path} has {bytes} bytes");
     }
 }
-
-/// Not a check but a figure: `cargo test --release --lib many_pages -- --ignored --nocapture`.
-#[test]
-#[ignore = "measures"]
-#[allow(clippy::print_stdout, reason = "a figure for whoever runs it")]
-fn many_pages() {
-    for count in [250, 500, 1000] {
-        let claim = "The new canal will make the desert rain, and the fish will walk to market by themselves.";
-        let samples = (0..count)
-            .map(|i| fixture::sample(&i.to_string(), &i.to_string(), claim, "Sid Quill", "F"))
-            .collect();
-        let fixture = Fixture::of(samples, &["falcon-toy", "llama-toy", "mistral-toy", "orca-toy"]);
-        let site = fixture.site(None);
-        let start = std::time::Instant::now();
-        let (mut files, mut bytes) = (0, 0);
-        render(&site, &mut |file| {
-            files += 1;
-            bytes += file.bytes.len();
-            Ok(())
-        })
-        .unwrap_or_else(|problems| panic!("{problems:?}"));
-        println!(
-            "{} maps: {files} files, {} MB in {:?}",
-            4 * count,
-            bytes >> 20,
-            start.elapsed()
-        );
-    }
-}

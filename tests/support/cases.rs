@@ -1,5 +1,5 @@
-//! Maps whose truth is known, for the claims about exactness: real models, several prompts, baselines and outputs, each map by the
-//! rules of the engine and by the method of `truth.rs`.
+//! Maps whose truth is known, for the claims about exactness: real models, several prompts, baselines and outputs,
+//! each map by the rules of the engine and by the method of `truth.rs`.
 #![allow(dead_code, reason = "each program uses a part")]
 
 use std::path::Path;
@@ -16,7 +16,7 @@ use igsite::hub::Hub;
 use igsite::model::device::Backend;
 use igsite::tokenizer::{SpecialKind, Tokenizer};
 
-use super::shared::shared;
+use super::needs::shared;
 use super::truth::Truth;
 
 /// Texts of the kind that stories260K was trained on.
@@ -257,8 +257,8 @@ impl Model {
         maps.into_iter().map(Option::unwrap).collect()
     }
 
-    /// The cases of a prompt and baseline, `gauss` being the numbers of points of Gauss–Legendre rules to try beside. Prompts take
-    /// turns at the two contrasts.
+    /// The cases of a prompt and baseline, `gauss` being the numbers of points of Gauss–Legendre rules to try beside.
+    /// Prompts take turns at the two contrasts.
     pub fn cases(&mut self, prompt: usize, (baseline, start): (&'static str, Start), gauss: &[usize]) -> Vec<Case> {
         let ids = self.prompts[prompt].clone();
         let mut scalars = self.scalars(&ids).to_vec();

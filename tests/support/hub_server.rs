@@ -1,5 +1,6 @@
-//! A small server that speaks the hub's protocol on this machine: listings, files behind redirects, ranges; and the faults that a test
-//! asks for. What was asked of it is recorded. The unit tests of `src/hub` use it too, so it knows nothing of the crate.
+//! A small server that speaks the hub's protocol on this machine: listings, files behind redirects, ranges; and the
+//! faults that a test asks for. What was asked of it is recorded. The unit tests of `src/hub` use it too, so it knows
+//! nothing of the crate.
 #![allow(dead_code, reason = "each test program uses a part")]
 
 use std::collections::BTreeMap;
@@ -115,8 +116,8 @@ impl HubServer {
         Self { endpoint, state }
     }
 
-    /// Adds a repository at [`COMMIT`] and revision `main`, with the files of a folder. `name` is `models/owner/name` or
-    /// `datasets/owner/name`.
+    /// Adds a repository at [`COMMIT`] and revision `main`, with the files of a folder. `name` is `models/owner/name`
+    /// or `datasets/owner/name`.
     pub fn folder(self, name: &str, folder: &Path) -> Self {
         let entries = walkdir::WalkDir::new(folder).into_iter().map(Result::unwrap);
         let files = entries.filter(|entry| entry.file_type().is_file()).map(|entry| {

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 #[allow(unused_imports, reason = "each test program uses a part")]
-pub use shared::shared;
+pub use needs::shared;
 
 /// A JSON file.
 pub fn json(path: &Path) -> serde_json::Value {
@@ -13,11 +13,11 @@ pub fn json(path: &Path) -> serde_json::Value {
 
 pub mod cases;
 pub mod hub_server;
+pub mod needs;
 pub mod numbers;
 pub mod parquet_file;
 pub mod project;
 pub mod records;
-pub mod shared;
 pub mod tiny;
 pub mod torch_file;
 pub mod tried;

@@ -1,5 +1,5 @@
-//! A checkpoint's tokens, logits and scores against a reference in the schema of `tests/reference/*.json`, with the tolerances that
-//! the project promises: logits within 1e-3, scores within 1e-4 of the largest score of their case.
+//! A checkpoint's tokens, logits and scores against a reference in the schema of `tests/reference/*.json`, with the
+//! tolerances that the project promises: logits within 1e-3, scores within 1e-4 of the largest score of their case.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -34,8 +34,8 @@ pub fn same_tokens(tokenizer: &Tokenizer, text: &str, expected: &Value) -> Vec<u
     ids
 }
 
-/// Where the numbers are computed: `IGSITE_TEST_DEVICE` (default cpu) in `IGSITE_TEST_DTYPE` (default f32). A device that is not
-/// there fails the test.
+/// Where the numbers are computed: `IGSITE_TEST_DEVICE` (default cpu) in `IGSITE_TEST_DTYPE` (default f32). A device
+/// that is not there fails the test.
 pub fn machine() -> (Backend, DType) {
     let variable = |name: &str, usual: &str| std::env::var(name).unwrap_or_else(|_| usual.to_owned());
     let device = variable("IGSITE_TEST_DEVICE", "cpu");

@@ -80,8 +80,8 @@ impl Column {
     }
 }
 
-/// Writes a file of one row group. `schema` is a message type (`message m { required binary id (UTF8); }`), `huggingface` what
-/// `datasets` would say of the columns.
+/// Writes a file of one row group. `schema` is a message type (`message m { required binary id (UTF8); }`),
+/// `huggingface` what `datasets` would say of the columns.
 pub fn write(path: &Path, schema: &str, columns: &[Column], compression: Compression, huggingface: Option<&str>) {
     let remarks = huggingface.map(|text| vec![KeyValue::new("huggingface".to_owned(), text.to_owned())]);
     let properties = WriterProperties::builder()

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::project::Project;
 
-/// What rounding may change where a map is computed in other company: without AVX-512 a product's last bits depend on its size.
+/// What rounding may change where a map is computed in other company: without AVX-512 a product's last bits depend on
+/// its size.
 const ROUNDING: f64 = 1e-6;
 
 /// Every record of the site, by its file's name.

@@ -1,4 +1,5 @@
-//! Files as `torch.save` writes them, in both of its formats, with storages of any kind and tensors that look at them in any way.
+//! Files as `torch.save` writes them, in both of its formats, with storages of any kind and tensors that look at them
+//! in any way.
 
 use std::io::Write;
 

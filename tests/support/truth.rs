@@ -1,9 +1,10 @@
 //! What a map is in truth, by a method of another kind than the engine's and as exact as float32 allows.
 //!
-//! It does what QUADPACK does: Gauss–Kronrod rules of 15 points on panels that are halved until the 7 Gauss points among them say
-//! the same, in ln α where the path begins at zero. It shares nothing with the adaptive rule but the values of the model, and its
-//! error is that difference, added up over panels without cancelling: far more than what it is really off by. What the values
-//! themselves are worth is not asked here but in `reference.rs` and `own_reference.rs`.
+//! It does what QUADPACK does: Gauss–Kronrod rules of 15 points on panels that are halved until the 7 Gauss points
+//! among them say the same, in ln α where the path begins at zero. It shares nothing with the adaptive rule but the
+//! values of the model, and its error is that difference, added up over panels without cancelling: far more than what
+//! it is really off by. What the values themselves are worth is not asked here but in `reference.rs` and
+//! `own_reference.rs`.
 
 use igsite::attribution::integral::{Attribution, Rule};
 use igsite::attribution::integrated_gradients::{Scalar, Start};
@@ -31,7 +32,8 @@ const DIFFERENCE: f64 = 5e-6;
 const HALVINGS: usize = 6;
 
 impl Model {
-    /// The truth of each scalar. A panel that one of them needs to be halved is halved for all, since they share its passes.
+    /// The truth of each scalar. A panel that one of them needs to be halved is halved for all, since they share its
+    /// passes.
     pub fn truths(&mut self, ids: &[u32], start: Start, scalars: &[Scalar]) -> Vec<Truth> {
         let zero = start == Start::Zero;
         let mut panels: Vec<(f64, f64)> = if zero {
@@ -136,7 +138,8 @@ fn gauss_kronrod((from, to): (f64, f64), zero: bool) -> Rule {
     }
 }
 
-/// QUADPACK's rule `qk15` on [−1, 1]: node, weight, and weight in the Gauss rule of 7 points, which every other node is one of.
+/// QUADPACK's rule `qk15` on [−1, 1]: node, weight, and weight in the Gauss rule of 7 points, which every other node
+/// is one of.
 fn kronrod() -> impl Iterator<Item = (f64, f64, f64)> {
     const HALF: [(f64, f64, f64); 8] = [
         (0.991_455_371_120_812_6, 0.022_935_322_010_529_224, 0.0),

@@ -1,5 +1,6 @@
-//! A project whose site has every kind of page, for the checks in a browser: two models that differ, text of all kinds, maps that
-//! converged, that did not and that are marked, and a table of samples that is long enough to come in parts.
+//! A project whose site has every kind of page, for the checks in a browser: two models that differ, text of all
+//! kinds, maps that converged, that did not and that are marked, and a table of samples that is long enough to come in
+//! parts.
 #![allow(dead_code, reason = "each program uses a part")]
 
 use std::fmt::Write;

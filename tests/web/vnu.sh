@@ -1,21 +1,16 @@
 #!/usr/bin/env bash
-# Runs the Nu HTML checker (https://validator.github.io/validator/) over every page, style sheet and picture of a built site; any error
-# of it fails. The checker comes from npm, once, into a folder outside the project; it needs Java.
+# Runs the Nu HTML checker (https://validator.github.io/validator/) over every page, style sheet and picture of a built
+# site; any error of it fails. The checker is one of the packages of this folder (npm ci --prefix tests/web); it needs
+# Java.
 #
 #   tests/web/vnu.sh SITE
 set -euo pipefail
 site=${1:?which built site?}
-cache=${VNU_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/igsite-vnu}
-version=26.9.27
-jar=$cache/node_modules/vnu-jar/build/dist/vnu.jar
-if [ ! -f "$jar" ]; then
-    mkdir -p "$cache"
-    npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$cache" "vnu-jar@$version"
-fi
+jar=$(dirname "$0")/node_modules/vnu-jar/build/dist/vnu.jar
 # One run for each kind, with the files' names in a file each, as xargs splits them where they are many.
 check() {
     local kind=$1 pattern=$2
-    find "$site" -name "$pattern" -print0 | sort -z | xargs -0r -n 400 java -Xss4m -jar "$jar" "--$kind" --errors-only
+    find "$site" -name "$pattern" -print0 | sort -z | xargs -0r -n 400 java -Xss4m -XX:-UsePerfData -jar "$jar" "--$kind" --errors-only
 }
 # shellcheck disable=SC2310 # Each kind is checked, whatever another had.
 failed=0

@@ -120,28 +120,4 @@ mod tests {
             }
         }
     }
-
-    /// Not a check but a figure: `cargo test --release --lib plots_cost -- --ignored --nocapture`.
-    #[test]
-    #[ignore = "measures"]
-    #[allow(clippy::print_stdout, reason = "a figure for whoever runs it")]
-    fn plots_cost() {
-        let rounds: Vec<RoundInProportion> = (1..=8).map(|n| round(50 * n, 1.0 / n as f64, 0.3 / n as f64)).collect();
-        let points: Vec<(f64, f64)> = (1..=100)
-            .map(|n| (f64::from(n) * 0.001, 1e-5 * f64::from(n % 13 + 1)))
-            .collect();
-        let mut bytes = 0;
-        let time = |name: &str, draw: &mut dyn FnMut() -> String| {
-            let start = std::time::Instant::now();
-            for _ in 0..1000 {
-                bytes = draw().len();
-            }
-            println!("{name}: {:?}, {bytes} bytes", start.elapsed() / 1000);
-        };
-        let mut time = time;
-        time("convergence", &mut || convergence(&rounds, 0.01, "told"));
-        time("score against error", &mut || {
-            super::super::score_against_error(&points, "told")
-        });
-    }
 }

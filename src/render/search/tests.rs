@@ -170,14 +170,9 @@ fn ten_thousand_samples_stay_below_300_kb() {
 /// The same of real statements, LIAR's, where they are on this machine; nothing of them is kept.
 #[test]
 fn ten_thousand_real_statements_stay_below_300_kb() {
-    let shared = std::env::var_os("IGSITE_SHARED").map_or_else(
-        || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"),
-        std::path::PathBuf::from,
-    );
-    let folder = shared.join("liar");
-    if !folder.is_dir() {
+    let Some(folder) = crate::needs::shared("liar") else {
         return;
-    }
+    };
     let mut texts = Vec::new();
     for file in ["train.tsv", "test.tsv", "valid.tsv"] {
         let text = std::fs::read_to_string(folder.join(file)).unwrap();

@@ -163,25 +163,3 @@ proptest! {
         }
     }
 }
-
-/// Not a check but a figure: `cargo test --release --lib agreement_of_a_pair_costs -- --ignored --nocapture`.
-#[test]
-#[ignore = "measures"]
-#[allow(clippy::print_stdout, reason = "a figure for whoever runs it")]
-fn agreement_of_a_pair_costs() {
-    for count in [25, 100, 400] {
-        let a: Vec<f64> = (0..count).map(|i| f64::from(i * 7919 % 997) - 500.0).collect();
-        let b: Vec<f64> = (0..count).map(|i| f64::from(i * 104_729 % 991) - 500.0).collect();
-        let errors = vec![5.0; count as usize];
-        let start = std::time::Instant::now();
-        let mut pairs = 0;
-        for _ in 0..1000 {
-            let scored = |scores| Scored {
-                scores,
-                errors: Some(&errors),
-            };
-            pairs += agreement(scored(&a), scored(&b)).pairs().map_or(0, |share| share.count);
-        }
-        println!("{count} words: {:?} a pair of maps ({pairs})", start.elapsed() / 1000);
-    }
-}

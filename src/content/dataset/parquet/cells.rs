@@ -10,6 +10,7 @@ use super::Problem;
 use super::int96::Times;
 use crate::calendar::date;
 use crate::content::names::shortened;
+use crate::hex::hex;
 
 const DAY: i128 = 86_400_000_000_000;
 
@@ -112,7 +113,7 @@ pub fn value(field: &Field, kind: &Type, times: &mut Times) -> Result<Cell, Prob
 /// Bytes of a column that does not say that they are text: a UUID, or UTF-8.
 fn bytes_as_text(bytes: &[u8], kind: &Type) -> Option<String> {
     if kind.get_basic_info().logical_type_ref() == Some(&LogicalType::Uuid) && bytes.len() == 16 {
-        let hex = crate::content::names::hex(bytes);
+        let hex = hex(bytes);
         let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
         return Some(parts.join("-"));
     }
