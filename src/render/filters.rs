@@ -39,7 +39,7 @@ pub fn register(tera: &mut Tera) {
     });
     tera.register_filter("bar", |value: &Value, _: Kwargs, _: &State| match value.as_f64() {
         Some(share) => Ok(Value::safe_string(&chart::bar(share))),
-        None => nothing(value),
+        None => known_or_nothing(value).map(|()| Value::from("")),
     });
     tera.register_filter("interval_bar", |value: &Value, given: Kwargs, _: &State| {
         let share = value.get_from_path("value").and_then(Value::as_f64);
@@ -112,24 +112,19 @@ fn an_interval(value: &Value, given: &Kwargs) -> TeraResult<Value> {
 }
 
 fn unknown(value: &Value, given: &Kwargs, otherwise: &str) -> TeraResult<Value> {
-    if !(value.is_none() || value.is_undefined()) {
-        return Err(Error::message(format!(
-            "a number was expected, found a value of type {}",
-            value.name()
-        )));
-    }
+    known_or_nothing(value)?;
     Ok(Value::from(given.get::<&str>("or")?.unwrap_or(otherwise)))
 }
 
-fn nothing(value: &Value) -> TeraResult<Value> {
+/// What is no number must be nothing.
+fn known_or_nothing(value: &Value) -> TeraResult<()> {
     if value.is_none() || value.is_undefined() {
-        Ok(Value::from(""))
-    } else {
-        Err(Error::message(format!(
-            "a number was expected, found a value of type {}",
-            value.name()
-        )))
+        return Ok(());
     }
+    Err(Error::message(format!(
+        "a number was expected, found a value of type {}",
+        value.name()
+    )))
 }
 
 /// A cell of a table whose column says how its numbers are written; texts are what they are.

@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use serde::de::value::StrDeserializer;
 
 use crate::analysis::summary::{State, is_right};
-use crate::content::experiment::{AttributionSpec, Output, Quadrature};
+use crate::content::experiment::{Output, Quadrature};
 use crate::store::record::AttributionRecord;
 
 /// A value by the name that records and templates have for it; none where there is no such name.
@@ -48,27 +48,6 @@ pub fn rule(rule: Quadrature) -> &'static str {
     }
 }
 
-/// The keys of the rule with their values, defaults included, as the YAML has them.
-pub fn rule_keys(spec: &AttributionSpec) -> String {
-    let rule = serde_json::to_value(spec.quadrature);
-    let rule = rule
-        .ok()
-        .and_then(|rule| rule.as_str().map(str::to_owned))
-        .unwrap_or_default();
-    let tolerance = spec.tolerance;
-    if spec.quadrature.is_fixed() {
-        format!(
-            "quadrature: {rule}, steps: {}, estimate_error: {}, tolerance: {tolerance}",
-            spec.steps, spec.estimate_error
-        )
-    } else {
-        format!(
-            "quadrature: {rule}, tolerance: {tolerance}, max_evaluations: {}",
-            spec.max_evaluations
-        )
-    }
-}
-
 /// A baseline, as a phrase.
 pub fn baseline(baseline: &str) -> String {
     match baseline {
@@ -79,16 +58,6 @@ pub fn baseline(baseline: &str) -> String {
             None => format!("{other} token"),
         },
     }
-}
-
-/// What is explained, as a phrase: `“B” (predicted)`.
-pub fn target(attribution: &AttributionRecord) -> String {
-    target_of(attribution, &attribution.target.kind)
-}
-
-/// The same where several kinds of target are the same tokens: `“B” (predicted, gold)`.
-pub fn target_of(attribution: &AttributionRecord, kinds: &str) -> String {
-    format!("“{}” ({kinds})", attribution.target.text)
 }
 
 /// A map's state in words, and the class that colours them.

@@ -181,8 +181,7 @@ pub enum Picked<'a> {
 
 /// The arguments of one shortcode, and what is wrong with them.
 pub struct Arguments<'c> {
-    name: &'c str,
-    at: usize,
+    call: &'c Call,
     own: Option<&'c str>,
     table: Option<Table<'c>>,
     /// What is wrong with their types, in the words that wrong YAML has.
@@ -192,13 +191,12 @@ pub struct Arguments<'c> {
 }
 
 impl<'c> Arguments<'c> {
-    /// Those of a call, whose [`Call::node`] is `node`; what is not `known` is refused. Where `own` is an experiment, it is the one
-    /// that is meant when none is named.
+    /// Those of a call, whose [`Call::node`] is `node`; what is not `known` is refused. Where `own` is an experiment,
+    /// it is the one that is meant when none is named.
     pub fn of(call: &'c Call, node: &'c Node, known: &[&str], own: Option<&'c str>) -> Self {
         let mut decoder = Decoder::of_arguments();
         Self {
-            name: &call.name,
-            at: call.at,
+            call,
             own,
             table: decoder.table(&Field::top(node), known),
             decoder,
@@ -211,7 +209,7 @@ impl<'c> Arguments<'c> {
         let told = |diagnostic: Diagnostic| {
             let message = match &diagnostic.place {
                 Some(argument) => format!("argument `{argument}`: {}", diagnostic.message),
-                None => format!("shortcode `{}`: {}", self.name, diagnostic.message),
+                None => format!("shortcode `{}`: {}", self.call.name, diagnostic.message),
             };
             Refusal {
                 at: diagnostic.position.map(|position| position.column),
@@ -255,9 +253,9 @@ impl<'c> Arguments<'c> {
 
     /// Refuses an argument that has no meaning here.
     fn idle(&mut self, name: &str, why: &str) {
-        if let Some(entry) = self.get(name) {
+        if let Some(argument) = self.call.arguments.iter().find(|argument| argument.name == name) {
             let error = Diagnostic::content(format!("argument `{name}` means nothing here")).expected(why);
-            self.refused.push(Refusal::at(entry.node.position.column, error));
+            self.refused.push(Refusal::at(argument.at, error));
         }
     }
 
@@ -298,7 +296,7 @@ impl<'c> Arguments<'c> {
 /// What a shortcode of this kind shows; none where something is wrong, which `arguments` tells.
 pub fn pick<'a>(kind: &str, arguments: &mut Arguments<'_>, project: &'a Project) -> Option<Picked<'a>> {
     let (id, at) = match (arguments.get("experiment"), arguments.own) {
-        (None, Some(own)) => (own, arguments.at),
+        (None, Some(own)) => (own, arguments.call.at),
         (None, None) => {
             arguments.require("experiment", "the id of an experiment");
             return None;

@@ -49,8 +49,8 @@ pub enum Value {
 }
 
 impl Call {
-    /// Its arguments as a mapping for [`crate::content::decode`]. The columns of places are bytes, as in [`Self::at`]; their line
-    /// is 0.
+    /// Its arguments as a mapping for [`crate::content::decode`]. The columns of places are bytes, as in [`Self::at`];
+    /// their line is 0.
     pub fn node(&self) -> Node {
         let entry = |argument: &Argument| Entry {
             key: argument.name.clone(),
