@@ -1,15 +1,18 @@
 //! How far two models' maps agree: rank correlation and overlap of the most important words.
 //!
 //! Scores of different models differ in size, so ranks are compared, not values. All measures take word scores that are
-//! aligned (see [`super::align`]); a measure that is undefined (fewer than two words, all scores equal) is none, not zero.
+//! aligned (see [`super::align`]); a measure that is undefined (fewer than two words, all scores equal) is none, not
+//! zero.
 //!
-//! Scores have errors, and where two words lie within their errors of each other their order is noise. So each measure is
-//! there twice: as it is in the books, and weighted by what the errors leave certain (`agreement/certain.rs`, whose formulae
-//! docs/numerics.md explains). Without errors the two are the same number.
+//! Scores have errors, and where two words lie within their errors of each other their order is noise. So each measure
+//! is there twice: as it is in the books, and weighted by what the errors leave certain (`agreement/certain.rs`, whose
+//! formulae docs/numerics.md explains). Without errors the two are the same number.
 
 mod certain;
 
 pub use certain::{Certain, Place, certain, places};
+
+use serde::Serialize;
 
 use crate::analysis::summary::Share;
 
@@ -17,7 +20,7 @@ use crate::analysis::summary::Share;
 pub const TOP: usize = 10;
 
 /// The three measures of one comparison.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Measures {
     /// Rank correlation after Spearman.
     pub spearman: Option<f64>,

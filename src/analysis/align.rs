@@ -1,10 +1,10 @@
 //! Words, sentences and segments of a prompt, shared by all models although their tokenizers differ.
 //!
-//! Units are found in the prompt's characters, never in tokens, so that two models can be compared word by word. A token
-//! belongs to the word that holds its first character that is no white space; a token of white space only belongs to the
-//! word that follows it in the same segment (as the `▁` of a subword leads its word), else to the one before. Special
-//! tokens are no text and belong to no word. Every token goes to exactly one place, so sums are conserved: the words'
-//! scores and the score outside all words add up to the tokens' scores.
+//! Units are found in the prompt's characters, never in tokens, so that two models can be compared word by word. A
+//! token belongs to the word that holds its first character that is no white space; a token of white space only belongs
+//! to the word that follows it in the same segment (as the `▁` of a subword leads its word), else to the one before.
+//! Special tokens are no text and belong to no word. Every token goes to exactly one place, so sums are conserved: the
+//! words' scores and the score outside all words add up to the tokens' scores.
 
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -159,9 +159,9 @@ impl Units {
         next.filter(here).or(previous.filter(here)).or(next).or(previous)
     }
 
-    /// Word scores of a prompt within a chat template, over the words of the prompt by itself: these are all words but the template's, in
-    /// the same order, since segments end words and the template trims no more than white space. What lies on the template goes to
-    /// [`UnitScores::outside`]. None if the words are not those of `common`.
+    /// Word scores of a prompt within a chat template, over the words of the prompt by itself: these are all words but
+    /// the template's, in the same order, since segments end words and the template trims no more than white space.
+    /// What lies on the template goes to [`UnitScores::outside`]. None if the words are not those of `common`.
     pub fn without_template(&self, words: &UnitScores, common: &Units) -> Option<UnitScores> {
         let mut shared = UnitScores {
             units: Vec::with_capacity(common.words.len()),
@@ -246,8 +246,8 @@ fn covering(segments: &[Segment], length: usize) -> Vec<Segment> {
     all
 }
 
-/// Byte ranges of the words of a sentence. Punctuation joins the word it touches, the one before it first; a hyphen ends
-/// a word, so that `Barely-true` is two, and ideographs stand alone, as Unicode's word boundaries have them.
+/// Byte ranges of the words of a sentence. Punctuation joins the word it touches, the one before it first; a hyphen
+/// ends a word, so that `Barely-true` is two, and ideographs stand alone, as Unicode's word boundaries have them.
 fn words(sentence: &str) -> Vec<(usize, usize)> {
     let mut found: Vec<(usize, usize)> = Vec::new();
     // Whether the word that is open holds a letter or digit; none is open after white space.

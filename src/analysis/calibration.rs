@@ -1,8 +1,9 @@
 //! Whether a model is as sure as it is right: answers sorted into bins by their probability.
 //!
-//! The bins are of equal width, as in reliability diagrams since DeGroot and Fienberg (1983). The expected calibration error is the mean distance between
-//! confidence and accuracy of the bins, weighted by how many answers each holds (Naeini, Cooper and Hauskrecht 2015; Guo et al. 2017). Of few answers it
-//! comes out too large, since a bin of one answer is always wrong or right: pages say how many answers each bin has.
+//! The bins are of equal width, as in reliability diagrams since DeGroot and Fienberg (1983). The expected calibration
+//! error is the mean distance between confidence and accuracy of the bins, weighted by how many answers each holds
+//! (Naeini, Cooper and Hauskrecht 2015; Guo et al. 2017). Of few answers it comes out too large, since a bin of one
+//! answer is always wrong or right: pages say how many answers each bin has.
 
 use crate::analysis::summary::{Mean, Share, answer_probability};
 use crate::store::record::SampleRecord;

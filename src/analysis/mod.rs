@@ -5,4 +5,10 @@
 pub mod agreement;
 pub mod align;
 pub mod calibration;
+pub mod map;
+pub mod pairs;
+pub mod results;
+pub mod scale;
 pub mod summary;
+pub mod text;
+pub mod words;

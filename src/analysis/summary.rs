@@ -1,7 +1,11 @@
 //! Headline numbers of a model over an experiment's samples.
 //!
 //! A share always carries how many it is a share of, and accuracy its interval, so that a page cannot show one without
-//! the other. Marked records (a value along the path was not finite) count as maps that miss every bar.
+//! the other. Marked records (a value along the path was not finite) count as maps that miss every bar. All of it is
+//! serialised for templates as it is: a share as `count`, `of`, `value` and `interval`, a mean as `value` and `of`.
+
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::analysis::align::{Level, UnitScores, Units};
 use crate::analysis::calibration;
@@ -39,6 +43,17 @@ impl Share {
     }
 }
 
+impl Serialize for Share {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut share = serializer.serialize_struct("Share", 4)?;
+        share.serialize_field("count", &self.count)?;
+        share.serialize_field("of", &self.of)?;
+        share.serialize_field("value", &self.value())?;
+        share.serialize_field("interval", &self.wilson())?;
+        share.end()
+    }
+}
+
 /// A mean that knows how many values it is of.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Mean {
@@ -62,6 +77,15 @@ impl Mean {
     }
 }
 
+impl Serialize for Mean {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut mean = serializer.serialize_struct("Mean", 2)?;
+        mean.serialize_field("value", &self.value())?;
+        mean.serialize_field("of", &self.of)?;
+        mean.end()
+    }
+}
+
 /// The attribution that maps show first (first target, first baseline), unless it is marked as not finite.
 pub fn shown(record: &SampleRecord) -> Option<&AttributionRecord> {
     record.attributions.first().filter(|a| is_drawable(a, record))
@@ -79,6 +103,57 @@ pub fn is_right(attribution: &AttributionRecord) -> bool {
     attribution.converged != Some(false) && attribution.non_finite.is_none()
 }
 
+/// How right a map is, in one word that claims no more than its rule can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// A value along the path was not finite: the record is marked, and no map is drawn.
+    NotFinite,
+    /// The method has no test of its own.
+    Untested,
+    /// The adaptive rule stopped before it reached the tolerance.
+    NotConverged,
+    /// The delta of a fixed rule is above the tolerance.
+    MissesTolerance,
+    /// The delta is within tolerance, the error estimate is not.
+    ErrorAboveTolerance,
+    /// Not converged, and no error is known.
+    ErrorUnknown,
+    /// The delta is within tolerance, and no error is known.
+    DeltaWithinTolerance,
+    /// A fixed rule with an error estimate: both are within tolerance.
+    ErrorAndDeltaWithinTolerance,
+    /// The adaptive rule reached its tolerance.
+    Converged,
+}
+
+impl State {
+    /// Of a map.
+    pub fn of(attribution: &AttributionRecord) -> Self {
+        let fixed = attribution.has_fixed_rule();
+        let has_error = attribution.error_estimate.is_some();
+        if attribution.non_finite.is_some() {
+            Self::NotFinite
+        } else if attribution.converged.is_none() {
+            Self::Untested
+        } else if attribution.converged == Some(false) && !fixed {
+            Self::NotConverged
+        } else if attribution.within_tolerance == Some(false) && fixed {
+            Self::MissesTolerance
+        } else if attribution.converged == Some(false) && has_error {
+            Self::ErrorAboveTolerance
+        } else if attribution.converged == Some(false) {
+            Self::ErrorUnknown
+        } else if !has_error {
+            Self::DeltaWithinTolerance
+        } else if fixed {
+            Self::ErrorAndDeltaWithinTolerance
+        } else {
+            Self::Converged
+        }
+    }
+}
+
 /// Whether a map fails the notebook's check, that its sum is within a margin of the probability.
 pub fn misses_margin(attribution: &AttributionRecord) -> bool {
     attribution.within_margin == Some(false)
@@ -89,7 +164,8 @@ pub fn predicted_option(record: &SampleRecord) -> Option<&str> {
     chosen(&record.options, record.prediction.token_id)
 }
 
-/// How probable the model finds its answer: the option that it predicts, where options are several tokens, else the predicted token.
+/// How probable the model finds its answer: the option that it predicts, where options are several tokens, else the
+/// predicted token.
 pub fn answer_probability(record: &SampleRecord) -> f64 {
     let several = record.options.values().any(|option| !option.token_ids.is_empty());
     let option = predicted_option(record).filter(|_| several);
@@ -105,7 +181,7 @@ pub fn relative_delta(attribution: &AttributionRecord) -> Option<f64> {
 }
 
 /// A model's numbers over the samples of an experiment.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ModelSummary {
     /// Samples with a record.
     pub samples: usize,
@@ -115,14 +191,16 @@ pub struct ModelSummary {
     pub right_probability: Mean,
     /// Probability of the prediction, over the samples that `accuracy` counts.
     pub confidence: Mean,
+    /// Mean confidence minus accuracy: above 0 for a model that is surer than it is right.
+    pub overconfidence: Option<f64>,
     /// The expected calibration error over the same samples.
     pub calibration_error: Option<f64>,
     /// Maps (all targets and baselines) whose delta is within tolerance.
     pub within_tolerance: Share,
     /// Maps that reached their tolerance: by the error estimate, where there is one, and by the delta.
     pub converged: Share,
-    /// The error estimates of the maps that have one.
-    pub error_estimates: Vec<f64>,
+    /// The median error estimate, of the maps that have one.
+    pub median_error: Option<f64>,
     /// Maps that pass the notebook's check, of those it applies to.
     pub within_margin: Share,
     /// Maps that are marked: a value along the path was not finite.
@@ -139,7 +217,7 @@ impl ModelSummary {
     /// Sums up a model's records.
     pub fn of<'a>(records: impl IntoIterator<Item = &'a SampleRecord>) -> Self {
         let mut summary = Self::default();
-        let mut answers = Vec::new();
+        let (mut answers, mut errors) = (Vec::new(), Vec::new());
         for record in records {
             summary.samples += 1;
             if let Some(correct) = record.correct {
@@ -156,7 +234,7 @@ impl ModelSummary {
                     summary.within_tolerance.add(within && attribution.non_finite.is_none());
                     summary.converged.add(is_right(attribution));
                 }
-                summary.error_estimates.extend(attribution.error_estimate);
+                errors.extend(attribution.error_estimate);
                 if let Some(within) = attribution.within_margin {
                     summary.within_margin.add(within);
                 }
@@ -171,17 +249,12 @@ impl ModelSummary {
             answers.iter().copied(),
             calibration::bin_count(answers.len()),
         ));
+        summary.median_error = median(&errors);
+        let (confidence, accuracy) = (summary.confidence.value(), summary.accuracy.value());
+        summary.overconfidence = confidence
+            .zip(accuracy)
+            .map(|(confidence, accuracy)| confidence - accuracy);
         summary
-    }
-
-    /// The median error estimate, of the maps that have one.
-    pub fn median_error(&self) -> Option<f64> {
-        median(&self.error_estimates)
-    }
-
-    /// Mean confidence minus accuracy: above 0 for a model that is surer than it is right.
-    pub fn overconfidence(&self) -> Option<f64> {
-        Some(self.confidence.value()? - self.accuracy.value()?)
     }
 }
 

@@ -65,7 +65,7 @@ pub struct Table {
 }
 
 /// A data set of the hub, down to the commit: enough to have the same rows again.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Origin {
     /// `owner/name`.
     pub repository: String,

@@ -37,6 +37,8 @@ pub struct Table<'a> {
 #[derive(Debug)]
 pub struct Decoder {
     file: PathBuf,
+    /// What the names of a table are called in messages: `key`, or `argument` in a shortcode.
+    names: &'static str,
     /// What was found so far.
     pub diagnostics: Diagnostics,
 }
@@ -109,7 +111,16 @@ impl Decoder {
     pub fn new(file: &Path) -> Self {
         Self {
             file: file.to_path_buf(),
+            names: "key",
             diagnostics: Diagnostics::new(),
+        }
+    }
+
+    /// For the arguments of a shortcode, whose file and places its text knows.
+    pub fn of_arguments() -> Self {
+        Self {
+            names: "argument",
+            ..Self::new(Path::new(""))
         }
     }
 
@@ -173,7 +184,10 @@ impl Decoder {
         };
         for entry in entries.iter().filter(|entry| !keys.contains(&entry.key.as_str())) {
             let mut error = self
-                .error(entry.position, format!("unknown key `{}`", shortened(&entry.key)))
+                .error(
+                    entry.position,
+                    format!("unknown {} `{}`", self.names, shortened(&entry.key)),
+                )
                 .expected(format!("one of {}", quoted(keys.iter().copied())));
             if !field.name.is_empty() {
                 error = error.place(&field.name);
@@ -195,7 +209,7 @@ impl Decoder {
         let found = table.get(key);
         if found.is_none() {
             let error = self
-                .error(table.position, format!("the key `{key}` is missing"))
+                .error(table.position, format!("the {} `{key}` is missing", self.names))
                 .expected(format!("`{key}`: {what}"));
             self.push(if table.name.is_empty() {
                 error
@@ -249,6 +263,17 @@ impl Decoder {
             Some(scalar) if !scalar.text.trim().is_empty() => Some(scalar.text.clone()),
             _ => {
                 self.wrong(field, expected);
+                None
+            }
+        }
+    }
+
+    /// Text, and nothing that YAML takes for a number or a truth value.
+    pub fn quoted<'a>(&mut self, field: &Field<'a>) -> Option<&'a str> {
+        match field.scalar() {
+            Some(scalar) if scalar.kind == ScalarKind::Text => Some(&scalar.text),
+            _ => {
+                self.wrong(field, "text in quotes");
                 None
             }
         }

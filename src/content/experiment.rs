@@ -58,7 +58,7 @@ pub struct GenerateSpec {
 }
 
 /// A possible answer: a letter the model may say, and the value of the gold column that makes it the right one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AnswerOption {
     /// What the model has to say, usually one letter.
     pub letter: String,

@@ -1,7 +1,8 @@
 //! Style sheet, scripts and static files: what lands in the site without a page.
 //!
-//! The project's `static/` is copied as it is, and `static/assets/igsite.css` takes the place of our style sheet. What pages name
-//! themselves carries a hash of its content in its name: a browser that keeps an older one never shows a new page with it.
+//! The project's `static/` is copied as it is, and `static/assets/igsite.css` takes the place of our style sheet. What
+//! pages name themselves carries a hash of its content in its name: a browser that keeps an older one never shows a new
+//! page with it.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! Tiny drawings within tables, each beside the number it shows: hidden from screen readers, which read the number. Plots, which have axes and
-//! say in words what they show, are [`crate::render::plot`]'s.
+//! Tiny drawings within tables, each beside the number it shows: hidden from screen readers, which read the number.
+//! Plots, which have axes and say in words what they show, are [`crate::render::plot`]'s.
 //!
 //! Lengths are attributes of the SVG, so that a strict Content-Security-Policy needs no exception for inline styles.
 

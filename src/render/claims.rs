@@ -1,5 +1,5 @@
-//! Which paths of the site are taken, and by what: two files for one path are refused, and so is a file where another needs a folder.
-//! Cases are not told apart, since some file systems do not.
+//! Which paths of the site are taken, and by what: two files for one path are refused, and so is a file where another
+//! needs a folder. Cases are not told apart, since some file systems do not.
 
 use std::collections::HashMap;
 

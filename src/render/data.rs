@@ -1,7 +1,8 @@
-//! The records as data: JSON for each, JSON Lines and CSV for an experiment. Texts are exact here, pictures are for pages.
+//! The records as data: JSON for each, JSON Lines and CSV for an experiment. Texts are exact here, pictures are for
+//! pages.
 //!
-//! Exact, too, where a spreadsheet would take a cell for a formula (`=`, `+`, `-`, `@`): the page and docs/data.md say so. A quote before
-//! them would make another token of it.
+//! Exact, too, where a spreadsheet would take a cell for a formula (`=`, `+`, `-`, `@`): the page and docs/data.md say
+//! so. A quote before them would make another token of it.
 
 use serde::Serialize;
 
@@ -71,7 +72,8 @@ pub fn csv_header() -> Vec<u8> {
 
 /// All tokens of a record as lines of CSV, one a row, for every target and baseline.
 ///
-/// Most cells are the same in all rows of a map, or of a token, so they are written once and copied: an experiment has a million rows.
+/// Most cells are the same in all rows of a map, or of a token, so they are written once and copied: an experiment has
+/// a million rows.
 pub fn csv(record: &SampleRecord) -> Vec<u8> {
     let mut lines = Vec::new();
     let tokens: Vec<Vec<u8>> = record
@@ -154,7 +156,8 @@ impl Cells {
         self.text(json.trim_matches('"'));
     }
 
-    /// A number or a truth value as JSON has it (floats in the shortest form that reads back to the same float); nothing if there is none.
+    /// A number or a truth value as JSON has it (floats in the shortest form that reads back to the same float);
+    /// nothing if there is none.
     fn plain(&mut self, value: Option<impl Serialize>) {
         if let Some(value) = value {
             serde_json::to_writer(&mut self.0, &value).unwrap_or_else(|e| unreachable!("a number is plain data: {e}"));

@@ -1,15 +1,18 @@
-//! Decimal digits of floats, for pages that hold millions of them: the same as `format!("{x:.n$}")` gives, in a fraction of its time.
+//! Decimal digits of floats, for pages that hold millions of them: the same as `format!("{x:.n$}")` gives, in a
+//! fraction of its time.
 
 use std::fmt::Write;
 
 /// Powers of ten that a float holds exactly.
 const POWERS: [f64; 8] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7];
 
-/// Appends `magnitude`, which is not negative, with so many decimals (at most 7): as [`std::fmt`] does, correctly rounded.
+/// Appends `magnitude`, which is not negative, with so many decimals (at most 7): as [`std::fmt`] does, correctly
+/// rounded.
 pub fn push_fixed(magnitude: f64, decimals: usize, out: &mut String) {
     let scaled = magnitude * POWERS[decimals];
     let whole = scaled.floor();
-    // The product is wrong by at most half a unit in its last place, 2^-24 here, which matters only at a tie and at the next integer.
+    // The product is wrong by at most half a unit in its last place, 2^-24 here, which matters only at a tie and at the
+    // next integer.
     let part = scaled - whole;
     if !(scaled < 1e9 && (part - 0.5).abs() > 1e-6) {
         let _ = write!(out, "{magnitude:.decimals$}");

@@ -1,4 +1,4 @@
-//! The tables in the demo's docs that list blocks and variables of each template say what there is.
+//! The tables in the demo's docs that list blocks, variables and filters of templates say what there is.
 //!
 //! `INSTA_UPDATE=always` writes them anew, as it does with snapshots.
 
@@ -9,9 +9,10 @@ use serde_json::Value;
 
 use super::fixture::{self, Fixture};
 use super::pages::Renderer;
-use super::results::Results;
 use super::theme::{TEMPLATES, blocks};
-use super::{OutputFile, Sink};
+use super::{OutputFile, Sink, filters};
+use crate::analysis::results::Results;
+use crate::analysis::summary::Share;
 
 const DOCS: &str = "content/docs/changing-the-look.md";
 
@@ -22,8 +23,98 @@ const SHORTCODES: &str = r#"{{ heatmap(experiment="claims", model="llama-toy", s
 {{ plot(experiment="claims", of="accuracy") }}
 "#;
 
-/// The variables of each template, as a site gives them.
-fn variables() -> BTreeMap<String, BTreeSet<String>> {
+/// A filter as the docs have it: its name, what it is for, and an example.
+struct Documented {
+    /// Its name.
+    name: &'static str,
+    /// What it writes.
+    what: &'static str,
+    /// A use of it, which the docs show with what comes of it.
+    example: &'static str,
+}
+
+/// Every filter of [`filters::register`].
+const FILTERS: [Documented; 24] = [
+    filter("number", "four significant digits", "{{ 0.5 | number }}"),
+    filter("signed", "a score: a number with its sign", "{{ 0.012345 | signed }}"),
+    filter(
+        "plus_minus",
+        "an error, to two significant digits",
+        "{{ 0.00123 | plus_minus }}",
+    ),
+    filter(
+        "percent",
+        "a share; never rounded to none or all",
+        "{{ 0.5734 | percent }}",
+    ),
+    filter(
+        "points",
+        "a difference of two shares, in percentage points",
+        "{{ 0.0512 | points }}",
+    ),
+    filter(
+        "correlation",
+        "a correlation: a sign and two decimals",
+        "{{ 0.123 | correlation }}",
+    ),
+    filter(
+        "verdict",
+        "whether an answer is right; nothing where that is not known",
+        "{{ true | verdict }}",
+    ),
+    filter("interval", "an interval of shares", "{{ [0.51, 0.846] | interval }}"),
+    filter(
+        "decimals",
+        "so many decimals; none without `places`",
+        "{{ 12.345 | decimals(places=1) }}",
+    ),
+    filter(
+        "shortest",
+        "the shortest digits that read back to the same number, as in YAML",
+        "{{ 0.010 | shortest }}",
+    ),
+    filter(
+        "written",
+        "a number by the filter that `as` names",
+        "{{ 0.25 | written(as=\"percent\") }}",
+    ),
+    filter("bar", "a share as a drawing", "{{ 0.25 | bar }}"),
+    filter(
+        "interval_bar",
+        "a share with its interval as a drawing, and a tick at `guessing`",
+        "{{ model.accuracy | interval_bar(guessing=guessing) }}",
+    ),
+    filter("shade", "the class of a shade from −20 to 20", "{{ -7 | shade }}"),
+    filter("list", "several texts as one", "{{ [\"a\", \"b\", \"c\"] | list }}"),
+    filter(
+        "excerpt",
+        "the first characters of a text",
+        "{{ \"one two three\" | excerpt(length=7) }}",
+    ),
+    filter("unit", "the unit of an output", "{{ \"log_probability\" | unit }}"),
+    filter("method", "an attribution method", "{{ \"gradient_x_input\" | method }}"),
+    filter("baseline", "a baseline", "{{ \"token:x\" | baseline }}"),
+    filter(
+        "quadrature",
+        "a quadrature rule",
+        "{{ \"gauss_legendre\" | quadrature }}",
+    ),
+    filter("badge", "the state of a map, as a badge", "{{ \"converged\" | badge }}"),
+    filter("json", "a value as JSON; a text stays as it is", "{{ [1, 2] | json }}"),
+    filter("encode", "a text as a part of an address", "{{ \"a b\" | encode }}"),
+    filter(
+        "link",
+        "the link from the page to a file of the site",
+        "{{ \"assets/ours.css\" | link }}",
+    ),
+];
+
+const fn filter(name: &'static str, what: &'static str, example: &'static str) -> Documented {
+    Documented { name, what, example }
+}
+
+/// What each template was given, as a site gives it; parts of it for templates that others include.
+fn given() -> BTreeMap<String, Vec<Value>> {
     let mut fixture = Fixture::demo();
     fixture.project.pages[1].markdown = SHORTCODES.to_owned();
     let site = fixture.site(Some("https://me.github.io/repo/"));
@@ -44,6 +135,16 @@ fn variables() -> BTreeMap<String, BTreeSet<String>> {
     renderer.comparison(results, &mut out).expect("a comparison");
     renderer.sample(results, 0, &mut out).expect("a sample");
     renderer.map(results, 0, 0, &mut out).expect("a map");
+    // Maps whose errors and history are known.
+    let adaptive = Fixture::demo().adaptive();
+    let adaptive_site = adaptive.site(None);
+    let adaptive_results = [Results::of(&adaptive.project, &adaptive_site.results[0]).expect("whole")];
+    let adaptive_renderer = Renderer::new(&adaptive_site, &adaptive_results).expect("templates");
+    let results = &adaptive_results[0];
+    adaptive_renderer.experiment(results, &mut out).expect("an experiment");
+    adaptive_renderer.comparison(results, &mut out).expect("a comparison");
+    adaptive_renderer.sample(results, 0, &mut out).expect("a sample");
+    adaptive_renderer.map(results, 0, 0, &mut out).expect("a map");
     // A table of samples that is long enough to go on in pages of its own.
     let samples = (0..251).map(|i| fixture::sample(&i.to_string(), &i.to_string(), "Taxes fell.", "Ada", "D"));
     let long = Fixture::of(samples.collect(), &["llama-toy"]);
@@ -53,35 +154,117 @@ fn variables() -> BTreeMap<String, BTreeSet<String>> {
     long_renderer
         .samples(&long_results[0], 2, &mut out)
         .expect("pages of samples");
-    let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    let mut take = |name: &str, view: &Value| {
-        let view = view.as_object().expect("an object");
-        found.entry(name.to_owned()).or_default().extend(view.keys().cloned());
-    };
-    for (name, views) in renderer.given().into_iter().chain(long_renderer.given()) {
+    let mut found: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    let all = [renderer.given(), adaptive_renderer.given(), long_renderer.given()];
+    for (name, views) in all.into_iter().flatten() {
         for view in views {
-            take(&name, &view);
-            // Templates that others include have a part of their view.
-            for (name, part) in [
-                ("figure.html", "/headline/0"),
-                ("figure_table.html", "/headline/0/table"),
-                ("samples_table.html", "/samples"),
-            ] {
-                if let Some(part) = view.pointer(part).filter(|part| part.is_object()) {
-                    take(name, part);
-                }
+            for (name, part) in PARTS {
+                found
+                    .entry((*name).to_owned())
+                    .or_default()
+                    .extend(view.pointer(part).filter(|part| part.is_object()).cloned());
             }
-            // Facts of a map, whichever method it is by.
-            if let Some(map) = view.pointer("/attributions/0").filter(|_| name == "map.html") {
-                let of_methods = TEMPLATES.iter().filter(|(name, _)| name.starts_with("methods/"));
-                of_methods.for_each(|(name, _)| take(name, map));
-            }
-            if let Some(page) = view.get("page") {
-                take("base.html", page);
-            }
+            found.entry(name.clone()).or_default().push(view);
         }
     }
     found
+}
+
+/// Templates that all others extend or include, and what they are given of a view.
+const PARTS: &[(&str, &str)] = &[
+    ("base.html", "/page"),
+    ("figure.html", "/headline/0"),
+    ("figure_table.html", "/headline/0/table"),
+    ("samples_table.html", "/samples"),
+    ("map_note.html", "/shown"),
+    ("answer.html", "/answer"),
+    ("quality.html", "/attribution"),
+    ("quadrature.html", "/rule"),
+    ("model_facts.html", "/facts/0/model"),
+    ("methods/gradient_x_input.html", "/attributions/0"),
+    ("methods/integrated_gradients.html", "/attributions/0"),
+];
+
+/// Under which name a template that is included has its values.
+fn prefix(template: &str) -> &str {
+    match template {
+        "base.html" => "page.",
+        "figure.html" => "figure.",
+        "figure_table.html" => "table.",
+        "samples_table.html" => "samples.",
+        "map_note.html" => "shown.",
+        "answer.html" => "answer.",
+        "quality.html" => "attribution.",
+        "quadrature.html" => "rule.",
+        "model_facts.html" => "made_by.",
+        name if name.starts_with("methods/") => "a.",
+        _ => "",
+    }
+}
+
+/// What a value is, in a word or two; nothing is known of null.
+fn kind(value: &Value) -> Option<&'static str> {
+    let is = |names: &[&str]| {
+        let object = value.as_object();
+        object.is_some_and(|object| object.len() == names.len() && names.iter().all(|name| object.contains_key(*name)))
+    };
+    Some(match value {
+        Value::Null => return None,
+        Value::Bool(_) => "yes or no",
+        Value::Number(_) => "number",
+        Value::String(text) if text.starts_with('<') => "HTML",
+        Value::String(_) => "text",
+        Value::Array(values) => match values.first().and_then(kind) {
+            Some("number") => "numbers",
+            Some("text") => "texts",
+            Some("link") => "links",
+            Some("figure") => "figures",
+            _ => "list",
+        },
+        _ if is(&["count", "of", "value", "interval"]) => "share",
+        _ if is(&["value", "of"]) => "mean",
+        _ if is(&["title", "href"]) => "link",
+        _ if is(&["name", "title", "note", "svg", "keys", "table"]) => "figure",
+        Value::Object(_) => "map",
+    })
+}
+
+/// The fields of every value that is a map, by its path.
+type Fields = BTreeMap<String, BTreeMap<String, BTreeSet<&'static str>>>;
+
+/// Adds the fields of a value, and those of what is in it.
+fn look_into(value: &Value, path: &str, found: &mut Fields) {
+    match value {
+        Value::Array(values) => values
+            .iter()
+            .for_each(|value| look_into(value, &format!("{path}[]"), found)),
+        Value::Object(object) => {
+            // The names of columns and options are the author's.
+            if path.ends_with("fields") || path.ends_with("record.options") {
+                let any = object.values().next().unwrap_or(&Value::Null);
+                return look_into(any, &format!("{path}.NAME"), found);
+            }
+            for (name, value) in object {
+                let fields = found.entry(path.to_owned()).or_default();
+                fields.entry(name.clone()).or_default().extend(kind(value));
+                // These have a row of their own, or are the same everywhere.
+                let known = name == "page"
+                    || matches!(
+                        kind(value),
+                        Some("share" | "mean" | "link" | "figure" | "figures" | "links")
+                    );
+                if !known {
+                    let within = if path.is_empty() {
+                        name.clone()
+                    } else {
+                        format!("{path}.{name}")
+                    };
+                    look_into(value, &within, found);
+                }
+            }
+        }
+        _ => {}
+    }
 }
 
 fn table(rows: impl Iterator<Item = (String, Vec<String>)>) -> String {
@@ -94,36 +277,92 @@ fn table(rows: impl Iterator<Item = (String, Vec<String>)>) -> String {
 
 /// The rows of the table with this head are these.
 fn holds(text: &str, head: &str, rows: &str) -> String {
-    let head = format!("{head}\n|---|---|\n");
+    let head = format!("{head}\n|{}\n", "---|".repeat(head.matches('|').count() - 1));
     let start = text.find(&head).unwrap_or_else(|| panic!("{DOCS} has no table {head}")) + head.len();
     let end = text[start..].find("\n\n").map_or(text.len(), |end| start + end + 1);
     format!("{}{rows}{}", &text[..start], &text[end..])
+}
+
+/// A field with what it is: `score` (number).
+fn written((name, kinds): (&String, &BTreeSet<&str>)) -> String {
+    match kinds.iter().next() {
+        None => format!("`{name}`"),
+        Some(_) => format!("`{name}` ({})", kinds.iter().copied().collect::<Vec<_>>().join(" or ")),
+    }
+}
+
+/// What an example of a filter gives, on a page whose first model is right 17 times of 24.
+fn example(template: &str) -> String {
+    let mut tera = tera::Tera::new();
+    filters::register(&mut tera);
+    tera.add_raw_template("example", template).expect("it compiles");
+    let given = serde_json::json!({
+        "page": {"path": "models/demo/index.html", "root": null},
+        "model": {"accuracy": Share { count: 17, of: 24 }},
+        "guessing": 0.25,
+    });
+    let context = tera::Context::from_serialize(&given).expect("an object");
+    let shown = tera.render("example", &context).expect("it renders");
+    if shown.starts_with("<svg") {
+        "a drawing".to_owned()
+    } else {
+        format!("`{shown}`")
+    }
+}
+
+#[test]
+fn every_filter_is_documented_once() {
+    let source = include_str!("filters.rs");
+    let named = source
+        .split("register_filter(\"")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next());
+    let mut registered: Vec<&str> = named.chain(filters::NUMBERS.iter().map(|(name, _)| *name)).collect();
+    let mut documented: Vec<&str> = FILTERS.iter().map(|filter| filter.name).collect();
+    registered.sort_unstable();
+    documented.sort_unstable();
+    assert_eq!(registered, documented);
 }
 
 #[test]
 fn the_docs_list_the_blocks_and_variables_that_there_are() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(DOCS);
     let text = std::fs::read_to_string(&path).expect("the docs");
-    let known = variables();
+    let given = given();
     let of_blocks = TEMPLATES.iter().map(|(name, text)| {
         let all: Vec<String> = blocks(text).map(str::to_owned).collect();
         ((*name).to_owned(), all)
     });
-    let of_variables = TEMPLATES.iter().map(|(name, _)| {
-        let all = known.get(*name).unwrap_or_else(|| panic!("{name} was never shown"));
-        let prefix = match *name {
-            "base.html" => "page.",
-            "figure.html" => "figure.",
-            "figure_table.html" => "table.",
-            "samples_table.html" => "samples.",
-            name if name.starts_with("methods/") => "attribution.",
-            _ => "",
-        };
-        let words = all.iter().map(|word| format!("{prefix}{word}")).collect();
-        ((*name).to_owned(), words)
-    });
+    let mut variables = Vec::new();
+    let mut within = String::new();
+    for (name, _) in TEMPLATES {
+        let views = given.get(name).filter(|views| !views.is_empty());
+        let mut fields = Fields::new();
+        for view in views.unwrap_or_else(|| panic!("{name} was never shown")) {
+            look_into(view, "", &mut fields);
+        }
+        let own = fields.remove("").unwrap_or_default();
+        let words = own.keys().map(|word| format!("{}{word}", prefix(name))).collect();
+        variables.push((name.to_owned(), words));
+        for (path, fields) in fields {
+            let fields: Vec<String> = fields.iter().map(written).collect();
+            within += &format!("| `{name}` | `{}{path}` | {} |\n", prefix(name), fields.join(", "));
+        }
+    }
     let right = holds(&text, "| template | its blocks |", &table(of_blocks));
-    let right = holds(&right, "| template | variables |", &table(of_variables));
+    let right = holds(&right, "| template | variables |", &table(variables.into_iter()));
+    let right = holds(&right, "| template | value | its fields |", &within);
+    let filters = FILTERS.iter().map(|filter| {
+        let shown = example(filter.example);
+        // A bar would end the cell.
+        let example = filter.example.replace('|', "\\|");
+        format!("| `{}` | {} | `{example}` | {shown} |\n", filter.name, filter.what)
+    });
+    let right = holds(
+        &right,
+        "| filter | writes | for example | which gives |",
+        &filters.collect::<String>(),
+    );
     if text != right && std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always") {
         std::fs::write(&path, &right).expect("written");
     } else {

@@ -1,8 +1,8 @@
 //! What shortcodes stand for: a heatmap, a comparison, a table or a plot of an experiment, set into the author's text.
 //!
-//! One function a kind, each thin: what it shows comes from the functions that the site's own pages are made with, drawn on the scale
-//! that those pages have, and around it stands a template of `shortcodes/`. Any other name is that of the project's own
-//! `templates/shortcodes/NAME.html`, which gets its arguments as variables.
+//! One function a kind, each thin: what it shows comes from the functions that the site's own pages are made with,
+//! drawn on the scale that those pages have, and around it stands a template of `shortcodes/`. Any other name is that
+//! of the project's own `templates/shortcodes/NAME.html`, which gets its arguments as variables.
 
 pub mod names;
 mod tables;
@@ -11,13 +11,13 @@ mod views;
 use std::collections::BTreeMap;
 
 use self::names::{Arguments, KINDS, Picked};
+use crate::analysis::results::Results;
 use crate::content::names::{nearest, quoted, shortened};
 use crate::content::project::Project;
 use crate::diagnostic::Diagnostic;
 use crate::render::markdown::headings::Ids;
 use crate::render::markdown::shortcode::{Call, Value};
 use crate::render::markdown::{Refusal, Shortcodes, Shown};
-use crate::render::results::Results;
 use crate::render::text::escape;
 use crate::render::theme::Theme;
 use crate::site::urls::Links;
@@ -46,10 +46,13 @@ impl Shortcodes for Embeds<'_> {
                 Err(vec![self.unknown(call)])
             };
         };
-        let mut arguments = Arguments::of(call, known, self.own);
+        let node = call.node();
+        let mut arguments = Arguments::of(call, &node, known, self.own);
         let picked = names::pick(kind, &mut arguments, self.project);
-        if !arguments.refused.is_empty() {
-            return Err(arguments.refused);
+        let caption = arguments.caption();
+        let refused = arguments.refused();
+        if !refused.is_empty() {
+            return Err(refused);
         }
         match picked {
             Some(Picked::LeftOut(id)) => Ok(left_out(&id, call.at)),
@@ -62,7 +65,7 @@ impl Shortcodes for Embeds<'_> {
                 let Some(results) = results else {
                     return Ok(Shown::default());
                 };
-                let html = views::html(self, results, what, arguments.caption(), ids);
+                let html = views::html(self, results, what, caption, ids);
                 html.map(plain).map_err(|diagnostic| vec![nowhere(diagnostic)])
             }
             None => Err(vec![self.unknown(call)]),

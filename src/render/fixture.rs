@@ -167,8 +167,8 @@ impl Fixture {
         }
     }
 
-    /// The same maps as if by the adaptive rule: those of the prediction converged if the model's luck is not too bad, those of the
-    /// right answer never.
+    /// The same maps as if by the adaptive rule: those of the prediction converged if the model's luck is not too bad,
+    /// those of the right answer never.
     pub fn adaptive(mut self) -> Self {
         self.project.experiments[0].attribution.quadrature = Quadrature::Adaptive;
         for record in self.records.iter_mut().flatten().flatten() {

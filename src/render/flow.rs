@@ -1,4 +1,5 @@
-//! Files on their way from pages to whoever takes them: made and looked at on all threads, taken in an order that is always the same.
+//! Files on their way from pages to whoever takes them: made and looked at on all threads, taken in an order that is
+//! always the same.
 
 use rayon::prelude::*;
 

@@ -1,142 +1,42 @@
 //! Attribution maps as running text: the prompt in its own shape, coloured by token, word, sentence or segment.
 //!
-//! One piece of markup serves all four levels: segments hold sentences, sentences words, and words the pieces of tokens, each with
-//! the class of its shade. Which level has colour is a choice of the page (`.maps` in the style sheet), which works without scripts.
-//! The numbers stand once, in `data-` attributes of the map; a script reads them out under pointer or key, and tables have them as text.
+//! One piece of markup serves all four levels: segments hold sentences, sentences words, and words the pieces of
+//! tokens, each with the class of its shade. Which level has colour is a choice of the page (`.maps` in the style
+//! sheet), which works without scripts. The numbers stand once, in `data-` attributes of the map; a script reads them
+//! out under pointer or key, and tables have them as text.
 //!
-//! Colour is one of [`STEPS`] classes a sign, so that no inline style is needed; the style sheet gives a positive score a solid
-//! underline and a negative one a dashed one, so that hue is not all there is. Colours only mean something beside their [`Scale`]:
-//! every map is drawn with one, and [`legend`] says it in numbers.
+//! Colour is one of [`STEPS`] classes a sign, so that no inline style is needed; the style sheet gives a positive score
+//! a solid underline and a negative one a dashed one, so that hue is not all there is. Colours only mean something
+//! beside their [`Scale`]: every map is drawn with one, and [`legend`] says it in numbers.
 
 use std::fmt::Write;
 
-use crate::analysis::align::{CharText, Level, UnitScores, Units};
+use crate::analysis::align::{CharText, Units};
+use crate::analysis::scale::{STEPS, Scale, Scales, Scores};
 use crate::render::decimal::push_significant;
 use crate::render::text::{count_into, escape, escape_into, number, signed};
 use crate::terms::Token;
 
-/// Shades of each sign.
-pub const STEPS: i32 = 20;
-
-/// What the strongest colour stands for; shared by all maps that are compared.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Scale {
-    /// The greatest magnitude of the scores it covers.
-    pub max: f64,
-}
-
-impl Scale {
-    /// The scale that covers these scores.
-    pub fn over<'a>(scores: impl IntoIterator<Item = &'a f64>) -> Self {
-        Self {
-            max: scores.into_iter().fold(0.0, |max, score| score.abs().max(max)),
-        }
-    }
-
-    /// The shade of a score, from −[`STEPS`] to [`STEPS`]; 0 is no colour.
-    pub fn shade(self, score: f64) -> i32 {
-        if self.max > 0.0 && score.is_finite() {
-            (score / self.max * f64::from(STEPS))
-                .round()
-                .clamp(f64::from(-STEPS), f64::from(STEPS)) as i32
-        } else {
-            0
-        }
-    }
-
-    /// The style sheet's class for a score: `p1` … `p20`, `n1` … `n20`, or nothing.
-    pub fn class(self, score: f64) -> String {
-        shade_class(self.shade(score))
-    }
-
-    /// Appends [`Self::class`].
-    pub fn class_into(self, score: f64, out: &mut String) {
-        shade_class_into(self.shade(score), out);
-    }
-}
-
-fn shade_class(shade: i32) -> String {
+/// The style sheet's class for a shade: `p1` … `p20`, `n1` … `n20`, or nothing.
+pub fn shade_class(shade: i32) -> String {
     let mut class = String::new();
     shade_class_into(shade, &mut class);
     class
 }
 
-fn shade_class_into(shade: i32, out: &mut String) {
+/// Appends [`shade_class`].
+pub fn shade_class_into(shade: i32, out: &mut String) {
     if shade != 0 {
         out.push(if shade > 0 { 'p' } else { 'n' });
         count_into(shade.unsigned_abs() as usize, out);
     }
 }
 
-/// One map's scores at every level, each the sum of those below it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Scores {
-    /// One a token; empty where tokens have no scores (a difference of two models).
-    pub tokens: Vec<f64>,
-    /// One a word, and what lies outside all words.
-    pub words: UnitScores,
-    /// One a sentence.
-    pub sentences: UnitScores,
-    /// One a segment.
-    pub segments: UnitScores,
-}
-
-impl Scores {
-    /// Sums token scores; `assignment` is [`Units::assign`]'s.
-    pub fn of(units: &Units, assignment: &[Option<usize>], tokens: &[f64]) -> Self {
-        Self {
-            tokens: tokens.to_vec(),
-            ..Self::of_words(units, units.word_scores(assignment, tokens))
-        }
-    }
-
-    /// Sums word scores; the token level is left out.
-    pub fn of_words(units: &Units, words: UnitScores) -> Self {
-        Self {
-            tokens: Vec::new(),
-            sentences: units.sum(Level::Sentence, &words),
-            segments: units.sum(Level::Segment, &words),
-            words,
-        }
-    }
-}
-
-/// The scale of each level.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Scales {
-    /// Of tokens.
-    pub token: Scale,
-    /// Of words.
-    pub word: Scale,
-    /// Of sentences.
-    pub sentence: Scale,
-    /// Of segments.
-    pub segment: Scale,
-}
-
-impl Scales {
-    /// The scales that cover all of these maps.
-    pub fn over<'a>(maps: impl IntoIterator<Item = &'a Scores>) -> Self {
-        let mut scales = Self::default();
-        for map in maps {
-            let cover = |scale: &mut Scale, sums: &UnitScores| {
-                let more = Scale::over(sums.units.iter().chain([&sums.outside]));
-                scale.max = scale.max.max(more.max);
-            };
-            scales.token.max = scales.token.max.max(Scale::over(&map.tokens).max);
-            cover(&mut scales.word, &map.words);
-            cover(&mut scales.sentence, &map.sentences);
-            cover(&mut scales.segment, &map.segments);
-        }
-        scales
-    }
-}
-
 /// The levels with the letter that the style sheet and the script know them by, and their name.
 pub const LEVELS: [(&str, &str); 4] = [("t", "token"), ("w", "word"), ("s", "sentence"), ("g", "segment")];
 
-/// The switches of a page with maps: the level that scores are summed to, and whether their sign is shown. `checked` is the letter
-/// of the level to begin with.
+/// The switches of a page with maps: the level that scores are summed to, and whether their sign is shown. `checked` is
+/// the letter of the level to begin with.
 pub fn switches(checked: &str) -> String {
     let mut html = String::from("<fieldset class=\"pick\"><legend>Scores by</legend>");
     for (letter, name) in LEVELS {
@@ -308,7 +208,8 @@ impl Map<'_> {
     }
 }
 
-/// ` data-t="…"`: scores, each with its error behind a slash where errors are known; what lies outside all units comes first.
+/// ` data-t="…"`: scores, each with its error behind a slash where errors are known; what lies outside all units comes
+/// first.
 fn numbers(
     letter: &str,
     scores: &[f64],
@@ -477,8 +378,8 @@ impl Writer<'_> {
         score.map_or(0, |score| self.map.scales.token.shade(*score))
     }
 
-    /// Text of one token, or of none, cut where units begin and end. Blanks that a token begins with stay outside its colour, so that
-    /// words read as words.
+    /// Text of one token, or of none, cut where units begin and end. Blanks that a token begins with stay outside its
+    /// colour, so that words read as words.
     fn piece(&mut self, start: usize, end: usize, token: Option<usize>) {
         let whole = self.text.slice(start, end);
         let blank = whole.chars().all(char::is_whitespace);
@@ -532,8 +433,8 @@ fn start_tag(element: &str, shade: i32, kind: &str, html: &mut String) {
     html.push('>');
 }
 
-/// Whether the first of these tokens leaves its characters to a later one that has them too: the mark of a blank (`▁`) that the
-/// tokenizer put before the text, which bears the span of the first character, is not that character.
+/// Whether the first of these tokens leaves its characters to a later one that has them too: the mark of a blank (`▁`)
+/// that the tokenizer put before the text, which bears the span of the first character, is not that character.
 fn yields(text: &CharText<'_>, tokens: &[Token]) -> bool {
     let Some((token, later)) = tokens.split_first() else {
         return false;
@@ -586,6 +487,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::analysis::align::UnitScores;
     use crate::terms::Segment;
 
     fn token(text: &str, start: usize, end: usize) -> Token {
@@ -643,7 +545,8 @@ mod tests {
             token("\n", 5, 6),
             token("▁<b>", 6, 10),
         ];
-        // The line break belongs to the word behind it, as `Units` has it; the sums of the sentences are those of their words.
+        // The line break belongs to the word behind it, as `Units` has it; the sums of the sentences are those of their
+        // words.
         insta::assert_snapshot!(drawn("Taxes\n <b>", &all, &[0.0, 1.0, -0.5, 0.0, 0.1], None), @r#"
         <div class="map" dir="auto" data-t="0 1.000 -.5000 0 .1000" data-w=".5000 .1000" data-s=".5000 .1000" data-g=".6000"><i class=special>&lt;s&gt;</i><span class=p12><u class=p10><b class=p10><i class=p20>Ta</i><i class=n10>xes</i></b></u><i class=break>
         </i> <u class=p2><b class=p2><i class=p2>&lt;b&gt;</i></b></u></span></div>

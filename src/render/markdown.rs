@@ -1,10 +1,11 @@
-//! The author's Markdown as HTML: tables, footnotes, formulas, code, heading anchors, shortcodes, links that work wherever the site
-//! stands.
+//! The author's Markdown as HTML: tables, footnotes, formulas, code, heading anchors, shortcodes, links that work
+//! wherever the site stands.
 //!
 //! Raw HTML is the author's right, but not an address that runs a script, nor an image from another host, since a site
 //! loads nothing from elsewhere: each is an error that names file and line. A link is written as seen from the Markdown
-//! file, with `content/` and `static/` as the root of the site; a link to another `.md` file becomes one to its page.
-//! A paragraph that is a shortcode becomes what the shortcode stands for; what that is, is for [`Setting::shortcodes`] to say.
+//! file, with `content/` and `static/` as the root of the site; a link to another `.md` file becomes one to its page. A
+//! paragraph that is a shortcode becomes what the shortcode stands for; what that is, is for [`Setting::shortcodes`] to
+//! say.
 
 pub mod addresses;
 pub mod code;
@@ -77,8 +78,8 @@ pub struct Shown {
 
 /// Something that is wrong in a text, and where.
 pub struct Refusal {
-    /// The place in bytes from the beginning of the text, or of the paragraph that holds a shortcode; none where the diagnostic names
-    /// the place itself, as an error in a template does.
+    /// The place in bytes from the beginning of the text, or of the paragraph that holds a shortcode; none where the
+    /// diagnostic names the place itself, as an error in a template does.
     pub at: Option<usize>,
     /// What is wrong.
     pub diagnostic: Diagnostic,
@@ -455,7 +456,8 @@ impl<'e> Writer<'_, 'e> {
         }
     }
 
-    /// A paragraph that is no text: shortcodes, the table of contents, a formula, or a shortcode that is to be shown as it is written.
+    /// A paragraph that is no text: shortcodes, the table of contents, a formula, or a shortcode that is to be shown as
+    /// it is written.
     fn block(&mut self, paragraph: &str, at: usize) -> Option<String> {
         let inner = paragraph.trim();
         if inner == CONTENTS {

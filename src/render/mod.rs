@@ -1,7 +1,8 @@
 //! Records as pages and data files. Pure: templates and assets are read, nothing is written; each file goes to a sink.
 //!
-//! [`render`] reads top to bottom as the site does. A page is a view (one small struct a template, in [`pages`]) and a
-//! template of the [`theme`]; maps, figures and Markdown come as finished HTML from their own modules.
+//! [`render`] reads top to bottom as the site does. A page is values (in [`pages`]), a template of the [`theme`], and
+//! the filters that write the one into the other; maps, figures and Markdown come as finished HTML from their own
+//! modules.
 
 pub mod assets;
 pub mod chart;
@@ -11,6 +12,7 @@ mod decimal;
 #[cfg(test)]
 mod documented;
 pub mod embed;
+mod filters;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod flow;
@@ -20,33 +22,23 @@ pub mod markdown;
 pub mod pages;
 mod places;
 pub mod plot;
-pub mod results;
 pub mod search;
 #[cfg(test)]
 mod tests;
 pub mod text;
 pub mod theme;
+mod values;
 
 use rayon::prelude::*;
 
-use crate::content::experiment::Experiment;
+pub use crate::analysis::results::ExperimentResults;
+use crate::analysis::results::Results;
 use crate::content::project::Project;
 use crate::diagnostic::{Diagnostics, Result};
 use crate::render::flow::{Each, Flow};
 pub use crate::render::flow::{Receiver, Sink};
 use crate::render::pages::Renderer;
-use crate::render::results::Results;
-pub use crate::site::OutputFile;
 use crate::site::urls;
-use crate::store::record::SampleRecord;
-
-/// An experiment with its records.
-pub struct ExperimentResults<'a> {
-    /// The experiment.
-    pub experiment: &'a Experiment,
-    /// Its records, `[model][sample]`, in the experiment's order.
-    pub records: Vec<Vec<SampleRecord>>,
-}
 
 /// Everything a site is made of.
 pub struct Site<'a> {
@@ -108,13 +100,14 @@ pub fn render_to<R: Receiver>(site: &Site<'_>, receiver: &mut R) -> Result<(), D
     Ok(())
 }
 
-/// Reads every text of the project, shortcodes and all, without any result: what is wrong there is an error, what is odd a warning.
+/// Reads every text of the project, shortcodes and all, without any result: what is wrong there is an error, what is
+/// odd a warning.
 pub fn proofread(site: &Site<'_>) -> Result<Diagnostics, Diagnostics> {
     Renderer::new(site, &[])?.proofread()
 }
 
-/// The records as data: a file each, and all of an experiment in one of JSON Lines and one of CSV, which grow as the records come. A
-/// record is written out once for both.
+/// The records as data: a file each, and all of an experiment in one of JSON Lines and one of CSV, which grow as the
+/// records come. A record is written out once for both.
 fn records<R: Receiver>(results: &Results<'_>, flow: &mut Flow<'_, R>) -> Result<()> {
     let experiment = results.experiment;
     let paths = [urls::csv(&experiment.id), urls::json_lines(&experiment.id)];

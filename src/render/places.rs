@@ -1,4 +1,5 @@
-//! Bytes of a text as lines and columns, at once for any of them: a text with a hundred thousand faults is not gone through for each.
+//! Bytes of a text as lines and columns, at once for any of them: a text with a hundred thousand faults is not gone
+//! through for each.
 
 use crate::diagnostic::Position;
 

@@ -1,9 +1,10 @@
-//! The search index: every word of the site's experiments, models, pages and samples with where it stands, in one script that a page
-//! opened from disk may load too, and what results show of samples in many small ones.
+//! The search index: every word of the site's experiments, models, pages and samples with where it stands, in one
+//! script that a page opened from disk may load too, and what results show of samples in many small ones.
 //!
-//! The whole index comes with the first search, so it must be small: words are written by what they add to the word before, places
-//! as gaps in Rice's code, all of it deflated and written in 91 characters (`pack`). Ten thousand statements take about 270 kB.
-//! `static/assets/search.js` reads it, ranks and shows. Nothing here knows what a page looks like.
+//! The whole index comes with the first search, so it must be small: words are written by what they add to the word
+//! before, places as gaps in Rice's code, all of it deflated and written in 91 characters (`pack`). Ten thousand
+//! statements take about 270 kB. `static/assets/search.js` reads it, ranks and shows. Nothing here knows what a page
+//! looks like.
 
 pub mod pack;
 pub mod words;
@@ -176,8 +177,8 @@ fn blob(head: &str, places: HashMap<String, Vec<u32>>, count: u32) -> Vec<u8> {
     bytes
 }
 
-/// How many characters two words begin with alike: at most 30, so that the number is a control character, which no word holds; and
-/// none that is two units in a script's string.
+/// How many characters two words begin with alike: at most 30, so that the number is a control character, which no word
+/// holds; and none that is two units in a script's string.
 fn shared(a: &str, b: &str) -> usize {
     let alike = a.chars().zip(b.chars()).take(30);
     alike.take_while(|(a, b)| a == b && a.len_utf16() == 1).count()

@@ -9,6 +9,7 @@ use crate::content::dataset::Origin;
 use crate::lock::Patience;
 use crate::site::links::{LinkCheck, attributes};
 use crate::site::output::Folder;
+use crate::store::record::SampleRecord;
 
 fn rendered(site: &Site<'_>) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
@@ -362,7 +363,8 @@ fn hostile_text_is_text_on_every_page() {
     assert!(text(&files, "experiments/claims/samples/h3/index.html").contains("{{ 7 * 7 }}"));
 }
 
-/// Every tag that is opened is closed, in order, as our templates mean it; the ends of cells, rows and items may be left out.
+/// Every tag that is opened is closed, in order, as our templates mean it; the ends of cells, rows and items may be
+/// left out.
 fn balanced(path: &str, page: &str) {
     let void = ["meta", "link", "input", "rect", "path", "circle", "!doctype"];
     let implied = |open: &mut Vec<&str>, ends: &[&str]| {

@@ -1,11 +1,11 @@
 //! Text of unknown origin made safe to stand in HTML: data sets and tokens may hold anything.
 //!
-//! Every text a page shows goes through [`escape_into`], be it by Tera's auto-escaping or from Rust. Characters that HTML
-//! forbids (NUL, controls) are shown as pictures, and those that would reorder or hide text (bidirectional overrides,
-//! U+FEFF, zero-width space) by their code point, so that a reader sees what the model saw. JSON and CSV keep all of them as
-//! they are.
+//! Every text a page shows goes through [`escape_into`], be it by Tera's auto-escaping or from Rust. Characters that
+//! HTML forbids (NUL, controls) are shown as pictures, and those that would reorder or hide text (bidirectional
+//! overrides, U+FEFF, zero-width space) by their code point, so that a reader sees what the model saw. JSON and CSV
+//! keep all of them as they are.
 
-use unicode_segmentation::UnicodeSegmentation;
+pub use crate::analysis::text::excerpt;
 
 use super::decimal::{push_fixed, push_significant};
 
@@ -38,6 +38,12 @@ pub fn escape_into(text: &str, out: &mut String) {
     out.push_str(&text[copied..]);
 }
 
+/// Whether a text stands in a page as it is.
+pub fn is_plain(text: &str) -> bool {
+    let needs_escape = |c: char| matches!(c, '&' | '<' | '>' | '"' | '\'') || is_pictured(c);
+    !text.chars().any(needs_escape)
+}
+
 /// `text`, escaped for HTML text and quoted attributes.
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + text.len() / 8);
@@ -45,8 +51,8 @@ pub fn escape(text: &str) -> String {
     out
 }
 
-/// `text` with the characters that would reorder or hide text, or that are none, as pages show them, and no markup escaped: for what a script
-/// or a reference manager sets.
+/// `text` with the characters that would reorder or hide text, or that are none, as pages show them, and no markup
+/// escaped: for what a script or a reference manager sets.
 pub fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -86,49 +92,6 @@ fn is_shown_by_code(c: char) -> bool {
         // Tag characters: invisible, and known to smuggle text past a reader.
         | '\u{e0000}'..='\u{e007f}')
         || u32::from(c) & 0xfffe == 0xfffe
-}
-
-/// The first `limit` characters a reader would count, white space collapsed, with an ellipsis where text is left out.
-pub fn excerpt(text: &str, limit: usize) -> String {
-    // A short plain text is its own excerpt.
-    let bytes = text.as_bytes();
-    let plain = |&b: &u8| b.is_ascii_graphic() || b == b' ';
-    if bytes.len() <= limit
-        && bytes.iter().all(plain)
-        && !bytes.starts_with(b" ")
-        && !bytes.ends_with(b" ")
-        && !bytes.windows(2).any(|pair| pair == b"  ")
-    {
-        return text.to_owned();
-    }
-    let mut out = String::new();
-    let mut blank = false;
-    for (count, grapheme) in text
-        .trim()
-        .graphemes(true)
-        .filter(|g| collapses(g, &mut blank))
-        .enumerate()
-    {
-        if count == limit {
-            return out.trim_end().to_owned() + "…";
-        }
-        // A grapheme may be thousands of combining marks long; a title is not the place for them.
-        out.extend(
-            grapheme
-                .chars()
-                .take(16)
-                .map(|c| if c.is_whitespace() { ' ' } else { c }),
-        );
-    }
-    out
-}
-
-/// Whether to keep a grapheme: all but white space after white space.
-fn collapses(grapheme: &str, blank: &mut bool) -> bool {
-    let is_blank = grapheme.chars().all(char::is_whitespace);
-    let keep = !(is_blank && *blank);
-    *blank = is_blank;
-    keep
 }
 
 /// A signed number for people: four significant digits, a true minus sign, always a sign unless zero.
@@ -236,6 +199,44 @@ pub fn percent(x: f64) -> String {
     }
 }
 
+/// A number with so many decimals, at most 7.
+pub fn decimals(x: f64, places: usize) -> String {
+    if !x.is_finite() {
+        return "not finite".to_owned();
+    }
+    let mut out = String::new();
+    if x < 0.0 {
+        out.push('−');
+    }
+    push_fixed(x.abs(), places, &mut out);
+    out
+}
+
+/// A difference of shares, in percentage points.
+pub fn points(difference: f64) -> String {
+    let sign = if difference < 0.0 { "−" } else { "+" };
+    format!("{sign}{:.1}", (difference * 100.0).abs())
+}
+
+/// An interval of shares: `51–85%`.
+pub fn interval((low, high): (f64, f64)) -> String {
+    format!("{:.0}–{:.0}%", low * 100.0, high * 100.0)
+}
+
+/// A text, or a dash where there is none.
+pub fn or_dash(text: Option<String>) -> String {
+    text.unwrap_or_else(|| "–".to_owned())
+}
+
+/// `a, b and c`.
+pub fn list(items: &[String]) -> String {
+    match items {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -250,13 +251,6 @@ mod tests {
             escape("\u{202e}\u{feff}\u{85}\u{fffe}é🙂"),
             "⟨U+202E⟩⟨U+FEFF⟩⟨U+0085⟩⟨U+FFFE⟩é🙂"
         );
-    }
-
-    #[test]
-    fn an_excerpt_counts_what_a_reader_counts() {
-        assert_eq!(excerpt("  a \n\n b\tc ", 10), "a b c");
-        assert_eq!(excerpt("👩‍👩‍👧 and more", 3), "👩‍👩‍👧 a…");
-        assert_eq!(excerpt("abc", 3), "abc");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The look: built-in templates, and the project's own, which win.
 //!
-//! A file in the project's `templates/` takes the place of the built-in one of the same name; the built-in one can still be
-//! extended as `igsite/NAME`. An error in a template names its file, line and column.
+//! A file in the project's `templates/` takes the place of the built-in one of the same name; the built-in one can
+//! still be extended as `igsite/NAME`. An error in a template names its file, line and column.
 
 mod against_policy;
 
@@ -18,10 +18,11 @@ use crate::content::templating::meter::{self, PAGE_UNITS};
 use crate::content::templating::{Metered, TemplateError, stopped, too_long_a_chain};
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Position, Result};
 use crate::input;
-use crate::render::text::escape;
+use crate::render::filters;
+use crate::render::text::{escape, is_plain};
 
 /// The built-in templates by name.
-pub const TEMPLATES: [(&str, &str); 20] = [
+pub const TEMPLATES: [(&str, &str); 25] = [
     ("base.html", include_str!("../../templates/base.html")),
     ("figure.html", include_str!("../../templates/figure.html")),
     ("figure_table.html", include_str!("../../templates/figure_table.html")),
@@ -40,6 +41,11 @@ pub const TEMPLATES: [(&str, &str); 20] = [
         include_str!("../../templates/methods/integrated_gradients.html"),
     ),
     ("comparison.html", include_str!("../../templates/comparison.html")),
+    ("map_note.html", include_str!("../../templates/map_note.html")),
+    ("quality.html", include_str!("../../templates/quality.html")),
+    ("answer.html", include_str!("../../templates/answer.html")),
+    ("quadrature.html", include_str!("../../templates/quadrature.html")),
+    ("model_facts.html", include_str!("../../templates/model_facts.html")),
     ("models.html", include_str!("../../templates/models.html")),
     ("model.html", include_str!("../../templates/model.html")),
     ("page.html", include_str!("../../templates/page.html")),
@@ -82,6 +88,7 @@ impl Theme {
         let mut tera = Tera::new();
         tera.set_escape_fn(|text, out| write_escaped(text, out));
         meter::register(&mut tera);
+        filters::register(&mut tera);
         let own = read_own(&root.join("templates"))?;
         if let Some((name, error)) = too_long_a_chain(&own) {
             return Err(error.in_file(Path::new("templates").join(name)).into());
@@ -183,8 +190,8 @@ impl Theme {
         names
     }
 
-    /// The project's templates that nothing uses, as warnings: a name that is misspelt takes the place of nothing. `used` are those that
-    /// pages and shortcodes name.
+    /// The project's templates that nothing uses, as warnings: a name that is misspelt takes the place of nothing.
+    /// `used` are those that pages and shortcodes name.
     pub fn unused(&self, used: &[String]) -> Diagnostics {
         let named_by = |text: &str, name: &str| {
             text.contains(&format!("\"{name}\""))
@@ -331,6 +338,9 @@ fn place_of(text: &str, name: &str) -> Option<Position> {
 
 fn write_escaped(text: &str, out: &mut dyn Write) -> std::io::Result<()> {
     meter::charge(text.len() as u64).map_err(|_| std::io::Error::other("the template is stopped"))?;
+    if is_plain(text) {
+        return out.write_all(text.as_bytes());
+    }
     out.write_all(escape(text).as_bytes())
 }
 

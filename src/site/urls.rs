@@ -118,6 +118,19 @@ impl Links {
         }
     }
 
+    /// Links that begin at `root`, or at the page at `from` where there is none.
+    pub fn of(from: impl Into<String>, root: Option<String>) -> Self {
+        Self {
+            from: from.into(),
+            root,
+        }
+    }
+
+    /// Where links begin that do not begin at their page.
+    pub fn root(&self) -> Option<&str> {
+        self.root.as_deref()
+    }
+
     /// The link to a file of the site, `to`, percent-encoded.
     pub fn to(&self, to: &str) -> String {
         match &self.root {

@@ -1,18 +1,19 @@
 //! Agreement of two maps as far as the errors of their scores let it be known.
 //!
-//! A score s with error e stands for a true value somewhere in [s − e, s + e]. The order of two words i and j in a map is *certain* when
-//! their intervals lie apart, |sᵢ − sⱼ| > eᵢ + eⱼ (or when both are exact: eᵢ = eⱼ = 0, ties included). What is not certain may be
-//! noise, and noise must not be called disagreement; so:
+//! A score s with error e stands for a true value somewhere in [s − e, s + e]. The order of two words i and j in a map
+//! is *certain* when their intervals lie apart, |sᵢ − sⱼ| > eᵢ + eⱼ (or when both are exact: eᵢ = eⱼ = 0, ties
+//! included). What is not certain may be noise, and noise must not be called disagreement; so:
 //!
 //! - **Kendall** is tau-b (Kendall 1945) over the pairs that are certain in both maps, and over no others.
-//! - **Spearman** weighs each word by how much of its place is certain: cᵢ is the share of the other words from which word i can be told
-//!   in a map, wᵢ = cᵢ(a) · cᵢ(b). Ranks and Pearson's correlation are both weighted: rank(i) = Σ wⱼ over the words below i, and half of
-//!   it over those that tie with i (as in the R package wCorr, Bailey and Emad 2023, up to a constant).
-//! - **Overlap** counts words that are certain to be among the strongest k of a map, whatever the true values are, or certain not to be;
-//!   the others tie with the k-th and count for neither side: both / (both + one alone / 2).
+//! - **Spearman** weighs each word by how much of its place is certain: cᵢ is the share of the other words from which
+//!   word i can be told in a map, wᵢ = cᵢ(a) · cᵢ(b). Ranks and Pearson's correlation are both weighted: rank(i) = Σ wⱼ
+//!   over the words below i, and half of it over those that tie with i (as in the R package wCorr, Bailey and Emad
+//!   2023, up to a constant).
+//! - **Overlap** counts words that are certain to be among the strongest k of a map, whatever the true values are, or
+//!   certain not to be; the others tie with the k-th and count for neither side: both / (both + one alone / 2).
 //!
-//! With errors of zero each is the measure without weights, but for rounding. The errors are bounds, not standard deviations, so nothing
-//! here is a probability.
+//! With errors of zero each is the measure without weights, but for rounding. The errors are bounds, not standard
+//! deviations, so nothing here is a probability.
 
 use super::Measures;
 use crate::analysis::summary::Share;
@@ -43,7 +44,8 @@ pub enum Place {
     Open,
 }
 
-/// Compares two maps, each given as scores and errors; `top` is how many words are the strongest. None if the lengths differ.
+/// Compares two maps, each given as scores and errors; `top` is how many words are the strongest. None if the lengths
+/// differ.
 pub fn certain(a: (&[f64], &[f64]), b: (&[f64], &[f64]), top: usize) -> Option<Certain> {
     let count = a.0.len();
     if [a.1.len(), b.0.len(), b.1.len()] != [count; 3] {
@@ -91,8 +93,9 @@ struct Told {
 }
 
 impl Told {
-    /// Compares word `i` with every word before it, counts for each of these in how many pairs its order is certain, and returns that count for
-    /// word `i`. This is the innermost loop of rendering a site of many maps: no branches, so that the compiler can do several pairs at once.
+    /// Compares word `i` with every word before it, counts for each of these in how many pairs its order is certain,
+    /// and returns that count for word `i`. This is the innermost loop of rendering a site of many maps: no branches,
+    /// so that the compiler can do several pairs at once.
     fn row(
         &mut self,
         (a, errors_a): (&[f64], &[f64]),
@@ -211,7 +214,8 @@ pub fn places(scores: &[f64], errors: &[f64], top: usize) -> Vec<Place> {
         keys.get(nth).copied()
     };
     let above = |x: (f64, usize), y: (f64, usize)| x.0.total_cmp(&y.0).then(x.1.cmp(&y.1)).is_gt();
-    // `top` words are at least this strong, and no more than `top` (the word itself among them) may be stronger than that.
+    // `top` words are at least this strong, and no more than `top` (the word itself among them) may be stronger than
+    // that.
     let (least, most) = (top.checked_sub(1).and_then(|last| nth(-1.0, last)), nth(1.0, top));
     let place = |index: usize| match (least, most) {
         (_, Some(most)) if above(key(index, -1.0), most) => Place::Among,

@@ -1,14 +1,17 @@
 //! The names in a shortcode, resolved once: experiment, model, sample, target, baseline, and which table or plot.
 //!
-//! All of this is known without any result, so that `igsite check` finds what is misspelt, and so does a build before it computes.
+//! All of this is known without any result, so that `igsite check` finds what is misspelt, and so does a build before
+//! it computes.
 
 use crate::analysis::align::Level;
+use crate::content::decode::{Decoder, Field, Table};
 use crate::content::experiment::Experiment;
 use crate::content::names::{nearest, quoted, shortened};
 use crate::content::project::{LeftOut, Project};
+use crate::content::yaml::Node;
 use crate::diagnostic::Diagnostic;
 use crate::render::markdown::Refusal;
-use crate::render::markdown::shortcode::{Argument, Call, Value};
+use crate::render::markdown::shortcode::Call;
 use crate::terms::{Baseline, Target};
 
 /// Shortcodes and the arguments that each knows.
@@ -181,43 +184,61 @@ pub enum Picked<'a> {
 pub struct Arguments<'c> {
     call: &'c Call,
     own: Option<&'c str>,
-    /// Everything that is wrong.
-    pub refused: Vec<Refusal>,
+    table: Option<Table<'c>>,
+    /// What is wrong with their types, in the words that wrong YAML has.
+    decoder: Decoder,
+    /// What is wrong with what they name.
+    refused: Vec<Refusal>,
 }
 
 impl<'c> Arguments<'c> {
-    /// Those of a call; what is not `known` is refused. Where `own` is an experiment, it is the one that is meant when none is named.
-    pub fn of(call: &'c Call, known: &[&str], own: Option<&'c str>) -> Self {
-        let mut arguments = Self {
+    /// Those of a call, whose [`Call::node`] is `node`; what is not `known` is refused. Where `own` is an experiment,
+    /// it is the one that is meant when none is named.
+    pub fn of(call: &'c Call, node: &'c Node, known: &[&str], own: Option<&'c str>) -> Self {
+        let mut decoder = Decoder::of_arguments();
+        Self {
             call,
             own,
+            table: decoder.table(&Field::top(node), known),
+            decoder,
             refused: Vec::new(),
-        };
-        for argument in call
-            .arguments
-            .iter()
-            .filter(|argument| !known.contains(&argument.name.as_str()))
-        {
-            let found = format!(
-                "shortcode `{}`: unknown argument `{}`",
-                call.name,
-                shortened(&argument.name)
-            );
-            arguments.refuse(argument.at, found, known.iter().copied(), &argument.name);
         }
-        arguments
+    }
+
+    /// Everything that is wrong.
+    pub fn refused(self) -> Vec<Refusal> {
+        let told = |diagnostic: Diagnostic| {
+            let message = match &diagnostic.place {
+                Some(argument) => format!("argument `{argument}`: {}", diagnostic.message),
+                None => format!("shortcode `{}`: {}", self.call.name, diagnostic.message),
+            };
+            Refusal {
+                at: diagnostic.position.map(|position| position.column),
+                diagnostic: Diagnostic {
+                    message,
+                    file: None,
+                    position: None,
+                    place: None,
+                    ..diagnostic
+                },
+            }
+        };
+        let of_types = self.decoder.diagnostics.into_iter().map(told);
+        self.refused.into_iter().chain(of_types).collect()
     }
 
     /// What the author wrote under it.
-    pub fn caption(&self) -> Option<&'c str> {
-        match &self.get("caption")?.value {
-            Value::Text(text) => Some(text),
-            _ => None,
-        }
+    pub fn caption(&mut self) -> Option<&'c str> {
+        let field = self.get("caption")?;
+        self.decoder.quoted(&field)
     }
 
-    fn get(&self, name: &str) -> Option<&'c Argument> {
-        self.call.arguments.iter().find(|argument| argument.name == name)
+    fn get(&self, name: &str) -> Option<Field<'c>> {
+        self.table.as_ref()?.get(name)
+    }
+
+    fn require(&mut self, name: &str, what: &str) -> Option<Field<'c>> {
+        self.decoder.require(self.table.as_ref()?, name, what)
     }
 
     /// Refuses a name that is none of those there are.
@@ -231,86 +252,43 @@ impl<'c> Arguments<'c> {
         self.refused.push(Refusal::at(at, error));
     }
 
-    fn missing(&mut self, name: &str, expected: &str) {
-        let error = Diagnostic::content(format!(
-            "shortcode `{}`: the argument `{name}` is missing",
-            self.call.name
-        ));
-        self.refused.push(Refusal::at(
-            self.call.at,
-            error.expected(format!("`{name}={expected}`")),
-        ));
-    }
-
-    fn wrong(&mut self, argument: &Argument, expected: &str) {
-        let kind = match &argument.value {
-            Value::Text(text) => format!("text `{}`", shortened(text)),
-            Value::Number(number) => format!("the number `{number}`"),
-            Value::Bool(value) => format!("the truth value `{value}`"),
-            Value::List(_) => "a list".to_owned(),
-        };
-        let error = Diagnostic::content(format!("argument `{}`: found {kind}", argument.name)).expected(expected);
-        self.refused.push(Refusal::at(argument.value_at, error));
-    }
-
     /// Refuses an argument that has no meaning here.
     fn idle(&mut self, name: &str, why: &str) {
-        if let Some(argument) = self.get(name) {
+        if let Some(argument) = self.call.arguments.iter().find(|argument| argument.name == name) {
             let error = Diagnostic::content(format!("argument `{name}` means nothing here")).expected(why);
             self.refused.push(Refusal::at(argument.at, error));
         }
     }
 
-    /// Text, and where it stands; none where it is missing or no text, which is refused.
-    fn text(&mut self, name: &str) -> Option<(&'c str, usize)> {
-        let argument = self.get(name)?;
-        match &argument.value {
-            Value::Text(text) => Some((text, argument.value_at)),
-            _ => {
-                self.wrong(argument, "text in quotes");
-                None
-            }
-        }
-    }
-
-    /// One of a few names; the first of `choices` where it is not given and `default` says so.
+    /// One of a few names; `default` where it is not given, and missing where there is none.
     fn choice<T: Copy>(&mut self, name: &str, choices: &[(&str, T)], default: Option<T>) -> Option<T> {
-        if self.get(name).is_none() {
-            if default.is_none() {
-                self.missing(
-                    name,
-                    &choices
-                        .first()
-                        .map_or(String::new(), |(first, _)| format!("\"{first}\"")),
-                );
+        let field = match (self.get(name), default) {
+            (None, Some(default)) => return Some(default),
+            (Some(field), _) => field,
+            (None, None) => {
+                let known = quoted(choices.iter().map(|(choice, _)| *choice));
+                self.require(name, &format!("one of {known}"))?
             }
-            return default;
-        }
-        let (written, at) = self.text(name)?;
-        let found = choices.iter().find(|(choice, _)| *choice == written);
-        if found.is_none() {
-            let problem = format!("argument `{name}`: there is no `{}`", shortened(written));
-            let known: Vec<&str> = choices.iter().map(|(choice, _)| *choice).collect();
-            self.refuse(at, problem, known.iter().copied(), written);
-        }
-        found.map(|(_, value)| *value)
+        };
+        self.decoder.choice(&field, choices)
     }
 
     /// The place of a name among those there are.
     fn place(&mut self, name: &str, known: &[&str], of: &str) -> Option<usize> {
-        if self.get(name).is_none() {
-            self.missing(name, "\"…\"");
-            return None;
-        }
-        let (written, at) = self.text(name)?;
-        self.place_of(name, written, at, known, of)
+        let field = self.require(name, &format!("the id of a {name}"))?;
+        let written = self.decoder.quoted(&field)?;
+        self.place_of(name, written, &field, known, of)
     }
 
-    fn place_of(&mut self, name: &str, written: &str, at: usize, known: &[&str], of: &str) -> Option<usize> {
+    fn place_of(&mut self, name: &str, written: &str, field: &Field<'_>, known: &[&str], of: &str) -> Option<usize> {
         let found = known.iter().position(|other| *other == written);
         if found.is_none() {
-            let problem = format!("argument `{name}`: {of} has no {name} `{}`", shortened(written));
-            self.refuse(at, problem, known.iter().copied(), written);
+            let problem = format!(
+                "argument `{name}`: {of} has no {} `{}`",
+                name.trim_end_matches('s'),
+                shortened(written)
+            );
+            self.refuse(field.node.position.column, problem, known.iter().copied(), written);
         }
         found
     }
@@ -318,20 +296,14 @@ impl<'c> Arguments<'c> {
 
 /// What a shortcode of this kind shows; none where something is wrong, which `arguments` tells.
 pub fn pick<'a>(kind: &str, arguments: &mut Arguments<'_>, project: &'a Project) -> Option<Picked<'a>> {
-    if let Some(caption) = arguments.get("caption")
-        && !matches!(caption.value, Value::Text(_))
-    {
-        arguments.wrong(caption, "text in quotes");
-    }
-    let id = match (arguments.get("experiment"), arguments.own) {
-        (None, Some(own)) => Some((own, arguments.call.at)),
+    let (id, at) = match (arguments.get("experiment"), arguments.own) {
+        (None, Some(own)) => (own, arguments.call.at),
         (None, None) => {
-            arguments.missing("experiment", "\"…\"");
-            None
+            arguments.require("experiment", "the id of an experiment");
+            return None;
         }
-        (Some(_), _) => arguments.text("experiment"),
+        (Some(field), _) => (arguments.decoder.quoted(&field)?, field.node.position.column),
     };
-    let (id, at) = id?;
     let Some(experiment) = project.experiments.iter().find(|experiment| experiment.id == id) else {
         return left_out(id, at, arguments, project);
     };
@@ -395,10 +367,10 @@ fn map(arguments: &mut Arguments<'_>, experiment: &Experiment) -> Option<MapPick
 
 /// The place of a target or baseline; the first where none is named.
 fn named(arguments: &mut Arguments<'_>, name: &str, known: &[String], of: &str) -> Option<usize> {
-    let Some(argument) = arguments.get(name) else {
+    let Some(field) = arguments.get(name) else {
         return Some(0);
     };
-    let (written, _) = arguments.text(name)?;
+    let written = arguments.decoder.quoted(&field)?;
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
     // A token may be written by its text alone.
     let token = format!("token:{written}");
@@ -407,7 +379,7 @@ fn named(arguments: &mut Arguments<'_>, name: &str, known: &[String], of: &str) 
     } else {
         &token
     };
-    arguments.place_of(name, written, argument.value_at, &known, of)
+    arguments.place_of(name, written, &field, &known, of)
 }
 
 /// What the maps of an experiment explain, by the names that shortcodes have for it.
@@ -436,35 +408,26 @@ fn comparison(arguments: &mut Arguments<'_>, experiment: &Experiment) -> Option<
     let known = models(experiment);
     let chosen = match arguments.get("models") {
         None => Some((0..known.len()).collect()),
-        Some(argument) => match &argument.value {
-            Value::List(items) if !items.is_empty() => {
-                let mut chosen = Vec::new();
-                for item in items {
-                    let Value::Text(name) = item else {
-                        arguments.wrong(argument, "a list of model names, each in quotes");
-                        return None;
-                    };
-                    let found = known.iter().position(|model| model == name);
-                    match found {
-                        None => {
-                            let problem = format!("argument `models`: {of} has no model `{}`", shortened(name));
-                            arguments.refuse(argument.value_at, problem, known.iter().copied(), name);
-                        }
-                        Some(model) if chosen.contains(&model) => {
-                            arguments.wrong(argument, "each model once");
-                        }
-                        Some(model) => chosen.push(model),
-                    }
-                }
-                (chosen.len() == items.len()).then_some(chosen)
-            }
-            _ => {
-                arguments.wrong(argument, "a list of model names, such as `[\"a\", \"b\"]`");
-                None
-            }
-        },
+        Some(field) => chosen(arguments, &field, &known, &of),
     };
     Some(What::Comparison(sample?, chosen?, level?))
+}
+
+/// The models of a list, each once.
+fn chosen(arguments: &mut Arguments<'_>, field: &Field<'_>, known: &[&str], of: &str) -> Option<Vec<usize>> {
+    let items = arguments
+        .decoder
+        .list(field, "a list of model names, such as `[\"a\", \"b\"]`")?;
+    let mut chosen = Vec::new();
+    for item in &items {
+        let name = arguments.decoder.quoted(item)?;
+        match arguments.place_of("models", name, field, known, of) {
+            Some(model) if chosen.contains(&model) => arguments.decoder.wrong(item, "each model once"),
+            Some(model) => chosen.push(model),
+            None => {}
+        }
+    }
+    (chosen.len() == items.len()).then_some(chosen)
 }
 
 fn table(arguments: &mut Arguments<'_>, experiment: &Experiment) -> Option<What> {
@@ -485,13 +448,10 @@ fn table(arguments: &mut Arguments<'_>, experiment: &Experiment) -> Option<What>
         }
         TableOf::Samples => match arguments.get("first") {
             None => What::Samples(usize::MAX),
-            Some(argument) => match argument.value {
-                Value::Number(first) if first > 0 => What::Samples(usize::try_from(first).unwrap_or(usize::MAX)),
-                _ => {
-                    arguments.wrong(argument, "a whole number above 0");
-                    return None;
-                }
-            },
+            Some(field) => {
+                let first = arguments.decoder.whole(&field, 1..=u64::MAX)?;
+                What::Samples(usize::try_from(first).unwrap_or(usize::MAX))
+            }
         },
     })
 }

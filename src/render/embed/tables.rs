@@ -6,16 +6,15 @@ use serde::Serialize;
 use super::Embeds;
 use super::names::What;
 use super::views::experiment;
-use crate::analysis::summary::{self, Mean, Share};
-use crate::render::heatmap::Scale;
+use crate::analysis::results::{Label, Results};
+use crate::analysis::scale::Scale;
+use crate::analysis::summary::{self, Mean, ModelSummary, Share};
 use crate::render::pages::Link;
-use crate::render::results::{Results, SPECIAL};
-use crate::render::text::{correlation, excerpt, percent};
+use crate::render::text::excerpt;
 use crate::site::urls;
-use crate::store::record::SampleRecord;
 
 /// Mean shares by name.
-pub type Means = IndexMap<String, Mean>;
+type Means = IndexMap<String, Mean>;
 
 /// What the template of tables shows.
 #[derive(Serialize)]
@@ -32,7 +31,23 @@ pub struct TableView<'a> {
 #[derive(Serialize)]
 struct Column {
     title: String,
-    numeric: bool,
+    kind: Kind,
+    /// The filter that writes its numbers.
+    written: Option<&'static str>,
+    /// What stands where a number is not known.
+    unknown: &'static str,
+}
+
+/// What the cells of a column are.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    Text,
+    Number,
+    Share,
+    Answer,
+    /// A number of cases in a matrix.
+    Cases,
 }
 
 #[derive(Serialize)]
@@ -44,82 +59,48 @@ struct Row {
     cells: Vec<Cell>,
 }
 
-#[derive(Default, Serialize)]
-struct Cell {
-    text: String,
-    note: String,
-    class: String,
-    numeric: bool,
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Cell {
+    Text(Option<String>),
+    Number(Option<f64>),
+    Interval(Option<(f64, f64)>),
+    Share(Share),
+    Answer {
+        answer: String,
+        probability: f64,
+        correct: Option<bool>,
+    },
+    Cases {
+        count: usize,
+        /// From 0 to 20.
+        shade: i32,
+        /// Whether the answer is the right one.
+        right: bool,
+    },
 }
 
-fn text(text: String) -> Cell {
-    Cell {
-        text,
-        ..Cell::default()
-    }
-}
-
-fn figure(text: String) -> Cell {
-    Cell {
-        text,
-        numeric: true,
-        ..Cell::default()
-    }
-}
-
-fn column(title: &str, numeric: bool) -> Column {
+fn column(title: &str, kind: Kind, written: Option<&'static str>) -> Column {
     Column {
         title: title.to_owned(),
-        numeric,
+        kind,
+        written,
+        unknown: "–",
     }
 }
 
-/// `71.0% (17 of 24)`, or a dash where there is nothing to count.
-pub fn share(share: Share) -> String {
-    share.value().map_or_else(dash, |value| {
-        format!("{} ({} of {})", percent(value), share.count, share.of)
-    })
+fn numbers(title: &str, written: &'static str) -> Column {
+    column(title, Kind::Number, Some(written))
 }
 
-/// `right`, `wrong` or nothing.
-pub fn verdict(record: &SampleRecord) -> &'static str {
-    match record.correct {
-        Some(true) => "right",
-        Some(false) => "wrong",
-        None => "",
-    }
-}
-
-/// The segments that maps of any model have, special tokens last: each as results name it, and its title.
-pub fn segments(results: &Results<'_>) -> Vec<(String, String)> {
-    let mut names: Vec<&String> = Vec::new();
-    for name in results.segment_shares.iter().flat_map(IndexMap::keys) {
-        if name != SPECIAL && !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    let special = SPECIAL.to_owned();
-    if !names.is_empty() {
-        names.push(&special);
-    }
-    names.into_iter().map(|name| (name.clone(), name.clone())).collect()
-}
-
-/// The options that the prompt has lines for: letter and what it stands for.
-pub fn options(results: &Results<'_>) -> Vec<(String, String)> {
-    let stated = |letter: &str| results.option_shares.iter().any(|shares| shares.contains_key(letter));
-    let letters = results.experiment.options.iter().map(|option| option.letter.clone());
-    letters
-        .filter(|letter| stated(letter))
-        .map(|letter| {
-            let label = results.option_label(&letter);
-            (letter, label)
-        })
-        .collect()
-}
-
-fn dash() -> String {
-    "–".to_owned()
+/// The options that the prompt has lines for.
+fn options(results: &Results<'_>) -> Vec<Label> {
+    let mut options = results.options();
+    options.retain(|option| {
+        let mut shares = results.option_shares.iter();
+        shares.any(|shares| shares.contains_key(&option.letter))
+    });
+    options
 }
 
 /// The view of a table; `what` is one.
@@ -134,11 +115,17 @@ pub fn view<'a>(
         What::Samples(first) => samples(embeds, results, *first),
         What::SegmentTable => {
             let about = "Mean share of |word score| that lies on each segment";
-            shares(embeds, results, about, &results.segment_shares, &segments(results))
+            let names: Vec<(&str, &str)> = results.segment_names().into_iter().map(|name| (name, name)).collect();
+            shares(embeds, results, about, &results.segment_shares, &names)
         }
         What::OptionTable => {
             let about = "Mean share of |word score| that lies on the line of each option";
-            shares(embeds, results, about, &results.option_shares, &options(results))
+            let options = options(results);
+            let names = options
+                .iter()
+                .map(|option| (option.letter.as_str(), option.label.as_str()));
+            let names: Vec<(&str, &str)> = names.collect();
+            shares(embeds, results, about, &results.option_shares, &names)
         }
         What::Confusion(model) => confusion(results, *model),
         _ => models(embeds, results),
@@ -165,49 +152,43 @@ fn model_row(embeds: &Embeds<'_>, results: &Results<'_>, model: usize, cells: Ve
 }
 
 fn models(embeds: &Embeds<'_>, results: &Results<'_>) -> Table {
-    let row = |(model, numbers): (usize, &summary::ModelSummary)| {
-        let interval = numbers.accuracy.wilson();
+    let row = |(model, numbers): (usize, &ModelSummary)| {
         let cells = vec![
-            figure(share(numbers.accuracy)),
-            figure(interval.map_or_else(dash, |(low, high)| format!("{:.0}–{:.0}%", low * 100.0, high * 100.0))),
-            figure(numbers.right_probability.value().map_or_else(dash, percent)),
-            figure(share(numbers.converged)),
-            figure(numbers.median_error().map_or_else(|| "unknown".to_owned(), percent)),
+            Cell::Share(numbers.accuracy),
+            Cell::Interval(numbers.accuracy.wilson()),
+            Cell::Number(numbers.right_probability.value()),
+            Cell::Share(numbers.converged),
+            Cell::Number(numbers.median_error),
         ];
         model_row(embeds, results, model, cells)
     };
-    let columns = [
-        ("Model", false),
-        ("Accuracy", true),
-        ("95% interval", true),
-        ("Probability of the right option", true),
-        ("Maps converged", true),
-        ("Median error estimate", true),
+    let columns = vec![
+        column("Model", Kind::Text, None),
+        column("Accuracy", Kind::Share, None),
+        numbers("95% interval", "interval"),
+        numbers("Probability of the right option", "percent"),
+        column("Maps converged", Kind::Share, None),
+        Column {
+            unknown: "unknown",
+            ..numbers("Median error estimate", "percent")
+        },
     ];
     (
         "Right answers and quality of the maps".to_owned(),
-        columns.map(|(title, numeric)| column(title, numeric)).into(),
+        columns,
         results.summaries.iter().enumerate().map(row).collect(),
     )
 }
 
-fn shares(
-    embeds: &Embeds<'_>,
-    results: &Results<'_>,
-    about: &str,
-    shares: &[Means],
-    names: &[(String, String)],
-) -> Table {
+/// A share of each model for each name; names come with their titles.
+fn shares(embeds: &Embeds<'_>, results: &Results<'_>, about: &str, shares: &[Means], names: &[(&str, &str)]) -> Table {
     let row = |(model, means): (usize, &Means)| {
         let value = |name: &str| means.get(name).and_then(|mean| mean.value());
-        let cells = names
-            .iter()
-            .map(|(name, _)| figure(value(name).map_or_else(dash, percent)))
-            .collect();
+        let cells = names.iter().map(|(name, _)| Cell::Number(value(name))).collect();
         model_row(embeds, results, model, cells)
     };
-    let mut columns = vec![column("Model", false)];
-    columns.extend(names.iter().map(|(_, title)| column(title, true)));
+    let mut columns = vec![column("Model", Kind::Text, None)];
+    columns.extend(names.iter().map(|(_, title)| numbers(title, "percent")));
     let about = if names.is_empty() {
         format!("{about}: there is none")
     } else {
@@ -223,16 +204,14 @@ fn samples(embeds: &Embeds<'_>, results: &Results<'_>, first: usize) -> Table {
         let gold = experiment.samples[sample].gold.as_deref();
         let mut cells = Vec::new();
         if has_gold {
-            cells.push(text(gold.map_or_else(dash, |gold| results.option_label(gold))));
+            cells.push(Cell::Text(gold.map(|gold| results.option_label(gold))));
         }
-        cells.extend(results.records_of(sample).map(|record| Cell {
-            text: excerpt(summary::answer(record), 12),
-            note: percent(summary::answer_probability(record)),
-            class: verdict(record).to_owned(),
-            numeric: false,
+        cells.extend(results.records_of(sample).map(|record| Cell::Answer {
+            answer: excerpt(summary::answer(record), 12),
+            probability: summary::answer_probability(record),
+            correct: record.correct,
         }));
-        let agreement = results.samples[sample].mean_spearman();
-        cells.push(figure(agreement.map_or_else(dash, correlation)));
+        cells.push(Cell::Number(results.samples[sample].mean_spearman()));
         Row {
             title: results.sample_title(sample),
             href: Some(embeds.links.to(&urls::sample(&experiment.id, results.slug(sample)))),
@@ -241,12 +220,12 @@ fn samples(embeds: &Embeds<'_>, results: &Results<'_>, first: usize) -> Table {
         }
     };
     let shown = results.samples.len().min(first);
-    let mut columns = vec![column("Sample", false)];
+    let mut columns = vec![column("Sample", Kind::Text, None)];
     if has_gold {
-        columns.push(column("Right option", false));
+        columns.push(column("Right option", Kind::Text, None));
     }
-    columns.extend(results.models.iter().map(|model| column(model, false)));
-    columns.push(column("Mean agreement of the maps", true));
+    columns.extend(results.models.iter().map(|model| column(model, Kind::Answer, None)));
+    columns.push(numbers("Mean agreement of the maps", "correlation"));
     let about = if shown < results.samples.len() {
         format!(
             "The first {shown} of {} samples, with each model’s answer",
@@ -259,38 +238,27 @@ fn samples(embeds: &Embeds<'_>, results: &Results<'_>, first: usize) -> Table {
 }
 
 fn confusion(results: &Results<'_>, model: usize) -> Table {
-    let letters: Vec<&str> = results
-        .experiment
-        .options
-        .iter()
-        .map(|option| option.letter.as_str())
-        .collect();
+    let options = results.options();
+    let letters: Vec<&str> = options.iter().map(|option| option.letter.as_str()).collect();
     let counts = summary::confusion(&letters, &results.source.records[model]);
     let most = counts.iter().flatten().copied().max().unwrap_or(0);
     let scale = Scale { max: most as f64 };
     let row = |(gold, counts): (usize, &Vec<usize>)| {
-        let cell = |(given, &count): (usize, &usize)| {
-            // Counts have no sign: they use shades of their own.
-            let shade = match scale.shade(count as f64) {
-                0 => String::new(),
-                shade => format!("c{}", (shade + 3) / 4),
-            };
-            let right = if gold == given { " right-cell" } else { "" };
-            Cell {
-                class: format!("{shade}{right}").trim().to_owned(),
-                ..figure(count.to_string())
-            }
+        let cell = |(given, &count): (usize, &usize)| Cell::Cases {
+            count,
+            shade: scale.shade(count as f64),
+            right: gold == given,
         };
         Row {
-            title: results.option_label(letters[gold]),
+            title: options[gold].label.clone(),
             href: None,
             note: String::new(),
             cells: counts.iter().enumerate().map(cell).collect(),
         }
     };
-    let mut columns = vec![column("Right", false)];
-    columns.extend(letters.iter().map(|letter| column(letter, true)));
-    columns.push(column("other", true));
+    let mut columns = vec![column("Right", Kind::Text, None)];
+    let given = letters.iter().copied().chain(["other"]);
+    columns.extend(given.map(|letter| column(letter, Kind::Cases, None)));
     (
         format!(
             "{}: right option down, predicted option across; right answers are outlined",

@@ -1,4 +1,5 @@
-//! What each shortcode shows, as the view of its template. The calls that draw stand here and nowhere else among the shortcodes.
+//! What each shortcode shows, as the view of its template. The calls that draw stand here and nowhere else among the
+//! shortcodes.
 
 use serde::Serialize;
 
@@ -6,18 +7,18 @@ use super::Embeds;
 use super::names::{AllPlot, MapLevel, MapPick, MapPlot, ModelPlot, What};
 use super::tables;
 use crate::analysis::align::Level;
+use crate::analysis::results::Results;
+use crate::analysis::scale::Scales;
 use crate::analysis::summary;
 use crate::diagnostic::Result;
-use crate::render::heatmap::{self, Scales};
+use crate::render::heatmap;
 use crate::render::labels;
 use crate::render::markdown::headings::Ids;
-use crate::render::pages::map::{convergence, noise};
+use crate::render::pages::map::{Attribution, convergence_with_table, noise};
 use crate::render::pages::sample::drawn;
 use crate::render::pages::tokens::Drawn;
-use crate::render::pages::{Link, figures};
+use crate::render::pages::{Answer, Link, figures};
 use crate::render::plot::Figure;
-use crate::render::results::Results;
-use crate::render::text::{excerpt, percent};
 use crate::site::urls;
 
 #[derive(Serialize)]
@@ -29,18 +30,14 @@ struct HeatmapView<'a> {
     sample: Link,
     /// The map's own page, with everything that is known of it.
     full: Link,
-    answer: String,
-    probability: String,
-    target: String,
-    baseline: String,
+    answer: Answer,
+    attribution: Option<Attribution<'a>>,
     level: &'static str,
     /// The same as the style sheet knows it.
     letter: &'static str,
     /// None for a marked record: nothing is drawn.
     map: Option<String>,
     legend: String,
-    /// What to know before the map is believed; nothing where it is as right as was asked for.
-    mark: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -52,20 +49,17 @@ struct ComparisonView<'a> {
     level: &'static str,
     /// The same as the style sheet knows it.
     letter: &'static str,
-    models: Vec<ComparedMap>,
+    models: Vec<ComparedMap<'a>>,
     /// The one scale of all of these maps.
     legend: String,
 }
 
 #[derive(Serialize)]
-struct ComparedMap {
+struct ComparedMap<'a> {
     model: Link,
-    answer: String,
-    probability: String,
-    verdict: &'static str,
-    target: String,
+    answer: Answer,
+    attribution: Option<Attribution<'a>>,
     map: Option<String>,
-    mark: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -152,7 +146,8 @@ impl<'s> Show<'s, '_> {
         }
     }
 
-    /// One map, on the scale of its own page: that of all targets and baselines of its model and sample which are as right as it is.
+    /// One map, on the scale of its own page: that of all targets and baselines of its model and sample which are as
+    /// right as it is.
     fn heatmap(&self, map: MapPick, level: MapLevel, id: String) -> HeatmapView<'s> {
         let (results, record) = (self.results, self.results.record(map.model, map.sample));
         let units = results.samples[map.sample].units_of(map.model);
@@ -176,15 +171,12 @@ impl<'s> Show<'s, '_> {
             model: self.model(map.model),
             sample: self.sample(map.sample),
             full: self.map_page(map.model, map.sample),
-            answer: results.option_label(&excerpt(summary::answer(record), 20)),
-            probability: percent(summary::answer_probability(record)),
-            target: attribution.map_or_else(String::new, labels::target),
-            baseline: attribution.map_or_else(String::new, |attribution| labels::baseline(&attribution.baseline)),
+            answer: Answer::of(results, record, 20),
+            attribution: attribution.map(Attribution::of),
             level: level.name(),
             letter: letter(level),
             map: drawn.map(|drawn| drawn.html(&scales)),
             legend: heatmap::legend(&scales, unit),
-            mark: attribution.map_or(Some("no attribution"), labels::mark),
         }
     }
 
@@ -197,18 +189,14 @@ impl<'s> Show<'s, '_> {
         let scales = Scales::over(all.iter().flatten().map(|drawn| &drawn.scores));
         let compared = |&model: &usize| {
             let record = results.record(model, sample);
-            let attribution = record.attributions.first();
             ComparedMap {
                 model: Link {
                     title: results.models[model].clone(),
                     href: self.map_page(model, sample).href,
                 },
-                answer: results.option_label(&excerpt(summary::answer(record), 20)),
-                probability: percent(summary::answer_probability(record)),
-                verdict: tables::verdict(record),
-                target: attribution.map_or_else(String::new, labels::target),
+                answer: Answer::of(results, record, 20),
+                attribution: record.attributions.first().map(Attribution::of),
                 map: all[model].as_ref().map(|drawn| drawn.html(&scales)),
-                mark: attribution.map_or(Some("no attribution"), labels::mark),
             }
         };
         ComparisonView {
@@ -219,7 +207,7 @@ impl<'s> Show<'s, '_> {
             level: level.name(),
             letter: letter(level),
             models: models.iter().map(compared).collect(),
-            legend: heatmap::legend(&scales, results.unit()),
+            legend: heatmap::legend(&scales, labels::output(results.experiment.attribution.output)),
         }
     }
 
@@ -245,7 +233,7 @@ impl<'s> Show<'s, '_> {
         let record = self.results.record(map.model, map.sample);
         let attribution = record.attributions.get(map.attribution)?;
         match plot {
-            MapPlot::Convergence => convergence(map.attribution, attribution),
+            MapPlot::Convergence => convergence_with_table(map.attribution, attribution),
             MapPlot::Errors => noise(map.attribution, attribution),
         }
     }

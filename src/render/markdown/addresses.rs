@@ -1,4 +1,5 @@
-//! Where links and images lead: written as seen from the Markdown file, made to work from the page wherever the site stands.
+//! Where links and images lead: written as seen from the Markdown file, made to work from the page wherever the site
+//! stands.
 
 use std::path::Path;
 

@@ -1,11 +1,12 @@
-//! Blocks of code, coloured when the site is built, by classes alone: the style sheet says what they look like in light and dark.
+//! Blocks of code, coloured when the site is built, by classes alone: the style sheet says what they look like in light
+//! and dark.
 //!
-//! Grammars are those of Sublime Text that the crate brings along. A language that it does not have is shown without colours; one
-//! that nobody has is told as a warning, as it may be misspelt.
+//! Grammars are those of Sublime Text that the crate brings along. A language that it does not have is shown without
+//! colours; one that nobody has is told as a warning, as it may be misspelt.
 //!
-//! Grammars are hundreds of patterns, tried at every place of a line over the rest of it: some lines take seconds. So only so much is
-//! coloured, by measures that are the same on every machine; past them code is shown plain, and that is told. What these measures do
-//! not hold is an error, never a page that looks different the next time.
+//! Grammars are hundreds of patterns, tried at every place of a line over the rest of it: some lines take seconds. So
+//! only so much is coloured, by measures that are the same on every machine; past them code is shown plain, and that is
+//! told. What these measures do not hold is an error, never a page that looks different the next time.
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};

@@ -33,8 +33,8 @@ pub struct Ids {
 }
 
 impl Ids {
-    /// For a text on a page of its own, or one that is set into a page which has ids of its own: those of the text begin with
-    /// `prefix` then.
+    /// For a text on a page of its own, or one that is set into a page which has ids of its own: those of the text
+    /// begin with `prefix` then.
     pub fn new(prefix: &'static str) -> Self {
         // `main` is the page's own.
         let taken = BTreeSet::from(["main".to_owned()]);
@@ -148,7 +148,8 @@ pub fn text(events: &[(Event<'_>, Range<usize>)]) -> String {
         .collect()
 }
 
-/// What stands before a heading's text, and what after: a link to it, beside it and not in it, so that its name stays its own.
+/// What stands before a heading's text, and what after: a link to it, beside it and not in it, so that its name stays
+/// its own.
 pub fn tags(heading: &Heading) -> (String, String) {
     let (level, id) = (heading.level, escape(&heading.id));
     (
@@ -168,7 +169,8 @@ pub fn contents(headings: &[Heading]) -> String {
         return String::new();
     }
     let mut html = String::from("<nav class=\"toc\" aria-label=\"Contents\">");
-    // Levels of the lists that are open. A level that is skipped opens one list only, as a list in a list needs an item.
+    // Levels of the lists that are open. A level that is skipped opens one list only, as a list in a list needs an
+    // item.
     let mut open: Vec<i32> = Vec::new();
     for heading in listed {
         while open.len() > 1 && open[open.len() - 2] >= heading.level {

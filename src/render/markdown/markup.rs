@@ -1,7 +1,7 @@
 //! The author's own markup, put together and held against the rules of the site.
 //!
-//! A block of it comes line by line, without what a quotation or a list has before each line. A tag may go over several lines, so
-//! lines are judged together.
+//! A block of it comes line by line, without what a quotation or a list has before each line. A tag may go over several
+//! lines, so lines are judged together.
 
 use crate::site::links::policy::{Finding, judge};
 use crate::site::links::tags;

@@ -1,7 +1,8 @@
-//! Formulas, `$…$` and `$$…$$`, as MathML, which browsers draw and screen readers read: no script and no font is loaded.
+//! Formulas, `$…$` and `$$…$$`, as MathML, which browsers draw and screen readers read: no script and no font is
+//! loaded.
 //!
-//! The site's policy forbids inline styles. So colours are refused, and two refinements of distance that the crate writes as styles
-//! are left out: negative space, and the extra height of a line of a table.
+//! The site's policy forbids inline styles. So colours are refused, and two refinements of distance that the crate
+//! writes as styles are left out: negative space, and the extra height of a line of a table.
 
 use pulldown_latex::config::DisplayMode;
 use pulldown_latex::event::{Content, EnvironmentFlow, Event, StateChange};
@@ -14,12 +15,14 @@ pub const LONGEST: usize = 20_000;
 /// How deep brackets may be nested in a formula: the crate goes through what is in them once a level.
 pub const DEEPEST: usize = 64;
 
-/// Formulas longer than this are read on a stack of their own, as the crate goes by calls within calls from one command to the next.
+/// Formulas longer than this are read on a stack of their own, as the crate goes by calls within calls from one command
+/// to the next.
 const SHORT: usize = 1_000;
 /// Bytes of that stack.
 const STACK: usize = 64 << 20;
 
-/// A formula as MathML; a displayed one is a line of its own, to be scrolled when it is wide. The error says what is wrong with it.
+/// A formula as MathML; a displayed one is a line of its own, to be scrolled when it is wide. The error says what is
+/// wrong with it.
 pub fn html(tex: &str, display: bool) -> Result<String, String> {
     if tex.len() > LONGEST {
         return Err(format!("a formula of {} bytes; {LONGEST} are the most", tex.len()));

@@ -1,10 +1,14 @@
 //! Shortcodes as they are written: `{{ heatmap(experiment="claims", sample="c12") }}`, in Zola's syntax.
 //!
-//! This file knows the grammar and nothing of what shortcodes there are. A value is text in `"`, `'` or `` ` `` (whatever it
-//! holds, it cannot hold the mark that ends it: there are no escapes), a whole number, `true` or `false`, or a list of these.
+//! This file knows the grammar and nothing of what shortcodes there are. A value is text in `"`, `'` or `` ` ``
+//! (whatever it holds, it cannot hold the mark that ends it: there are no escapes), a whole number, `true` or `false`,
+//! or a list of these.
 
 use std::collections::HashSet;
 use std::fmt;
+
+use crate::content::yaml::{Content, Entry, Node, Scalar, ScalarKind};
+use crate::diagnostic::Position;
 
 /// A shortcode with its arguments; places are in bytes from the beginning of the text that was parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +46,47 @@ pub enum Value {
     Bool(bool),
     /// Several values.
     List(Vec<Value>),
+}
+
+impl Call {
+    /// Its arguments as a mapping for [`crate::content::decode`]. The columns of places are bytes, as in [`Self::at`];
+    /// their line is 0.
+    pub fn node(&self) -> Node {
+        let entry = |argument: &Argument| Entry {
+            key: argument.name.clone(),
+            position: place(argument.at),
+            node: argument.value.node(place(argument.value_at)),
+        };
+        Node {
+            position: place(self.at),
+            content: Content::Map(self.arguments.iter().map(entry).collect()),
+        }
+    }
+}
+
+/// A place in bytes, as far as a decoder is concerned.
+fn place(at: usize) -> Position {
+    Position { line: 0, column: at }
+}
+
+impl Value {
+    /// Items of a list are where it is.
+    fn node(&self, position: Position) -> Node {
+        let scalar = |text: String, kind: ScalarKind| {
+            Content::Scalar(Scalar {
+                text,
+                kind,
+                comment: None,
+            })
+        };
+        let content = match self {
+            Self::Text(text) => scalar(text.clone(), ScalarKind::Text),
+            Self::Number(number) => scalar(number.to_string(), ScalarKind::Number((*number).into())),
+            Self::Bool(value) => scalar(value.to_string(), ScalarKind::Bool(*value)),
+            Self::List(items) => Content::List(items.iter().map(|item| item.node(position)).collect()),
+        };
+        Node { position, content }
+    }
 }
 
 /// What is wrong with the way a shortcode is written.

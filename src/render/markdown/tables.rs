@@ -6,7 +6,8 @@ use super::raw;
 use crate::content::names::shortened;
 use crate::render::text::escape;
 
-/// Writes tables event by event. Cells are aligned by class: `push_html` would write inline styles, which the site's policy forbids.
+/// Writes tables event by event. Cells are aligned by class: `push_html` would write inline styles, which the site's
+/// policy forbids.
 #[derive(Default)]
 pub struct Tables {
     count: usize,

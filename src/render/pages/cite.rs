@@ -2,7 +2,7 @@
 
 use indexmap::IndexSet;
 
-use crate::render::text::visible;
+use crate::render::text::{list, visible};
 use crate::site::urls;
 use crate::store::record::{Provenance, SampleRecord};
 use crate::terms::Method;
@@ -55,8 +55,8 @@ pub fn bibtex<'r>(cited: &Cited<'_>, records: impl Iterator<Item = &'r SampleRec
     }
     lines.push(format!(
         "  note = {{Attribution maps by {} of {}; made with igsite {}}}",
-        latex(&super::list(&methods)),
-        latex(&super::list(cited.models)),
+        latex(&list(&methods)),
+        latex(&list(cited.models)),
         latex(version)
     ));
     lines.join("\n") + "\n}\n"

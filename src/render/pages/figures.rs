@@ -4,14 +4,13 @@ mod answers;
 mod pairs;
 
 pub use answers::{calibration_of, calibrations, confusions};
-pub use pairs::{agreement, is_weighted, matrix, mean_of, measures};
+pub use pairs::{agreement, matrix};
 
-use super::or_dash;
+use crate::analysis::results::Results;
 use crate::analysis::summary::{self, Mean, Share};
 use crate::render::plot::canvas::Ink;
-use crate::render::plot::{self, Cell, Figure, Interval, Spent, Table};
-use crate::render::results::Results;
-use crate::render::text::percent;
+use crate::render::plot::{self, Cell, Column, Entry, Figure, Interval, Spent, Table};
+use crate::render::text::{interval, or_dash, percent};
 
 /// Models whose marks can be told apart in one plot.
 const SERIES: usize = 6;
@@ -27,8 +26,16 @@ pub fn headline(results: &Results<'_>) -> Vec<Figure> {
         .collect()
 }
 
-fn strings<const N: usize>(texts: [&str; N]) -> Vec<String> {
-    texts.map(str::to_owned).into()
+/// A column that names its row, and one a name whose numbers a filter writes.
+fn columns<'n>(first: &str, names: impl IntoIterator<Item = &'n str>, written: &'static str) -> Vec<Column> {
+    let others = names.into_iter().map(|name| Column::of(name, written));
+    [Column::plain(first)].into_iter().chain(others).collect()
+}
+
+/// A row: its name, and its numbers.
+fn row(name: &str, numbers: impl IntoIterator<Item = impl Into<Entry>>) -> Vec<Entry> {
+    let numbers = numbers.into_iter().map(Into::into);
+    [Entry::from(name)].into_iter().chain(numbers).collect()
 }
 
 /// Accuracy of every model in one plot.
@@ -59,10 +66,10 @@ pub fn accuracy(results: &Results<'_>) -> Option<Figure> {
         })
         .collect();
     let guessing = results.guessing();
-    let interval = |share: Share| share.wilson().map_or_else(String::new, super::interval);
+    let range = |share: Share| share.wilson().map_or_else(String::new, interval);
     let mut words: Vec<String> = known
         .iter()
-        .map(|(name, share)| format!("{name} {} (95% interval {})", told(*share), interval(*share)))
+        .map(|(name, share)| format!("{name} {} (95% interval {})", told(*share), range(*share)))
         .collect();
     words.extend(guessing.map(|share| format!("guessing {}", percent(share))));
     let mut keys = vec![(plot::mark_key(0), "accuracy, with its 95% interval".to_owned())];
@@ -75,16 +82,22 @@ pub fn accuracy(results: &Results<'_>) -> Option<Figure> {
         keys,
         table: Some(Table {
             caption: "Right answers of each model, with Wilson’s 95% interval".to_owned(),
-            head: strings(["Model", "Right", "Of", "Accuracy", "95% interval"]),
+            columns: vec![
+                Column::plain("Model"),
+                Column::plain("Right"),
+                Column::plain("Of"),
+                Column::of("Accuracy", "percent"),
+                Column::of("95% interval", "interval"),
+            ],
             rows: known
                 .iter()
                 .map(|(name, share)| {
                     vec![
-                        (*name).clone(),
-                        share.count.to_string(),
-                        share.of.to_string(),
-                        or_dash(share.value().map(percent)),
-                        interval(*share),
+                        name.as_str().into(),
+                        share.count.into(),
+                        share.of.into(),
+                        share.value().into(),
+                        share.wilson().into(),
                     ]
                 })
                 .collect(),
@@ -94,11 +107,11 @@ pub fn accuracy(results: &Results<'_>) -> Option<Figure> {
 
 /// Where the attribution goes: parts of a whole, a bar a model.
 pub fn segments(results: &Results<'_>) -> Option<Figure> {
-    let names = super::experiment::segment_names(results);
+    let names = results.segment_names();
     if names.is_empty() {
         return None;
     }
-    let value = |model: usize, name: &String| results.segment_shares[model].get(name).and_then(|mean| mean.value());
+    let value = |model: usize, name: &str| results.segment_shares[model].get(name).and_then(|mean| mean.value());
     let rows: Vec<(String, Vec<f64>)> = results
         .models
         .iter()
@@ -126,22 +139,16 @@ pub fn segments(results: &Results<'_>) -> Option<Figure> {
             &format!("Share of each segment: {}.", told.join("; ")),
         ),
         keys: keys
-            .map(|(index, name)| (plot::area_key(Ink::Part(index as u8)), name.clone()))
+            .map(|(index, name)| (plot::area_key(Ink::Part(index as u8)), (*name).to_owned()))
             .collect(),
         table: Some(Table {
             caption: "Mean share of |word score| that lies on each segment of the prompt".to_owned(),
-            head: [String::from("Model")]
-                .into_iter()
-                .chain(names.iter().cloned())
-                .collect(),
+            columns: columns("Model", names.iter().copied(), "percent"),
             rows: results
                 .models
                 .iter()
                 .enumerate()
-                .map(|(model, title)| {
-                    let shares = names.iter().map(|name| or_dash(value(model, name).map(percent)));
-                    [title.clone()].into_iter().chain(shares).collect()
-                })
+                .map(|(model, title)| row(title, names.iter().map(|name| value(model, name))))
                 .collect(),
         }),
     })
@@ -218,15 +225,10 @@ pub fn options(results: &Results<'_>) -> Option<Figure> {
         let cells: Vec<Vec<Cell>> = models.iter().map(|means| means.iter().map(cell).collect()).collect();
         plot::matrix(&results.models, &letters, &cells, "percent, by option", &told)
     };
-    let row = |(name, means): (&String, &Vec<Option<f64>>)| -> Vec<String> {
-        [name.clone()]
-            .into_iter()
-            .chain(means.iter().map(|mean| or_dash(mean.map(percent))))
-            .collect()
-    };
-    let mut rows: Vec<Vec<String>> = results.models.iter().zip(&models).map(row).collect();
+    let models = results.models.iter().zip(&models);
+    let mut rows: Vec<Vec<Entry>> = models.map(|(name, means)| row(name, means.iter().copied())).collect();
     if has_right {
-        rows.push(row((&"Right answers".to_owned(), &right)));
+        rows.push(row("Right answers", right));
     }
     Some(Figure {
         name: "options".to_owned(),
@@ -236,10 +238,11 @@ pub fn options(results: &Results<'_>) -> Option<Figure> {
         keys,
         table: Some(Table {
             caption: "Mean probability of each option; the last line is how often it is the right one".to_owned(),
-            head: [String::from("Model")]
-                .into_iter()
-                .chain(letters.iter().map(|letter| results.option_label(letter)))
-                .collect(),
+            columns: columns(
+                "Model",
+                results.options().iter().map(|option| option.label.as_str()),
+                "percent",
+            ),
             rows,
         }),
     })
@@ -266,12 +269,12 @@ pub fn cost(results: &Results<'_>) -> Option<Figure> {
         let median = |of: fn(&Spent) -> f64| summary::median(&known.iter().map(of).collect::<Vec<f64>>());
         let most = known.iter().map(|map| map.error).fold(0.0, f64::max);
         rows.push(vec![
-            results.models[model].clone(),
-            known.len().to_string(),
-            or_dash(median(|map| map.evaluations as f64).map(|count| format!("{count:.0}"))),
-            or_dash(median(|map| map.error).map(percent)),
-            percent(most),
-            known.iter().filter(|map| map.error > tolerance).count().to_string(),
+            results.models[model].as_str().into(),
+            known.len().into(),
+            median(|map| map.evaluations as f64).into(),
+            median(|map| map.error).into(),
+            Some(most).into(),
+            known.iter().filter(|map| map.error > tolerance).count().into(),
         ]);
         maps.extend(known);
     }
@@ -322,14 +325,14 @@ pub fn cost(results: &Results<'_>) -> Option<Figure> {
         keys,
         table: Some(Table {
             caption: "Maps whose error is estimated".to_owned(),
-            head: strings([
-                "Model",
-                "Maps",
-                "Median evaluations",
-                "Median error",
-                "Largest error",
-                "Above tolerance",
-            ]),
+            columns: vec![
+                Column::plain("Model"),
+                Column::plain("Maps"),
+                Column::of("Median evaluations", "decimals"),
+                Column::of("Median error", "percent"),
+                Column::of("Largest error", "percent"),
+                Column::plain("Above tolerance"),
+            ],
             rows,
         }),
     })

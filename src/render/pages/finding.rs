@@ -2,10 +2,9 @@
 
 use indexmap::IndexMap;
 
-use super::{interval, list};
+use crate::analysis::results::Results;
 use crate::analysis::summary::{self, Mean, Share};
-use crate::render::results::Results;
-use crate::render::text::{correlation, excerpt, percent, signed};
+use crate::render::text::{correlation, excerpt, interval, list, percent, signed};
 
 /// An experiment's headline.
 pub fn of_experiment(results: &Results<'_>) -> Vec<String> {

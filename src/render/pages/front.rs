@@ -3,36 +3,38 @@
 use serde::Serialize;
 
 use super::markdown::PageView;
-use super::{Frame, Renderer, SummaryView, finding};
+use super::{Frame, ModelLine, Renderer, finding};
+use crate::analysis::results::Results;
+use crate::analysis::summary::Share;
 use crate::diagnostic::{Diagnostics, Result};
 use crate::render::Sink;
 use crate::render::markdown;
-use crate::render::results::Results;
-use crate::render::text::{excerpt, percent};
+use crate::render::text::excerpt;
 use crate::site::urls::{self, Links};
 
 #[derive(Serialize)]
-struct FrontView {
+struct FrontPage<'a> {
     page: Frame,
-    heading: String,
+    heading: &'a str,
     text: String,
-    experiments: Vec<ExperimentCard>,
+    experiments: Vec<ExperimentCard<'a>>,
 }
 
 #[derive(Serialize)]
-struct ExperimentCard {
-    title: String,
+struct ExperimentCard<'a> {
+    title: &'a str,
     href: String,
     comparison: Option<String>,
-    /// Where its page tells which words speak for each target, if any map is shown.
+    /// Where its page says which words speak for each target, if any map is shown.
     words: Option<String>,
     about: String,
     draft: bool,
     samples: usize,
     finding: Vec<String>,
-    models: Vec<SummaryView>,
-    agreement: Option<String>,
-    within_tolerance: String,
+    guessing: Option<f64>,
+    models: Vec<ModelLine<'a>>,
+    same_answer: Share,
+    within_tolerance: Share,
 }
 
 impl Renderer<'_> {
@@ -48,9 +50,9 @@ impl Renderer<'_> {
         let about = about.unwrap_or_else(|| {
             "Which words made these models answer as they did: attribution maps, with their error.".to_owned()
         });
-        let view = FrontView {
+        let view = FrontPage {
             page: self.frame(&links, urls::HOME, &self.site_title, &about, Vec::new()),
-            heading: self.site_title.clone(),
+            heading: &self.site_title,
             text,
             experiments: self.results.iter().map(|results| card(results, &links)).collect(),
         };
@@ -88,24 +90,22 @@ impl Renderer<'_> {
     }
 }
 
-fn card(results: &Results<'_>, links: &Links) -> ExperimentCard {
+fn card<'a>(results: &'a Results<'_>, links: &Links) -> ExperimentCard<'a> {
     let experiment = results.experiment;
-    let within = results.within_tolerance();
+    let href = links.to(&urls::experiment(&experiment.id));
+    let mut maps = results.samples.iter().flat_map(|sample| &sample.words);
     ExperimentCard {
-        title: experiment.title.clone(),
-        href: links.to(&urls::experiment(&experiment.id)),
+        title: &experiment.title,
         comparison: (results.models.len() > 1).then(|| links.to(&urls::comparison(&experiment.id))),
-        words: (results
-            .samples
-            .iter()
-            .any(|sample| sample.words.iter().any(Option::is_some)))
-        .then(|| format!("{}#words", links.to(&urls::experiment(&experiment.id)))),
+        words: maps.any(Option::is_some).then(|| format!("{href}#words")),
+        href,
         about: excerpt(&markdown::first_paragraph(&experiment.description), 320),
         draft: experiment.draft,
         samples: results.samples.len(),
         finding: finding::of_experiment(results),
-        models: SummaryView::of_models(results, links),
-        agreement: results.same_answer.value().map(percent),
-        within_tolerance: format!("{} of {}", within.count, within.of),
+        guessing: results.guessing(),
+        models: ModelLine::of_models(results, links),
+        same_answer: results.same_answer,
+        within_tolerance: results.within_tolerance(),
     }
 }

@@ -1,4 +1,6 @@
-//! Views: for each template, a small struct that holds just what it shows, every number already written as text.
+//! Pages: for each, the values that its template is given. Records and their analysis are serialised as they are; what
+//! writes numbers for people are the filters of [`super::filters`]. Text is made here only where more than one page or
+//! a search engine reads the same sentence, and HTML only where a template would be too slow.
 
 mod cite;
 mod comparison;
@@ -13,24 +15,25 @@ mod model;
 pub(in crate::render) mod sample;
 mod samples;
 mod search;
+mod settings;
 pub(in crate::render) mod tokens;
-mod words;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::analysis::summary::{ModelSummary, Share};
+use crate::analysis::results::Results;
+use crate::analysis::summary::{self, ModelSummary};
 use crate::diagnostic::{Diagnostics, Result};
 use crate::render::assets::Assets;
 use crate::render::embed::Embeds;
 use crate::render::markdown::{Rendered, Setting, Source, render};
-use crate::render::results::Results;
-use crate::render::text::{excerpt, number, percent};
+use crate::render::text::excerpt;
 use crate::render::theme::Theme;
-use crate::render::{Sink, Site, chart};
+use crate::render::{Sink, Site};
 use crate::site::urls::{self, Links};
+use crate::store::record::SampleRecord;
 
 /// A link in a view.
 #[derive(Clone, Serialize)]
@@ -44,6 +47,10 @@ pub struct Link {
 /// What `base.html` shows around every page.
 #[derive(Serialize)]
 pub struct Frame {
+    /// Where the page lies in the site, from which [`super::filters`]' `link` begins.
+    path: String,
+    /// Where links begin instead on a page that is shown at any address.
+    root: Option<String>,
     /// The page's title.
     title: String,
     /// For link previews.
@@ -125,6 +132,8 @@ impl<'a> Renderer<'a> {
         };
         let models = (!self.results.is_empty()).then(|| ("Models".to_owned(), urls::MODELS.to_owned()));
         Frame {
+            path: path.to_owned(),
+            root: links.root().map(str::to_owned),
             title: excerpt(title, 90),
             description: excerpt(description, 200),
             site_title: self.site_title.clone(),
@@ -187,110 +196,48 @@ impl<'a> Renderer<'a> {
     }
 }
 
-/// A share with its count and interval, as pages show it.
+/// What a model answers.
 #[derive(Clone, Serialize)]
-pub struct ShareView {
-    /// `71.0%`, or a dash where there is nothing to count.
-    value: String,
-    /// `17 of 24`.
-    count: String,
-    /// `51–85%`.
-    interval: String,
-    /// The interval drawn.
-    chart: String,
-    /// For sorting.
-    sort: f64,
+pub struct Answer {
+    /// With what an option stands for; what is no option is cut.
+    pub label: String,
+    /// How probable the model finds it.
+    pub probability: f64,
+    /// Whether it is right, where that is known.
+    pub correct: Option<bool>,
 }
 
-impl ShareView {
-    fn of(share: Share, guessing: Option<f64>) -> Self {
-        let drawn = share.value().zip(share.wilson());
+impl Answer {
+    /// Of a record; an answer that is no option has so many characters at most.
+    pub fn of(results: &Results<'_>, record: &SampleRecord, length: usize) -> Self {
         Self {
-            value: share.value().map_or_else(|| "–".to_owned(), percent),
-            count: format!("{} of {}", share.count, share.of),
-            interval: share.wilson().map_or_else(String::new, interval),
-            chart: drawn.map_or_else(String::new, |(value, range)| chart::interval(value, range, guessing)),
-            sort: share.value().unwrap_or(-1.0),
+            label: results.option_label(&excerpt(summary::answer(record), length)),
+            probability: summary::answer_probability(record),
+            correct: record.correct,
         }
     }
 }
 
-fn interval((low, high): (f64, f64)) -> String {
-    format!("{:.0}–{:.0}%", low * 100.0, high * 100.0)
-}
-
-/// A model's line in a table of models.
+/// A model with its numbers over an experiment: a line in a table of models.
 #[derive(Clone, Serialize)]
-pub struct SummaryView {
-    title: String,
+pub struct ModelLine<'a> {
+    title: &'a str,
     href: String,
-    accuracy: ShareView,
-    right_probability: String,
-    confidence: String,
-    overconfidence: String,
-    calibration_error: String,
-    within_tolerance: ShareView,
-    converged: ShareView,
-    median_error: String,
-    within_margin: ShareView,
-    marked: usize,
-    worst_delta: String,
-    evaluations: String,
-    seconds: String,
+    #[serde(flatten)]
+    summary: &'a ModelSummary,
 }
 
-impl SummaryView {
+impl<'a> ModelLine<'a> {
     /// A line for each model of an experiment, in its order.
-    fn of_models(results: &Results<'_>, links: &Links) -> Vec<Self> {
-        let models = results.experiment.models.iter().enumerate();
+    fn of_models(results: &'a Results<'_>, links: &Links) -> Vec<Self> {
+        let ids = results.experiment.models.iter();
+        let models = ids.zip(&results.models).zip(&results.summaries);
         models
-            .map(|(index, id)| {
-                Self::of(
-                    &results.models[index],
-                    links.to(&urls::model(id)),
-                    &results.summaries[index],
-                    results.guessing(),
-                )
+            .map(|((id, title), summary)| Self {
+                title,
+                href: links.to(&urls::model(id)),
+                summary,
             })
             .collect()
-    }
-
-    fn of(title: &str, href: String, summary: &ModelSummary, guessing: Option<f64>) -> Self {
-        Self {
-            title: title.to_owned(),
-            href,
-            accuracy: ShareView::of(summary.accuracy, guessing),
-            right_probability: or_dash(summary.right_probability.value().map(percent)),
-            confidence: or_dash(summary.confidence.value().map(percent)),
-            overconfidence: or_dash(summary.overconfidence().map(points)),
-            calibration_error: or_dash(summary.calibration_error.map(percent)),
-            within_tolerance: ShareView::of(summary.within_tolerance, None),
-            converged: ShareView::of(summary.converged, None),
-            median_error: summary.median_error().map_or_else(|| "unknown".to_owned(), percent),
-            within_margin: ShareView::of(summary.within_margin, None),
-            marked: summary.marked,
-            worst_delta: or_dash(summary.worst_delta.map(percent)),
-            evaluations: or_dash(summary.evaluations.value().map(|mean| format!("{mean:.0}"))),
-            seconds: or_dash(summary.seconds.value().map(number)),
-        }
-    }
-}
-
-/// A difference of shares, in percentage points.
-fn points(difference: f64) -> String {
-    let sign = if difference < 0.0 { "−" } else { "+" };
-    format!("{sign}{:.1}", (difference * 100.0).abs())
-}
-
-fn or_dash(text: Option<String>) -> String {
-    text.unwrap_or_else(|| "–".to_owned())
-}
-
-/// `a, b and c`.
-fn list(items: &[String]) -> String {
-    match items {
-        [] => String::new(),
-        [one] => one.clone(),
-        [first @ .., last] => format!("{} and {last}", first.join(", ")),
     }
 }

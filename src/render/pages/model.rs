@@ -4,31 +4,33 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{Frame, Link, Renderer, SummaryView};
+use super::{Frame, Link, ModelLine, Renderer};
+use crate::analysis::results::Results;
 use crate::diagnostic::{Diagnostics, Result};
-use crate::render::{Sink, labels};
+use crate::render::Sink;
 use crate::site::urls::{self, Links};
 use crate::store::record::ModelRecord;
 use crate::terms::Quantization;
 
 #[derive(Serialize)]
-struct ModelsView {
+struct ModelsPage {
     page: Frame,
     heading: &'static str,
-    models: Vec<ModelLine>,
+    models: Vec<ListedModel>,
 }
 
 #[derive(Serialize)]
-struct ModelLine {
+struct ListedModel {
     title: String,
     href: String,
     source: String,
     architecture: String,
+    /// How many experiments use it.
     experiments: usize,
 }
 
 #[derive(Serialize)]
-struct ModelView {
+struct ModelPage<'a> {
     page: Frame,
     heading: String,
     text: String,
@@ -36,34 +38,25 @@ struct ModelView {
     /// The commit's page on the hub, where the source is a hub repository.
     hub: Option<String>,
     /// What records say; more than one when the checkpoint changed between experiments.
-    facts: Vec<Facts>,
-    hash_note: &'static str,
-    experiments: Vec<ExperimentLine>,
+    facts: Vec<Facts<'a>>,
+    experiments: Vec<InExperiment<'a>>,
 }
 
 #[derive(Serialize)]
-struct Facts {
+struct Facts<'a> {
     used_in: Vec<Link>,
-    rows: Vec<(&'static str, String)>,
-    /// What 4 bits leave as it is; nothing where nothing is in 4 bits.
-    quantised: Option<&'static str>,
+    model: &'a ModelRecord,
 }
 
-/// What the two hashes are of, so that anyone can compare: see [`crate::checkpoint::hash::of_listing`].
-const HASH_NOTE: &str = "The SHA-256 of the weights is that of a listing of their files, a line of hash, two spaces and name each, as \
-                         sha256sum prints it for the files in the order of their names; that of the tokenizer likewise.";
-/// The same for every model: the engine quantises as bitsandbytes does.
-const QUANTISED: &str = "In 4 bits are the linear layers. The output layer (lm_head), the embeddings and the norms stay as the checkpoint has them, \
-                         as with bitsandbytes.";
-
+/// An experiment with the model's numbers in it.
 #[derive(Serialize)]
-struct ExperimentLine {
-    title: String,
-    href: String,
-    summary: SummaryView,
+struct InExperiment<'a> {
+    guessing: Option<f64>,
+    #[serde(flatten)]
+    line: ModelLine<'a>,
 }
 
-impl Renderer<'_> {
+impl<'a> Renderer<'a> {
     /// `models/index.html` and a page for every model that an experiment on the site uses.
     pub fn models(&self, out: &mut Sink<'_>) -> Result<(), Diagnostics> {
         let mut ids: Vec<&String> = self
@@ -75,7 +68,7 @@ impl Renderer<'_> {
         ids.dedup();
         let links = Links::on(urls::MODELS);
         let home = (self.site_title.clone(), urls::HOME.to_owned());
-        let view = ModelsView {
+        let view = ModelsPage {
             page: self.frame(
                 &links,
                 urls::MODELS,
@@ -101,9 +94,9 @@ impl Renderer<'_> {
             .map_or_else(|| id.clone(), |model| model.title.clone())
     }
 
-    fn line(&self, id: &String, links: &Links) -> ModelLine {
+    fn line(&self, id: &String, links: &Links) -> ListedModel {
         let record = self.records(id).next().map(|(_, record)| record);
-        ModelLine {
+        ListedModel {
             title: self.title(id),
             href: links.to(&urls::model(id)),
             source: record.map_or_else(String::new, |record| record.source.clone()),
@@ -141,61 +134,47 @@ impl Renderer<'_> {
         let hub = first
             .and_then(|record| record.revision.as_ref())
             .map(|commit| format!("https://huggingface.co/{source}/tree/{commit}"));
-        let view = ModelView {
+        let view = ModelPage {
             page: self.frame(&links, &path, &title, &format!("{title}: {source}"), crumbs),
             heading: title,
             text: self.description(text, file, None, &links)?.html,
             hub,
             source,
             facts: self.facts(id, &links),
-            hash_note: HASH_NOTE,
             experiments: self.experiments(id, &links),
         };
         Ok(self.page(out, path, "model.html", &view, &format!("model `{id}`"))?)
     }
 
-    fn facts(&self, id: &String, links: &Links) -> Vec<Facts> {
-        let mut all: Vec<(&ModelRecord, Vec<Link>)> = Vec::new();
-        for (index, record) in self.records(id) {
+    fn facts<'b>(&'b self, id: &'b String, links: &Links) -> Vec<Facts<'b>> {
+        let mut all: Vec<Facts<'b>> = Vec::new();
+        for (index, model) in self.records(id) {
             let experiment = self.results[index].experiment;
             let link = Link {
                 title: experiment.title.clone(),
                 href: links.to(&urls::experiment(&experiment.id)),
             };
-            match all.iter_mut().find(|(known, _)| *known == record) {
-                Some((_, used_in)) => used_in.push(link),
-                None => all.push((record, vec![link])),
+            match all.iter_mut().find(|known| known.model == model) {
+                Some(known) => known.used_in.push(link),
+                None => all.push(Facts {
+                    used_in: vec![link],
+                    model,
+                }),
             }
         }
-        let facts = |(record, used_in): (&ModelRecord, Vec<Link>)| Facts {
-            used_in,
-            quantised: (record.quantization != Quantization::None).then_some(QUANTISED),
-            rows: vec![
-                ("Source", record.source.clone()),
-                ("Revision", labels::revision(record)),
-                ("Architecture", record.architecture.clone()),
-                ("Computed in", record.dtype.to_string()),
-                ("Quantisation", record.quantization.to_string()),
-                ("Weights SHA-256", record.weights_sha256.clone()),
-                ("Tokenizer SHA-256", record.tokenizer_sha256.clone()),
-            ],
-        };
-        all.into_iter().map(facts).collect()
+        all
     }
 
-    fn experiments(&self, id: &String, links: &Links) -> Vec<ExperimentLine> {
-        let line = |results: &crate::render::results::Results<'_>| {
+    fn experiments(&self, id: &String, links: &Links) -> Vec<InExperiment<'a>> {
+        let line = |results: &'a Results<'a>| {
             let model = results.experiment.models.iter().position(|other| other == id)?;
-            let href = links.to(&urls::experiment(&results.experiment.id));
-            Some(ExperimentLine {
-                title: results.experiment.title.clone(),
-                href: href.clone(),
-                summary: SummaryView::of(
-                    &results.models[model],
-                    href,
-                    &results.summaries[model],
-                    results.guessing(),
-                ),
+            Some(InExperiment {
+                guessing: results.guessing(),
+                line: ModelLine {
+                    title: &results.experiment.title,
+                    href: links.to(&urls::experiment(&results.experiment.id)),
+                    summary: &results.summaries[model],
+                },
             })
         };
         self.results.iter().filter_map(line).collect()

@@ -4,94 +4,118 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::experiment::{map_note, neighbours};
+use super::experiment::neighbours;
+use super::map::Attribution;
 use super::tokens::Drawn;
-use super::{Frame, Link, Renderer, finding, or_dash};
-use crate::analysis::agreement::{Measures, TOP};
+use super::{Answer, Frame, Link, Renderer, finding};
+use crate::analysis::agreement::{Agreement, Measures, TOP, largest};
 use crate::analysis::align::{CharText, UnitScores};
+use crate::analysis::results::{Label, Results, Shown};
+use crate::analysis::scale::{Scale, Scales, Scores};
 use crate::analysis::summary::{self, Share};
+use crate::analysis::text::bare;
 use crate::diagnostic::Result;
-use crate::render::heatmap::{self, Scale, Scales, Scores};
-use crate::render::results::{Results, bare};
-use crate::render::text::{correlation, escape_into, excerpt, percent, signed};
-use crate::render::{Sink, chart, labels};
+use crate::render::text::{escape_into, excerpt, signed};
+use crate::render::{Sink, heatmap, labels};
 use crate::site::urls::{self, Links};
+use crate::store::record::SampleRecord;
 
 #[derive(Serialize)]
-struct SampleView {
+struct SamplePage<'a> {
     page: Frame,
     heading: String,
-    id: String,
-    subject: String,
+    id: &'a str,
+    subject: &'a str,
     experiment: Link,
     finding: Vec<String>,
-    map_note: String,
+    shown: Option<Shown<'a>>,
     switches: String,
     legend: String,
-    models: Vec<ModelMap>,
-    /// Number of words, and their table.
-    words: (usize, String),
-    options: Vec<OptionRow>,
-    agreements: Vec<AgreementRow>,
+    models: Vec<ModelMap<'a>>,
+    words: WordTable,
+    options: Vec<OptionLine>,
+    agreements: Vec<AgreementLine<'a>>,
+    /// Whether the measures of agreement are weighted by the errors of the maps.
+    weighted: bool,
+    /// How many of the strongest words are compared.
     top: usize,
-    differences: Vec<Difference>,
+    differences: Vec<Difference<'a>>,
     difference_legend: String,
-    fields: Vec<(String, String)>,
+    /// The row's columns.
+    fields: &'a serde_json::Map<String, serde_json::Value>,
     previous: Option<Link>,
     next: Option<Link>,
 }
 
 #[derive(Serialize)]
-struct ModelMap {
+struct ModelMap<'a> {
     /// The anchor of its map.
     anchor: String,
-    title: String,
+    title: &'a str,
     href: String,
     json: String,
-    answer: String,
-    probability: String,
-    verdict: &'static str,
-    target: String,
-    quality: String,
-    badge: &'static str,
-    badge_class: &'static str,
-    /// Whether it fails the notebook's check against the probability.
-    misses_margin: bool,
+    answer: Answer,
+    attribution: Option<Attribution<'a>>,
     map: Option<String>,
-    words: Vec<(String, String, String)>,
+    /// The strongest words.
+    words: Vec<StrongWord>,
 }
 
 #[derive(Serialize)]
-struct OptionRow {
+struct StrongWord {
+    word: String,
+    score: f64,
+    /// On the scale of the page, from −20 to 20.
+    shade: i32,
+}
+
+/// Every word with its score for each model.
+#[derive(Serialize)]
+struct WordTable {
+    count: usize,
+    rows: String,
+}
+
+#[derive(Serialize)]
+struct OptionLine {
+    letter: String,
     label: String,
     right: bool,
-    /// Bar, number and whether it is the model's answer, for each model.
-    cells: Vec<(String, String, bool)>,
+    /// For each model; none where its record has no such option.
+    models: Vec<Option<OptionOfModel>>,
 }
 
 #[derive(Serialize)]
-struct AgreementRow {
-    first: String,
-    second: String,
-    /// Each measure as pages lead with it, and without weights.
-    spearman: (String, String),
-    spearman_class: String,
-    kendall: (String, String),
-    overlap: (String, String),
-    /// Pairs of words whose order is certain in both maps; empty where errors are unknown.
-    certain: String,
+struct OptionOfModel {
+    probability: f64,
+    predicted: bool,
+}
+
+/// How the maps of two models agree.
+#[derive(Serialize)]
+struct AgreementLine<'a> {
+    first: &'a str,
+    second: &'a str,
+    /// What pages lead with: weighted by error, where errors are known.
+    leading: Measures,
+    plain: Measures,
+    /// Share of the pairs of words whose order is certain in both maps; none where errors are unknown.
+    certain: Option<f64>,
+    /// Of the leading rank correlation, from −20 to 20.
+    shade: i32,
 }
 
 #[derive(Serialize)]
-struct Difference {
-    first: String,
-    second: String,
+struct Difference<'a> {
+    first: &'a str,
+    second: &'a str,
     /// The anchors of the two maps, from which a script takes the numbers.
-    of: (String, String),
+    of: [String; 2],
     /// What the two maps explain, where that is not the same.
-    targets: Option<(String, String)>,
+    targets: Option<[&'a str; 2]>,
     map: String,
-    words: Vec<(String, String)>,
+    /// Where they differ most.
+    words: Vec<StrongWord>,
 }
 
 impl Renderer<'_> {
@@ -109,6 +133,7 @@ impl Renderer<'_> {
         // One scale a level for all models, so that a shade means the same in each.
         let scales = Scales::over(shown.iter().flatten().map(|shown| &shown.scores));
         let (differences, difference_scales) = differences(results, sample);
+        let unit = labels::output(experiment.attribution.output);
         let crumbs = vec![
             (self.site_title.clone(), urls::HOME.to_owned()),
             (experiment.title.clone(), urls::experiment(&experiment.id)),
@@ -116,8 +141,7 @@ impl Renderer<'_> {
         let (previous, next) = neighbours(results, sample, |index| {
             links.to(&urls::sample(&experiment.id, results.slug(index)))
         });
-        let fields = experiment.samples[sample].fields.iter();
-        let view = SampleView {
+        let view = SamplePage {
             page: self.frame(
                 &links,
                 &path,
@@ -126,28 +150,35 @@ impl Renderer<'_> {
                 crumbs,
             ),
             heading: format!("Sample {title}"),
-            id: experiment.samples[sample].id.clone(),
-            subject: analysed.subject.clone(),
+            id: &experiment.samples[sample].id,
+            subject: &analysed.subject,
             experiment: Link {
                 title: experiment.title.clone(),
                 href: links.to(&urls::experiment(&experiment.id)),
             },
             finding,
-            map_note: map_note(results),
+            shown: results.shown(),
             switches: heatmap::switches("w"),
-            legend: heatmap::legend(&scales, results.unit()),
+            legend: heatmap::legend(&scales, unit),
             models: shown
                 .iter()
                 .enumerate()
                 .map(|(model, shown)| model_map(results, (model, sample), shown.as_ref(), &scales, &links))
                 .collect(),
-            words: (analysed.units.words.len(), word_table(results, sample, scales.word)),
+            words: WordTable {
+                count: analysed.units.words.len(),
+                rows: word_rows(results, sample, scales.word),
+            },
             options: options(results, sample),
+            weighted: analysed
+                .agreements
+                .iter()
+                .any(|(.., agreement)| agreement.certain.is_some()),
             agreements: agreements(results, sample),
             top: TOP.min(analysed.units.words.len()),
             differences,
-            difference_legend: heatmap::difference_legend(&difference_scales, results.unit()),
-            fields: fields.map(|(name, value)| (name.clone(), field(value))).collect(),
+            difference_legend: heatmap::difference_legend(&difference_scales, unit),
+            fields: &experiment.samples[sample].fields,
             previous,
             next,
         };
@@ -161,13 +192,6 @@ impl Renderer<'_> {
     }
 }
 
-fn field(value: &serde_json::Value) -> String {
-    match value {
-        serde_json::Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
-}
-
 /// A model's shown map; none where nothing may be drawn.
 pub fn drawn<'a>(results: &'a Results<'_>, model: usize, sample: usize) -> Option<Drawn<'a>> {
     let record = results.record(model, sample);
@@ -176,39 +200,31 @@ pub fn drawn<'a>(results: &'a Results<'_>, model: usize, sample: usize) -> Optio
     Drawn::of(record, record.attributions.first()?, units, &assignment)
 }
 
-fn model_map(
-    results: &Results<'_>,
+fn model_map<'a>(
+    results: &'a Results<'_>,
     (model, sample): (usize, usize),
     shown: Option<&Drawn<'_>>,
     scales: &Scales,
     links: &Links,
-) -> ModelMap {
+) -> ModelMap<'a> {
     let record = results.record(model, sample);
-    let id = &results.experiment.models[model];
-    let attribution = record.attributions.first();
-    let (badge, badge_class) = attribution.map_or(("no attribution", "bad"), labels::badge);
-    let words = results.top_words(model, sample, 5);
+    let experiment = results.experiment;
+    let id = &experiment.models[model];
+    let words = results.top_words(model, sample, 5).into_iter();
     ModelMap {
         anchor: map_anchor(id, model),
-        title: results.models[model].clone(),
-        href: links.to(&urls::map(&results.experiment.id, id, results.slug(sample))),
-        json: links.to(&urls::record(&results.experiment.id, id, results.slug(sample))),
-        answer: results.option_label(&excerpt(summary::answer(record), 40)),
-        probability: percent(summary::answer_probability(record)),
-        verdict: match record.correct {
-            Some(true) => "right",
-            Some(false) => "wrong",
-            None => "",
-        },
-        target: attribution.map_or_else(String::new, labels::target),
-        quality: attribution.map_or_else(String::new, labels::quality),
-        badge,
-        badge_class,
-        misses_margin: attribution.is_some_and(summary::misses_margin),
+        title: &results.models[model],
+        href: links.to(&urls::map(&experiment.id, id, results.slug(sample))),
+        json: links.to(&urls::record(&experiment.id, id, results.slug(sample))),
+        answer: Answer::of(results, record, 40),
+        attribution: record.attributions.first().map(Attribution::of),
         map: shown.map(|shown| shown.html(scales)),
         words: words
-            .into_iter()
-            .map(|(word, score)| (word, scales.word.class(score), signed(score)))
+            .map(|(word, score)| StrongWord {
+                word,
+                score,
+                shade: scales.word.shade(score),
+            })
             .collect(),
     }
 }
@@ -223,9 +239,9 @@ fn map_anchor(id: &str, model: usize) -> String {
     }
 }
 
-/// The rows of the table of words: word, segment and each model's score. Written here and not in the template, and without the end tags
-/// that HTML does not need: it is most of the page.
-fn word_table(results: &Results<'_>, sample: usize, scale: Scale) -> String {
+/// The rows of the table of words: word, segment and each model's score. Written here and not in the template, and
+/// without the end tags that HTML does not need: it is most of the page.
+fn word_rows(results: &Results<'_>, sample: usize, scale: Scale) -> String {
     let analysed = &results.samples[sample];
     let text = CharText::new(&results.experiment.samples[sample].prompt.text);
     let mut html = String::new();
@@ -239,7 +255,7 @@ fn word_table(results: &Results<'_>, sample: usize, scale: Scale) -> String {
                 html.push_str("<td>–");
                 continue;
             };
-            let class = scale.class(score(words));
+            let class = heatmap::shade_class(scale.shade(score(words)));
             let _ = match class.as_str() {
                 "" => write!(html, "<td>{}", signed(score(words))),
                 class => write!(html, "<td class={class}>{}", signed(score(words))),
@@ -259,60 +275,46 @@ fn word_table(results: &Results<'_>, sample: usize, scale: Scale) -> String {
     html
 }
 
-fn options(results: &Results<'_>, sample: usize) -> Vec<OptionRow> {
+fn options(results: &Results<'_>, sample: usize) -> Vec<OptionLine> {
     let gold = results.experiment.samples[sample].gold.as_deref();
-    let row = |letter: &String| OptionRow {
-        label: results.option_label(letter),
-        right: gold == Some(letter),
-        cells: results
-            .records_of(sample)
-            .map(|record| match record.options.get(letter) {
-                Some(option) => (
-                    chart::bar(option.probability),
-                    percent(option.probability),
-                    summary::predicted_option(record) == Some(letter),
-                ),
-                None => (String::new(), "–".to_owned(), false),
-            })
-            .collect(),
+    let of_model = |record: &SampleRecord, letter: &str| {
+        let option = record.options.get(letter)?;
+        Some(OptionOfModel {
+            probability: option.probability,
+            predicted: summary::predicted_option(record) == Some(letter),
+        })
     };
-    results
-        .experiment
-        .options
-        .iter()
-        .map(|option| row(&option.letter))
+    let options = results.options().into_iter();
+    options
+        .map(|Label { letter, label }| OptionLine {
+            label,
+            right: gold == Some(letter.as_str()),
+            models: results
+                .records_of(sample)
+                .map(|record| of_model(record, &letter))
+                .collect(),
+            letter,
+        })
         .collect()
 }
 
-fn agreements(results: &Results<'_>, sample: usize) -> Vec<AgreementRow> {
-    let agreements = &results.samples[sample].agreements;
-    let weighted = agreements.iter().any(|(.., agreement)| agreement.certain.is_some());
-    let row = |(first, second, agreement): &(usize, usize, crate::analysis::agreement::Agreement)| {
-        let (leading, plain) = (agreement.leading(), agreement.plain());
-        let both = |of: fn(&Measures) -> Option<f64>, text: fn(f64) -> String| {
-            (or_dash(of(&leading).map(text)), or_dash(of(&plain).map(text)))
-        };
-        AgreementRow {
-            first: results.models[*first].clone(),
-            second: results.models[*second].clone(),
-            spearman: both(|m| m.spearman, correlation),
-            spearman_class: leading
-                .spearman
-                .map_or_else(String::new, |value| Scale { max: 1.0 }.class(value)),
-            kendall: both(|m| m.kendall, correlation),
-            overlap: both(|m| m.overlap, percent),
-            certain: if weighted {
-                or_dash(agreement.pairs().and_then(Share::value).map(percent))
-            } else {
-                String::new()
-            },
+fn agreements<'a>(results: &'a Results<'_>, sample: usize) -> Vec<AgreementLine<'a>> {
+    let line = |(first, second, agreement): &(usize, usize, Agreement)| {
+        let leading = agreement.leading();
+        AgreementLine {
+            first: &results.models[*first],
+            second: &results.models[*second],
+            leading,
+            plain: agreement.plain(),
+            certain: agreement.pairs().and_then(Share::value),
+            shade: leading.spearman.map_or(0, |value| Scale { max: 1.0 }.shade(value)),
         }
     };
-    agreements.iter().map(row).collect()
+    results.samples[sample].agreements.iter().map(line).collect()
 }
 
 /// The difference of every two models' word scores, and the scales of all differences.
-fn differences(results: &Results<'_>, sample: usize) -> (Vec<Difference>, Scales) {
+fn differences<'a>(results: &'a Results<'a>, sample: usize) -> (Vec<Difference<'a>>, Scales) {
     let analysed = &results.samples[sample];
     let minus = |first: usize, second: usize| {
         let (a, b) = (analysed.words[first].as_ref()?, analysed.words[second].as_ref()?);
@@ -336,16 +338,16 @@ fn differences(results: &Results<'_>, sample: usize) -> (Vec<Difference>, Scales
     };
     let target = |model: usize| {
         let shown = results.record(model, sample).attributions.first();
-        shown.map_or_else(String::new, |shown| format!("“{}”", shown.target.text))
+        shown.map_or("", |shown| shown.target.text.as_str())
     };
     let anchor = |model: usize| map_anchor(&results.experiment.models[model], model);
     let view = |(first, second, scores): &(usize, usize, Scores)| {
         let units = &scores.words.units;
         Difference {
-            of: (anchor(*first), anchor(*second)),
-            first: results.models[*first].clone(),
-            second: results.models[*second].clone(),
-            targets: Some((target(*first), target(*second))).filter(|(a, b)| a != b),
+            of: [anchor(*first), anchor(*second)],
+            first: &results.models[*first],
+            second: &results.models[*second],
+            targets: Some([target(*first), target(*second)]).filter(|[a, b]| a != b),
             map: heatmap::Map {
                 prompt,
                 units: &analysed.units,
@@ -356,9 +358,13 @@ fn differences(results: &Results<'_>, sample: usize) -> (Vec<Difference>, Scales
                 outside: results.outside(),
             }
             .bare_html(),
-            words: crate::analysis::agreement::largest(units, 5)
+            words: largest(units, 5)
                 .into_iter()
-                .map(|index| (word(index), signed(units[index])))
+                .map(|index| StrongWord {
+                    word: word(index),
+                    score: units[index],
+                    shade: scales.word.shade(units[index]),
+                })
                 .collect(),
         }
     };

@@ -1,17 +1,18 @@
 //! The table of an experiment's samples: to search, filter and sort, each row with a small map a model.
 //!
-//! A short table is whole in the experiment's page. A long one goes on in pages of its own, which need no script; the script gets the
-//! same rows as parts that it asks for when the reader searches. Rows are written here and not in a template: there may be thousands.
+//! A short table is whole in the experiment's page. A long one goes on in pages of its own, which need no script; the
+//! script gets the same rows as parts that it asks for when the reader searches. Rows are written here and not in a
+//! template: there may be thousands.
 
 use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::{Frame, Link, Renderer, or_dash};
+use super::{Frame, Link, Renderer};
+use crate::analysis::results::{Label, Results, Shown};
 use crate::analysis::summary;
 use crate::diagnostic::{Diagnostic, Result};
-use crate::render::results::Results;
-use crate::render::text::{correlation, escape_into, excerpt, percent, signed};
+use crate::render::text::{correlation, escape_into, excerpt, or_dash, percent, signed};
 use crate::render::{Sink, heatmap, labels};
 use crate::site::urls::{self, Links};
 use crate::store::record::SampleRecord;
@@ -21,41 +22,42 @@ const WHOLE: usize = 250;
 /// Else a page holds as many.
 const PAGE: usize = 100;
 
-/// What the template shows of the samples.
+/// The table, or a page of it.
 #[derive(Serialize)]
-pub struct SamplesView {
+pub struct SampleTable<'a> {
     /// Of the experiment.
     count: usize,
     /// Whether any sample has a right answer.
     judged: bool,
-    /// Letters of the right answers that come, with what they stand for.
-    golds: Vec<(String, String)>,
-    /// Letters that models answer with, likewise.
-    answers: Vec<(String, String)>,
+    /// The right answers that come.
+    golds: Vec<Label>,
+    /// What models answer.
+    answers: Vec<Label>,
     /// Whether a map fails the margin check.
     off_margin: bool,
-    full_bar: String,
-    map_note: String,
+    /// The score of a full bar.
+    full_bar: f64,
+    shown: Option<Shown<'a>>,
     rows: String,
     /// Scripts with the rows that are not in this page, for the first page; none where all are.
     parts: Vec<String>,
-    /// The other pages of the table, with the one that is shown.
-    pages: Vec<PageLink>,
+    /// The pages of the table; none where it is whole.
+    pages: Vec<TablePage>,
     /// From which sample to which.
     from: usize,
     to: usize,
 }
 
 #[derive(Serialize)]
-struct PageLink {
+struct TablePage {
     number: usize,
     href: String,
     here: bool,
 }
 
-impl SamplesView {
+impl<'a> SampleTable<'a> {
     /// A page of the table, from 1.
-    pub fn page(results: &Results<'_>, page: usize, links: &Links) -> Self {
+    pub fn page(results: &Results<'a>, page: usize, links: &Links) -> Self {
         let count = results.samples.len();
         let id = &results.experiment.id;
         let of = pages(count);
@@ -65,33 +67,31 @@ impl SamplesView {
         for sample in from..to {
             row(results, sample, !golds.is_empty(), links, &mut rows);
         }
-        let address = |page: usize| match page {
-            1 => links.to(&urls::experiment(id)),
-            page => links.to(&urls::samples_page(id, page)),
+        let table_page = |number: usize| TablePage {
+            number,
+            href: links.to(&match number {
+                1 => urls::experiment(id),
+                number => urls::samples_page(id, number),
+            }),
+            here: number == page,
         };
+        // Only the first page has the filters, and each page would go through all records.
+        let first = page == 1;
         Self {
             count,
             judged: !golds.is_empty(),
             golds,
-            // Only the first page has the filters, and each page would go through all records.
-            answers: if page == 1 {
+            answers: if first {
                 options(results, |letter| results.is_answered(letter))
             } else {
                 Vec::new()
             },
-            off_margin: page == 1 && results.source.records.iter().flatten().any(has_missed_margin),
-            full_bar: crate::render::text::number(results.scale.max),
-            map_note: super::experiment::map_note(results),
+            off_margin: first && results.source.records.iter().flatten().any(has_missed_margin),
+            full_bar: results.scale.max,
+            shown: results.shown(),
             rows,
             parts: (2..=of).map(|page| links.to(&urls::samples_part(id, page))).collect(),
-            pages: (1..=of)
-                .filter(|_| of > 1)
-                .map(|number| PageLink {
-                    number,
-                    href: address(number),
-                    here: number == page,
-                })
-                .collect(),
+            pages: (1..=of).filter(|_| of > 1).map(table_page).collect(),
             from: from + 1,
             to,
         }
@@ -111,11 +111,11 @@ fn range(count: usize, page: usize) -> (usize, usize) {
 }
 
 #[derive(Serialize)]
-struct SamplesPage {
+struct SamplesPage<'a> {
     page: Frame,
     heading: String,
     experiment: Link,
-    samples: SamplesView,
+    samples: SampleTable<'a>,
 }
 
 impl Renderer<'_> {
@@ -124,7 +124,8 @@ impl Renderer<'_> {
         pages(results.samples.len()) - 1
     }
 
-    /// A page of a long table behind the first, from 2, and the same rows as the part that the script of the first asks for.
+    /// A page of a long table behind the first, from 2, and the same rows as the part that the script of the first asks
+    /// for.
     pub fn samples(&self, results: &Results<'_>, number: usize, out: &mut Sink<'_>) -> Result<()> {
         let experiment = results.experiment;
         let made_by = format!("experiment `{}`", experiment.id);
@@ -134,7 +135,7 @@ impl Renderer<'_> {
             (self.site_title.clone(), urls::HOME.to_owned()),
             (experiment.title.clone(), urls::experiment(&experiment.id)),
         ];
-        let samples = SamplesView::page(results, number, &links);
+        let samples = SampleTable::page(results, number, &links);
         let heading = format!("Samples {} to {}", samples.from, samples.to);
         let view = SamplesPage {
             page: self.frame(
@@ -174,7 +175,7 @@ impl Renderer<'_> {
     }
 }
 
-fn golds(results: &Results<'_>) -> Vec<(String, String)> {
+fn golds(results: &Results<'_>) -> Vec<Label> {
     let samples = &results.experiment.samples;
     options(results, |letter| {
         samples.iter().any(|sample| sample.gold.as_deref() == Some(letter))
@@ -185,17 +186,11 @@ fn has_missed_margin(record: &SampleRecord) -> bool {
     record.attributions.iter().any(summary::misses_margin)
 }
 
-/// The letters of the options that are used, with what they stand for.
-fn options(results: &Results<'_>, used: impl Fn(&str) -> bool) -> Vec<(String, String)> {
-    let options = results.experiment.options.iter();
+/// The options that are used.
+fn options(results: &Results<'_>, used: impl Fn(&str) -> bool) -> Vec<Label> {
+    let mut options = results.options();
+    options.retain(|option| used(&option.letter));
     options
-        .map(|option| option.letter.clone())
-        .filter(|letter| used(letter))
-        .map(|letter| {
-            let label = results.option_label(&letter);
-            (letter, label)
-        })
-        .collect()
 }
 
 fn row(results: &Results<'_>, sample: usize, judged: bool, links: &Links, html: &mut String) {

@@ -4,12 +4,12 @@ use pulldown_cmark::{Event, Parser, TagEnd};
 use serde::Serialize;
 
 use super::{Frame, Renderer};
+use crate::analysis::results::{Results, subject_segments, subject_text};
 use crate::content::prompt::Prompt;
 use crate::diagnostic::Result;
 use crate::render::Sink;
 use crate::render::assets::short_hash;
 use crate::render::markdown::first_paragraph;
-use crate::render::results::{Results, subject_segments, subject_text};
 use crate::render::search::{Entry, Kind, Sample, Samples, scripts};
 use crate::render::text::{excerpt, visible};
 use crate::site::urls::{self, Links};

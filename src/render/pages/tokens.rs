@@ -1,11 +1,13 @@
-//! The maps of one page, drawn on shared scales, and the table that has their numbers as text: a row a token, a column a map.
+//! The maps of one page, drawn on shared scales, and the table that has their numbers as text: a row a token, a column
+//! a map.
 //!
 //! The table's rows are written here and not in a template: they are most of a page.
 
 use crate::analysis::align::{CharText, Units};
+use crate::analysis::results::SPECIAL;
+use crate::analysis::scale::{Scales, Scores};
 use crate::analysis::summary;
-use crate::render::heatmap::{self, Scales, Scores};
-use crate::render::results::SPECIAL;
+use crate::render::heatmap;
 use crate::render::text::{count_into, escape_into, excerpt, percent, plus_minus_into, signed_into};
 use crate::store::record::{AttributionRecord, SampleRecord};
 use crate::terms::Token;
@@ -21,7 +23,8 @@ pub struct Drawn<'a> {
 }
 
 impl<'a> Drawn<'a> {
-    /// A record's map over its own prompt; none where it has a value that is not finite. `assignment` is [`Units::assign`]'s.
+    /// A record's map over its own prompt; none where it has a value that is not finite. `assignment` is
+    /// [`Units::assign`]'s.
     pub fn of(
         record: &'a SampleRecord,
         attribution: &AttributionRecord,
@@ -52,8 +55,8 @@ impl<'a> Drawn<'a> {
     }
 }
 
-/// The rows of the table of tokens: number, text, id, characters, segment, and for each map the score with its error. A page with one
-/// map has the share of each token in a last column.
+/// The rows of the table of tokens: number, text, id, characters, segment, and for each map the score with its error. A
+/// page with one map has the share of each token in a last column.
 pub fn rows(record: &SampleRecord, units: &Units, maps: &[Option<Drawn<'_>>], scales: &Scales) -> String {
     let text = CharText::new(&record.prompt);
     let only = match maps {
@@ -99,7 +102,7 @@ pub fn rows(record: &SampleRecord, units: &Units, maps: &[Option<Drawn<'_>>], sc
                 html.push_str("<td class=num>");
             } else {
                 html.push_str("<td class=\"num ");
-                scales.token.class_into(score, &mut html);
+                heatmap::shade_class_into(scales.token.shade(score), &mut html);
                 html.push_str("\">");
             }
             signed_into(score, &mut html);

@@ -188,7 +188,8 @@ impl Ranged for Coordinate {
     }
 }
 
-/// Numbers like 100, 200, 500 between two ends, few enough to stand beside each other; the ends themselves where there are none.
+/// Numbers like 100, 200, 500 between two ends, few enough to stand beside each other; the ends themselves where there
+/// are none.
 fn round_numbers(first: f64, last: f64) -> Vec<f64> {
     let between = |steps: &[f64]| -> Vec<f64> {
         (0..12)

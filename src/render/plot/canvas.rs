@@ -1,11 +1,11 @@
 //! What plotters draws, written as SVG that style sheets can colour.
 //!
-//! plotters' own SVG backend fixes colours, fonts and sizes in attributes. Here a colour is not a colour but the number of an [`Ink`],
-//! and becomes a class: light, dark, print and both palettes are the style sheet's. Nothing inline, no ids, so a strict
-//! Content-Security-Policy and any number of plots on a page are fine.
+//! plotters' own SVG backend fixes colours, fonts and sizes in attributes. Here a colour is not a colour but the number
+//! of an [`Ink`], and becomes a class: light, dark, print and both palettes are the style sheet's. Nothing inline, no
+//! ids, so a strict Content-Security-Policy and any number of plots on a page are fine.
 //!
-//! plotters counts in whole pixels; a pixel here is a tenth of the SVG's unit. Lines and dots of one ink that follow each
-//! other share one path, which keeps pages light.
+//! plotters counts in whole pixels; a pixel here is a tenth of the SVG's unit. Lines and dots of one ink that follow
+//! each other share one path, which keeps pages light.
 
 use std::convert::Infallible;
 use std::fmt::Write;

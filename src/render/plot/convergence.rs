@@ -4,37 +4,30 @@ use super::axis::{Axis, percent_decade};
 use super::bound_key;
 use super::canvas::Ink;
 use super::sheet::{Sheet, WIDTH};
+use crate::analysis::map::RoundInProportion;
 use crate::render::text::percent;
-
-/// A state of an estimate on its way.
-#[derive(Clone, Copy, Debug)]
-pub struct Round {
-    /// Spent so far.
-    pub evaluations: usize,
-    /// The relative error estimate.
-    pub error: Option<f64>,
-    /// |delta| relative to |F(input) − F(baseline)|.
-    pub delta: Option<f64>,
-}
 
 /// Values that are smaller by more decades than these lie on the bottom line.
 const DECADES: i32 = 8;
 
-/// Error (dots on a line) and delta (squares on a dashed line) against evaluations, both axes logarithmic, with the tolerance as a line.
-/// `told` says the same in words.
-pub fn convergence(rounds: &[Round], tolerance: f64, told: &str) -> String {
-    let values = rounds.iter().flat_map(|round| [round.error, round.delta]).flatten();
-    let ends = |round: Option<&Round>| round.map_or(1.0, |round| round.evaluations as f64);
+/// Error (dots on a line) and delta (squares on a dashed line) against evaluations, both axes logarithmic, with the
+/// tolerance as a line. `told` says the same in words.
+pub fn convergence(rounds: &[RoundInProportion], tolerance: f64, told: &str) -> String {
+    let values = rounds
+        .iter()
+        .flat_map(|round| [round.round.error_estimate, round.relative_delta])
+        .flatten();
+    let ends = |round: Option<&RoundInProportion>| round.map_or(1.0, |round| round.round.evaluations as f64);
     let sheet = Sheet {
         size: (WIDTH, 208),
         labels: (46, 34),
         x: Axis::counts(ends(rounds.first()), ends(rounds.last()), "evaluations, logarithmic"),
         y: Axis::decades(values.chain([tolerance]), DECADES, "", percent_decade),
     };
-    let points = |value: fn(&Round) -> Option<f64>| -> Vec<(f64, f64)> {
-        let point = |round: &Round| {
+    let points = |value: fn(&RoundInProportion) -> Option<f64>| -> Vec<(f64, f64)> {
+        let point = |round: &RoundInProportion| {
             Some((
-                round.evaluations as f64,
+                round.round.evaluations as f64,
                 value(round).filter(|value| value.is_finite())?,
             ))
         };
@@ -42,7 +35,10 @@ pub fn convergence(rounds: &[Round], tolerance: f64, told: &str) -> String {
     };
     sheet.draw(told, |pen| {
         pen.line(Ink::Bound, [(0.0, tolerance), (f64::MAX, tolerance)]);
-        let series = [points(|round| round.error), points(|round| round.delta)];
+        let series = [
+            points(|round| round.round.error_estimate),
+            points(|round| round.relative_delta),
+        ];
         for (index, points) in series.iter().enumerate().rev() {
             let index = index as u8;
             pen.line(Ink::Line(index), points.iter().copied());
@@ -70,11 +66,14 @@ pub fn convergence_keys(tolerance: f64) -> Vec<(String, String)> {
 mod tests {
     use super::*;
 
-    fn round(evaluations: usize, error: f64, delta: f64) -> Round {
-        Round {
-            evaluations,
-            error: Some(error),
-            delta: Some(delta),
+    fn round(evaluations: usize, error: f64, delta: f64) -> RoundInProportion {
+        RoundInProportion {
+            round: crate::terms::Round {
+                evaluations,
+                error_estimate: Some(error),
+                convergence_delta: delta,
+            },
+            relative_delta: Some(delta),
         }
     }
 

@@ -1,7 +1,8 @@
-//! Plots: drawn at build time by the plotters crate as inline SVG, each with what it says in words and its numbers beside it.
+//! Plots: drawn at build time by the plotters crate as inline SVG, each with what it says in words and its numbers
+//! beside it.
 //!
-//! A plot is a [`Sheet`] with axes, drawn on with a pen; [`canvas`] makes classes of its colours, so that
-//! the style sheet decides how it looks. Here are numbers and words in, text out: which numbers, the pages know. The tiny
+//! A plot is a [`Sheet`] with axes, drawn on with a pen; [`canvas`] makes classes of its colours, so that the style
+//! sheet decides how it looks. Here are numbers and words in, text out: which numbers, the pages know. The tiny
 //! drawings within tables are [`crate::render::chart`]'s.
 
 pub mod axis;
@@ -13,7 +14,7 @@ mod scatter;
 mod shares;
 pub mod sheet;
 
-pub use convergence::{Round, convergence, convergence_keys};
+pub use convergence::{convergence, convergence_keys};
 pub use matrix::{Cell, matrix};
 pub use rows::{Interval, accuracy, stacked};
 pub use scatter::{Spent, cost, score_against_error, words};
@@ -46,10 +47,75 @@ pub struct Figure {
 pub struct Table {
     /// What they are.
     pub caption: String,
-    /// Headings of the columns; the first column names its row.
-    pub head: Vec<String>,
-    /// A line each, as long as the head.
-    pub rows: Vec<Vec<String>>,
+    /// The columns; the first one names its row.
+    pub columns: Vec<Column>,
+    /// A line each, as long as there are columns.
+    pub rows: Vec<Vec<Entry>>,
+}
+
+/// A column of a table.
+#[derive(Clone, Serialize)]
+pub struct Column {
+    /// Its heading.
+    pub title: String,
+    /// The filter that writes its numbers ([`crate::render::filters`]); none where they stand as they are.
+    pub written: Option<&'static str>,
+}
+
+impl Column {
+    /// A column of numbers that a filter writes.
+    pub fn of(title: impl Into<String>, written: &'static str) -> Self {
+        Self {
+            title: title.into(),
+            written: Some(written),
+        }
+    }
+
+    /// A column of texts and counts.
+    pub fn plain(title: impl Into<String>) -> Self {
+        Self {
+            title: title.into(),
+            written: None,
+        }
+    }
+}
+
+/// What a table has in one place.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Entry {
+    /// A text.
+    Text(String),
+    /// A number of things.
+    Count(usize),
+    /// A number, if it is known.
+    Number(Option<f64>),
+    /// An interval, if it is known.
+    Interval(Option<(f64, f64)>),
+}
+
+impl From<&str> for Entry {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<usize> for Entry {
+    fn from(count: usize) -> Self {
+        Self::Count(count)
+    }
+}
+
+impl From<Option<f64>> for Entry {
+    fn from(number: Option<f64>) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl From<Option<(f64, f64)>> for Entry {
+    fn from(interval: Option<(f64, f64)>) -> Self {
+        Self::Interval(interval)
+    }
 }
 
 /// The key of a series that is marked.

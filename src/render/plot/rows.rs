@@ -1,4 +1,5 @@
-//! Plots with a row a model: its name above, what is known of it below. Names have the whole width, since models have long ones.
+//! Plots with a row a model: its name above, what is known of it below. Names have the whole width, since models have
+//! long ones.
 
 use super::axis::Axis;
 use super::canvas::Ink;

@@ -1,6 +1,7 @@
 //! One plot: its size, its axes, and a pen that draws in the data's own numbers.
 //!
-//! This is the only place that talks to plotters, which places axes, labels and elements; [`super::canvas`] writes them down.
+//! This is the only place that talks to plotters, which places axes, labels and elements; [`super::canvas`] writes them
+//! down.
 
 use plotters::chart::{ChartBuilder, ChartContext};
 use plotters::coord::cartesian::Cartesian2d;

@@ -1,7 +1,8 @@
 //! Numbers and bytes as small as they get in a script: bits, deflate, and 13 bits in two characters.
 //!
-//! A page opened from disk may not fetch a file, but it may load a script, so the index travels as a string. Base64 would make a third
-//! more of it; 91 printable characters make less than a quarter. `static/assets/search.js` undoes each step.
+//! A page opened from disk may not fetch a file, but it may load a script, so the index travels as a string. Base64
+//! would make a third more of it; 91 printable characters make less than a quarter. `static/assets/search.js` undoes
+//! each step.
 
 use std::io::Write;
 
@@ -35,7 +36,8 @@ impl Bits {
         self.push(value, length + 1);
     }
 
-    /// Rising numbers below `of`, as the gaps between them in Rice's code, with the parameter that suits numbers spread evenly.
+    /// Rising numbers below `of`, as the gaps between them in Rice's code, with the parameter that suits numbers spread
+    /// evenly.
     pub fn rising(&mut self, numbers: &[u32], of: u32) {
         let low = rice(numbers.len() as u32, of);
         let mut next = 0;

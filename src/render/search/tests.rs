@@ -135,8 +135,8 @@ fn a_site_without_samples_has_an_index_too() {
     assert_eq!(read(&scripts(&[], &[]).index).1, []);
 }
 
-/// Ten thousand statements of eighteen words, drawn from twelve thousand as often as words of a language come (Zipf's law).
-/// What one search loads is the index, the scripts and a chunk for each result shown.
+/// Ten thousand statements of eighteen words, drawn from twelve thousand as often as words of a language come (Zipf's
+/// law). What one search loads is the index, the scripts and a chunk for each result shown.
 #[test]
 fn ten_thousand_samples_stay_below_300_kb() {
     const SYLLABLES: [&str; 24] = [

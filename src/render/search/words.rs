@@ -1,5 +1,5 @@
-//! What counts as a word, in the index and in what a reader types. `static/assets/search.js` does the same; the two must agree, so
-//! that "Ünïcode’s" is found by "unicodes", and a Chinese sentence by any of its characters.
+//! What counts as a word, in the index and in what a reader types. `static/assets/search.js` does the same; the two
+//! must agree, so that "Ünïcode’s" is found by "unicodes", and a Chinese sentence by any of its characters.
 
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;

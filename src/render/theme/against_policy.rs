@@ -1,5 +1,5 @@
-//! What stands in the project's own templates against the rules of the site: read as they are written, so that `check` tells of pages that
-//! need results, too.
+//! What stands in the project's own templates against the rules of the site: read as they are written, so that `check`
+//! tells of pages that need results, too.
 
 use std::path::Path;
 

@@ -12,7 +12,8 @@ fn close(found: Option<f64>, expected: f64) {
 
 #[test]
 fn only_pairs_that_are_certain_in_both_count() {
-    // a: 1 2 3 4, errors 0.4: every pair is certain. b: 1 2 2.5 0 with errors 0.3: 2 and 2.5 cannot be told apart (0.5 < 0.6).
+    // a: 1 2 3 4, errors 0.4: every pair is certain. b: 1 2 2.5 0 with errors 0.3: 2 and 2.5 cannot be told apart (0.5
+    // < 0.6).
     let (a, b) = ([1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 2.5, 0.0]);
     let found = certain((&a, &[0.4; 4]), (&b, &[0.3; 4]), 2).expect("one length");
     assert_eq!(found.pairs, Share { count: 5, of: 6 });
@@ -35,7 +36,8 @@ fn only_pairs_that_are_certain_in_both_count() {
 
 #[test]
 fn noise_is_no_disagreement() {
-    // Two words carry the maps in the same order; the rest is noise of opposite order in the two, well within its errors.
+    // Two words carry the maps in the same order; the rest is noise of opposite order in the two, well within its
+    // errors.
     let a: Vec<f64> = [9.0, 5.0]
         .into_iter()
         .chain((0..8).map(|i| 0.01 * f64::from(i)))

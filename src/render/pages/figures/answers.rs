@@ -1,12 +1,11 @@
 //! How right the answers are: as sure as they are right, and what is taken for what.
 
-use super::strings;
+use super::row;
 use crate::analysis::calibration::{self, Bin};
+use crate::analysis::results::Results;
 use crate::analysis::summary;
-use crate::render::pages::{interval, or_dash, points};
-use crate::render::plot::{self, Cell, Figure, Table};
-use crate::render::results::Results;
-use crate::render::text::{excerpt, percent};
+use crate::render::plot::{self, Cell, Column, Figure, Table};
+use crate::render::text::{excerpt, or_dash, percent, points};
 
 /// A reliability curve a model; none where nothing is right or wrong.
 pub fn calibrations(results: &Results<'_>) -> Vec<Figure> {
@@ -19,7 +18,7 @@ pub fn calibrations(results: &Results<'_>) -> Vec<Figure> {
 pub fn calibration_of(results: &Results<'_>, model: usize) -> Option<Figure> {
     let bins = calibration::of_records(&results.source.records[model]);
     let error = calibration::expected_error(&bins)?;
-    let over = results.summaries[model].overconfidence();
+    let over = results.summaries[model].overconfidence;
     Some(reliability(model, &results.models[model], &bins, error, over))
 }
 
@@ -27,11 +26,11 @@ fn reliability(index: usize, name: &str, bins: &[Bin], error: f64, over: Option<
     let answers: usize = bins.iter().map(|bin| bin.accuracy.of).sum();
     let rows = bins.iter().map(|bin| {
         vec![
-            format!("{:.0}–{:.0}%", bin.low * 100.0, bin.high * 100.0),
-            bin.accuracy.of.to_string(),
-            or_dash(bin.confidence.value().map(percent)),
-            or_dash(bin.accuracy.value().map(percent)),
-            bin.accuracy.wilson().map_or_else(String::new, interval),
+            Some((bin.low, bin.high)).into(),
+            bin.accuracy.of.into(),
+            bin.confidence.value().into(),
+            bin.accuracy.value().into(),
+            bin.accuracy.wilson().into(),
         ]
     });
     let note = format!(
@@ -49,7 +48,13 @@ fn reliability(index: usize, name: &str, bins: &[Bin], error: f64, over: Option<
         keys: Vec::new(),
         table: Some(Table {
             caption: "Answers by how probable the model found them".to_owned(),
-            head: strings(["Probability", "Answers", "Mean confidence", "Right", "95% interval"]),
+            columns: vec![
+                Column::of("Probability", "interval"),
+                Column::plain("Answers"),
+                Column::of("Mean confidence", "percent"),
+                Column::of("Right", "percent"),
+                Column::of("95% interval", "interval"),
+            ],
             rows: rows.collect(),
         }),
     }
@@ -122,11 +127,15 @@ fn confusion(results: &Results<'_>, letters: &[&str], index: usize, name: &str, 
         keys: Vec::new(),
         table: Some(Table {
             caption: "Right option down, answer across".to_owned(),
-            head: [String::from("Right")].into_iter().chain(columns).collect(),
-            rows: rows
+            columns: ["Right"]
                 .into_iter()
+                .chain(columns.iter().map(String::as_str))
+                .map(Column::plain)
+                .collect(),
+            rows: rows
+                .iter()
                 .zip(counts)
-                .map(|(label, counts)| [label].into_iter().chain(counts.iter().map(usize::to_string)).collect())
+                .map(|(label, counts)| row(label, counts.iter().copied()))
                 .collect(),
         }),
     }

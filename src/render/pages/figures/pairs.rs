@@ -1,34 +1,10 @@
 //! Models against each other: a measure of every two, as means over the samples.
 
-use super::SERIES;
-use crate::analysis::agreement::{Agreement, Measures};
-use crate::analysis::summary::Mean;
-use crate::render::pages::or_dash;
-use crate::render::plot::{self, Cell, Figure, Table};
-use crate::render::results::Results;
-use crate::render::text::correlation;
-
-/// The mean of a measure of two models over the samples.
-pub fn mean_of(results: &Results<'_>, (a, b): (usize, usize), of: impl Fn(&Agreement) -> Option<f64>) -> Mean {
-    let mut mean = Mean::default();
-    for sample in &results.samples {
-        for (first, second, agreement) in &sample.agreements {
-            if (*first, *second) == (a.min(b), a.max(b)) {
-                mean.add(of(agreement));
-            }
-        }
-    }
-    mean
-}
-
-/// Whether the errors of the maps are known, so that measures are weighted by them.
-pub fn is_weighted(results: &Results<'_>) -> bool {
-    results
-        .samples
-        .iter()
-        .flat_map(|sample| &sample.agreements)
-        .any(|(.., agreement)| agreement.certain.is_some())
-}
+use super::{SERIES, row};
+use crate::analysis::pairs::{every_two, is_weighted, mean_of};
+use crate::analysis::results::Results;
+use crate::render::plot::{self, Cell, Entry, Figure, Table};
+use crate::render::text::{correlation, or_dash, percent};
 
 /// The headline of all pairs: Spearman, weighted where the errors are known.
 pub fn agreement(results: &Results<'_>) -> Figure {
@@ -42,7 +18,7 @@ pub fn agreement(results: &Results<'_>) -> Figure {
         "agreement",
         "Do the maps agree?",
         |a, b| mean_of(results, (a, b), |agreement| agreement.leading().spearman).value(),
-        correlation,
+        "correlation",
     );
     figure.note = format!(
         "Rank correlation of word scores (Spearman{weighted}), mean over the samples. +1: the same order of words; 0: unrelated."
@@ -50,20 +26,24 @@ pub fn agreement(results: &Results<'_>) -> Figure {
     figure
 }
 
-/// A measure of every two models as a plot and a table.
+/// A measure of every two models as a plot and a table; `written` is the filter that writes it: `correlation` or
+/// `percent`.
 pub fn matrix(
     results: &Results<'_>,
     name: &str,
     title: &str,
     value: impl Fn(usize, usize) -> Option<f64>,
-    text: fn(f64) -> String,
+    written: &'static str,
 ) -> Figure {
+    let text = match written {
+        "percent" => percent,
+        _ => correlation,
+    };
     let count = results.models.len();
     let values: Vec<Vec<Option<f64>>> = (0..count)
         .map(|a| (0..count).map(|b| if a == b { None } else { value(a, b) }).collect())
         .collect();
-    let told: Vec<String> = (0..count)
-        .flat_map(|a| (a + 1..count).map(move |b| (a, b)))
+    let told: Vec<String> = every_two(count)
         .filter_map(|(a, b)| {
             Some(format!(
                 "{} and {} {}",
@@ -90,6 +70,12 @@ pub fn matrix(
             (0..count).map(cell).collect()
         })
         .collect();
+    let entry = |a: usize, b: usize| -> Entry {
+        match a == b {
+            true => "·".into(),
+            false => values[a][b].into(),
+        }
+    };
     let rows: Vec<String> = results
         .models
         .iter()
@@ -115,26 +101,10 @@ pub fn matrix(
         keys: Vec::new(),
         table: Some(Table {
             caption: format!("{title}, every two models"),
-            head: [String::from("Model")]
-                .into_iter()
-                .chain(results.models.iter().cloned())
-                .collect(),
+            columns: super::columns("Model", results.models.iter().map(String::as_str), written),
             rows: (0..count)
-                .map(|a| {
-                    [results.models[a].clone()]
-                        .into_iter()
-                        .chain((0..count).map(|b| label(a, b)))
-                        .collect()
-                })
+                .map(|a| row(&results.models[a], (0..count).map(|b| entry(a, b))))
                 .collect(),
         }),
     }
-}
-
-/// The three measures of two models, means over the samples: weighted where errors are known, and plain.
-pub fn measures(results: &Results<'_>, pair: (usize, usize), of: fn(&Measures) -> Option<f64>) -> (Mean, Mean) {
-    (
-        mean_of(results, pair, |agreement| of(&agreement.leading())),
-        mean_of(results, pair, |agreement| of(&agreement.plain())),
-    )
 }

@@ -2,25 +2,32 @@
 
 use indexmap::IndexMap;
 use rayon::prelude::*;
+use serde::Serialize;
 
 use crate::analysis::agreement::{Agreement, Scored, agreement, largest};
 use crate::analysis::align::{CharText, UnitScores, Units};
+use crate::analysis::scale::Scale;
 use crate::analysis::summary::{self, Mean, ModelSummary, Share};
+use crate::analysis::text::{bare, excerpt};
 use crate::content::experiment::Experiment;
 use crate::content::project::Project;
 use crate::content::prompt::Prompt;
 use crate::diagnostic::{Diagnostic, Result};
-use crate::render::ExperimentResults;
-use crate::render::heatmap::Scale;
-use crate::render::labels;
-use crate::render::text::excerpt;
-use crate::store::record::SampleRecord;
-use crate::terms::PromptStyle;
+use crate::store::record::{SampleRecord, TargetRecord};
+use crate::terms::{Baseline, Method, Output, PromptStyle};
 
 /// What the last of [`Results::segment_shares`] is called.
 pub const SPECIAL: &str = "special tokens";
 /// What lies outside the words that models share, where each has a chat template of its own round them.
 const TEMPLATE_AND_SPECIAL: &str = "template and special tokens";
+
+/// An experiment with its records.
+pub struct ExperimentResults<'a> {
+    /// The experiment.
+    pub experiment: &'a Experiment,
+    /// Its records, `[model][sample]`, in the experiment's order.
+    pub records: Vec<Vec<SampleRecord>>,
+}
 
 /// An experiment, analysed.
 pub struct Results<'a> {
@@ -48,11 +55,39 @@ pub struct Results<'a> {
     pub option_shares: Vec<IndexMap<String, Mean>>,
 }
 
+/// What the maps that pages show explain.
+#[derive(Serialize)]
+pub struct Shown<'a> {
+    /// The target of the first.
+    pub target: &'a TargetRecord,
+    /// The output that all explain.
+    pub output: Output,
+    /// Where their paths start.
+    pub baseline: &'a Baseline,
+    /// How all of them are made, and whether other pages show other methods.
+    pub method: Method,
+    pub several_methods: bool,
+    /// How many maps a model and a sample have.
+    pub maps: usize,
+    /// Whether the models' chat templates are round the prompts.
+    pub prompt_style: PromptStyle,
+}
+
+/// An option with what it stands for.
+#[derive(Clone, Serialize)]
+pub struct Label {
+    /// Its letter.
+    pub letter: String,
+    /// `D (barely-true)`.
+    pub label: String,
+}
+
 /// A sample, analysed.
 pub struct SampleResults {
     /// Words, sentences and segments of its prompt, without any chat template: what all models share.
     pub units: Units,
-    /// Each model's own units with its chat template, and the word scores of its shown map over them; none for a plain prompt.
+    /// Each model's own units with its chat template, and the word scores of its shown map over them; none for a plain
+    /// prompt.
     own: Vec<Option<(Units, Option<UnitScores>)>>,
     /// Word scores of each model's shown map, over the shared words; none where it is marked or missing.
     pub words: Vec<Option<UnitScores>>,
@@ -62,7 +97,8 @@ pub struct SampleResults {
     pub agreements: Vec<(usize, usize, Agreement)>,
     /// Whether all models give the same answer.
     pub same_answer: bool,
-    /// The words of what the sample is about, by their places among all of it: all words where no segment tells the samples apart.
+    /// The words of what the sample is about, by their places among all of it: all words where no segment tells the
+    /// samples apart.
     subject_words: Vec<usize>,
     /// What the sample is about, shortened: its `claim`, or whatever segment tells the samples apart.
     pub subject: String,
@@ -160,17 +196,52 @@ impl<'a> Results<'a> {
         }
     }
 
+    /// Which of the maps the pages with several models show: the first target and baseline of each record.
+    pub fn shown(&self) -> Option<Shown<'a>> {
+        let mut records = self.source.records.iter().flatten();
+        let first = records.find_map(|record| record.attributions.first())?;
+        Some(Shown {
+            target: &first.target,
+            output: self.experiment.attribution.output,
+            baseline: &first.baseline,
+            method: first.method,
+            several_methods: self.experiment.attribution.methods.len() > 1,
+            maps: self.most_maps,
+            prompt_style: self.experiment.prompt_style,
+        })
+    }
+
+    /// The options with what they stand for.
+    pub fn options(&self) -> Vec<Label> {
+        let letters = self.experiment.options.iter().map(|option| &option.letter);
+        letters
+            .map(|letter| Label {
+                letter: letter.clone(),
+                label: self.option_label(letter),
+            })
+            .collect()
+    }
+
+    /// Every segment that the maps of any model have, special tokens last.
+    pub fn segment_names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for name in self.segment_shares.iter().flat_map(IndexMap::keys) {
+            if name != SPECIAL && !names.contains(&name.as_str()) {
+                names.push(name);
+            }
+        }
+        if !names.is_empty() {
+            names.push(SPECIAL);
+        }
+        names
+    }
+
     /// What lies outside the shared words.
     pub fn outside(&self) -> &'static str {
         match self.experiment.prompt_style {
             PromptStyle::Plain => SPECIAL,
             PromptStyle::Chat => TEMPLATE_AND_SPECIAL,
         }
-    }
-
-    /// The unit of the scores.
-    pub fn unit(&self) -> &'static str {
-        labels::output(self.experiment.attribution.output)
     }
 
     /// Maps within tolerance, of all maps of all models.
@@ -199,7 +270,8 @@ impl<'a> Results<'a> {
         records.any(|record| summary::predicted_option(record) == Some(letter))
     }
 
-    /// A model's `top` words of greatest magnitude among those of what a sample is about: their places, and their scores.
+    /// A model's `top` words of greatest magnitude among those of what a sample is about: their places, and their
+    /// scores.
     pub fn reasons(&self, model: usize, sample: usize, top: usize) -> Vec<(usize, f64)> {
         let Some(scores) = &self.samples[sample].words[model] else {
             return Vec::new();
@@ -348,17 +420,11 @@ fn within_template(record: &SampleRecord) -> (Units, Option<UnitScores>) {
     (units, words)
 }
 
-/// A word without the punctuation that ends it, short enough for a list.
-pub fn bare(word: &str) -> String {
-    let bare = word.trim_end_matches([',', '.', ';', ':']);
-    excerpt(if bare.is_empty() { word } else { bare }, 24)
-}
-
 /// Segments that give a prompt its form; what is left is what a sample is about.
 const FORM: [&str; 4] = ["instruction", "options", "answer", "shots"];
 
-/// The segments that tell the samples apart, by name and in order: `claim` where there is one, else those that differ and
-/// are not mere form (an instruction that names the speaker differs, too), else whatever differs.
+/// The segments that tell the samples apart, by name and in order: `claim` where there is one, else those that differ
+/// and are not mere form (an instruction that names the speaker differs, too), else whatever differs.
 pub fn subject_segments(experiment: &Experiment) -> Vec<String> {
     let Some(first) = experiment.samples.first().map(|sample| &sample.prompt) else {
         return Vec::new();
@@ -518,7 +584,5 @@ mod tests {
             sample.prompt.segments[1].name = "options".into();
         }
         assert_eq!(subject_segments(experiment), ["instruction", "options"]);
-        assert_eq!(bare("twice,"), "twice");
-        assert_eq!(bare("..."), "...");
     }
 }

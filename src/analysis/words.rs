@@ -5,36 +5,43 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::analysis::align::CharText;
+use crate::analysis::results::Results;
 use crate::analysis::summary::{self, Mean};
-use crate::render::results::{Results, bare};
-use crate::render::text::signed;
-use crate::site::urls;
+use crate::analysis::text::bare;
 
-/// How many words each list shows at most.
+/// How many words each list has at most.
 const LISTED: usize = 6;
 
 /// The words of one target.
 #[derive(Serialize)]
 pub struct TargetWords {
-    target: String,
-    /// The samples with such an answer, in the table below; none where no model answers so.
-    samples: Option<String>,
-    maps: usize,
-    speak_for: Vec<WordView>,
-    speak_against: Vec<WordView>,
+    /// The target's text: an option's letter, or what a token reads as.
+    pub target: String,
+    /// The same with what an option stands for.
+    pub label: String,
+    /// Whether some model gives this answer to some sample.
+    pub answered: bool,
+    /// Maps of this target.
+    pub maps: usize,
+    /// Words with a positive sum of scores, the strongest first.
+    pub speak_for: Vec<Word>,
+    /// Words with a negative one.
+    pub speak_against: Vec<Word>,
 }
 
+/// A word over all maps of a target.
 #[derive(Serialize)]
-struct WordView {
-    word: String,
-    /// The samples with it among them.
-    samples: Option<String>,
-    score: String,
-    count: usize,
+pub struct Word {
+    /// The word in lower case.
+    pub word: String,
+    /// Its mean score.
+    pub score: f64,
+    /// How often it comes.
+    pub count: usize,
 }
 
-/// A line a target, in the order of the options, then by text. Words are told apart without regard to case; their rank is
-/// their score summed over the target's maps, so that a word that comes once needs a large one.
+/// A line a target, in the order of the options, then by text. Words are told apart without regard to case; their rank
+/// is their score summed over the target's maps, so that a word that comes once needs a large one.
 pub fn by_target(results: &Results<'_>) -> Vec<TargetWords> {
     let mut targets: BTreeMap<(usize, String), (usize, BTreeMap<String, Mean>)> = BTreeMap::new();
     for (sample, analysed) in results.samples.iter().enumerate() {
@@ -63,26 +70,18 @@ pub fn by_target(results: &Results<'_>) -> Vec<TargetWords> {
             }
         }
     }
-    let line = |((_, target), (maps, means)): ((usize, String), (usize, BTreeMap<String, Mean>))| {
-        let answer = Some(target.as_str()).filter(|target| results.is_answered(target));
-        TargetWords {
-            target: results.option_label(&target),
-            samples: answer.map(|answer| samples_with(answer, None)),
-            maps,
-            speak_for: strongest(&means, 1.0, answer),
-            speak_against: strongest(&means, -1.0, answer),
-        }
+    let line = |((_, target), (maps, means)): ((usize, String), (usize, BTreeMap<String, Mean>))| TargetWords {
+        label: results.option_label(&target),
+        answered: results.is_answered(&target),
+        target,
+        maps,
+        speak_for: strongest(&means, 1.0),
+        speak_against: strongest(&means, -1.0),
     };
     targets.into_iter().map(line).collect()
 }
 
-/// The address of the table of samples with those that some model answers so, and that have a word.
-fn samples_with(answer: &str, word: Option<&str>) -> String {
-    let word = word.map_or_else(String::new, |word| format!("q={}&", urls::encode(word)));
-    format!("?{word}answer={}#samples", urls::encode(answer))
-}
-
-fn strongest(means: &BTreeMap<String, Mean>, sign: f64, answer: Option<&str>) -> Vec<WordView> {
+fn strongest(means: &BTreeMap<String, Mean>, sign: f64) -> Vec<Word> {
     let mut words: Vec<(f64, &String, &Mean)> = means
         .iter()
         .map(|(word, mean)| (sign * mean.value().unwrap_or(0.0) * mean.of as f64, word, mean))
@@ -92,13 +91,12 @@ fn strongest(means: &BTreeMap<String, Mean>, sign: f64, answer: Option<&str>) ->
     // What is less than a twentieth of the strongest is no finding.
     let least = words.first().map_or(0.0, |(total, ..)| total / 20.0);
     words.retain(|(total, ..)| *total >= least);
-    let view = |(_, word, mean): (f64, &String, &Mean)| WordView {
+    let word = |(_, word, mean): (f64, &String, &Mean)| Word {
         word: word.clone(),
-        samples: answer.map(|answer| samples_with(answer, Some(word))),
-        score: signed(mean.value().unwrap_or(0.0)),
+        score: mean.value().unwrap_or(0.0),
         count: mean.of,
     };
-    words.into_iter().take(LISTED).map(view).collect()
+    words.into_iter().take(LISTED).map(word).collect()
 }
 
 #[cfg(test)]
@@ -117,10 +115,7 @@ mod tests {
             24,
             "a map a model and sample"
         );
-        let d = lines
-            .iter()
-            .find(|line| line.target.starts_with('D'))
-            .expect("some model says D");
+        let d = lines.iter().find(|line| line.target == "D").expect("some model says D");
         assert!(
             d.speak_for[..2].iter().any(|word| word.word == "twice"),
             "made up to decide"

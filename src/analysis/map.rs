@@ -1,0 +1,255 @@
+//! One map in numbers: how right it is, what its segments hold, and which of its scores are more than noise.
+
+use indexmap::IndexMap;
+use serde::Serialize;
+
+use crate::analysis::align::Units;
+use crate::analysis::results::SPECIAL;
+use crate::analysis::scale::Scores;
+use crate::analysis::summary::{self, State, is_right, relative_delta};
+use crate::store::record::{AttributionRecord, SampleRecord};
+use crate::terms::{Output, Round, TargetKind};
+
+/// What the numbers of a map say of it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Quality {
+    /// In one word.
+    pub state: State,
+    /// Whether it is as right as was asked for.
+    pub right: bool,
+    /// Whether its rule's points were known before it ran.
+    pub fixed: bool,
+    /// Whether the errors of its scores are known.
+    pub has_errors: bool,
+    /// F(input) − F(baseline).
+    pub difference: Option<f64>,
+    /// |delta| as a share of |F(input) − F(baseline)|.
+    pub relative_delta: Option<f64>,
+}
+
+impl Quality {
+    /// Of a map.
+    pub fn of(attribution: &AttributionRecord) -> Self {
+        Self {
+            state: State::of(attribution),
+            right: is_right(attribution),
+            fixed: attribution.has_fixed_rule(),
+            has_errors: attribution.errors.is_some(),
+            difference: difference(attribution),
+            relative_delta: relative_delta(attribution),
+        }
+    }
+}
+
+fn difference(attribution: &AttributionRecord) -> Option<f64> {
+    Some(attribution.f_input? - attribution.f_baseline?)
+}
+
+/// A state of the estimate on its way, as the record has it, with its delta in proportion.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct RoundInProportion {
+    /// As the record has it.
+    #[serde(flatten)]
+    pub round: Round,
+    /// |delta| as a share of |F(input) − F(baseline)|.
+    pub relative_delta: Option<f64>,
+}
+
+/// How the estimate of a map came about.
+pub fn rounds(attribution: &AttributionRecord) -> Vec<RoundInProportion> {
+    let change = difference(attribution).map(f64::abs);
+    let relative = |round: &Round| Some(round.convergence_delta.abs() / change?).filter(|share| share.is_finite());
+    let rounds = attribution.history.iter();
+    rounds
+        .map(|round| RoundInProportion {
+            round: *round,
+            relative_delta: relative(round),
+        })
+        .collect()
+}
+
+/// The maps of a record, those of the same tokens and baseline once, each with the kinds of target that it is the map
+/// of.
+pub fn distinct(attributions: &[AttributionRecord]) -> Vec<(Vec<&str>, &AttributionRecord)> {
+    let mut maps: Vec<(Vec<&str>, &AttributionRecord)> = Vec::new();
+    for a in attributions {
+        let same = |(_, b): &&mut (Vec<&str>, &AttributionRecord)| {
+            (a.method, &a.target.token_ids, &a.baseline) == (b.method, &b.target.token_ids, &b.baseline)
+                && (a.target.kind == TargetKind::Contrast) == (b.target.kind == TargetKind::Contrast)
+        };
+        match maps.iter_mut().find(same) {
+            Some((kinds, _)) => kinds.push(a.target.kind.word()),
+            None => maps.push((vec![a.target.kind.word()], a)),
+        }
+    }
+    maps
+}
+
+/// The probability of what is explained, where that is one answer, and the record knows it.
+pub fn target_probability(attribution: &AttributionRecord, record: &SampleRecord) -> Option<f64> {
+    if attribution.target.kind == TargetKind::Contrast {
+        return None;
+    }
+    let token = *attribution.target.token_ids.first()?;
+    match attribution.output {
+        Output::Probability => attribution.f_input,
+        Output::LogProbability => attribution.f_input.map(f64::exp),
+        Output::Logit if token == record.prediction.token_id => Some(record.prediction.probability),
+        Output::Logit => record
+            .options
+            .values()
+            .find(|option| option.token_id == token)
+            .map(|option| option.probability),
+    }
+}
+
+/// What the notebook's check holds against its margin: |sum − probability|.
+pub fn margin_distance(attribution: &AttributionRecord, record: &SampleRecord) -> Option<f64> {
+    let probability = target_probability(attribution, record)?;
+    Some((attribution.sum? - probability).abs())
+}
+
+/// The sum of a segment's scores.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SegmentSum {
+    /// Its name.
+    pub name: String,
+    /// The sum of its scores.
+    pub score: f64,
+    /// The errors of its tokens together, where they are known.
+    pub error: Option<f64>,
+    /// Its share of the sum of |word score|; none where all scores are zero.
+    pub share: Option<f64>,
+}
+
+/// A sum a segment, special tokens last; segments of one name, such as the pieces of a chat template, are one.
+pub fn segments(units: &Units, scores: &Scores, errors: Option<&Scores>) -> Vec<SegmentSum> {
+    let shares = summary::segment_shares(units, &scores.words);
+    let names = units.segments.iter().map(|segment| segment.name.as_str());
+    let sums = scores.segments.units.iter().chain([&scores.segments.outside]);
+    let mut by_name: IndexMap<&str, (f64, f64, f64)> = IndexMap::new();
+    for (index, (name, score)) in names.chain([SPECIAL]).zip(sums).enumerate() {
+        let errors = errors.map(|errors| &errors.segments);
+        let error = errors.map(|sums| *sums.units.get(index).unwrap_or(&sums.outside));
+        let sum = by_name.entry(name).or_default();
+        sum.0 += score;
+        sum.1 += error.unwrap_or_default();
+        sum.2 += shares.as_ref().map_or(0.0, |shares| shares[index]);
+    }
+    let sum = |(name, (score, error, share)): (&str, (f64, f64, f64))| SegmentSum {
+        name: if name.is_empty() { "(unnamed)" } else { name }.to_owned(),
+        score,
+        error: errors.map(|_| error),
+        share: shares.as_ref().map(|_| share),
+    };
+    by_name.into_iter().map(sum).collect()
+}
+
+/// Which scores of a map are more than noise.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Noise {
+    /// Score and error of each token.
+    pub points: Vec<(f64, f64)>,
+    /// Tokens whose |score| is above their error.
+    pub above: usize,
+    /// Their share of the sum of |score|; none where all scores are zero.
+    pub share: Option<f64>,
+}
+
+/// The scores of a map against their errors; none where these are unknown.
+pub fn noise(attribution: &AttributionRecord) -> Option<Noise> {
+    let errors = attribution.errors.as_ref()?;
+    let points: Vec<(f64, f64)> = attribution.scores.iter().copied().zip(errors.iter().copied()).collect();
+    let is_above = |(score, error): &&(f64, f64)| score.abs() > *error;
+    let sum = |points: &mut dyn Iterator<Item = &(f64, f64)>| points.map(|(score, _)| score.abs()).sum::<f64>();
+    let (total, above) = (sum(&mut points.iter()), sum(&mut points.iter().filter(is_above)));
+    // A score that is no number is neither above its error nor within it; it counts as above, as on the plot.
+    let within = points.iter().filter(|(score, error)| score.abs() <= *error).count();
+    Some(Noise {
+        above: points.len() - within,
+        share: (total > 0.0).then(|| above / total),
+        points,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::fixture;
+
+    #[test]
+    fn the_map_of_two_targets_with_the_same_tokens_is_one() {
+        let mut record = fixture::records("tiny", 1).remove(0);
+        let mut second = record.attributions[0].clone();
+        second.target.kind = TargetKind::Token;
+        let mut contrast = second.clone();
+        contrast.target.kind = TargetKind::Contrast;
+        let mut elsewhere = second.clone();
+        elsewhere.baseline = crate::terms::Baseline::Mean;
+        record.attributions.truncate(1);
+        record.attributions.extend([second, contrast, elsewhere]);
+        let first = record.attributions[0].target.kind.word();
+        let kinds: Vec<Vec<&str>> = distinct(&record.attributions)
+            .into_iter()
+            .map(|(kinds, _)| kinds)
+            .collect();
+        assert_eq!(kinds, [vec![first, "token"], vec!["contrast"], vec!["token"]]);
+    }
+
+    #[test]
+    fn segments_add_up_to_the_map_and_their_shares_to_one() {
+        let record = &fixture::records("tiny", 1)[0];
+        let units = Units::of(&record.prompt, &record.segments);
+        let assignment = units.assign(&record.prompt, &record.tokens);
+        let map = &record.attributions[0];
+        let scores = Scores::of(&units, &assignment, &map.scores);
+        let errors = Scores::of(&units, &assignment, &vec![0.5; map.scores.len()]);
+        let sums = segments(&units, &scores, Some(&errors));
+        let total = |of: fn(&SegmentSum) -> f64| sums.iter().map(of).sum::<f64>();
+        assert!((total(|s| s.score) - map.scores.iter().sum::<f64>()).abs() < 1e-9);
+        assert!((total(|s| s.error.expect("known")) - 0.5 * map.scores.len() as f64).abs() < 1e-9);
+        assert!((total(|s| s.share.expect("scores")) - 1.0).abs() < 1e-9);
+        assert_eq!(sums.last().map(|sum| sum.name.as_str()), Some(SPECIAL));
+        assert!(segments(&units, &scores, None).iter().all(|sum| sum.error.is_none()));
+    }
+
+    #[test]
+    fn a_score_within_its_error_is_noise() {
+        let mut map = fixture::records("tiny", 1).remove(0).attributions.remove(0);
+        assert_eq!(map.errors, None);
+        assert_eq!(noise(&map), None);
+        map.scores = vec![1.0, -3.0, 0.5];
+        map.errors = Some(vec![1.0, 1.0, 0.1]);
+        let noise = noise(&map).expect("errors");
+        assert_eq!((noise.above, noise.share), (2, Some(3.5 / 4.5)));
+    }
+
+    #[test]
+    fn the_margin_is_held_against_the_probability_of_the_target() {
+        let mut record = fixture::records("tiny", 1).remove(0);
+        let mut map = record.attributions[0].clone();
+        (map.output, map.f_input, map.sum) = (Output::Probability, Some(0.5), Some(0.25));
+        assert_eq!(margin_distance(&map, &record), Some(0.25));
+        (map.output, map.f_input) = (Output::LogProbability, Some(0.5_f64.ln()));
+        assert!((target_probability(&map, &record).expect("known") - 0.5).abs() < 1e-12);
+        (map.output, record.prediction.probability) = (Output::Logit, 0.75);
+        record.prediction.token_id = map.target.token_ids[0];
+        assert_eq!(target_probability(&map, &record), Some(0.75));
+        map.target.kind = TargetKind::Contrast;
+        assert_eq!(margin_distance(&map, &record), None);
+    }
+
+    #[test]
+    fn the_delta_of_a_round_is_in_proportion_to_the_change() {
+        let mut map = fixture::records("tiny", 1).remove(0).attributions.remove(0);
+        (map.f_input, map.f_baseline) = (Some(0.75), Some(0.25));
+        map.history = vec![Round {
+            evaluations: 3,
+            error_estimate: None,
+            convergence_delta: -0.25,
+        }];
+        assert_eq!(rounds(&map)[0].relative_delta, Some(0.5));
+        map.f_input = map.f_baseline;
+        assert_eq!(rounds(&map)[0].relative_delta, None);
+    }
+}
