@@ -3,15 +3,15 @@
 use indexmap::IndexMap;
 use rayon::prelude::*;
 
-use crate::compute::Parts;
-use crate::content::experiment::{AttributionSpec, Experiment, Output};
-use crate::plan::{Job, ModelFacts, Run, Target};
+use crate::content::experiment::{AttributionSpec, Experiment};
+use crate::plan::{Job, ModelFacts, PlannedTarget, Run};
 use crate::store::key::PredictionKey;
 use crate::store::record::{
     AttributionRecord, Generation, ModelRecord, OptionRecord, Prediction, Provenance, SCHEMA, SampleInfo, SampleRecord,
-    TargetRecord, TokenRecord, chosen,
+    TargetRecord, chosen,
 };
-use crate::store::{StoredAttribution, StoredPrediction};
+use crate::store::{Parts, StoredAttribution, StoredPrediction};
+use crate::terms::{Baseline, Method, Output, TargetKind};
 use crate::tokenizer::Speech;
 
 /// One record for each job of a run, in order.
@@ -32,10 +32,15 @@ fn record(experiment: &Experiment, model: &ModelFacts, job: &Job, parts: &Parts,
         .iter()
         .map(|(letter, tokens)| ((*letter).to_owned(), option(job, prediction, tokens)))
         .collect();
-    let pairs = job
-        .targets
-        .iter()
-        .flat_map(|target| job.baselines.iter().map(move |baseline| (target, baseline)));
+    let methods = experiment.attribution.methods.iter();
+    let asked = methods.flat_map(|&method| {
+        let of_target = move |target| {
+            job.baselines
+                .iter()
+                .map(move |(baseline, _)| (method, target, baseline))
+        };
+        job.targets.iter().flat_map(of_target)
+    });
     SampleRecord {
         schema: SCHEMA.to_owned(),
         experiment: experiment.id.clone(),
@@ -45,8 +50,8 @@ fn record(experiment: &Experiment, model: &ModelFacts, job: &Job, parts: &Parts,
             revision: model.key.revision.clone(),
             requested_revision: model.key.revision.is_some().then(|| model.spec.revision.clone()),
             architecture: model.architecture.to_owned(),
-            dtype: model.key.dtype.clone(),
-            quantization: model.key.quantization.clone(),
+            dtype: model.key.dtype,
+            quantization: model.key.quantization,
             weights_sha256: model.key.weights_sha256.clone(),
             tokenizer_sha256: model.key.tokenizer_sha256.clone(),
         },
@@ -57,17 +62,7 @@ fn record(experiment: &Experiment, model: &ModelFacts, job: &Job, parts: &Parts,
         },
         prompt: job.prompt.text.clone(),
         segments: job.prompt.segments.clone(),
-        tokens: job
-            .tokens
-            .iter()
-            .map(|token| TokenRecord {
-                id: token.id,
-                text: token.text.clone(),
-                start: token.start,
-                end: token.end,
-                special: token.special,
-            })
-            .collect(),
+        tokens: job.tokens.clone(),
         prediction: Prediction {
             token_id: predicted,
             text: speech.text_of(predicted),
@@ -78,9 +73,9 @@ fn record(experiment: &Experiment, model: &ModelFacts, job: &Job, parts: &Parts,
             .as_deref()
             .map(|gold| chosen(&options, predicted) == Some(gold)),
         options,
-        attributions: pairs
+        attributions: asked
             .zip(&parts.attributions)
-            .map(|((target, (baseline, _)), part)| attribution(experiment, speech, target, predicted, baseline, part))
+            .map(|(asked, part)| attribution(experiment, speech, asked, predicted, part))
             .collect(),
         generation: parts.generation.as_ref().map(|(prompt, said)| Generation {
             prompt: prompt.clone(),
@@ -119,9 +114,8 @@ fn option(job: &Job, prediction: &StoredPrediction, tokens: &[u32]) -> OptionRec
 fn attribution(
     experiment: &Experiment,
     speech: &dyn Speech,
-    target: &Target,
+    (method, target, baseline): (Method, &PlannedTarget, &Baseline),
     predicted: u32,
-    baseline: &str,
     part: &StoredAttribution,
 ) -> AttributionRecord {
     let spec = &experiment.attribution;
@@ -143,31 +137,35 @@ fn attribution(
     let within_tolerance = delta
         .zip(change)
         .is_some_and(|(delta, change)| delta.abs() <= spec.tolerance * change.abs());
-    let fixed = spec.quadrature.is_fixed();
+    // What only a path integral has.
+    let rule = spec.with_settings(method).rule();
+    let fixed = rule.filter(|_| spec.quadrature.is_fixed());
+    let adaptive = rule.filter(|_| !spec.quadrature.is_fixed());
     AttributionRecord {
         target: TargetRecord {
-            kind: target.kind.to_owned(),
+            kind: target.kind,
             token_ids,
             text,
         },
         output: spec.output,
-        baseline: baseline.to_owned(),
-        quadrature: spec.quadrature,
-        steps: fixed.then_some(spec.steps),
-        estimate_error: fixed.then_some(spec.estimate_error),
-        tolerance: spec.tolerance,
-        max_evaluations: (!fixed).then_some(spec.max_evaluations),
+        baseline: baseline.clone(),
+        method,
+        quadrature: rule.map(|_| spec.quadrature),
+        steps: fixed.map(|_| spec.steps),
+        estimate_error: fixed.map(|_| spec.estimate_error),
+        tolerance: rule.map(|_| spec.tolerance),
+        max_evaluations: adaptive.map(|_| spec.max_evaluations),
         evaluations: part.evaluations,
         f_input: part.f_input,
         f_baseline: part.f_baseline,
         sum,
         convergence_delta: delta,
         error_estimate: part.error_estimate(),
-        converged: converged(spec, part, within_tolerance),
-        within_tolerance,
+        converged: rule.map(|_| converged(spec, part, within_tolerance)),
+        within_tolerance: rule.map(|_| within_tolerance),
         // The notebook compares with the probability itself, which a contrast or another unit does not have.
-        within_margin: match (spec.output, &target.minus) {
-            (Output::Probability, None) => Some(
+        within_margin: match (spec.output, target.kind, rule) {
+            (Output::Probability, kind, Some(_)) if kind != TargetKind::Contrast => Some(
                 sum.zip(part.f_input)
                     .is_some_and(|(sum, probability)| (sum - probability).abs() < spec.margin),
             ),
@@ -176,12 +174,12 @@ fn attribution(
         scores: part.scores.clone(),
         errors: part.errors.clone(),
         history: part.history.clone(),
-        non_finite: part.non_finite.clone(),
+        non_finite: part.non_finite,
     }
 }
 
-/// An integrator that has an aim says itself whether it reached it. For a fixed rule delta and estimate have to speak, and without
-/// an estimate the delta is all that can.
+/// An integrator that has an aim says itself whether it reached it. For a fixed rule delta and estimate have to speak,
+/// and without an estimate the delta is all that can.
 fn converged(spec: &AttributionSpec, part: &StoredAttribution, within_tolerance: bool) -> bool {
     let within_error = || match part.error_estimate() {
         Some(error) => error <= spec.tolerance,
@@ -199,7 +197,7 @@ fn provenance(parts: &Parts) -> Provenance {
         if part.created > whole.created {
             whole.created.clone_from(&part.created);
             whole.igsite.clone_from(&part.igsite);
-            whole.backend.clone_from(&part.backend);
+            whole.backend = part.backend;
         }
     }
     whole
@@ -208,9 +206,8 @@ fn provenance(parts: &Parts) -> Provenance {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::content::experiment::Quadrature;
-    use crate::store::key::{AttributionKey, ModelKey, RuleKey};
-    use crate::store::record::NonFinite;
+    use crate::store::key::{AttributionKey, ModelKey};
+    use crate::terms::{BaselineVector, DeviceKind, NonFinite, PathValue, Quadrature};
 
     fn part(spec: &AttributionSpec, errors: Option<Vec<f64>>, converged: Option<bool>) -> StoredAttribution {
         StoredAttribution {
@@ -220,8 +217,8 @@ mod tests {
                 target: vec![3],
                 forced: vec![],
                 output: Output::Probability,
-                baseline: "zero".into(),
-                rule: RuleKey::of(spec),
+                baseline: BaselineVector::Zero,
+                method: spec.with_settings(Method::IntegratedGradients),
             },
             f_input: Some(0.5),
             f_baseline: Some(0.25),
@@ -233,7 +230,7 @@ mod tests {
             non_finite: None,
             provenance: Provenance {
                 igsite: "0".into(),
-                backend: "cpu".into(),
+                backend: DeviceKind::Cpu,
                 seconds: 1.0,
                 created: "2026-01-01T00:00:00Z".into(),
             },
@@ -282,7 +279,7 @@ mod tests {
         let mut broken = part(&adaptive, small, Some(true));
         broken.non_finite = Some(NonFinite {
             alpha: 0.0,
-            what: "gradient".into(),
+            what: PathValue::Gradient,
         });
         assert!(!converged(&adaptive, &broken, true));
     }

@@ -1,22 +1,25 @@
 //! A prompt within a model's own chat template, its segments still at their places.
 //!
-//! The template decides what stands round the author's text, and may trim it; it may do no more. To know which characters are whose, it is
-//! rendered once with marks in place of the contents, which shows the fixed text between them, and then with the contents: what fills
-//! the gaps must be the contents, or the contents trimmed. A template that writes something else is refused, since a score would
-//! otherwise stand at a word that is not the author's.
+//! The template decides what stands round the author's text, and may trim it; it may do no more. To know which
+//! characters are whose, it is rendered once with marks in place of the contents, which shows the fixed text between
+//! them, and then with the contents: what fills the gaps must be the contents, or the contents trimmed. A template that
+//! writes something else is refused, since a score would otherwise stand at a word that is not the author's.
 //!
-//! The template writes all special tokens itself, the one that begins the text too: what it has written is tokenized with
+//! The template writes all special tokens itself, the one that begins the text too: what it has written is tokenized
+//! with
 //! [`Around::Nothing`](crate::tokenizer::Around), as transformers' `apply_chat_template` does.
 
 use std::ops::Range;
 use std::path::Path;
 
-use crate::content::prompt::{Prompt, Role, TEMPLATE};
+use crate::content::prompt::{Prompt, TEMPLATE};
 use crate::diagnostic::{Diagnostic, Result};
+use crate::terms::Role;
 use crate::tokenizer::Tokenizer;
 use crate::tokenizer::chat::{ChatTemplate, Message, template_sha256};
 
-/// The roles that are messages; what the assistant says stands behind the rendered text, as the beginning of its answer.
+/// The roles that are messages; what the assistant says stands behind the rendered text, as the beginning of its
+/// answer.
 const MESSAGES: [Role; 2] = [Role::System, Role::User];
 
 /// A model's chat template.
@@ -98,7 +101,7 @@ impl Chat {
             .iter()
             .zip(contents)
             .map(|(said, content)| Message {
-                role: said.role.name(),
+                role: said.role.word(),
                 content: content.to_owned(),
             })
             .collect();

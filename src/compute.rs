@@ -2,35 +2,23 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use rayon::prelude::*;
-
-use crate::attribution::integral::{Attribution, Rule};
-use crate::attribution::integrated_gradients::{Explainer, Scalar, argmax};
-use crate::attribution::quadrature;
+use crate::attribution::integrated_gradients::{Explainer, argmax};
+use crate::attribution::methods::{self, Attribution};
 use crate::attribution::schedule::{self, Task};
 use crate::calendar;
-use crate::content::experiment::{AttributionSpec, Quadrature};
+use crate::content::experiment::AttributionSpec;
 use crate::diagnostic::{Diagnostic, Result};
 use crate::interrupt;
 use crate::model::device::Backend;
-use crate::plan::{self, Job, OpenedModel, Run, TargetToken};
+use crate::plan::{self, Job, OpenedModel, Run, stored};
 use crate::progress::{Counted, Progress};
 use crate::store::key::{AttributionKey, Key};
 use crate::store::record::Provenance;
-use crate::store::{Store, StoredAttribution, StoredGeneration, StoredPrediction};
-
-/// All that a job's record is made of.
-#[derive(Clone, Debug)]
-pub struct Parts {
-    /// The forward pass.
-    pub prediction: StoredPrediction,
-    /// Targets outer, baselines inner.
-    pub attributions: Vec<StoredAttribution>,
-    /// What the model was asked to say, and says.
-    pub generation: Option<(String, StoredGeneration)>,
-}
+use crate::store::{Parts, Store, StoredAttribution, StoredGeneration, StoredPrediction};
+use crate::terms::Method;
 
 /// What a build did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,7 +47,7 @@ pub fn complete(
     let mut work = Work::default();
     let mut parts: Vec<Vec<Option<Parts>>> = Vec::new();
     for run in runs {
-        parts.push(kept(store, run, Some(&models[run.model]))?);
+        parts.push(stored::parts(store, run, Some(&models[run.model]))?);
     }
     let missing = |parts: &[Vec<Option<Parts>>], id: &str| -> Vec<(usize, usize)> {
         let of_run = |(run, parts): (usize, &Vec<Option<Parts>>)| -> Vec<(usize, usize)> {
@@ -73,8 +61,11 @@ pub fn complete(
     let mut total = 0;
     for (run, parts) in runs.iter().zip(&parts) {
         let jobs = run.jobs.iter().zip(parts).filter(|(_, found)| found.is_none());
-        let maps: usize = jobs.map(|(job, _)| job.targets.len() * job.baselines.len()).sum();
-        total += maps * guess(&run.experiment.attribution);
+        let spec = &run.experiment.attribution;
+        let maps: usize = jobs.map(|(job, _)| spec.maps(job.targets.len())).sum();
+        let methods: Vec<_> = prepared(spec);
+        let of_each: usize = methods.iter().map(|(_, method)| method.expected_evaluations()).sum();
+        total += maps / methods.len() * of_each;
         if maps > 0 && !waiting.contains(&run.model) {
             waiting.push(run.model);
         }
@@ -116,88 +107,6 @@ pub fn complete(
     Ok((parts, work))
 }
 
-/// Evaluations of a map, for the display of progress: an adaptive rule's are known when it is done.
-fn guess(spec: &AttributionSpec) -> usize {
-    match spec.quadrature {
-        Quadrature::Adaptive => spec.max_evaluations.min(200),
-        _ if spec.estimate_error => spec.steps + spec.steps / 2,
-        _ => spec.steps,
-    }
-}
-
-/// The parts of each job of a run, where the store has all of them; without a model only a kept plan can say what that would be asked.
-///
-/// # Errors
-/// The store cannot be read; a tokenizer or template fails.
-pub fn kept(store: &Store, run: &Run, model: Option<&OpenedModel>) -> Result<Vec<Option<Parts>>> {
-    run.jobs.par_iter().map(|job| find(store, run, model, job)).collect()
-}
-
-/// How many maps of a run the store has.
-///
-/// # Errors
-/// The store cannot be read.
-pub fn count_kept(store: &Store, run: &Run) -> Result<usize> {
-    let of_job = |job: &Job| -> Result<usize> {
-        let Some(prediction) = store.get::<StoredPrediction>(&job.prediction, run.vocabulary)? else {
-            return Ok(0);
-        };
-        let found = job.attribution_keys(run.experiment, prediction.token_id);
-        let found = found.map(|key| {
-            Ok(usize::from(
-                store.get::<StoredAttribution>(&key, run.vocabulary)?.is_some(),
-            ))
-        });
-        found.sum()
-    };
-    run.jobs.iter().map(of_job).sum()
-}
-
-/// A job's parts, if the store has all of them.
-fn find(store: &Store, run: &Run, model: Option<&OpenedModel>, job: &Job) -> Result<Option<Parts>> {
-    let Some(prediction) = store.get::<StoredPrediction>(&job.prediction, run.vocabulary)? else {
-        return Ok(None);
-    };
-    let asked = match &run.experiment.generate {
-        None => None,
-        Some(spec) => {
-            let kept = job.generation.as_ref();
-            let kept = kept.and_then(|kept| {
-                kept.key(
-                    &job.prediction.model,
-                    spec.max_new_tokens,
-                    &run.stop,
-                    prediction.token_id,
-                )
-            });
-            match (kept, model) {
-                (Some(kept), _) => Some(kept),
-                (None, Some(model)) => plan::generation(run, model, job, prediction.token_id)?,
-                (None, None) => return Ok(None),
-            }
-        }
-    };
-    let generation = match asked {
-        None => None,
-        Some((prompt, key)) => match store.get::<StoredGeneration>(&key, run.vocabulary)? {
-            Some(found) => Some((prompt, found)),
-            None => return Ok(None),
-        },
-    };
-    let mut attributions = Vec::new();
-    for key in job.attribution_keys(run.experiment, prediction.token_id) {
-        match store.get::<StoredAttribution>(&key, run.vocabulary)? {
-            Some(found) => attributions.push(found),
-            None => return Ok(None),
-        }
-    }
-    Ok(Some(Parts {
-        prediction,
-        attributions,
-        generation,
-    }))
-}
-
 struct Worker<'a> {
     model: &'a OpenedModel,
     store: &'a Store,
@@ -217,7 +126,7 @@ impl Worker<'_> {
                 run.model, run.experiment.id, job.sample.slug
             )
         };
-        let rule = rule(spec);
+        let methods = prepared(spec);
         let mut found = Vec::with_capacity(jobs.len());
         let mut failed = None;
         // What is to be computed, and where each is needed: a map that came to the same token as another is one map.
@@ -247,22 +156,25 @@ impl Worker<'_> {
                     break;
                 }
             };
-            let mut slots = vec![None; job.targets.len() * job.baselines.len()];
-            // Baselines outside: the targets of one path are computed together.
+            let mut slots = vec![None; spec.maps(job.targets.len())];
+            // Baselines outside: all maps of one path are computed together.
+            let (targets, baselines) = (job.targets.len(), job.baselines.len());
+            let of_path = (0..targets).flat_map(|t| (0..methods.len()).map(move |m| (t, m)));
             for (b, &(_, start)) in job.baselines.iter().enumerate() {
-                for (t, target) in job.targets.iter().enumerate() {
-                    let key = job.attribution_key(run.experiment, target, start, prediction.token_id);
-                    let slot = &mut slots[t * job.baselines.len() + b];
+                for (t, m) in of_path.clone() {
+                    let (target, (method, prepared)) = (&job.targets[t], &methods[m]);
+                    let key = job.attribution_key(run.experiment, *method, target, start, prediction.token_id);
+                    let slot = &mut slots[(m * targets + t) * baselines + b];
                     // Kept by an earlier, killed build.
                     if let Some(found) = self.store.get::<StoredAttribution>(&key, run.vocabulary)? {
-                        self.progress.add(guess(spec) as u64);
+                        self.progress.add(prepared.expected_evaluations() as u64);
                         self.work.kept += 1;
                         *slot = Some(Slot::Kept(Box::new(found)));
                         continue;
                     }
                     let name = key.name();
                     if let Some(&index) = indices.get(&name) {
-                        self.progress.add(guess(spec) as u64);
+                        self.progress.add(prepared.expected_evaluations() as u64);
                         self.work.shared += 1;
                         *slot = Some(Slot::Task(index));
                         continue;
@@ -273,12 +185,8 @@ impl Worker<'_> {
                         ids: job.prediction.token_ids.clone(),
                         forced: target.forced.clone(),
                         start,
-                        scalar: Scalar {
-                            token: target.token.id(prediction.token_id),
-                            output: spec.output,
-                            minus: target.minus.map(|token: TargetToken| token.id(prediction.token_id)),
-                        },
-                        rule: rule.clone(),
+                        scalar: target.scalar(spec.output, prediction.token_id),
+                        method: Arc::clone(prepared),
                     });
                     keys.push((key, place(job)));
                 }
@@ -334,7 +242,7 @@ impl Worker<'_> {
             let part = StoredAttribution {
                 key: keys[index].0.clone(),
                 f_input: finite(found.f_input),
-                f_baseline: finite(found.f_baseline),
+                f_baseline: found.f_baseline.and_then(finite),
                 scores: found.scores,
                 errors: found
                     .errors
@@ -348,7 +256,10 @@ impl Worker<'_> {
             store.put(&part)?;
             work.computed += 1;
             let mut progress = progress.borrow_mut();
-            progress.correct(guess(spec) as u64, part.evaluations as u64);
+            progress.correct(
+                tasks[index].method.expected_evaluations() as u64,
+                part.evaluations as u64,
+            );
             progress.at(keys[index].1.clone());
             computed[index] = Some(part);
             Ok(())
@@ -423,26 +334,16 @@ enum Slot {
     Task(usize),
 }
 
-/// How an experiment's paths are integrated.
-fn rule(spec: &AttributionSpec) -> Rule {
-    match spec.quadrature {
-        Quadrature::Adaptive => Rule::Adaptive {
-            tolerance: spec.tolerance,
-            max_evaluations: spec.max_evaluations,
-        },
-        fixed => Rule::Fixed {
-            points: quadrature::points(fixed, spec.steps).into(),
-            check: spec
-                .estimate_error
-                .then(|| quadrature::points(fixed, spec.steps / 2).into()),
-        },
-    }
+/// The methods of an experiment, made ready.
+fn prepared(spec: &AttributionSpec) -> Vec<(Method, Arc<dyn methods::Method>)> {
+    let ready = |&method: &Method| (method, methods::prepare(spec.with_settings(method)));
+    spec.methods.iter().map(ready).collect()
 }
 
 fn provenance(backend: &Backend, seconds: f64) -> Provenance {
     Provenance {
         igsite: env!("CARGO_PKG_VERSION").to_owned(),
-        backend: backend.name.to_owned(),
+        backend: backend.kind,
         seconds,
         created: calendar::timestamp(SystemTime::now()),
     }

@@ -55,6 +55,8 @@ pub struct Diagnostic {
     pub expected: Option<String>,
     /// What to do about it.
     pub help: Option<String>,
+    /// Whether the file may be damaged, so that a new copy of it may help.
+    pub may_be_damaged: bool,
 }
 
 /// The crate's result type.
@@ -72,6 +74,7 @@ impl Diagnostic {
             message: message.into(),
             expected: None,
             help: None,
+            may_be_damaged: false,
         }
     }
 
@@ -140,6 +143,19 @@ impl Diagnostic {
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
+    }
+
+    /// Says that the file may be damaged.
+    #[must_use]
+    pub fn may_be_damaged(mut self) -> Self {
+        self.may_be_damaged = true;
+        self
+    }
+
+    /// Says that the file may be damaged, and what to do about that.
+    #[must_use]
+    pub fn download_again(self) -> Self {
+        self.help("download the file again").may_be_damaged()
     }
 
     /// An error of the operating system on a file, with the remedy for the common ones.

@@ -1,34 +1,37 @@
 //! Experiments × models × samples to jobs, each with the keys of what it needs.
 //!
-//! Planning opens checkpoints and tokenizers, and finds every error that these can show, but loads no weights and computes
-//! nothing.
+//! Planning opens checkpoints and tokenizers, and finds every error that these can show, but loads no weights and
+//! computes nothing.
 
 pub mod frozen;
 mod generation;
 pub mod kept;
 mod models;
 mod sample;
+pub mod stored;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 pub use generation::generation;
 pub use models::{ModelFacts, OpenedModel, Sources, Weights, located, named_models, open_models, warn};
 
 use self::kept::{KeptGeneration, KeptRuns};
 use self::sample::{One, Problem};
-use crate::attribution::integrated_gradients::Start;
+use crate::attribution::integrated_gradients::Scalar;
 use crate::chat::Chat;
 use crate::content::dataset::Sample;
-use crate::content::experiment::{BaselineSpec, Experiment};
+use crate::content::experiment::Experiment;
 use crate::content::names::shortened;
 use crate::content::project::Project;
-use crate::content::prompt::{Prompt, PromptStyle};
+use crate::content::prompt::Prompt;
 use crate::diagnostic::{Diagnostic, Diagnostics, Result};
-use crate::store::key::{AttributionKey, PredictionKey, RuleKey};
-use crate::tokenizer::{SpecialKind, Token};
+use crate::store::key::{AttributionKey, PredictionKey};
+use crate::terms::{Baseline, BaselineVector, Method, Output, PromptStyle, TargetKind, Token};
+use crate::tokenizer::SpecialKind;
 
 /// One experiment with one model.
 #[derive(Debug)]
@@ -40,7 +43,7 @@ pub struct Run<'a> {
     /// The model's chat template, where the experiment asks for it.
     pub chat: Option<Chat>,
     /// Where paths start: what the author wrote, and which vector that is.
-    pub baselines: Vec<(String, Start)>,
+    pub baselines: Vec<(Baseline, BaselineVector)>,
     /// The tokens that end what the model says in its own words.
     pub stop: Vec<u32>,
     /// How many tokens the model knows.
@@ -63,28 +66,28 @@ pub struct Job<'a> {
     /// Each option's letter and tokens, in the experiment's order; several only where the output is a log-probability.
     pub options: Vec<(&'a str, Vec<u32>)>,
     /// What is explained.
-    pub targets: Vec<Target>,
+    pub targets: Vec<PlannedTarget>,
     /// Where paths start: what the author wrote, and which vector that is.
-    pub baselines: Vec<(String, Start)>,
+    pub baselines: Vec<(Baseline, BaselineVector)>,
     /// What a kept plan knows of what the model is asked to say in its own words.
     pub generation: Option<KeptGeneration>,
 }
 
 /// What is explained, as far as it is known before the model ran.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
-    /// `predicted`, `gold`, `option`, `token` or `contrast`.
-    pub kind: &'static str,
-    /// The token; the last of an answer of several.
-    pub token: TargetToken,
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedTarget {
+    /// What kind of thing it is.
+    pub kind: TargetKind,
+    /// One token, the last of an answer of several; or two for a contrast, the first minus the second.
+    tokens: Vec<TargetToken>,
     /// The tokens before it in an answer of several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub forced: Vec<u32>,
-    /// What a contrast takes away.
-    pub minus: Option<TargetToken>,
 }
 
-/// A token that may not be known yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A token that may not be known yet; as data its id, or null.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Option<u32>", into = "Option<u32>")]
 pub enum TargetToken {
     /// Whatever the model predicts.
     Predicted,
@@ -102,23 +105,75 @@ impl TargetToken {
     }
 }
 
-impl Target {
+impl From<Option<u32>> for TargetToken {
+    fn from(id: Option<u32>) -> Self {
+        id.map_or(Self::Predicted, Self::Known)
+    }
+}
+
+impl From<TargetToken> for Option<u32> {
+    fn from(token: TargetToken) -> Self {
+        match token {
+            TargetToken::Predicted => None,
+            TargetToken::Known(id) => Some(id),
+        }
+    }
+}
+
+impl PlannedTarget {
+    /// One token, behind others that are `forced` where it is the last of an answer of several.
+    pub fn one(kind: TargetKind, token: TargetToken, forced: Vec<u32>) -> Self {
+        Self {
+            kind,
+            tokens: vec![token],
+            forced,
+        }
+    }
+
+    /// One token minus another.
+    pub fn contrast(first: TargetToken, second: TargetToken) -> Self {
+        Self {
+            kind: TargetKind::Contrast,
+            tokens: vec![first, second],
+            forced: vec![],
+        }
+    }
+
+    /// Whether two tokens are there for a contrast, and one for anything else.
+    pub fn makes_sense(&self) -> bool {
+        let expected = if self.kind == TargetKind::Contrast { 2 } else { 1 };
+        self.tokens.len() == expected
+    }
+
+    /// The tokens that are known before the model ran, those of the answer before them too.
+    pub fn known_ids(&self) -> impl Iterator<Item = u32> {
+        let known = self.tokens.iter().filter_map(|&token| Option::from(token));
+        known.chain(self.forced.iter().copied())
+    }
+
+    /// What is read of the model's outputs, once the prediction is known.
+    pub fn scalar(&self, output: Output, predicted: u32) -> Scalar {
+        Scalar {
+            token: self.tokens[0].id(predicted),
+            output,
+            minus: self.tokens.get(1).map(|token| token.id(predicted)),
+        }
+    }
+
     /// Its tokens, once the prediction is known: one, or two for a contrast.
     pub fn ids(&self, predicted: u32) -> Vec<u32> {
-        [Some(self.token), self.minus]
-            .into_iter()
-            .flatten()
-            .map(|token| token.id(predicted))
-            .collect()
+        self.tokens.iter().map(|token| token.id(predicted)).collect()
     }
 }
 
 impl Job<'_> {
-    /// The keys of all its attributions, once the prediction is known: targets outer, baselines inner.
+    /// The keys of all its attributions, once the prediction is known: methods outer, then targets, baselines inner.
     pub fn attribution_keys(&self, experiment: &Experiment, predicted: u32) -> impl Iterator<Item = AttributionKey> {
-        self.targets.iter().flat_map(move |target| {
-            let starts = self.baselines.iter();
-            starts.map(move |&(_, start)| self.attribution_key(experiment, target, start, predicted))
+        experiment.attribution.methods.iter().flat_map(move |&method| {
+            self.targets.iter().flat_map(move |target| {
+                let starts = self.baselines.iter();
+                starts.map(move |&(_, start)| self.attribution_key(experiment, method, target, start, predicted))
+            })
         })
     }
 
@@ -126,8 +181,9 @@ impl Job<'_> {
     pub fn attribution_key(
         &self,
         experiment: &Experiment,
-        target: &Target,
-        start: Start,
+        method: Method,
+        target: &PlannedTarget,
+        start: BaselineVector,
         predicted: u32,
     ) -> AttributionKey {
         AttributionKey {
@@ -136,12 +192,8 @@ impl Job<'_> {
             target: target.ids(predicted),
             forced: target.forced.clone(),
             output: experiment.attribution.output,
-            baseline: match start {
-                Start::Zero => "zero".to_owned(),
-                Start::Mean => "mean".to_owned(),
-                Start::Token(id) => format!("token {id}"),
-            },
-            rule: RuleKey::of(&experiment.attribution),
+            baseline: start,
+            method: experiment.attribution.with_settings(method),
         }
     }
 }
@@ -149,8 +201,8 @@ impl Job<'_> {
 /// One run for each experiment and model, in the authors' order.
 ///
 /// # Errors
-/// Collected in `diagnostics`: an option, target or baseline that a model's tokenizer does not have as one token, a prompt
-/// that comes to no tokens. Each is told once for a model, with the first sample that shows it.
+/// Collected in `diagnostics`: an option, target or baseline that a model's tokenizer does not have as one token, a
+/// prompt that comes to no tokens. Each is told once for a model, with the first sample that shows it.
 pub fn runs<'a>(
     project: &'a Project,
     models: &BTreeMap<String, OpenedModel>,
@@ -271,28 +323,25 @@ impl<'a, 'm> Planner<'a, 'm> {
         }
     }
 
-    fn baselines(&mut self) -> Vec<(String, Start)> {
+    fn baselines(&mut self) -> Vec<(Baseline, BaselineVector)> {
         let special = self.model.checkpoint.config.special;
         let mut starts = Vec::new();
         for (index, baseline) in self.experiment.attribution.baselines.iter().enumerate() {
-            let (name, start) = match baseline {
-                BaselineSpec::Zero => ("zero".to_owned(), Some(Start::Zero)),
-                BaselineSpec::Mean => ("mean".to_owned(), Some(Start::Mean)),
-                BaselineSpec::Bos => ("bos".to_owned(), self.one().special(special.bos, SpecialKind::Bos)),
-                BaselineSpec::Eos => ("eos".to_owned(), self.one().special(special.eos, SpecialKind::Eos)),
-                BaselineSpec::Pad => ("pad".to_owned(), self.one().special(special.pad, SpecialKind::Pad)),
-                BaselineSpec::Unk => ("unk".to_owned(), self.one().special(None, SpecialKind::Unk)),
-                BaselineSpec::Token(text) => (
-                    format!("token:{text}"),
-                    self.one().in_table(self.model.tokenizer.vocabulary_token(text)),
-                ),
+            let start = match baseline {
+                Baseline::Zero => Some(BaselineVector::Zero),
+                Baseline::Mean => Some(BaselineVector::Mean),
+                Baseline::Bos => self.one().special(special.bos, SpecialKind::Bos),
+                Baseline::Eos => self.one().special(special.eos, SpecialKind::Eos),
+                Baseline::Pad => self.one().special(special.pad, SpecialKind::Pad),
+                Baseline::Unk => self.one().special(None, SpecialKind::Unk),
+                Baseline::Token(text) => self.one().in_table(self.model.tokenizer.vocabulary_token(text)),
             };
             match start {
-                Some(start) => starts.push((name, start)),
+                Some(start) => starts.push((baseline.clone(), start)),
                 None => {
                     let error = Diagnostic::content(match baseline {
-                        BaselineSpec::Token(text) => format!("baseline: {text:?} is no token of this model"),
-                        _ => format!("baseline `{name}`: this model has no such token"),
+                        Baseline::Token(text) => format!("baseline: {text:?} is no token of this model"),
+                        named => format!("baseline `{named}`: this model has no such token"),
                     })
                     .expected("a baseline that every model of the experiment has")
                     .help("`zero`, `mean` and `eos` are there for every model; or give a model without it an experiment of its own");
@@ -303,7 +352,8 @@ impl<'a, 'm> Planner<'a, 'm> {
         starts
     }
 
-    /// What stands in the way of the model's own words, found before it runs: with some token in the prediction's place.
+    /// What stands in the way of the model's own words, found before it runs: with some token in the prediction's
+    /// place.
     fn check_generation(&mut self, run: &Run<'a>) {
         let Some(spec) = &run.experiment.generate else { return };
         for job in &run.jobs {

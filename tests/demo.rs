@@ -9,15 +9,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use igsite::attribution::integral::Rule;
-use igsite::attribution::integrated_gradients::{Explainer, Scalar, Start};
+use igsite::attribution::integral::Nodes;
+use igsite::attribution::integrated_gradients::{Explainer, Scalar};
 use igsite::attribution::quadrature;
 use igsite::checkpoint::Checkpoint;
-use igsite::content::experiment::{Batch, Output, Quadrature};
 use igsite::content::project::{Project, Selection};
 use igsite::hub::Hub;
 use igsite::model::CausalLm;
 use igsite::model::device::Backend;
+use igsite::terms::{BaselineVector, Batch, Output, Quadrature};
 use igsite::tokenizer::Tokenizer;
 
 use claims::{AFFIRMING, CAUSES, Claim, Claims, DENYING, Split, VERDICTS};
@@ -258,7 +258,7 @@ fn maps_lie_on_stance_and_cause() {
         let checkpoint = Checkpoint::open(&folder(model)).unwrap();
         let tokenizer = Tokenizer::open(&folder(model)).unwrap();
         let mut explainer = Explainer::load(&checkpoint, &Backend::cpu(), DType::F32).unwrap();
-        let start = Start::Token(tokenizer.vocabulary_token(".").unwrap());
+        let start = BaselineVector::Token(tokenizer.vocabulary_token(".").unwrap());
         let points: std::sync::Arc<[_]> = quadrature::points(Quadrature::GaussLegendre, 64).into();
         let mut share = 0.0;
         for claim in sample {
@@ -273,19 +273,23 @@ fn maps_lie_on_stance_and_cause() {
                 output: Output::Probability,
                 minus: None,
             };
-            let rule = Rule::Fixed {
+            let rule = Nodes::Fixed {
                 points: points.clone(),
                 check: None,
             };
             let map = explainer.attribute(&ids, start, scalar, rule, Batch::Auto).unwrap();
-            assert!(map.convergence_delta().abs() < 0.02, "{model}, {}: {map:?}", claim.id);
+            assert!(
+                map.convergence_delta().unwrap().abs() < 0.02,
+                "{model}, {}: {map:?}",
+                claim.id
+            );
 
             // Where the parts stand, in bytes: prompts are ASCII, so also in characters.
             let opening = claim.opening.strip_prefix("Says ").unwrap_or(&claim.opening);
             let mut at = prompt.find(":\n").unwrap() + 2;
             let parts = [opening, &claim.stance, &claim.before, &claim.cause, &claim.after].map(|part| {
                 at += part.len();
-                let within = |token: &&igsite::tokenizer::Token| at - part.len() <= token.start && token.start < at;
+                let within = |token: &&igsite::terms::Token| at - part.len() <= token.start && token.start < at;
                 let scores = tokens
                     .iter()
                     .zip(&map.scores)

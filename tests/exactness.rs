@@ -7,13 +7,14 @@ use std::sync::LazyLock;
 use std::time::Instant;
 
 use burn::tensor::DType;
-use igsite::attribution::integral::{Attribution, Rule};
-use igsite::attribution::integrated_gradients::{Explainer, Scalar, Start};
+use igsite::attribution::integral::Nodes;
+use igsite::attribution::integrated_gradients::{Explainer, Scalar};
+use igsite::attribution::methods::Attribution;
 use igsite::attribution::quadrature;
 use igsite::checkpoint::Checkpoint;
-use igsite::content::experiment::{Batch, Output, Quadrature};
 use igsite::kernel::gemm;
 use igsite::model::device::Backend;
+use igsite::terms::{BaselineVector, Batch, Output, Quadrature};
 use support::cases::{self, Case, Family, Model, TOLERANCES, largest, quantile, size};
 use support::needs::{Need, found_or_skip};
 
@@ -28,7 +29,7 @@ static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
         for prompt in 0..model.prompts.len().min(4) {
             for start in model.starts {
                 // The notebook's rule, where it is tested.
-                let notebook = model.family == Family::Stories && start.1 == Start::Zero;
+                let notebook = model.family == Family::Stories && start.1 == BaselineVector::Zero;
                 all.extend(model.cases(prompt, start, if notebook { &[512] } else { &[] }));
             }
         }
@@ -212,7 +213,7 @@ fn a_fixed_rules_error_is_its_difference_from_half_the_points() {
     let scalar = model.probability(&ids);
     for (rule, steps) in [(Quadrature::GaussLegendre, 50), (Quadrature::Trapezoid, 33)] {
         let [whole, half] = [steps, steps / 2].map(|steps| quadrature::points(rule, steps));
-        let fixed = |points: &[quadrature::Point], check| Rule::Fixed {
+        let fixed = |points: &[quadrature::Point], check| Nodes::Fixed {
             points: points.into(),
             check,
         };
@@ -222,12 +223,13 @@ fn a_fixed_rules_error_is_its_difference_from_half_the_points() {
             .filter(|alpha| alphas(&whole).contains(alpha))
             .count();
         assert_eq!(common, if rule == Quadrature::Trapezoid { 2 } else { 0 });
-        let rules: [Rule; 3] = [
+        let rules: [Nodes; 3] = [
             fixed(&whole, Some(half.clone().into())),
             fixed(&whole, None),
             fixed(&half, None),
         ];
-        let [checked, whole, half] = rules.map(|rule| model.along(&ids, Start::Mean, vec![(scalar, rule)]).remove(0));
+        let [checked, whole, half] =
+            rules.map(|rule| model.along(&ids, BaselineVector::Mean, vec![(scalar, rule)]).remove(0));
         // Where the two have a point in common, as the trapezoids' ends, it is computed once.
         assert_eq!(checked.evaluations, steps + steps / 2 - common);
         assert_same(&checked.scores, &whole.scores, &whole.scores);
@@ -247,13 +249,13 @@ fn a_fixed_rules_error_is_its_difference_from_half_the_points() {
 fn targets_of_a_sample_share_passes_and_change_nothing() {
     let mut model = demo();
     let ids = model.prompts[0].clone();
-    let asked: Vec<(Scalar, Rule)> = model
+    let asked: Vec<(Scalar, Nodes)> = model
         .scalars(&ids)
         .map(|(_, scalar)| (scalar, cases::adaptive(0.01)))
         .into();
-    let together = model.along(&ids, Start::Zero, asked.clone());
+    let together = model.along(&ids, BaselineVector::Zero, asked.clone());
     for (asked, map) in asked.into_iter().zip(together) {
-        let alone = model.along(&ids, Start::Zero, vec![asked]).remove(0);
+        let alone = model.along(&ids, BaselineVector::Zero, vec![asked]).remove(0);
         assert_eq!(alone.evaluations, map.evaluations);
         assert_same(&alone.scores, &map.scores, &map.scores);
         let errors = [&alone, &map].map(|map| map.errors.as_ref().unwrap());
@@ -280,26 +282,26 @@ fn where_the_beginning_of_the_path_overflows_no_rule_pretends() {
     };
     let mut map = |rule| {
         explainer
-            .attribute(&ids, Start::Zero, scalar, rule, Batch::Auto)
+            .attribute(&ids, BaselineVector::Zero, scalar, rule, Batch::Auto)
             .unwrap()
     };
 
     for rule in [Quadrature::RiemannLeft, Quadrature::Trapezoid] {
         let points = quadrature::points(rule, 32);
-        let fixed = map(Rule::Fixed {
+        let fixed = map(Nodes::Fixed {
             points: points.into(),
             check: None,
         });
         let fault = fixed.non_finite.expect("the slope at 0 overflows");
-        assert_eq!((fault.alpha, &*fault.what), (0.0, "gradient"), "{rule:?}");
+        assert_eq!((fault.alpha, fault.what.word()), (0.0, "gradient"), "{rule:?}");
         assert!(fixed.scores.is_empty());
     }
     // It never asks for 0; what it does not reach is in its error.
     let adaptive = map(cases::adaptive(0.01));
     assert_eq!((&adaptive.non_finite, adaptive.converged), (&None, Some(false)));
     assert!(adaptive.scores.iter().all(|score| score.is_finite()));
-    let missing = adaptive.convergence_delta().abs();
-    assert!(missing > 0.01 * (adaptive.f_input - adaptive.f_baseline).abs());
+    let missing = adaptive.convergence_delta().unwrap().abs();
+    assert!(missing > 0.01 * adaptive.change().unwrap().abs());
     assert!(adaptive.errors.as_ref().unwrap().iter().sum::<f64>() >= missing);
 }
 

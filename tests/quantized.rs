@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{DType, Device};
-use igsite::attribution::integral::Rule;
-use igsite::attribution::integrated_gradients::{Explainer, Scalar, Start};
+use igsite::attribution::integral::Nodes;
+use igsite::attribution::integrated_gradients::{Explainer, Scalar};
 use igsite::checkpoint::Checkpoint;
-use igsite::content::experiment::{Batch, Output};
 use igsite::kernel::matrix::{Code, Elements, Four, quantize};
 use igsite::model::device::Backend;
 use igsite::model::{CausalLm, NamedParameter};
 use igsite::tensor::matrix::Precision;
+use igsite::terms::{BaselineVector, Batch, Output};
 use igsite::tokenizer::Tokenizer;
 use serde_json::Value;
 use support::{json, shared};
@@ -131,7 +131,7 @@ fn maps_through_codes_are_those_through_their_values() {
     let map = |folder: &Path, precision: Precision| {
         let checkpoint = Checkpoint::open(folder).unwrap();
         let mut explainer = Explainer::load(&checkpoint, &Backend::cpu(), precision).unwrap();
-        let rule = Rule::Adaptive {
+        let rule = Nodes::Adaptive {
             tolerance: 1e-3,
             max_evaluations: 4096,
         };
@@ -141,7 +141,13 @@ fn maps_through_codes_are_those_through_their_values() {
             minus: None,
         };
         explainer
-            .attribute(&[1, 17, 5, 60, 33, 2, 48], Start::Mean, scalar, rule, Batch::Auto)
+            .attribute(
+                &[1, 17, 5, 60, 33, 2, 48],
+                BaselineVector::Mean,
+                scalar,
+                rule,
+                Batch::Auto,
+            )
             .unwrap()
     };
     let codes = map(&own("plain"), four_bit(DType::F32, Code::Nf4));

@@ -10,7 +10,8 @@ mod support;
 
 use std::path::Path;
 
-use igsite::tokenizer::{Around, Token, Tokenizer};
+use igsite::terms::Token;
+use igsite::tokenizer::{Around, Tokenizer};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use support::project::Project;

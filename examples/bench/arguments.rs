@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Parser;
-use igsite::content::experiment::Batch;
-use igsite::content::model::{DtypeSpec, QUANTIZATIONS, Quantization};
+use igsite::content::model::dtypes;
 use igsite::model::device::DeviceChoice;
+use igsite::terms::{Batch, Dtype, Quantization};
 
 use crate::shape;
 
@@ -30,7 +30,7 @@ pub struct Arguments {
     pub batch: Batch,
     /// auto, f32, f16 or bf16
     #[arg(long, value_name = "DTYPE", default_value = "auto", value_parser = dtype)]
-    pub dtype: DtypeSpec,
+    pub dtype: std::option::Option<Dtype>,
     /// Write the shape's random weights into a new folder in DIR first, in bfloat16, and load them from there; the
     /// folder is removed again (not if the process is killed)
     #[arg(long, value_name = "DIR", conflicts_with = "model")]
@@ -70,18 +70,15 @@ fn batch(text: &str) -> Result<Batch, String> {
 }
 
 fn quantization(text: &str) -> Result<Quantization, String> {
-    let found = QUANTIZATIONS.iter().find(|(word, _)| *word == text);
+    let found = Quantization::WORDS.iter().find(|(word, _)| *word == text);
     found
         .map(|&(_, quantization)| quantization)
         .ok_or_else(|| "expected none, fp4 or nf4".to_owned())
 }
 
-fn dtype(text: &str) -> Result<DtypeSpec, String> {
-    match text {
-        "auto" => Ok(DtypeSpec::Auto),
-        "f32" => Ok(DtypeSpec::F32),
-        "f16" => Ok(DtypeSpec::F16),
-        "bf16" => Ok(DtypeSpec::Bf16),
-        _ => Err("expected auto, f32, f16 or bf16".to_owned()),
-    }
+fn dtype(text: &str) -> Result<Option<Dtype>, String> {
+    let known = dtypes().into_iter().find(|(word, _)| *word == text);
+    known
+        .map(|(_, dtype)| dtype)
+        .ok_or_else(|| "expected auto, f32, f16 or bf16".to_owned())
 }

@@ -5,12 +5,10 @@ use std::path::Path;
 use std::time::Instant;
 
 use burn::tensor::{DType, Distribution, Tensor};
-use igsite::attribution::integral::Rule;
-use igsite::attribution::integrated_gradients::{Explainer, Scalar, Start};
+use igsite::attribution::integral::Nodes;
+use igsite::attribution::integrated_gradients::{Explainer, Scalar};
 use igsite::attribution::quadrature;
 use igsite::checkpoint::Checkpoint;
-use igsite::content::experiment::{Batch, Output, Quadrature};
-use igsite::content::model::Quantization;
 use igsite::content::random::SplitMix64;
 use igsite::diagnostic::{Diagnostic, Result};
 use igsite::guard;
@@ -18,7 +16,8 @@ use igsite::kernel::Threads;
 use igsite::kernel::gemm::{Product, View};
 use igsite::kernel::matrix::Code;
 use igsite::model::CausalLm;
-use igsite::model::device::{Backend, dtype_name};
+use igsite::model::device::{Backend, dtype_word};
+use igsite::terms::{BaselineVector, Batch, DeviceKind, Output, Quadrature, Quantization};
 use serde::Serialize;
 
 use crate::arguments::Arguments;
@@ -170,7 +169,11 @@ pub fn measure(arguments: &Arguments) -> Result<Measured> {
             (explainer, shape, dtype)
         }
         None => {
-            let stored = if backend.name == "cpu" { DType::F32 } else { DType::BF16 };
+            let stored = if backend.kind == DeviceKind::Cpu {
+                DType::F32
+            } else {
+                DType::BF16
+            };
             let dtype = backend.dtype(arguments.dtype, stored);
             let described = shape::of(&shape::config(&arguments.shape))?;
             let model = guarded(|| CausalLm::init(&described, (&backend.device, dtype)))?;
@@ -192,12 +195,12 @@ pub fn measure(arguments: &Arguments) -> Result<Measured> {
         minus: None,
     };
     let mut map = |points: usize| -> Result<f64> {
-        let rule = Rule::Fixed {
+        let rule = Nodes::Fixed {
             points: quadrature::points(Quadrature::GaussLegendre, points).into(),
             check: None,
         };
         let began = Instant::now();
-        let found = explainer.attribute(&ids, Start::Zero, scalar, rule, arguments.batch)?;
+        let found = explainer.attribute(&ids, BaselineVector::Zero, scalar, rule, arguments.batch)?;
         match found.non_finite {
             None => Ok(began.elapsed().as_secs_f64()),
             Some(at) => Err(
@@ -207,14 +210,16 @@ pub fn measure(arguments: &Arguments) -> Result<Measured> {
         }
     };
     // Memory is taken, kernels are compiled.
-    map(arguments
-        .points
-        .min(if backend.name == "cpu" { 10 } else { arguments.points }))?;
+    map(arguments.points.min(if backend.kind == DeviceKind::Cpu {
+        10
+    } else {
+        arguments.points
+    }))?;
     let (mut times, mut burn, mut own) = (Vec::new(), 0.0f64, 0.0f64);
     for _ in 0..arguments.repeat {
         // Between the maps, so that a machine with other work to do is as slow for the one as for the other.
         burn = burn.max(guarded(|| burn_product(&backend, dtype))?);
-        if backend.name == "cpu" && dtype == DType::F32 {
+        if backend.kind == DeviceKind::Cpu && dtype == DType::F32 {
             own = own.max(own_product());
         }
         times.push(map(arguments.points)?);
@@ -228,8 +233,8 @@ pub fn measure(arguments: &Arguments) -> Result<Measured> {
     Ok(Measured {
         schema: "igsite/bench/1",
         shape,
-        device: backend.name,
-        dtype: dtype_name(dtype),
+        device: backend.kind.word(),
+        dtype: dtype_word(dtype).word(),
         threads: rayon::current_num_threads(),
         parameters: explainer.model().parameters(),
         body_parameters: body,
@@ -267,11 +272,11 @@ fn open(folder: &Path, arguments: &Arguments, backend: &Backend) -> Result<(Expl
 
 /// Operations a second of Burn's product of two square matrices, the best of several.
 fn burn_product(backend: &Backend, dtype: DType) -> f64 {
-    let size = square(backend.name);
+    let size = square(backend.kind.word());
     let random = || Tensor::<2>::random([size; 2], Distribution::Normal(0.0, 1.0), (&backend.device, dtype));
     let (a, b) = (random(), random());
     // Enough of them in a row that a GPU's start-up does not count; one element at the end waits for all.
-    let count = if backend.name == "cpu" { 1 } else { 20 };
+    let count = if backend.kind == DeviceKind::Cpu { 1 } else { 20 };
     let run = || {
         let began = Instant::now();
         let mut c = a.clone().matmul(b.clone());
@@ -312,7 +317,7 @@ fn own_product() -> f64 {
 
 /// What the process holds: now (`VmRSS:`), or at most so far (`VmHWM:`).
 fn memory(backend: &Backend, line: &str) -> Option<u64> {
-    if backend.name != "cpu" {
+    if backend.kind != DeviceKind::Cpu {
         let output = std::process::Command::new("nvidia-smi")
             .args(["--query-gpu=memory.used", "--format=csv,noheader,nounits"])
             .output()

@@ -1,13 +1,13 @@
 //! The three pictures.
 
 use igsite::attribution::adaptive::{self, Integrator};
-use igsite::attribution::integral::Rule;
-use igsite::attribution::integrated_gradients::{Ends, Points, Scalar, Start};
+use igsite::attribution::integral::Nodes;
+use igsite::attribution::integrated_gradients::{Ends, Points, Scalar};
 use igsite::attribution::quadrature;
-use igsite::content::experiment::{Batch, Quadrature};
 
 use crate::support::cases::{self, Case, Family, Model, distance, size};
 use crate::svg::{Axis, BLUE, GREEN, PURPLE, Plot, RED, Style, picture};
+use igsite::terms::{BaselineVector, Batch, Quadrature};
 
 /// The prompt that the first two pictures are about.
 pub struct Example<'a> {
@@ -27,7 +27,11 @@ impl Example<'_> {
 
     /// F and S at many α from the zero embedding.
     fn values(&mut self, alphas: &[f64]) -> Vec<adaptive::Value> {
-        let path = self.model.explainer.path(&self.ids(), Start::Zero, &[]).unwrap();
+        let path = self
+            .model
+            .explainer
+            .path(&self.ids(), BaselineVector::Zero, &[])
+            .unwrap();
         let points = Points {
             path: &path,
             alphas: alphas.to_vec(),
@@ -51,7 +55,11 @@ impl Example<'_> {
     /// Where the adaptive rule asks for values.
     fn nodes(&mut self, tolerance: f64) -> Vec<f64> {
         let (ids, scalar) = (self.ids(), self.scalar());
-        let Ends { input, baseline, .. } = self.model.explainer.ends(&ids, Start::Zero, &[], &[scalar]).unwrap()[0];
+        let Ends { input, baseline, .. } = self
+            .model
+            .explainer
+            .ends(&ids, BaselineVector::Zero, &[], &[scalar])
+            .unwrap()[0];
         let options = adaptive::Options {
             tolerance,
             max_evaluations: 4096,
@@ -170,7 +178,11 @@ pub fn convergence(example: &mut Example<'_>) -> String {
         },
     ];
     let (ids, scalar) = (example.ids(), example.scalar());
-    let truth = example.model.truths(&ids, Start::Zero, &[scalar]).remove(0).scores;
+    let truth = example
+        .model
+        .truths(&ids, BaselineVector::Zero, &[scalar])
+        .remove(0)
+        .scores;
     let mut asked = Vec::new();
     let rules = [
         Quadrature::GaussLegendre,
@@ -183,7 +195,7 @@ pub fn convergence(example: &mut Example<'_>) -> String {
             let points = quadrature::points(rule, count);
             (
                 scalar,
-                Rule::Fixed {
+                Nodes::Fixed {
                     points: points.into(),
                     check: None,
                 },
@@ -192,7 +204,7 @@ pub fn convergence(example: &mut Example<'_>) -> String {
     }
     let tolerances = [0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005, 0.0002];
     asked.extend(tolerances.map(|tolerance| (scalar, cases::adaptive(tolerance))));
-    let mut maps = example.model.along(&ids, Start::Zero, asked).into_iter();
+    let mut maps = example.model.along(&ids, BaselineVector::Zero, asked).into_iter();
     let mut curve = |count: usize| -> Vec<(f64, f64)> {
         maps.by_ref()
             .take(count)

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use igsite::attribution::integral::Attribution;
+use igsite::attribution::methods::Attribution;
 
 use crate::support::cases::{BASELINES, Case, Family, OUTPUTS, TOLERANCES, largest, quantile, size};
 

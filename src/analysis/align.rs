@@ -8,8 +8,8 @@
 
 use unicode_segmentation::UnicodeSegmentation;
 
-use crate::content::prompt::{Segment, TEMPLATE};
-use crate::store::record::TokenRecord;
+use crate::content::prompt::TEMPLATE;
+use crate::terms::{Segment, Token};
 
 /// A text that is sliced by character offsets, as records count.
 #[derive(Clone, Debug)]
@@ -129,7 +129,7 @@ impl Units {
     }
 
     /// The word of each token; none for special tokens, and for every token of a prompt without words.
-    pub fn assign(&self, prompt: &str, tokens: &[TokenRecord]) -> Vec<Option<usize>> {
+    pub fn assign(&self, prompt: &str, tokens: &[Token]) -> Vec<Option<usize>> {
         let text = CharText::new(prompt);
         tokens
             .iter()
@@ -143,7 +143,7 @@ impl Units {
             .collect()
     }
 
-    fn word_of(&self, text: &CharText<'_>, token: &TokenRecord) -> Option<usize> {
+    fn word_of(&self, text: &CharText<'_>, token: &Token) -> Option<usize> {
         let slice = text.slice(token.start, token.end);
         let blanks = slice.chars().take_while(|c| c.is_whitespace()).count();
         let position = token.start + blanks;
@@ -287,8 +287,8 @@ mod tests {
         }
     }
 
-    fn token(start: usize, end: usize) -> TokenRecord {
-        TokenRecord {
+    fn token(start: usize, end: usize) -> Token {
+        Token {
             id: 0,
             text: String::new(),
             start,
@@ -349,7 +349,7 @@ mod tests {
         ];
         tokens.insert(
             0,
-            TokenRecord {
+            Token {
                 special: true,
                 ..token(0, 0)
             },
@@ -390,7 +390,7 @@ mod tests {
             segment(TEMPLATE, 27, 35),
         ];
         let own = Units::of(prompt, &all);
-        let tokens: Vec<TokenRecord> = own.words.iter().map(|word| token(word.start, word.end)).collect();
+        let tokens: Vec<Token> = own.words.iter().map(|word| token(word.start, word.end)).collect();
         let scores: Vec<f64> = (0..tokens.len()).map(|index| f64::from(1 << index)).collect();
         let words = own.word_scores(&own.assign(prompt, &tokens), &scores);
         let shared = own.without_template(&words, &common).unwrap();
@@ -411,8 +411,8 @@ mod tests {
             let units = Units::of(&prompt, &[segment("a", 0, split), segment("b", split, length)]);
             let mut cuts: Vec<usize> = cuts.into_iter().map(|c| c.min(length)).chain([0, length]).collect();
             cuts.sort_unstable();
-            let mut tokens: Vec<TokenRecord> = cuts.windows(2).map(|w| token(w[0], w[1])).collect();
-            tokens.push(TokenRecord { special: true, ..token(0, 0) });
+            let mut tokens: Vec<Token> = cuts.windows(2).map(|w| token(w[0], w[1])).collect();
+            tokens.push(Token { special: true, ..token(0, 0) });
             // Whole numbers, so that the sums are exact whatever their order.
             let scores: Vec<f64> = (0..tokens.len()).map(|i| i as f64 * 3.0 - 20.0).collect();
             let total: f64 = scores.iter().sum();

@@ -74,9 +74,9 @@ pub fn is_drawable(attribution: &AttributionRecord, record: &SampleRecord) -> bo
         && attribution.scores.iter().all(|score| score.is_finite())
 }
 
-/// Whether a map is as right as was asked for, as far as its rule can tell.
+/// Whether a map is as right as was asked for, as far as its method can tell: nothing speaks against one without such a test.
 pub fn is_right(attribution: &AttributionRecord) -> bool {
-    attribution.converged && attribution.non_finite.is_none()
+    attribution.converged != Some(false) && attribution.non_finite.is_none()
 }
 
 /// Whether a map fails the notebook's check, that its sum is within a margin of the probability.
@@ -151,10 +151,11 @@ impl ModelSummary {
             summary.right_probability.add(gold.map(|option| option.probability));
             summary.seconds.add(Some(record.provenance.seconds));
             for attribution in &record.attributions {
-                summary
-                    .within_tolerance
-                    .add(attribution.within_tolerance && attribution.non_finite.is_none());
-                summary.converged.add(is_right(attribution));
+                // Maps of methods without a test are no share of those that pass it.
+                if let Some(within) = attribution.within_tolerance {
+                    summary.within_tolerance.add(within && attribution.non_finite.is_none());
+                    summary.converged.add(is_right(attribution));
+                }
                 summary.error_estimates.extend(attribution.error_estimate);
                 if let Some(within) = attribution.within_margin {
                     summary.within_margin.add(within);

@@ -3,7 +3,8 @@
 //!
 //! **Variable.** On a path from the zero embedding every RMSNorm turns the signal on at a scale of α of its own, as
 //! α²/(α² + c) does, down to 1e-7 and, through several layers, far below. In ln α each such step has the same width
-//! (its poles lie at ±iπ/2), so the integral is taken in u = ln α, of α·S(α). Other paths have no such end: there u = α.
+//! (its poles lie at ±iπ/2), so the integral is taken in u = ln α, of α·S(α). Other paths have no such end: there u =
+//! α.
 //!
 //! **Rule.** The integrand is known at nodes, finer where it has to be. Between two neighbours it is replaced by the
 //! polynomial through the 8 nearest nodes, four on either side where there are as many, and that is integrated exactly.
@@ -45,7 +46,8 @@ const SMOOTH_NODES: usize = 16;
 const NEAR_START: i32 = 3;
 /// First nodes of a singular start: ln α = −16, −15, …, 0. What one RMSNorm does is two or three of these wide.
 const FIRST_LOG: i32 = -16;
-/// Below them wider gaps, ln α = −40, −36, …, −20: what layer upon layer does down there can lie beyond a quiet stretch.
+/// Below them wider gaps, ln α = −40, −36, …, −20: what layer upon layer does down there can lie beyond a quiet
+/// stretch.
 const DEEP_LOG: i32 = -40;
 /// The width of those gaps.
 const DEEP_GAP: usize = 4;
@@ -72,8 +74,8 @@ pub struct Options {
     pub max_evaluations: usize,
     /// Whether the path begins at the zero vector, so that S has features on a logarithmic scale of α.
     pub singular_start: bool,
-    /// Typical rounding error of an output, in F's units: what a check of sums cannot hold against the integral. 0 will do
-    /// in float32 down to a tolerance of 0.001; in half precision the checks see little but rounding without it.
+    /// Typical rounding error of an output, in F's units: what a check of sums cannot hold against the integral. 0 will
+    /// do in float32 down to a tolerance of 0.001; in half precision the checks see little but rounding without it.
     pub output_rounding: f64,
 }
 

@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use super::adaptive::{self, Integrator};
 use super::integrated_gradients::{Ends, Value};
-use super::quadrature::Point;
-use crate::store::record::{NonFinite, Round, relative_error};
+use super::methods::{Attribution, Given, InProgress, Method};
+use super::quadrature::{self, Point};
+use crate::terms::{NonFinite, PathValue, Round, Rule};
 
 /// Points that a fixed rule wants at one time: their values are held until all are there.
 const AT_ONCE: usize = 1024;
 
-/// How a path is integrated.
+/// A rule made ready: its nodes, or how they are found.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Rule {
+pub enum Nodes {
     /// Points are chosen as the integrand asks for them.
     Adaptive {
         /// On the error estimate of the map, relative to its L1 norm, and on |delta| / |F(input) − F(baseline)|.
@@ -30,44 +31,48 @@ pub enum Rule {
     },
 }
 
-/// What a path integral came to.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Attribution {
-    /// One signed score a token, in the output's unit.
-    pub scores: Vec<f64>,
-    /// The rule's own estimate of each score's error, absolute; none where a fixed rule was not asked for one.
-    pub errors: Option<Vec<f64>>,
-    /// F at the input.
-    pub f_input: f64,
-    /// F at the baseline.
-    pub f_baseline: f64,
-    /// Forward and backward passes at path points.
-    pub evaluations: usize,
-    /// Whether an adaptive rule reached its tolerance.
-    pub converged: Option<bool>,
-    /// How it came there: an adaptive rule's rounds, or a fixed rule's check and itself.
-    pub history: Vec<Round>,
-    /// The first path point with a value that is not finite; the scores then mean nothing.
-    pub non_finite: Option<NonFinite>,
-    /// Time spent on it: of passes shared with others, its share of their evaluations.
-    pub seconds: f64,
+impl Nodes {
+    /// Those of a rule.
+    pub fn of(rule: Rule) -> Self {
+        match rule {
+            Rule::Adaptive {
+                tolerance,
+                max_evaluations,
+            } => Self::Adaptive {
+                tolerance,
+                max_evaluations,
+            },
+            Rule::Fixed {
+                quadrature,
+                steps,
+                estimate_error,
+            } => Self::Fixed {
+                points: quadrature::points(quadrature, steps).into(),
+                check: estimate_error.then(|| quadrature::points(quadrature, steps / 2).into()),
+            },
+        }
+    }
 }
 
-impl Attribution {
-    /// Sum of the scores.
-    pub fn sum(&self) -> f64 {
-        self.scores.iter().sum()
+/// Passes of an adaptive rule, as a first guess.
+const ADAPTIVE_GUESS: usize = 200;
+
+/// Integrated Gradients.
+impl Method for Nodes {
+    fn needs_ends(&self) -> bool {
+        true
     }
 
-    /// Sum of the scores − (F(input) − F(baseline)): zero for an exact integral.
-    pub fn convergence_delta(&self) -> f64 {
-        self.sum() - (self.f_input - self.f_baseline)
+    fn expected_evaluations(&self) -> usize {
+        match self {
+            Self::Adaptive { max_evaluations, .. } => (*max_evaluations).min(ADAPTIVE_GUESS),
+            Self::Fixed { points, check } => points.len() + check.as_ref().map_or(0, |check| check.len()),
+        }
     }
 
-    /// Sum of the errors over the sum of the scores' magnitudes: the relative L1 error of the map. None where it has no errors,
-    /// or where it is zero and they are not.
-    pub fn error_estimate(&self) -> Option<f64> {
-        relative_error(self.errors.as_ref()?, &self.scores)
+    fn begin(&self, given: Given) -> Box<dyn InProgress> {
+        let ends = given.ends.expect("the ends were asked for");
+        Box::new(Integral::new(self, given.tokens, ends, given.starts_at_zero))
     }
 }
 
@@ -94,18 +99,19 @@ enum State {
 }
 
 impl Integral {
-    /// Of a prompt of `tokens` tokens, F being `ends` there. `singular` says that the path begins at the zero vector, or all but.
-    pub fn new(rule: &Rule, tokens: usize, ends: Ends, singular: bool) -> Self {
+    /// Of a prompt of `tokens` tokens, F being `ends` there. `singular` says that the path begins at the zero vector,
+    /// or all but.
+    pub fn new(rule: &Nodes, tokens: usize, ends: Ends, singular: bool) -> Self {
         let (f_input, f_baseline) = (ends.input, ends.baseline);
         let non_finite = [(f_baseline, 0.0), (f_input, 1.0)]
             .into_iter()
             .find(|(value, _)| !value.is_finite())
             .map(|(_, alpha)| NonFinite {
                 alpha,
-                what: "output".to_owned(),
+                what: PathValue::Output,
             });
         let state = match rule {
-            &Rule::Adaptive {
+            &Nodes::Adaptive {
                 tolerance,
                 max_evaluations,
             } => {
@@ -117,7 +123,7 @@ impl Integral {
                 };
                 State::Adaptive(Box::new(Integrator::new(tokens, f_baseline, f_input, options)))
             }
-            Rule::Fixed { points, check } => {
+            Nodes::Fixed { points, check } => {
                 // A point of both is computed once.
                 let mut merged: BTreeMap<u64, (f64, f64, f64)> = BTreeMap::new();
                 let main = points.iter().map(|p| (p.alpha, p.weight, 0.0));
@@ -149,9 +155,10 @@ impl Integral {
             non_finite,
         }
     }
+}
 
-    /// The αs whose values are wanted now; empty when done.
-    pub fn wanted(&self) -> &[f64] {
+impl InProgress for Integral {
+    fn wanted(&self) -> &[f64] {
         if self.non_finite.is_some() {
             return &[];
         }
@@ -164,22 +171,18 @@ impl Integral {
         }
     }
 
-    /// Values for all of [`Self::wanted`], in its order.
-    pub fn feed(&mut self, values: Vec<Value>) {
+    fn feed(&mut self, values: Vec<Value>) {
         let fault = values.iter().zip(self.wanted()).filter_map(|(value, &alpha)| {
             let what = match (value.output.is_finite(), value.scores.iter().all(|s| s.is_finite())) {
                 (true, true) => return None,
-                (false, _) => "output",
-                (true, false) => "gradient",
+                (false, _) => PathValue::Output,
+                (true, false) => PathValue::Gradient,
             };
             Some((alpha, what))
         });
         if let Some((alpha, what)) = fault.min_by(|a, b| a.0.total_cmp(&b.0)) {
             self.evaluations += values.len();
-            self.non_finite = Some(NonFinite {
-                alpha,
-                what: what.to_owned(),
-            });
+            self.non_finite = Some(NonFinite { alpha, what });
             return;
         }
         self.evaluations += values.len();
@@ -207,14 +210,13 @@ impl Integral {
         }
     }
 
-    /// What it came to.
-    pub fn finish(self, seconds: f64) -> Attribution {
+    fn finish(self: Box<Self>, seconds: f64) -> Attribution {
         let (f_input, f_baseline) = (self.ends.input, self.ends.baseline);
         let mut result = Attribution {
             scores: vec![],
             errors: None,
             f_input,
-            f_baseline,
+            f_baseline: Some(f_baseline),
             evaluations: self.evaluations,
             converged: None,
             history: vec![],

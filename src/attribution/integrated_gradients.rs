@@ -1,15 +1,16 @@
 //! Integrated Gradients on a loaded model: points of paths in, values of the integrand out.
 //!
-//! For input embeddings x, baseline x′ and output F, read at the last position: the score of token t is
-//! Σ_d (x − x′)_{t,d} ∫₀¹ ∂F/∂x_{t,d}(x′ + α(x − x′)) dα. This file computes the integrand, for many points, paths and outputs at
-//! once; [`super::integral`] sums it up. An answer of several tokens is read at several positions: F is the sum of the tokens'
-//! log-probabilities, each given those before it (teacher forcing), whose own embeddings stay what they are along the path. Several
-//! outputs of one point share its forward pass. Sums over the hidden dimension are in float32 at least, whatever the model computes in.
+//! For input embeddings x, baseline x′ and output F, read at the last position: the score of token t is Σ_d (x −
+//! x′)_{t,d} ∫₀¹ ∂F/∂x_{t,d}(x′ + α(x − x′)) dα. This file computes the integrand, for many points, paths and outputs
+//! at once; [`super::integral`] sums it up. An answer of several tokens is read at several positions: F is the sum of
+//! the tokens' log-probabilities, each given those before it (teacher forcing), whose own embeddings stay what they are
+//! along the path. Several outputs of one point share its forward pass. Sums over the hidden dimension are in float32
+//! at least, whatever the model computes in.
 
 mod generate;
 mod outputs;
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use burn::tensor::{DType, Device, Tensor};
 use rayon::prelude::*;
@@ -17,10 +18,9 @@ use rayon::prelude::*;
 pub use generate::argmax;
 use outputs::Outputs;
 
-use super::integral::{Attribution, Rule};
+use super::methods::{Attribution, Method};
 use super::schedule::{self, Task};
 use crate::checkpoint::Checkpoint;
-use crate::content::experiment::{Batch, Output};
 use crate::diagnostic::{Diagnostic, Result};
 use crate::guard;
 use crate::kernel::Threads;
@@ -33,6 +33,7 @@ use crate::model::ops::{Ops, Sequences, Stretch};
 use crate::model::path::Path;
 use crate::tensor::host::floats;
 use crate::tensor::matrix::Precision;
+use crate::terms::{BaselineVector, Batch, Output};
 
 /// A model on its device, ready to be explained.
 #[derive(Debug)]
@@ -50,7 +51,8 @@ pub struct Explainer {
     /// A pass of more sequences than this fails, as if memory had run out.
     #[cfg(test)]
     most: usize,
-    /// What `batch: auto` lets all passes under way keep, in bytes by [`Explainer::kept`]; halved for good when memory runs out.
+    /// What `batch: auto` lets all passes under way keep, in bytes by [`Explainer::kept`]; halved for good when memory
+    /// runs out.
     budget: usize,
 }
 
@@ -63,17 +65,6 @@ pub struct Scalar {
     pub output: Output,
     /// What is taken away from it.
     pub minus: Option<u32>,
-}
-
-/// Where a path starts, as vectors: the same one at every position.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Start {
-    /// The zero vector.
-    Zero,
-    /// The mean of the embedding table's rows.
-    Mean,
-    /// The embedding of a token.
-    Token(u32),
 }
 
 /// Points of one path that are wanted for the same outputs.
@@ -130,7 +121,7 @@ impl Explainer {
             device: backend.device.clone(),
             dtype,
             kernels,
-            needs_warming: backend.name != "cpu",
+            needs_warming: backend.compiles_kernels(),
             mean: OnceLock::new(),
             pass_tokens: backend.pass_tokens,
             #[cfg(test)]
@@ -166,15 +157,15 @@ impl Explainer {
     }
 
     /// The baseline's vector, `[1, hidden]`.
-    pub fn start(&self, start: Start) -> Tensor<2> {
+    pub fn start(&self, start: BaselineVector) -> Tensor<2> {
         let hidden = self.model.embeddings().dims()[1];
         match start {
-            Start::Zero => Tensor::zeros([1, hidden], (&self.device, self.dtype)),
-            Start::Mean => {
+            BaselineVector::Zero => Tensor::zeros([1, hidden], (&self.device, self.dtype)),
+            BaselineVector::Mean => {
                 let mean = || self.model.mean_embedding().cast(self.dtype);
                 self.mean.get_or_init(mean).clone()
             }
-            Start::Token(id) => self.model.embed_tokens(&[id]),
+            BaselineVector::Token(id) => self.model.embed_tokens(&[id]),
         }
     }
 
@@ -186,8 +177,8 @@ impl Explainer {
         guarded(|| floats(self.last_logits(&Sequences::new(vec![ids.len()]), &self.embed(ids))))
     }
 
-    /// The natural logarithm of the probability that the model goes on from a prompt with just this answer: the sum over its tokens,
-    /// each given those before it.
+    /// The natural logarithm of the probability that the model goes on from a prompt with just this answer: the sum
+    /// over its tokens, each given those before it.
     ///
     /// # Errors
     /// Memory runs out.
@@ -213,7 +204,7 @@ impl Explainer {
     ///
     /// # Errors
     /// Memory runs out.
-    pub fn path(&self, ids: &[u32], start: Start, forced: &[u32]) -> Result<Path> {
+    pub fn path(&self, ids: &[u32], start: BaselineVector, forced: &[u32]) -> Result<Path> {
         let all = [ids, forced].concat();
         guarded(|| Path::new(&self.decoder, self.embed(&all), self.start(start), forced))
     }
@@ -222,7 +213,7 @@ impl Explainer {
     ///
     /// # Errors
     /// Memory runs out.
-    pub fn ends(&self, ids: &[u32], start: Start, forced: &[u32], scalars: &[Scalar]) -> Result<Vec<Ends>> {
+    pub fn ends(&self, ids: &[u32], start: BaselineVector, forced: &[u32], scalars: &[Scalar]) -> Result<Vec<Ends>> {
         guarded(|| {
             let baseline = self.start(start).repeat_dim(0, ids.len());
             let mut parts = vec![self.embed(&[ids, forced].concat()), baseline];
@@ -261,16 +252,16 @@ impl Explainer {
         })
     }
 
-    /// The path integral from `start` to the prompt's embeddings, alone; [`schedule::run`] does many at once.
+    /// The map of a prompt, from `start`, alone; [`schedule::run`] does many at once.
     ///
     /// # Errors
     /// Memory runs out even with one path point a pass.
     pub fn attribute(
         &mut self,
         ids: &[u32],
-        start: Start,
+        start: BaselineVector,
         scalar: Scalar,
-        rule: Rule,
+        method: impl Method + 'static,
         batch: Batch,
     ) -> Result<Attribution> {
         let task = Task {
@@ -278,7 +269,7 @@ impl Explainer {
             forced: vec![],
             start,
             scalar,
-            rule,
+            method: Arc::new(method),
         };
         let mut result = None;
         schedule::run(self, &[task], batch, &mut |_| (), &mut |_, found| {
@@ -288,8 +279,8 @@ impl Explainer {
         Ok(result.expect("each task is told once"))
     }
 
-    /// On a GPU, computes one full pass of a task's points and forgets it: kernels are compiled and tuned when they are first met,
-    /// and the time that takes says nothing of the time to come. Whether it was needed.
+    /// On a GPU, computes one full pass of a task's points and forgets it: kernels are compiled and tuned when they are
+    /// first met, and the time that takes says nothing of the time to come. Whether it was needed.
     ///
     /// # Errors
     /// Memory runs out even with one path point a pass.
@@ -331,7 +322,8 @@ impl Explainer {
         let (tokens, outputs) = (path.tokens(), 1 + path.forced().len());
         let (row, sequence, heads) = self.decoder.kept();
         let size = if self.dtype == DType::F32 { 4 } else { 2 };
-        // Burn's operations hold the attention weights of a layer, in float32, about five times at once; the kernels never do.
+        // Burn's operations hold the attention weights of a layer, in float32, about five times at once; the kernels
+        // never do.
         let weights = if self.kernels {
             0
         } else {
@@ -430,7 +422,8 @@ impl Explainer {
         };
         let mut passes = Vec::new();
         let mut rest = now;
-        // A few rounds for each thread, so that one which is late does not keep the others waiting, and progress is told.
+        // A few rounds for each thread, so that one which is late does not keep the others waiting, and progress is
+        // told.
         while !rest.is_empty() && passes.len() < 4 * together {
             let (mut count, mut filled, mut bytes) = (0, 0, 0);
             for sequence in rest {

@@ -1,10 +1,11 @@
 //! Integrated Gradients (Sundararajan, Taly, Yan 2017, arXiv:1703.01365) of a causal language model's next token.
 //!
-//! `quadrature` (fixed rules) and `adaptive` are pure numbers; `integral` is one map in the making; `schedule` runs many at once;
-//! `integrated_gradients` computes the integrand on a model and is the only file here that knows Burn.
+//! `quadrature` (fixed rules) and `adaptive` are pure numbers; `integral` is one map in the making; `schedule` runs
+//! many at once; `integrated_gradients` computes the integrand on a model and is the only file here that knows Burn.
 
 pub mod adaptive;
 pub mod integral;
 pub mod integrated_gradients;
+pub mod methods;
 pub mod quadrature;
 pub mod schedule;

@@ -3,9 +3,8 @@
 //! Left, right and middle Riemann sums and Gauss–Legendre equal Captum's. The trapezoid rule has weights that sum to 1;
 //! Captum's `riemann_trapezoid` sums to 1 − 1/n, which is a defect and not copied.
 
+use crate::terms::Quadrature;
 use std::f64::consts::PI;
-
-use crate::content::experiment::Quadrature;
 
 /// A node of a rule and its weight.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,8 +18,8 @@ pub struct Point {
 /// The `steps` nodes of a rule in rising order.
 ///
 /// # Panics
-/// If `steps` is 0, or 1 for the trapezoid rule, which needs both ends; or for the adaptive rule, whose points [`super::adaptive`]
-/// chooses.
+/// If `steps` is 0, or 1 for the trapezoid rule, which needs both ends; or for the adaptive rule, whose points
+/// [`super::adaptive`] chooses.
 pub fn points(rule: Quadrature, steps: usize) -> Vec<Point> {
     assert!(steps >= fewest_steps(rule), "{rule:?} with {steps} steps");
     let n = steps as f64;
@@ -58,8 +57,8 @@ pub fn fewest_steps(rule: Quadrature) -> usize {
     }
 }
 
-/// Gauss–Legendre nodes on [0, 1]: roots of the Legendre polynomial Pₙ by Newton's method from Tricomi's estimate, weights
-/// 2 / ((1 − x²) Pₙ′(x)²) (Abramowitz and Stegun 25.4.29), both mapped from [−1, 1].
+/// Gauss–Legendre nodes on [0, 1]: roots of the Legendre polynomial Pₙ by Newton's method from Tricomi's estimate,
+/// weights 2 / ((1 − x²) Pₙ′(x)²) (Abramowitz and Stegun 25.4.29), both mapped from [−1, 1].
 fn gauss_legendre(n: usize) -> Vec<Point> {
     let mut points = vec![
         Point {

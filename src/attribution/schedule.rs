@@ -1,31 +1,34 @@
 //! Many path integrals at once, so that every pass is full.
 //!
-//! Paths are opened until the points that they want together fill the device; the targets of one path want many of the same
-//! points, and share their forward passes. Which points a map gets depends on its own values alone, never on its company.
+//! Paths are opened until the points that they want together fill the device; the targets of one path want many of the
+//! same points, and share their forward passes. Which points a map gets depends on its own values alone, never on its
+//! company.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
-use super::integral::{Attribution, Integral, Rule};
-use super::integrated_gradients::{Ends, Explainer, Points, Scalar, Start, guarded};
-use crate::content::experiment::Batch;
+use super::integrated_gradients::{Explainer, Points, Scalar, guarded};
+use super::methods::{Attribution, Given, InProgress, Method};
 use crate::diagnostic::Result;
 use crate::interrupt;
 use crate::model::path::Path;
+use crate::terms::{BaselineVector, Batch};
 
 /// A map to compute.
 #[derive(Clone, Debug)]
 pub struct Task {
     /// The prompt.
     pub ids: Vec<u32>,
-    /// The first tokens of an answer of several, of which the scalar's is the last: their log-probabilities are added to it.
+    /// The first tokens of an answer of several, of which the scalar's is the last: their log-probabilities are added
+    /// to it.
     pub forced: Vec<u32>,
     /// Where its path starts.
-    pub start: Start,
+    pub start: BaselineVector,
     /// What is explained.
     pub scalar: Scalar,
-    /// How the path is integrated.
-    pub rule: Rule,
+    /// How the map is made.
+    pub method: Arc<dyn Method>,
 }
 
 /// A path that is open, and the maps that are integrated along it.
@@ -37,7 +40,7 @@ struct Open {
 struct Member {
     task: usize,
     scalar: Scalar,
-    integral: Integral,
+    map: Box<dyn InProgress>,
     seconds: f64,
 }
 
@@ -89,11 +92,8 @@ pub fn run(
 
 /// Tells the maps of a path that are finished; the path with the others, if there are any.
 fn finish(mut path: Open, done: &mut dyn FnMut(usize, Attribution) -> Result<()>) -> Result<Option<Open>> {
-    for member in path
-        .members
-        .extract_if(.., |member| member.integral.wanted().is_empty())
-    {
-        done(member.task, member.integral.finish(member.seconds))?;
+    for member in path.members.extract_if(.., |member| member.map.wanted().is_empty()) {
+        done(member.task, member.map.finish(member.seconds))?;
     }
     Ok((!path.members.is_empty()).then_some(path))
 }
@@ -118,27 +118,35 @@ fn begin(explainer: &Explainer, members: &[(usize, &Task)]) -> Result<Open> {
     let began = Instant::now();
     let task = members[0].1;
     let path = explainer.path(&task.ids, task.start, &task.forced)?;
-    let scalars: Vec<Scalar> = members.iter().map(|(_, task)| task.scalar).collect();
-    let ends = explainer.ends(&task.ids, task.start, &task.forced, &scalars)?;
+    let need = members.iter().filter(|(_, task)| task.method.needs_ends());
+    let scalars: Vec<Scalar> = need.map(|(_, task)| task.scalar).collect();
+    let ends = if scalars.is_empty() {
+        vec![]
+    } else {
+        explainer.ends(&task.ids, task.start, &task.forced, &scalars)?
+    };
     let seconds = began.elapsed().as_secs_f64() / members.len() as f64;
-    let singular = guarded(|| path.starts_at_zero())?;
-    let member = |(&(index, task), ends): (&(usize, &Task), Ends)| Member {
+    let starts_at_zero = guarded(|| path.starts_at_zero())?;
+    let mut ends = ends.into_iter();
+    let member = |&(index, task): &(usize, &Task)| Member {
         task: index,
         scalar: task.scalar,
-        integral: Integral::new(&task.rule, task.ids.len(), ends, singular),
+        map: task.method.begin(Given {
+            tokens: task.ids.len(),
+            ends: if task.method.needs_ends() { ends.next() } else { None },
+            starts_at_zero,
+        }),
         seconds,
     };
-    Ok(Open {
-        path,
-        members: members.iter().zip(ends).map(member).collect(),
-    })
+    let members = members.iter().map(member).collect();
+    Ok(Open { path, members })
 }
 
 /// The points that are wanted by the same members, as (members, αs in rising order).
 fn groups(path: &Open) -> Vec<(Vec<usize>, Vec<f64>)> {
     let mut wanted_by: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
     for (index, member) in path.members.iter().enumerate() {
-        for alpha in member.integral.wanted() {
+        for alpha in member.map.wanted() {
             // Numbers that are not negative sort as their bits do.
             wanted_by.entry(alpha.to_bits()).or_default().push(index);
         }
@@ -192,13 +200,13 @@ fn round(explainer: &mut Explainer, open: &mut [Open], batch: Batch, progress: &
     for (path, found) in open.iter_mut().zip(found) {
         for (member, found) in path.members.iter_mut().zip(found) {
             let values: Vec<_> = member
-                .integral
+                .map
                 .wanted()
                 .iter()
                 .map(|alpha| found[&alpha.to_bits()].clone())
                 .collect();
             member.seconds += second * found.len() as f64;
-            member.integral.feed(values);
+            member.map.feed(values);
         }
     }
     Ok(())

@@ -1,4 +1,5 @@
-//! The published forms of the templates of Llama-2, Mistral and Orca-2 (ChatML), on made tokenizers and on the real ones.
+//! The published forms of the templates of Llama-2, Mistral and Orca-2 (ChatML), on made tokenizers and on the real
+//! ones.
 
 use std::path::Path;
 

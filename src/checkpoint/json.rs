@@ -36,7 +36,7 @@ pub fn object(bytes: &[u8], path: &Path) -> Result<Map<String, Value>> {
         Ok(_) => Err(Diagnostic::checkpoint("not a JSON object").in_file(path)),
         Err(error) => Err(Diagnostic::checkpoint(format!("not JSON: {error}"))
             .in_file(path)
-            .help("download the file again")),
+            .download_again()),
     }
 }
 

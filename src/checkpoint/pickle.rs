@@ -136,9 +136,7 @@ pub fn legacy(bytes: &[u8]) -> Result<Option<Legacy>> {
 }
 
 fn malformed(message: impl Into<String>) -> Diagnostic {
-    Diagnostic::checkpoint(message)
-        .place("data.pkl")
-        .help("download the file again")
+    Diagnostic::checkpoint(message).place("data.pkl").download_again()
 }
 
 fn too_much(what: &str, limit: usize) -> Diagnostic {
@@ -146,6 +144,7 @@ fn too_much(what: &str, limit: usize) -> Diagnostic {
         .place("data.pkl")
         .expected("a list of tensors, which needs a small part of that")
         .help("the file is not a model's weights, or is damaged: download it again, or look for a safetensors version")
+        .may_be_damaged()
 }
 
 struct Machine<'a> {

@@ -58,9 +58,7 @@ pub fn entries(path: &Path) -> Result<Vec<(String, TensorEntry)>> {
 type Contents = (Vec<(Rc<str>, Tensor)>, Storages);
 
 fn corrupt(path: &Path, message: impl Into<String>) -> Diagnostic {
-    Diagnostic::checkpoint(message)
-        .in_file(path)
-        .help("download the file again")
+    Diagnostic::checkpoint(message).in_file(path).download_again()
 }
 
 /// Where each storage's bytes lie.

@@ -107,7 +107,7 @@ impl Loader<'_> {
             .help("use the repository's unquantised checkpoint, with `quantization: nf4` or `fp4`"));
         };
         let state: Value = serde_json::from_slice(&self.read(&state)?)
-            .map_err(|e| wrong(format!("its quant_state is not JSON: {e}")).help("download the file again"))?;
+            .map_err(|e| wrong(format!("its quant_state is not JSON: {e}")).download_again())?;
         let said = |key: &str| state.get(key).and_then(Value::as_u64);
         if said("blocksize") != Some(BLOCK as u64) {
             let found = state.get("blocksize").unwrap_or(&Value::Null);
@@ -165,7 +165,7 @@ impl Loader<'_> {
             .zip(code.values())
             .all(|(theirs, ours)| (theirs - ours).abs() <= 1e-3)
         {
-            return Err(wrong(format!("its quant_map is not that of {}", code.name())).help("download the file again"));
+            return Err(wrong(format!("its quant_map is not that of {}", code.name())).download_again());
         }
         Ok(quantized(four, dims, &self.device, self.precision).into())
     }

@@ -35,7 +35,7 @@ pub fn entries(path: &Path) -> Result<Vec<(String, TensorEntry)>> {
         return Err(
             Diagnostic::checkpoint(format!("a header of {header_size} bytes: not a safetensors file"))
                 .in_file(path)
-                .help("download the file again"),
+                .download_again(),
         );
     }
     if header_size > size.saturating_sub(8) {
@@ -61,7 +61,7 @@ pub fn entries(path: &Path) -> Result<Vec<(String, TensorEntry)>> {
             Diagnostic::checkpoint(format!("{size} bytes, more than the header accounts for"))
                 .in_file(path)
                 .expected(format!("{end} bytes"))
-                .help("download the file again"),
+                .download_again(),
         );
     }
     let file: Arc<Path> = path.into();
@@ -125,12 +125,13 @@ fn truncated(path: &Path, size: u64, expected: &str) -> Diagnostic {
         .in_file(path)
         .expected(expected)
         .help("the download was cut off; fetch the file again")
+        .may_be_damaged()
 }
 
 fn invalid(path: &Path, error: &dyn fmt::Display) -> Diagnostic {
     Diagnostic::checkpoint(format!("not a valid safetensors header: {error}"))
         .in_file(path)
-        .help("download the file again")
+        .download_again()
 }
 
 #[cfg(test)]

@@ -85,7 +85,7 @@ fn is_plain(name: &str) -> bool {
 /// It is no index, or names a file elsewhere.
 pub fn shard_names(index: &[u8]) -> Result<Vec<String>> {
     let bad = |what: String| Diagnostic::checkpoint(format!("the index of shards {what}"));
-    let json = json::parse(index).map_err(|e| bad(format!("is not JSON: {e}")).help("download the file again"))?;
+    let json = json::parse(index).map_err(|e| bad(format!("is not JSON: {e}")).download_again())?;
     let map = json.get("weight_map").and_then(Value::as_object);
     let map = map.ok_or_else(|| bad("has no `weight_map`".to_owned()).expected("an object: tensor to shard"))?;
     let mut names = Vec::new();
@@ -112,7 +112,8 @@ fn shards(folder: &Path, index: &Path) -> Result<Vec<PathBuf>> {
             return Err(Diagnostic::checkpoint(format!("shard `{name}` is missing"))
                 .in_file(index)
                 .expected(format!("{} shards beside the index: {}", names.len(), names.join(", ")))
-                .help("download the missing file into the folder"));
+                .help("download the missing file into the folder")
+                .may_be_damaged());
         }
     }
     Ok(names.iter().map(|name| folder.join(name)).collect())

@@ -20,9 +20,9 @@ use crate::lock::Patience;
 use crate::model::device::Backend;
 use crate::plan::kept::{KeptRun, KeptRuns};
 use crate::plan::{self, Run, Sources, Weights, frozen};
+use crate::publish::{check_base_url, write};
 use crate::render::{ExperimentResults, Site};
 use crate::site::output::{Counts, Folder, Output, Written};
-use crate::site::{check_base_url, write};
 use crate::stamp::{self, Asked, Stamp};
 use crate::store::Store;
 use crate::store::memo::HashMemo;
@@ -44,7 +44,8 @@ fn output(global: &Global, arguments: &Build) -> PathBuf {
     arguments.output.clone().unwrap_or_else(|| global.project.join("site"))
 }
 
-/// Builds, and notes what was done; gives the number of maps below their quality bar. `patience` is for another igsite at work.
+/// Builds, and notes what was done; gives the number of maps below their quality bar. `patience` is for another igsite
+/// at work.
 pub fn build(global: &Global, arguments: &Build, report: &Report, patience: Patience) -> Result<usize, Diagnostics> {
     let began = Instant::now();
     interrupt::keeps("what was finished is kept in `.igsite/`, and the site is as it was");
@@ -283,7 +284,7 @@ impl<'a> Building<'a> {
         let records = site.results.iter().flat_map(|result| result.records.iter().flatten());
         let below = records
             .flat_map(|record| &record.attributions)
-            .filter(|a| !a.converged || summary::misses_margin(a))
+            .filter(|a| a.converged == Some(false) || summary::misses_margin(a))
             .count();
         // Hundreds of megabytes in small pieces: they are freed beside what is left to do.
         let records: Vec<_> = site.results.into_iter().map(|result| result.records).collect();

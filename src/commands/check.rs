@@ -1,5 +1,5 @@
-//! `igsite check`: reads everything that a build would read, and tells every error, without running a model. Weights that are on the
-//! hub and not here are not fetched for it: they can be many gigabytes.
+//! `igsite check`: reads everything that a build would read, and tells every error, without running a model. Weights
+//! that are on the hub and not here are not fetched for it: they can be many gigabytes.
 
 use super::report::Report;
 use super::{counted, rehearse, selection};

@@ -1,6 +1,6 @@
-//! `igsite fetch`: brings the models and data sets that experiments name, so that later runs need no network. Data sets come as the
-//! project is read; a model comes after it. What is here is checked against the hashes that the hub names it by; what is damaged is
-//! brought anew.
+//! `igsite fetch`: brings the models and data sets that experiments name, so that later runs need no network. Data sets
+//! come as the project is read; a model comes after it. What is here is checked against the hashes that the hub names
+//! it by; what is damaged is brought anew.
 
 use super::report::Report;
 use super::{counted, selection};
@@ -76,7 +76,8 @@ pub fn run(global: &Global, arguments: &Fetch, report: &Report) -> Result<ExitSt
     Ok(ExitStatus::Done)
 }
 
-/// A model that is here as a whole, with weights whose bytes are what their names promise. What the memo knows is not read again.
+/// A model that is here as a whole, with weights whose bytes are what their names promise. What the memo knows is not
+/// read again.
 fn whole(hub: &Hub, repository: &str, spec: &ModelSpec, memo: &mut HashMemo) -> Result<Snapshot> {
     let snapshot = hub.model(repository, &spec.revision)?;
     if !hub.set_aside_damaged(&snapshot, |file| memo.sha256(file))? {

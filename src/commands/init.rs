@@ -7,8 +7,8 @@ use crate::cli::{ExitStatus, Init};
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind};
 use crate::store::write_atomically;
 
-/// Empty at first: templates that take the place of built-in ones, and files that are copied to the site. The checkpoint's folder is
-/// not made, so that `cp -r CHECKPOINT content/models/my-model` does what it says.
+/// Empty at first: templates that take the place of built-in ones, and files that are copied to the site. The
+/// checkpoint's folder is not made, so that `cp -r CHECKPOINT content/models/my-model` does what it says.
 const FOLDERS: [&str; 2] = ["templates", "static"];
 /// Publishes on GitHub Pages; `REPOSITORY` in it becomes the one that igsite comes from.
 const WORKFLOW: &str = ".github/workflows/pages.yml";

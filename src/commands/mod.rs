@@ -16,8 +16,8 @@ use crate::cli::{Chosen, Cli, Command, ExitStatus};
 use crate::content::project::{Project, Selection};
 use crate::diagnostic::Diagnostics;
 use crate::interrupt::{self, Ending};
+use crate::publish;
 use crate::render::{self, Site};
-use crate::site;
 use report::Report;
 
 /// Runs what was typed, tells its errors, and says how the process ends.
@@ -61,7 +61,7 @@ fn rehearse(project: &Project, base_url: Option<&str>) -> Result<Diagnostics, Di
         base_url: base_url.map(str::to_owned),
     };
     let warnings = render::proofread(&site)?;
-    site::rehearse(&site)?;
+    publish::rehearse(&site)?;
     Ok(warnings)
 }
 

@@ -39,7 +39,8 @@ pub fn run(global: &Global, arguments: &Serve, report: &Report) -> Result<ExitSt
 
     let teller = server.teller();
     let (global, report, build) = (global.clone(), *report, as_build(arguments, output));
-    // A thread of its own: the server answers while models run, and Ctrl-C ends both. The store keeps what was finished.
+    // A thread of its own: the server answers while models run, and Ctrl-C ends both. The store keeps what was
+    // finished.
     std::thread::spawn(move || {
         loop {
             // A build beside it comes first: it was asked for by hand.

@@ -1,6 +1,8 @@
-//! Data sets: rows from a file, the hub, the LIAR folder or the experiment itself, and the choice of samples among them.
+//! Data sets: rows from a file, the hub, the LIAR folder or the experiment itself, and the choice of samples among
+//! them.
 //!
-//! A row is what the file says and no more: CSV cells are text, JSON values keep their type, and a number keeps its text.
+//! A row is what the file says and no more: CSV cells are text, JSON values keep their type, and a number keeps its
+//! text.
 
 mod delimited;
 mod hub;
@@ -173,7 +175,8 @@ impl Errors {
     }
 }
 
-/// A number that shows as it was written: `1.0` stays `1.0`; one that no float or integer writes back so (`1.50`) is text.
+/// A number that shows as it was written: `1.0` stays `1.0`; one that no float or integer writes back so (`1.50`) is
+/// text.
 fn number_as_written(text: &str) -> Value {
     match serde_json::from_str::<Value>(text) {
         Ok(Value::Number(number)) if number.to_string() == text => Value::Number(number),

@@ -135,8 +135,8 @@ impl Decoder {
         });
     }
 
-    /// Collects a warning where an unquoted text ends in a comment that the author may have meant to be part of it. In a `prose` text
-    /// of people's own words a blank behind the `#` makes it a comment, in a prompt it does not.
+    /// Collects a warning where an unquoted text ends in a comment that the author may have meant to be part of it. In
+    /// a `prose` text of people's own words a blank behind the `#` makes it a comment, in a prompt it does not.
     pub fn watch_comment(&mut self, field: &Field, prose: bool) {
         let Some(scalar) = field.scalar() else { return };
         let Some(comment) = &scalar.comment else { return };

@@ -10,10 +10,9 @@ mod tests;
 
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
-
 use super::dataset::{Origin, Sample};
-use super::prompt::{PromptStyle, Templates};
+use super::prompt::Templates;
+use crate::terms::{Baseline, Batch, Method, MethodWithSettings, Output, PromptStyle, Quadrature, Rule, Target};
 
 pub(super) use read::read;
 pub(super) use resolve::resolve;
@@ -70,20 +69,23 @@ pub struct AnswerOption {
 /// The `attribution` block.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AttributionSpec {
+    /// How maps are made; at least one, the first is the one that pages with several models show.
+    pub methods: Vec<Method>,
     /// What is explained; at least one.
-    pub targets: Vec<TargetSpec>,
+    pub targets: Vec<Target>,
     /// The unit of what is explained.
     pub output: Output,
     /// Where paths start; at least one, the first is the one maps show.
-    pub baselines: Vec<BaselineSpec>,
+    pub baselines: Vec<Baseline>,
     /// The rule for the path integral.
     pub quadrature: Quadrature,
     /// Points of a fixed rule.
     pub steps: usize,
-    /// Whether a fixed rule is run a second time at half its points, to tell its error; the adaptive rule always tells it.
+    /// Whether a fixed rule is run a second time at half its points, to tell its error; the adaptive rule always tells
+    /// it.
     pub estimate_error: bool,
-    /// Bound on |delta| / |F(input) − F(baseline)| for a map to count as within tolerance, and on the error estimate where
-    /// there is one.
+    /// Bound on |delta| / |F(input) − F(baseline)| for a map to count as within tolerance, and on the error estimate
+    /// where there is one.
     pub tolerance: f64,
     /// What the adaptive rule may spend on a map; at least 1.
     pub max_evaluations: usize,
@@ -93,87 +95,29 @@ pub struct AttributionSpec {
     pub batch: Batch,
 }
 
-/// What is explained.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum TargetSpec {
-    /// The token that the model itself predicts.
-    Predicted,
-    /// The option that is right for the sample.
-    Gold,
-    /// Each option in turn.
-    AllOptions,
-    /// One option, by its letter.
-    Option(String),
-    /// Any token, by its text.
-    Token(String),
-    /// The first minus the second.
-    Contrast(Box<TargetSpec>, Box<TargetSpec>),
-}
-
-/// The unit of the scalar that is explained.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Output {
-    /// Softmax probability at the last position.
-    #[default]
-    Probability,
-    /// The raw logit.
-    Logit,
-    /// Natural logarithm of the probability.
-    LogProbability,
-}
-
-/// Where a path starts: one vector, at every position of the prompt.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum BaselineSpec {
-    /// The zero vector.
-    Zero,
-    /// The mean of the embedding table's rows.
-    Mean,
-    /// The embedding of the padding token.
-    Pad,
-    /// The embedding of the end-of-text token.
-    Eos,
-    /// The embedding of the beginning-of-text token.
-    Bos,
-    /// The embedding of the unknown token.
-    Unk,
-    /// The embedding of any token, by its text.
-    Token(String),
-}
-
-/// The rule for the path integral on [0, 1].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Quadrature {
-    /// Polynomials through neighbouring points, more of them where the error is, until error and delta are within tolerance.
-    #[default]
-    Adaptive,
-    /// Gauss–Legendre: n nodes inside the interval, exact for polynomials of degree 2n − 1.
-    GaussLegendre,
-    /// Left Riemann sum: nodes 0, 1/n, … (n−1)/n.
-    RiemannLeft,
-    /// Right Riemann sum: nodes 1/n, … 1.
-    RiemannRight,
-    /// Midpoint rule: nodes (i + ½)/n.
-    RiemannMiddle,
-    /// Trapezoid rule on n nodes from 0 to 1; its weights sum to 1.
-    Trapezoid,
-}
-
-impl Quadrature {
-    /// Whether its points are known before it runs: every rule but the adaptive one.
-    pub fn is_fixed(self) -> bool {
-        self != Self::Adaptive
+impl AttributionSpec {
+    /// A method, with those of the settings that its numbers depend on.
+    pub fn with_settings(&self, method: Method) -> MethodWithSettings {
+        method.with_settings(self.rule())
     }
-}
 
-/// Path points a pass.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Batch {
-    /// Starts large and halves when memory runs out.
-    #[default]
-    Auto,
-    /// Just so many.
-    Fixed(usize),
+    /// How many maps each target and baseline has, all methods together; with `targets` targets.
+    pub fn maps(&self, targets: usize) -> usize {
+        self.methods.len() * targets * self.baselines.len()
+    }
+
+    /// The rule, with those of the settings that its numbers depend on.
+    pub fn rule(&self) -> Rule {
+        match self.quadrature {
+            Quadrature::Adaptive => Rule::Adaptive {
+                tolerance: self.tolerance,
+                max_evaluations: self.max_evaluations,
+            },
+            quadrature => Rule::Fixed {
+                quadrature,
+                steps: self.steps,
+                estimate_error: self.estimate_error,
+            },
+        }
+    }
 }

@@ -137,7 +137,8 @@ fn prompts_are_those_of_the_references() {
     assert_eq!(samples[2].fields["split"], "validation");
 }
 
-/// The hub's form of LIAR, written from its own files: class numbers for labels, floats for counts, two columns of another name.
+/// The hub's form of LIAR, written from its own files: class numbers for labels, floats for counts, two columns of
+/// another name.
 fn as_on_the_hub(lines: &[Vec<&str>], path: &Path, classes: Option<&[&str]>) {
     const LABELS: [&str; 6] = ["false", "half-true", "mostly-true", "true", "barely-true", "pants-fire"];
     const NAMES: [&str; 14] = [

@@ -1,7 +1,8 @@
 //! What the author wrote, from raw files to resolved values, once; nothing later checks it again.
 //!
-//! All errors of a run are collected in [`crate::diagnostic::Diagnostics`] with file, line and column. The way of a file:
-//! text ([`files`]) → located tree ([`yaml`]) → typed values ([`decode`]) → a resolved [`experiment::Experiment`],
+//! All errors of a run are collected in [`crate::diagnostic::Diagnostics`] with file, line and column. The way of a
+//! file: text ([`files`]) → located tree ([`yaml`]) → typed values ([`decode`]) → a resolved
+//! [`experiment::Experiment`],
 //! [`model::ModelSpec`] or [`page::Page`], which [`project`] gathers. Nothing here runs or opens a model.
 
 pub mod dataset;

@@ -6,6 +6,7 @@ use super::decode::{Decoder, Field, Located};
 use super::names::{name_problem, shortened};
 use super::{files, yaml};
 use crate::diagnostic::{Diagnostic, Position};
+use crate::terms::{Dtype, Quantization};
 
 /// A resolved `content/models/<id>.yaml`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,22 +25,10 @@ pub struct ModelSpec {
     pub source_text: String,
     /// Of the hub repository; `main` unless given.
     pub revision: String,
-    /// What it computes in.
-    pub dtype: DtypeSpec,
+    /// What it computes in; none: as stored, and float32 on the CPU.
+    pub dtype: Option<Dtype>,
     /// How its linear layers are quantised as they are loaded.
     pub quantization: Quantization,
-}
-
-/// How a model's linear layers, but for the output layer, are quantised as they are loaded: as `load_in_4bit` of transformers does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Quantization {
-    /// As stored.
-    #[default]
-    None,
-    /// 4-bit floating point.
-    Fp4,
-    /// 4-bit quantiles of the normal distribution.
-    Nf4,
 }
 
 /// Where a checkpoint is.
@@ -51,37 +40,11 @@ pub enum ModelSource {
     Folder(PathBuf),
 }
 
-/// What a model computes in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum DtypeSpec {
-    /// As stored; float32 on the CPU.
-    #[default]
-    Auto,
-    /// float32
-    F32,
-    /// float16
-    F16,
-    /// bfloat16
-    Bf16,
-}
-
 const KEYS: [&str; 6] = ["title", "description", "source", "revision", "dtype", "quantization"];
-const DTYPES: [(&str, DtypeSpec); 4] = [
-    ("auto", DtypeSpec::Auto),
-    ("f32", DtypeSpec::F32),
-    ("f16", DtypeSpec::F16),
-    ("bf16", DtypeSpec::Bf16),
-];
-/// What `quantization` may say.
-pub const QUANTIZATIONS: [(&str, Quantization); 3] = [
-    ("none", Quantization::None),
-    ("fp4", Quantization::Fp4),
-    ("nf4", Quantization::Nf4),
-];
 const SOURCE: &str = "a repository of the Hugging Face hub, `owner/name`; or a folder, `./…` from this file or `/…`";
 
-/// Reads the YAML of the model `id` at `path`, relative to the project's `root`. The place of its source comes along, for
-/// an error if nothing is there.
+/// Reads the YAML of the model `id` at `path`, relative to the project's `root`. The place of its source comes along,
+/// for an error if nothing is there.
 pub(super) fn read(
     root: &Path,
     path: &Path,
@@ -123,10 +86,10 @@ pub(super) fn read(
     }
     let dtype = table
         .get("dtype")
-        .map_or(Some(DtypeSpec::Auto), |dtype| decoder.choice(&dtype, &DTYPES));
-    let quantization = table
-        .get("quantization")
-        .map_or(Some(Quantization::None), |word| decoder.choice(&word, &QUANTIZATIONS));
+        .map_or(Some(None), |dtype| decoder.choice(&dtype, &dtypes()));
+    let quantization = table.get("quantization").map_or(Some(Quantization::None), |word| {
+        decoder.choice(&word, Quantization::WORDS)
+    });
     let (source, source_text) = (source?, source_text?);
     let spec = ModelSpec {
         id: id.to_owned(),
@@ -140,6 +103,12 @@ pub(super) fn read(
         quantization: quantization?,
     };
     (decoder.diagnostics.error_count() == before).then_some((spec, source_text.position))
+}
+
+/// What `dtype` may say.
+pub fn dtypes() -> Vec<(&'static str, Option<Dtype>)> {
+    let known = Dtype::WORDS.iter().map(|&(word, dtype)| (word, Some(dtype)));
+    [("auto", None)].into_iter().chain(known).collect()
 }
 
 fn read_source(root: &Path, path: &Path, text: &Located<String>, decoder: &mut Decoder) -> Option<ModelSource> {

@@ -43,8 +43,9 @@ fn is_device_name(name: &str) -> bool {
 
 /// A sample's id as a file name: `[A-Za-z0-9._-]` only, at most 80 bytes.
 ///
-/// An id that is such a name already stays as it is (`3863.json`). Any other keeps what it can and gets `-` and the first
-/// eight hexadecimal digits of its SHA-256, as do `index` and names that begin with a dot or that Windows keeps for itself.
+/// An id that is such a name already stays as it is (`3863.json`). Any other keeps what it can and gets `-` and the
+/// first eight hexadecimal digits of its SHA-256, as do `index` and names that begin with a dot or that Windows keeps
+/// for itself.
 pub fn slug(id: &str) -> String {
     let is_index = id
         .split('.')

@@ -15,7 +15,8 @@ use crate::diagnostic::Position;
 pub struct Page {
     /// The Markdown file, relative to the project's root.
     pub path: PathBuf,
-    /// Where it goes in the site: path components without extension (`["docs", "method"]`); `["index"]` is the front page's text.
+    /// Where it goes in the site: path components without extension (`["docs", "method"]`); `["index"]` is the front
+    /// page's text.
     pub route: Vec<String>,
     /// From the front matter, else the first heading, else the file's stem.
     pub title: String,

@@ -59,10 +59,11 @@ impl Selection {
 }
 
 impl Project {
-    /// Reads everything under `root`/content. All errors of all files come together; what is only odd comes as warnings.
+    /// Reads everything under `root`/content. All errors of all files come together; what is only odd comes as
+    /// warnings.
     ///
-    /// Experiments that are not to be built are checked too, but neither their data nor their models are looked for. Data sets of
-    /// the hub come from `repositories`.
+    /// Experiments that are not to be built are checked too, but neither their data nor their models are looked for.
+    /// Data sets of the hub come from `repositories`.
     pub fn load(
         root: &Path,
         selection: &Selection,
@@ -215,7 +216,8 @@ fn read_experiments(
     (experiments, Named { used, anywhere })
 }
 
-/// An error for each model of an experiment to be built whose folder is not there, and a warning for one that nothing names.
+/// An error for each model of an experiment to be built whose folder is not there, and a warning for one that nothing
+/// names.
 fn look_for_checkpoints(models: &Models, named: &Named, all: &mut Diagnostics) {
     for (id, model) in models {
         let Some(missing) = model

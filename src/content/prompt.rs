@@ -5,45 +5,11 @@ pub mod filters;
 mod holes;
 mod template;
 
-use serde::{Deserialize, Serialize};
-
+use crate::terms::{Role, Segment};
 pub(super) use template::{SegmentSource, Templates};
 
 /// What a chat template puts round the author's segments; no segment of the author has this name then.
 pub const TEMPLATE: &str = "template";
-
-/// How a model gets the prompt.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PromptStyle {
-    /// The text as it is.
-    #[default]
-    Plain,
-    /// Within the model's own chat template.
-    Chat,
-}
-
-/// Who says a segment, in a chat; in the order in which they speak.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
-    /// What the model is told to be.
-    System,
-    /// What it is asked.
-    #[default]
-    User,
-    /// How its answer begins.
-    Assistant,
-}
-
-impl Role {
-    /// As templates and experiments call it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::System => "system",
-            Self::User => "user",
-            Self::Assistant => "assistant",
-        }
-    }
-}
 
 /// A rendered prompt.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,17 +20,6 @@ pub struct Prompt {
     pub segments: Vec<Segment>,
     /// Who says each of them.
     pub roles: Vec<Role>,
-}
-
-/// A named part of a prompt.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Segment {
-    /// `instruction`, `claim`, `options`, `answer`, `shots`, or what the author calls it; [`TEMPLATE`] for a chat template's own text.
-    pub name: String,
-    /// First character, counted in Unicode characters of the prompt.
-    pub start: usize,
-    /// One past the last character.
-    pub end: usize,
 }
 
 impl Prompt {

@@ -1,12 +1,12 @@
 //! The generator behind `select` and `shots`: small enough to be made again in any language, and never to change.
 //!
 //! To reproduce a draw of `count` from `n` rows: start [SplitMix64](https://prng.di.unimi.it/splitmix64.c) at `seed`;
-//! write down the row numbers 0 … n−1; for i = 0 … count−1 take the next output x, let j = i + ⌊x·(n−i) / 2⁶⁴⌋, and swap
-//! the entries i and j. The first `count` entries are the draw.
+//! write down the row numbers 0 … n−1; for i = 0 … count−1 take the next output x, let j = i + ⌊x·(n−i) / 2⁶⁴⌋, and
+//! swap the entries i and j. The first `count` entries are the draw.
 //!
-//! `select` draws from the rows that `where` leaves, and puts them in dataset order. `shots` draws `count` + 1 from all rows
-//! of the data set whose gold value one of the options stands for, once for the experiment; each sample takes the first
-//! `count` of them, in the order of the draw, that are not the sample itself.
+//! `select` draws from the rows that `where` leaves, and puts them in dataset order. `shots` draws `count` + 1 from all
+//! rows of the data set whose gold value one of the options stands for, once for the experiment; each sample takes the
+//! first `count` of them, in the order of the draw, that are not the sample itself.
 
 /// Sebastiano Vigna's SplitMix64.
 #[derive(Clone, Debug)]

@@ -1,5 +1,5 @@
-//! What a Tera error says, taken apart: the message by itself, the template, the place in it. And how much work a template may do:
-//! `metered.rs` rewrites it so that its work is counted, `meter.rs` counts.
+//! What a Tera error says, taken apart: the message by itself, the template, the place in it. And how much work a
+//! template may do: `metered.rs` rewrites it so that its work is counted, `meter.rs` counts.
 
 mod lexer;
 pub mod meter;
@@ -16,8 +16,8 @@ use crate::diagnostic::{Diagnostic, Position};
 /// How long a chain of templates may be, of which each extends or includes the next.
 pub const LONGEST_CHAIN: usize = 16;
 
-/// A template from which a chain of others begins that is too long, or of which too many go round in circles. Tera follows such a chain
-/// by calls within calls, which take the stack.
+/// A template from which a chain of others begins that is too long, or of which too many go round in circles. Tera
+/// follows such a chain by calls within calls, which take the stack.
 pub fn too_long_a_chain(templates: &BTreeMap<String, String>) -> Option<(&str, Diagnostic)> {
     let mut left: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for (name, text) in templates {

@@ -1,9 +1,9 @@
 //! YAML with the place of every key and value.
 //!
-//! `serde_yaml` reads the values and finds the syntax errors, but forgets where things stood; `saphyr-parser` tells events
-//! with their positions. This module builds a tree from the events and lays the values of `serde_yaml` over it. A scalar
-//! keeps the text as written, because `{A: true}` names a label, not a truth value. It refuses what a reader of the file
-//! would trip over: duplicate keys, second documents, tags, absurd nesting, aliases that multiply.
+//! `serde_yaml` reads the values and finds the syntax errors, but forgets where things stood; `saphyr-parser` tells
+//! events with their positions. This module builds a tree from the events and lays the values of `serde_yaml` over it.
+//! A scalar keeps the text as written, because `{A: true}` names a label, not a truth value. It refuses what a reader
+//! of the file would trip over: duplicate keys, second documents, tags, absurd nesting, aliases that multiply.
 
 mod build;
 
@@ -209,8 +209,8 @@ fn resolve(node: &mut Node, value: Plain) -> Result<(), Problem> {
         (Content::Scalar(scalar), Plain::Bool(value)) => scalar.kind = ScalarKind::Bool(value),
         (Content::Scalar(scalar), Plain::Number(value)) => scalar.kind = ScalarKind::Number(value),
         (Content::Scalar(scalar), Plain::String(text)) => {
-            // To serde_yaml (YAML 1.1) these end a line, and blanks beside them vanish; to YAML 1.2 they are text. A prompt
-            // must not change in silence.
+            // To serde_yaml (YAML 1.1) these end a line, and blanks beside them vanish; to YAML 1.2 they are text. A
+            // prompt must not change in silence.
             if scalar.text != text && scalar.text.contains(['\u{85}', '\u{2028}', '\u{2029}']) {
                 let message = "this text holds a line separator (U+0085, U+2028 or U+2029), which YAML folds";
                 let help = Some("put the text between double quotes, with `\\N`, `\\L` or `\\P` for the separator");

@@ -6,10 +6,10 @@ use std::str::FromStr;
 use burn::tensor::{DType, Device};
 
 use crate::checkpoint::Checkpoint;
-use crate::content::model::{DtypeSpec, Quantization};
 use crate::diagnostic::{Diagnostic, Result};
 use crate::kernel::matrix::Code;
 use crate::tensor::matrix::Precision;
+use crate::terms::{DeviceKind, Dtype, Quantization};
 
 /// What was asked for with `--device`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,15 +45,15 @@ impl FromStr for DeviceChoice {
 pub struct Backend {
     /// Burn's handle.
     pub device: Device,
-    /// What the record calls it.
-    pub name: &'static str,
+    /// Which kind it is.
+    pub kind: DeviceKind,
     /// Tokens (path points × prompt) under way at one time beyond which more are no faster.
     pub pass_tokens: usize,
 }
 
 impl fmt::Display for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name)
+        f.write_str(self.kind.word())
     }
 }
 
@@ -62,7 +62,7 @@ impl Backend {
     pub fn cpu() -> Self {
         Self {
             device: Device::flex(),
-            name: "cpu",
+            kind: DeviceKind::Cpu,
             // The rows of one packed block of the matrix product, for each thread: what they keep stays near the processor.
             pass_tokens: 448 * rayon::current_num_threads(),
         }
@@ -80,17 +80,22 @@ impl Backend {
         }
     }
 
+    /// Whether kernels are compiled, and tuned, when they are first met.
+    pub fn compiles_kernels(&self) -> bool {
+        self.kind != DeviceKind::Cpu
+    }
+
     /// Whether the project's own kernels compute on it in this dtype.
     pub fn has_kernels(&self, dtype: DType) -> bool {
-        self.name == "cpu" && dtype == DType::F32
+        self.kind == DeviceKind::Cpu && dtype == DType::F32
     }
 
     /// Bytes that `batch: auto` lets passes keep for their backward half, at first: on the CPU most of what is available now, on a
     /// GPU as much as a large one has; a smaller one says so, and the batch is halved.
     pub fn pass_bytes(&self) -> usize {
-        match self.name {
-            "cpu" => available_memory().map_or(4 << 30, |bytes| bytes / 10 * 7),
-            _ => 32 << 30,
+        match self.kind {
+            DeviceKind::Cpu => available_memory().map_or(4 << 30, |bytes| bytes / 10 * 7),
+            DeviceKind::Cuda => 32 << 30,
         }
     }
 
@@ -100,7 +105,7 @@ impl Backend {
     /// The checkpoint is stored in another kind of 4 bits than is asked for.
     pub fn precision(
         &self,
-        dtype: DtypeSpec,
+        dtype: Option<Dtype>,
         quantization: Quantization,
         checkpoint: &Checkpoint,
     ) -> Result<Precision> {
@@ -126,13 +131,13 @@ impl Backend {
 
     /// What a model computes in on this device: as asked, or as stored on a GPU, or float32 on the CPU, whose matrix kernels
     /// are fastest and most exact in it.
-    pub fn dtype(&self, asked: DtypeSpec, stored: DType) -> DType {
+    pub fn dtype(&self, asked: Option<Dtype>, stored: DType) -> DType {
         match asked {
-            DtypeSpec::F32 => DType::F32,
-            DtypeSpec::F16 => DType::F16,
-            DtypeSpec::Bf16 => DType::BF16,
-            DtypeSpec::Auto if self.name == "cpu" => DType::F32,
-            DtypeSpec::Auto => stored,
+            Some(Dtype::F32) => DType::F32,
+            Some(Dtype::F16) => DType::F16,
+            Some(Dtype::Bf16) => DType::BF16,
+            None if self.kind == DeviceKind::Cpu => DType::F32,
+            None => stored,
         }
     }
 }
@@ -168,7 +173,7 @@ fn cuda(index: usize) -> Result<Backend> {
     });
     let backend = |device| Backend {
         device,
-        name: "cuda",
+        kind: DeviceKind::Cuda,
         pass_tokens: 16_384,
     };
     found.map(backend).map_err(|_| {
@@ -186,12 +191,21 @@ fn cuda(index: usize) -> Result<Backend> {
     .help("build it with `cargo build --release --features cuda`, or use `--device cpu`"))
 }
 
-/// `f32`, `f16` or `bf16`: what the record calls it.
-pub fn dtype_name(dtype: DType) -> &'static str {
+/// The field's word for what Burn computes in.
+pub fn dtype_word(dtype: DType) -> Dtype {
     match dtype {
-        DType::F16 => "f16",
-        DType::BF16 => "bf16",
-        _ => "f32",
+        DType::F16 => Dtype::F16,
+        DType::BF16 => Dtype::Bf16,
+        _ => Dtype::F32,
+    }
+}
+
+/// The field's word for a code of 4 bits, or none.
+pub fn quantization_word(code: Option<Code>) -> Quantization {
+    match code {
+        None => Quantization::None,
+        Some(Code::Fp4) => Quantization::Fp4,
+        Some(Code::Nf4) => Quantization::Nf4,
     }
 }
 
@@ -209,7 +223,7 @@ mod tests {
     #[cfg(not(feature = "cuda"))]
     #[test]
     fn auto_is_the_cpu_without_cuda_and_cuda_is_an_error() {
-        assert_eq!(Backend::open(DeviceChoice::Auto).unwrap().name, "cpu");
+        assert_eq!(Backend::open(DeviceChoice::Auto).unwrap().kind, DeviceKind::Cpu);
         let error = Backend::open(DeviceChoice::Cuda(0)).unwrap_err();
         assert!(error.to_string().contains("built without CUDA") && error.to_string().contains("--features cuda"));
     }
@@ -217,7 +231,7 @@ mod tests {
     #[test]
     fn auto_computes_in_float32_on_the_cpu() {
         let backend = Backend::cpu();
-        assert_eq!(backend.dtype(DtypeSpec::Auto, DType::BF16), DType::F32);
-        assert_eq!(backend.dtype(DtypeSpec::Bf16, DType::F32), DType::BF16);
+        assert_eq!(backend.dtype(None, DType::BF16), DType::F32);
+        assert_eq!(backend.dtype(Some(Dtype::Bf16), DType::F32), DType::BF16);
     }
 }

@@ -10,8 +10,7 @@ use super::ops::cpu::Cpu;
 use super::ops::device::OnDevice;
 use super::ops::{Ops, Sequences, Stretch};
 use super::path::Path;
-use crate::attribution::integrated_gradients::{Explainer, Points, Scalar, Start, argmax};
-use crate::content::experiment::{Batch, Output};
+use crate::attribution::integrated_gradients::{Explainer, Points, Scalar, argmax};
 use crate::content::random::SplitMix64;
 use crate::families::shape::{
     self, Activation, Attention, Block, Halves, Mlp, Norm, Over, Pairs, QkNorm, Rotary, Scaling, Shape,
@@ -21,6 +20,7 @@ use crate::kernel::Threads;
 use crate::model::CausalLm;
 use crate::model::device::Backend;
 use crate::tensor::host::floats;
+use crate::terms::{BaselineVector, Batch, Output};
 
 fn shape(config: &serde_json::Value) -> Shape {
     crate::checkpoint::config::parse(config.as_object().unwrap())
@@ -405,8 +405,8 @@ fn an_answer_of_several_tokens_is_that_of_autodiff() {
             output: Output::LogProbability,
             minus: None,
         };
-        let path = explainer.path(&prompt, Start::Token(2), &answer[..2]).unwrap();
-        let short = explainer.path(&other, Start::Mean, &[]).unwrap();
+        let path = explainer.path(&prompt, BaselineVector::Token(2), &answer[..2]).unwrap();
+        let short = explainer.path(&other, BaselineVector::Mean, &[]).unwrap();
         let alphas = vec![0.25, 0.8];
         let wanted = [(&path, answer[2]), (&short, 7)].map(|(path, token)| Points {
             path,
@@ -473,7 +473,7 @@ fn an_answer_of_several_tokens_is_that_of_autodiff() {
         let ours = explainer.log_probability(&prompt, &answer).unwrap();
         assert!((ours - by_token).abs() < 1e-4, "{ours} for {by_token}");
         let ends = explainer
-            .ends(&prompt, Start::Token(2), &answer[..2], &[scalar(answer[2])])
+            .ends(&prompt, BaselineVector::Token(2), &answer[..2], &[scalar(answer[2])])
             .unwrap();
         assert!((ends[0].input - by_token).abs() < 1e-4);
     }

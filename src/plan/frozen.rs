@@ -1,19 +1,18 @@
 //! Runs without a model: from kept plans and kept parts alone, or not at all.
 //!
-//! A plan or a part that is missing, or was made for other content, is an error that names experiment, model and how many maps lack; nothing
-//! is computed, fetched or asked.
+//! A plan or a part that is missing, or was made for other content, is an error that names experiment, model and how
+//! many maps lack; nothing is computed, fetched or asked.
 
 use super::kept::{KeptRuns, Stale};
-use super::{ModelFacts, Run};
-use crate::compute::{self, Parts};
+use super::{ModelFacts, Run, stored};
 use crate::content::experiment::Experiment;
 use crate::content::model::{ModelSource, ModelSpec};
 use crate::content::names::shortened;
 use crate::content::project::Project;
-use crate::content::prompt::PromptStyle;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::store::Store;
 use crate::store::key::NUMERICS_VERSION;
+use crate::store::{Parts, Store};
+use crate::terms::PromptStyle;
 use crate::tokenizer::chat;
 
 /// What to do about all of them.
@@ -88,9 +87,9 @@ fn run<'a>(
     let jobs: Vec<_> = experiment
         .samples
         .iter()
-        .map(|sample| kept.job(experiment, sample, &baselines).ok_or(sample))
+        .map(|sample| kept.job(experiment, sample, baselines).ok_or(sample))
         .collect();
-    let each = kept.targets() * baselines.len();
+    let each = experiment.attribution.maps(kept.targets());
     let unplanned: Vec<&str> = jobs
         .iter()
         .filter_map(|job| Some(job.as_ref().err()?.id.as_str()))
@@ -106,17 +105,17 @@ fn run<'a>(
         experiment,
         model: id,
         chat: None,
-        baselines,
+        baselines: baselines.to_vec(),
         stop: kept.stop().to_vec(),
         vocabulary: kept.head.vocabulary,
         jobs: jobs.into_iter().flatten().collect(),
     };
-    let parts = compute::kept(store, &run, None)?;
+    let parts = stored::parts(store, &run, None)?;
     let missing = run.jobs.iter().zip(&parts).filter(|(_, parts)| parts.is_none());
     let missing: Vec<&str> = missing.map(|(job, _)| job.sample.id.as_str()).collect();
     if !missing.is_empty() {
         let maps: usize = samples * each;
-        let found: usize = compute::count_kept(store, &run)?;
+        let found: usize = stored::count(store, &run)?;
         return Err(lacking(format!(
             "{} of {maps} maps are not in the record store, or their predictions are not ({})",
             maps - found,
@@ -131,8 +130,8 @@ fn run<'a>(
     Ok((run, facts, parts.into_iter().flatten().collect()))
 }
 
-/// SHA-256 of the chat template of a model whose folder is here, where prompts go through it: its author may have edited it. One that is not here
-/// cannot be compared.
+/// SHA-256 of the chat template of a model whose folder is here, where prompts go through it: its author may have
+/// edited it. One that is not here cannot be compared.
 fn template_at_hand(experiment: &Experiment, spec: &ModelSpec) -> Result<Option<String>, Diagnostic> {
     match (experiment.prompt_style, &spec.source) {
         (PromptStyle::Chat, ModelSource::Folder(folder)) => chat::template_sha256(folder),

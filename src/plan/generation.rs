@@ -2,15 +2,16 @@
 
 use super::sample::around;
 use super::{Job, OpenedModel, Run};
-use crate::content::prompt::{Prompt, Role};
+use crate::content::prompt::Prompt;
 use crate::diagnostic::{Diagnostic, Result};
 use crate::store::key::GenerationKey;
+use crate::terms::Role;
 
 /// The text that a model goes on from, once its prediction is known, and the key of what it says.
 ///
-/// In a chat, a text that begins with the prompt goes on from it, as the chat template has it: what follows is the beginning of the
-/// model's own answer. Any other text is one message of the user's, behind what the system says; `prompt` then stands for what the user
-/// and the assistant say.
+/// In a chat, a text that begins with the prompt goes on from it, as the chat template has it: what follows is the
+/// beginning of the model's own answer. Any other text is one message of the user's, behind what the system says;
+/// `prompt` then stands for what the user and the assistant say.
 ///
 /// # Errors
 /// The template fails on the sample, or the tokenizer or the chat template on the text.

@@ -1,10 +1,11 @@
 //! The plan as it is kept: what a model's tokenizer makes of an experiment, so that the next build need not ask it, and
 //! `build --frozen` can do without the model.
 //!
-//! One file for each experiment and model, in JSON Lines: a head, then a line for each sample, in the experiment's order, so that changes to
-//! different samples merge in git. Nothing in it is of this machine or of this time. Each line names, by a hash, what of `content/` it was made
-//! from; a line whose hash is another is not used. Each line is sealed with its checksum, those of samples within their head: a line that
-//! was damaged, or that a merge put under the head of another model or experiment, is not used either ([`KeptRun::damaged`]).
+//! One file for each experiment and model, in JSON Lines: a head, then a line for each sample, in the experiment's
+//! order, so that changes to different samples merge in git. Nothing in it is of this machine or of this time. Each
+//! line names, by a hash, what of `content/` it was made from; a line whose hash is another is not used. Each line is
+//! sealed with its checksum, those of samples within their head: a line that was damaged, or that a merge put under the
+//! head of another model or experiment, is not used either ([`KeptRun::damaged`]).
 
 mod file;
 mod sample;
@@ -18,19 +19,18 @@ use self::file::{sealed_line, unsealed_lines};
 pub use self::sample::KeptGeneration;
 use self::sample::KeptSample;
 use super::{Job, ModelFacts, Run};
-use crate::attribution::integrated_gradients::Start;
 use crate::checkpoint::hash;
-use crate::compute::Parts;
 use crate::content::dataset::Sample;
-use crate::content::experiment::{Experiment, TargetSpec};
+use crate::content::experiment::Experiment;
 use crate::content::model::ModelSpec;
-use crate::store::Store;
 use crate::store::key::ModelKey;
+use crate::store::{Parts, Store};
+use crate::terms::{Baseline, BaselineVector, Target};
 use crate::tokenizer::Speech;
 
-/// The schema of the file; raised when its form changes, or what tokenizers are asked. Lines of `igsite/plan/1` had no checksum.
-const SCHEMA: &str = "igsite/plan/2";
-const KINDS: [&str; 5] = ["predicted", "gold", "option", "token", "contrast"];
+/// The schema of the file; raised when its form changes, or what tokenizers are asked. Lines of `igsite/plan/1` had no
+/// checksum; hashes of `igsite/plan/2` were of our own names of things, not of the field's words.
+const SCHEMA: &str = "igsite/plan/3";
 
 /// The kept plans of a project, by experiment and model.
 pub type KeptRuns = BTreeMap<(String, String), KeptRun>;
@@ -72,18 +72,16 @@ pub struct Head {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chat_template: Option<String>,
     /// Where paths start: `zero`, `mean` or a token.
-    baselines: Vec<(String, Vector)>,
+    baselines: Vec<(Baseline, BaselineVector)>,
     /// The tokens that end what the model says in its own words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     stop: Vec<u32>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Vector {
-    Zero,
-    Mean,
-    Token(u32),
+/// What heads of every version have.
+#[derive(Deserialize)]
+struct Version {
+    schema: String,
 }
 
 /// Why a kept plan cannot stand for an experiment and a model as they are now.
@@ -105,37 +103,33 @@ pub fn experiment_hash(experiment: &Experiment) -> String {
         .generate
         .as_ref()
         .map(|spec| (spec.text(), spec.max_new_tokens));
-    let all = format!(
-        "{:?}",
-        (
-            SCHEMA,
-            experiment.prompt_style,
-            letters,
-            &attribution.targets,
-            attribution.output,
-            &attribution.baselines,
-            generate
-        )
-    );
-    short(all.as_bytes())
+    short(&json(&(
+        SCHEMA,
+        experiment.prompt_style,
+        letters,
+        &attribution.targets,
+        attribution.output,
+        &attribution.baselines,
+        generate,
+    )))
 }
 
 /// A hash of what a model's file says of its numbers.
 pub fn model_hash(spec: &ModelSpec) -> String {
-    let all = format!(
-        "{:?}",
-        (&spec.source_text, &spec.revision, spec.dtype, spec.quantization)
-    );
-    short(all.as_bytes())
+    short(&json(&(
+        &spec.source_text,
+        &spec.revision,
+        spec.dtype,
+        spec.quantization,
+    )))
 }
 
 fn sample_hash(experiment: &Experiment, sample: &Sample) -> String {
-    let is_gold = |target: &TargetSpec| match target {
-        TargetSpec::Gold => true,
-        TargetSpec::Contrast(a, b) => [a, b].into_iter().any(|t| **t == TargetSpec::Gold),
+    let is_gold = |target: &Target| match target {
+        Target::Gold => true,
+        Target::Contrast(a, b) => [a, b].into_iter().any(|t| **t == Target::Gold),
         _ => false,
     };
-    let roles: Vec<&str> = sample.prompt.roles.iter().map(|role| role.name()).collect();
     let gold = experiment
         .attribution
         .targets
@@ -143,13 +137,19 @@ fn sample_hash(experiment: &Experiment, sample: &Sample) -> String {
         .any(is_gold)
         .then_some(&sample.gold);
     let fields = experiment.generate.is_some().then_some(&sample.fields);
-    let all = (&sample.prompt.text, &sample.prompt.segments, roles, gold, fields);
-    short(&serde_json::to_vec(&all).unwrap_or_else(|e| unreachable!("a sample is plain data: {e}")))
+    let all = (
+        &sample.prompt.text,
+        &sample.prompt.segments,
+        &sample.prompt.roles,
+        gold,
+        fields,
+    );
+    short(&json(&all))
 }
 
 /// 64 bits are enough to tell one text of a sample from another.
-fn short(bytes: &[u8]) -> String {
-    let mut hash = hash::of_bytes(bytes);
+fn short(text: &str) -> String {
+    let mut hash = hash::of_bytes(text.as_bytes());
     hash.truncate(16);
     hash
 }
@@ -157,14 +157,6 @@ fn short(bytes: &[u8]) -> String {
 impl KeptRun {
     /// What there is to keep of a run that was completed.
     pub fn of(run: &Run, model: &ModelFacts, parts: &[Parts], speech: &dyn Speech) -> String {
-        let baselines = run.baselines.iter().map(|(name, start)| {
-            let vector = match *start {
-                Start::Zero => Vector::Zero,
-                Start::Mean => Vector::Mean,
-                Start::Token(id) => Vector::Token(id),
-            };
-            (name.clone(), vector)
-        });
         let head = Head {
             schema: SCHEMA.to_owned(),
             experiment: experiment_hash(run.experiment),
@@ -173,7 +165,7 @@ impl KeptRun {
             key: model.key.clone(),
             vocabulary: run.vocabulary,
             chat_template: run.chat.as_ref().map(|chat| chat.template_sha256().to_owned()),
-            baselines: baselines.collect(),
+            baselines: run.baselines.clone(),
             stop: run
                 .experiment
                 .generate
@@ -192,7 +184,8 @@ impl KeptRun {
         text
     }
 
-    /// The kept plan of an experiment and a model, if there is one of this version. What of it is damaged is told and left out.
+    /// The kept plan of an experiment and a model, if there is one of this version. What of it is damaged is told and
+    /// left out.
     ///
     /// # Errors
     /// The file cannot be read. Where the store refuses damage: a line is damaged, or the plan is of another version.
@@ -223,10 +216,12 @@ impl KeptRun {
     /// Its first line is damaged, or of another version.
     pub fn read(text: &str) -> Result<Self, Unread> {
         let (head, lines) = unsealed_lines(text)?;
-        let head: Head = serde_json::from_str(head).map_err(|_| Unread::Head)?;
-        if head.schema != SCHEMA {
+        // Another version's head may be of another form.
+        let version: Version = serde_json::from_str(head).map_err(|_| Unread::Head)?;
+        if version.schema != SCHEMA {
             return Err(Unread::Version);
         }
+        let head: Head = serde_json::from_str(head).map_err(|_| Unread::Head)?;
         if !head.makes_sense() {
             return Err(Unread::Head);
         }
@@ -242,8 +237,9 @@ impl KeptRun {
         Ok(Self { head, samples, damaged })
     }
 
-    /// Whether it was made for what an experiment asks and a model's file says now. `chat_template` is the SHA-256 of the model's template as
-    /// it is now; none where prompts do not go through it, or where it is not at hand and cannot be another.
+    /// Whether it was made for what an experiment asks and a model's file says now. `chat_template` is the SHA-256 of
+    /// the model's template as it is now; none where prompts do not go through it, or where it is not at hand and
+    /// cannot be another.
     pub fn stale(&self, experiment: &Experiment, spec: &ModelSpec, chat_template: Option<&str>) -> Option<Stale> {
         if self.head.model != model_hash(spec) {
             return Some(Stale::Model);
@@ -256,14 +252,8 @@ impl KeptRun {
     }
 
     /// Where paths start.
-    pub fn baselines(&self) -> Vec<(String, Start)> {
-        let start = |vector| match vector {
-            Vector::Zero => Start::Zero,
-            Vector::Mean => Start::Mean,
-            Vector::Token(id) => Start::Token(id),
-        };
-        let baselines = self.head.baselines.iter();
-        baselines.map(|(name, vector)| (name.clone(), start(*vector))).collect()
+    pub fn baselines(&self) -> &[(Baseline, BaselineVector)] {
+        &self.head.baselines
     }
 
     /// The job of a sample; none where it was not planned as it is now.
@@ -271,7 +261,7 @@ impl KeptRun {
         &self,
         experiment: &'a Experiment,
         sample: &'a Sample,
-        baselines: &[(String, Start)],
+        baselines: &[(Baseline, BaselineVector)],
     ) -> Option<Job<'a>> {
         let kept = self.samples.get(&sample.slug)?;
         kept.job(&self.head, experiment, sample, baselines)
@@ -323,8 +313,8 @@ fn json(value: &impl Serialize) -> String {
 impl Head {
     fn makes_sense(&self) -> bool {
         let starts = self.baselines.iter().all(|(_, vector)| match vector {
-            Vector::Zero | Vector::Mean => true,
-            Vector::Token(id) => self.knows(*id),
+            BaselineVector::Zero | BaselineVector::Mean => true,
+            BaselineVector::Token(id) => self.knows(*id),
         });
         starts && self.stop.iter().all(|&id| self.knows(id))
     }
@@ -350,5 +340,16 @@ impl Speech for KeptSpeech<'_> {
 
     fn decode(&self, ids: &[u32]) -> String {
         self.joined.get(ids).map_or_else(String::new, |text| (*text).to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_of_another_version_is_no_damage_whatever_its_form() {
+        let head = r#"{"schema":"igsite/plan/2","baselines":[["eos",{"token":2}]]}"#;
+        assert_eq!(KeptRun::read(&sealed_line(head, "")).err(), Some(Unread::Version));
     }
 }

@@ -9,9 +9,8 @@ use crate::content::project::Project;
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
 use crate::hub::Hub;
 use crate::hub::promise;
-use crate::kernel::matrix::Code;
 use crate::model::CausalLm;
-use crate::model::device::{Backend, dtype_name};
+use crate::model::device::{Backend, dtype_word, quantization_word};
 use crate::store::key::{ModelKey, NUMERICS_VERSION};
 use crate::store::memo::HashMemo;
 use crate::tensor::matrix::Precision;
@@ -157,12 +156,8 @@ fn open_model(spec: &ModelSpec, sources: &mut Sources<'_>) -> Result<OpenedModel
             .map_err(|error| located(spec, error))?,
         config_sha256: sources.memo.sha256(&folder.join("config.json"))?,
         tokenizer_sha256: tokenizer.sha256.clone(),
-        dtype: dtype_name(precision.dtype).to_owned(),
-        quantization: precision
-            .quantization
-            .or(checkpoint.config.quantization)
-            .map_or("none", Code::name)
-            .to_owned(),
+        dtype: dtype_word(precision.dtype),
+        quantization: quantization_word(precision.quantization.or(checkpoint.config.quantization)),
         revision: commit.clone(),
     };
     Ok(OpenedModel {
@@ -196,7 +191,8 @@ fn read_model(folder: &Path, weights: bool) -> Result<(Checkpoint, Tokenizer)> {
 
 /// An error in a file of the cache: whose it is, and, if it is damaged, how it is fetched anew.
 fn in_the_cache(spec: &ModelSpec, folder: &Path, mut error: Diagnostic) -> Diagnostic {
-    let damaged = error.help.as_deref().is_none_or(|help| help.contains("download"));
+    // Where there is no other remedy either, a new copy is worth a try.
+    let damaged = error.may_be_damaged || error.help.is_none();
     if let Some(repository) = folder.parent().and_then(Path::parent).filter(|_| damaged) {
         error.help = Some(format!(
             "if the file is damaged, delete {} and run `igsite fetch`",

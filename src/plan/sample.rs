@@ -2,15 +2,15 @@
 
 use std::borrow::Cow;
 
-use super::{Job, OpenedModel, Target, TargetToken};
-use crate::attribution::integrated_gradients::Start;
+use super::{Job, OpenedModel, PlannedTarget, TargetToken};
 use crate::chat::Chat;
 use crate::content::dataset::Sample;
-use crate::content::experiment::{Experiment, Output, TargetSpec};
+use crate::content::experiment::Experiment;
 use crate::content::prompt::Prompt;
 use crate::diagnostic::{Diagnostic, Result};
 use crate::store::key::PredictionKey;
-use crate::tokenizer::{Around, SpecialKind, Token};
+use crate::terms::{Baseline, BaselineVector, Output, Target, TargetKind, Token};
+use crate::tokenizer::{Around, SpecialKind};
 
 /// An error of one sample, with the way to its place in the YAML.
 pub type Problem = (Vec<String>, Diagnostic);
@@ -54,21 +54,21 @@ impl<'a> One<'a, '_> {
     }
 
     /// `config.json` first, then the tokenizer's files.
-    pub fn special(&self, by_config: Option<u32>, kind: SpecialKind) -> Option<Start> {
+    pub fn special(&self, by_config: Option<u32>, kind: SpecialKind) -> Option<BaselineVector> {
         self.in_table(by_config.or_else(|| self.model.tokenizer.special(kind)))
     }
 
     /// A token that has a row in the embedding table.
-    pub fn in_table(&self, id: Option<u32>) -> Option<Start> {
+    pub fn in_table(&self, id: Option<u32>) -> Option<BaselineVector> {
         id.filter(|&id| (id as usize) < self.model.checkpoint.config.model.vocabulary)
-            .map(Start::Token)
+            .map(BaselineVector::Token)
     }
 
     pub fn job(
         &self,
         sample: &'a Sample,
         chat: Option<&Chat>,
-        baselines: &[(String, Start)],
+        baselines: &[(Baseline, BaselineVector)],
         problems: &mut Vec<Problem>,
     ) -> Option<Job<'a>> {
         let (prompt, tokens) = match self.prompt(sample, chat) {
@@ -173,49 +173,37 @@ impl<'a> One<'a, '_> {
 
     fn targets(
         &self,
-        spec: &TargetSpec,
+        spec: &Target,
         sample: &Sample,
         asked: Asked<'_>,
         options: &[(&str, Vec<u32>)],
-    ) -> Result<Vec<Target>> {
-        let one = |kind, (token, forced)| {
-            vec![Target {
-                kind,
-                token,
-                forced,
-                minus: None,
-            }]
-        };
-        let member = |spec: &TargetSpec| self.target_token(spec, sample, asked, options);
+    ) -> Result<Vec<PlannedTarget>> {
+        let one = |kind, (token, forced)| vec![PlannedTarget::one(kind, token, forced)];
+        let member = |spec: &Target| self.target_token(spec, sample, asked, options);
         Ok(match spec {
-            TargetSpec::Predicted => one("predicted", member(spec)?),
-            TargetSpec::Gold => one("gold", member(spec)?),
-            TargetSpec::Option(_) => one("option", member(spec)?),
-            TargetSpec::Token(_) => one("token", member(spec)?),
-            TargetSpec::AllOptions => options
+            Target::Predicted => one(TargetKind::Predicted, member(spec)?),
+            Target::Gold => one(TargetKind::Gold, member(spec)?),
+            Target::Option(_) => one(TargetKind::Option, member(spec)?),
+            Target::Token(_) => one(TargetKind::Token, member(spec)?),
+            Target::AllOptions => options
                 .iter()
-                .flat_map(|(_, tokens)| one("option", known(tokens)))
+                .flat_map(|(_, tokens)| one(TargetKind::Option, known(tokens)))
                 .collect(),
-            TargetSpec::Contrast(first, second) => {
+            Target::Contrast(first, second) => {
                 let ((token, before), (minus, before_minus)) = (member(first)?, member(second)?);
                 if !before.is_empty() || !before_minus.is_empty() {
                     return Err(Diagnostic::content("a contrast with an answer of several tokens")
                         .expected("single tokens on both sides")
                         .help("such answers have no path in common; explain each by itself, with `all_options` or by its letter"));
                 }
-                vec![Target {
-                    kind: "contrast",
-                    token,
-                    forced: vec![],
-                    minus: Some(minus),
-                }]
+                vec![PlannedTarget::contrast(token, minus)]
             }
         })
     }
 
     fn target_token(
         &self,
-        spec: &TargetSpec,
+        spec: &Target,
         sample: &Sample,
         asked: Asked<'_>,
         options: &[(&str, Vec<u32>)],
@@ -229,22 +217,22 @@ impl<'a> One<'a, '_> {
             })
         };
         match spec {
-            TargetSpec::Predicted => Ok((TargetToken::Predicted, vec![])),
-            TargetSpec::Option(letter) => option(letter),
-            TargetSpec::Gold => match &sample.gold {
+            Target::Predicted => Ok((TargetToken::Predicted, vec![])),
+            Target::Option(letter) => option(letter),
+            Target::Gold => match &sample.gold {
                 Some(letter) => option(letter),
                 None => Err(Diagnostic::content("target `gold`: this sample has no right answer")
                     .expected("a value in the gold column of every chosen row")),
             },
             // After the prompt first, as an answer; else any token of the vocabulary by its own name.
-            TargetSpec::Token(token) => match self.answer(asked, token) {
+            Target::Token(token) => match self.answer(asked, token) {
                 Ok(tokens) => Ok(known(&tokens)),
                 Err(error) => match self.in_table(self.model.tokenizer.vocabulary_token(token)) {
-                    Some(Start::Token(id)) => Ok((TargetToken::Known(id), vec![])),
+                    Some(BaselineVector::Token(id)) => Ok((TargetToken::Known(id), vec![])),
                     _ => Err(error),
                 },
             },
-            TargetSpec::AllOptions | TargetSpec::Contrast(..) => {
+            Target::AllOptions | Target::Contrast(..) => {
                 Err(Diagnostic::content("a contrast has two single targets").expected("letters or tokens"))
             }
         }

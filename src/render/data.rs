@@ -6,10 +6,11 @@
 use serde::Serialize;
 
 use crate::diagnostic::{Diagnostic, Result};
-use crate::store::record::{SampleRecord, TokenRecord};
+use crate::store::record::SampleRecord;
+use crate::terms::Token;
 
 /// The columns of the CSV, in order, and what they hold; pages show this table too.
-pub const COLUMNS: [(&str, &str); 25] = [
+pub const COLUMNS: [(&str, &str); 26] = [
     ("experiment", "id of the experiment"),
     ("model", "id of the model"),
     ("sample", "id of the sample, exact"),
@@ -51,8 +52,9 @@ pub const COLUMNS: [(&str, &str); 25] = [
     ),
     (
         "converged",
-        "whether the map’s delta, and its error estimate where there is one, are within tolerance",
+        "whether the map’s delta, and its error estimate where there is one, are within tolerance; empty where a method has no such test",
     ),
+    ("method", "how the map was made"),
 ];
 
 /// One record as JSON on one line.
@@ -86,18 +88,19 @@ pub fn csv(record: &SampleRecord) -> Vec<u8> {
         before.text(record.sample.gold.as_deref().unwrap_or(""));
         before.text(&record.prediction.text);
         before.plain(record.correct);
-        before.text(&attribution.target.kind);
+        before.text(attribution.target.kind.word());
         before.text(&attribution.target.text);
         before.word(attribution.output);
-        before.text(&attribution.baseline);
-        before.word(attribution.quadrature);
+        before.text(&attribution.baseline.to_string());
+        before.plain(attribution.quadrature);
         before.plain(attribution.steps);
         let marked = attribution.non_finite.as_ref();
         before.text(&marked.map_or_else(String::new, |n| format!("{} at {}", n.what, n.alpha)));
         let mut after = Cells::default();
         after.plain(Some(attribution.evaluations));
         after.plain(attribution.error_estimate);
-        after.plain(Some(attribution.converged));
+        after.plain(attribution.converged);
+        after.text(attribution.method.word());
         for (index, token) in tokens.iter().enumerate() {
             lines.extend_from_slice(&before.0);
             lines.extend_from_slice(token);
@@ -115,7 +118,7 @@ pub fn csv(record: &SampleRecord) -> Vec<u8> {
 }
 
 /// The cells of a token that are the same in every map.
-fn token(record: &SampleRecord, index: usize, token: &TokenRecord) -> Vec<u8> {
+fn token(record: &SampleRecord, index: usize, token: &Token) -> Vec<u8> {
     let segment = record.segments.iter().find(|s| !token.special && token.start < s.end);
     let mut cells = Cells::default();
     cells.plain(Some(index));

@@ -71,6 +71,11 @@ fn variables() -> BTreeMap<String, BTreeSet<String>> {
                     take(name, part);
                 }
             }
+            // Facts of a map, whichever method it is by.
+            if let Some(map) = view.pointer("/attributions/0").filter(|_| name == "map.html") {
+                let of_methods = TEMPLATES.iter().filter(|(name, _)| name.starts_with("methods/"));
+                of_methods.for_each(|(name, _)| take(name, map));
+            }
             if let Some(page) = view.get("page") {
                 take("base.html", page);
             }
@@ -111,6 +116,7 @@ fn the_docs_list_the_blocks_and_variables_that_there_are() {
             "figure.html" => "figure.",
             "figure_table.html" => "table.",
             "samples_table.html" => "samples.",
+            name if name.starts_with("methods/") => "attribution.",
             _ => "",
         };
         let words = all.iter().map(|word| format!("{prefix}{word}")).collect();

@@ -8,12 +8,13 @@ use serde_json::{Map, Value};
 
 use crate::content::dataset::Sample;
 use crate::content::experiment::*;
-use crate::content::model::{DtypeSpec, ModelSource, ModelSpec, Quantization};
+use crate::content::model::{ModelSource, ModelSpec};
 use crate::content::page::Page;
 use crate::content::project::Project;
-use crate::content::prompt::{Prompt, PromptStyle, Segment};
+use crate::content::prompt::Prompt;
 use crate::render::{ExperimentResults, Site};
 use crate::store::record::*;
+use crate::terms::*;
 
 /// Claim, speaker, right option, and the words that decide it.
 const CLAIMS: [(&str, &str, &str, [&str; 2]); 6] = [
@@ -105,9 +106,10 @@ impl Fixture {
                 })
                 .to_vec(),
             attribution: AttributionSpec {
-                targets: vec![TargetSpec::Predicted, TargetSpec::Gold],
+                methods: vec![Method::IntegratedGradients],
+                targets: vec![Target::Predicted, Target::Gold],
                 output: Output::Probability,
-                baselines: vec![BaselineSpec::Zero],
+                baselines: vec![Baseline::Zero],
                 quadrature: Quadrature::GaussLegendre,
                 steps: 512,
                 estimate_error: false,
@@ -172,15 +174,15 @@ impl Fixture {
         for record in self.records.iter_mut().flatten().flatten() {
             let luck = noise(&format!("l{}{}", record.model.id, record.sample.id));
             for attribution in &mut record.attributions {
-                let converged = attribution.target.kind == "predicted" && luck > 0.15;
+                let converged = attribution.target.kind == TargetKind::Predicted && luck > 0.15;
                 let (error, delta) = if converged { (0.0042, 0.0017) } else { (0.034, 0.019) };
                 set_errors(attribution, error, delta);
                 (attribution.steps, attribution.estimate_error) = (None, None);
-                (attribution.quadrature, attribution.max_evaluations) = (Quadrature::Adaptive, Some(4096));
+                (attribution.quadrature, attribution.max_evaluations) = (Some(Quadrature::Adaptive), Some(4096));
                 let last = if converged { 705 } else { 4095 };
                 attribution.history = rounds(attribution, last, error);
                 attribution.evaluations = last;
-                attribution.converged = converged;
+                attribution.converged = Some(converged);
             }
         }
         self
@@ -191,7 +193,7 @@ impl Fixture {
         self.project.experiments[0].attribution.estimate_error = true;
         for record in self.records.iter_mut().flatten().flatten() {
             for attribution in &mut record.attributions {
-                let error = if attribution.target.kind == "predicted" {
+                let error = if attribution.target.kind == TargetKind::Predicted {
                     0.0031
                 } else {
                     0.24
@@ -213,7 +215,7 @@ impl Fixture {
                         convergence_delta: delta,
                     },
                 ];
-                attribution.converged = error <= 0.01;
+                attribution.converged = Some(error <= 0.01);
             }
         }
         self
@@ -250,7 +252,7 @@ fn set_errors(attribution: &mut AttributionRecord, error: f64, delta: f64) {
     attribution.convergence_delta = attribution.sum.map(|sum| sum - change);
     attribution.errors = Some(attribution.scores.iter().map(|score| score.abs() * error).collect());
     attribution.error_estimate = Some(error);
-    attribution.within_tolerance = delta.abs() <= 0.01;
+    attribution.within_tolerance = Some(delta.abs() <= 0.01);
 }
 
 /// Rounds that go down to a map's error and delta by `last` evaluations.
@@ -287,10 +289,10 @@ pub fn mark_non_finite(record: &mut SampleRecord) {
         (attribution.sum, attribution.convergence_delta, attribution.f_baseline) = (None, None, None);
         attribution.non_finite = Some(NonFinite {
             alpha: 0.0,
-            what: "gradient".into(),
+            what: PathValue::Gradient,
         });
-        attribution.within_tolerance = false;
-        attribution.converged = false;
+        attribution.within_tolerance = Some(false);
+        attribution.converged = Some(false);
         attribution.within_margin = Some(false);
     }
 }
@@ -351,7 +353,7 @@ fn model(id: &str) -> ModelSpec {
         source: ModelSource::Folder(PathBuf::from(id)),
         source_text: format!("./{id}"),
         revision: "main".into(),
-        dtype: DtypeSpec::Auto,
+        dtype: None,
         quantization: Quantization::None,
     }
 }
@@ -365,8 +367,8 @@ fn noise(text: &str) -> f64 {
 }
 
 /// Tokens of at most `longest` characters, a blank leading the word that follows, as byte-pair encodings have it.
-fn tokenize(prompt: &str, longest: usize) -> Vec<TokenRecord> {
-    let mut tokens = vec![TokenRecord {
+fn tokenize(prompt: &str, longest: usize) -> Vec<Token> {
+    let mut tokens = vec![Token {
         id: 1,
         text: "<s>".into(),
         start: 0,
@@ -387,7 +389,7 @@ fn tokenize(prompt: &str, longest: usize) -> Vec<TokenRecord> {
         }
         let text: String = characters[start..end].iter().collect();
         let id = 3 + (noise(&text) * 31_000.0) as u32;
-        tokens.push(TokenRecord {
+        tokens.push(Token {
             id,
             text,
             start,
@@ -447,7 +449,7 @@ fn record(model: &str, sample: &Sample) -> SampleRecord {
     let token_id = options[&answer].token_id;
     let correct = gold.as_ref().map(|gold| *gold == answer);
     let predicted = TargetRecord {
-        kind: "predicted".into(),
+        kind: TargetKind::Predicted,
         token_ids: vec![token_id],
         text: answer.clone(),
     };
@@ -455,7 +457,7 @@ fn record(model: &str, sample: &Sample) -> SampleRecord {
     if let Some(gold) = &gold {
         let option = options[gold].clone();
         let target = TargetRecord {
-            kind: "gold".into(),
+            kind: TargetKind::Gold,
             token_ids: vec![option.token_id],
             text: gold.clone(),
         };
@@ -471,8 +473,8 @@ fn record(model: &str, sample: &Sample) -> SampleRecord {
             revision: None,
             requested_revision: None,
             architecture: architecture.into(),
-            dtype: "f32".into(),
-            quantization: "none".into(),
+            dtype: Dtype::F32,
+            quantization: Quantization::None,
             weights_sha256: format!("{:064x}", (skill * 1e15) as u64),
             tokenizer_sha256: format!("{:064x}", longest),
         },
@@ -494,7 +496,7 @@ fn record(model: &str, sample: &Sample) -> SampleRecord {
         attributions,
         provenance: Provenance {
             igsite: "0.1.0".into(),
-            backend: "cpu".into(),
+            backend: DeviceKind::Cpu,
             seconds: 1.25,
             created: "2026-01-02T03:04:05Z".into(),
         },
@@ -504,7 +506,7 @@ fn record(model: &str, sample: &Sample) -> SampleRecord {
 fn attribution(
     model: &str,
     sample: &Sample,
-    tokens: &[TokenRecord],
+    tokens: &[Token],
     target: TargetRecord,
     probability: f64,
 ) -> AttributionRecord {
@@ -569,11 +571,12 @@ fn attribution(
     AttributionRecord {
         target,
         output: Output::Probability,
-        baseline: "zero".into(),
-        quadrature: Quadrature::GaussLegendre,
+        baseline: Baseline::Zero,
+        method: Method::IntegratedGradients,
+        quadrature: Some(Quadrature::GaussLegendre),
         steps: Some(512),
         estimate_error: Some(false),
-        tolerance: 0.01,
+        tolerance: Some(0.01),
         max_evaluations: None,
         evaluations: 512,
         f_input: Some(probability),
@@ -581,8 +584,8 @@ fn attribution(
         sum: Some(sum),
         convergence_delta: Some(delta),
         error_estimate: None,
-        converged: true,
-        within_tolerance: delta.abs() <= 0.01 * (probability - f_baseline).abs(),
+        converged: Some(true),
+        within_tolerance: Some(delta.abs() <= 0.01 * (probability - f_baseline).abs()),
         within_margin: Some((sum - probability).abs() < 0.1),
         scores,
         errors: None,

@@ -13,7 +13,7 @@ use std::fmt::Write;
 use crate::analysis::align::{CharText, Level, UnitScores, Units};
 use crate::render::decimal::push_significant;
 use crate::render::text::{count_into, escape, escape_into, number, signed};
-use crate::store::record::TokenRecord;
+use crate::terms::Token;
 
 /// Shades of each sign.
 pub const STEPS: i32 = 20;
@@ -221,7 +221,7 @@ pub struct Map<'a> {
     /// Its words, sentences and segments.
     pub units: &'a Units,
     /// Its tokens; none where scores begin at words.
-    pub tokens: &'a [TokenRecord],
+    pub tokens: &'a [Token],
     /// What to colour.
     pub scores: &'a Scores,
     /// The errors of the scores, at most, where they are known.
@@ -534,7 +534,7 @@ fn start_tag(element: &str, shade: i32, kind: &str, html: &mut String) {
 
 /// Whether the first of these tokens leaves its characters to a later one that has them too: the mark of a blank (`▁`) that the
 /// tokenizer put before the text, which bears the span of the first character, is not that character.
-fn yields(text: &CharText<'_>, tokens: &[TokenRecord]) -> bool {
+fn yields(text: &CharText<'_>, tokens: &[Token]) -> bool {
     let Some((token, later)) = tokens.split_first() else {
         return false;
     };
@@ -586,10 +586,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::content::prompt::Segment;
+    use crate::terms::Segment;
 
-    fn token(text: &str, start: usize, end: usize) -> TokenRecord {
-        TokenRecord {
+    fn token(text: &str, start: usize, end: usize) -> Token {
+        Token {
             id: 0,
             text: text.into(),
             start,
@@ -617,7 +617,7 @@ mod tests {
     };
 
     /// A map of one segment on a scale of 1 at every level.
-    fn drawn(prompt: &str, tokens: &[TokenRecord], scores: &[f64], errors: Option<&[f64]>) -> String {
+    fn drawn(prompt: &str, tokens: &[Token], scores: &[f64], errors: Option<&[f64]>) -> String {
         let units = Units::of(prompt, &[segment("a", 0, prompt.chars().count())]);
         let assignment = units.assign(prompt, tokens);
         let of = |values: &[f64]| Scores::of(&units, &assignment, values);
@@ -791,7 +791,7 @@ mod tests {
             let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(length)).chain([0, length]).collect();
             cuts.sort_unstable();
             let text = CharText::new(&prompt);
-            let tokens: Vec<TokenRecord> =
+            let tokens: Vec<Token> =
                 cuts.windows(2).map(|ends| token(text.slice(ends[0], ends[1]), ends[0], ends[1])).collect();
             let split = split.min(length);
             let units = Units::of(&prompt, &[segment("a", 0, split), segment("b", split, split), segment("c", split, length)]);

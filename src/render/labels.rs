@@ -1,9 +1,10 @@
 //! The words that pages use for the values of a record.
 
 use crate::analysis::summary::{is_right, relative_delta};
-use crate::content::experiment::{AttributionSpec, Output, Quadrature};
+use crate::content::experiment::AttributionSpec;
 use crate::render::text::{number, percent, signed};
 use crate::store::record::{AttributionRecord, ModelRecord};
+use crate::terms::{Baseline, Output, Quadrature};
 
 /// The unit of an output.
 pub fn output(output: Output) -> &'static str {
@@ -50,11 +51,7 @@ pub fn quadrature(spec: &AttributionSpec) -> String {
 
 /// The keys of the rule with their values, defaults included, as the YAML has them.
 pub fn rule_keys(spec: &AttributionSpec) -> String {
-    let rule = serde_json::to_value(spec.quadrature);
-    let rule = rule
-        .ok()
-        .and_then(|rule| rule.as_str().map(str::to_owned))
-        .unwrap_or_default();
+    let rule = spec.quadrature;
     let tolerance = spec.tolerance;
     if spec.quadrature.is_fixed() {
         format!(
@@ -70,20 +67,18 @@ pub fn rule_keys(spec: &AttributionSpec) -> String {
 }
 
 /// A baseline, as a phrase.
-pub fn baseline(baseline: &str) -> String {
+pub fn baseline(baseline: &Baseline) -> String {
     match baseline {
-        "zero" => "zero vector".to_owned(),
-        "mean" => "mean embedding".to_owned(),
-        other => match other.strip_prefix("token:") {
-            Some(text) => format!("token “{text}”"),
-            None => format!("{other} token"),
-        },
+        Baseline::Zero => "zero vector".to_owned(),
+        Baseline::Mean => "mean embedding".to_owned(),
+        Baseline::Token(text) => format!("token “{text}”"),
+        other => format!("{other} token"),
     }
 }
 
 /// What is explained, as a phrase: `“B” (predicted)`.
 pub fn target(attribution: &AttributionRecord) -> String {
-    target_of(attribution, &attribution.target.kind)
+    target_of(attribution, attribution.target.kind.word())
 }
 
 /// The same where several kinds of target are the same tokens: `“B” (predicted, gold)`.
@@ -93,16 +88,18 @@ pub fn target_of(attribution: &AttributionRecord, kinds: &str) -> String {
 
 /// A map's quality in one word, and the class that colours it.
 pub fn badge(attribution: &AttributionRecord) -> (&'static str, &'static str) {
-    let fixed = attribution.quadrature.is_fixed();
+    let fixed = attribution.has_fixed_rule();
     if attribution.non_finite.is_some() {
         ("marked: not finite", "bad")
-    } else if !attribution.converged && !fixed {
+    } else if attribution.converged.is_none() {
+        ("error unknown: this method has no test", "open")
+    } else if attribution.converged == Some(false) && !fixed {
         ("not converged", "bad")
-    } else if !attribution.within_tolerance && fixed {
+    } else if attribution.within_tolerance == Some(false) && fixed {
         ("misses tolerance", "bad")
-    } else if !attribution.converged && attribution.error_estimate.is_some() {
+    } else if attribution.converged == Some(false) && attribution.error_estimate.is_some() {
         ("error above tolerance", "bad")
-    } else if !attribution.converged {
+    } else if attribution.converged == Some(false) {
         ("error unknown", "bad")
     } else if attribution.error_estimate.is_none() {
         ("delta within tolerance, error unknown", "open")
@@ -127,14 +124,19 @@ pub fn quality(attribution: &AttributionRecord) -> String {
             number(point.alpha)
         );
     }
-    let fixed = attribution.quadrature.is_fixed();
-    let tolerance = percent(attribution.tolerance);
+    let fixed = attribution.has_fixed_rule();
+    let Some(tolerance) = attribution.tolerance.map(percent) else {
+        return format!(
+            "{} has no test of its own: the error of its scores is unknown, and they need not sum to F(input) − F(baseline).",
+            attribution.method.name()
+        );
+    };
     let error = match attribution.error_estimate {
         Some(error) if fixed => format!(
             "Error estimate {} of the map, estimated with the same rule at half the points",
             percent(error)
         ),
-        Some(error) if attribution.converged => format!("Error estimate {} of the map", percent(error)),
+        Some(error) if attribution.converged == Some(true) => format!("Error estimate {} of the map", percent(error)),
         Some(error) => format!(
             "Not converged: stopped after {} evaluations at an error of {} of the map",
             attribution.evaluations,
@@ -154,7 +156,7 @@ pub fn quality(attribution: &AttributionRecord) -> String {
         (Some(delta), None) => format!("delta is {}", signed(delta)),
         (None, _) => "delta unknown".to_owned(),
     };
-    let missed = match (attribution.converged, fixed) {
+    let missed = match (attribution.converged == Some(true), fixed) {
         (true, _) => String::new(),
         (false, true) => format!(" The tolerance of {tolerance} is missed."),
         (false, false) => format!(" Asked for were at most {tolerance} of both."),

@@ -36,6 +36,7 @@ use crate::render::flow::{Each, Flow};
 pub use crate::render::flow::{Receiver, Sink};
 use crate::render::pages::Renderer;
 use crate::render::results::Results;
+pub use crate::site::OutputFile;
 use crate::site::urls;
 use crate::store::record::SampleRecord;
 
@@ -55,15 +56,6 @@ pub struct Site<'a> {
     pub results: Vec<ExperimentResults<'a>>,
     /// Where the site will stand (`https://me.github.io/repo/`), for the sitemap, canonical links and the 404 page.
     pub base_url: Option<String>,
-}
-
-/// A file of the site.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OutputFile {
-    /// Relative to the site's root, forward slashes.
-    pub path: String,
-    /// What it holds.
-    pub bytes: Vec<u8>,
 }
 
 /// Renders the whole site, file by file, into `sink`.

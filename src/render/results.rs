@@ -8,13 +8,14 @@ use crate::analysis::align::{CharText, UnitScores, Units};
 use crate::analysis::summary::{self, Mean, ModelSummary, Share};
 use crate::content::experiment::Experiment;
 use crate::content::project::Project;
-use crate::content::prompt::{Prompt, PromptStyle};
+use crate::content::prompt::Prompt;
 use crate::diagnostic::{Diagnostic, Result};
 use crate::render::ExperimentResults;
 use crate::render::heatmap::Scale;
 use crate::render::labels;
 use crate::render::text::excerpt;
 use crate::store::record::SampleRecord;
+use crate::terms::PromptStyle;
 
 /// What the last of [`Results::segment_shares`] is called.
 pub const SPECIAL: &str = "special tokens";

@@ -21,7 +21,7 @@ use crate::input;
 use crate::render::text::escape;
 
 /// The built-in templates by name.
-pub const TEMPLATES: [(&str, &str); 18] = [
+pub const TEMPLATES: [(&str, &str); 20] = [
     ("base.html", include_str!("../../templates/base.html")),
     ("figure.html", include_str!("../../templates/figure.html")),
     ("figure_table.html", include_str!("../../templates/figure_table.html")),
@@ -31,6 +31,14 @@ pub const TEMPLATES: [(&str, &str); 18] = [
     ("samples_table.html", include_str!("../../templates/samples_table.html")),
     ("sample.html", include_str!("../../templates/sample.html")),
     ("map.html", include_str!("../../templates/map.html")),
+    (
+        "methods/gradient_x_input.html",
+        include_str!("../../templates/methods/gradient_x_input.html"),
+    ),
+    (
+        "methods/integrated_gradients.html",
+        include_str!("../../templates/methods/integrated_gradients.html"),
+    ),
     ("comparison.html", include_str!("../../templates/comparison.html")),
     ("models.html", include_str!("../../templates/models.html")),
     ("model.html", include_str!("../../templates/model.html")),

@@ -11,7 +11,7 @@ mod scan;
 use std::collections::{HashMap, HashSet};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::render::OutputFile;
+use crate::site::OutputFile;
 #[cfg(test)]
 pub use markup::attributes;
 pub use markup::{Tag, scheme, tags};

@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 use crate::checkpoint::hash;
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
 use crate::interrupt;
-use crate::render::OutputFile;
+use crate::site::OutputFile;
 pub use folder::Folder;
 use folder::LOCK;
 pub use growing::Growing;

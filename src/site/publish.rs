@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::render::OutputFile;
+use crate::site::OutputFile;
 
 /// "Published GitHub Pages sites may be no larger than 1 GB."
 const SITE: u64 = 1_000_000_000;

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::hash;
-use crate::content::experiment::{AttributionSpec, Output, Quadrature};
+use crate::terms::{BaselineVector, Dtype, MethodWithSettings, Output, Quantization};
 
 /// Raised whenever a change to the engine changes numbers by more than rounding; old parts are then no longer found.
 pub const NUMERICS_VERSION: u32 = 3;
@@ -22,10 +22,11 @@ pub struct ModelKey {
     /// Over the tokenizer's files.
     pub tokenizer_sha256: String,
     /// What it computes in.
-    pub dtype: String,
-    /// How its linear layers are quantised: `none`, `fp4` or `nf4`.
-    pub quantization: String,
-    /// The commit of the hub repository. A folder has none, and its parts keep the names they had before there was a hub.
+    pub dtype: Dtype,
+    /// How its linear layers are quantised.
+    pub quantization: Quantization,
+    /// The commit of the hub repository. A folder has none, and its parts keep the names they had before there was a
+    /// hub.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
 }
@@ -39,8 +40,8 @@ impl ModelKey {
             weights_sha256: "w".into(),
             config_sha256: "c".into(),
             tokenizer_sha256: "t".into(),
-            dtype: "f32".into(),
-            quantization: "none".into(),
+            dtype: Dtype::F32,
+            quantization: Quantization::None,
             revision: None,
         }
     }
@@ -96,7 +97,7 @@ pub struct GenerationKey {
     pub stop: Vec<u32>,
 }
 
-/// A path integral.
+/// A map.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AttributionKey {
     /// The model.
@@ -110,50 +111,11 @@ pub struct AttributionKey {
     pub forced: Vec<u32>,
     /// The unit.
     pub output: Output,
-    /// `zero`, `mean` or `token 2`.
-    pub baseline: String,
-    /// The rule, with its settings.
-    pub rule: RuleKey,
-}
-
-/// A rule with those of its settings that its numbers depend on, and no others: `steps` beside the adaptive rule is no reason to
-/// compute anything again.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RuleKey {
-    /// Stops by itself.
-    Adaptive {
-        /// On the error estimate and on |delta| / |F(input) − F(baseline)|.
-        tolerance: f64,
-        /// What it may spend.
-        max_evaluations: usize,
-    },
-    /// Any other rule.
-    Fixed {
-        /// Which.
-        quadrature: Quadrature,
-        /// Its points.
-        steps: usize,
-        /// Whether it is run at half its points too.
-        estimate_error: bool,
-    },
-}
-
-impl RuleKey {
-    /// What an experiment asks for.
-    pub fn of(spec: &AttributionSpec) -> Self {
-        match spec.quadrature {
-            Quadrature::Adaptive => Self::Adaptive {
-                tolerance: spec.tolerance,
-                max_evaluations: spec.max_evaluations,
-            },
-            quadrature => Self::Fixed {
-                quadrature,
-                steps: spec.steps,
-                estimate_error: spec.estimate_error,
-            },
-        }
-    }
+    /// Where the path starts.
+    pub baseline: BaselineVector,
+    /// The method, with its settings.
+    #[serde(flatten)]
+    pub method: MethodWithSettings,
 }
 
 /// A key of some kind of part.
@@ -183,6 +145,7 @@ impl Key for AttributionKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::terms::{Quadrature, Rule};
 
     fn key() -> AttributionKey {
         AttributionKey {
@@ -191,21 +154,25 @@ mod tests {
             target: vec![3],
             forced: vec![],
             output: Output::Probability,
-            baseline: "zero".into(),
-            rule: fixed(Quadrature::GaussLegendre, 8, false),
+            baseline: BaselineVector::Zero,
+            method: of(fixed(Quadrature::GaussLegendre, 8, false)),
         }
     }
 
-    fn fixed(quadrature: Quadrature, steps: usize, estimate_error: bool) -> RuleKey {
-        RuleKey::Fixed {
+    fn fixed(quadrature: Quadrature, steps: usize, estimate_error: bool) -> Rule {
+        Rule::Fixed {
             quadrature,
             steps,
             estimate_error,
         }
     }
 
-    fn adaptive(tolerance: f64, max_evaluations: usize) -> RuleKey {
-        RuleKey::Adaptive {
+    fn of(rule: Rule) -> MethodWithSettings {
+        MethodWithSettings::IntegratedGradients(rule)
+    }
+
+    fn adaptive(tolerance: f64, max_evaluations: usize) -> Rule {
+        Rule::Adaptive {
             tolerance,
             max_evaluations,
         }
@@ -218,21 +185,22 @@ mod tests {
             |k| k.model.weights_sha256.push('x'),
             |k| k.model.config_sha256.push('x'),
             |k| k.model.tokenizer_sha256.push('x'),
-            |k| k.model.dtype = "bf16".into(),
-            |k| k.model.quantization = "nf4".into(),
+            |k| k.model.dtype = Dtype::Bf16,
+            |k| k.model.quantization = Quantization::Nf4,
             |k| k.model.revision = Some("0".repeat(40)),
             |k| k.model.revision = Some("1".repeat(40)),
             |k| k.token_ids = vec![1, 3],
             |k| k.target = vec![3, 4],
             |k| k.forced = vec![4],
             |k| k.output = Output::Logit,
-            |k| k.baseline = "mean".into(),
-            |k| k.rule = fixed(Quadrature::RiemannLeft, 8, false),
-            |k| k.rule = fixed(Quadrature::GaussLegendre, 9, false),
-            |k| k.rule = fixed(Quadrature::GaussLegendre, 8, true),
-            |k| k.rule = adaptive(0.01, 4096),
-            |k| k.rule = adaptive(0.02, 4096),
-            |k| k.rule = adaptive(0.01, 4095),
+            |k| k.baseline = BaselineVector::Mean,
+            |k| k.method = of(fixed(Quadrature::RiemannLeft, 8, false)),
+            |k| k.method = of(fixed(Quadrature::GaussLegendre, 9, false)),
+            |k| k.method = of(fixed(Quadrature::GaussLegendre, 8, true)),
+            |k| k.method = of(adaptive(0.01, 4096)),
+            |k| k.method = of(adaptive(0.02, 4096)),
+            |k| k.method = of(adaptive(0.01, 4095)),
+            |k| k.method = MethodWithSettings::GradientXInput {},
         ];
         let mut names = vec![key().name()];
         for change in changes {
@@ -247,35 +215,28 @@ mod tests {
     }
 
     #[test]
-    fn settings_of_the_other_rule_do_not() {
-        let spec = AttributionSpec::default();
-        let changed = AttributionSpec {
-            steps: 7,
-            estimate_error: true,
-            ..spec.clone()
-        };
-        assert_eq!(RuleKey::of(&spec), adaptive(0.01, 4096));
-        assert_eq!(RuleKey::of(&changed), RuleKey::of(&spec));
-        let fixed = |tolerance, max_evaluations| AttributionSpec {
-            quadrature: Quadrature::Trapezoid,
-            tolerance,
-            max_evaluations,
-            ..spec.clone()
-        };
-        assert_eq!(RuleKey::of(&fixed(0.5, 1)), RuleKey::of(&fixed(0.1, 2)));
-    }
-
-    #[test]
     fn a_key_reads_back_to_itself() {
         for (rule, revision) in [
             (adaptive(0.1 + 0.2, 7), None),
             (fixed(Quadrature::RiemannMiddle, 5, true), Some("0".repeat(40))),
         ] {
-            let mut key = AttributionKey { rule, ..key() };
+            let mut key = AttributionKey {
+                method: of(rule),
+                ..key()
+            };
             key.model.revision = revision;
             let json = serde_json::to_string(&key).unwrap();
             assert_eq!(serde_json::from_str::<AttributionKey>(&json).unwrap(), key, "{json}");
         }
+    }
+
+    #[test]
+    fn a_method_without_settings_is_an_entry_of_its_own() {
+        let method = MethodWithSettings::GradientXInput {};
+        let key = AttributionKey { method, ..key() };
+        let json = serde_json::to_string(&key).unwrap();
+        assert!(json.ends_with(r#""baseline":"zero","gradient_x_input":{}}"#), "{json}");
+        assert_eq!(serde_json::from_str::<AttributionKey>(&json).unwrap(), key);
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! Hashes of large files, remembered by path, size, times and inode, as git's index does.
 //!
-//! A checkpoint's name in a key is the hash of its bytes; hashing 14 GB at every build would cost half a minute. What is
-//! remembered here only saves that work: keys never hold a time. The modification time alone is not enough: `cp -a`, `rsync -t` and archives
-//! that are made to be reproducible set it, so that another file may bear it; when the file's entry last changed, and which entry it is,
-//! nobody sets. A file that changed within the last two seconds before it was hashed is not remembered, since a later change might bear the
-//! same time. The list is sealed with its checksum; a damaged one is forgotten.
+//! A checkpoint's name in a key is the hash of its bytes; hashing 14 GB at every build would cost half a minute. What
+//! is remembered here only saves that work: keys never hold a time. The modification time alone is not enough: `cp -a`,
+//! `rsync -t` and archives that are made to be reproducible set it, so that another file may bear it; when the file's
+//! entry last changed, and which entry it is, nobody sets. A file that changed within the last two seconds before it
+//! was hashed is not remembered, since a later change might bear the same time. The list is sealed with its checksum; a
+//! damaged one is forgotten.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
@@ -81,7 +82,8 @@ fn beyond_modified(_: &Metadata) -> (i128, u64, u64) {
 }
 
 impl HashMemo {
-    /// Reads what a project's `.igsite/hashes.json` remembers; a file that cannot be read, or that is damaged, is forgotten.
+    /// Reads what a project's `.igsite/hashes.json` remembers; a file that cannot be read, or that is damaged, is
+    /// forgotten.
     pub fn open(store: &Path) -> Self {
         let path = store.join("hashes.json");
         let text = fs::read_to_string(&path).unwrap_or_default();

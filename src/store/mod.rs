@@ -1,9 +1,9 @@
 //! The record store, `.igsite/`: content-addressed, atomic, versioned.
 //!
-//! Each part (a prediction, an attribution) is one file, named by the hash of all that it depends on, written to the side and
-//! renamed. A build that is killed has lost the part it was at, nothing else. A part is sealed with its checksum and must make
-//! sense ([`sense`]): one that is damaged, or that holds another key than its name says, is set aside, told, and made again; where nothing is
-//! made ([`Store::read`]), it is an error that names it.
+//! Each part (a prediction, an attribution) is one file, named by the hash of all that it depends on, written to the
+//! side and renamed. A build that is killed has lost the part it was at, nothing else. A part is sealed with its
+//! checksum and must make sense ([`sense`]): one that is damaged, or that holds another key than its name says, is set
+//! aside, told, and made again; where nothing is made ([`Store::read`]), it is an error that names it.
 
 pub mod key;
 pub mod memo;
@@ -22,8 +22,9 @@ use serde::{Deserialize, Serialize};
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
 use crate::input;
 use crate::lock::{self, Patience, Sharing};
+use crate::terms::{NonFinite, Round, relative_error};
 use key::{AttributionKey, GenerationKey, Key, PredictionKey};
-use record::{NonFinite, Provenance, Round, relative_error};
+use record::Provenance;
 
 /// Raised when the files' own form changes. Parts of `v1` had no checksum.
 const FORMAT: &str = "v2";
@@ -72,13 +73,14 @@ pub struct StoredAttribution {
     pub f_baseline: Option<f64>,
     /// One signed score a token; empty where a value along the path was not finite.
     pub scores: Vec<f64>,
-    /// The error estimate of each score, absolute, in the output's unit: the adaptive rule's own, or how far a fixed rule is from
-    /// itself at half its points; none where the rule has none, or where a value along the path was not finite.
+    /// The error estimate of each score, absolute, in the output's unit: the adaptive rule's own, or how far a fixed
+    /// rule is from itself at half its points; none where the rule has none, or where a value along the path was not
+    /// finite.
     pub errors: Option<Vec<f64>>,
     /// Forward and backward passes spent, those of a fixed rule at half its points included.
     pub evaluations: usize,
-    /// How the estimate came about, a round each; of a fixed rule nothing, or what it gave at half its points and at all. Rounds
-    /// whose numbers are not finite are left out.
+    /// How the estimate came about, a round each; of a fixed rule nothing, or what it gave at half its points and at
+    /// all. Rounds whose numbers are not finite are left out.
     pub history: Vec<Round>,
     /// Whether the integrator reached its aim; none for a fixed rule, which has none.
     pub converged: Option<bool>,
@@ -89,10 +91,22 @@ pub struct StoredAttribution {
 }
 
 impl StoredAttribution {
-    /// The error of the map relative to its L1 norm; none where it is unknown, or where the map is zero and its error is not.
+    /// The error of the map relative to its L1 norm; none where it is unknown, or where the map is zero and its error
+    /// is not.
     pub fn error_estimate(&self) -> Option<f64> {
         relative_error(self.errors.as_ref()?, &self.scores)
     }
+}
+
+/// All that a job's record is made of.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// The forward pass.
+    pub prediction: StoredPrediction,
+    /// Methods outer, then targets, baselines inner.
+    pub attributions: Vec<StoredAttribution>,
+    /// What the model was asked to say, and says.
+    pub generation: Option<(String, StoredGeneration)>,
 }
 
 /// A part of a record: a value with its key.
@@ -187,8 +201,8 @@ impl Store {
         })
     }
 
-    /// Opens `.igsite/` in a project to read what is kept there, which nobody changes meanwhile. Nothing is written: the project may be on a
-    /// medium that cannot be, and then nobody else can write there either.
+    /// Opens `.igsite/` in a project to read what is kept there, which nobody changes meanwhile. Nothing is written:
+    /// the project may be on a medium that cannot be, and then nobody else can write there either.
     ///
     /// # Errors
     /// Another igsite is writing to it. Later, a damaged part is an error, and stays where it is.
@@ -231,8 +245,8 @@ impl Store {
         std::mem::take(&mut *self.warnings.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The part with this key, if it is there and whole. One that is damaged, or that cannot be of a model that knows `vocabulary` tokens, is
-    /// set aside and told, and counts as missing.
+    /// The part with this key, if it is there and whole. One that is damaged, or that cannot be of a model that knows
+    /// `vocabulary` tokens, is set aside and told, and counts as missing.
     ///
     /// # Errors
     /// The file is there and the system cannot read it; or it is damaged, where damage is refused.
@@ -389,6 +403,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 mod tests {
     use super::*;
     use crate::store::key::ModelKey;
+    use crate::terms::DeviceKind;
 
     fn part() -> StoredPrediction {
         StoredPrediction {
@@ -404,7 +419,7 @@ mod tests {
             answers: vec![],
             provenance: Provenance {
                 igsite: "0".into(),
-                backend: "cpu".into(),
+                backend: DeviceKind::Cpu,
                 seconds: 0.25,
                 created: "2026-01-01T00:00:00Z".into(),
             },

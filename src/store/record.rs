@@ -4,12 +4,12 @@
 //! (target × baseline) computed for them. The store keeps its parts (see [`super`]); this is the whole.
 //! Fields keep their order in the file; numbers are written in the shortest form that reads back to the same float.
 
+use crate::terms::{
+    Baseline, DeviceKind, Dtype, Method, NonFinite, Output, Quadrature, Quantization, Round, Segment, TargetKind, Token,
+};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-
-use crate::content::experiment::{Output, Quadrature};
-use crate::content::prompt::Segment;
 
 /// The value of [`SampleRecord::schema`].
 pub const SCHEMA: &str = "igsite/record/1";
@@ -30,15 +30,16 @@ pub struct SampleRecord {
     /// The named parts of the prompt.
     pub segments: Vec<Segment>,
     /// The prompt's tokens.
-    pub tokens: Vec<TokenRecord>,
+    pub tokens: Vec<Token>,
     /// The most probable next token.
     pub prediction: Prediction,
-    /// Whether the prediction is the gold option's token (where options are several tokens: whether the gold option is the most probable
-    /// of them); absent gold gives null.
+    /// Whether the prediction is the gold option's token (where options are several tokens: whether the gold option is
+    /// the most probable of them); absent gold gives null.
     pub correct: Option<bool>,
     /// Each option's token and probability, by letter, in the experiment's order.
     pub options: IndexMap<String, OptionRecord>,
-    /// One for each target and baseline, in the experiment's order (targets outer, baselines inner).
+    /// One for each method, target and baseline, in the experiment's order (methods outer, then targets, baselines
+    /// inner).
     pub attributions: Vec<AttributionRecord>,
     /// What the model says in its own words, if it was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -76,10 +77,10 @@ pub struct ModelRecord {
     pub requested_revision: Option<String>,
     /// `llama`, `mistral`, `falcon`.
     pub architecture: String,
-    /// What it computed in: `f32`, `f16`, `bf16`.
-    pub dtype: String,
-    /// `none`, `fp4`, `nf4`.
-    pub quantization: String,
+    /// What it computed in.
+    pub dtype: Dtype,
+    /// How its linear layers are quantised.
+    pub quantization: Quantization,
     /// Over the weight files' own hashes.
     pub weights_sha256: String,
     /// Over the tokenizer's files.
@@ -95,21 +96,6 @@ pub struct SampleInfo {
     pub gold: Option<String>,
     /// The row's columns.
     pub fields: Map<String, Value>,
-}
-
-/// A token of the prompt.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TokenRecord {
-    /// Its id in the vocabulary.
-    pub id: u32,
-    /// What it reads as; a special token's name.
-    pub text: String,
-    /// First character in the prompt; a special token has `start == end`.
-    pub start: usize,
-    /// One past the last.
-    pub end: usize,
-    /// Whether it is a special token (`<s>`), not text of the prompt.
-    pub special: bool,
 }
 
 /// The most probable next token.
@@ -145,7 +131,8 @@ impl OptionRecord {
     }
 }
 
-/// The option that a model predicts: the one whose token it is; where options are several tokens, the most probable, the first of equals.
+/// The option that a model predicts: the one whose token it is; where options are several tokens, the most probable,
+/// the first of equals.
 pub fn chosen(options: &IndexMap<String, OptionRecord>, predicted: u32) -> Option<&str> {
     let found = if options.values().all(|option| option.token_ids.is_empty()) {
         options.iter().find(|(_, option)| option.token_id == predicted)
@@ -161,42 +148,12 @@ pub fn chosen(options: &IndexMap<String, OptionRecord>, predicted: u32) -> Optio
 /// What an attribution explains.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetRecord {
-    /// `predicted`, `gold`, `option`, `token` or `contrast`.
-    pub kind: String,
+    /// What kind of thing it is.
+    pub kind: TargetKind,
     /// One token, or two for a contrast (first minus second), or all of an answer of several.
     pub token_ids: Vec<u32>,
     /// The token's text; `B − D` for a contrast.
     pub text: String,
-}
-
-/// Where a path met a value that is not finite.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct NonFinite {
-    /// The path point.
-    pub alpha: f64,
-    /// `output` or `gradient`.
-    pub what: String,
-}
-
-/// The L1 error of a map relative to its L1 norm; none where the map is zero and its error is not, or either is no number.
-pub fn relative_error(errors: &[f64], scores: &[f64]) -> Option<f64> {
-    let error: f64 = errors.iter().sum();
-    let norm: f64 = scores.iter().map(|score| score.abs()).sum();
-    if error == 0.0 {
-        return Some(0.0);
-    }
-    Some(error / norm).filter(|relative| relative.is_finite())
-}
-
-/// A state of the estimate on its way.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Round {
-    /// Forward and backward passes spent so far.
-    pub evaluations: usize,
-    /// The estimated L1 error of the map, relative to its L1 norm; null where it is not known yet.
-    pub error_estimate: Option<f64>,
-    /// Sum of the scores − (F(input) − F(baseline)).
-    pub convergence_delta: f64,
 }
 
 /// An attribution map: one signed score a token.
@@ -206,16 +163,20 @@ pub struct AttributionRecord {
     pub target: TargetRecord,
     /// Its unit.
     pub output: Output,
-    /// Where the path starts: `zero`, `mean`, `pad`, `eos`, `bos`, `unk` or `token:…`.
-    pub baseline: String,
-    /// The rule.
-    pub quadrature: Quadrature,
+    /// How it was made.
+    #[serde(default)]
+    pub method: Method,
+    /// What the input is compared with: where a path starts.
+    pub baseline: Baseline,
+    /// The rule of a path integral; null for other methods.
+    pub quadrature: Option<Quadrature>,
     /// Points of a fixed rule; null for the adaptive one.
     pub steps: Option<usize>,
-    /// Whether a fixed rule was run at half its points too, to tell its error; null for the adaptive one, which always tells it.
+    /// Whether a fixed rule was run at half its points too, to tell its error; null for the adaptive one, which always
+    /// tells it.
     pub estimate_error: Option<bool>,
-    /// What `converged` and `within_tolerance` are measured by.
-    pub tolerance: f64,
+    /// What `converged` and `within_tolerance` are measured by; null, as they are, where a method has no such test.
+    pub tolerance: Option<f64>,
     /// What the adaptive rule might spend; null for a fixed one.
     pub max_evaluations: Option<usize>,
     /// Forward and backward passes spent, those at half the points included.
@@ -228,14 +189,14 @@ pub struct AttributionRecord {
     pub sum: Option<f64>,
     /// Sum of the scores − (F(input) − F(baseline)); null for a marked record.
     pub convergence_delta: Option<f64>,
-    /// The quadrature's own bound on the L1 error of the map, relative to its L1 norm; for a fixed rule the L1 distance to the same
-    /// rule at half the points, where that was asked for, else null.
+    /// The quadrature's own bound on the L1 error of the map, relative to its L1 norm; for a fixed rule the L1 distance
+    /// to the same rule at half the points, where that was asked for, else null.
     pub error_estimate: Option<f64>,
-    /// Whether the map reached its tolerance: by the error estimate, where there is one, and by the delta. A fixed rule has no
-    /// test of its own, so without an estimate this is the same as `within_tolerance`.
-    pub converged: bool,
+    /// Whether the map reached its tolerance: by the error estimate, where there is one, and by the delta. A fixed rule
+    /// has no test of its own, so without an estimate this is the same as `within_tolerance`.
+    pub converged: Option<bool>,
     /// Whether |delta| ≤ tolerance · |F(input) − F(baseline)|.
-    pub within_tolerance: bool,
+    pub within_tolerance: Option<bool>,
     /// The notebook's check, |sum − probability| < margin; null where the output is no probability.
     pub within_margin: Option<bool>,
     /// One signed score a token, in the output's unit; empty for a marked record.
@@ -249,13 +210,20 @@ pub struct AttributionRecord {
     pub non_finite: Option<NonFinite>,
 }
 
+impl AttributionRecord {
+    /// Whether it is by a fixed rule, whose points are known before it runs.
+    pub fn has_fixed_rule(&self) -> bool {
+        self.quadrature.is_some_and(Quadrature::is_fixed)
+    }
+}
+
 /// How and when a record was made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
     /// Version of igsite.
     pub igsite: String,
-    /// `cpu` or `cuda`.
-    pub backend: String,
+    /// What it was computed on.
+    pub backend: DeviceKind,
     /// Wall time of the model's work on this record.
     pub seconds: f64,
     /// UTC, RFC 3339, to the second.

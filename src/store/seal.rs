@@ -1,16 +1,16 @@
 //! JSON with its own checksum: what was kept is checked before it is believed.
 //!
-//! A disk, a copy or an editor may change one digit of a kept file, and what comes out still parses. A sealed value is one line of
-//! JSON, `{"blake3":"…","value":…}`: BLAKE3 over the value's bytes as they stand there, its first 128 bits. This is against accidents,
-//! not against somebody who makes a new checksum.
+//! A disk, a copy or an editor may change one digit of a kept file, and what comes out still parses. A sealed value is
+//! one line of JSON, `{"blake3":"…","value":…}`: BLAKE3 over the value's bytes as they stand there, its first 128 bits.
+//! This is against accidents, not against somebody who makes a new checksum.
 
 const OPENING: &str = "{\"blake3\":\"";
 const MIDDLE: &str = "\",\"value\":";
 const CLOSING: &str = "}";
 const DIGITS: usize = 32;
 
-/// A value's JSON with its checksum. `within` is what the value belongs to and makes no sense without, such as the head of the file
-/// whose line it is; it is in the checksum and not in the text.
+/// A value's JSON with its checksum. `within` is what the value belongs to and makes no sense without, such as the head
+/// of the file whose line it is; it is in the checksum and not in the text.
 pub fn seal(json: &str, within: &str) -> String {
     [OPENING, &checksum(json, within), MIDDLE, json, CLOSING].concat()
 }

@@ -1,12 +1,11 @@
 //! Whether a kept part agrees with itself and with what was asked for.
 //!
-//! A checksum tells that a part is what was written. This tells that what was written can be an answer: as many scores as tokens,
-//! probabilities between 0 and 1, a sum that fits the last delta. Nothing here knows how the numbers were made.
+//! A checksum tells that a part is what was written. This tells that what was written can be an answer: as many scores
+//! as tokens, probabilities between 0 and 1, a sum that fits the last delta. Nothing here knows how the numbers were
+//! made.
 
-use super::key::RuleKey;
-use super::record::Round;
 use super::{StoredAttribution, StoredGeneration, StoredPrediction};
-use crate::content::experiment::Output;
+use crate::terms::{Output, Round, Rule};
 
 /// What rounding may do to a probability, and to a sum in comparison with its terms.
 const ROUNDING: f64 = 1e-5;
@@ -120,7 +119,7 @@ pub fn of_attribution(part: &StoredAttribution) -> Nonsense {
         };
         must(fits, || format!("F is {value}, and its output is {:?}", key.output))?;
     }
-    let adaptive = matches!(key.rule, RuleKey::Adaptive { .. });
+    let adaptive = matches!(key.method.rule(), Some(Rule::Adaptive { .. }));
     must(part.converged.is_some() == adaptive, || {
         "whether it converged does not fit its rule".to_owned()
     })?;

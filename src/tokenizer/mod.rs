@@ -22,22 +22,8 @@ use serde_json::{Map, Value};
 use self::pieces::{Writing, spelled};
 use crate::checkpoint::json;
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
+use crate::terms::Token;
 use crate::{guard, input};
-
-/// A token of a text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Token {
-    /// Its id in the vocabulary.
-    pub id: u32,
-    /// The characters it stands for; its name where it stands for none of its own (`<s>`, one byte of a character).
-    pub text: String,
-    /// First character in the text; a special token has `start == end`.
-    pub start: usize,
-    /// One past the last.
-    pub end: usize,
-    /// Put there by the tokenizer, not text of the prompt.
-    pub special: bool,
-}
 
 /// Which tokens stand round a text's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -219,6 +205,7 @@ impl Tokenizer {
             .in_file(&self.file)
             .place(excerpt(text))
             .help("download the file again; if it is whole, the tokenizer cannot read this text: change the text")
+            .may_be_damaged()
     }
 
     /// The tokens that follow `prompt` when `answer` is appended to it; at least one.

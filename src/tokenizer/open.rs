@@ -228,5 +228,5 @@ fn sha256(files: &[PathBuf]) -> Result<String> {
 fn invalid(path: &Path, error: &str) -> Diagnostic {
     Diagnostic::checkpoint(format!("not a tokenizer that can be read: {error}"))
         .in_file(path)
-        .help("download the file again")
+        .download_again()
 }

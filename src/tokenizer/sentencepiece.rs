@@ -50,7 +50,7 @@ pub fn pipeline(path: &Path, prefix: Prefix) -> Result<(Value, bool)> {
     let proto = parse(&bytes).ok_or_else(|| {
         Diagnostic::checkpoint("not a SentencePiece model")
             .in_file(path)
-            .help("download the file again")
+            .download_again()
     })?;
     supported(&proto).map_err(|e| e.in_file(path))?;
     let mut added_tokens: Vec<Value> = Vec::new();

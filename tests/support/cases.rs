@@ -3,17 +3,19 @@
 #![allow(dead_code, reason = "each program uses a part")]
 
 use std::path::Path;
+use std::sync::Arc;
 
 use burn::tensor::DType;
-use igsite::attribution::integral::{Attribution, Rule};
-use igsite::attribution::integrated_gradients::{Explainer, Scalar, Start};
+use igsite::attribution::integral::Nodes;
+use igsite::attribution::integrated_gradients::{Explainer, Scalar};
+use igsite::attribution::methods::Attribution;
 use igsite::attribution::quadrature;
 use igsite::attribution::schedule::{self, Task};
 use igsite::checkpoint::Checkpoint;
-use igsite::content::experiment::{Batch, Output, Quadrature};
 use igsite::content::project::{Project, Selection};
 use igsite::hub::Hub;
 use igsite::model::device::Backend;
+use igsite::terms::{BaselineVector, Batch, Output, Quadrature};
 use igsite::tokenizer::{SpecialKind, Tokenizer};
 
 use super::needs::shared;
@@ -63,7 +65,7 @@ pub struct Model {
     /// The ids of each prompt's tokens.
     pub prompts: Vec<Vec<u32>>,
     /// The baselines that are asked for, by name.
-    pub starts: [(&'static str, Start); 3],
+    pub starts: [(&'static str, BaselineVector); 3],
 }
 
 /// What is read of the logits, by name.
@@ -202,9 +204,12 @@ fn model(name: String, family: Family, folder: &Path, prompts: &[&str]) -> Model
         explainer: Explainer::load(&checkpoint, &Backend::cpu(), DType::F32).unwrap(),
         prompts: prompts.iter().map(ids).collect(),
         starts: [
-            ("zero", Start::Zero),
-            ("mean", Start::Mean),
-            ("token", Start::Token(token.expect("a full stop or a first token"))),
+            ("zero", BaselineVector::Zero),
+            ("mean", BaselineVector::Mean),
+            (
+                "token",
+                BaselineVector::Token(token.expect("a full stop or a first token")),
+            ),
         ],
     }
 }
@@ -233,13 +238,13 @@ impl Model {
     }
 
     /// One map after another along one path, sharing its forward passes.
-    pub fn along(&mut self, ids: &[u32], start: Start, asked: Vec<(Scalar, Rule)>) -> Vec<Attribution> {
-        let task = |(scalar, rule)| Task {
+    pub fn along(&mut self, ids: &[u32], start: BaselineVector, asked: Vec<(Scalar, Nodes)>) -> Vec<Attribution> {
+        let task = |(scalar, nodes)| Task {
             forced: vec![],
             ids: ids.to_vec(),
             start,
             scalar,
-            rule,
+            method: Arc::new(nodes),
         };
         let tasks: Vec<Task> = asked.into_iter().map(task).collect();
         let mut maps = vec![None; tasks.len()];
@@ -259,7 +264,12 @@ impl Model {
 
     /// The cases of a prompt and baseline, `gauss` being the numbers of points of Gauss–Legendre rules to try beside.
     /// Prompts take turns at the two contrasts.
-    pub fn cases(&mut self, prompt: usize, (baseline, start): (&'static str, Start), gauss: &[usize]) -> Vec<Case> {
+    pub fn cases(
+        &mut self,
+        prompt: usize,
+        (baseline, start): (&'static str, BaselineVector),
+        gauss: &[usize],
+    ) -> Vec<Case> {
         let ids = self.prompts[prompt].clone();
         let mut scalars = self.scalars(&ids).to_vec();
         scalars.remove(3 + prompt % 2);
@@ -287,16 +297,16 @@ impl Model {
 }
 
 /// The adaptive rule as experiments have it, with another tolerance.
-pub fn adaptive(tolerance: f64) -> Rule {
-    Rule::Adaptive {
+pub fn adaptive(tolerance: f64) -> Nodes {
+    Nodes::Adaptive {
         tolerance,
         max_evaluations: 4096,
     }
 }
 
 /// Gauss–Legendre as the notebook has it, with no error of its own.
-pub fn gauss_legendre(count: usize) -> Rule {
-    Rule::Fixed {
+pub fn gauss_legendre(count: usize) -> Nodes {
+    Nodes::Fixed {
         points: quadrature::points(Quadrature::GaussLegendre, count).into(),
         check: None,
     }

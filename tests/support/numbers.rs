@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::tensor::DType;
-use igsite::attribution::integral::Rule;
-use igsite::attribution::integrated_gradients::{Explainer, Scalar, Start};
+use igsite::attribution::integral::Nodes;
+use igsite::attribution::integrated_gradients::{Explainer, Scalar};
 use igsite::attribution::quadrature;
 use igsite::checkpoint::Checkpoint;
-use igsite::content::experiment::{Batch, Output, Quadrature};
 use igsite::model::device::Backend;
+use igsite::terms::{BaselineVector, Batch, Output, Quadrature};
 use igsite::tokenizer::{SpecialKind, Tokenizer};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -40,7 +40,11 @@ pub fn machine() -> (Backend, DType) {
     let variable = |name: &str, usual: &str| std::env::var(name).unwrap_or_else(|_| usual.to_owned());
     let device = variable("IGSITE_TEST_DEVICE", "cpu");
     let backend = Backend::open(device.parse().unwrap()).unwrap();
-    assert_eq!(device.split(':').next(), Some(backend.name), "IGSITE_TEST_DEVICE");
+    assert_eq!(
+        device.split(':').next(),
+        Some(backend.kind.word()),
+        "IGSITE_TEST_DEVICE"
+    );
     let dtype = match &*variable("IGSITE_TEST_DTYPE", "f32") {
         "f32" => DType::F32,
         "bf16" => DType::BF16,
@@ -111,7 +115,7 @@ pub fn same_numbers(folder: &Path, prompts: &Value) {
             let points: std::sync::Arc<[_]> = quadrature::points(rule, parsed(&case["steps"])).into();
             let scalar = Scalar { token, output, minus };
             let count = points.len();
-            let rule = Rule::Fixed { points, check: None };
+            let rule = Nodes::Fixed { points, check: None };
             let found = explainer.attribute(&ids, start, scalar, rule, Batch::Auto).unwrap();
 
             assert_eq!((&found.non_finite, found.evaluations), (&None, count), "{told}");
@@ -140,10 +144,14 @@ pub fn same_numbers(folder: &Path, prompts: &Value) {
             };
             let all = tolerance * largest * scores.len() as f64;
             close("sum", found.sum(), all);
-            close("convergence_delta", found.convergence_delta(), all);
+            close("convergence_delta", found.convergence_delta().unwrap(), all);
             let scale = |what: &str| parsed::<f64>(&case[what]).abs().max(1e-6);
             close("f_input", found.f_input, 1e-4 * scale("f_input"));
-            close("f_baseline", found.f_baseline, 1e-4 * scale("f_baseline").max(all));
+            close(
+                "f_baseline",
+                found.f_baseline.unwrap(),
+                1e-4 * scale("f_baseline").max(all),
+            );
         }
     }
     println!(
@@ -153,12 +161,12 @@ pub fn same_numbers(folder: &Path, prompts: &Value) {
 }
 
 /// A case's baseline, found in the checkpoint as the plan finds it; a token has to be the one that the reference took.
-fn start(case: &Value, checkpoint: &Checkpoint, tokenizer: &Tokenizer) -> Start {
+fn start(case: &Value, checkpoint: &Checkpoint, tokenizer: &Tokenizer) -> BaselineVector {
     let special = checkpoint.config.special;
     let name = case["baseline"].as_str().unwrap();
     let token = match name {
-        "zero" => return Start::Zero,
-        "mean" => return Start::Mean,
+        "zero" => return BaselineVector::Zero,
+        "mean" => return BaselineVector::Mean,
         "bos" => special.bos.or_else(|| tokenizer.special(SpecialKind::Bos)),
         "eos" => special.eos.or_else(|| tokenizer.special(SpecialKind::Eos)),
         "pad" => special.pad.or_else(|| tokenizer.special(SpecialKind::Pad)),
@@ -169,5 +177,5 @@ fn start(case: &Value, checkpoint: &Checkpoint, tokenizer: &Tokenizer) -> Start 
     if let Some(expected) = case.get("baseline_id") {
         assert_eq!(token, Some(parsed(expected)), "baseline {name}");
     }
-    Start::Token(token.unwrap())
+    BaselineVector::Token(token.unwrap())
 }

@@ -6,9 +6,11 @@
 //! it is really off by. What the values themselves are worth is not asked here but in `reference.rs` and
 //! `own_reference.rs`.
 
-use igsite::attribution::integral::{Attribution, Rule};
-use igsite::attribution::integrated_gradients::{Scalar, Start};
+use igsite::attribution::integral::Nodes;
+use igsite::attribution::integrated_gradients::Scalar;
+use igsite::attribution::methods::Attribution;
 use igsite::attribution::quadrature::Point;
+use igsite::terms::BaselineVector;
 
 use super::cases::{Model, size};
 
@@ -34,8 +36,8 @@ const HALVINGS: usize = 6;
 impl Model {
     /// The truth of each scalar. A panel that one of them needs to be halved is halved for all, since they share its
     /// passes.
-    pub fn truths(&mut self, ids: &[u32], start: Start, scalars: &[Scalar]) -> Vec<Truth> {
-        let zero = start == Start::Zero;
+    pub fn truths(&mut self, ids: &[u32], start: BaselineVector, scalars: &[Scalar]) -> Vec<Truth> {
+        let zero = start == BaselineVector::Zero;
         let mut panels: Vec<(f64, f64)> = if zero {
             let stretch = |pair: &[(f64, f64)]| {
                 let [(from, width), (to, _)] = [pair[0], pair[1]];
@@ -55,7 +57,7 @@ impl Model {
             // What lies below the first panel, as the density there: next to nothing.
             let alpha = LOG_PANELS[0].0.exp();
             let points = vec![Point { alpha, weight: alpha }];
-            let rule = Rule::Fixed {
+            let rule = Nodes::Fixed {
                 points: points.into(),
                 check: None,
             };
@@ -67,15 +69,12 @@ impl Model {
             sums = maps.into_iter().map(|map| (map.scores, 0.0)).collect();
         }
         for halved in 0..=HALVINGS {
-            let rules: Vec<Rule> = panels.iter().map(|&panel| gauss_kronrod(panel, zero)).collect();
+            let rules: Vec<Nodes> = panels.iter().map(|&panel| gauss_kronrod(panel, zero)).collect();
             let asked = rules
                 .iter()
                 .flat_map(|rule| scalars.iter().map(|&scalar| (scalar, rule.clone())));
             let maps = self.along(ids, start, asked.collect());
-            ends = maps[..scalars.len()]
-                .iter()
-                .map(|map| map.f_input - map.f_baseline)
-                .collect();
+            ends = maps[..scalars.len()].iter().map(|map| map.change().unwrap()).collect();
             let sizes: Vec<f64> = (0..scalars.len())
                 .map(|index| {
                     let mut all = sums[index].0.clone();
@@ -117,7 +116,7 @@ fn add(to: &mut [f64], values: &[f64]) {
 }
 
 /// The rule on a panel of ln α or α, with the Gauss rule among its points as its check.
-fn gauss_kronrod((from, to): (f64, f64), zero: bool) -> Rule {
+fn gauss_kronrod((from, to): (f64, f64), zero: bool) -> Nodes {
     let half = 0.5 * (to - from);
     let place = |x: f64| {
         if zero {
@@ -132,7 +131,7 @@ fn gauss_kronrod((from, to): (f64, f64), zero: bool) -> Rule {
         weight: half * weight * if zero { place(x) } else { 1.0 },
     };
     let gauss = kronrod().filter(|(_, _, gauss)| *gauss > 0.0);
-    Rule::Fixed {
+    Nodes::Fixed {
         points: kronrod().map(|(x, kronrod, _)| point(x, kronrod)).collect(),
         check: Some(gauss.map(|(x, _, gauss)| point(x, gauss)).collect()),
     }

@@ -291,8 +291,8 @@ fn the_stated_error_is_honest() {
                 within_tenfold += usize::from(wrong <= 10.0 * stated);
                 assert!(estimate.converged || estimate.evaluations == max_evaluations, "{i}");
             }
-            // Some of these paths have steps narrower than the first gaps whose scores cancel: nothing shows those before a
-            // node falls on them.
+            // Some of these paths have steps narrower than the first gaps whose scores cancel: nothing shows those
+            // before a node falls on them.
             assert!(below >= 95, "{tolerance} {max_evaluations}: {below} of 100");
             assert!(
                 within_tenfold >= 99,

@@ -11,8 +11,8 @@ use crate::model::ops::{Ops, Sequences};
 use crate::tensor::host::floats;
 
 impl Explainer {
-    /// What the model says by itself: the most probable token, again and again, until one of `stop` or `most` tokens. `progress` is told
-    /// of each.
+    /// What the model says by itself: the most probable token, again and again, until one of `stop` or `most` tokens.
+    /// `progress` is told of each.
     ///
     /// # Errors
     /// Memory runs out; or a logit is not a finite number.

@@ -4,10 +4,10 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{DType, IndexingUpdateOp, Int, Tensor, TensorData};
 
 use super::Scalar;
-use crate::content::experiment::Output;
 use crate::model::decoder::Decoder;
 use crate::model::ops::Ops;
 use crate::tensor::host::floats;
+use crate::terms::Output;
 
 /// What is read of the last positions' logits.
 pub(super) struct Outputs {
@@ -18,8 +18,8 @@ pub(super) struct Outputs {
     probabilities: Option<Tensor<2>>,
 }
 
-/// ∂F/∂logits of each row that is read: size · (Σ factor · e_token − spread · softmax(logits)). The bracket is of order 1, so that a narrow
-/// dtype does not lose it where F is small.
+/// ∂F/∂logits of each row that is read: size · (Σ factor · e_token − spread · softmax(logits)). The bracket is of order
+/// 1, so that a narrow dtype does not lose it where F is small.
 pub(super) struct Seeds {
     tokens: [Vec<i64>; 2],
     factors: [Vec<f32>; 2],
@@ -40,8 +40,8 @@ impl Outputs {
         }
     }
 
-    /// F of the first sequences, one scalar each, and its gradient. Where tokens are `forced` before a scalar's own, F is the sum of all
-    /// their log-probabilities.
+    /// F of the first sequences, one scalar each, and its gradient. Where tokens are `forced` before a scalar's own, F
+    /// is the sum of all their log-probabilities.
     pub(super) fn values<'f>(&self, asked: &[Scalar], forced: impl Iterator<Item = &'f [u32]>) -> (Vec<f64>, Seeds) {
         let mut rows = Vec::with_capacity(asked.len());
         let mut ends = Vec::with_capacity(asked.len());
@@ -133,7 +133,8 @@ impl Outputs {
                 let gradient = (1..sides).fold(side(0), |sum, next| sum + side(next));
                 ops.to_rows(gradient)
             }
-            // The difference of a token's own share and the softmax's is taken in float32, before a narrow dtype rounds either.
+            // The difference of a token's own share and the softmax's is taken in float32, before a narrow dtype rounds
+            // either.
             (probabilities, slope) => {
                 let mut gradient = match probabilities {
                     Some(probabilities) => probabilities.clone().narrow(0, 0, count) * column(&seeds.spread).neg(),

@@ -1,7 +1,8 @@
 use super::*;
+use crate::attribution::integral::Nodes;
 use crate::attribution::quadrature;
 use crate::checkpoint::config;
-use crate::content::experiment::Quadrature;
+use crate::terms::Quadrature;
 
 fn explainer() -> Explainer {
     let config = serde_json::json!({
@@ -13,7 +14,7 @@ fn explainer() -> Explainer {
     Explainer::new(CausalLm::init(&shape, &backend.device), &backend, DType::F32)
 }
 
-fn task(ids: &[u32], start: Start, token: u32, rule: &Rule) -> Task {
+fn task(ids: &[u32], start: BaselineVector, token: u32, rule: &Nodes) -> Task {
     let output = Output::LogProbability;
     let scalar = Scalar {
         token,
@@ -25,7 +26,7 @@ fn task(ids: &[u32], start: Start, token: u32, rule: &Rule) -> Task {
         forced: vec![],
         start,
         scalar,
-        rule: rule.clone(),
+        method: Arc::new(rule.clone()),
     }
 }
 
@@ -54,32 +55,33 @@ fn all(explainer: &mut Explainer, tasks: &[Task], batch: Batch) -> Vec<Attributi
 #[test]
 fn maps_are_the_same_alone_and_in_company() {
     let mut explainer = explainer();
-    let adaptive = Rule::Adaptive {
+    let adaptive = Nodes::Adaptive {
         tolerance: 1e-3,
         max_evaluations: 2000,
     };
-    let fixed = Rule::Fixed {
+    let fixed = Nodes::Fixed {
         points: quadrature::points(Quadrature::GaussLegendre, 24).into(),
         check: None,
     };
     let (first, second): (Vec<u32>, Vec<u32>) = ((0..30).collect(), (7..20).collect());
     let tasks = [
-        task(&first, Start::Zero, 5, &adaptive),
-        task(&first, Start::Zero, 45, &adaptive),
-        task(&first, Start::Zero, 6, &fixed),
-        task(&second, Start::Mean, 5, &adaptive),
-        task(&second, Start::Token(4), 5, &fixed),
+        task(&first, BaselineVector::Zero, 5, &adaptive),
+        task(&first, BaselineVector::Zero, 45, &adaptive),
+        task(&first, BaselineVector::Zero, 6, &fixed),
+        task(&second, BaselineVector::Mean, 5, &adaptive),
+        task(&second, BaselineVector::Token(4), 5, &fixed),
     ];
     let together = all(&mut explainer, &tasks, Batch::Auto);
-    for (task, map) in tasks.iter().zip(&together) {
+    let is_adaptive = [true, true, false, true, false];
+    for ((task, map), is_adaptive) in tasks.iter().zip(&together).zip(is_adaptive) {
         let alone = all(&mut explainer, std::slice::from_ref(task), Batch::Auto).remove(0);
         same(&alone, map);
         // And each is an integral: the scores sum to what F changed by.
         assert!(
-            map.convergence_delta().abs() < 2e-2 * (map.f_input - map.f_baseline).abs(),
+            map.convergence_delta().unwrap().abs() < 2e-2 * map.change().unwrap().abs(),
             "{map:?}"
         );
-        if task.rule == adaptive {
+        if is_adaptive {
             assert_eq!(
                 (map.converged, map.history.last().unwrap().evaluations),
                 (Some(true), map.evaluations)
@@ -109,16 +111,16 @@ fn same(one: &Attribution, other: &Attribution) {
 #[test]
 fn memory_that_runs_out_halves_the_batch_and_loses_nothing() {
     let mut explainer = explainer();
-    let rule = Rule::Fixed {
+    let rule = Nodes::Fixed {
         points: quadrature::points(Quadrature::GaussLegendre, 64).into(),
         check: None,
     };
     let ids: Vec<u32> = (0..40).collect();
     let short: Vec<u32> = (0..5).collect();
     let tasks = [
-        task(&ids, Start::Zero, 5, &rule),
-        task(&short, Start::Mean, 5, &rule),
-        task(&ids, Start::Mean, 5, &rule),
+        task(&ids, BaselineVector::Zero, 5, &rule),
+        task(&short, BaselineVector::Mean, 5, &rule),
+        task(&ids, BaselineVector::Mean, 5, &rule),
     ];
     let free = all(&mut explainer, &tasks, Batch::Auto);
     let budget = explainer.budget;
@@ -147,14 +149,16 @@ fn memory_that_runs_out_halves_the_batch_and_loses_nothing() {
 #[test]
 fn little_memory_means_small_passes() {
     let mut explainer = explainer();
-    let path = explainer.path(&(0..40).collect::<Vec<_>>(), Start::Zero, &[]).unwrap();
+    let path = explainer
+        .path(&(0..40).collect::<Vec<_>>(), BaselineVector::Zero, &[])
+        .unwrap();
     let one = explainer.kept(&path);
     let scalars = vec![
         task(
             &[1],
-            Start::Zero,
+            BaselineVector::Zero,
             5,
-            &Rule::Fixed {
+            &Nodes::Fixed {
                 points: [].into(),
                 check: None,
             },
@@ -177,7 +181,7 @@ fn little_memory_means_small_passes() {
             "{largest} points of {one} bytes in {budget}"
         );
     }
-    let long = explainer.path(&[7; 2000], Start::Zero, &[]).unwrap();
+    let long = explainer.path(&[7; 2000], BaselineVector::Zero, &[]).unwrap();
     assert!(explainer.kept(&long) > 40 * one);
 }
 

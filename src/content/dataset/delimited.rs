@@ -1,5 +1,5 @@
-//! CSV (RFC 4180) and the same with tabs. Strict where a lenient reader loses rows in silence: an unclosed quote swallows
-//! the rest of a file, so it is an error here, as are ragged rows.
+//! CSV (RFC 4180) and the same with tabs. Strict where a lenient reader loses rows in silence: an unclosed quote
+//! swallows the rest of a file, so it is an error here, as are ragged rows.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -13,7 +13,8 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Position};
 
 /// Reads the text of a file; the first record names the columns.
 ///
-/// A first column without a name is one that `DataFrame.to_csv` of pandas wrote for its index; it gets the name that pandas reads it by.
+/// A first column without a name is one that `DataFrame.to_csv` of pandas wrote for its index; it gets the name that
+/// pandas reads it by.
 pub fn read(file: &Path, text: &str, delimiter: char) -> Result<Table, Diagnostics> {
     let at = |position, message: String| Diagnostic::content(message).in_file(file).at(position);
     let text = without_bom(text);
@@ -159,7 +160,8 @@ struct Records<'a> {
     delimiter: char,
 }
 
-/// A place in the text: its line, where that begins, and the offset. Columns are counted when one is told, not for each cell.
+/// A place in the text: its line, where that begins, and the offset. Columns are counted when one is told, not for each
+/// cell.
 #[derive(Clone, Copy)]
 struct Place {
     line: usize,

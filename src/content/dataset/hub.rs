@@ -1,7 +1,7 @@
 //! Data sets of the Hugging Face hub: a repository, a split, its files joined to one table.
 //!
-//! This knows repositories, not the network: [`Repositories`] brings files, and tells in its own words why it cannot. It is the hub, or
-//! in tests a shelf of folders.
+//! This knows repositories, not the network: [`Repositories`] brings files, and tells in its own words why it cannot.
+//! It is the hub, or in tests a shelf of folders.
 
 use std::path::{Path, PathBuf};
 
@@ -139,8 +139,8 @@ fn locate<'a>(repositories: &'a dyn Repositories, query: &Query) -> Result<(Stri
     if let Some(revision) = &query.revision {
         return at(revision);
     }
-    // Not every data set is converted, and a large one in part only; then the authors' files have to do. An outage is no reason to
-    // read others. If neither will do, the converted ones say best which splits there are.
+    // Not every data set is converted, and a large one in part only; then the authors' files have to do. An outage is
+    // no reason to read others. If neither will do, the converted ones say best which splits there are.
     match repositories.open_if_there(&query.repository, CONVERTED)? {
         None => at(MAIN),
         Some(converted) => found(CONVERTED, converted).or_else(|error| at(MAIN).map_err(|_| error)),

@@ -1,8 +1,8 @@
 //! Which files of a data set repository hold a split: the layouts that the hub's own converter and most authors use.
 //!
-//! Pure: names in, names out. `{config}/{split}/0000.parquet` (the branch `refs/convert/parquet`), `data/{split}-00000-of-00002.parquet`,
-//! `{config}/{split}-….parquet`, `{split}.csv`, `data/{split}.jsonl`, `{split}/….parquet`. A file of another name is a split of
-//! that name. A README that says otherwise is not read.
+//! Pure: names in, names out. `{config}/{split}/0000.parquet` (the branch `refs/convert/parquet`),
+//! `data/{split}-00000-of-00002.parquet`, `{config}/{split}-….parquet`, `{split}.csv`, `data/{split}.jsonl`,
+//! `{split}/….parquet`. A file of another name is a split of that name. A README that says otherwise is not read.
 
 use std::collections::BTreeSet;
 
@@ -44,8 +44,8 @@ struct Part<'a> {
     of: Option<usize>,
 }
 
-/// Looks for a split among a repository's files. Without a split named, the only one; without a configuration, `default` or the
-/// only one.
+/// Looks for a split among a repository's files. Without a split named, the only one; without a configuration,
+/// `default` or the only one.
 pub fn find(files: &[String], config: Option<&str>, split: Option<&str>) -> Result<Found, Missing> {
     // Of a large data set the hub converts a beginning, and calls it so.
     let is_whole = |part: &Part| !part.split.starts_with("partial-") && !part.config.starts_with("partial-");

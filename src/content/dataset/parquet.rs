@@ -1,7 +1,8 @@
 //! Parquet files, row by row, as data frames and the Hugging Face hub write them.
 //!
-//! A file is binary: there is no line to point at, so errors name the row and the column. A column with what is no text (pictures, tensors)
-//! is left out, and told to who names it; nothing is made up. Class numbers become the names that the file itself gives for them.
+//! A file is binary: there is no line to point at, so errors name the row and the column. A column with what is no text
+//! (pictures, tensors) is left out, and told to who names it; nothing is made up. Class numbers become the names that
+//! the file itself gives for them.
 
 mod bounds;
 mod cells;
@@ -129,7 +130,8 @@ fn rows(shown: &Path, file: File) -> Result<Table> {
                 };
                 let value = match cells::value(field, kind, &mut times).map_err(told)? {
                     Cell::Value(value) => classes.named(name, value).map_err(told)?,
-                    // A picture or a tensor says nothing in a prompt; that it is there is no reason to refuse the others.
+                    // A picture or a tensor says nothing in a prompt; that it is there is no reason to refuse the
+                    // others.
                     Cell::Bytes => {
                         left_out.insert(name.clone());
                         continue;

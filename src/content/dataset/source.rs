@@ -1,7 +1,8 @@
 //! Where rows come from: the `source`, `path` and `rows` of an experiment's `dataset`, and the files they name.
 //!
-//! `liar` is LIAR; `owner/name` is a repository of the hub; all else is a file under content/. What ends like a data file, or lies in a
-//! folder of content/ that has data files, is a file, so that a misspelt one is told as such and not looked for on the hub.
+//! `liar` is LIAR; `owner/name` is a repository of the hub; all else is a file under content/. What ends like a data
+//! file, or lies in a folder of content/ that has data files, is a file, so that a misspelt one is told as such and not
+//! looked for on the hub.
 
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
@@ -143,7 +144,8 @@ fn refuse_keys(decoder: &mut Decoder, table: &decode::Table, keys: &[&str], goes
     }
 }
 
-/// Whether a source is `owner/name`, and neither ends like a file that somebody would take for a data file, nor lies in `data/`.
+/// Whether a source is `owner/name`, and neither ends like a file that somebody would take for a data file, nor lies in
+/// `data/`.
 fn is_repository(source: &str) -> bool {
     const FILES: [&str; 13] = [
         "txt", "json", "xlsx", "xls", "xml", "yaml", "yml", "zip", "gz", "arrow", "feather", "sqlite", "md",

@@ -1,11 +1,13 @@
 //! The `attribution` block: what is explained, from where, by which rule.
 
-use super::{AnswerOption, AttributionSpec, BaselineSpec, Batch, Output, Quadrature, TargetSpec};
+use super::{AnswerOption, AttributionSpec};
 use crate::content::decode::{Decoder, Field, Table};
 use crate::content::names::{nearest, quoted, shortened};
 use crate::diagnostic::Position;
+use crate::terms::{Baseline, Batch, Method, Output, Quadrature, Target};
 
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
+    "methods",
     "targets",
     "output",
     "baselines",
@@ -17,27 +19,6 @@ const KEYS: [&str; 10] = [
     "margin",
     "batch",
 ];
-const OUTPUTS: [(&str, Output); 3] = [
-    ("probability", Output::Probability),
-    ("logit", Output::Logit),
-    ("log_probability", Output::LogProbability),
-];
-const RULES: [(&str, Quadrature); 6] = [
-    ("adaptive", Quadrature::Adaptive),
-    ("gauss_legendre", Quadrature::GaussLegendre),
-    ("riemann_left", Quadrature::RiemannLeft),
-    ("riemann_right", Quadrature::RiemannRight),
-    ("riemann_middle", Quadrature::RiemannMiddle),
-    ("trapezoid", Quadrature::Trapezoid),
-];
-const BASELINES: [(&str, BaselineSpec); 6] = [
-    ("zero", BaselineSpec::Zero),
-    ("mean", BaselineSpec::Mean),
-    ("pad", BaselineSpec::Pad),
-    ("eos", BaselineSpec::Eos),
-    ("bos", BaselineSpec::Bos),
-    ("unk", BaselineSpec::Unk),
-];
 /// Words that are targets, and so cannot be letters.
 pub const TARGET_WORDS: [&str; 3] = ["predicted", "gold", "all_options"];
 /// More points than this are a slip of the finger: a day of computing for one map.
@@ -48,9 +29,10 @@ const FEWEST_TO_HALVE: usize = 4;
 impl Default for AttributionSpec {
     fn default() -> Self {
         Self {
-            targets: vec![TargetSpec::Predicted],
+            methods: vec![Method::default()],
+            targets: vec![Target::Predicted],
             output: Output::default(),
-            baselines: vec![BaselineSpec::Zero],
+            baselines: vec![Baseline::Zero],
             quadrature: Quadrature::default(),
             steps: 512,
             estimate_error: false,
@@ -80,6 +62,9 @@ pub fn read(decoder: &mut Decoder, field: Option<Field>, options: Option<&[Answe
     let mut read = Attribution::default();
     let before = decoder.diagnostics.error_count();
     let spec = &mut read.spec;
+    if let Some(methods) = table.get("methods") {
+        spec.methods = read_methods(decoder, &methods).unwrap_or_default();
+    }
     if let Some(targets) = table.get("targets") {
         let mut reader = TargetReader {
             decoder,
@@ -93,10 +78,10 @@ pub fn read(decoder: &mut Decoder, field: Option<Field>, options: Option<&[Answe
         spec.baselines = read_baselines(decoder, &baselines).unwrap_or_default();
     }
     if let Some(output) = table.get("output") {
-        spec.output = decoder.choice(&output, &OUTPUTS).unwrap_or_default();
+        spec.output = decoder.choice(&output, Output::WORDS).unwrap_or_default();
     }
     if let Some(rule) = table.get("quadrature") {
-        spec.quadrature = decoder.choice(&rule, &RULES).unwrap_or_default();
+        spec.quadrature = decoder.choice(&rule, Quadrature::WORDS).unwrap_or_default();
     }
     read_numbers(decoder, &table, spec);
     (decoder.diagnostics.error_count() == before).then_some(read)
@@ -140,13 +125,27 @@ fn read_numbers(decoder: &mut Decoder, table: &Table, spec: &mut AttributionSpec
     }
 }
 
-fn read_baselines(decoder: &mut Decoder, field: &Field) -> Option<Vec<BaselineSpec>> {
+fn read_methods(decoder: &mut Decoder, field: &Field) -> Option<Vec<Method>> {
+    let mut methods = Vec::new();
+    for item in decoder.list(field, "a list, such as [integrated_gradients]")? {
+        let Some(method) = decoder.choice(&item, Method::WORDS) else {
+            continue;
+        };
+        if methods.contains(&method) {
+            twice(decoder, &item, "method");
+        }
+        methods.push(method);
+    }
+    Some(methods)
+}
+
+fn read_baselines(decoder: &mut Decoder, field: &Field) -> Option<Vec<Baseline>> {
     let mut baselines = Vec::new();
     for item in decoder.list(field, "a list, such as [zero, mean]")? {
         let baseline = if item.is_map() {
-            read_token(decoder, &item).map(BaselineSpec::Token)
+            read_token(decoder, &item).map(Baseline::Token)
         } else {
-            decoder.choice(&item, &BASELINES)
+            decoder.choice(&item, Baseline::WORDS)
         };
         let Some(baseline) = baseline else { continue };
         if baselines.contains(&baseline) {
@@ -183,7 +182,7 @@ struct TargetReader<'a> {
 }
 
 impl TargetReader<'_> {
-    fn targets(&mut self, field: &Field) -> Option<Vec<TargetSpec>> {
+    fn targets(&mut self, field: &Field) -> Option<Vec<Target>> {
         let mut targets = Vec::new();
         for item in self.decoder.list(field, "a list, such as [predicted]")? {
             let Some(target) = self.target(&item, true) else {
@@ -216,7 +215,7 @@ impl TargetReader<'_> {
     }
 
     /// One target; `whole` is false for the parts of a contrast.
-    fn target(&mut self, field: &Field, whole: bool) -> Option<TargetSpec> {
+    fn target(&mut self, field: &Field, whole: bool) -> Option<Target> {
         if let Some(scalar) = field.scalar() {
             return self.word(field, &scalar.text, whole);
         }
@@ -226,11 +225,11 @@ impl TargetReader<'_> {
             return None;
         }
         if !whole {
-            return read_token(self.decoder, field).map(TargetSpec::Token);
+            return read_token(self.decoder, field).map(Target::Token);
         }
         let table = self.decoder.table(field, &["token", "contrast"])?;
         match (table.get("token"), table.get("contrast")) {
-            (Some(_), None) => read_token(self.decoder, field).map(TargetSpec::Token),
+            (Some(_), None) => read_token(self.decoder, field).map(Target::Token),
             (None, Some(contrast)) => self.contrast(&contrast),
             _ => {
                 let expected = self.expected(whole);
@@ -240,13 +239,13 @@ impl TargetReader<'_> {
         }
     }
 
-    fn word(&mut self, field: &Field, word: &str, whole: bool) -> Option<TargetSpec> {
+    fn word(&mut self, field: &Field, word: &str, whole: bool) -> Option<Target> {
         let position = field.node.position;
         match word {
-            "predicted" => return Some(TargetSpec::Predicted),
+            "predicted" => return Some(Target::Predicted),
             "gold" => {
                 self.asks_for_gold.get_or_insert(position);
-                return Some(TargetSpec::Gold);
+                return Some(Target::Gold);
             }
             "all_options" if whole => {
                 if self.options.is_some_and(<[AnswerOption]>::is_empty) {
@@ -256,15 +255,15 @@ impl TargetReader<'_> {
                     self.decoder.push(error.place(&field.name));
                     return None;
                 }
-                return Some(TargetSpec::AllOptions);
+                return Some(Target::AllOptions);
             }
             _ => {}
         }
         let Some(options) = self.options else {
-            return Some(TargetSpec::Option(word.to_owned()));
+            return Some(Target::Option(word.to_owned()));
         };
         if options.iter().any(|option| option.letter == word) {
-            return Some(TargetSpec::Option(word.to_owned()));
+            return Some(Target::Option(word.to_owned()));
         }
         let letters = options.iter().map(|option| option.letter.as_str());
         let meant = nearest(
@@ -282,7 +281,7 @@ impl TargetReader<'_> {
         None
     }
 
-    fn contrast(&mut self, field: &Field) -> Option<TargetSpec> {
+    fn contrast(&mut self, field: &Field) -> Option<Target> {
         const PAIR: &str = "two targets, such as [B, D]: the first minus the second";
         let items = self.decoder.list(field, PAIR)?;
         let [first, second] = items.as_slice() else {
@@ -303,6 +302,6 @@ impl TargetReader<'_> {
                 .push(error.place(&field.name).expected("two different targets"));
             return None;
         }
-        Some(TargetSpec::Contrast(Box::new(first), Box::new(second)))
+        Some(Target::Contrast(Box::new(first), Box::new(second)))
     }
 }

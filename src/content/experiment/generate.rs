@@ -5,8 +5,9 @@ use serde_json::{Map, Value};
 use super::GenerateSpec;
 use crate::content::dataset::{Row, Table};
 use crate::content::decode::{Decoder, Field};
-use crate::content::prompt::{Role, SegmentSource, Templates};
+use crate::content::prompt::{SegmentSource, Templates};
 use crate::diagnostic::{Diagnostic, Result};
+use crate::terms::Role;
 
 /// The model's prompt, and the token that it predicts there: what the template may use beside the row's columns.
 const OWN: [&str; 2] = ["prompt", "answer"];

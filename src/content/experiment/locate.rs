@@ -5,8 +5,8 @@ use crate::content::yaml::{self, Content, Node};
 use crate::diagnostic::{Diagnostic, Position};
 
 impl Experiment {
-    /// A content error at a part of the YAML, by the way to it: `["options", "A"]`, `["attribution", "baselines", "1"]`. The
-    /// nearest part that is there takes the place of one that is not.
+    /// A content error at a part of the YAML, by the way to it: `["options", "A"]`, `["attribution", "baselines",
+    /// "1"]`. The nearest part that is there takes the place of one that is not.
     ///
     /// The file is read a second time for it: errors are rare, and positions need not be carried along.
     pub fn error(&self, way: &[&str], message: impl Into<String>) -> Diagnostic {

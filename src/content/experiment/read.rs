@@ -7,8 +7,9 @@ use super::{AnswerOption, GenerateSpec, generate};
 use crate::content::dataset::{Draw, Selector, Source, read_selector, read_source};
 use crate::content::decode::{Decoder, Field, Located, Table};
 use crate::content::names::shortened;
-use crate::content::prompt::{PromptStyle, Role, SegmentSource, TEMPLATE, Templates};
+use crate::content::prompt::{SegmentSource, TEMPLATE, Templates};
 use crate::content::yaml;
+use crate::terms::{PromptStyle, Role};
 
 const KEYS: [&str; 11] = [
     "title",
@@ -29,15 +30,8 @@ const DATASET_KEYS: [&str; 9] = [
 /// More examples than this fit into no prompt.
 const MOST_SHOTS: u64 = 1000;
 
-const STYLES: [(&str, PromptStyle); 2] = [("plain", PromptStyle::Plain), ("chat", PromptStyle::Chat)];
-const ROLES: [(&str, Role); 3] = [
-    ("system", Role::System),
-    ("user", Role::User),
-    ("assistant", Role::Assistant),
-];
-
-/// The parts of an experiment. A part that could not be read is `None` and has been told; the others go on, so that their
-/// errors are told in the same run.
+/// The parts of an experiment. A part that could not be read is `None` and has been told; the others go on, so that
+/// their errors are told in the same run.
 #[derive(Clone, Debug)]
 pub struct Written {
     pub id: String,
@@ -105,7 +99,7 @@ pub fn read(id: &str, path: &Path, yaml: String, decoder: &mut Decoder) -> Optio
         "a list of segments, such as [{segment: claim, text: \"{{ statement }}\"}]",
     );
     let style = match table.get("prompt_style") {
-        Some(style) => decoder.choice(&style, &STYLES),
+        Some(style) => decoder.choice(&style, PromptStyle::WORDS),
         None => Some(PromptStyle::Plain),
     };
     let templates = prompt.and_then(|prompt| read_prompt(decoder, path, &prompt, style));
@@ -338,7 +332,7 @@ fn read_prompt(decoder: &mut Decoder, path: &Path, field: &Field, style: Option<
 fn read_role(decoder: &mut Decoder, table: &Table, style: Option<PromptStyle>, latest: &mut Role) -> Role {
     let field = table.get("role");
     let role = match &field {
-        Some(field) => decoder.choice(field, &ROLES),
+        Some(field) => decoder.choice(field, Role::WORDS),
         None => Some(Role::User),
     };
     let position = field.as_ref().map_or(table.position(), |field| field.node.position);
@@ -352,7 +346,7 @@ fn read_role(decoder: &mut Decoder, table: &Table, style: Option<PromptStyle>, l
     }
     let Some(role) = role else { return Role::User };
     if role < *latest {
-        let message = format!("a segment of the {} after one of the {}", role.name(), latest.name());
+        let message = format!("a segment of the {} after one of the {}", role.word(), latest.word());
         let error = decoder.error(position, message);
         decoder.push(
             error

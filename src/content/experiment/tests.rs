@@ -2,8 +2,9 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
-use super::read;
+use super::{AttributionSpec, read};
 use crate::content::decode::Decoder;
+use crate::terms::{Quadrature, Rule};
 
 /// Every key of an experiment.
 const WHOLE: &str = r#"title: T
@@ -62,4 +63,27 @@ proptest! {
             prop_assert!(position.column >= 1 && position.column <= lines[position.line - 1] + 1, "{error}");
         }
     }
+}
+
+#[test]
+fn a_rule_holds_no_setting_of_the_other_rule() {
+    let spec = AttributionSpec::default();
+    let adaptive = Rule::Adaptive {
+        tolerance: 0.01,
+        max_evaluations: 4096,
+    };
+    let changed = AttributionSpec {
+        steps: 7,
+        estimate_error: true,
+        ..spec.clone()
+    };
+    assert_eq!(spec.rule(), adaptive);
+    assert_eq!(changed.rule(), spec.rule());
+    let fixed = |tolerance, max_evaluations| AttributionSpec {
+        quadrature: Quadrature::Trapezoid,
+        tolerance,
+        max_evaluations,
+        ..spec.clone()
+    };
+    assert_eq!(fixed(0.5, 1).rule(), fixed(0.1, 2).rule());
 }

@@ -17,7 +17,7 @@ fn a_model_is_a_repository_or_a_folder() {
     );
     assert_eq!(
         (spec.title.as_str(), spec.revision.as_str(), spec.dtype),
-        ("m", "main", DtypeSpec::Auto)
+        ("m", "main", None)
     );
     let folder = |yaml: &str| model(yaml).unwrap().source;
     assert_eq!(
@@ -34,7 +34,7 @@ fn a_model_is_a_repository_or_a_folder() {
         (spec.title.as_str(), spec.description.as_str(), spec.revision.as_str()),
         ("T", "D", "1.0")
     );
-    assert_eq!((spec.dtype, spec.quantization), (DtypeSpec::Bf16, Quantization::Nf4));
+    assert_eq!((spec.dtype, spec.quantization), (Some(Dtype::Bf16), Quantization::Nf4));
 }
 
 #[test]

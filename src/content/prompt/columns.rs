@@ -60,7 +60,8 @@ pub fn of_row(template: &str) -> BTreeSet<String> {
     found
 }
 
-/// The names between single braces, which to the template language are text: `{statement}`, as Python's `format` has it.
+/// The names between single braces, which to the template language are text: `{statement}`, as Python's `format` has
+/// it.
 pub fn in_single_braces(template: &str) -> Vec<&str> {
     let mut found = Vec::new();
     for (at, _) in template.match_indices('{') {

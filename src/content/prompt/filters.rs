@@ -1,5 +1,5 @@
-//! The two filters of prompts. They do what the notebook's Python did, to the letter: a prompt that differs by a character
-//! is another prompt.
+//! The two filters of prompts. They do what the notebook's Python did, to the letter: a prompt that differs by a
+//! character is another prompt.
 
 /// `-` to space, then Python's `str.title()`.
 ///
@@ -116,7 +116,8 @@ mod tests {
 
     #[test]
     fn every_title_form_is_pythons() {
-        // FNV-1a over `chr(c).title()` of every character up to U+1FFFF that Unicode 14 assigns a title form other than itself.
+        // FNV-1a over `chr(c).title()` of every character up to U+1FFFF that Unicode 14 assigns a title form other than
+        // itself.
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;
         for c in ('\u{0}'..='\u{ffff}')
             .filter(|c| !matches!(*c, '\u{264}' | '\u{19b}' | '\u{a7c0}'..='\u{a7ff}' | '\u{1c89}'..='\u{1c8a}'))

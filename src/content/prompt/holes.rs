@@ -1,9 +1,11 @@
-//! Holes in a prompt: to Tera a value that is null, or in a `~` one that is absent, is no text at all, and says nothing of it.
+//! Holes in a prompt: to Tera a value that is null, or in a `~` one that is absent, is no text at all, and says nothing
+//! of it.
 //!
-//! A template may ask for such a value (`{% if x %}`, `x is none`, `x == none`, `x | default(value="")`); then its text is what the author
-//! wants. So a row that lacks something which its templates mention is rendered twice more: with what is missing as it is, and with
-//! zeros of two kinds in its place that no data holds. To a condition they are false, as what is missing is, and the filters and tests
-//! that ask for missing values take them for such; but they are written out. What then reads otherwise has shown one.
+//! A template may ask for such a value (`{% if x %}`, `x is none`, `x == none`, `x | default(value="")`); then its text
+//! is what the author wants. So a row that lacks something which its templates mention is rendered twice more: with
+//! what is missing as it is, and with zeros of two kinds in its place that no data holds. To a condition they are
+//! false, as what is missing is, and the filters and tests that ask for missing values take them for such; but they are
+//! written out. What then reads otherwise has shown one.
 
 use std::collections::BTreeSet;
 
@@ -113,7 +115,8 @@ impl Holes {
 }
 
 impl Holes {
-    /// Whether a template shows the empty text that a row has in a column, or does something with it. Each look may do `units` of work.
+    /// Whether a template shows the empty text that a row has in a column, or does something with it. Each look may do
+    /// `units` of work.
     pub fn shows_empty(
         &self,
         template: &str,
@@ -241,7 +244,8 @@ fn null_in(value: &Json) -> Option<String> {
     }
 }
 
-/// The template with tests in place of comparisons: `is none` for `== none`, `is not none` for `!= none`, and so for an empty text.
+/// The template with tests in place of comparisons: `is none` for `== none`, `is not none` for `!= none`, and so for an
+/// empty text.
 fn with_tests(text: &str) -> String {
     let mut rest = text;
     let mut made = String::new();

@@ -8,13 +8,14 @@ use std::sync::{Arc, OnceLock};
 use tera::{Kwargs, State, Tera, Value};
 
 use super::columns::{self, ROW};
+use super::filters;
 use super::holes::{self, Hole, Holes};
-use super::{Role, filters};
 use crate::content::dataset::Table;
 use crate::content::names::{quoted, shortened};
 use crate::content::templating::meter::{self, PROMPT_UNITS, PROMPT_UNITS_A_BYTE};
 use crate::content::templating::{Metered, TemplateError, stopped};
 use crate::diagnostic::{Diagnostic, Diagnostics, Position};
+use crate::terms::Role;
 
 /// One entry of `prompt` as written.
 #[derive(Clone, Debug)]
@@ -33,15 +34,18 @@ pub struct SegmentSource {
 #[derive(Clone)]
 pub struct Templates {
     tera: Tera,
-    /// The same templates, as they are rendered to find what they show of missing values; made when a row lacks something.
+    /// The same templates, as they are rendered to find what they show of missing values; made when a row lacks
+    /// something.
     holes: OnceLock<Holes>,
     file: PathBuf,
     segments: Vec<SegmentSource>,
     /// The templates as Tera has them, rewritten so that their work is counted.
     metered: Vec<Metered>,
-    /// The first template that was stopped, and what is said of it: no other row is tried then, as each would cost as much.
+    /// The first template that was stopped, and what is said of it: no other row is tried then, as each would cost as
+    /// much.
     stopped: Arc<OnceLock<(usize, Diagnostic)>>,
-    /// The columns that the templates mention, and [`ROW`] where they take columns from it; no others need to be handed over.
+    /// The columns that the templates mention, and [`ROW`] where they take columns from it; no others need to be handed
+    /// over.
     variables: BTreeSet<String>,
     /// Where the only template stands, if it is no segment of a prompt.
     alone: Option<&'static str>,
@@ -217,8 +221,8 @@ impl Templates {
         says_all || self.uses(ROW) || self.variables.iter().any(|name| table.has_column(name))
     }
 
-    /// Warnings of what a template does in silence and its author may not mean: a name that no column has is false in a condition, and a
-    /// column between single braces is text.
+    /// Warnings of what a template does in silence and its author may not mean: a name that no column has is false in a
+    /// condition, and a column between single braces is text.
     pub fn doubts(&self, table: &Table) -> Vec<Diagnostic> {
         let mut told = Vec::new();
         for (index, segment) in self.segments.iter().enumerate() {

@@ -1,5 +1,5 @@
-//! A template taken apart as Tera takes it apart (its `parsing/lexer.rs`): outputs, tags, and the tokens inside. What Tera would refuse
-//! ends the list early; Tera itself says what is wrong with it.
+//! A template taken apart as Tera takes it apart (its `parsing/lexer.rs`): outputs, tags, and the tokens inside. What
+//! Tera would refuse ends the list early; Tera itself says what is wrong with it.
 
 /// A `{{ … }}` or `{% … %}`.
 #[derive(Debug)]

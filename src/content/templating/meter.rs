@@ -1,9 +1,9 @@
-//! How much work a template may do. Tera has no such bound: loops in loops over ten things each run for as long as one likes, and
-//! `{% set s = s ~ s %}` forty times fills the memory of any machine.
+//! How much work a template may do. Tera has no such bound: loops in loops over ten things each run for as long as one
+//! likes, and `{% set s = s ~ s %}` forty times fills the memory of any machine.
 //!
-//! Work is counted in units, about one a byte that is made or gone over; the templates of a project are rewritten when they are loaded
-//! (`metered.rs`), so that all they do passes through the functions and filters here. The count is the same on every machine,
-//! which a clock's would not be: a template that is refused is refused everywhere.
+//! Work is counted in units, about one a byte that is made or gone over; the templates of a project are rewritten when
+//! they are loaded (`metered.rs`), so that all they do passes through the functions and filters here. The count is the
+//! same on every machine, which a clock's would not be: a template that is refused is refused everywhere.
 
 use std::cell::Cell;
 
@@ -24,8 +24,8 @@ const ELEMENT: u64 = 32;
 /// How deep lists and maps may be nested in each other: dropping a value takes the stack that deep.
 pub const DEEPEST: usize = 128;
 
-/// How many templates, components and blocks may be at work within each other: Tera renders them by calls within calls, and each takes
-/// some kilobytes of the stack.
+/// How many templates, components and blocks may be at work within each other: Tera renders them by calls within calls,
+/// and each takes some kilobytes of the stack.
 pub const DEEPEST_CALLS: usize = 64;
 
 thread_local! {
@@ -84,8 +84,8 @@ fn stop(why: Stopped) -> Error {
     Error::message("the template is stopped")
 }
 
-/// Gives a Tera the filters and functions that rewritten templates call, and bounded ones in place of those whose result may be far
-/// longer than what they get.
+/// Gives a Tera the filters and functions that rewritten templates call, and bounded ones in place of those whose
+/// result may be far longer than what they get.
 pub fn register(tera: &mut Tera) {
     tera.register_function("igsite_enter", |given: Kwargs, _: &State| {
         CALLS.set(CALLS.get() + 1);

@@ -1,9 +1,9 @@
 //! A template rewritten so that its work is counted ([`super::meter`]).
 //!
-//! Tera's interpreter has no place to count in, but calls our functions and filters. So calls are set in wherever a template goes over
-//! something or makes something longer: at a loop, before and behind a filter, around what is shown, joined, compared or looked up.
-//! Every call gives back what it gets. Nothing is taken out, and no line is added or removed, so that places in errors can be
-//! translated back ([`Metered::original`]).
+//! Tera's interpreter has no place to count in, but calls our functions and filters. So calls are set in wherever a
+//! template goes over something or makes something longer: at a loop, before and behind a filter, around what is shown,
+//! joined, compared or looked up. Every call gives back what it gets. Nothing is taken out, and no line is added or
+//! removed, so that places in errors can be translated back ([`Metered::original`]).
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -29,7 +29,8 @@ const EVEN: [&str; 7] = [
     "trim",
     "upper",
 ];
-/// So often may a template show a value without being counted: that is less work than a prompt may do for each byte of its row.
+/// So often may a template show a value without being counted: that is less work than a prompt may do for each byte of
+/// its row.
 const SHOWN: usize = 32;
 
 /// A rewritten template.
@@ -86,7 +87,8 @@ impl Metered {
     }
 }
 
-/// Whether a template only shows values, as most prompts do: then its work is bounded by its form, and counting would be most of it.
+/// Whether a template only shows values, as most prompts do: then its work is bounded by its form, and counting would
+/// be most of it.
 fn only_shows(text: &str) -> bool {
     let mut tags = text.split("{{").skip(1);
     !text.contains("{%")

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Head, KINDS, sample_hash};
-use crate::attribution::integrated_gradients::Start;
-use crate::compute::Parts;
+use super::{Head, sample_hash};
 use crate::content::dataset::Sample;
 use crate::content::experiment::Experiment;
-use crate::content::prompt::{Prompt, Role, Segment};
-use crate::plan::{Job, Target, TargetToken};
+use crate::content::prompt::Prompt;
+use crate::plan::{Job, PlannedTarget};
+use crate::store::Parts;
 use crate::store::key::{GenerationKey, ModelKey, PredictionKey};
-use crate::tokenizer::{Speech, Token};
+use crate::terms::{Baseline, BaselineVector, Role, Segment, Token};
+use crate::tokenizer::Speech;
 
 /// What a tokenizer makes of one sample.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,7 +38,7 @@ pub struct KeptSample {
     special: Vec<usize>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     options: Vec<Vec<u32>>,
-    pub targets: Vec<KeptTarget>,
+    pub targets: Vec<PlannedTarget>,
     /// What tokens read as by themselves: the predicted one and those that are explained.
     pub said: BTreeMap<u32, String>,
     /// What several tokens read as together.
@@ -52,16 +52,7 @@ pub struct KeptSample {
 struct KeptPrompt {
     text: String,
     segments: Vec<Segment>,
-    roles: Vec<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct KeptTarget {
-    kind: String,
-    /// The token, and what a contrast takes away; null for whatever the model predicts.
-    tokens: Vec<Option<u32>>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    forced: Vec<u32>,
+    roles: Vec<Role>,
 }
 
 /// What a model goes on from in its own words, where it predicted a certain token.
@@ -124,7 +115,7 @@ impl KeptSample {
             texts,
             special,
             options: job.options.iter().map(|(_, tokens)| tokens.clone()).collect(),
-            targets: job.targets.iter().map(KeptTarget::of).collect(),
+            targets: job.targets.clone(),
             said,
             joined,
             generation: parts.generation.as_ref().map(|(prompt, generation)| KeptGeneration {
@@ -141,14 +132,14 @@ impl KeptSample {
         head: &Head,
         experiment: &'a Experiment,
         sample: &'a Sample,
-        baselines: &[(String, Start)],
+        baselines: &[(Baseline, BaselineVector)],
     ) -> Option<Job<'a>> {
         if self.of != sample_hash(experiment, sample) || self.options.len() != experiment.options.len() {
             return None;
         }
         let prompt = match &self.chat {
             None => Cow::Borrowed(&sample.prompt),
-            Some(chat) => Cow::Owned(chat.prompt()?),
+            Some(chat) => Cow::Owned(chat.prompt()),
         };
         let letters = experiment.options.iter().map(|option| option.letter.as_str());
         let options: Vec<(&str, Vec<u32>)> = letters.zip(self.options.iter().cloned()).collect();
@@ -158,7 +149,7 @@ impl KeptSample {
             prompt,
             prediction: PredictionKey::asking(head.key.clone(), self.ids.clone(), &options),
             options,
-            targets: self.targets.iter().map(KeptTarget::target).collect::<Option<_>>()?,
+            targets: self.targets.clone(),
             baselines: baselines.to_vec(),
             generation: self.generation.clone(),
         })
@@ -167,10 +158,7 @@ impl KeptSample {
     /// Whether its tokens are those of a model with such a head, and as many everywhere.
     pub fn makes_sense(&self, head: &Head) -> bool {
         let options = self.options.iter().flatten().copied();
-        let targets = self.targets.iter().flat_map(|target| {
-            let known = target.tokens.iter().flatten().copied();
-            known.chain(target.forced.iter().copied())
-        });
+        let targets = self.targets.iter().flat_map(PlannedTarget::known_ids);
         let said = self
             .generation
             .iter()
@@ -182,10 +170,7 @@ impl KeptSample {
             && self.lengths.len() == self.ids.len()
             && of_tokens.all(|index| index < self.ids.len())
             && self.options.iter().all(|tokens| !tokens.is_empty())
-            && self
-                .targets
-                .iter()
-                .all(|target| matches!(target.tokens.len(), 1 | 2) && KINDS.contains(&target.kind.as_str()))
+            && self.targets.iter().all(PlannedTarget::makes_sense)
     }
 
     fn tokens(&self, prompt: &str) -> Option<Vec<Token>> {
@@ -216,50 +201,21 @@ impl KeptSample {
     }
 }
 
-impl KeptTarget {
-    fn of(target: &Target) -> Self {
-        let tokens = [Some(target.token), target.minus].into_iter().flatten();
-        let id = |token| match token {
-            TargetToken::Predicted => None,
-            TargetToken::Known(id) => Some(id),
-        };
-        Self {
-            kind: target.kind.to_owned(),
-            tokens: tokens.map(id).collect(),
-            forced: target.forced.clone(),
-        }
-    }
-
-    fn target(&self) -> Option<Target> {
-        let token = |id: &Option<u32>| id.map_or(TargetToken::Predicted, TargetToken::Known);
-        Some(Target {
-            kind: KINDS.into_iter().find(|kind| *kind == self.kind)?,
-            token: token(self.tokens.first()?),
-            forced: self.forced.clone(),
-            minus: self.tokens.get(1).map(token),
-        })
-    }
-}
-
 impl KeptPrompt {
     fn of(prompt: &Prompt) -> Self {
         Self {
             text: prompt.text.clone(),
             segments: prompt.segments.clone(),
-            roles: prompt.roles.iter().map(|role| role.name().to_owned()).collect(),
+            roles: prompt.roles.clone(),
         }
     }
 
-    fn prompt(&self) -> Option<Prompt> {
-        let role = |name: &String| {
-            let roles = [Role::System, Role::User, Role::Assistant];
-            roles.into_iter().find(|role| role.name() == name)
-        };
-        Some(Prompt {
+    fn prompt(&self) -> Prompt {
+        Prompt {
             text: self.text.clone(),
             segments: self.segments.clone(),
-            roles: self.roles.iter().map(role).collect::<Option<_>>()?,
-        })
+            roles: self.roles.clone(),
+        }
     }
 }
 

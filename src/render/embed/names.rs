@@ -3,12 +3,13 @@
 //! All of this is known without any result, so that `igsite check` finds what is misspelt, and so does a build before it computes.
 
 use crate::analysis::align::Level;
-use crate::content::experiment::{BaselineSpec, Experiment, TargetSpec};
+use crate::content::experiment::Experiment;
 use crate::content::names::{nearest, quoted, shortened};
 use crate::content::project::{LeftOut, Project};
 use crate::diagnostic::Diagnostic;
 use crate::render::markdown::Refusal;
 use crate::render::markdown::shortcode::{Argument, Call, Value};
+use crate::terms::{Baseline, Target};
 
 /// Shortcodes and the arguments that each knows.
 pub const KINDS: [(&str, &[&str]); 4] = [
@@ -411,35 +412,20 @@ fn named(arguments: &mut Arguments<'_>, name: &str, known: &[String], of: &str) 
 
 /// What the maps of an experiment explain, by the names that shortcodes have for it.
 fn targets(experiment: &Experiment) -> Vec<String> {
-    let name = |spec: &TargetSpec| match spec {
-        TargetSpec::AllOptions => experiment.options.iter().map(|option| option.letter.clone()).collect(),
-        spec => vec![target(spec)],
+    let name = |spec: &Target| match spec {
+        Target::AllOptions => experiment.options.iter().map(|option| option.letter.clone()).collect(),
+        spec => vec![spec.to_string()],
     };
     experiment.attribution.targets.iter().flat_map(name).collect()
 }
 
-fn target(spec: &TargetSpec) -> String {
-    match spec {
-        TargetSpec::Predicted => "predicted".to_owned(),
-        TargetSpec::Gold => "gold".to_owned(),
-        TargetSpec::AllOptions => "all_options".to_owned(),
-        TargetSpec::Option(letter) => letter.clone(),
-        TargetSpec::Token(text) => format!("token:{text}"),
-        TargetSpec::Contrast(first, second) => format!("{}-{}", target(first), target(second)),
-    }
-}
-
 fn baselines(experiment: &Experiment) -> Vec<String> {
-    let name = |spec: &BaselineSpec| match spec {
-        BaselineSpec::Zero => "zero".to_owned(),
-        BaselineSpec::Mean => "mean".to_owned(),
-        BaselineSpec::Pad => "pad".to_owned(),
-        BaselineSpec::Eos => "eos".to_owned(),
-        BaselineSpec::Bos => "bos".to_owned(),
-        BaselineSpec::Unk => "unk".to_owned(),
-        BaselineSpec::Token(text) => format!("token:{text}"),
-    };
-    experiment.attribution.baselines.iter().map(name).collect()
+    experiment
+        .attribution
+        .baselines
+        .iter()
+        .map(Baseline::to_string)
+        .collect()
 }
 
 fn comparison(arguments: &mut Arguments<'_>, experiment: &Experiment) -> Option<What> {

@@ -141,9 +141,9 @@ fn a_marked_record_is_said_not_drawn() {
         .flatten()
         .flat_map(|record| &mut record.attributions)
     {
-        attribution.non_finite = Some(crate::store::record::NonFinite {
+        attribution.non_finite = Some(crate::terms::NonFinite {
             alpha: 0.5,
-            what: "output".to_owned(),
+            what: crate::terms::PathValue::Output,
         });
         attribution.scores.clear();
     }

@@ -1,8 +1,11 @@
 //! How to cite an experiment or a map: a BibTeX entry, made of what is known of it and nothing else.
 
+use indexmap::IndexSet;
+
 use crate::render::text::visible;
 use crate::site::urls;
-use crate::store::record::SampleRecord;
+use crate::store::record::{Provenance, SampleRecord};
+use crate::terms::Method;
 
 /// What is cited.
 pub struct Cited<'a> {
@@ -20,9 +23,18 @@ pub struct Cited<'a> {
 
 /// A `@misc` entry: title, models, the year of the newest record, and the address where it is known.
 pub fn bibtex<'r>(cited: &Cited<'_>, records: impl Iterator<Item = &'r SampleRecord>) -> String {
-    let newest = records
-        .map(|record| &record.provenance)
-        .max_by_key(|made| &made.created);
+    let (mut newest, mut methods) = (None::<&Provenance>, IndexSet::new());
+    for record in records {
+        let made = &record.provenance;
+        if newest.is_none_or(|newest| newest.created <= made.created) {
+            newest = Some(made);
+        }
+        methods.extend(record.attributions.iter().map(|map| map.method.name().to_owned()));
+    }
+    if methods.is_empty() {
+        methods.insert(Method::default().name().to_owned());
+    }
+    let methods: Vec<String> = methods.into_iter().collect();
     let year = newest.and_then(|made| made.created.get(..4)).unwrap_or_default();
     let version = newest.map_or(env!("CARGO_PKG_VERSION"), |made| &made.igsite);
     // A key is letters, digits and hyphens whatever the file is called.
@@ -42,7 +54,8 @@ pub fn bibtex<'r>(cited: &Cited<'_>, records: impl Iterator<Item = &'r SampleRec
         lines.push(format!("  url = {{{}}},", urls::absolute(base_url, cited.path)));
     }
     lines.push(format!(
-        "  note = {{Attribution maps by Integrated Gradients of {}; made with igsite {}}}",
+        "  note = {{Attribution maps by {} of {}; made with igsite {}}}",
+        latex(&super::list(&methods)),
         latex(&super::list(cited.models)),
         latex(version)
     ));

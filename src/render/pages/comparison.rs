@@ -404,7 +404,7 @@ mod tests {
                 .find(|segment| segment.name == "claim")
                 .expect("a claim");
             let (start, end) = (claim.start, claim.end);
-            let inside = |token: &crate::store::record::TokenRecord| {
+            let inside = |token: &crate::terms::Token| {
                 !token.special && start <= token.start && token.start < token.end && token.end <= end
             };
             let first_one = record.tokens.iter().position(inside).expect("a token");

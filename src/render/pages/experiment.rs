@@ -9,14 +9,14 @@ use super::words::{self, TargetWords};
 use super::{Frame, Link, Renderer, SummaryView, figures, finding, or_dash};
 use crate::analysis::summary::Mean;
 use crate::content::dataset::Origin;
-use crate::content::experiment::{AttributionSpec, BaselineSpec, TargetSpec};
-use crate::content::prompt::PromptStyle;
+use crate::content::experiment::AttributionSpec;
 use crate::diagnostic::{Diagnostics, Result};
 use crate::render::plot::Figure;
 use crate::render::results::{Results, SPECIAL};
 use crate::render::text::percent;
 use crate::render::{Sink, data, labels};
 use crate::site::urls::{self, Links};
+use crate::terms::{PromptStyle, Target, TargetKind};
 
 #[derive(Serialize)]
 struct ExperimentView {
@@ -164,9 +164,9 @@ pub(super) fn map_note(results: &Results<'_>) -> String {
     let Some(first) = first else {
         return "There is no map.".to_owned();
     };
-    let target = match first.target.kind.as_str() {
-        "predicted" => "each model’s own prediction".to_owned(),
-        "gold" => "the right answer".to_owned(),
+    let target = match first.target.kind {
+        TargetKind::Predicted => "each model’s own prediction".to_owned(),
+        TargetKind::Gold => "the right answer".to_owned(),
         _ => format!("“{}”", first.target.text),
     };
     let others = match results.most_maps {
@@ -179,8 +179,12 @@ pub(super) fn map_note(results: &Results<'_>) -> String {
             " Each model has its own chat template round the prompt: it is part of each map, and of no comparison of models."
         }
     };
+    let method = match results.experiment.attribution.methods.len() {
+        1 => String::new(),
+        _ => format!(", by {}", first.method.name()),
+    };
     format!(
-        "Maps explain {target}, as {}, from the {}.{others}{template}",
+        "Maps explain {target}, as {}, from the {}{method}.{others}{template}",
         results.unit(),
         labels::baseline(&first.baseline)
     )
@@ -189,7 +193,11 @@ pub(super) fn map_note(results: &Results<'_>) -> String {
 fn settings(results: &Results<'_>) -> Vec<(String, String)> {
     let spec = &results.experiment.attribution;
     let targets: Vec<String> = spec.targets.iter().map(target).collect();
-    let baselines: Vec<String> = spec.baselines.iter().map(baseline).collect();
+    let methods = spec.methods.iter();
+    let methods: Vec<String> = methods
+        .map(|method| format!("{} ({})", method.name(), method.reference()))
+        .collect();
+    let baselines: Vec<String> = spec.baselines.iter().map(labels::baseline).collect();
     let line = |name: &str, value: String| (name.to_owned(), value);
     let origin = results.experiment.origin.as_ref();
     let mut lines: Vec<(String, String)> = origin
@@ -200,10 +208,7 @@ fn settings(results: &Results<'_>) -> Vec<(String, String)> {
         lines.push(line("Prompt", "within each model’s own chat template".to_owned()));
     }
     lines.extend([
-        line(
-            "Method",
-            "Integrated Gradients (Sundararajan, Taly and Yan 2017)".to_owned(),
-        ),
+        line("Method", methods.join("; ")),
         line("Targets", targets.join(", ")),
         line("Output", results.unit().to_owned()),
         line("Baselines", baselines.join(", ")),
@@ -245,26 +250,14 @@ fn tolerance(spec: &AttributionSpec) -> String {
     }
 }
 
-fn target(target: &TargetSpec) -> String {
+fn target(target: &Target) -> String {
     match target {
-        TargetSpec::Predicted => "predicted".to_owned(),
-        TargetSpec::Gold => "gold".to_owned(),
-        TargetSpec::AllOptions => "every option".to_owned(),
-        TargetSpec::Option(letter) => format!("option {letter}"),
-        TargetSpec::Token(text) => format!("token “{text}”"),
-        TargetSpec::Contrast(a, b) => format!("{} minus {}", self::target(a), self::target(b)),
-    }
-}
-
-fn baseline(baseline: &BaselineSpec) -> String {
-    match baseline {
-        BaselineSpec::Zero => labels::baseline("zero"),
-        BaselineSpec::Mean => labels::baseline("mean"),
-        BaselineSpec::Pad => labels::baseline("pad"),
-        BaselineSpec::Eos => labels::baseline("eos"),
-        BaselineSpec::Bos => labels::baseline("bos"),
-        BaselineSpec::Unk => labels::baseline("unk"),
-        BaselineSpec::Token(text) => labels::baseline(&format!("token:{text}")),
+        Target::Predicted => "predicted".to_owned(),
+        Target::Gold => "gold".to_owned(),
+        Target::AllOptions => "every option".to_owned(),
+        Target::Option(letter) => format!("option {letter}"),
+        Target::Token(text) => format!("token “{text}”"),
+        Target::Contrast(a, b) => format!("{} minus {}", self::target(a), self::target(b)),
     }
 }
 

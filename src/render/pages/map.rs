@@ -9,7 +9,7 @@ use super::tokens::{self, Drawn};
 use super::{Frame, Link, Renderer, or_dash};
 use crate::analysis::align::Units;
 use crate::analysis::summary::{self, relative_delta};
-use crate::content::experiment::{AttributionSpec, Output};
+use crate::content::experiment::AttributionSpec;
 use crate::diagnostic::Result;
 use crate::render::heatmap::{self, Scales};
 use crate::render::plot::{self, Figure};
@@ -17,7 +17,8 @@ use crate::render::results::{Results, SPECIAL};
 use crate::render::text::{excerpt, number, percent, plus_minus, signed};
 use crate::render::{Sink, chart, labels};
 use crate::site::urls::{self, Links};
-use crate::store::record::{AttributionRecord, Round, SampleRecord};
+use crate::store::record::{AttributionRecord, SampleRecord};
+use crate::terms::{Method, Output, Round, TargetKind};
 
 /// What a model was asked to say, and says.
 #[derive(Serialize)]
@@ -67,6 +68,10 @@ struct MapView {
 #[derive(Serialize)]
 struct AttributionView {
     id: String,
+    /// The method's word: whose facts are shown.
+    method: &'static str,
+    /// What people call it, where an experiment has several.
+    method_name: Option<&'static str>,
     target: String,
     target_probability: String,
     baseline: String,
@@ -92,6 +97,8 @@ struct AttributionView {
     map: Option<String>,
     /// A legend of its own, where the map is on another scale than the page's legend says.
     legend: Option<String>,
+    /// Why it has one.
+    legend_reason: &'static str,
     segments: Vec<SegmentRow>,
     has_errors: bool,
     /// Whether the errors are those of a fixed rule against itself at half the points.
@@ -266,14 +273,16 @@ fn attributions(results: &Results<'_>, model: usize, sample: usize) -> Attributi
         .iter()
         .map(|(_, a)| Drawn::of(record, a, units, &assignment))
         .collect();
-    let scales_of = |right: bool| {
+    let scales_of = |method: Method, right: bool| {
         let chosen = maps
             .iter()
             .zip(&drawn)
-            .filter(|((_, a), _)| summary::is_right(a) == right);
+            .filter(|((_, a), _)| a.method == method && summary::is_right(a) == right);
         Scales::over(chosen.filter_map(|(_, drawn)| Some(&drawn.as_ref()?.scores)))
     };
-    let (right, doubtful) = (scales_of(true), scales_of(false));
+    // Methods have magnitudes of their own: the page's legend is the first one's.
+    let first = maps.first().map(|(_, a)| a.method).unwrap_or_default();
+    let (right, doubtful) = (scales_of(first, true), scales_of(first, false));
     // Where no map is right, the page's legend is the doubtful ones'.
     let shared = if right == Scales::default() { &doubtful } else { &right };
     let spec = &results.experiment.attribution;
@@ -282,21 +291,35 @@ fn attributions(results: &Results<'_>, model: usize, sample: usize) -> Attributi
         .zip(&drawn)
         .enumerate()
         .map(|(index, ((target, a), drawn))| {
-            let scales = if summary::is_right(a) { &right } else { &doubtful };
+            let of_other;
+            let scales = match (a.method == first, summary::is_right(a)) {
+                (true, true) => &right,
+                (true, false) => &doubtful,
+                (false, is_right) => {
+                    of_other = scales_of(a.method, is_right);
+                    &of_other
+                }
+            };
             let mut view = one(index, (target, a), record, units, drawn.as_ref(), spec);
             view.map = drawn.as_ref().map(|drawn| drawn.html(scales));
             view.legend =
                 (view.map.is_some() && scales != shared).then(|| heatmap::legend(scales, labels::output(a.output)));
+            if a.method != first {
+                view.legend_reason = "is by another method";
+            }
             view
         });
-    let column = |(target, a): &(String, &AttributionRecord)| format!("{target}, {}", labels::baseline(&a.baseline));
+    let column = |(target, a): &(String, &AttributionRecord)| {
+        let method = method_name(spec, a).map_or_else(String::new, |name| format!(", {name}"));
+        format!("{target}, {}{method}", labels::baseline(&a.baseline))
+    };
     Attributions {
         legend: heatmap::legend(shared, results.unit()),
         attributions: views.collect(),
         tokens: drawn.iter().any(Option::is_some).then(|| TokenTable {
             count: record.tokens.len(),
             errors: match maps.iter().find(|(_, a)| a.errors.is_some()) {
-                Some((_, a)) if a.quadrature.is_fixed() => {
+                Some((_, a)) if a.has_fixed_rule() => {
                     "behind each score its error, the distance to the same rule at half the points"
                 }
                 Some(_) => "behind each score its error, the quadrature’s estimate",
@@ -313,12 +336,12 @@ fn distinct(attributions: &[AttributionRecord]) -> Vec<(String, &AttributionReco
     let mut maps: Vec<(Vec<&str>, &AttributionRecord)> = Vec::new();
     for a in attributions {
         let same = |(_, b): &&mut (Vec<&str>, &AttributionRecord)| {
-            (&a.target.token_ids, &a.baseline) == (&b.target.token_ids, &b.baseline)
-                && (a.target.kind == "contrast") == (b.target.kind == "contrast")
+            (a.method, &a.target.token_ids, &a.baseline) == (b.method, &b.target.token_ids, &b.baseline)
+                && (a.target.kind == TargetKind::Contrast) == (b.target.kind == TargetKind::Contrast)
         };
         match maps.iter_mut().find(same) {
-            Some((kinds, _)) => kinds.push(&a.target.kind),
-            None => maps.push((vec![&a.target.kind], a)),
+            Some((kinds, _)) => kinds.push(a.target.kind.word()),
+            None => maps.push((vec![a.target.kind.word()], a)),
         }
     }
     maps.into_iter()
@@ -339,6 +362,8 @@ fn one(
     let unit = labels::output(attribution.output);
     AttributionView {
         id: format!("map-{}", index + 1),
+        method: attribution.method.word(),
+        method_name: method_name(spec, attribution),
         target: target.to_owned(),
         target_probability: or_dash(target_probability(attribution, record).map(percent)),
         baseline: labels::baseline(&attribution.baseline),
@@ -364,12 +389,18 @@ fn one(
         margin: margin_check(attribution, record, spec.margin),
         map: None,
         legend: None,
+        legend_reason: "misses its tolerance",
         segments: drawn.map_or_else(Vec::new, |drawn| segments(units, drawn)),
         has_errors: attribution.errors.is_some(),
-        by_half: attribution.quadrature.is_fixed(),
+        by_half: attribution.has_fixed_rule(),
         noise: drawn.and_then(|_| noise(index, attribution)),
         history: history(attribution),
     }
+}
+
+/// What people call a map's method, where an experiment has several.
+fn method_name(spec: &AttributionSpec, attribution: &AttributionRecord) -> Option<&'static str> {
+    (spec.methods.len() > 1).then(|| attribution.method.name())
 }
 
 /// The scores of tokens against their errors. Its numbers are the table of tokens.
@@ -404,7 +435,10 @@ pub fn noise(index: usize, attribution: &AttributionRecord) -> Option<Figure> {
 }
 
 fn converged(attribution: &AttributionRecord) -> String {
-    let by = match (attribution.converged, attribution.error_estimate.is_some()) {
+    let by = match (
+        attribution.converged == Some(true),
+        attribution.error_estimate.is_some(),
+    ) {
         (false, _) => return "no".to_owned(),
         (true, true) => "its error estimate and its delta",
         (true, false) => "its delta",
@@ -413,7 +447,7 @@ fn converged(attribution: &AttributionRecord) -> String {
 }
 
 fn warning(attribution: &AttributionRecord) -> Option<String> {
-    if attribution.converged || attribution.quadrature.is_fixed() || attribution.non_finite.is_some() {
+    if attribution.converged != Some(false) || attribution.has_fixed_rule() || attribution.non_finite.is_some() {
         return None;
     }
     let error = attribution.error_estimate.map_or_else(
@@ -423,7 +457,7 @@ fn warning(attribution: &AttributionRecord) -> Option<String> {
     let delta = relative_delta(attribution).map_or_else(String::new, |delta| {
         format!(" and a delta of {} of F(input) − F(baseline)", percent(delta))
     });
-    let asked = percent(attribution.tolerance);
+    let asked = percent(attribution.tolerance?);
     Some(format!(
         "Not converged: stopped after {} evaluations at {error}{delta}; asked for was {asked}.",
         attribution.evaluations
@@ -473,7 +507,7 @@ fn history(attribution: &AttributionRecord) -> Option<HistoryView> {
         delta: relative(round),
     };
     let rounds: Vec<plot::Round> = attribution.history.iter().map(points).collect();
-    let fixed = attribution.quadrature.is_fixed();
+    let (fixed, tolerance) = (attribution.has_fixed_rule(), attribution.tolerance?);
     let dash = |share: Option<f64>| or_dash(share.map(percent));
     let told = if fixed {
         format!(
@@ -494,17 +528,17 @@ fn history(attribution: &AttributionRecord) -> Option<HistoryView> {
             dash(last.error_estimate),
             dash(relative(first)),
             dash(relative(last)),
-            percent(attribution.tolerance)
+            percent(tolerance)
         )
     };
     let plotted = !fixed && rounds.len() > 1;
     Some(HistoryView {
         plot: if plotted {
-            plot::convergence(&rounds, attribution.tolerance, &told)
+            plot::convergence(&rounds, tolerance, &told)
         } else {
             String::new()
         },
-        keys: plot::convergence_keys(attribution.tolerance),
+        keys: plot::convergence_keys(tolerance),
         told,
         rounds: attribution
             .history
@@ -521,7 +555,7 @@ fn history(attribution: &AttributionRecord) -> Option<HistoryView> {
 
 /// The probability of what is explained, where that is one answer, and the record knows it.
 fn target_probability(attribution: &AttributionRecord, record: &SampleRecord) -> Option<f64> {
-    if attribution.target.kind == "contrast" {
+    if attribution.target.kind == TargetKind::Contrast {
         return None;
     }
     let token = *attribution.target.token_ids.first()?;
@@ -612,12 +646,12 @@ fn provenance(record: &SampleRecord) -> Vec<(String, String)> {
         line("Source", &model.source),
         line("Revision", &labels::revision(model)),
         line("Architecture", &model.architecture),
-        line("Computed in", &model.dtype),
-        line("Quantisation", &model.quantization),
+        line("Computed in", model.dtype.word()),
+        line("Quantisation", model.quantization.word()),
         line("Weights SHA-256", &model.weights_sha256),
         line("Tokenizer SHA-256", &model.tokenizer_sha256),
         line("igsite", &record.provenance.igsite),
-        line("Backend", &record.provenance.backend),
+        line("Backend", record.provenance.backend.word()),
         line("Seconds", &number(record.provenance.seconds)),
         line("Made", &record.provenance.created),
         line("Schema", &record.schema),

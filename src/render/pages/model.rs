@@ -9,6 +9,7 @@ use crate::diagnostic::{Diagnostics, Result};
 use crate::render::{Sink, labels};
 use crate::site::urls::{self, Links};
 use crate::store::record::ModelRecord;
+use crate::terms::Quantization;
 
 #[derive(Serialize)]
 struct ModelsView {
@@ -168,13 +169,13 @@ impl Renderer<'_> {
         }
         let facts = |(record, used_in): (&ModelRecord, Vec<Link>)| Facts {
             used_in,
-            quantised: (record.quantization != "none").then_some(QUANTISED),
+            quantised: (record.quantization != Quantization::None).then_some(QUANTISED),
             rows: vec![
                 ("Source", record.source.clone()),
                 ("Revision", labels::revision(record)),
                 ("Architecture", record.architecture.clone()),
-                ("Computed in", record.dtype.clone()),
-                ("Quantisation", record.quantization.clone()),
+                ("Computed in", record.dtype.to_string()),
+                ("Quantisation", record.quantization.to_string()),
                 ("Weights SHA-256", record.weights_sha256.clone()),
                 ("Tokenizer SHA-256", record.tokenizer_sha256.clone()),
             ],

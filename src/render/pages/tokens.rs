@@ -7,7 +7,8 @@ use crate::analysis::summary;
 use crate::render::heatmap::{self, Scales, Scores};
 use crate::render::results::SPECIAL;
 use crate::render::text::{count_into, escape_into, excerpt, percent, plus_minus_into, signed_into};
-use crate::store::record::{AttributionRecord, SampleRecord, TokenRecord};
+use crate::store::record::{AttributionRecord, SampleRecord};
+use crate::terms::Token;
 
 /// A map that may be drawn, summed at every level.
 pub struct Drawn<'a> {
@@ -122,12 +123,12 @@ pub fn rows(record: &SampleRecord, units: &Units, maps: &[Option<Drawn<'_>>], sc
 }
 
 /// A token as it reads, with blanks and line breaks as signs.
-fn shown(token: &TokenRecord) -> String {
+fn shown(token: &Token) -> String {
     excerpt(&token.text.replace(' ', "␣").replace('\n', "↵").replace('\t', "⇥"), 60)
 }
 
 /// The characters that a token has a byte of, where an earlier token shows them: its own text is `<0xBB>` then.
-fn shared(text: &CharText<'_>, token: &TokenRecord) -> Option<String> {
+fn shared(text: &CharText<'_>, token: &Token) -> Option<String> {
     let slice = text.slice(token.start, token.end);
     let byte = !token.special && token.text.starts_with("<0x") && !slice.is_empty() && !slice.contains(&token.text);
     byte.then(|| excerpt(slice, 60))

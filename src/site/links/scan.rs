@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use super::markup::{self, Tag, scheme};
 use super::{Broken, FileLinks, Target, policy};
-use crate::render::OutputFile;
+use crate::site::OutputFile;
 use crate::site::urls;
 
 /// Attributes that name ids of the same page, one or several.

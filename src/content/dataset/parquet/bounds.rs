@@ -1,8 +1,8 @@
 //! Bounds on what a Parquet file may become in memory, looked at before anything is unpacked.
 //!
-//! A few kilobytes can stand for gigabytes: pages are packed, and a value that comes again and again takes next to nothing. Each page
-//! says in its header how large it is unpacked and how many values it has; these headers are read first. No honest file comes near the
-//! bounds, which grow with it.
+//! A few kilobytes can stand for gigabytes: pages are packed, and a value that comes again and again takes next to
+//! nothing. Each page says in its header how large it is unpacked and how many values it has; these headers are read
+//! first. No honest file comes near the bounds, which grow with it.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -213,7 +213,8 @@ fn text_of(reader: &dyn FileReader, group: usize, leaf: usize, limit: u64) -> Re
     }
 }
 
-/// Whether columns are nested too deep to be looked at: the footer's list of them, before the crate builds a tree of it.
+/// Whether columns are nested too deep to be looked at: the footer's list of them, before the crate builds a tree of
+/// it.
 pub fn is_too_deep(file: &mut File) -> io::Result<bool> {
     let mut tail = [0; 8];
     let size = file.seek(SeekFrom::End(0))?;

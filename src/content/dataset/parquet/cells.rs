@@ -1,4 +1,5 @@
-//! A cell of a Parquet file as JSON: numbers as they would be written, times as RFC 3339 text, lists and structs as they are.
+//! A cell of a Parquet file as JSON: numbers as they would be written, times as RFC 3339 text, lists and structs as
+//! they are.
 
 use parquet::basic::{ConvertedType, LogicalType, Repetition, TimeUnit};
 use parquet::record::Field;
@@ -169,8 +170,9 @@ fn long(number: i64, kind: &Type) -> Value {
     }
 }
 
-/// Nanoseconds since 1970 as RFC 3339 has them. The `Z` stands only where the file says that the time is UTC; what the older types
-/// (INT96, TIMESTAMP_MILLIS, TIMESTAMP_MICROS) mean is not settled among programs, and pyarrow, pandas and datasets read them without.
+/// Nanoseconds since 1970 as RFC 3339 has them. The `Z` stands only where the file says that the time is UTC; what the
+/// older types (INT96, TIMESTAMP_MILLIS, TIMESTAMP_MICROS) mean is not settled among programs, and pyarrow, pandas and
+/// datasets read them without.
 fn timestamp(nanoseconds: i128, kind: &Type) -> String {
     let is_utc = matches!(
         kind.get_basic_info().logical_type_ref(),

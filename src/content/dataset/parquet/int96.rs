@@ -1,6 +1,7 @@
 //! Times as Spark, Impala and Hive write them: twelve bytes, the nanoseconds of a day and the day.
 //!
-//! The crate's row reader gives milliseconds. So these columns are read once more by themselves, value by value in the same order.
+//! The crate's row reader gives milliseconds. So these columns are read once more by themselves, value by value in the
+//! same order.
 
 use std::collections::HashMap;
 

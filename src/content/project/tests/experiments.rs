@@ -1,8 +1,7 @@
 //! The keys of an experiment, and prompts.
 
 use super::*;
-use crate::content::experiment::{BaselineSpec, Batch, Output, Quadrature, TargetSpec};
-use crate::content::prompt::{PromptStyle, Role};
+use crate::terms::{Baseline, Batch, Output, PromptStyle, Quadrature, Role, Target};
 
 #[test]
 fn a_small_experiment_has_every_default() {
@@ -17,8 +16,8 @@ fn a_small_experiment_has_every_default() {
     );
     assert_eq!(experiment.path, Path::new("content/experiments/e.yaml"));
     assert_eq!(experiment.models, ["m"]);
-    assert_eq!(experiment.attribution.targets, [TargetSpec::Predicted]);
-    assert_eq!(experiment.attribution.baselines, [BaselineSpec::Zero]);
+    assert_eq!(experiment.attribution.targets, [Target::Predicted]);
+    assert_eq!(experiment.attribution.baselines, [Baseline::Zero]);
     assert_eq!(experiment.attribution.quadrature, Quadrature::Adaptive);
     assert_eq!(
         (experiment.attribution.steps, experiment.attribution.batch),
@@ -59,12 +58,12 @@ fn everything_can_be_said() {
     let project = Site::new().experiment(more).project();
     let spec = &project.experiments[0].attribution;
     assert_eq!(spec.targets.len(), 7);
-    assert_eq!(spec.targets[4], TargetSpec::Token(" x".into()));
+    assert_eq!(spec.targets[4], Target::Token(" x".into()));
     assert_eq!(
         spec.targets[5],
-        TargetSpec::Contrast(Box::new(TargetSpec::Option("B".into())), Box::new(TargetSpec::Gold))
+        Target::Contrast(Box::new(Target::Option("B".into())), Box::new(Target::Gold))
     );
-    assert_eq!(spec.baselines, [BaselineSpec::Mean, BaselineSpec::Token("z".into())]);
+    assert_eq!(spec.baselines, [Baseline::Mean, Baseline::Token("z".into())]);
     assert_eq!(
         (spec.quadrature, spec.steps, spec.batch),
         (Quadrature::Trapezoid, 4, Batch::Fixed(8))

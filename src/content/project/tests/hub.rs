@@ -1,4 +1,5 @@
-//! Data sets of the hub, from a shelf of folders: splits, configurations, revisions, shards; and Parquet under content/.
+//! Data sets of the hub, from a shelf of folders: splits, configurations, revisions, shards; and Parquet under
+//! content/.
 
 use parquet::basic::Compression;
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::lock::Patience;
-use crate::render::OutputFile;
+use crate::site::OutputFile;
 use crate::site::output::{Folder, Output};
 
 /// A world in which steps fail.

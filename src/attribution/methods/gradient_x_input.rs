@@ -1,0 +1,105 @@
+//! Gradient × input: the gradient at the input, times how far the input is from the baseline.
+//!
+//! φ_t = Σ_d (x − x′)_{t,d} ∂F/∂x_{t,d}(x) (Shrikumar, Greenside, Shcherbina and Kundaje 2016, arXiv 1605.01713; with
+//! the zero baseline it is the product with the input itself). That is the integrand of Integrated Gradients at α = 1
+//! alone: one forward and one backward pass. It is not complete: scores need not sum to F(x) − F(x′), and nothing in it
+//! says how far off they are.
+
+use super::{Attribution, Given, InProgress, Method};
+use crate::attribution::integrated_gradients::Value;
+use crate::terms::{NonFinite, PathValue};
+
+/// The method; it has no settings.
+#[derive(Clone, Copy, Debug)]
+pub struct GradientXInput;
+
+impl Method for GradientXInput {
+    fn needs_ends(&self) -> bool {
+        false
+    }
+
+    fn expected_evaluations(&self) -> usize {
+        1
+    }
+
+    fn begin(&self, _: Given) -> Box<dyn InProgress> {
+        Box::new(AtTheInput { value: None })
+    }
+}
+
+/// A map: what the model says at the input, once it said it.
+struct AtTheInput {
+    value: Option<Value>,
+}
+
+impl InProgress for AtTheInput {
+    fn wanted(&self) -> &[f64] {
+        match self.value {
+            None => &[1.0],
+            Some(_) => &[],
+        }
+    }
+
+    fn feed(&mut self, mut values: Vec<Value>) {
+        self.value = values.pop();
+    }
+
+    fn finish(self: Box<Self>, seconds: f64) -> Attribution {
+        let Value { output, scores } = self.value.expect("it is fed before it is finished");
+        let what = match (output.is_finite(), scores.iter().all(|score| score.is_finite())) {
+            (true, true) => None,
+            (false, _) => Some(PathValue::Output),
+            (true, false) => Some(PathValue::Gradient),
+        };
+        Attribution {
+            scores: if what.is_none() { scores } else { vec![] },
+            errors: None,
+            f_input: output,
+            f_baseline: None,
+            evaluations: 1,
+            converged: None,
+            history: vec![],
+            non_finite: what.map(|what| NonFinite { alpha: 1.0, what }),
+            seconds,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(output: f64, scores: Vec<f64>) -> Attribution {
+        let given = Given {
+            tokens: 2,
+            ends: None,
+            starts_at_zero: false,
+        };
+        let mut map = GradientXInput.begin(given);
+        assert_eq!(map.wanted(), [1.0]);
+        map.feed(vec![Value { output, scores }]);
+        assert!(map.wanted().is_empty());
+        map.finish(0.5)
+    }
+
+    #[test]
+    fn it_is_the_integrand_at_the_input() {
+        let found = map(0.25, vec![1.0, -2.0]);
+        assert_eq!((found.scores.as_slice(), found.f_input), (&[1.0, -2.0][..], 0.25));
+        assert_eq!((found.evaluations, found.convergence_delta()), (1, None));
+    }
+
+    #[test]
+    fn what_is_not_finite_is_marked_and_has_no_scores() {
+        let found = map(0.25, vec![1.0, f64::INFINITY]);
+        let what = PathValue::Gradient;
+        assert_eq!(
+            (found.non_finite, found.scores.len()),
+            (Some(NonFinite { alpha: 1.0, what }), 0)
+        );
+        assert_eq!(
+            map(f64::NAN, vec![1.0, 1.0]).non_finite.unwrap().what,
+            PathValue::Output
+        );
+    }
+}

@@ -1,0 +1,103 @@
+//! The methods, one file each, and what any of them is given and gives.
+//!
+//! A method reads the model at points of the straight path from a baseline x′ (α = 0) to the input x (α = 1): F there,
+//! and Σ_d (x − x′)_{t,d} ∂F/∂x_{t,d} of each token t. It says which points it wants, is fed their values, and says
+//! again. Many maps are made at once ([`super::schedule`]), so that passes over the model are full.
+
+mod gradient_x_input;
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use super::integral::Nodes;
+use super::integrated_gradients::{Ends, Value};
+use crate::terms::{MethodWithSettings, NonFinite, Round, relative_error};
+
+/// A method with its settings, made ready for many maps.
+pub trait Method: Debug + Send + Sync {
+    /// Whether it reads F at both ends of the path, which takes a forward pass of its own.
+    fn needs_ends(&self) -> bool;
+
+    /// Passes that a map may take, for the display of progress.
+    fn expected_evaluations(&self) -> usize;
+
+    /// Begins a map.
+    fn begin(&self, given: Given) -> Box<dyn InProgress>;
+}
+
+/// What a map begins with.
+#[derive(Clone, Copy, Debug)]
+pub struct Given {
+    /// Tokens of the prompt.
+    pub tokens: usize,
+    /// F at the ends of the path, where the method reads them.
+    pub ends: Option<Ends>,
+    /// Whether the path begins at the zero vector, or all but.
+    pub starts_at_zero: bool,
+}
+
+/// A map in the making.
+pub trait InProgress: Send {
+    /// The αs whose values it wants now, in rising order; empty when done.
+    fn wanted(&self) -> &[f64];
+
+    /// Takes the values at all of [`Self::wanted`], in its order.
+    fn feed(&mut self, values: Vec<Value>);
+
+    /// What it came to, after `seconds` of work.
+    fn finish(self: Box<Self>, seconds: f64) -> Attribution;
+}
+
+/// What a method gives: scores, their errors where it knows them, and what speaks for its quality.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attribution {
+    /// One signed score a token, in the output's unit.
+    pub scores: Vec<f64>,
+    /// The method's own estimate of each score's error, absolute; none where it has none.
+    pub errors: Option<Vec<f64>>,
+    /// F at the input.
+    pub f_input: f64,
+    /// F at the baseline, where the method reads it.
+    pub f_baseline: Option<f64>,
+    /// Forward and backward passes.
+    pub evaluations: usize,
+    /// Whether a method that stops by itself reached its tolerance.
+    pub converged: Option<bool>,
+    /// How it came there: rounds of the adaptive rule, or a fixed rule's check and itself.
+    pub history: Vec<Round>,
+    /// The first path point with a value that is not finite; the scores then mean nothing.
+    pub non_finite: Option<NonFinite>,
+    /// Time spent on it: of passes shared with others, its share of their evaluations.
+    pub seconds: f64,
+}
+
+impl Attribution {
+    /// Sum of the scores.
+    pub fn sum(&self) -> f64 {
+        self.scores.iter().sum()
+    }
+
+    /// F(input) − F(baseline), where both were read.
+    pub fn change(&self) -> Option<f64> {
+        self.f_baseline.map(|baseline| self.f_input - baseline)
+    }
+
+    /// Sum of the scores − (F(input) − F(baseline)): zero for an exact integral. None where F(baseline) was not read.
+    pub fn convergence_delta(&self) -> Option<f64> {
+        self.change().map(|change| self.sum() - change)
+    }
+
+    /// Sum of the errors over the sum of the scores' magnitudes: the relative L1 error of the map. None where it has no
+    /// errors, or where it is zero and they are not.
+    pub fn error_estimate(&self) -> Option<f64> {
+        relative_error(self.errors.as_ref()?, &self.scores)
+    }
+}
+
+/// A method made ready.
+pub fn prepare(method: MethodWithSettings) -> Arc<dyn Method> {
+    match method {
+        MethodWithSettings::IntegratedGradients(rule) => Arc::new(Nodes::of(rule)),
+        MethodWithSettings::GradientXInput {} => Arc::new(gradient_x_input::GradientXInput),
+    }
+}

@@ -1,0 +1,245 @@
+//! An experiment with several methods, on a real project: each map is named by its method, and gradient × input is held
+//! against a derivative of the model's own answers, which knows nothing of the backward pass.
+mod support;
+
+use std::path::Path;
+
+use igsite::attribution::integrated_gradients::Explainer;
+use igsite::checkpoint::Checkpoint;
+use igsite::model::device::Backend;
+use serde_json::Value;
+use support::project::Project;
+use support::tiny;
+
+const FIRST: &str = "content/experiments/first.yaml";
+const BUILD: [&str; 3] = ["build", "--device", "cpu"];
+const BOTH: &str = "methods: [integrated_gradients, gradient_x_input]";
+
+fn record(project: &Project, sample: &str) -> Value {
+    serde_json::from_str(&project.read(&format!("site/data/first/tiny/{sample}.json"))).unwrap()
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
+}
+
+fn scores(map: &Value) -> Vec<f64> {
+    map["scores"].as_array().unwrap().iter().map(number).collect()
+}
+
+/// The maps of a record by one method.
+fn by<'r>(record: &'r Value, method: &str) -> Vec<&'r Value> {
+    let maps = record["attributions"].as_array().unwrap().iter();
+    maps.filter(|map| map["method"] == method).collect()
+}
+
+fn with_methods(methods: &str) -> Project {
+    Project::small().edit(FIRST, "attribution:\n", &format!("attribution:\n  {methods}\n"))
+}
+
+/// The probability of a token behind a prompt, where one token's embedding is scaled: forward passes alone.
+fn probability(folder: &Path, ids: &[u32], target: usize, (scaled, factor): (u32, f32)) -> f64 {
+    tiny::write_llama(folder);
+    let mut tensors = tiny::tensors();
+    let (shape, table) = tensors.get_mut("model.embed_tokens.weight").unwrap();
+    let row = scaled as usize * shape[1]..(scaled as usize + 1) * shape[1];
+    table[row].iter_mut().for_each(|value| *value *= factor);
+    tiny::write_safetensors(&folder.join("model.safetensors"), &tensors);
+    let backend = Backend::cpu();
+    let checkpoint = Checkpoint::open(folder).unwrap();
+    let dtype = backend.dtype(None, checkpoint.stored_dtype());
+    let explainer = Explainer::load(&checkpoint, &backend, dtype).unwrap();
+    let powers: Vec<f64> = explainer
+        .logits(ids)
+        .unwrap()
+        .into_iter()
+        .map(|logit| f64::from(logit).exp())
+        .collect();
+    powers[target] / powers.iter().sum::<f64>()
+}
+
+#[test]
+fn gradient_x_input_is_the_derivative_by_the_scale_of_a_tokens_embedding() {
+    let project = with_methods(BOTH);
+    project.run(&BUILD).ended(0);
+    let record = record(&project, "a");
+    let ids: Vec<u32> = record["tokens"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|token| number(&token["id"]) as u32)
+        .collect();
+    // Baselines are [mean, zero]; from zero, x − x′ is the embedding itself.
+    let map = by(&record, "gradient_x_input")
+        .into_iter()
+        .find(|map| map["baseline"] == "zero")
+        .unwrap();
+    let target = number(&map["target"]["token_ids"][0]) as usize;
+    let scores = scores(map);
+    let largest = scores.iter().fold(0.0f64, |most, score| most.max(score.abs()));
+    let folder = tempfile::tempdir().unwrap();
+    let mut distinct = ids.clone();
+    distinct.sort_unstable();
+    distinct.dedup();
+    for &id in &distinct {
+        const STEP: f32 = 1.0 / 64.0;
+        let at = |factor| probability(folder.path(), &ids, target, (id, factor));
+        let slope = (at(1.0 + STEP) - at(1.0 - STEP)) / f64::from(2.0 * STEP);
+        // A token that stands there several times is scaled everywhere.
+        let ours: f64 = ids
+            .iter()
+            .zip(&scores)
+            .filter(|(other, _)| **other == id)
+            .map(|(_, score)| score)
+            .sum();
+        assert!((slope - ours).abs() < 0.01 * largest, "token {id}: {slope} for {ours}");
+    }
+    assert!(
+        distinct.len() > 10 && largest > 1e-4,
+        "{} tokens, {largest}",
+        distinct.len()
+    );
+}
+
+#[test]
+fn each_map_names_its_method_and_has_only_its_own_facts() {
+    let project = with_methods(BOTH);
+    project.run(&BUILD).ended(0);
+    let found = record(&project, "a");
+    // Methods outer, then targets, baselines inner: the first method's maps stand where they stand without the second.
+    let methods: Vec<&str> = found["attributions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|map| map["method"].as_str().unwrap())
+        .collect();
+    assert_eq!(methods[..4], ["integrated_gradients"; 4]);
+    assert_eq!(methods[4..], ["gradient_x_input"; 4]);
+    for map in by(&found, "gradient_x_input") {
+        for of_a_path in [
+            "quadrature",
+            "steps",
+            "tolerance",
+            "f_baseline",
+            "convergence_delta",
+            "errors",
+            "converged",
+            "within_tolerance",
+            "within_margin",
+        ] {
+            assert_eq!(map[of_a_path], Value::Null, "{of_a_path}");
+        }
+        assert_eq!(
+            (&map["evaluations"], &map["history"]),
+            (&Value::from(1), &Value::Array(vec![]))
+        );
+        let sum: f64 = scores(map).iter().sum();
+        assert_eq!(number(&map["sum"]), sum);
+    }
+    // What Integrated Gradients says is to the bit what it says alone, and its stored parts have the same names.
+    let alone = Project::small();
+    alone.run(&BUILD).ended(0);
+    let expected = record(&alone, "a");
+    let path_integrals = by(&found, "integrated_gradients");
+    assert_eq!(
+        path_integrals,
+        expected["attributions"].as_array().unwrap().iter().collect::<Vec<_>>()
+    );
+    let parts = |project: &Project| -> Vec<String> {
+        let files = project.files(".igsite/store/v2/attributions").into_iter();
+        files.map(|(name, _)| name).collect()
+    };
+    let (all, of_the_first) = (parts(&project), parts(&alone));
+    assert!(of_the_first.iter().all(|part| all.contains(part)) && all.len() > of_the_first.len());
+    // CSV, pages and the citation.
+    let csv = project.read("site/data/first.csv");
+    let rows: Vec<&str> = csv.lines().collect();
+    assert!(rows[0].ends_with(",method"));
+    for method in ["integrated_gradients", "gradient_x_input"] {
+        assert!(rows.iter().any(|row| row.ends_with(&format!(",{method}"))), "{method}");
+    }
+    let page = project.read("site/experiments/first/maps/tiny/a/index.html");
+    assert!(page.contains("by gradient × input") && page.contains("gradient at the input alone"));
+    assert!(page.contains("by Integrated Gradients"));
+    for (name, bytes) in project
+        .files("site")
+        .into_iter()
+        .filter(|(name, _)| name.ends_with(".bib"))
+    {
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(
+            text.contains("Attribution maps by Integrated Gradients and gradient × input of"),
+            "{name}: {text}"
+        );
+    }
+    let experiment = project.read("site/experiments/first/index.html");
+    assert!(experiment.contains("Sundararajan, Taly and Yan 2017") && experiment.contains("Shrikumar"));
+    // A second build finds all of it, and another order of methods too.
+    let again = project.edit(FIRST, BOTH, "methods: [gradient_x_input, integrated_gradients]");
+    assert!(again.run(&BUILD).ended(0).contains("0 models loaded, 0 maps computed"));
+    let turned = record(&again, "a");
+    assert_eq!(by(&turned, "integrated_gradients"), path_integrals);
+    assert_eq!(turned["attributions"][0]["method"], "gradient_x_input");
+}
+
+#[test]
+fn pages_with_several_models_say_which_method_they_show() {
+    let project = with_methods(BOTH)
+        .model("other")
+        .edit(FIRST, "models: [tiny]", "models: [tiny, other]");
+    project.run(&BUILD).ended(0);
+    for page in ["comparison", "samples/a"] {
+        let text = project.read(&format!("site/experiments/first/{page}/index.html"));
+        assert!(text.contains(", by Integrated Gradients."), "{page}");
+    }
+    // One method goes without saying.
+    let alone = Project::small();
+    alone.run(&BUILD).ended(0);
+    assert!(
+        !alone
+            .read("site/experiments/first/samples/a/index.html")
+            .contains(", by Integrated Gradients.")
+    );
+}
+
+#[test]
+fn one_point_at_the_right_end_is_the_same_map() {
+    let project = with_methods("methods: [gradient_x_input, integrated_gradients]").edit(
+        FIRST,
+        "quadrature: gauss_legendre\n  steps: 8",
+        "quadrature: riemann_right\n  steps: 1",
+    );
+    project.run(&BUILD).ended(0);
+    let record = record(&project, "b");
+    let (found, expected) = (by(&record, "gradient_x_input"), by(&record, "integrated_gradients"));
+    assert_eq!(found.len(), 4);
+    for (found, expected) in found.into_iter().zip(expected) {
+        assert_eq!(found["baseline"], expected["baseline"]);
+        for (found, expected) in scores(found).iter().zip(scores(expected)) {
+            assert!(
+                (found - expected).abs() <= 1e-6 * expected.abs().max(1e-3),
+                "{found} for {expected}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_unknown_method_is_an_error_that_names_the_known_ones() {
+    for (methods, told) in [
+        ("methods: [gradient_x_inputs]", "did you mean `gradient_x_input`?"),
+        (
+            "methods: [saliency]",
+            "one of `integrated_gradients`, `gradient_x_input`",
+        ),
+        ("methods: []", "methods"),
+        (
+            "methods: [gradient_x_input, gradient_x_input]",
+            "this method is here twice",
+        ),
+    ] {
+        let ran = with_methods(methods).run(&["check", "--device", "cpu"]);
+        let said = ran.ended(2);
+        assert!(said.contains(told) && said.contains("first.yaml:"), "{methods}: {said}");
+    }
+}
