@@ -137,8 +137,8 @@ fn unknown_architecture_activation_and_scaling() {
     for (key, value, expected) in [
         (
             "model_type",
-            json!("gpt2"),
-            "config.json: unknown architecture `model_type: gpt2` (`LlamaForCausalLM`)",
+            json!("bloom"),
+            "config.json: unknown architecture `model_type: bloom` (`LlamaForCausalLM`)",
         ),
         ("hidden_act", json!("relu"), "config.json: `hidden_act: \"relu\"`"),
         (

@@ -16,7 +16,7 @@ use super::json;
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
 use crate::families::fields::{Fields, shown};
 use crate::families::shape::Shape;
-use crate::families::{Family, known};
+use crate::families::{self, Family, known};
 use crate::input;
 use crate::kernel::matrix::Code;
 
@@ -48,6 +48,8 @@ pub struct CheckpointConfig {
     pub dtype: Option<DType>,
     /// The one file, or index, that holds the weights (`transformers_weights`), where the file says.
     pub weights: Option<String>,
+    /// It is of the language model within a model of texts and images.
+    pub language_part: bool,
     /// What is odd in the file and was decided in one of several ways.
     pub warnings: Diagnostics,
 }
@@ -75,7 +77,7 @@ pub fn read(path: &Path) -> Result<CheckpointConfig> {
             .extend(more.map_err(|diagnostic| diagnostic.in_file(&beside))?);
     }
     if config.stop.is_empty() && !map.contains_key("eos_token_id") {
-        config.stop.extend(Family::of(&Fields::new(&map))?.eos);
+        config.stop.extend(families::default_eos(config.model.family));
     }
     config.stop.sort_unstable();
     config.stop.dedup();
@@ -87,6 +89,11 @@ pub fn read(path: &Path) -> Result<CheckpointConfig> {
 /// # Errors
 /// As [`read`], but for reading the file.
 pub fn parse(map: &Map<String, Value>) -> Result<CheckpointConfig> {
+    if let Some(inner) = language_part(map) {
+        let mut config = parse(&inner)?;
+        config.language_part = true;
+        return Ok(config);
+    }
     let fields = Fields::new(map);
     let family = Family::of(&fields)?;
     let model = (family.read)(&fields)?;
@@ -97,7 +104,10 @@ pub fn parse(map: &Map<String, Value>) -> Result<CheckpointConfig> {
         pad: fields.token("pad_token_id")?,
     };
     let stop = fields.tokens("eos_token_id")?;
-    let context = fields.optional_count("max_position_embeddings")?;
+    let context = match model.embedding.positions {
+        Some(positions) => Some(positions),
+        None => fields.optional_count("max_position_embeddings")?,
+    };
     let dtype = dtype(&fields)?;
     let weights = fields.text("transformers_weights")?.map(str::to_owned);
     known::check(&fields, family.class())?;
@@ -109,8 +119,41 @@ pub fn parse(map: &Map<String, Value>) -> Result<CheckpointConfig> {
         context,
         dtype,
         weights,
+        language_part: false,
         warnings: fields.warnings(),
     })
+}
+
+/// Models of texts and images whose language model is of a known family.
+const WITH_IMAGES: [&str; 2] = ["gemma3", "mistral3"];
+
+/// The config of the language model within a model of texts and images: `text_config`, and of what stands outside of it what a language
+/// model's own file would have.
+fn language_part(map: &Map<String, Value>) -> Option<Map<String, Value>> {
+    let outer = map.get("model_type").and_then(Value::as_str);
+    let inner = map.get("text_config").and_then(Value::as_object);
+    let mut inner = inner
+        .filter(|_| outer.is_some_and(|name| WITH_IMAGES.contains(&name)))?
+        .clone();
+    const SHARED: [&str; 9] = [
+        "dtype",
+        "torch_dtype",
+        "bos_token_id",
+        "eos_token_id",
+        "pad_token_id",
+        "tie_word_embeddings",
+        "quantization_config",
+        "transformers_version",
+        "transformers_weights",
+    ];
+    for key in SHARED {
+        if let Some(value) = map.get(key)
+            && inner.get(key).is_none_or(Value::is_null)
+        {
+            inner.insert(key.to_owned(), value.clone());
+        }
+    }
+    Some(inner)
 }
 
 /// What transformers 5 computes in. `dtype` is the newer name, and comes first.

@@ -9,6 +9,7 @@ pub mod config;
 pub mod hash;
 pub mod json;
 mod loader;
+mod names;
 mod pickle;
 mod pytorch;
 mod quantized;
@@ -76,12 +77,15 @@ impl Checkpoint {
                 entries.insert(name, entry);
             }
         }
+        if config.language_part {
+            warnings.extend(names::language_part(&mut entries).into_iter().collect());
+        }
         let mut checkpoint = Self {
             folder: folder.to_path_buf(),
+            entries: names::with_prefixes(entries, &config.model),
             config,
             files,
             warnings,
-            entries,
         };
         let odd = [tied::look(&checkpoint)?, checkpoint.masks(), checkpoint.rounded()];
         checkpoint.warnings.extend(odd.into_iter().flatten().collect());
@@ -221,6 +225,7 @@ pub fn asked_for(shape: &Shape, take: impl FnOnce(&mut Loader<'_>) -> Result<()>
             context: None,
             dtype: None,
             weights: None,
+            language_part: false,
             warnings: Diagnostics::new(),
         },
         files: vec![],

@@ -1,12 +1,13 @@
-//! Falcon in its 7B layout (Almazrouei et al. 2023, arXiv:2311.16867), after `configuration_falcon.py` and `modeling_falcon.py` of
-//! transformers 4.57 and 5.24: one LayerNorm feeds attention and MLP in parallel, all query heads share one key/value head.
+//! Falcon (Almazrouei et al. 2023, arXiv:2311.16867), after `configuration_falcon.py` and `modeling_falcon.py` of transformers 4.57 and
+//! 5.24: one LayerNorm feeds attention and MLP in parallel and all query heads share one key/value head (7B); or groups of heads and a
+//! norm for each half (40B, 180B); or one half after the other. Falcon-RW's ALiBi is not computed.
 
+use super::base::activation;
 use super::fields::{Fields, NOT_COMPUTED};
-use super::shape::{
-    Activation, Attention, Block, Embedding, Halves, Heads, Mlp, Norm, Output, Pairs, Rotary, Scaling, Shape,
-};
+use super::rope::{self, Wanted};
+use super::shape::{Activation, Attention, Block, Embedding, Halves, Heads, Mlp, Norm, Output, Shape};
 use super::tensors::{Entry, Order, Slot, one};
-use super::{Family, divided, even, rope};
+use super::{Family, divided, even};
 use crate::diagnostic::{Diagnostic, Result};
 
 /// The family. falcon-7b's first revisions call themselves `RefinedWebModel` and `RWForCausalLM`.
@@ -14,18 +15,34 @@ pub const FAMILY: Family = Family {
     types: &["falcon", "RefinedWebModel"],
     classes: &["FalconForCausalLM", "RWForCausalLM"],
     read,
-    tensors: TENSORS,
     eos: Some(11),
 };
 
+const QUERY_KEY_VALUE: Entry = Entry {
+    stem: "transformer.h.{}.self_attention.query_key_value",
+    slots: &[Slot::Query, Slot::Key, Slot::Value],
+    order: Order::ByHead,
+};
+
+/// A layer with one norm, or the two of a serial one.
 const TENSORS: &[Entry] = &[
     one("transformer.word_embeddings", &[Slot::Embedding]),
     one("transformer.h.{}.input_layernorm", &[Slot::BeforeAttention]),
-    Entry {
-        stem: "transformer.h.{}.self_attention.query_key_value",
-        slots: &[Slot::Query, Slot::Key, Slot::Value],
-        order: Order::Stacked,
-    },
+    QUERY_KEY_VALUE,
+    one("transformer.h.{}.self_attention.dense", &[Slot::AttentionOutput]),
+    one("transformer.h.{}.post_attention_layernorm", &[Slot::BeforeMlp]),
+    one("transformer.h.{}.mlp.dense_h_to_4h", &[Slot::Up]),
+    one("transformer.h.{}.mlp.dense_4h_to_h", &[Slot::Down]),
+    one("transformer.ln_f", &[Slot::Norm]),
+    one("lm_head", &[Slot::Output]),
+];
+
+/// A layer of the newer architecture, with a norm for each half.
+const TWO_NORMS: &[Entry] = &[
+    one("transformer.word_embeddings", &[Slot::Embedding]),
+    one("transformer.h.{}.ln_attn", &[Slot::BeforeAttention]),
+    one("transformer.h.{}.ln_mlp", &[Slot::BeforeMlp]),
+    QUERY_KEY_VALUE,
     one("transformer.h.{}.self_attention.dense", &[Slot::AttentionOutput]),
     one("transformer.h.{}.mlp.dense_h_to_4h", &[Slot::Up]),
     one("transformer.h.{}.mlp.dense_4h_to_h", &[Slot::Down]),
@@ -34,8 +51,10 @@ const TENSORS: &[Entry] = &[
 ];
 
 fn read(fields: &Fields) -> Result<Shape> {
-    // `gelu_python` is the same function, written out in Python.
-    fields.must_be("activation", &["gelu", "gelu_python"])?;
+    let activation = match fields.get("activation") {
+        Some(serde_json::Value::Null) => return Err(fields.wrong("activation", "the name of an activation")),
+        _ => activation(fields, "activation", Activation::Gelu)?,
+    };
     if let Some(other) = fields.some("hidden_act")
         && other != "gelu"
     {
@@ -45,25 +64,28 @@ fn read(fields: &Fields) -> Result<Shape> {
                 .help("passed over, as transformers does"),
         );
     }
-    for switch in ["bias", "alibi", "new_decoder_architecture"] {
-        fields.must_be_off(switch)?;
-    }
-    for switch in ["multi_query", "parallel_attn"] {
-        if !fields.loose_flag(switch, true)? {
-            return Err(fields
-                .wrong(switch, &format!("`{switch}: true`, as in falcon-7b"))
-                .help("igsite computes Falcon's 7B layout only"));
-        }
-    }
-    if let Some(norms) = fields.some("num_ln_in_parallel_attn")
-        && norms.as_u64() != Some(1)
-    {
-        return Err(fields
-            .wrong("num_ln_in_parallel_attn", "1, as in falcon-7b")
-            .help(NOT_COMPUTED));
-    }
-    // Under `multi_query` there is one, whatever this says (71 in falcon-7b).
-    fields.get("num_kv_heads");
+    fields.must_be_off("alibi")?;
+    let bias = fields.loose_flag("bias", false)?;
+    let newer = fields.loose_flag("new_decoder_architecture", false)?;
+    let multi_query = fields.loose_flag("multi_query", true)?;
+    let parallel = newer || fields.loose_flag("parallel_attn", true)?;
+    fields.get("parallel_attn");
+    let norms = match fields.some("num_ln_in_parallel_attn") {
+        None if newer => 2,
+        None => 1,
+        Some(value) => match value.as_u64() {
+            Some(1) => 1,
+            Some(2) if newer => 2,
+            _ => {
+                return Err(fields
+                    .wrong(
+                        "num_ln_in_parallel_attn",
+                        "1, or 2 with `new_decoder_architecture: true`",
+                    )
+                    .help(NOT_COMPUTED));
+            }
+        },
+    };
     // `n_embed`, `n_head` and `n_layer` are the names in the first revisions. transformers takes the first over `hidden_size`.
     let hidden_size = match fields.optional_count("n_embed")? {
         Some(width) => {
@@ -75,18 +97,21 @@ fn read(fields: &Fields) -> Result<Shape> {
     let num_attention_heads = older(fields, "num_attention_heads", "n_head", 71)?;
     let head_dim = divided("hidden_size", hidden_size, "num_attention_heads", num_attention_heads)?;
     even("the head's width", head_dim)?;
-    if let Some(width) = fields.optional_count("ffn_hidden_size")?
-        && width != 4 * hidden_size
-    {
-        return Err(Diagnostic::checkpoint(format!("`ffn_hidden_size: {width}`"))
-            .expected(format!("{} (4 × hidden_size), as in falcon-7b", 4 * hidden_size)));
-    }
+    // Under `multi_query` there is one, whatever this says (71 in falcon-7b).
+    let said = fields.optional_count("num_kv_heads")?.unwrap_or(num_attention_heads);
+    let key_heads = match (newer, multi_query) {
+        (true, _) => said,
+        (false, true) => 1,
+        (false, false) => num_attention_heads,
+    };
+    divided("num_attention_heads", num_attention_heads, "num_kv_heads", key_heads)?;
+    let inner = fields.optional_count("ffn_hidden_size")?.unwrap_or(4 * hidden_size);
     let norm = Norm::layer(fields.number("layer_norm_epsilon", 1e-5)?);
     let block = Block {
         attention: Attention {
             heads: Heads {
                 query: num_attention_heads,
-                key: 1,
+                key: key_heads,
                 width: head_dim,
             },
             window: None,
@@ -94,39 +119,34 @@ fn read(fields: &Fields) -> Result<Shape> {
             scale: None,
             scale_by_layer: false,
             cap: None,
-            bias: false,
-            output_bias: false,
+            bias,
+            output_bias: bias,
             qk_norm: None,
         },
         mlp: Mlp {
-            inner: 4 * hidden_size,
+            inner,
             gated: false,
-            activation: Activation::Gelu,
-            bias: false,
-            output_bias: false,
+            activation,
+            bias,
+            output_bias: bias,
         },
-        halves: Halves::Parallel,
+        halves: if parallel { Halves::Parallel } else { Halves::Serial },
         before_attention: Some(norm),
         after_attention: None,
-        before_mlp: None,
+        before_mlp: (!parallel || norms == 2).then_some(norm),
         after_mlp: None,
         residual: 1.0,
     };
     Ok(Shape {
         family: "falcon",
-        tensors: TENSORS,
+        tensors: if norms == 2 { TWO_NORMS } else { TENSORS },
         vocabulary: fields.count("vocab_size", 65_024)?,
         hidden: hidden_size,
         embedding: Embedding::default(),
         layers: older(fields, "num_hidden_layers", "n_layer", 32)?,
         blocks: vec![block],
         pattern: vec![0],
-        rotary: vec![Rotary {
-            theta: rope::theta(fields)?,
-            width: head_dim,
-            pairs: Pairs::Halves,
-            scaling: Scaling::None,
-        }],
+        rotary: vec![rope::read(fields, &Wanted::whole(head_dim, 10_000.0))?],
         norm,
         output: Output {
             tied: fields.flag("tie_word_embeddings", true)?,

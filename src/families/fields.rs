@@ -112,6 +112,14 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// The same without a word: a default that changes nothing unless another switch is on.
+    pub fn optional_count_or_silent(&self, key: &str, default: usize) -> Result<Option<usize>> {
+        match self.get(key) {
+            None => Ok(Some(default)),
+            Some(_) => self.optional_count(key),
+        }
+    }
+
     fn whole(&self, key: &str, value: &Value) -> Result<usize> {
         match value.as_u64() {
             Some(n) if (1..=LARGEST_COUNT).contains(&n) => Ok(n as usize),

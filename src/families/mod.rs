@@ -4,21 +4,39 @@
 //! `configuration_*.py` and `modeling_*.py` of transformers, and refuses by name what the decoder does not compute. To add a family,
 //! write its file and add it to [`FAMILIES`].
 
+mod base;
 pub mod fields;
 pub mod known;
 pub mod rope;
 pub mod shape;
 pub mod tensors;
 
+mod cohere2;
+mod exaone4;
 mod falcon;
+mod gemma;
+mod gemma2;
+mod gemma3;
+mod glm4;
+mod gpt2;
+mod gpt_neox;
+mod granite;
 mod llama;
 mod mistral;
+mod olmo2;
+mod olmo3;
+mod phi;
+mod phi3;
+mod qwen2;
+mod qwen3;
+mod smollm3;
+mod stablelm;
+mod starcoder2;
 #[cfg(test)]
 mod tests;
 
 use fields::Fields;
 use shape::Shape;
-use tensors::Entry;
 
 use crate::diagnostic::{Diagnostic, Result};
 
@@ -31,14 +49,34 @@ pub struct Family {
     pub classes: &'static [&'static str],
     /// Reads its `config.json`.
     pub read: fn(&Fields) -> Result<Shape>,
-    /// The names of its tensors.
-    pub tensors: &'static [Entry],
     /// The end-of-text token where the file names none: transformers' default.
     pub eos: Option<u32>,
 }
 
 /// All that are computed.
-pub const FAMILIES: &[&Family] = &[&llama::FAMILY, &mistral::FAMILY, &falcon::FAMILY];
+pub const FAMILIES: &[&Family] = &[
+    &llama::FAMILY,
+    &mistral::FAMILY,
+    &falcon::FAMILY,
+    &cohere2::FAMILY,
+    &exaone4::FAMILY,
+    &gemma::FAMILY,
+    &gemma2::FAMILY,
+    &gemma3::FAMILY,
+    &glm4::FAMILY,
+    &gpt2::FAMILY,
+    &gpt_neox::FAMILY,
+    &granite::FAMILY,
+    &olmo2::FAMILY,
+    &olmo3::FAMILY,
+    &phi::FAMILY,
+    &phi3::FAMILY,
+    &qwen2::FAMILY,
+    &qwen3::FAMILY,
+    &smollm3::FAMILY,
+    &stablelm::FAMILY,
+    &starcoder2::FAMILY,
+];
 
 impl Family {
     /// By `model_type`.
@@ -90,6 +128,11 @@ impl Family {
         }
         Ok(family)
     }
+}
+
+/// The end-of-text token of a family whose file names none.
+pub fn default_eos(family: &str) -> Option<u32> {
+    Family::by_type(family).and_then(|family| family.eos)
 }
 
 /// The classes of all families, for messages.

@@ -1,29 +1,48 @@
-//! Rotary positions: where a `config.json` says their base, and that nothing but the plain form is asked for.
+//! Rotary position embeddings as a `config.json` describes them.
 //!
-//! After transformers 5 (`RotaryEmbeddingConfigMixin` in `modeling_rope_utils.py`): the settings are `rope_scaling` if it holds anything, else
-//! `rope_parameters`; the base is `rope_theta` among them, else at the top, else 10,000. transformers 4 knows the top alone. Where the
-//! two read a file differently, a warning says so.
+//! After transformers 5 (`RotaryEmbeddingConfigMixin` in `modeling_rope_utils.py`): the settings are `rope_scaling` if it holds
+//! anything, else `rope_parameters`; the base is `rope_theta` among them, else at the top, else the family's default. transformers 4
+//! knows the top alone. Where the two read a file differently, a warning says so. Families whose layers are of several kinds may have
+//! settings for each kind (`full_attention`, `sliding_attention`).
 
 use serde_json::{Map, Value};
 
-use super::fields::{Fields, is_empty, positive, shown};
+use super::fields::{Fields, NOT_COMPUTED, is_empty, positive, shown};
+use super::shape::{Pairs, Rotary, Scaling};
 use crate::diagnostic::{Diagnostic, Result};
 
-/// The base where the file says none.
-const DEFAULT: f64 = 10_000.0;
+/// What a family has before its file says anything.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// Width of a head.
+    pub head: usize,
+    /// The base where the file says none.
+    pub theta: f64,
+    /// The share of a head's width that turns, where the file says none; none: all of it, whatever the file says.
+    pub partial: Option<f64>,
+    /// Which dimensions are a pair.
+    pub pairs: Pairs,
+}
 
-/// The base of the rotary frequencies.
+impl Wanted {
+    /// As in Llama: the whole head turns.
+    pub fn whole(head: usize, theta: f64) -> Self {
+        Self {
+            head,
+            theta,
+            partial: None,
+            pairs: Pairs::Halves,
+        }
+    }
+}
+
+/// Settings for all layers.
 ///
 /// # Errors
-/// A scaling that is not computed; a value that is no number above zero.
-pub fn theta(fields: &Fields) -> Result<f64> {
-    partial("partial_rotary_factor", fields.get("partial_rotary_factor"))?;
-    // Only scalings read it.
-    fields.get("original_max_position_embeddings");
-    let top = match fields.get("rope_theta") {
-        None => None,
-        Some(_) => Some(fields.number("rope_theta", DEFAULT)?),
-    };
+/// A form that is not computed; a value that is not a number above zero.
+pub fn read(fields: &Fields, wanted: &Wanted) -> Result<Rotary> {
+    let share = fields.get("partial_rotary_factor");
+    let top = theta_at_the_top(fields, "rope_theta", wanted.theta)?;
     let scaling = settings(fields, "rope_scaling")?;
     let parameters = settings(fields, "rope_parameters")?;
     if let (Some(scaling), Some(parameters)) = (scaling, parameters)
@@ -35,35 +54,361 @@ pub fn theta(fields: &Fields) -> Result<f64> {
                 .help("`rope_scaling` is taken, as transformers does"),
         );
     }
-    let (name, settings) = match (scaling, parameters) {
-        (Some(map), _) => ("rope_scaling", map),
-        (None, Some(map)) => ("rope_parameters", map),
-        (None, None) => return Ok(top.unwrap_or(DEFAULT)),
+    let (name, map) = match (scaling, parameters) {
+        (Some(map), _) => ("rope_scaling", Some(map)),
+        (None, Some(map)) => ("rope_parameters", Some(map)),
+        (None, None) => ("rope_scaling", None),
     };
-    plain(name, settings)?;
-    partial(
-        &format!("{name}: partial_rotary_factor"),
-        settings.get("partial_rotary_factor"),
-    )?;
-    unused(fields, name, settings);
-    let Some(value) = settings.get("rope_theta") else {
-        return Ok(top.unwrap_or(DEFAULT));
+    let empty = Map::new();
+    let source = Source {
+        fields,
+        name,
+        map: map.unwrap_or(&empty),
     };
-    let inner = positive(value).ok_or_else(|| {
-        Diagnostic::checkpoint(format!("`{name}: {{rope_theta: {}}}`", shown(value))).expected("a number above 0")
-    })?;
-    let beside = match (top, name) {
-        (Some(top), _) if top != inner => format!("`rope_theta: {top}` beside it"),
+    let theta = source.theta()?;
+    if let (Some(inner), "rope_scaling") = (theta, name) {
+        elsewhere(fields, inner, top, wanted.theta, name);
+    } else if let (Some(inner), Some(top)) = (theta, top)
+        && inner != top
+    {
+        elsewhere(fields, inner, Some(top), wanted.theta, name);
+    }
+    source.rotary(wanted, theta.or(top).unwrap_or(wanted.theta), share)
+}
+
+/// Settings for the layers that see all before them, and for those with a window. `local` is the key of the latter's base in files of
+/// transformers 4.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_by_kind(fields: &Fields, full: &Wanted, sliding: &Wanted, local: Option<&str>) -> Result<[Rotary; 2]> {
+    let share = fields.get("partial_rotary_factor");
+    let top = theta_at_the_top(fields, "rope_theta", full.theta)?;
+    let below = match local {
+        Some(key) => theta_at_the_top(fields, key, sliding.theta)?,
+        None => top,
+    };
+    let scaling = settings(fields, "rope_scaling")?;
+    let parameters = settings(fields, "rope_parameters")?;
+    let empty = Map::new();
+    let kind = |kind: &str| -> Result<Option<&Map<String, Value>>> {
+        match parameters.and_then(|map| map.get(kind)) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Object(map)) => Ok(Some(map)),
+            Some(value) => Err(
+                Diagnostic::checkpoint(format!("`rope_parameters: {{{kind}: {}}}`", shown(value)))
+                    .expected("an object, or null"),
+            ),
+        }
+    };
+    if let Some(map) = parameters
+        && !are_nested(fields)
+    {
+        return Err(
+            Diagnostic::checkpoint(format!("`rope_parameters: {}`", shown(&Value::Object(map.clone()))))
+                .expected("settings for `full_attention` and for `sliding_attention`"),
+        );
+    }
+    let one = |name: &'static str, map: Option<&Map<String, Value>>, wanted: &Wanted, top: Option<f64>| {
+        let source = Source {
+            fields,
+            name,
+            map: map.unwrap_or(&empty),
+        };
+        let theta = source.theta()?;
+        source.rotary(wanted, theta.or(top).unwrap_or(wanted.theta), share)
+    };
+    // What transformers 4 scales are the layers that see all.
+    let (name, map) = match scaling {
+        Some(map) => ("rope_scaling", Some(map)),
+        None => ("rope_parameters: full_attention", kind("full_attention")?),
+    };
+    Ok([
+        one(name, map, full, top)?,
+        one(
+            "rope_parameters: sliding_attention",
+            kind("sliding_attention")?,
+            sliding,
+            below,
+        )?,
+    ])
+}
+
+fn theta_at_the_top(fields: &Fields, key: &str, default: f64) -> Result<Option<f64>> {
+    match fields.get(key) {
+        None => Ok(None),
+        Some(_) => fields.number(key, default).map(Some),
+    }
+}
+
+/// Warns where transformers 4 reads another base.
+fn elsewhere(fields: &Fields, inner: f64, top: Option<f64>, default: f64, name: &str) {
+    let beside = match top {
+        Some(top) if top != inner => format!("`rope_theta: {top}` beside it"),
         // A file of transformers 5 has no other place for it; one of transformers 4 has no reason to put it there.
-        (None, "rope_scaling") if inner != DEFAULT => "transformers 4 does not look there and takes 10000".to_owned(),
-        _ => return Ok(inner),
+        None if inner != default => format!("transformers 4 does not look there and takes {default}"),
+        _ => return,
     };
     fields.warn(
         Diagnostic::checkpoint(format!("`{name}: {{rope_theta: {inner}}}`, and {beside}")).help(format!(
             "{inner} is taken, as transformers 5 does; transformers 4 does not"
         )),
     );
-    Ok(inner)
+}
+
+/// Settings and where they stand.
+struct Source<'a> {
+    fields: &'a Fields<'a>,
+    name: &'static str,
+    map: &'a Map<String, Value>,
+}
+
+impl Source<'_> {
+    fn wrong(&self, expected: impl Into<String>) -> Diagnostic {
+        let found = shown(&Value::Object(self.map.clone()));
+        Diagnostic::checkpoint(format!("`{}: {found}`", self.name))
+            .expected(expected.into())
+            .help("igsite does not compute this rotary scaling")
+    }
+
+    /// The base among the settings.
+    fn theta(&self) -> Result<Option<f64>> {
+        let Some(value) = self.map.get("rope_theta").filter(|value| !value.is_null()) else {
+            return Ok(None);
+        };
+        let wrong = || {
+            Diagnostic::checkpoint(format!("`{}: {{rope_theta: {}}}`", self.name, shown(value)))
+                .expected("a number above 0")
+        };
+        positive(value).map(Some).ok_or_else(wrong)
+    }
+
+    /// A number above zero that must be there, or has a default.
+    fn number(&self, key: &str, default: Option<f64>) -> Result<f64> {
+        match self.map.get(key).filter(|value| !value.is_null()) {
+            Some(value) => positive(value).ok_or_else(|| self.wrong(format!("a number above 0 at `{key}`"))),
+            None => default.ok_or_else(|| self.wrong(format!("a number above 0 at `{key}`"))),
+        }
+    }
+
+    fn optional(&self, key: &str) -> Result<Option<f64>> {
+        match self.map.get(key).filter(|value| !value.is_null()) {
+            Some(_) => self.number(key, None).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The context that the model was trained with. The value at the top comes first, as in transformers (Phi-3's).
+    fn original(&self) -> Result<f64> {
+        if let Some(top) = self.fields.optional_count("original_max_position_embeddings")? {
+            return Ok(top as f64);
+        }
+        match self.optional("original_max_position_embeddings")? {
+            Some(inner) => Ok(inner),
+            None => self.longest(),
+        }
+    }
+
+    fn longest(&self) -> Result<f64> {
+        match self.fields.optional_count("max_position_embeddings")? {
+            Some(longest) => Ok(longest as f64),
+            None => Err(self.wrong("`max_position_embeddings` beside it")),
+        }
+    }
+
+    fn divisors(&self, key: &str, count: usize) -> Result<Vec<f64>> {
+        let list = self.map.get(key).and_then(Value::as_array);
+        let numbers: Option<Vec<f64>> = list.and_then(|all| all.iter().map(positive).collect());
+        numbers
+            .filter(|all| all.len() == count)
+            .ok_or_else(|| self.wrong(format!("{count} numbers above 0 at `{key}`, one for each pair")))
+    }
+
+    fn rotary(&self, wanted: &Wanted, theta: f64, share: Option<&Value>) -> Result<Rotary> {
+        // Only scalings read it.
+        self.fields.get("original_max_position_embeddings");
+        let inner = self.map.get("partial_rotary_factor");
+        let place = format!("{}: partial_rotary_factor", self.name);
+        let width = match wanted.partial {
+            None => {
+                whole("partial_rotary_factor", share)?;
+                whole(&place, inner)?;
+                wanted.head
+            }
+            Some(default) => {
+                let said = inner.filter(|value| !value.is_null());
+                let (place, said) = match said {
+                    Some(value) => (place.as_str(), Some(value)),
+                    None => ("partial_rotary_factor", share.filter(|value| !value.is_null())),
+                };
+                let share = match said {
+                    None => default,
+                    Some(value) => positive(value).filter(|share| *share <= 1.0).ok_or_else(|| {
+                        Diagnostic::checkpoint(format!("`{place}: {}`", shown(value)))
+                            .expected("a number above 0, at most 1")
+                    })?,
+                };
+                (wanted.head as f64 * share) as usize
+            }
+        };
+        super::even("the rotary part of a head's width", width)?;
+        if width == 0 {
+            return Err(self.wrong("at least one pair of dimensions that turns"));
+        }
+        let scaling = self.scaling(theta, width)?;
+        self.unused(&scaling);
+        Ok(Rotary {
+            theta,
+            width,
+            pairs: wanted.pairs,
+            scaling,
+        })
+    }
+
+    fn scaling(&self, theta: f64, width: usize) -> Result<Scaling> {
+        let (new, old) = (self.map.get("rope_type"), self.map.get("type"));
+        if let (Some(new), Some(old)) = (new, old)
+            && new != old
+        {
+            return Err(self.wrong(
+                "`rope_type` and `type` that are the same (transformers 5 goes by the first, 4 by the second)",
+            ));
+        }
+        let unknown =
+            || self.wrong("`rope_type` one of default, linear, dynamic, llama3, yarn, longrope; or no scaling");
+        let kind = match new.or(old) {
+            None => "default",
+            Some(Value::String(kind)) => kind,
+            Some(_) => return Err(unknown()),
+        };
+        match kind {
+            "default" => Ok(Scaling::None),
+            "linear" => {
+                let factor = self.number("factor", None)?;
+                Ok(if factor == 1.0 {
+                    Scaling::None
+                } else {
+                    Scaling::Linear(factor)
+                })
+            }
+            "dynamic" if width > 2 => Ok(Scaling::Dynamic {
+                factor: self.number("factor", None)?,
+                longest: self.longest()? as usize,
+            }),
+            "llama3" => {
+                let scaling = Scaling::Llama3 {
+                    factor: self.number("factor", None)?,
+                    low: self.number("low_freq_factor", None)?,
+                    high: self.number("high_freq_factor", None)?,
+                    original: self.original()?,
+                };
+                match scaling {
+                    Scaling::Llama3 { low, high, .. } if low >= high => {
+                        Err(self.wrong("a `low_freq_factor` below the `high_freq_factor`"))
+                    }
+                    scaling => Ok(scaling),
+                }
+            }
+            "yarn" if theta > 1.0 => self.yarn(),
+            "longrope" => {
+                let original = self.original()?;
+                let factor = match self.optional("factor")? {
+                    Some(factor) => factor,
+                    None => self.longest()? / original,
+                };
+                let attention = match self.optional("attention_factor")? {
+                    Some(factor) => factor,
+                    None if factor <= 1.0 => 1.0,
+                    None => (1.0 + factor.ln() / original.ln()).sqrt(),
+                };
+                Ok(Scaling::Long {
+                    short: self.divisors("short_factor", width / 2)?,
+                    long: self.divisors("long_factor", width / 2)?,
+                    original: original as usize,
+                    attention,
+                })
+            }
+            _ => Err(unknown()),
+        }
+    }
+
+    fn yarn(&self) -> Result<Scaling> {
+        let factor = self.number("factor", None)?;
+        let scale = |scale: f64, by: f64| if scale <= 1.0 { 1.0 } else { 0.1 * by * scale.ln() + 1.0 };
+        let attention = match self.optional("attention_factor")? {
+            Some(factor) => factor,
+            None => match (self.optional("mscale")?, self.optional("mscale_all_dim")?) {
+                (Some(one), Some(all)) => scale(factor, one) / scale(factor, all),
+                _ => scale(factor, 1.0),
+            },
+        };
+        let truncate = match self.map.get("truncate") {
+            None => true,
+            Some(Value::Bool(flag)) => *flag,
+            Some(_) => return Err(self.wrong("true or false at `truncate`")),
+        };
+        Ok(Scaling::Yarn {
+            factor,
+            original: self.original()?,
+            fast: self.number("beta_fast", Some(32.0))?,
+            slow: self.number("beta_slow", Some(1.0))?,
+            truncate,
+            attention,
+        })
+    }
+
+    /// Warns of settings that this form has no use for.
+    fn unused(&self, scaling: &Scaling) {
+        const ALL: [&str; 6] = [
+            "rope_type",
+            "type",
+            "rope_theta",
+            "partial_rotary_factor",
+            "original_max_position_embeddings",
+            "max_position_embeddings",
+        ];
+        let own: &[&str] = match scaling {
+            Scaling::None
+                if self
+                    .map
+                    .get("rope_type")
+                    .or(self.map.get("type"))
+                    .is_some_and(|kind| kind == "linear") =>
+            {
+                &["factor"]
+            }
+            Scaling::None => &[],
+            Scaling::Linear(_) | Scaling::Dynamic { .. } => &["factor"],
+            Scaling::Llama3 { .. } => &["factor", "low_freq_factor", "high_freq_factor"],
+            Scaling::Yarn { .. } => &[
+                "factor",
+                "attention_factor",
+                "mscale",
+                "mscale_all_dim",
+                "beta_fast",
+                "beta_slow",
+                "truncate",
+            ],
+            Scaling::Long { .. } => &["factor", "attention_factor", "short_factor", "long_factor"],
+        };
+        let unused: Vec<String> = self
+            .map
+            .iter()
+            .filter(|(key, value)| !(ALL.contains(&key.as_str()) || own.contains(&key.as_str()) || value.is_null()))
+            .map(|(key, value)| format!("`{key}: {}`", shown(value)))
+            .collect();
+        if unused.is_empty() {
+            return;
+        }
+        let form = match scaling {
+            Scaling::None => "plain rotary positions",
+            _ => "this rotary scaling",
+        };
+        self.fields.warn(
+            Diagnostic::checkpoint(format!("`{}`: not used by {form}: {}", self.name, unused.join(", ")))
+                .help("passed over, as transformers does"),
+        );
+    }
 }
 
 /// Whether settings stand one level deeper, by kind of layer.
@@ -83,68 +428,13 @@ fn settings<'a>(fields: &Fields<'a>, key: &str) -> Result<Option<&'a Map<String,
     }
 }
 
-/// Refuses every form but the plain one. A linear scaling by 1 is the plain one.
-fn plain(name: &str, settings: &Map<String, Value>) -> Result<()> {
-    let refused = |expected: &str| {
-        let found = shown(&Value::Object(settings.clone()));
-        Diagnostic::checkpoint(format!("`{name}: {found}`"))
-            .expected(expected)
-            .help("igsite does not compute this rotary scaling")
-    };
-    let (new, old) = (settings.get("rope_type"), settings.get("type"));
-    if let (Some(new), Some(old)) = (new, old)
-        && new != old
-    {
-        return Err(refused(
-            "`rope_type` and `type` that are the same (transformers 5 goes by the first, 4 by the second)",
-        ));
-    }
-    match new.or(old) {
-        None => Ok(()),
-        Some(kind) if kind == "default" => Ok(()),
-        Some(kind) if kind == "linear" && settings.get("factor").and_then(Value::as_f64) == Some(1.0) => Ok(()),
-        Some(_) => Err(refused("`rope_type: default`, or no scaling")),
-    }
-}
-
-/// The share of a head's width that is turned.
-fn partial(name: &str, value: Option<&Value>) -> Result<()> {
+/// Refuses a share below 1, for families whose code turns the whole head.
+fn whole(name: &str, value: Option<&Value>) -> Result<()> {
     match value {
         None | Some(Value::Null) => Ok(()),
         Some(value) if value.as_f64() == Some(1.0) => Ok(()),
         Some(value) => Err(Diagnostic::checkpoint(format!("`{name}: {}`", shown(value)))
-            .expected("1: igsite turns the whole width of a head")
-            .help(super::fields::NOT_COMPUTED)),
-    }
-}
-
-/// Warns of settings that the plain form has no use for. Those that are nested by kind of layer are among them: transformers reads
-/// them for families whose layers are of several kinds, which Llama and Falcon are not.
-fn unused(fields: &Fields, name: &str, settings: &Map<String, Value>) {
-    const USED: [&str; 6] = [
-        "rope_type",
-        "type",
-        "rope_theta",
-        "partial_rotary_factor",
-        "original_max_position_embeddings",
-        "max_position_embeddings",
-    ];
-    let linear = settings
-        .get("rope_type")
-        .or(settings.get("type"))
-        .is_some_and(|kind| kind == "linear");
-    let unused: Vec<String> = settings
-        .iter()
-        .filter(|(key, value)| !(USED.contains(&key.as_str()) || value.is_null() || linear && *key == "factor"))
-        .map(|(key, value)| format!("`{key}: {}`", shown(value)))
-        .collect();
-    if !unused.is_empty() {
-        fields.warn(
-            Diagnostic::checkpoint(format!(
-                "`{name}`: not used by plain rotary positions: {}",
-                unused.join(", ")
-            ))
-            .help("passed over, as transformers does"),
-        );
+            .expected("1: this family turns the whole width of a head")
+            .help(NOT_COMPUTED)),
     }
 }

@@ -219,19 +219,145 @@ pub enum Pairs {
     Neighbours,
 }
 
-/// How rotary frequencies depart from the plain ones.
+/// How rotary frequencies depart from the plain ones, f = θ^(−2i / width); after `modeling_rope_utils.py` of transformers 5.24.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Scaling {
     /// They don't.
     None,
+    /// f / factor.
+    Linear(f64),
+    /// A larger θ for prompts beyond `longest` tokens.
+    Dynamic {
+        /// How far the context was to be stretched.
+        factor: f64,
+        /// The context of the model as it was trained.
+        longest: usize,
+    },
+    /// Llama 3.1: low frequencies are divided, high ones stay, those between are blended.
+    Llama3 {
+        /// By what.
+        factor: f64,
+        /// Wavelengths above original / low are divided.
+        low: f64,
+        /// Wavelengths below original / high stay.
+        high: f64,
+        /// The context of the model as it was trained.
+        original: f64,
+    },
+    /// YaRN (Peng et al. 2023).
+    Yarn {
+        /// By what low frequencies are divided.
+        factor: f64,
+        /// The context of the model as it was trained.
+        original: f64,
+        /// Frequencies that turn this often within it, or more, stay.
+        fast: f64,
+        /// Those that turn this often, or less, are divided.
+        slow: f64,
+        /// The bounds are whole numbers of dimensions.
+        truncate: bool,
+        /// Cosines and sines are multiplied by it.
+        attention: f64,
+    },
+    /// LongRoPE (Ding et al. 2024): a divisor for each frequency.
+    Long {
+        /// For prompts of at most `original` tokens.
+        short: Vec<f64>,
+        /// For longer ones.
+        long: Vec<f64>,
+        /// The context of the model as it was trained.
+        original: usize,
+        /// Cosines and sines are multiplied by it.
+        attention: f64,
+    },
 }
 
 impl Rotary {
-    /// Frequencies of the pairs, in float64: angle = position · frequency.
-    pub fn frequencies(&self) -> Vec<f64> {
-        let plain = |pair: usize| self.theta.powf(-2.0 * pair as f64 / self.width as f64);
+    /// Frequencies of the pairs for a prompt of so many tokens, in float64: angle = position · frequency.
+    pub fn frequencies(&self, tokens: usize) -> Vec<f64> {
+        let plain = |theta: f64, pair: usize| theta.powf(-2.0 * pair as f64 / self.width as f64);
+        let pairs = 0..self.width / 2;
+        let width = self.width as f64;
         match &self.scaling {
-            Scaling::None => (0..self.width / 2).map(plain).collect(),
+            Scaling::None => pairs.map(|pair| plain(self.theta, pair)).collect(),
+            Scaling::Linear(factor) => pairs.map(|pair| plain(self.theta, pair) / factor).collect(),
+            Scaling::Dynamic { factor, longest } => {
+                let longer = tokens.max(*longest) as f64 / *longest as f64;
+                let theta = self.theta * (factor * longer - (factor - 1.0)).powf(width / (width - 2.0));
+                pairs.map(|pair| plain(theta, pair)).collect()
+            }
+            Scaling::Llama3 {
+                factor,
+                low,
+                high,
+                original,
+            } => pairs
+                .map(|pair| {
+                    let frequency = plain(self.theta, pair);
+                    let wavelength = 2.0 * std::f64::consts::PI / frequency;
+                    if wavelength < original / high {
+                        frequency
+                    } else if wavelength > original / low {
+                        frequency / factor
+                    } else {
+                        let smooth = (original / wavelength - low) / (high - low);
+                        (1.0 - smooth) * frequency / factor + smooth * frequency
+                    }
+                })
+                .collect(),
+            Scaling::Yarn {
+                factor,
+                original,
+                fast,
+                slow,
+                truncate,
+                ..
+            } => {
+                let dimension = |turns: f64| {
+                    width * (original / (turns * 2.0 * std::f64::consts::PI)).ln() / (2.0 * self.theta.ln())
+                };
+                let (mut low, mut high) = (dimension(*fast), dimension(*slow));
+                if *truncate {
+                    (low, high) = (low.floor(), high.ceil());
+                }
+                (low, high) = (low.max(0.0), high.min(width - 1.0));
+                if low == high {
+                    high += 0.001;
+                }
+                pairs
+                    .map(|pair| {
+                        let frequency = plain(self.theta, pair);
+                        let ramp = ((pair as f64 - low) / (high - low)).clamp(0.0, 1.0);
+                        frequency / factor * ramp + frequency * (1.0 - ramp)
+                    })
+                    .collect()
+            }
+            Scaling::Long {
+                short, long, original, ..
+            } => {
+                let divisors = if tokens > *original { long } else { short };
+                pairs
+                    .zip(divisors)
+                    .map(|(pair, divisor)| plain(self.theta, pair) / divisor)
+                    .collect()
+            }
+        }
+    }
+
+    /// What cosines and sines are multiplied by.
+    pub fn factor(&self) -> f64 {
+        match self.scaling {
+            Scaling::Yarn { attention, .. } | Scaling::Long { attention, .. } => attention,
+            _ => 1.0,
+        }
+    }
+
+    /// The longest prompt whose frequencies are those of one token; none: frequencies do not depend on the length.
+    pub fn changes_beyond(&self) -> Option<usize> {
+        match self.scaling {
+            Scaling::Dynamic { longest, .. } => Some(longest),
+            Scaling::Long { original, .. } => Some(original),
+            _ => None,
         }
     }
 }

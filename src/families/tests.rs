@@ -52,3 +52,18 @@ fn every_weight_of_a_family_has_one_name() {
         }
     }
 }
+
+/// The table of docs/models.md names every family, and no other.
+#[test]
+fn the_documentation_lists_every_family() {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/models.md")).unwrap();
+    let (_, section) = text.split_once("### Families").unwrap();
+    let (section, _) = section.split_once("\nRotary").unwrap();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
+    let mut listed: Vec<&str> = rows.map(|row| row.split('`').next().unwrap()).collect();
+    let mut known: Vec<&str> = FAMILIES.iter().map(|family| family.types[0]).collect();
+    listed.remove(0);
+    listed.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(listed, known);
+}

@@ -4,6 +4,9 @@
 pub mod cpu;
 pub mod device;
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use burn::tensor::{DType, Int, Tensor, TensorData};
 
 use crate::families::shape::{Activation, NormKind, Pairs, Rotary};
@@ -187,21 +190,62 @@ pub struct Heads {
     pub cap: Option<f64>,
 }
 
-/// Cosines and sines of one rotary position embedding, each `[tokens, width / 2]`.
+/// Cosines and sines, each `[tokens, width / 2]`.
 #[derive(Clone, Debug)]
-pub struct Table {
+pub struct Angles {
     /// Of all angles.
     pub cos: Vec<f32>,
     /// Of all angles.
     pub sin: Vec<f32>,
     /// Angles of a position.
     pub half: usize,
+}
+
+impl Angles {
+    /// For positions 0 to `tokens`: position · frequency, computed in float64; frequencies of a prompt of `length` tokens.
+    fn new(rotary: &Rotary, tokens: usize, length: usize) -> Self {
+        let (frequencies, factor) = (rotary.frequencies(length), rotary.factor());
+        let angles = (0..tokens).flat_map(|position| frequencies.iter().map(move |f| position as f64 * f));
+        let both = |angle: f64| ((angle.cos() * factor) as f32, (angle.sin() * factor) as f32);
+        let (cos, sin) = angles.map(both).unzip();
+        Self {
+            cos,
+            sin,
+            half: frequencies.len(),
+        }
+    }
+}
+
+/// The angles of one rotary position embedding.
+#[derive(Debug)]
+pub struct Table {
+    rotary: Rotary,
+    usual: Arc<Angles>,
+    /// For prompts beyond [`Rotary::changes_beyond`], by their length.
+    longer: Mutex<BTreeMap<usize, Arc<Angles>>>,
+}
+
+impl Table {
+    /// Those of a prompt of so many tokens.
+    pub fn of(&self, length: usize) -> Arc<Angles> {
+        if self.rotary.changes_beyond().is_none_or(|longest| length <= longest) {
+            return self.usual.clone();
+        }
+        let mut longer = self.longer.lock().unwrap_or_else(PoisonError::into_inner);
+        let angles = longer
+            .entry(length)
+            .or_insert_with(|| Arc::new(Angles::new(&self.rotary, length, length)));
+        angles.clone()
+    }
+
     /// Which dimensions turn together.
-    pub pairs: Pairs,
+    pub fn pairs(&self) -> Pairs {
+        self.rotary.pairs
+    }
 }
 
 /// The tables of a model's rotary position embeddings.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Tables {
     /// In the order of the shape's own list.
     pub tables: Vec<Table>,
@@ -209,18 +253,22 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// Angles for positions 0 to `tokens`: position · frequency, computed in float64.
+    /// For prompts of at most so many tokens.
     pub fn new(rotary: &[Rotary], tokens: usize) -> Self {
         let table = |rotary: &Rotary| {
-            // What a config file claims is not believed before it is needed.
-            let frequencies = if tokens == 0 { vec![] } else { rotary.frequencies() };
-            let angles = (0..tokens).flat_map(|position| frequencies.iter().map(move |f| position as f64 * f));
-            let (cos, sin) = angles.map(|angle| (angle.cos() as f32, angle.sin() as f32)).unzip();
+            let usual = match tokens {
+                // What a config file claims is not believed before it is needed.
+                0 => Angles {
+                    cos: vec![],
+                    sin: vec![],
+                    half: 0,
+                },
+                _ => Angles::new(rotary, tokens.min(rotary.changes_beyond().unwrap_or(tokens)), 1),
+            };
             Table {
-                cos,
-                sin,
-                half: frequencies.len(),
-                pairs: rotary.pairs,
+                rotary: rotary.clone(),
+                usual: Arc::new(usual),
+                longer: Mutex::default(),
             }
         };
         Self {

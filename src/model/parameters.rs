@@ -404,7 +404,7 @@ fn take_entry(
         return Ok(parts.iter().map(empty).collect());
     }
     let by_head = block
-        .filter(|_| entry.order == Order::ByHead)
+        .filter(|block| entry.order == Order::ByHead && block.attention.heads.key > 1)
         .map(|block| rows_by_head(block, held));
     let mut from = 0;
     let mut taken = Vec::new();

@@ -107,6 +107,20 @@ impl<'a> One<'a, '_> {
                 Err(error) => problem(problems, &["options", &option.letter], error),
             }
         }
+        // Learned embeddings of positions end somewhere; the tokens of an answer but its last stand behind the prompt.
+        if let Some(positions) = self.model.checkpoint.config.model.embedding.positions {
+            let longest = options.iter().map(|(_, tokens)| tokens.len()).max().unwrap_or(1);
+            let needed = ids.len() + longest - 1;
+            if needed > positions {
+                let error = Diagnostic::content(format!("the prompt and its longest option come to {needed} tokens"))
+                    .expected(format!(
+                        "at most {positions}: the model has learned embeddings of so many positions"
+                    ))
+                    .help("shorten the prompt, or leave the sample out");
+                problem(problems, &["prompt"], error);
+                return None;
+            }
+        }
         // Told above; targets that need such an option would only tell it again.
         if options.len() < self.experiment.options.len() {
             return None;

@@ -63,7 +63,7 @@ pub fn same_numbers(folder: &Path, prompts: &Value) {
     let checkpoint = Checkpoint::open(folder).unwrap();
     let (backend, dtype) = machine();
     let exact = dtype == DType::F32;
-    let tolerance = if exact { 1e-4 } else { 3e-2 };
+    let tolerance: f64 = if exact { 1e-4 } else { 3e-2 };
     let mut explainer = Explainer::load(&checkpoint, &backend, dtype).unwrap();
     let (mut worst, mut worst_logit) = (0.0f64, 0.0f64);
     for prompt in prompts.as_array().unwrap() {
@@ -121,6 +121,9 @@ pub fn same_numbers(folder: &Path, prompts: &Value) {
             assert_eq!((&found.non_finite, found.evaluations), (&None, count), "{told}");
             let scores: Vec<f64> = parsed(&case["attributions"]);
             let largest = scores.iter().fold(0.0f64, |m, s| m.max(s.abs()));
+            // What PyTorch's own float32 loses there, relative to the largest score.
+            let lost = case.get("float32_deviation").map_or(0.0, parsed::<f64>);
+            let tolerance = tolerance.max(10.0 * lost);
             assert_eq!(found.scores.len(), scores.len());
             for (at, (ours, theirs)) in found.scores.iter().zip(&scores).enumerate() {
                 worst = worst.max((ours - theirs).abs() / largest);
@@ -139,7 +142,7 @@ pub fn same_numbers(folder: &Path, prompts: &Value) {
                     "{told}: {what} is {ours}, not {theirs}"
                 );
             };
-            let all = 1e-4 * largest * scores.len() as f64;
+            let all = tolerance * largest * scores.len() as f64;
             close("sum", found.sum(), all);
             close("convergence_delta", found.convergence_delta().unwrap(), all);
             let scale = |what: &str| parsed::<f64>(&case[what]).abs().max(1e-6);

@@ -224,19 +224,22 @@ impl Ops for Cpu {
 
     fn rotate(&self, sequences: &Sequences, which: Which, mut x: Rows, width: usize, table: usize, back: bool) -> Rows {
         let table = &self.rotary.tables[table];
-        let half = table.half;
-        let rotate = match table.pairs {
+        let rotate = match table.pairs() {
             Pairs::Halves => norm::rotate_halves,
             Pairs::Neighbours => norm::rotate_neighbours,
         };
-        let positions = sequences.lengths().iter().flat_map(|&length| match which {
-            Which::All => 0..length,
-            Which::Last => length - 1..length,
-        });
         let row = x.width;
-        for (row, position) in x.chunks_exact_mut(row).zip(positions) {
-            let at = position * half..(position + 1) * half;
-            rotate(row, width, &table.cos[at.clone()], &table.sin[at], back);
+        let mut rows = x.chunks_exact_mut(row);
+        for &length in sequences.lengths() {
+            let angles = table.of(length);
+            let positions = match which {
+                Which::All => 0..length,
+                Which::Last => length - 1..length,
+            };
+            for (position, row) in positions.zip(&mut rows) {
+                let at = position * angles.half..(position + 1) * angles.half;
+                rotate(row, width, &angles.cos[at.clone()], &angles.sin[at], back);
+            }
         }
         x
     }

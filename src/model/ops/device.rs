@@ -18,14 +18,14 @@ pub struct OnDevice {
     device: Device,
     dtype: DType,
     /// Of each rotary position embedding.
-    tables: Vec<Angles>,
+    tables: Vec<Turns>,
     /// By length of the prompt, and window.
     masks: RefCell<BTreeMap<(usize, Option<usize>), Tensor<4>>>,
 }
 
-/// Angles of one rotary position embedding.
+/// Angles of one rotary position embedding for the rows of a pass.
 #[derive(Debug)]
-struct Angles {
+struct Turns {
     /// Cosines and sines, `[rows, 1, width / 2]`: for all tokens, and for the last ones.
     of: [[Tensor<3>; 2]; 2],
     half: usize,
@@ -35,36 +35,34 @@ struct Angles {
 impl OnDevice {
     /// For a pass over `sequences`, its linear layers computing in `dtype`; `rotary` has angles for the longest at least.
     pub fn new(device: &Device, dtype: DType, rotary: &Tables, sequences: &Sequences) -> Self {
-        let tokens = rotary.tokens();
-        let positions = [Which::All, Which::Last].map(|which| {
-            let positions: Vec<i64> = sequences
-                .lengths()
-                .iter()
-                .flat_map(|&length| match which {
-                    Which::All => 0..length as i64,
-                    Which::Last => length as i64 - 1..length as i64,
+        let turns = |table: &super::Table| {
+            let half = table.of(0).half;
+            let rows = |which: Which| {
+                let (mut cos, mut sin) = (Vec::new(), Vec::new());
+                for &length in sequences.lengths() {
+                    let angles = table.of(length);
+                    let from = match which {
+                        Which::All => 0,
+                        Which::Last => length - 1,
+                    };
+                    cos.extend_from_slice(&angles.cos[from * half..length * half]);
+                    sin.extend_from_slice(&angles.sin[from * half..length * half]);
+                }
+                [cos, sin].map(|values| {
+                    let rows = values.len() / half.max(1);
+                    Tensor::from_data(TensorData::new(values, [rows, 1, half]), (device, dtype))
                 })
-                .collect();
-            let rows = positions.len();
-            Tensor::<1, Int>::from_data(TensorData::new(positions, [rows]), device)
-        });
-        let angles = |table: &super::Table| Angles {
-            of: positions.each_ref().map(|positions| {
-                let [rows] = positions.dims();
-                [&table.cos, &table.sin].map(|values| {
-                    let values = TensorData::new(values.clone(), [tokens, table.half]);
-                    Tensor::<2>::from_data(values, (device, dtype))
-                        .select(0, positions.clone())
-                        .reshape([rows, 1, table.half])
-                })
-            }),
-            half: table.half,
-            pairs: table.pairs,
+            };
+            Turns {
+                of: [Which::All, Which::Last].map(rows),
+                half,
+                pairs: table.pairs(),
+            }
         };
         Self {
             device: device.clone(),
             dtype,
-            tables: rotary.tables.iter().map(angles).collect(),
+            tables: rotary.tables.iter().map(turns).collect(),
             masks: RefCell::default(),
         }
     }
@@ -372,7 +370,7 @@ impl Ops for OnDevice {
 
     fn rotate(&self, _: &Sequences, which: Which, x: Tensor<2>, width: usize, table: usize, back: bool) -> Tensor<2> {
         let [rows, all] = x.dims();
-        let Angles { of, half, pairs } = &self.tables[table];
+        let Turns { of, half, pairs } = &self.tables[table];
         let (half, heads) = (*half, all / width);
         let [cos, sin] = of[usize::from(which == Which::Last)]
             .each_ref()

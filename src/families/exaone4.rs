@@ -1,0 +1,60 @@
+//! EXAONE 4 (LG AI Research 2025, arXiv:2507.11407), after `configuration_exaone4.py` and `modeling_exaone4.py` of transformers 5.24:
+//! norms behind the halves, norms of queries and keys a head at a time, rotary positions only in layers with a window.
+
+use super::base::{Defaults, Kind, activation, by_kind, kinds_or_every, window_for};
+use super::fields::{Fields, NOT_COMPUTED};
+use super::olmo2::{TENSORS, norms_behind};
+use super::shape::{Activation, Over, Shape};
+use super::{Family, llama};
+use crate::diagnostic::Result;
+
+/// The family.
+pub const FAMILY: Family = Family {
+    types: &["exaone4"],
+    classes: &["Exaone4ForCausalLM"],
+    read,
+    eos: Some(2),
+};
+
+const DEFAULTS: Defaults = Defaults {
+    family: "exaone4",
+    tensors: TENSORS,
+    vocabulary: 102_400,
+    inner: 16_384,
+    key_heads: Some(32),
+    epsilon: 1e-5,
+    ..llama::DEFAULTS
+};
+
+fn read(fields: &Fields) -> Result<Shape> {
+    let mut shape = DEFAULTS.read(fields)?;
+    shape.blocks[0].mlp.activation = activation(fields, "hidden_act", Activation::Silu)?;
+    norms_behind(&mut shape, Over::Head);
+    let window = fields.optional_count_or("sliding_window", 4096)?;
+    // `LLLG` is another way to write 4.
+    let period = match fields.some("sliding_window_pattern") {
+        None => 4,
+        Some(value) => match (value.as_u64(), value.as_str()) {
+            (Some(0), _) if window.is_none() => 1,
+            (Some(period), _) if period > 0 => period as usize,
+            (None, Some(text)) if text.ends_with('G') && text[..text.len() - 1].chars().all(|letter| letter == 'L') => {
+                text.len()
+            }
+            _ => {
+                return Err(fields
+                    .wrong(
+                        "sliding_window_pattern",
+                        "a number of layers, or letters such as `LLLG`",
+                    )
+                    .help(NOT_COMPUTED));
+            }
+        },
+    };
+    let kinds = kinds_or_every(fields, shape.layers, if window.is_none() { 1 } else { period })?;
+    window_for(fields, &kinds, window)?;
+    by_kind(&mut shape, &kinds, |kind, block| {
+        block.attention.window = window.filter(|_| kind == Kind::Sliding);
+        block.attention.rotary = (window.is_none() || kind == Kind::Sliding).then_some(0);
+    });
+    Ok(shape)
+}

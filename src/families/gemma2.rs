@@ -1,0 +1,88 @@
+//! Gemma 2 (Gemma Team 2024, arXiv:2408.00118), after `configuration_gemma2.py` and `modeling_gemma2.py` of transformers 5.24: as Gemma,
+//! with a norm behind each half, a window in every other layer, and soft caps on attention scores and logits.
+
+use super::base::{Defaults, Kind, activation, by_kind, factor, kinds_or_every, window_for};
+use super::fields::Fields;
+use super::shape::{Activation, Shape};
+use super::tensors::{Entry, Slot, one};
+use super::{Family, gemma};
+use crate::diagnostic::Result;
+
+/// The family.
+pub const FAMILY: Family = Family {
+    types: &["gemma2"],
+    classes: &["Gemma2ForCausalLM"],
+    read,
+    eos: Some(1),
+};
+
+/// Gemma's names with four norms a layer, and those of the norms of queries and keys, which Gemma 3 has.
+pub const TENSORS: &[Entry] = &[
+    one("model.embed_tokens", &[Slot::Embedding]),
+    one("model.layers.{}.input_layernorm", &[Slot::BeforeAttention]),
+    one("model.layers.{}.self_attn.q_proj", &[Slot::Query]),
+    one("model.layers.{}.self_attn.k_proj", &[Slot::Key]),
+    one("model.layers.{}.self_attn.v_proj", &[Slot::Value]),
+    one("model.layers.{}.self_attn.q_norm", &[Slot::QueryNorm]),
+    one("model.layers.{}.self_attn.k_norm", &[Slot::KeyNorm]),
+    one("model.layers.{}.self_attn.o_proj", &[Slot::AttentionOutput]),
+    one("model.layers.{}.post_attention_layernorm", &[Slot::AfterAttention]),
+    one("model.layers.{}.pre_feedforward_layernorm", &[Slot::BeforeMlp]),
+    one("model.layers.{}.mlp.gate_proj", &[Slot::Gate]),
+    one("model.layers.{}.mlp.up_proj", &[Slot::Up]),
+    one("model.layers.{}.mlp.down_proj", &[Slot::Down]),
+    one("model.layers.{}.post_feedforward_layernorm", &[Slot::AfterMlp]),
+    one("model.norm", &[Slot::Norm]),
+    one("lm_head", &[Slot::Output]),
+];
+
+/// Those of `configuration_gemma2.py`.
+pub const DEFAULTS: Defaults = Defaults {
+    family: "gemma2",
+    tensors: TENSORS,
+    hidden: 2304,
+    inner: 9216,
+    layers: 26,
+    heads: 8,
+    key_heads: Some(4),
+    ..gemma::DEFAULTS
+};
+
+fn read(fields: &Fields) -> Result<Shape> {
+    let mut shape = DEFAULTS.read(fields)?;
+    four_norms(fields, &mut shape, Some((50.0, 30.0)))?;
+    let kinds = kinds_or_every(fields, shape.layers, 2)?;
+    let window = fields.optional_count_or("sliding_window", 4096)?;
+    window_for(fields, &kinds, window)?;
+    by_kind(&mut shape, &kinds, |kind, block| {
+        block.attention.window = window.filter(|_| kind == Kind::Sliding);
+    });
+    Ok(shape)
+}
+
+/// What Gemma 2 and 3 share: four norms, the factor of attention scores, and soft caps; `caps` are those of scores and of logits where
+/// the file says nothing.
+///
+/// # Errors
+/// A value of another type, or a switch that is not computed.
+pub fn four_norms(fields: &Fields, shape: &mut Shape, caps: Option<(f64, f64)>) -> Result<()> {
+    let activation = activation(fields, "hidden_activation", Activation::GeluTanh)?;
+    // transformers does not read it in these.
+    fields.get("hidden_act");
+    gemma::one_way(fields)?;
+    gemma::attention_bias(fields, shape)?;
+    gemma::scaled(shape);
+    let cap = |key: &str, default: Option<f64>| match fields.get(key) {
+        None => Ok(default),
+        Some(_) => factor(fields, key),
+    };
+    let scores = cap("attn_logit_softcapping", caps.map(|(scores, _)| scores))?;
+    shape.output.cap = cap("final_logit_softcapping", caps.map(|(_, logits)| logits))?;
+    let query = fields.number("query_pre_attn_scalar", 256.0)?;
+    let block = &mut shape.blocks[0];
+    block.mlp.activation = activation;
+    block.attention.cap = scores;
+    block.attention.scale = Some(1.0 / query.sqrt());
+    (block.after_attention, block.after_mlp) = (block.before_attention, block.before_mlp);
+    Ok(())
+}

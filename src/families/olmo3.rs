@@ -1,0 +1,42 @@
+//! OLMo 3 (OLMo Team 2025), after `configuration_olmo3.py` and `modeling_olmo3.py` of transformers 5.24: as OLMo 2, with a window in all
+//! but every fourth layer.
+
+use super::base::{Defaults, Kind, activation, by_kind, kinds_or_every, window_for};
+use super::fields::Fields;
+use super::olmo2::{self, norms_behind};
+use super::rope::{self, Wanted};
+use super::shape::{Activation, Over, Shape};
+use super::{Family, even, gemma};
+use crate::diagnostic::Result;
+
+/// The family.
+pub const FAMILY: Family = Family {
+    types: &["olmo3"],
+    classes: &["Olmo3ForCausalLM"],
+    read,
+    eos: Some(50_279),
+};
+
+const DEFAULTS: Defaults = Defaults {
+    family: "olmo3",
+    theta: 500_000.0,
+    ..olmo2::DEFAULTS
+};
+
+fn read(fields: &Fields) -> Result<Shape> {
+    let (mut shape, head) = DEFAULTS.without_rotary(fields)?;
+    even("the head's width", head)?;
+    let wanted = Wanted::whole(head, DEFAULTS.theta);
+    shape.rotary = rope::read_by_kind(fields, &wanted, &wanted, None)?.into();
+    gemma::attention_bias(fields, &mut shape)?;
+    shape.blocks[0].mlp.activation = activation(fields, "hidden_act", Activation::Silu)?;
+    norms_behind(&mut shape, Over::All);
+    let kinds = kinds_or_every(fields, shape.layers, 4)?;
+    let window = fields.optional_count_or("sliding_window", 4096)?;
+    window_for(fields, &kinds, window)?;
+    by_kind(&mut shape, &kinds, |kind, block| {
+        block.attention.window = window.filter(|_| kind == Kind::Sliding);
+        block.attention.rotary = Some(usize::from(kind == Kind::Sliding));
+    });
+    Ok(shape)
+}

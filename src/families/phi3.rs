@@ -1,0 +1,57 @@
+//! Phi-3, Phi-3.5 and Phi-4 (Abdin et al. 2024, arXiv:2404.14219), after `configuration_phi3.py` and `modeling_phi3.py` of transformers
+//! 5.24: a Llama whose queries, keys and values are one tensor, gate and up another; long prompts by LongRoPE.
+
+use super::base::{Defaults, activation, partial_rotary};
+use super::fields::Fields;
+use super::shape::{Activation, Pairs, Shape};
+use super::tensors::{Entry, Order, Slot, one};
+use super::{Family, llama};
+use crate::diagnostic::Result;
+
+/// The family.
+pub const FAMILY: Family = Family {
+    types: &["phi3"],
+    classes: &["Phi3ForCausalLM"],
+    read,
+    eos: Some(32_000),
+};
+
+const TENSORS: &[Entry] = &[
+    one("model.embed_tokens", &[Slot::Embedding]),
+    one("model.layers.{}.input_layernorm", &[Slot::BeforeAttention]),
+    Entry {
+        stem: "model.layers.{}.self_attn.qkv_proj",
+        slots: &[Slot::Query, Slot::Key, Slot::Value],
+        order: Order::Stacked,
+    },
+    one("model.layers.{}.self_attn.o_proj", &[Slot::AttentionOutput]),
+    one("model.layers.{}.post_attention_layernorm", &[Slot::BeforeMlp]),
+    Entry {
+        stem: "model.layers.{}.mlp.gate_up_proj",
+        slots: &[Slot::Gate, Slot::Up],
+        order: Order::Stacked,
+    },
+    one("model.layers.{}.mlp.down_proj", &[Slot::Down]),
+    one("model.norm", &[Slot::Norm]),
+    one("lm_head", &[Slot::Output]),
+];
+
+const DEFAULTS: Defaults = Defaults {
+    family: "phi3",
+    tensors: TENSORS,
+    vocabulary: 32_064,
+    hidden: 3072,
+    inner: 8192,
+    epsilon: 1e-5,
+    ..llama::DEFAULTS
+};
+
+fn read(fields: &Fields) -> Result<Shape> {
+    let (mut shape, head) = DEFAULTS.without_rotary(fields)?;
+    shape.rotary = vec![partial_rotary(fields, head, DEFAULTS.theta, 1.0, Pairs::Halves)?];
+    let window = fields.optional_count("sliding_window")?;
+    let block = &mut shape.blocks[0];
+    block.mlp.activation = activation(fields, "hidden_act", Activation::Silu)?;
+    block.attention.window = window;
+    Ok(shape)
+}
