@@ -3,7 +3,9 @@
 
 use divan::{Bencher, black_box};
 use igsite::analysis::agreement::{Scored, agreement};
-use igsite::render::plot::{Round, convergence, score_against_error};
+use igsite::analysis::map::RoundInProportion;
+use igsite::render::plot::{convergence, score_against_error};
+use igsite::store::record::Round;
 
 fn main() {
     divan::main();
@@ -24,12 +26,15 @@ fn agreement_of_a_pair(bencher: Bencher, words: i32) {
 
 #[divan::bench]
 fn plot_of_convergence(bencher: Bencher) {
-    let round = |n: usize| Round {
-        evaluations: 50 * n,
-        error: Some(1.0 / n as f64),
-        delta: Some(0.3 / n as f64),
+    let round = |n: usize| RoundInProportion {
+        round: Round {
+            evaluations: 50 * n,
+            error_estimate: Some(1.0 / n as f64),
+            convergence_delta: 0.3 / n as f64,
+        },
+        relative_delta: Some(0.3 / n as f64),
     };
-    let rounds: Vec<Round> = (1..=8).map(round).collect();
+    let rounds: Vec<RoundInProportion> = (1..=8).map(round).collect();
     bencher.bench_local(|| convergence(black_box(&rounds), 0.01, "in words"));
 }
 

@@ -89,8 +89,11 @@ pub fn register(tera: &mut Tera) {
 /// As many decimals as [`decimals`] knows.
 const MOST_PLACES: usize = 7;
 
+/// A number as text.
+type Write = fn(f64) -> String;
+
 /// The filters that write one number.
-pub(super) const NUMBERS: [(&str, fn(f64) -> String); 7] = [
+pub(super) const NUMBERS: [(&str, Write); 7] = [
     ("shortest", |x| x.to_string()),
     ("number", number),
     ("signed", signed),
