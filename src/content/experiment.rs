@@ -10,6 +10,8 @@ mod tests;
 
 use std::path::PathBuf;
 
+use serde::Serialize;
+
 use super::dataset::{Origin, Sample};
 use super::prompt::Templates;
 use crate::terms::{Baseline, Batch, Method, MethodWithSettings, Output, PromptStyle, Quadrature, Rule, Target};

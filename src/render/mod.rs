@@ -38,6 +38,7 @@ use crate::diagnostic::{Diagnostics, Result};
 use crate::render::flow::{Each, Flow};
 pub use crate::render::flow::{Receiver, Sink};
 use crate::render::pages::Renderer;
+pub use crate::site::OutputFile;
 use crate::site::urls;
 
 /// Everything a site is made of.

@@ -12,7 +12,6 @@ use crate::diagnostic::{Diagnostics, Result};
 use crate::render::plot::Figure;
 use crate::render::{Sink, data};
 use crate::site::urls::{self, Links};
-use crate::terms::{PromptStyle, Target, TargetKind};
 
 #[derive(Serialize)]
 struct ExperimentPage<'a> {

@@ -247,47 +247,37 @@ fn attributions<'a>(results: &Results<'a>, model: usize, sample: usize) -> Attri
             .map(|(_, a)| if a.has_fixed_rule() { "half_points" } else { "estimate" }),
         rows: tokens::rows(record, units, &drawn, shared),
     });
-    let maps = maps
-        .into_iter()
-        .zip(&drawn)
-        .enumerate()
-        .map(|(index, ((kinds, a), drawn))| {
-            let of_other;
-            let scales = match (a.method == first, summary::is_right(a)) {
-                (true, true) => &right,
-                (true, false) => &doubtful,
-                (false, is_right) => {
-                    of_other = scales_of(a.method, is_right);
-                    &of_other
-                }
-            };
-            MapOfPage {
-                attribution: Attribution::of(a),
-                id: format!("map-{}", index + 1),
-                kinds,
-                target_probability: map::target_probability(a, record),
-                margin_distance: map::margin_distance(a, record),
-                map: drawn.as_ref().map(|drawn| drawn.html(scales)),
-                legend: (drawn.is_some() && scales != shared)
-                    .then(|| heatmap::legend(scales, labels::output(a.output))),
-                segments: drawn.as_ref().map_or_else(Vec::new, |drawn| {
-                    map::segments(units, &drawn.scores, drawn.errors.as_ref())
-                }),
-                noise: drawn.as_ref().and_then(|_| noise(index, a)),
-                convergence: convergence(index, a),
-                history: map::rounds(a),
+    let maps = maps.iter().zip(&drawn).enumerate().map(|(index, ((kinds, a), drawn))| {
+        let of_other;
+        let scales = match (a.method == first, summary::is_right(a)) {
+            (true, true) => &right,
+            (true, false) => &doubtful,
+            (false, is_right) => {
+                of_other = scales_of(a.method, is_right);
+                &of_other
             }
-        });
+        };
+        MapOfPage {
+            attribution: Attribution::of(a),
+            id: format!("map-{}", index + 1),
+            kinds: kinds.clone(),
+            target_probability: map::target_probability(a, record),
+            margin_distance: map::margin_distance(a, record),
+            map: drawn.as_ref().map(|drawn| drawn.html(scales)),
+            legend: (drawn.is_some() && scales != shared).then(|| heatmap::legend(scales, labels::output(a.output))),
+            segments: drawn.as_ref().map_or_else(Vec::new, |drawn| {
+                map::segments(units, &drawn.scores, drawn.errors.as_ref())
+            }),
+            noise: drawn.as_ref().and_then(|_| noise(index, a)),
+            convergence: convergence(index, a),
+            history: map::rounds(a),
+        }
+    });
     Attributions {
         legend: heatmap::legend(shared, labels::output(results.experiment.attribution.output)),
         attributions: maps.collect(),
         tokens,
     }
-}
-
-/// What people call a map's method, where an experiment has several.
-fn method_name(spec: &AttributionSpec, attribution: &AttributionRecord) -> Option<&'static str> {
-    (spec.methods.len() > 1).then(|| attribution.method.name())
 }
 
 /// The scores of tokens against their errors. Its numbers are the table of tokens.

@@ -10,7 +10,6 @@ use crate::diagnostic::{Diagnostics, Result};
 use crate::render::Sink;
 use crate::site::urls::{self, Links};
 use crate::store::record::ModelRecord;
-use crate::terms::Quantization;
 
 #[derive(Serialize)]
 struct ModelsPage {
