@@ -1,8 +1,7 @@
 //! Requests: one at a time, tried again where that can help.
 //!
-//! The requests are our own: a list of files is read within bounds, a download has to see the status and ranges of an
-//! answer to go on where it broke off, the name of a file's bytes stands in the first of a chain of redirects, and
-//! `Retry-After` has to be honoured.
+//! The requests are our own, not those of the `hf-hub` crate, which cannot bound what it is sent and does not say whether
+//! a server went on in the middle of a file (docs/decisions/hub-requests.md).
 
 use std::time::Duration;
 
@@ -147,6 +146,8 @@ impl Client {
     /// # Errors
     /// The system's certificates cannot be read, or the settings are no client's.
     pub fn new(settings: &Settings) -> Result<Self, Failure> {
+        // An error says that somebody has installed one already.
+        _ = rustls::crypto::ring::default_provider().install_default();
         let build = |policy| {
             reqwest::Client::builder()
                 .user_agent(concat!("igsite/", env!("CARGO_PKG_VERSION")))

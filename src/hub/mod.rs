@@ -493,7 +493,7 @@ impl Hub {
 
     /// The cache that all of Hugging Face's tools share.
     pub fn cache_folder() -> PathBuf {
-        hf_hub::resolve_cache_dir()
+        settings::cache_folder(|name| std::env::var_os(name))
     }
 
     fn settings(&self) -> Result<&Settings> {

@@ -1,5 +1,6 @@
 //! What the environment says of the hub: the same variables, in the same order, as Hugging Face's own tools.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -52,8 +53,8 @@ impl Settings {
         let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.trim().is_empty());
         Ok(Self {
             endpoint: endpoint(variable("HF_ENDPOINT").as_deref().unwrap_or(ENDPOINT))?,
-            token: token(variable, &hf_hub::hf_home())?,
-            cache: hf_hub::resolve_cache_dir(),
+            token: token(variable, &home(|name| std::env::var_os(name)))?,
+            cache: cache_folder(|name| std::env::var_os(name)),
         })
     }
 
@@ -64,6 +65,26 @@ impl Settings {
         let path = self.endpoint.path().trim_end_matches('/');
         format!("{}://{host}{port}{path}", self.endpoint.scheme())
     }
+}
+
+/// The folder of all of Hugging Face's tools: `HF_HOME`, then `huggingface` in `XDG_CACHE_HOME`, then
+/// `~/.cache/huggingface`.
+fn home(variable: impl Fn(&str) -> Option<OsString>) -> PathBuf {
+    if let Some(home) = variable("HF_HOME") {
+        return home.into();
+    }
+    let cache = variable("XDG_CACHE_HOME").map_or_else(
+        // Somebody without a home still has a place for files that others may delete.
+        || std::env::home_dir().unwrap_or_else(std::env::temp_dir).join(".cache"),
+        PathBuf::from,
+    );
+    cache.join("huggingface")
+}
+
+/// The cache of repositories: `HF_HUB_CACHE`, then its old name `HUGGINGFACE_HUB_CACHE`, then `hub` in [`home`].
+pub fn cache_folder(variable: impl Fn(&str) -> Option<OsString>) -> PathBuf {
+    let named = variable("HF_HUB_CACHE").or_else(|| variable("HUGGINGFACE_HUB_CACHE"));
+    named.map_or_else(|| home(variable).join("hub"), PathBuf::from)
 }
 
 /// The variable by which the environment forbids the network, if it does.
@@ -96,7 +117,7 @@ fn token(variable: impl Fn(&str) -> Option<String>, home: &Path) -> Result<Optio
     }
     let saved = |path: PathBuf| {
         let text = std::fs::read_to_string(&path).ok()?;
-        // An empty one is none, and the next is asked, as hf-hub does.
+        // An empty one is none, and the next is read, as Hugging Face's tools do.
         (!text.trim().is_empty()).then(|| (text, path.display().to_string()))
     };
     let found = variable("HF_TOKEN")
@@ -140,6 +161,29 @@ mod tests {
         let broken = |name: &str| (name == "HF_TOKEN").then(|| "hf_a\nhf_b".to_owned());
         let error = token(broken, home.path()).unwrap_err().to_string();
         assert!(error.contains("HF_TOKEN") && !error.contains("hf_a"), "{error}");
+    }
+
+    #[test]
+    fn the_cache_is_where_hugging_faces_tools_have_it() {
+        let folder = |set: &[(&str, &str)]| {
+            let variable = |name: &str| {
+                let found = set.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| OsString::from(value))
+            };
+            cache_folder(variable)
+        };
+        let all = [
+            ("HF_HUB_CACHE", "/a"),
+            ("HUGGINGFACE_HUB_CACHE", "/b"),
+            ("HF_HOME", "/c"),
+            ("XDG_CACHE_HOME", "/d"),
+        ];
+        let expected = ["/a", "/b", "/c/hub", "/d/huggingface/hub"];
+        for (from, expected) in expected.into_iter().enumerate() {
+            assert_eq!(folder(&all[from..]), Path::new(expected));
+        }
+        let own = std::env::home_dir().unwrap_or_else(std::env::temp_dir);
+        assert_eq!(folder(&[]), own.join(".cache/huggingface/hub"));
     }
 
     #[test]
