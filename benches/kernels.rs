@@ -140,6 +140,8 @@ mod attention {
             key_heads: 8,
             width: 64,
             window: None,
+            scale: None,
+            cap: None,
             lengths: &LENGTHS,
             last: false,
         }
@@ -184,9 +186,16 @@ mod rows {
         let x = numbers(405 * 1376);
         let [mut out, mut gradient, mut other] = [0; 3].map(|_| x.clone());
         bencher.bench_local(|| {
-            activation::gated(&x, &x, &mut out, Threads::One);
+            activation::gated(activation::Activation::Silu, &x, &x, &mut out, Threads::One);
             gradient.copy_from_slice(&out);
-            activation::gated_backward(&x, &x, &mut gradient, &mut other, Threads::One);
+            activation::gated_backward(
+                activation::Activation::Silu,
+                &x,
+                &x,
+                &mut gradient,
+                &mut other,
+                Threads::One,
+            );
         });
     }
 
@@ -195,9 +204,9 @@ mod rows {
         let x = numbers(405 * 2048);
         let (mut out, mut gradient) = (x.clone(), x.clone());
         bencher.bench_local(|| {
-            activation::gelu(&x, &mut out, Threads::One);
+            activation::forward(activation::Activation::Gelu, &x, &mut out, Threads::One);
             gradient.copy_from_slice(&out);
-            activation::gelu_backward(&x, &mut gradient, Threads::One);
+            activation::backward(activation::Activation::Gelu, &x, &mut gradient, Threads::One);
         });
     }
 }

@@ -1,8 +1,8 @@
-//! Panics of other people's code, caught and told as errors: tensor code panics when memory runs out, file readers on what no
-//! writer should have written.
+//! Panics of other people's code, caught and reported as errors. Tensor code panics when memory runs out, file readers
+//! on files that no writer should have written.
 //!
-//! This catches and counts; what the message becomes is the caller's to say. The panic hook asks [`is_guarded`], so that it does
-//! not print what will be told anyway.
+//! This module catches and counts; the caller makes the message. The panic hook calls [`is_guarded`], so that it does
+//! not print what will be reported anyway.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// How many threads are inside [`guarded`] now.
 static GUARDED: AtomicUsize = AtomicUsize::new(0);
 
-/// Whether a panic now would be caught and told as an error. Guarded code may panic on a thread of its own, so this asks about
-/// the process, not the thread.
+/// Whether a panic now would be caught and reported as an error. Guarded code may panic on a thread of its own, so this
+/// is about the process, not the thread.
 pub fn is_guarded() -> bool {
     GUARDED.load(Ordering::Relaxed) > 0
 }

@@ -1,9 +1,9 @@
-//! Files from elsewhere, opened with care: what is no regular file is refused before it is read, and so is a pointer
-//! of Git LFS.
+//! Opens files from elsewhere with care: what is no regular file is refused before it is read, and so is a Git LFS
+//! pointer.
 //!
-//! A named pipe without a writer would be waited for without end, and a device such as `/dev/zero` has none. A
-//! repository that was cloned without Git LFS holds a text of three lines in the place of each large file, whatever
-//! its kind. Every file that a user or a checkpoint brings is opened here; this module never writes.
+//! A named pipe without a writer would be waited for without end, and a device such as `/dev/zero` has no end. A
+//! repository that was cloned without Git LFS has a text of three lines in the place of each large file, whatever its
+//! type. Every file that a user or a checkpoint brings is opened here; this module never writes.
 
 use std::fs::{self, File, FileType};
 use std::io::{self, Read, Seek};
@@ -82,7 +82,7 @@ pub fn read_text(path: &Path, kind: Kind, doing: &str) -> Result<String> {
     })
 }
 
-/// What stands where a file was expected.
+/// What is found where a file was expected.
 fn name_of(kind: FileType) -> &'static str {
     #[cfg(unix)]
     {

@@ -1,12 +1,12 @@
-//! How a run ends when it is told to: by SIGTERM, SIGINT (Ctrl-C) or SIGHUP.
+//! How a run ends on SIGTERM, SIGINT (Ctrl-C) or SIGHUP.
 //!
-//! The first signal asks. Long work asks back now and then ([`check`]), and ends as it would after an error. Work that does not ask in time
-//! (a pass of a large model, a file that is hashed) is cut off after `GRACE`: what igsite keeps is written to the side and renamed, so
-//! nothing is lost. Only a site that moves into place is waited for ([`hold`]). A second signal ends the process at once; the next build puts
-//! right what that may have left.
+//! The first signal sets a flag. Long work checks it now and then ([`check`]), and ends as it would after an error.
+//! Work that does not check in time (a pass of a large model, a file that is hashed) is ended after `GRACE`: igsite
+//! writes its files under temporary names and renames them, so nothing is lost. Only a site that is moving into place
+//! is waited for ([`hold`]). A second signal ends the process at once; the next build repairs what that may have left.
 //!
-//! SIGHUP that was ignored when the process began (`nohup`) stays ignored. SIGXFSZ is ignored, so that a file beyond the limit of `ulimit -f`
-//! is an error with the file's name.
+//! SIGHUP that was ignored when the process began (`nohup`) stays ignored. SIGXFSZ is ignored, so that a file beyond
+//! the limit of `ulimit -f` is an error with the file's name.
 
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
@@ -19,11 +19,11 @@ const GRACE: Duration = Duration::from_millis(700);
 /// How often it is looked whether it has.
 const TICK: Duration = Duration::from_millis(20);
 
-/// The signal that asked for an end; 0 while none did.
+/// The signal that requested an end; 0 while there was none.
 static ASKED: AtomicI32 = AtomicI32::new(0);
 /// Whether it was said how the run ended.
 static SAID: AtomicBool = AtomicBool::new(false);
-/// What is kept if it ends now.
+/// What is saved if it ends now.
 static KEPT: Mutex<&str> = Mutex::new("nothing was changed");
 /// Held while a site moves into place.
 static MOVING: Mutex<()> = Mutex::new(());
@@ -38,7 +38,7 @@ type Tidying = Box<dyn Fn() + Send>;
 pub enum Ending {
     /// A server is there to be stopped: without a word, with this status.
     Silent(i32),
-    /// It says what is kept, and ends with this status.
+    /// It says what is saved, and ends with this status.
     Told(i32),
 }
 
@@ -50,7 +50,7 @@ pub fn install(ending: Ending) {
         .spawn(move || listen(ending));
 }
 
-/// The name of the signal that asked for an end.
+/// The name of the signal that requested an end.
 pub fn asked() -> Option<&'static str> {
     match ASKED.load(Ordering::Relaxed) {
         0 => None,
@@ -58,15 +58,15 @@ pub fn asked() -> Option<&'static str> {
     }
 }
 
-/// Says what is kept if the run is ended from now on.
+/// Sets what to say is saved if the run is ended from now on.
 pub fn keeps(what: &'static str) {
     *KEPT.lock().unwrap_or_else(PoisonError::into_inner) = what;
 }
 
-/// Ends the work at hand if that was asked for. It costs one read of memory.
+/// Returns an error if an end was requested. It costs one read of memory.
 ///
 /// # Errors
-/// It was asked for.
+/// An end was requested.
 pub fn check() -> Result<()> {
     match asked() {
         None => Ok(()),
@@ -74,7 +74,7 @@ pub fn check() -> Result<()> {
     }
 }
 
-/// Waits until an end is asked for.
+/// Waits until an end is requested.
 pub async fn wait() {
     while asked().is_none() {
         tokio::time::sleep(TICK).await;
@@ -86,7 +86,7 @@ pub fn hold() -> MutexGuard<'static, ()> {
     MOVING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Tells on standard error, once, how the run ended.
+/// Prints on standard error, once, how the run ended.
 pub fn say() {
     if let Some(signal) = asked()
         && !SAID.swap(true, Ordering::Relaxed)
@@ -177,7 +177,7 @@ mod signals {
 
     use tokio::signal::unix::{Signal, SignalKind, signal};
 
-    /// The signals that ask for an end.
+    /// The signals that request an end.
     pub struct Signals(Vec<(i32, Signal)>);
 
     impl Signals {
@@ -217,7 +217,7 @@ mod signals {
         unsafe { libc::signal(signal, libc::SIG_IGN) };
     }
 
-    /// Ends the process as it stands: other threads are still at work, so nothing of theirs may be taken apart.
+    /// Ends the process at once: other threads are still running, so nothing of theirs may be dropped.
     pub fn exit(status: i32) -> ! {
         // SAFETY: it does not return, and touches no memory of ours.
         unsafe { libc::_exit(status) }
@@ -226,7 +226,7 @@ mod signals {
 
 #[cfg(not(unix))]
 mod signals {
-    /// Ctrl-C, which asks for an end.
+    /// Ctrl-C, which requests an end.
     pub struct Signals;
 
     impl Signals {

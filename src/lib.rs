@@ -23,6 +23,7 @@ pub mod commands;
 pub mod compute;
 pub mod content;
 pub mod diagnostic;
+pub mod families;
 pub mod guard;
 pub mod hex;
 pub mod hub;

@@ -17,7 +17,7 @@ const TICK: Duration = Duration::from_millis(100);
 pub enum Patience<'a> {
     /// It is an error.
     None,
-    /// Wait for it; who it is waited for is told once.
+    /// Wait for it; a message says once whose lock it is.
     Wait(&'a (dyn Fn(&str) + Sync)),
 }
 
@@ -30,10 +30,11 @@ pub enum Sharing {
     Shared,
 }
 
-/// Locks a file for as long as it is open; false where the file system has no locks. `busy` says what it means that somebody else holds it.
+/// Locks a file for as long as it is open; false where the file system has no locks. `busy` makes the error for a lock
+/// that somebody else holds.
 ///
 /// # Errors
-/// What `busy` says; or the file cannot be locked.
+/// The error of `busy`; or the file cannot be locked.
 pub fn lock(
     file: &File,
     path: &Path,

@@ -219,7 +219,7 @@ pub fn runs_with<'a>(
                 chat,
                 baselines,
                 stop: model.checkpoint.config.stop.clone(),
-                vocabulary: model.checkpoint.config.model.vocab_size(),
+                vocabulary: model.checkpoint.config.model.vocabulary,
                 jobs,
             };
             planner.check_generation(&run);

@@ -1,9 +1,10 @@
-//! Whether anything changed since the last build: what it read, what it kept and what it wrote, in a few hashes.
+//! Whether anything changed since the last build: what it read, what it stored and what it wrote, in a few hashes.
 //!
-//! A build whose stamp still holds has nothing to do, and says so in less than a second whatever the size of the site. The stamp is of this
-//! machine and this folder (`.igsite/last-build.json`): what authors write is compared by its content; checkpoints, kept parts and written
-//! files by name, size and times, as git's index does. Whatever differs, a stamp that cannot be read, or times too coarse to tell a
-//! change by, means a real build: the stamp saves work, and decides nothing else.
+//! A build whose stamp still matches has nothing to do, and says so in less than a second whatever the size of the
+//! site. The stamp belongs to this machine and this folder (`.igsite/last-build.json`). What authors write is compared
+//! by its content; checkpoints, stored parts and written files by name, size and times, as git's index does. Any
+//! difference, a stamp that cannot be read, or times too coarse to show a change lead to a real build: the stamp saves
+//! work, and decides nothing else.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
@@ -26,7 +27,7 @@ use crate::store::memo::HashMemo;
 use crate::store::{Store, write_atomically};
 
 const SCHEMA: &str = "igsite/stamp/2";
-/// How recent a change may be to be told apart from a later one by a clock of whole seconds.
+/// The least age of a change that a clock of whole seconds can distinguish from a later one.
 const SETTLED: Duration = Duration::from_secs(2);
 
 /// Hashes of what a build depends on, by what it is.
@@ -38,7 +39,7 @@ pub struct Stamp {
     schema: String,
     /// What it read.
     pub inputs: Inputs,
-    /// What it kept.
+    /// What it stored.
     kept: String,
     /// What it wrote.
     written: String,
@@ -48,13 +49,13 @@ pub struct Stamp {
     pub maps: usize,
     /// Maps below the quality bar.
     pub below: usize,
-    /// Warnings, which are told again.
+    /// Warnings, which are printed again.
     pub warnings: Vec<String>,
-    /// BLAKE3 of all the rest: what a disk or a hand has changed is not believed.
+    /// BLAKE3 of all the rest: a stamp that a disk or a person has changed is not used.
     checksum: String,
 }
 
-/// What a build was asked for, as far as its result depends on it.
+/// The options of a build, as far as its result depends on them.
 pub struct Asked<'a> {
     /// The output folder.
     pub output: &'a Path,
@@ -64,8 +65,8 @@ pub struct Asked<'a> {
     pub backend: &'a str,
 }
 
-/// Hashes of what a build would read; none where something cannot be told, and a real build has to say what is wrong. What is odd about
-/// models of the hub goes to `warnings`.
+/// Hashes of what a build would read; none where something cannot be read, and a real build has to report what is
+/// wrong. Warnings about models of the hub go to `warnings`.
 pub fn inputs(
     project: &Project,
     asked: &Asked,
@@ -194,7 +195,8 @@ fn kept(store: &Store) -> Option<String> {
     Some(debug_hash(&(all?, plans)))
 }
 
-/// Names, sizes and times of a folder's files, in the order of their names, with one look at each: a store has as many folders as files.
+/// Names, sizes and times of a folder's files, in the order of their names, with one system call for each: a store has
+/// as many folders as files.
 fn add_names_and_times(folder: &Path, lines: &mut Vec<(PathBuf, (u64, u128, u128))>) -> Option<()> {
     let mut paths: Vec<PathBuf> = fs::read_dir(folder)
         .ok()?
@@ -236,7 +238,7 @@ fn contents(folder: &Path) -> Option<String> {
         .par_iter()
         .map(|file| {
             let name = file.strip_prefix(folder).ok()?.to_string_lossy().into_owned();
-            // A pipe is not waited for; that it is there is told elsewhere.
+            // A pipe is not waited for; another place reports that it is there.
             let bytes = input::read(file, Kind::Content, "read").ok()?;
             Some((name, hash::of_bytes(&bytes)))
         })
@@ -256,7 +258,7 @@ pub fn names_and_times(files: &[PathBuf], root: &Path) -> Option<String> {
     Some(debug_hash(&lines?))
 }
 
-/// What tells a file from what it becomes when it is changed; none where its times are too coarse for that.
+/// What distinguishes a file from a changed version of it; none where its times are too coarse for that.
 pub fn times(metadata: &Metadata) -> Option<(u64, u128, u128)> {
     let modified = metadata.modified().ok()?;
     let stamp = modified.duration_since(UNIX_EPOCH).ok()?.as_nanos();
@@ -280,7 +282,7 @@ fn beyond_modified(_: &Metadata) -> u128 {
     0
 }
 
-/// BLAKE3 of a value's `Debug` form, which is not kept as a whole.
+/// BLAKE3 of a value's `Debug` text, which is never in memory as a whole.
 pub fn debug_hash(value: &impl fmt::Debug) -> String {
     struct Sink(blake3::Hasher, Vec<u8>);
     impl Write for Sink {

@@ -1,4 +1,5 @@
-//! Answers of several tokens: explained in one path by the sum of their log-probabilities, and nothing else; and the model's own words.
+//! Answers of several tokens: explained in one path by the sum of their log-probabilities, and by nothing else; and
+//! generated text.
 mod support;
 
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! A world that breaks under a build: kills at random moments, many builds at once, kept files that are cut off.
+//! Builds that are disturbed: kills at random moments, many builds at once, truncated stored files.
 mod support;
 
 use std::fs;

@@ -1,5 +1,5 @@
-//! The demo is what it says: claims with a known cause and company without influence, four tokenizers that differ, four models
-//! that judge claims they never saw.
+//! The demo is what it claims to be: claims with a known cause and other words without influence, four tokenizers that
+//! differ, four models that judge claims they never saw.
 
 #[path = "../examples/train_demo/claims.rs"]
 #[allow(dead_code, reason = "the training program uses the rest")]

@@ -1,5 +1,5 @@
-//! What the project says about the exactness of its maps, each claim as a test that can fail. `docs/numerics.md` tells the same
-//! numbers in full; `cargo run --release --example numerics` makes them.
+//! The project's statements about the exactness of its maps, each as a test that can fail. `docs/numerics.md` has the
+//! same numbers in full; `cargo run --release --example numerics` makes them.
 #![allow(clippy::print_stdout, reason = "what was found, for who asks with --nocapture")]
 mod support;
 

@@ -1,4 +1,5 @@
-//! What was kept is checked before it is believed: damaged parts, plans, lists of hashes and stamps; edited templates; replaced weights.
+//! Stored data is checked before it is used: damaged parts, plans, lists of hashes and stamps; edited templates;
+//! replaced weights.
 mod support;
 
 use std::fs;

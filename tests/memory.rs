@@ -1,6 +1,7 @@
-//! A checkpoint is never held twice: a Llama of 200 MB in float16 loads with a peak of little more than that, and in 4 bits with less than half.
+//! A checkpoint is never in memory twice: a Llama of 200 MB in float16 loads with a peak of little more than that, and
+//! in 4 bits with less than half.
 //!
-//! Alone in its process, because the peak is the process's.
+//! The only test of its process, because the peak is the process's.
 #![cfg(target_os = "linux")]
 #![allow(clippy::print_stdout, reason = "what was measured, for who asks with --nocapture")]
 mod support;

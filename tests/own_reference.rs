@@ -1,5 +1,5 @@
-//! The demo models against numbers that igsite did not make: float64, in JAX, by `tests/reference/make.py`, which says how it was
-//! itself held against PyTorch and Captum. Ours are in float32.
+//! The demo models against numbers that igsite did not compute: float64, in JAX, by `tests/reference/make.py`, which
+//! says how it was itself compared with PyTorch and Captum. Ours are in float32.
 //!
 //! Unlike `reference.rs` this needs nothing from outside the project and never skips.
 mod support;

@@ -1,8 +1,11 @@
-//! Tokenizers of checkpoints' folders: the ids that Hugging Face's transformers gives, for each file and switch beside them.
+//! Tokenizers of checkpoints' folders: the ids that Hugging Face's transformers gives, for each file and setting next
+//! to them.
 //!
-//! All folders are made here, over the 354 pieces of `support/tiny.rs` without merges: a letter is a token. The expected ids were printed
-//! by transformers 4.57.6 and 5.24.0 (`AutoTokenizer.from_pretrained(folder)(text)["input_ids"]`) for folders with the same files, made by
-//! a script of the same lines; where the two versions differ, the row says which of them is followed, and that a warning tells it.
+//! All folders are made here, over the 354 pieces of `support/tiny.rs` without merges: a letter is a token. The
+//! expected ids were printed by transformers 4.57.6 and 5.24.0
+//! (`AutoTokenizer.from_pretrained(folder)(text)["input_ids"]`) for folders with the same files, made by a script of
+//! the same lines. Where the two versions differ, the row says which of them is followed, and that a warning reports
+//! it.
 mod support;
 
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! What an author writes round the results: pages with shortcodes, notes, formulas and code, and templates of their own; and what is
-//! said of those that are wrong.
+//! What an author writes in addition to the results: pages with shortcodes, notes, formulas and code, and own
+//! templates; and the messages for mistakes in them.
 mod support;
 
 use support::project::{EXPERIMENT, Project};

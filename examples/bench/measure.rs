@@ -172,7 +172,8 @@ pub fn measure(arguments: &Arguments) -> Result<Measured> {
         None => {
             let stored = if backend.name == "cpu" { DType::F32 } else { DType::BF16 };
             let dtype = backend.dtype(arguments.dtype, stored);
-            let model = guarded(|| CausalLm::init(&shape::config(&arguments.shape), (&backend.device, dtype)))?;
+            let described = shape::of(&shape::config(&arguments.shape))?;
+            let model = guarded(|| CausalLm::init(&described, (&backend.device, dtype)))?;
             (Explainer::new(model, &backend, dtype), arguments.shape.clone(), dtype)
         }
     };
@@ -220,10 +221,10 @@ pub fn measure(arguments: &Arguments) -> Result<Measured> {
     }
     times.sort_by(f64::total_cmp);
     let seconds = times[0];
-    let operations = explainer.frozen().operations(arguments.tokens);
+    let operations = explainer.decoder().operations(arguments.tokens);
     let per_second = arguments.points as f64 / seconds;
     let (flops, product) = (operations * per_second, burn.max(own));
-    let body = explainer.frozen().parameters();
+    let body = explainer.decoder().parameters();
     Ok(Measured {
         schema: "igsite/bench/1",
         shape,

@@ -1,6 +1,9 @@
 //! Shapes of models by name: those of the published 7B models, and two smaller ones.
 
-use igsite::checkpoint::config::{FalconConfig, LlamaConfig, ModelConfig};
+use igsite::checkpoint::config;
+use igsite::diagnostic::Result;
+use igsite::families::shape::Shape;
+use serde_json::{Value, json};
 
 /// The names.
 pub const NAMES: [&str; 6] = [
@@ -12,63 +15,62 @@ pub const NAMES: [&str; 6] = [
     "falcon-7b",
 ];
 
-/// The config of one of [`NAMES`].
-pub fn config(shape: &str) -> ModelConfig {
-    let llama = LlamaConfig {
-        model_type: "llama".to_owned(),
-        vocab_size: 32_000,
-        hidden_size: 4096,
-        intermediate_size: 11_008,
-        num_hidden_layers: 32,
-        num_attention_heads: 32,
-        num_key_value_heads: 32,
-        head_dim: 128,
-        rms_norm_eps: 1e-5,
-        rope_theta: 10_000.0,
-        sliding_window: None,
-        full_layers: vec![],
-        tie_word_embeddings: false,
-    };
-    ModelConfig::Llama(match shape {
-        "llama-25m" => LlamaConfig {
-            hidden_size: 512,
-            intermediate_size: 1376,
-            num_hidden_layers: 8,
-            num_attention_heads: 8,
-            num_key_value_heads: 8,
-            head_dim: 64,
-            ..llama
-        },
-        "llama-2048" => LlamaConfig {
-            hidden_size: 2048,
-            intermediate_size: 5504,
-            num_hidden_layers: 4,
-            num_attention_heads: 16,
-            num_key_value_heads: 16,
-            ..llama
-        },
-        "orca-2-7b" => LlamaConfig {
-            vocab_size: 32_003,
-            ..llama
-        },
-        "mistral-7b" => LlamaConfig {
-            model_type: "mistral".to_owned(),
-            intermediate_size: 14_336,
-            num_key_value_heads: 8,
-            rope_theta: 1_000_000.0,
-            ..llama
-        },
+/// The `config.json` of one of [`NAMES`].
+pub fn config(shape: &str) -> Value {
+    let mut config = json!({
+        "model_type": "llama",
+        "vocab_size": 32_000,
+        "hidden_size": 4096,
+        "intermediate_size": 11_008,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 32,
+        "rms_norm_eps": 1e-5,
+        "rope_theta": 10_000.0,
+        "tie_word_embeddings": false,
+    });
+    let other = match shape {
+        "llama-25m" => json!({
+            "hidden_size": 512,
+            "intermediate_size": 1376,
+            "num_hidden_layers": 8,
+            "num_attention_heads": 8,
+            "num_key_value_heads": 8,
+        }),
+        "llama-2048" => json!({
+            "hidden_size": 2048,
+            "intermediate_size": 5504,
+            "num_hidden_layers": 4,
+            "num_attention_heads": 16,
+            "num_key_value_heads": 16,
+        }),
+        "orca-2-7b" => json!({"vocab_size": 32_003}),
+        "mistral-7b" => json!({
+            "model_type": "mistral",
+            "intermediate_size": 14_336,
+            "num_key_value_heads": 8,
+            "rope_theta": 1_000_000.0,
+            "sliding_window": null,
+        }),
         "falcon-7b" => {
-            return ModelConfig::Falcon(FalconConfig {
-                vocab_size: 65_024,
-                hidden_size: 4544,
-                num_hidden_layers: 32,
-                num_attention_heads: 71,
-                layer_norm_epsilon: 1e-5,
-                rope_theta: 10_000.0,
-                tie_word_embeddings: true,
+            return json!({
+                "model_type": "falcon",
+                "vocab_size": 65_024,
+                "hidden_size": 4544,
+                "num_hidden_layers": 32,
+                "num_attention_heads": 71,
             });
         }
-        _ => llama,
-    })
+        _ => json!({}),
+    };
+    for (key, value) in other.as_object().into_iter().flatten() {
+        config[key] = value.clone();
+    }
+    config
+}
+
+/// What a `config.json` describes.
+pub fn of(config: &Value) -> Result<Shape> {
+    let map = config.as_object().cloned().unwrap_or_default();
+    config::parse(&map).map(|config| config.model)
 }

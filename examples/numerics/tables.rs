@@ -73,7 +73,7 @@ pub fn extent(cases: &[Case]) -> String {
 
 /// How good the statement is, at each tolerance.
 pub fn honesty(cases: &[Case]) -> String {
-    let mut table = "| asked for | baseline | maps | evaluations: median, 90%, max | converged | true ≤ stated | true/stated: median, max | \
+    let mut table = "| tolerance | baseline | maps | evaluations: median, 90%, max | converged | true ≤ stated | true/stated: median, max | \
                      tokens within their error | true error: median, max |\n|---|---|---|---|---|---|---|---|---|\n"
         .to_owned();
     for tolerance in TOLERANCES {

@@ -11,8 +11,8 @@ use burn::module::Module;
 use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use igsite::checkpoint::config::ModelConfig;
 use igsite::diagnostic::Result;
+use igsite::families::shape::Shape;
 use igsite::model::CausalLm;
 use igsite::tokenizer::Tokenizer;
 
@@ -49,16 +49,10 @@ impl Example {
 }
 
 /// Trains a model from random parameters; returns it without gradients.
-pub fn train(
-    config: &ModelConfig,
-    tokenizer: &Tokenizer,
-    seed: u64,
-    steps: usize,
-    watch: &[Example],
-) -> Result<CausalLm> {
+pub fn train(shape: &Shape, tokenizer: &Tokenizer, seed: u64, steps: usize, watch: &[Example]) -> Result<CausalLm> {
     let device = Device::flex().autodiff();
     device.seed(seed);
-    let mut model = CausalLm::init(config, &device);
+    let mut model = CausalLm::init(shape, &device);
     let mut optimizer = AdamWConfig::new()
         .with_beta_2(0.98)
         .with_epsilon(1e-8)
@@ -123,7 +117,7 @@ fn losses(model: &CausalLm, batch: &[Example], device: &Device) -> (Tensor<1>, T
     }
     let ids = |values| Tensor::<2, Int>::from_data(TensorData::new(values, shape), device);
     let weights = |values| Tensor::<2>::from_data(TensorData::new(values, shape), device);
-    let logits = model.logits(model.hidden(model.embed(ids(inputs))));
+    let logits = model.logits(model.embed(ids(inputs)));
     let picked = log_softmax(logits, 2)
         .gather(2, ids(targets).unsqueeze_dim(2))
         .squeeze_dim::<2>(2)

@@ -25,12 +25,12 @@ use crate::diagnostic::{Diagnostic, Result};
 use crate::guard;
 use crate::kernel::Threads;
 use crate::model::CausalLm;
+use crate::model::decoder::{Decoder, Entry};
 use crate::model::device::Backend;
-use crate::model::frozen::cpu::{Cpu, forget_memory};
-use crate::model::frozen::device::OnDevice;
-use crate::model::frozen::ops::{Ops, Sequences, Stretch};
-use crate::model::frozen::path::Path;
-use crate::model::frozen::{Entry, Frozen};
+use crate::model::ops::cpu::{Cpu, forget_memory};
+use crate::model::ops::device::OnDevice;
+use crate::model::ops::{Ops, Sequences, Stretch};
+use crate::model::path::Path;
 use crate::tensor::host::floats;
 use crate::tensor::matrix::Precision;
 
@@ -38,7 +38,7 @@ use crate::tensor::matrix::Precision;
 #[derive(Debug)]
 pub struct Explainer {
     model: CausalLm,
-    frozen: Frozen,
+    decoder: Decoder,
     device: Device,
     dtype: DType,
     /// On the CPU in float32, points are shared out among threads; elsewhere one pass goes to the device at a time.
@@ -122,11 +122,11 @@ impl Explainer {
 
     /// A model that is already on its device, without autodiff.
     pub fn new(model: CausalLm, backend: &Backend, dtype: DType) -> Self {
-        let frozen = model.frozen();
+        let decoder = model.decoder();
         let kernels = backend.has_kernels(dtype);
         Self {
             model,
-            frozen,
+            decoder,
             device: backend.device.clone(),
             dtype,
             kernels,
@@ -144,9 +144,9 @@ impl Explainer {
         &self.model
     }
 
-    /// Its weights, as attribution uses them.
-    pub fn frozen(&self) -> &Frozen {
-        &self.frozen
+    /// What computes with its weights.
+    pub fn decoder(&self) -> &Decoder {
+        &self.decoder
     }
 
     /// Tokens that fill the device.
@@ -162,20 +162,19 @@ impl Explainer {
 
     /// Embeddings of a prompt's tokens, `[tokens, hidden]`.
     pub fn embed(&self, ids: &[u32]) -> Tensor<2> {
-        self.model.embeddings().select(ids)
+        self.model.embed_tokens(ids)
     }
 
     /// The baseline's vector, `[1, hidden]`.
     pub fn start(&self, start: Start) -> Tensor<2> {
-        let table = self.model.embeddings();
-        let hidden = table.dims()[1];
+        let hidden = self.model.embeddings().dims()[1];
         match start {
             Start::Zero => Tensor::zeros([1, hidden], (&self.device, self.dtype)),
             Start::Mean => {
-                let mean = || table.val().cast(DType::F32).mean_dim(0).cast(self.dtype);
+                let mean = || self.model.mean_embedding().cast(self.dtype);
                 self.mean.get_or_init(mean).clone()
             }
-            Start::Token(id) => table.select(&[id]),
+            Start::Token(id) => self.model.embed_tokens(&[id]),
         }
     }
 
@@ -216,7 +215,7 @@ impl Explainer {
     /// Memory runs out.
     pub fn path(&self, ids: &[u32], start: Start, forced: &[u32]) -> Result<Path> {
         let all = [ids, forced].concat();
-        guarded(|| Path::new(&self.frozen, self.embed(&all), self.start(start), forced))
+        guarded(|| Path::new(&self.decoder, self.embed(&all), self.start(start), forced))
     }
 
     /// F at the input and at the baseline, for each scalar; `forced` as for [`Self::path`].
@@ -314,23 +313,23 @@ impl Explainer {
     }
 
     fn last_logits(&self, sequences: &Sequences, x: &Tensor<2>) -> Tensor<2> {
-        let rotary = self.frozen.rotary(sequences.longest());
+        let rotary = self.decoder.rotary(sequences.longest());
         let entry = Entry::Embeddings(x);
         if self.kernels {
             let threads = Threads::All;
-            self.frozen
+            self.decoder
                 .forward(&Cpu { threads, rotary }, sequences, entry, false)
                 .logits
         } else {
             let ops = OnDevice::new(&self.device, self.dtype, &rotary, sequences);
-            self.frozen.forward(&ops, sequences, entry, false).logits
+            self.decoder.forward(&ops, sequences, entry, false).logits
         }
     }
 
     /// Bytes that a pass keeps for one point of a path, from what its backward half reads.
     fn kept(&self, path: &Path) -> usize {
         let (tokens, outputs) = (path.tokens(), 1 + path.forced().len());
-        let (row, sequence, heads) = self.frozen.kept();
+        let (row, sequence, heads) = self.decoder.kept();
         let size = if self.dtype == DType::F32 { 4 } else { 2 };
         // Burn's operations hold the attention weights of a layer, in float32, about five times at once; the kernels never do.
         let weights = if self.kernels {
@@ -462,7 +461,7 @@ impl Explainer {
         let paths = pass.iter().map(|&(index, _)| wanted[index].path);
         let (lengths, tails) = paths.map(|path| (path.tokens(), 1 + path.forced().len())).unzip();
         let sequences = Sequences::with_tails(lengths, tails);
-        let rotary = self.frozen.rotary(sequences.longest());
+        let rotary = self.decoder.rotary(sequences.longest());
         if self.kernels {
             self.pass_on(&Cpu { threads, rotary }, wanted, pass, &sequences)
         } else {
@@ -491,7 +490,7 @@ impl Explainer {
             runs.map(stretch).collect()
         };
         let all = stretches(pass.len());
-        let trace = self.frozen.forward(ops, sequences, Entry::Paths(&all), true);
+        let trace = self.decoder.forward(ops, sequences, Entry::Paths(&all), true);
         let scalars = |&(index, _): &(usize, usize)| &wanted[index].scalars;
         let asked: Vec<Scalar> = pass.iter().flat_map(|s| scalars(s).iter().copied()).collect();
         let outputs = Outputs::new(trace.logits.clone(), &asked);
@@ -502,9 +501,9 @@ impl Explainer {
             let count = asked.len();
             let forced = pass.iter().map(|&(index, _)| wanted[index].path.forced());
             let (found, seeds) = outputs.values(&asked, forced);
-            let gradient = outputs.hidden_gradient(ops, self.frozen.head(), &seeds);
+            let gradient = outputs.hidden_gradient(ops, &self.decoder, &seeds);
             let scores = self
-                .frozen
+                .decoder
                 .backward(ops, &sequences.first(count), &trace, &stretches(count), gradient);
             let mut rows = scores.iter();
             let found = found.into_iter().zip(&seeds.sizes);

@@ -11,7 +11,7 @@ use super::integrated_gradients::{Ends, Explainer, Points, Scalar, Start, guarde
 use crate::content::experiment::Batch;
 use crate::diagnostic::Result;
 use crate::interrupt;
-use crate::model::frozen::path::Path;
+use crate::model::path::Path;
 
 /// A map to compute.
 #[derive(Clone, Debug)]

@@ -1,8 +1,9 @@
-//! Entries of weight files that hold no parameter: what a model computes by itself, and what older code kept beside its weights.
+//! Entries of weight files that are no parameters: what a model computes itself, and what older code saved with its
+//! weights.
 //!
-//! transformers passes over every entry that it does not know, with a warning, and over some without (`_keys_to_ignore_on_load_unexpected`
-//! and `rotary_emb.inv_freq` in `modeling_utils.py`). igsite passes over those that it knows by name, and refuses the rest: an entry
-//! that no layer takes is the surest sign of another model.
+//! transformers ignores every entry that it does not know, with a warning, and some without one
+//! (`_keys_to_ignore_on_load_unexpected` and `rotary_emb.inv_freq` in `modeling_utils.py`). igsite ignores those that
+//! it knows by name, and refuses the rest: an entry that no layer uses is the clearest sign of another model.
 
 use super::stored::TensorEntry;
 

@@ -4,85 +4,21 @@
 //! transformers' default. Structs name the file's own fields. What a switch would change and this engine does not compute is an error
 //! that names it: a model that is nearly right gives maps that are wrong. What is read in one of several ways is a warning.
 
-mod falcon;
-mod family;
-mod fields;
-mod known;
-mod llama;
-mod rope;
 #[cfg(test)]
 mod tests;
 
 use std::path::Path;
 
 use burn::tensor::DType;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::json;
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
+use crate::families::fields::{Fields, shown};
+use crate::families::shape::Shape;
+use crate::families::{Family, known};
 use crate::input;
 use crate::kernel::matrix::Code;
-use family::Family;
-use fields::{Fields, shown};
-
-/// A checkpoint's architecture with its shapes.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ModelConfig {
-    /// Llama, Mistral and their relatives.
-    Llama(LlamaConfig),
-    /// Falcon in its 7B layout.
-    Falcon(FalconConfig),
-}
-
-/// `LlamaForCausalLM` and `MistralForCausalLM`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LlamaConfig {
-    /// `llama` or `mistral`: what the record calls the architecture.
-    pub model_type: String,
-    /// Rows of the embedding table.
-    pub vocab_size: usize,
-    /// Width of the residual stream.
-    pub hidden_size: usize,
-    /// Width of the MLP.
-    pub intermediate_size: usize,
-    /// Number of decoder layers.
-    pub num_hidden_layers: usize,
-    /// Number of query heads.
-    pub num_attention_heads: usize,
-    /// Number of key/value heads; divides the query heads.
-    pub num_key_value_heads: usize,
-    /// Width of a head.
-    pub head_dim: usize,
-    /// Added to the mean square in RMSNorm.
-    pub rms_norm_eps: f64,
-    /// Base of the rotary frequencies.
-    pub rope_theta: f64,
-    /// A position sees itself and at most `window − 1` before it; none: all before it.
-    pub sliding_window: Option<usize>,
-    /// Layers that see all before them although there is a window, by index, in order.
-    pub full_layers: Vec<usize>,
-    /// The output layer is the embedding table.
-    pub tie_word_embeddings: bool,
-}
-
-/// `FalconForCausalLM` as in falcon-7b: multi-query, parallel attention, rotary, no linear biases.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FalconConfig {
-    /// Rows of the embedding table.
-    pub vocab_size: usize,
-    /// Width of the residual stream.
-    pub hidden_size: usize,
-    /// Number of decoder layers.
-    pub num_hidden_layers: usize,
-    /// Number of query heads; there is one key/value head.
-    pub num_attention_heads: usize,
-    /// Added to the variance in LayerNorm.
-    pub layer_norm_epsilon: f64,
-    /// Base of the rotary frequencies.
-    pub rope_theta: f64,
-    /// The output layer is the embedding table unless the file brings one.
-    pub tie_word_embeddings: bool,
-}
 
 /// The special tokens that `config.json` names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,115 +31,11 @@ pub struct SpecialTokens {
     pub pad: Option<u32>,
 }
 
-impl LlamaConfig {
-    /// What a layer's positions see: itself and at most `window − 1` before; none: all before.
-    pub fn window(&self, layer: usize) -> Option<usize> {
-        self.sliding_window
-            .filter(|_| self.full_layers.binary_search(&layer).is_err())
-    }
-
-    /// `layer_types`, where the layers differ.
-    fn layer_types(&self) -> Option<Vec<&str>> {
-        let kind = |layer| match self.window(layer) {
-            Some(_) => "sliding_attention",
-            None => "full_attention",
-        };
-        (!self.full_layers.is_empty()).then(|| (0..self.num_hidden_layers).map(kind).collect())
-    }
-}
-
-impl FalconConfig {
-    /// Width of a head.
-    pub fn head_dim(&self) -> usize {
-        self.hidden_size / self.num_attention_heads
-    }
-}
-
-impl ModelConfig {
-    /// What the record calls the architecture: `llama`, `mistral` or `falcon`.
-    pub fn architecture(&self) -> &str {
-        match self {
-            Self::Llama(config) => &config.model_type,
-            Self::Falcon(_) => "falcon",
-        }
-    }
-
-    /// A `config.json` of this shape.
-    pub fn to_json(&self) -> Value {
-        let mut json = self.shapes();
-        if let Self::Llama(config) = self
-            && let Some(kinds) = config.layer_types()
-        {
-            json["layer_types"] = kinds.into();
-        }
-        json
-    }
-
-    fn shapes(&self) -> Value {
-        match self {
-            Self::Llama(config) => json!({
-                "architectures": [if config.model_type == "mistral" { "MistralForCausalLM" } else { "LlamaForCausalLM" }],
-                "model_type": config.model_type,
-                "hidden_act": "silu",
-                "vocab_size": config.vocab_size,
-                "hidden_size": config.hidden_size,
-                "intermediate_size": config.intermediate_size,
-                "num_hidden_layers": config.num_hidden_layers,
-                "num_attention_heads": config.num_attention_heads,
-                "num_key_value_heads": config.num_key_value_heads,
-                "head_dim": config.head_dim,
-                "rms_norm_eps": config.rms_norm_eps,
-                "rope_theta": config.rope_theta,
-                "sliding_window": config.sliding_window,
-                "tie_word_embeddings": config.tie_word_embeddings,
-            }),
-            Self::Falcon(config) => json!({
-                "architectures": ["FalconForCausalLM"],
-                "model_type": "falcon",
-                "vocab_size": config.vocab_size,
-                "hidden_size": config.hidden_size,
-                "num_hidden_layers": config.num_hidden_layers,
-                "num_attention_heads": config.num_attention_heads,
-                "layer_norm_epsilon": config.layer_norm_epsilon,
-                "rope_theta": config.rope_theta,
-                "tie_word_embeddings": config.tie_word_embeddings,
-                "bias": false,
-                "multi_query": true,
-                "parallel_attn": true,
-            }),
-        }
-    }
-
-    /// Rows of the embedding table.
-    pub fn vocab_size(&self) -> usize {
-        match self {
-            Self::Llama(config) => config.vocab_size,
-            Self::Falcon(config) => config.vocab_size,
-        }
-    }
-
-    /// Width of the residual stream.
-    pub fn hidden_size(&self) -> usize {
-        match self {
-            Self::Llama(config) => config.hidden_size,
-            Self::Falcon(config) => config.hidden_size,
-        }
-    }
-
-    /// Number of decoder layers.
-    pub fn layers(&self) -> usize {
-        match self {
-            Self::Llama(config) => config.num_hidden_layers,
-            Self::Falcon(config) => config.num_hidden_layers,
-        }
-    }
-}
-
 /// A parsed `config.json`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CheckpointConfig {
     /// Architecture and shapes.
-    pub model: ModelConfig,
+    pub model: Shape,
     /// Special tokens by id.
     pub special: SpecialTokens,
     /// How its linear layers are stored quantised, by bitsandbytes; none: they are not.
@@ -243,25 +75,21 @@ pub fn read(path: &Path) -> Result<CheckpointConfig> {
             .extend(more.map_err(|diagnostic| diagnostic.in_file(&beside))?);
     }
     if config.stop.is_empty() && !map.contains_key("eos_token_id") {
-        // transformers' defaults.
-        config.stop.push(match config.model {
-            ModelConfig::Llama(_) => 2,
-            ModelConfig::Falcon(_) => 11,
-        });
+        config.stop.extend(Family::of(&Fields::new(&map))?.eos);
     }
     config.stop.sort_unstable();
     config.stop.dedup();
     Ok(config)
 }
 
-fn parse(map: &Map<String, Value>) -> Result<CheckpointConfig> {
+/// Reads the fields of a `config.json`.
+///
+/// # Errors
+/// As [`read`], but for reading the file.
+pub fn parse(map: &Map<String, Value>) -> Result<CheckpointConfig> {
     let fields = Fields::new(map);
     let family = Family::of(&fields)?;
-    let model = match family {
-        Family::Llama => ModelConfig::Llama(llama::llama(&fields)?),
-        Family::Mistral => ModelConfig::Llama(llama::mistral(&fields)?),
-        Family::Falcon => ModelConfig::Falcon(falcon::falcon(&fields)?),
-    };
+    let model = (family.read)(&fields)?;
     let quantization = fields.some("quantization_config").map(bitsandbytes).transpose()?;
     let special = SpecialTokens {
         bos: fields.token("bos_token_id")?,
@@ -331,25 +159,5 @@ fn bitsandbytes(config: &Value) -> Result<Code> {
         ))
         .expected("float32, float16 or bfloat16 weights, or bitsandbytes' 4 bits (`load_in_4bit`, fp4 or nf4)")
         .help("use the repository's unquantised checkpoint, with `quantization: nf4` if memory is short")),
-    }
-}
-
-fn divided(of: &str, whole: usize, by: &str, parts: usize) -> Result<usize> {
-    if whole.is_multiple_of(parts) {
-        Ok(whole / parts)
-    } else {
-        Err(Diagnostic::checkpoint(format!(
-            "`{of}: {whole}` is no multiple of `{by}: {parts}`"
-        )))
-    }
-}
-
-fn even(what: &str, width: usize) -> Result<()> {
-    if width.is_multiple_of(2) {
-        Ok(())
-    } else {
-        Err(Diagnostic::checkpoint(format!(
-            "{what} is {width}; rotary positions need an even one"
-        )))
     }
 }

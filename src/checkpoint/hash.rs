@@ -1,4 +1,5 @@
-//! SHA-256 of a checkpoint's files: what a record's key and page name the weights by; and git's hash, which names small files of the hub.
+//! SHA-256 of a checkpoint's files, by which a record's key and page name the weights; and git's hash, which names
+//! small files of the hub.
 
 use std::fs::File;
 use std::io::Read;
@@ -27,7 +28,8 @@ pub fn of_file(path: &Path) -> Result<String> {
     Ok(hex(&hasher.finalize()))
 }
 
-/// Git's hash of a file, in hexadecimal: SHA-1 over `blob <length>\0` and the bytes (<https://git-scm.com/book/en/v2/Git-Internals-Git-Objects>).
+/// Git's hash of a file, in hexadecimal: SHA-1 over `blob <length>\0` and the bytes (see [Git
+/// objects](https://git-scm.com/book/en/v2/Git-Internals-Git-Objects)).
 ///
 /// # Errors
 /// The file cannot be read.
@@ -42,7 +44,7 @@ pub fn git_blob(path: &Path) -> Result<String> {
     Ok(hasher.digest().to_string())
 }
 
-/// Git's hash of a file of so many bytes, before any of them.
+/// The state of git's hash for a file of this length, before any of its bytes.
 pub fn git_hasher(length: u64) -> Sha1 {
     let mut hasher = Sha1::new();
     hasher.update(format!("blob {length}\0").as_bytes());
@@ -62,7 +64,8 @@ fn in_pieces(path: &Path, file: &mut File, mut take: impl FnMut(&[u8])) -> Resul
     }
 }
 
-/// One hash for several files: SHA-256 over the lines `<hash>  <name>\n` in the order given, as `sha256sum` prints them.
+/// One hash for several files: SHA-256 over the lines `<hash>  <name>\n` in the order given, as `sha256sum` prints
+/// them.
 pub fn of_listing<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let mut hasher = Sha256::new();
     for (name, hash) in files {

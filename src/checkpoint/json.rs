@@ -1,8 +1,8 @@
 //! JSON as Python writes and reads it: the files of a checkpoint are made by Python's `json` module.
 //!
-//! It is JSON but for three numbers, `NaN`, `Infinity` and `-Infinity`, which stand without quotation marks. `serde_json` has no value for
-//! them, so they come as texts of the same letters: where a number is expected such a text is refused by name, elsewhere it is just shown.
-//! Of two equal keys the last counts, as in Python.
+//! It is JSON with three more numbers, `NaN`, `Infinity` and `-Infinity`, without quotation marks. `serde_json` has no
+//! value for them, so they are read as texts of the same letters. Where a number is expected such a text is refused by
+//! name; elsewhere it is just shown. Of two equal keys the last counts, as in Python.
 
 use std::path::Path;
 

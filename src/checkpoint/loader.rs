@@ -45,12 +45,30 @@ impl Loader<'_> {
         self.param(name, &entry, shape)
     }
 
-    /// Takes a linear layer's weights, `[out, in]`: quantised, where that is asked for or the checkpoint has them so.
+    /// Whether names and shapes alone are checked.
+    pub fn is_rehearsal(&self) -> bool {
+        self.rehearsal
+    }
+
+    /// Stands for a matrix that is not read.
+    pub fn placeholder(&self, dims: [usize; 2]) -> Matrix {
+        self.unread(dims).into()
+    }
+
+    /// Takes a linear layer's weights, `[out, in]`: quantised, where that is asked for or the checkpoint has them so. `transposed`: the
+    /// file has them as `[in, out]`.
     ///
     /// # Errors
     /// As [`Self::take`]; or the quantised form is not one that is read.
-    pub fn linear(&mut self, name: &str, dims: [usize; 2]) -> Result<Matrix> {
-        let entry = self.entry(name, &dims)?;
+    pub fn linear(&mut self, name: &str, dims: [usize; 2], transposed: bool) -> Result<Matrix> {
+        let entry = if transposed {
+            let stored = [dims[1], dims[0]];
+            let entry = self.entry(name, &stored)?;
+            self.checked(name, &entry, &stored)?;
+            entry.transposed()
+        } else {
+            self.entry(name, &dims)?
+        };
         if entry.stored == Stored::U8 {
             return self.prequantized(name, &entry, dims);
         }

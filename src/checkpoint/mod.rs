@@ -1,7 +1,8 @@
-//! Files to tensors: a checkpoint folder's config, its shards and where each tensor lies in them.
+//! Files to tensors: a checkpoint folder's config, its shards, and where each tensor is in them.
 //!
-//! Opening reads headers only. Tensors are then taken one by one, converted while they are moved to the device, and freed, so
-//! that a checkpoint is never held twice. Every tensor of the files must be taken, and every parameter filled.
+//! Opening reads headers only. Tensors are then read one by one, converted while they are moved to the device, and
+//! freed, so that a checkpoint is never in memory twice. Every tensor of the files must be used, and every parameter
+//! filled.
 
 mod buffers;
 pub mod config;
@@ -22,12 +23,12 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{DType, Device};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Result};
+use crate::families::shape::Shape;
 use crate::tensor::matrix::Precision;
-use config::{CheckpointConfig, ModelConfig, SpecialTokens};
+use config::{CheckpointConfig, SpecialTokens};
 
 pub use loader::Loader;
 pub use stored::{Stored, Strides, TensorEntry};
-pub use tied::OUTPUT;
 pub use weights::{WEIGHTS, shard_names};
 
 /// An opened checkpoint folder.
@@ -39,7 +40,7 @@ pub struct Checkpoint {
     pub config: CheckpointConfig,
     /// The weight files, sorted.
     pub files: Vec<PathBuf>,
-    /// What is odd about the files and was decided in one of several ways.
+    /// Warnings: what is unusual about the files, and how it was read.
     pub warnings: Diagnostics,
     entries: BTreeMap<String, TensorEntry>,
 }
@@ -47,11 +48,12 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// Opens a folder: `config.json`, then `model.safetensors`, or its shards by index, or the same as PyTorch `.bin`.
     ///
-    /// Reads headers, and of a tied model that has an output layer as well as much of both as tells them apart.
+    /// Reads headers. Of a tied model that has an output layer as well, it also reads as much of both as shows whether
+    /// they differ.
     ///
     /// # Errors
-    /// No folder, no config, no weights, a shard that the index names and that is not there, a tensor twice, and whatever
-    /// the readers of the files find wrong.
+    /// No folder, no config, no weights, a shard that the index names and that does not exist, a tensor twice, and any
+    /// fault that the readers of the files find.
     pub fn open(folder: &Path) -> Result<Self> {
         let mut config = config::read(&folder.join("config.json"))?;
         let mut warnings = std::mem::take(&mut config.warnings);
@@ -86,7 +88,7 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    /// Says which entries are passed over because they are no parameters. Rotary frequencies are not worth a word.
+    /// Warns which entries are ignored because they are no parameters. Rotary frequencies are not mentioned.
     fn masks(&self) -> Option<Diagnostic> {
         let mask = |(name, entry): &(&String, &TensorEntry)| buffers::known(name, entry) == Some(buffers::Buffer::Mask);
         let mut masks = self.entries.iter().filter(mask);
@@ -121,7 +123,8 @@ impl Checkpoint {
         })
     }
 
-    /// Opens a folder whose weights are not there yet: what its config says can be checked, and nothing can be computed.
+    /// Opens a folder whose weights have not been downloaded yet: its config can be checked, and nothing can be
+    /// computed.
     ///
     /// # Errors
     /// No folder, no config, or one that we do not understand.
@@ -207,14 +210,11 @@ impl Checkpoint {
 }
 
 /// Every tensor that is asked for, instead of a checkpoint: names and shapes in the order in which they are taken.
-pub fn asked_for(
-    config: &ModelConfig,
-    take: impl FnOnce(&mut Loader<'_>) -> Result<()>,
-) -> Result<Vec<(String, Vec<usize>)>> {
+pub fn asked_for(shape: &Shape, take: impl FnOnce(&mut Loader<'_>) -> Result<()>) -> Result<Vec<(String, Vec<usize>)>> {
     let checkpoint = Checkpoint {
         folder: PathBuf::new(),
         config: CheckpointConfig {
-            model: config.clone(),
+            model: shape.clone(),
             special: SpecialTokens::default(),
             quantization: None,
             stop: vec![],

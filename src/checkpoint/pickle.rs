@@ -1,7 +1,8 @@
 //! The subset of pickle that `torch.save` writes for a state dictionary, interpreted as data.
 //!
-//! It refuses to run anything: the names a file may call are in [`torch`], and each of them only describes a tensor. What a file can make
-//! it keep is bounded ([`Limits`]): values are shared, not copied, and no instruction makes more than one of them.
+//! It runs nothing: the names that a file may call are in [`torch`], and each of them only describes a tensor. What a
+//! file can make it store is bounded ([`Limits`]): values are shared, not copied, and no instruction makes more than
+//! one of them.
 
 #[cfg(test)]
 mod tests;
@@ -25,7 +26,8 @@ pub struct Tensor {
     pub stride: Vec<usize>,
 }
 
-/// A storage: a run of elements in a file `data/<key>` of the archive, or behind the pickles of a file in the older format.
+/// A storage: a run of elements in a file `data/<key>` of the archive, or after the pickles of a file in the older
+/// format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Storage {
     /// `HalfStorage`, `FloatStorage`, …
@@ -47,8 +49,8 @@ pub struct Legacy {
     pub end: usize,
 }
 
-/// How much a pickle may ask for. A file of 20,000 tensors (a shard of the largest models has some thousands) takes a million
-/// instructions, and 200,000 places in the memo.
+/// How much a pickle may use. A file of 20,000 tensors (a shard of the largest models has some thousands) needs a
+/// million instructions, and 200,000 places in the memo.
 #[derive(Clone, Copy, Debug)]
 struct Limits {
     instructions: usize,
@@ -65,7 +67,8 @@ const LIMITS: Limits = Limits {
     memo: 1 << 20,
 };
 
-/// The first of the four pickles of the older format: `MAGIC_NUMBER` in torch/serialization.py, the least significant byte first.
+/// The first of the four pickles of the older format: `MAGIC_NUMBER` in torch/serialization.py, the least significant
+/// byte first.
 const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 /// The second: `PROTOCOL_VERSION`.
 const VERSION: i64 = 1001;
@@ -111,14 +114,16 @@ struct Container {
 /// Interprets the pickle and returns the dictionary's tensors in order.
 ///
 /// # Errors
-/// The pickle is cut off or malformed, names something that is not in [`torch`], asks for too much, or is not a dictionary of tensors.
+/// The pickle is truncated or malformed, names something that is not in [`torch`], exceeds a limit, or is not a
+/// dictionary of tensors.
 pub fn state_dict(bytes: &[u8]) -> Result<Vec<(Rc<str>, Tensor)>> {
     let mut machine = Machine::new(bytes, LIMITS);
     let value = machine.run()?;
     machine.tensors(&value)
 }
 
-/// Interprets the four pickles that a file in the format before PyTorch 1.6 begins with; none if they go on behind these bytes.
+/// Interprets the four pickles at the beginning of a file in the format before PyTorch 1.6; none if they continue after
+/// these bytes.
 ///
 /// # Errors
 /// As [`state_dict`]; or the pickles are others.
@@ -148,7 +153,7 @@ struct Machine<'a> {
     at: usize,
     limits: Limits,
     instructions: usize,
-    /// Whether an instruction went on behind the end.
+    /// Whether an instruction continued after the end.
     cut: bool,
     stack: Vec<Value>,
     memo: HashMap<u32, Value>,
@@ -198,7 +203,8 @@ impl<'a> Machine<'a> {
             Value::Int(VERSION) => {}
             _ => return Err(other()),
         }
-        // Sizes of C's types on the machine that wrote it, and its byte order. Storages are little-endian whatever it says.
+        // Sizes of C's types on the machine that wrote it, and its byte order. Storages are little-endian whatever it
+        // says.
         self.next()?;
         let value = self.next()?;
         let tensors = self.tensors(&value)?;

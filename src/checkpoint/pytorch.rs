@@ -1,10 +1,10 @@
-//! PyTorch `.bin` shards, read without running anything: a zip of one pickle and raw storages, or the format before PyTorch 1.6, pickles
-//! and storages one after the other.
+//! PyTorch `.bin` shards, read without running anything: a zip of one pickle and raw storages, or the format before
+//! PyTorch 1.6, pickles and storages one after the other.
 //!
-//! A pickle is a program. This reader interprets the handful of instructions that `torch.save` writes for a dictionary of
-//! tensors, and knows six names; a file that asks for any other name is refused, and told as what it is. Tensors are not
-//! loaded here: each becomes a place in the file, since storages are kept uncompressed.
-//! Format: torch/serialization.py (`_save`, `_legacy_save`), pickletools.py of Python's standard library.
+//! A pickle is a program. This reader interprets the few instructions that `torch.save` writes for a dictionary of
+//! tensors, and knows six names. A file that uses any other name is refused, with a message that says what it is.
+//! Tensors are not loaded here: each becomes a place in the file, since storages are not compressed. Format:
+//! torch/serialization.py (`_save`, `_legacy_save`), pickletools.py of Python's standard library.
 
 mod archive;
 mod legacy;
@@ -20,7 +20,8 @@ use super::stored::{Stored, Strides, TensorEntry};
 use crate::diagnostic::{Diagnostic, Kind, Result};
 use crate::input;
 
-/// A pickle of tensor descriptions is small (a shard of 20,000 tensors has one of 3 MB); one of this size is something else.
+/// A pickle of tensor descriptions is small (a shard of 20,000 tensors has one of 3 MB); one of this size is something
+/// else.
 const LARGEST_PICKLE: u64 = 64 << 20;
 
 /// The tensors of one shard, by name, with their place in it.
@@ -76,7 +77,7 @@ impl Storages {
             "FloatStorage" => Stored::F32,
             "HalfStorage" => Stored::F16,
             "BFloat16Storage" => Stored::Bf16,
-            // It may be a mask that is passed over; a layer that asks for it says what it is.
+            // It may be a mask, which is ignored; a layer that needs it reports what it is.
             other => Stored::Other(format!("torch.{other}").into()),
         };
         let Some(&(start, length)) = self.places.get(&*tensor.storage.key) else {
@@ -140,7 +141,8 @@ impl Storages {
     }
 }
 
-/// Elements of a shape, and how many lie from its first to behind its last; none where that is more than can be counted.
+/// Number of elements of a shape, and how many there are from its first to its last in the storage; none where that
+/// overflows.
 fn extent(shape: &[usize], strides: &[usize]) -> Option<(usize, usize)> {
     let elements = shape
         .iter()
@@ -165,8 +167,8 @@ fn follow(shape: &[usize], strides: &[usize]) -> bool {
         })
 }
 
-/// What the tensors of a file may add up to. They may share their bytes (tied layers do), or repeat them (a stride of 0), and so a small
-/// file could ask for any amount.
+/// The most that the tensors of a file may add up to. They may share their bytes (tied layers do), or repeat them (a
+/// stride of 0), so a small file could require any amount of memory.
 struct Bound {
     left: u64,
     spans: u64,

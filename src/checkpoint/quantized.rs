@@ -1,10 +1,15 @@
-//! Weights of 4 bits: quantised here as they are read, or by bitsandbytes before they were saved.
+//! 4-bit weights: quantised here while they are read, or by bitsandbytes before they were saved.
 //!
-//! What bitsandbytes saves of a linear layer `W.weight` (its `QuantState.as_dict(packed=True)`, as transformers writes it into
-//! safetensors): `W.weight`, the codes, `[n/2, 1]` bytes, the even element in the high half; `W.weight.absmax`, a scale for each 64
-//! weights; `W.weight.quant_map`, what the sixteen codes stand for; `W.weight.quant_state.bitsandbytes__nf4` (or `__fp4`), JSON in bytes:
-//! `quant_type`, `blocksize`, `shape`. With double quantisation the scales are bytes themselves: `nested_quant_map[byte] ·
-//! nested_absmax[block] + nested_offset`, for blocks of `nested_blocksize`.
+//! What bitsandbytes saves of a linear layer `W.weight` (its `QuantState.as_dict(packed=True)`, as transformers writes
+//! it into safetensors):
+//!
+//! - `W.weight`: the codes, `[n/2, 1]` bytes, the even element in the high half;
+//! - `W.weight.absmax`: a scale for each 64 weights;
+//! - `W.weight.quant_map`: the values of the sixteen codes;
+//! - `W.weight.quant_state.bitsandbytes__nf4` (or `__fp4`), JSON in bytes: `quant_type`, `blocksize`, `shape`.
+//!
+//! With double quantisation the scales are bytes themselves:
+//! `nested_quant_map[byte] · nested_absmax[block] + nested_offset`, for blocks of `nested_blocksize`.
 
 use std::io::Read;
 
@@ -17,7 +22,7 @@ use crate::diagnostic::{Diagnostic, Result};
 use crate::kernel::matrix::{BLOCK, Code, Elements, Half, quantize};
 use crate::tensor::matrix::{FourBit, Matrix, four_bit, quantized};
 
-/// What bitsandbytes keeps beside the codes.
+/// What bitsandbytes saves with the codes.
 const STATE: [&str; 4] = [".absmax", ".quant_map", ".nested_absmax", ".nested_quant_map"];
 
 /// Weights that are read and quantised at a time: whole blocks.
@@ -165,7 +170,7 @@ impl Loader<'_> {
         Ok(quantized(four, dims, &self.device, self.precision).into())
     }
 
-    /// A small float32 tensor of so many elements; its values only if weights are read at all.
+    /// A small float32 tensor of this many elements; its values are read only if weights are read at all.
     fn floats(&mut self, name: &str, count: usize) -> Result<Vec<f32>> {
         let entry = self.state(name, count, &Stored::F32)?;
         let bytes = if self.rehearsal { vec![] } else { self.read(&entry)? };

@@ -78,7 +78,7 @@ pub fn entries(path: &Path) -> Result<Vec<(String, TensorEntry)>> {
                 Dtype::BF16 => Stored::Bf16,
                 // Codes of 4 bits and what goes with them; anything else of bytes is refused when it is taken.
                 Dtype::U8 => Stored::U8,
-                // It may be a mask that is passed over; a layer that asks for it says what it is.
+                // It may be a mask, which is ignored; a layer that needs it reports what it is.
                 other => Stored::Other(format!("{other:?}").into()),
             },
             strides: None,

@@ -1,4 +1,4 @@
-//! Where a tensor lies in a file, and in which form its numbers are kept there.
+//! Where a tensor is in a file, and the form of its numbers there.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -9,7 +9,7 @@ use burn::tensor::DType;
 
 use crate::diagnostic::{Diagnostic, Kind, Result};
 
-/// The form in which a tensor's elements are kept.
+/// The form of a tensor's elements in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stored {
     /// Four bytes.
@@ -60,7 +60,7 @@ impl Stored {
 pub struct Strides {
     /// Elements between neighbours, for each side of the shape.
     pub strides: Vec<usize>,
-    /// Bytes from its first element to behind its last.
+    /// Bytes from its first element to the end of its last.
     pub span: usize,
 }
 
@@ -87,6 +87,24 @@ impl TensorEntry {
     /// Whether the file's bytes are the tensor's, as they stand.
     pub fn is_plain(&self) -> bool {
         self.strides.is_none() && !self.big_endian
+    }
+
+    /// The same matrix with rows and columns exchanged, gathered as it is read.
+    pub fn transposed(mut self) -> Self {
+        let [rows, columns] = self.shape[..] else { return self };
+        let strides = match self.strides.take() {
+            Some(Strides { strides, span }) => Strides {
+                strides: strides.into_iter().rev().collect(),
+                span,
+            },
+            None => Strides {
+                strides: vec![1, columns],
+                span: self.bytes,
+            },
+        };
+        self.strides = Some(strides);
+        self.shape = vec![columns, rows];
+        self
     }
 
     /// Its elements, one after the other, the least significant byte first.

@@ -1,20 +1,17 @@
 //! An output layer in the file of a model whose config ties it to the embedding table.
 //!
-//! Most often it is the table once more (`.bin` files always have both, over one storage). Where it is not, transformers 5 uses the file's
-//! and says so, and 4 ties them in silence. igsite does as 5, for every architecture ([`super::Loader::output_layer`] compares all of it
-//! as it loads); what is said of it has to be known before any weights are loaded, and is found here.
+//! Most often it is the table again (`.bin` files always have both, over one storage). Where it is not, transformers 5
+//! uses the file's layer and says so, and 4 ties the two without a message. igsite does as 5, for every architecture
+//! ([`super::Loader::output_layer`] compares all of it while it loads). The warning must be known before any weights
+//! are loaded, and is made here.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
 use super::Checkpoint;
-use super::config::ModelConfig;
 use super::stored::{TensorEntry, unreadable};
 use crate::diagnostic::{Diagnostic, Kind, Result};
 use crate::input;
-
-/// The name of the output layer in every architecture.
-pub const OUTPUT: &str = "lm_head.weight";
 
 /// Tables up to this size are compared whole. Of larger ones this much is looked at, in pieces from the first byte to the last:
 /// a second read of gigabytes at every build would cost more than the warning is worth, and layers that were trained apart
@@ -23,23 +20,21 @@ const LOOKED_AT: u64 = 64 << 20;
 /// A piece.
 const PIECE: u64 = 32 << 10;
 
-/// What is odd about the output layer of a tied model, if anything.
+/// The warning about the output layer of a tied model, if there is one.
 ///
 /// # Errors
 /// The file cannot be read.
 pub fn look(checkpoint: &Checkpoint) -> Result<Option<Diagnostic>> {
-    let (tied, table) = match &checkpoint.config.model {
-        ModelConfig::Llama(config) => (config.tie_word_embeddings, "model.embed_tokens.weight"),
-        ModelConfig::Falcon(config) => (config.tie_word_embeddings, "transformer.word_embeddings.weight"),
-    };
-    let Some(output) = checkpoint.entries.get(OUTPUT).filter(|_| tied) else {
+    let shape = &checkpoint.config.model;
+    let (table, name) = (shape.embedding_name(), shape.output_name());
+    let Some(output) = checkpoint.entries.get(&name).filter(|_| shape.output.tied) else {
         return Ok(None);
     };
     let odd = |message: String| {
         let diagnostic = Diagnostic::checkpoint(message).in_file(&output.file);
-        diagnostic.place(format!("tensor `{OUTPUT}`")).as_warning()
+        diagnostic.place(format!("tensor `{name}`")).as_warning()
     };
-    let Some(table) = checkpoint.entries.get(table) else {
+    let Some(table) = checkpoint.entries.get(&table) else {
         return Ok(Some(
             odd("the file of a tied model has no embedding table of its own".to_owned())
                 .help("the output layer is taken for both, as transformers 5 does"),
@@ -85,7 +80,7 @@ fn piece(entry: &TensorEntry, file: &mut File, from: u64, count: u64) -> Result<
     Ok(bytes)
 }
 
-/// Where to look at so many bytes: first byte and length of each piece.
+/// Where this many bytes are compared: first byte and length of each piece.
 fn pieces(bytes: u64) -> Vec<(u64, u64)> {
     if bytes <= LOOKED_AT {
         let whole = |index| (index * PIECE, PIECE.min(bytes - index * PIECE));

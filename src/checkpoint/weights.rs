@@ -8,14 +8,15 @@ use super::json;
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
 use crate::input;
 
-/// A single file of weights, and the index of shards that takes its place. The first that is there is taken, a single file before its
-/// index and safetensors before `.bin`, as transformers does it (`_get_resolved_checkpoint_files` in `modeling_utils.py`).
+/// A single file of weights, and the index of shards that replaces it. The first that exists is used, a single file
+/// before its index and safetensors before `.bin`, as transformers does it (`_get_resolved_checkpoint_files` in
+/// `modeling_utils.py`).
 pub const WEIGHTS: [(&str, &str); 2] = [
     ("model.safetensors", "model.safetensors.index.json"),
     ("pytorch_model.bin", "pytorch_model.bin.index.json"),
 ];
 
-/// The weight files of a folder, sorted, and what is odd about them.
+/// The weight files of a folder, sorted, and warnings about them.
 ///
 /// `named` is the file or index that `config.json` names, if it does.
 ///

@@ -10,12 +10,13 @@ use super::Threads;
 /// Elements that are worth a thread.
 const SHARE: usize = 16_384;
 
-/// eˣ, to about one unit in the last place for |x| < 87; held at e^±87 beyond, and NaN for NaN.
+/// eˣ, to about one unit in the last place for |x| < 87; clamped to e^±87 beyond that, and NaN for NaN.
 ///
-/// x = n ln 2 + r with |r| ≤ ln 2 / 2; the Taylor polynomial of degree 7 for eʳ is off by at most 5e-9 there; 2ⁿ is made of bits.
+/// x = n ln 2 + r with |r| ≤ ln 2 / 2; the Taylor polynomial of degree 7 for eʳ is off by at most 5e-9 there; 2ⁿ is
+/// made of its bits.
 #[inline(always)]
 pub(super) fn exp(x: f32) -> f32 {
-    // Adding 1.5 · 2²³ rounds to a whole number, which then stands in the low bits.
+    // Adding 1.5 · 2²³ rounds to an integer, which is then in the low bits.
     const ROUND: f32 = 12_582_912.0;
     // ln 2 in two parts: n · LN_2_HIGH is exact.
     const LN_2_HIGH: f32 = 0.693_359_4;
@@ -54,10 +55,56 @@ fn normal(x: f32) -> (f32, f32) {
     (if x < 0.0 { tail } else { 1.0 - tail }, density)
 }
 
-/// SwiGLU's gate (Shazeer 2020): out = silu(gate) · up.
-pub fn gated(gate: &[f32], up: &[f32], out: &mut [f32], threads: Threads) {
+/// tanh(x), off by at most 2e-7: by its series near 0, where 1 − 2/(e²ˣ + 1) would lose digits.
+#[inline(always)]
+pub(super) fn tanh(x: f32) -> f32 {
+    let square = x * x;
+    let mut p = 62.0 / 2835.0;
+    for coefficient in [-17.0 / 315.0, 2.0 / 15.0, -1.0 / 3.0, 1.0] {
+        p = p * square + coefficient;
+    }
+    let far = 1.0 - 2.0 / (exp(2.0 * x) + 1.0);
+    if x.abs() < 0.3 { x * p } else { far }
+}
+
+/// Activations of MLPs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// x / (1 + e⁻ˣ)
+    Silu,
+    /// The exact GELU (Hendrycks and Gimpel 2016), x Φ(x).
+    Gelu,
+    /// GELU by tanh: x/2 · (1 + tanh(√(2/π) (x + 0.044715 x³))).
+    GeluTanh,
+    /// max(x, 0)
+    Relu,
+    /// max(x, 0)²
+    ReluSquared,
+}
+
+/// √(2/π)
+const SQRT_2_OVER_PI: f32 = 0.797_884_6;
+/// The cubic term of GELU by tanh.
+const CUBIC: f32 = 0.044_715;
+
+/// The value of GELU by tanh, and its derivative.
+#[inline(always)]
+fn gelu_tanh(x: f32) -> (f32, f32) {
+    let t = tanh(SQRT_2_OVER_PI * (x + CUBIC * x * x * x));
+    let inner = SQRT_2_OVER_PI * (1.0 + 3.0 * CUBIC * x * x);
+    (0.5 * x * (1.0 + t), 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * inner)
+}
+
+/// The value of max(x, 0)ⁿ for n = 1 or 2, and its derivative; NaN stays.
+#[inline(always)]
+fn relu(x: f32) -> (f32, f32) {
+    if x <= 0.0 { (0.0, 0.0) } else { (x, 1.0) }
+}
+
+/// The gate of a gated MLP (Shazeer 2020): out = activation(gate) · up.
+pub fn gated(activation: Activation, gate: &[f32], up: &[f32], out: &mut [f32], threads: Threads) {
     assert!(gate.len() == out.len() && up.len() == out.len(), "slices of one length");
-    let work = |((gate, up), out): ((&[f32], &[f32]), &mut [f32])| gated_share(gate, up, out);
+    let work = |((gate, up), out): ((&[f32], &[f32]), &mut [f32])| gated_share(activation, gate, up, out);
     match threads {
         Threads::One => work(((gate, up), out)),
         Threads::All => gate
@@ -69,14 +116,26 @@ pub fn gated(gate: &[f32], up: &[f32], out: &mut [f32], threads: Threads) {
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
-fn gated_share(gate: &[f32], up: &[f32], out: &mut [f32]) {
-    for ((&gate, &up), out) in gate.iter().zip(up).zip(out) {
-        *out = gate * sigmoid(gate) * up;
+fn gated_share(activation: Activation, gate: &[f32], up: &[f32], out: &mut [f32]) {
+    let all = gate.iter().zip(up).zip(out);
+    match activation {
+        Activation::Silu => all.for_each(|((&gate, &up), out)| *out = gate * sigmoid(gate) * up),
+        Activation::Gelu => all.for_each(|((&gate, &up), out)| *out = gate * normal(gate).0 * up),
+        Activation::GeluTanh => all.for_each(|((&gate, &up), out)| *out = gelu_tanh(gate).0 * up),
+        Activation::Relu => all.for_each(|((&gate, &up), out)| *out = relu(gate).0 * up),
+        Activation::ReluSquared => all.for_each(|((&gate, &up), out)| *out = relu(gate).0 * relu(gate).0 * up),
     }
 }
 
 /// The gradients of [`gated`]'s factors: `gradient` is that of its output, and becomes that of `gate`; `up_gradient` is written.
-pub fn gated_backward(gate: &[f32], up: &[f32], gradient: &mut [f32], up_gradient: &mut [f32], threads: Threads) {
+pub fn gated_backward(
+    activation: Activation,
+    gate: &[f32],
+    up: &[f32],
+    gradient: &mut [f32],
+    up_gradient: &mut [f32],
+    threads: Threads,
+) {
     let length = gradient.len();
     assert!(
         gate.len() == length && up.len() == length && up_gradient.len() == length,
@@ -84,7 +143,7 @@ pub fn gated_backward(gate: &[f32], up: &[f32], gradient: &mut [f32], up_gradien
     );
     type Share<'a> = (((&'a [f32], &'a [f32]), &'a mut [f32]), &'a mut [f32]);
     let work = |(((gate, up), gradient), up_gradient): Share<'_>| {
-        gated_backward_share(gate, up, gradient, up_gradient);
+        gated_backward_share(activation, gate, up, gradient, up_gradient);
     };
     match threads {
         Threads::One => work((((gate, up), gradient), up_gradient)),
@@ -98,50 +157,94 @@ pub fn gated_backward(gate: &[f32], up: &[f32], gradient: &mut [f32], up_gradien
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
-fn gated_backward_share(gate: &[f32], up: &[f32], gradient: &mut [f32], up_gradient: &mut [f32]) {
-    for (((&gate, &up), gradient), up_gradient) in gate.iter().zip(up).zip(gradient).zip(up_gradient) {
-        let s = sigmoid(gate);
-        *up_gradient = *gradient * gate * s;
-        *gradient = *gradient * up * (s * (1.0 + gate * (1.0 - s)));
+fn gated_backward_share(
+    activation: Activation,
+    gate: &[f32],
+    up: &[f32],
+    gradient: &mut [f32],
+    up_gradient: &mut [f32],
+) {
+    let all = gate.iter().zip(up).zip(gradient).zip(up_gradient);
+    match activation {
+        Activation::Silu => all.for_each(|(((&gate, &up), gradient), up_gradient)| {
+            let s = sigmoid(gate);
+            *up_gradient = *gradient * gate * s;
+            *gradient = *gradient * up * (s * (1.0 + gate * (1.0 - s)));
+        }),
+        Activation::Gelu => all.for_each(|(((&gate, &up), gradient), up_gradient)| {
+            let (probability, density) = normal(gate);
+            *up_gradient = *gradient * gate * probability;
+            *gradient = *gradient * up * (probability + gate * density);
+        }),
+        Activation::GeluTanh => all.for_each(|(((&gate, &up), gradient), up_gradient)| {
+            let (value, slope) = gelu_tanh(gate);
+            *up_gradient = *gradient * value;
+            *gradient = *gradient * up * slope;
+        }),
+        Activation::Relu => all.for_each(|(((&gate, &up), gradient), up_gradient)| {
+            let (value, slope) = relu(gate);
+            *up_gradient = *gradient * value;
+            *gradient = *gradient * up * slope;
+        }),
+        Activation::ReluSquared => all.for_each(|(((&gate, &up), gradient), up_gradient)| {
+            let value = relu(gate).0;
+            *up_gradient = *gradient * value * value;
+            *gradient = *gradient * up * 2.0 * value;
+        }),
     }
 }
 
-/// The exact GELU (Hendrycks and Gimpel 2016): out = x Φ(x).
-pub fn gelu(x: &[f32], out: &mut [f32], threads: Threads) {
+/// out = activation(x)
+pub fn forward(activation: Activation, x: &[f32], out: &mut [f32], threads: Threads) {
     assert!(x.len() == out.len(), "slices of one length");
     match threads {
-        Threads::One => gelu_share(x, out),
+        Threads::One => forward_share(activation, x, out),
         Threads::All => x
             .par_chunks(SHARE)
             .zip(out.par_chunks_mut(SHARE))
-            .for_each(|(x, out)| gelu_share(x, out)),
+            .for_each(|(x, out)| forward_share(activation, x, out)),
     }
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
-fn gelu_share(x: &[f32], out: &mut [f32]) {
-    for (&x, out) in x.iter().zip(out) {
-        *out = x * normal(x).0;
+fn forward_share(activation: Activation, x: &[f32], out: &mut [f32]) {
+    let all = x.iter().zip(out);
+    match activation {
+        Activation::Silu => all.for_each(|(&x, out)| *out = x * sigmoid(x)),
+        Activation::Gelu => all.for_each(|(&x, out)| *out = x * normal(x).0),
+        Activation::GeluTanh => all.for_each(|(&x, out)| *out = gelu_tanh(x).0),
+        Activation::Relu => all.for_each(|(&x, out)| *out = relu(x).0),
+        Activation::ReluSquared => all.for_each(|(&x, out)| *out = relu(x).0 * relu(x).0),
     }
 }
 
-/// Turns the gradient of [`gelu`]'s output into that of its input.
-pub fn gelu_backward(x: &[f32], gradient: &mut [f32], threads: Threads) {
+/// Turns the gradient of [`forward`]'s output into that of its input.
+pub fn backward(activation: Activation, x: &[f32], gradient: &mut [f32], threads: Threads) {
     assert!(x.len() == gradient.len(), "slices of one length");
     match threads {
-        Threads::One => gelu_backward_share(x, gradient),
+        Threads::One => backward_share(activation, x, gradient),
         Threads::All => x
             .par_chunks(SHARE)
             .zip(gradient.par_chunks_mut(SHARE))
-            .for_each(|(x, gradient)| gelu_backward_share(x, gradient)),
+            .for_each(|(x, gradient)| backward_share(activation, x, gradient)),
     }
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
-fn gelu_backward_share(x: &[f32], gradient: &mut [f32]) {
-    for (&x, gradient) in x.iter().zip(gradient) {
-        let (probability, density) = normal(x);
-        *gradient *= probability + x * density;
+fn backward_share(activation: Activation, x: &[f32], gradient: &mut [f32]) {
+    let all = x.iter().zip(gradient);
+    match activation {
+        Activation::Silu => all.for_each(|(&x, gradient)| {
+            let s = sigmoid(x);
+            *gradient *= s * (1.0 + x * (1.0 - s));
+        }),
+        Activation::Gelu => all.for_each(|(&x, gradient)| {
+            let (probability, density) = normal(x);
+            *gradient *= probability + x * density;
+        }),
+        Activation::GeluTanh => all.for_each(|(&x, gradient)| *gradient *= gelu_tanh(x).1),
+        Activation::Relu => all.for_each(|(&x, gradient)| *gradient *= relu(x).1),
+        Activation::ReluSquared => all.for_each(|(&x, gradient)| *gradient *= 2.0 * relu(x).0),
     }
 }
 
@@ -175,43 +278,72 @@ mod tests {
         0.5 + h / 3.0 * (density(0.0) + inner + density(x))
     }
 
+    /// The definitions, in float64.
+    fn exact(activation: Activation, x: f64) -> f64 {
+        match activation {
+            Activation::Silu => x / (1.0 + (-x).exp()),
+            Activation::Gelu => x * phi(x),
+            Activation::GeluTanh => {
+                let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3));
+                0.5 * x * (1.0 + inner.tanh())
+            }
+            Activation::Relu => x.max(0.0),
+            Activation::ReluSquared => x.max(0.0).powi(2),
+        }
+    }
+
+    const ALL: [Activation; 5] = [
+        Activation::Silu,
+        Activation::Gelu,
+        Activation::GeluTanh,
+        Activation::Relu,
+        Activation::ReluSquared,
+    ];
+
     #[test]
-    fn gelu_and_its_derivative() {
-        let xs: Vec<f32> = range().into_iter().step_by(40).collect();
-        let mut out = vec![0.0; xs.len()];
-        gelu(&xs, &mut out, Threads::One);
-        let mut slope = vec![1.0; xs.len()];
-        gelu_backward(&xs, &mut slope, Threads::One);
-        for ((&x, &value), &slope) in xs.iter().zip(&out).zip(&slope) {
-            let x = f64::from(x);
-            assert!(
-                (f64::from(value) - x * phi(x)).abs() < 3e-7 * (1.0 + x.abs()),
-                "gelu({x}) = {value}"
-            );
-            let density = (-x * x / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt();
-            assert!(
-                (f64::from(slope) - (phi(x) + x * density)).abs() < 5e-7,
-                "gelu'({x}) = {slope}"
-            );
+    fn activations_and_their_derivatives() {
+        // Not at 0 itself, where a corner has no derivative.
+        let xs: Vec<f32> = range().into_iter().step_by(40).map(|x| x + 3e-4).collect();
+        let up: Vec<f32> = xs.iter().map(|x| (x * 1.7).sin()).collect();
+        for activation in ALL {
+            for threads in [Threads::One, Threads::All] {
+                let (mut out, mut slope) = (vec![0.0; xs.len()], vec![1.0; xs.len()]);
+                forward(activation, &xs, &mut out, threads);
+                backward(activation, &xs, &mut slope, threads);
+                let (mut gate, mut first, mut second) = (out.clone(), vec![0.5; xs.len()], vec![0.0; xs.len()]);
+                gated(activation, &xs, &up, &mut gate, threads);
+                gated_backward(activation, &xs, &up, &mut first, &mut second, threads);
+                for (i, &x) in xs.iter().enumerate() {
+                    let (x, u, h) = (f64::from(x), f64::from(up[i]), 1e-5);
+                    let value = exact(activation, x);
+                    let expected = (exact(activation, x + h) - exact(activation, x - h)) / (2.0 * h);
+                    let near = |found: f32, expected: f64| {
+                        (f64::from(found) - expected).abs() < 6e-7 * (1.0 + x.abs() + expected.abs())
+                    };
+                    assert!(near(out[i], value), "{activation:?}({x}) = {} for {value}", out[i]);
+                    assert!(
+                        near(slope[i], expected),
+                        "{activation:?}'({x}) = {} for {expected}",
+                        slope[i]
+                    );
+                    assert!(near(gate[i], value * u), "{activation:?}({x}) · {u} = {}", gate[i]);
+                    assert!(near(first[i], 0.5 * expected * u), "{activation:?} {x} {u}");
+                    assert!(near(second[i], 0.5 * value), "{activation:?} {x} {u}");
+                }
+            }
+            let mut out = [0.0];
+            forward(activation, &[f32::NAN], &mut out, Threads::One);
+            assert!(out[0].is_nan(), "{activation:?}");
         }
     }
 
     #[test]
-    fn the_gate_and_its_gradients() {
-        let gate = range();
-        let up: Vec<f32> = gate.iter().map(|x| (x * 1.7).sin()).collect();
-        let mut out = vec![0.0; gate.len()];
-        gated(&gate, &up, &mut out, Threads::All);
-        let (mut first, mut second) = (vec![0.5; gate.len()], vec![0.0; gate.len()]);
-        gated_backward(&gate, &up, &mut first, &mut second, Threads::All);
-        let silu = |x: f64| x / (1.0 + (-x).exp());
-        for i in 0..gate.len() {
-            let (g, u) = (f64::from(gate[i]), f64::from(up[i]));
-            assert!((f64::from(out[i]) - silu(g) * u).abs() < 2e-6, "{g} {u}");
-            let h = 1e-5;
-            let slope = (silu(g + h) - silu(g - h)) / (2.0 * h);
-            assert!((f64::from(first[i]) - 0.5 * slope * u).abs() < 2e-6, "{g} {u}");
-            assert!((f64::from(second[i]) - 0.5 * silu(g)).abs() < 2e-6, "{g} {u}");
+    fn tanh_is_close_everywhere() {
+        for x in range() {
+            assert!((f64::from(tanh(x)) - f64::from(x).tanh()).abs() < 2e-7, "{x}");
+            if x != 0.0 && x.abs() < 0.3 {
+                assert!((f64::from(tanh(x)) / f64::from(x).tanh() - 1.0).abs() < 3e-7, "{x}");
+            }
         }
     }
 }

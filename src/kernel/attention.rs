@@ -1,7 +1,8 @@
-//! Causal scaled dot-product attention and its backward pass, for several sequences one after another.
+//! Causal scaled dot-product attention and its backward pass, for several sequences stored one after another.
 //!
-//! Weights are made for a few query rows at a time and made again in the backward pass, as in FlashAttention (Dao et al. 2022):
-//! what is kept does not grow with the square of the prompt. Keys beyond a block's last query are never looked at.
+//! Attention weights are computed for a few query rows at a time and computed again in the backward pass, as in
+//! FlashAttention (Dao et al. 2022), so memory does not grow with the square of the prompt. Keys after a block's last
+//! query are never read.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -10,7 +11,7 @@ use multiversion::multiversion;
 use rayon::prelude::*;
 
 use super::Threads;
-use super::activation::exp;
+use super::activation::{exp, tanh};
 use super::gemm::{Product, View};
 use super::norm::add;
 
@@ -26,11 +27,16 @@ pub struct Attention<'a> {
     pub key_heads: usize,
     /// Width of a head.
     pub width: usize,
-    /// A position sees itself and those before it, this many in all.
+    /// A position sees itself and the positions before it, at most this many in total.
     pub window: Option<usize>,
+    /// Factor of the scores; none: 1/√width.
+    pub scale: Option<f32>,
+    /// Scores s become cap · tanh(s / cap) before the softmax.
+    pub cap: Option<f32>,
     /// Tokens of each sequence.
     pub lengths: &'a [usize],
-    /// Only the last position of each sequence asks; `q` and its like have one row a sequence.
+    /// Only the last position of each sequence has a query; `q`, `out` and their gradients have one row for each
+    /// sequence.
     pub last: bool,
 }
 
@@ -46,6 +52,8 @@ struct Task {
 struct Scratch {
     weights: Vec<f32>,
     slopes: Vec<f32>,
+    /// Derivatives of capped scores.
+    caps: Vec<f32>,
 }
 
 thread_local! {
@@ -95,8 +103,8 @@ impl Attention<'_> {
         from..last + 1
     }
 
-    /// `q` is `[queries, query_heads · width]`, `k` and `v` are `[keys, key_heads · width]`, rotary positions applied; `out` is
-    /// like `q`.
+    /// `q` is `[queries, query_heads · width]`, `k` and `v` are `[keys, key_heads · width]`, rotary positions applied;
+    /// `out` is like `q`.
     pub fn forward(&self, q: &[f32], k: &[f32], v: &[f32], out: &mut [f32], threads: Threads) {
         self.check(q, k, v);
         let stride = self.query_heads * self.width;
@@ -174,15 +182,19 @@ impl Attention<'_> {
         View::rows(&data[row * stride + head * self.width..], stride)
     }
 
-    /// Attention weights of a block, `[queries, seen keys]`.
+    fn factor(&self) -> f32 {
+        self.scale.unwrap_or_else(|| 1.0 / (self.width as f32).sqrt())
+    }
+
+    /// Attention weights of a block, `[queries, seen keys]`; where scores are capped, `caps` gets the derivatives of that.
     fn weights(
         &self,
         task: &Task,
         block: (&Range<usize>, usize),
         seen: &Range<usize>,
-        q: &[f32],
-        k: &[f32],
+        (q, k): (&[f32], &[f32]),
         to: &mut [f32],
+        caps: &mut Vec<f32>,
     ) {
         let (rows, first) = block;
         let key_head = task.head / (self.query_heads / self.key_heads);
@@ -198,7 +210,12 @@ impl Attention<'_> {
             add: false,
         }
         .run(Threads::One);
-        let scale = 1.0 / (self.width as f32).sqrt();
+        let mut scale = self.factor();
+        if let Some(cap) = self.cap {
+            caps.resize(rows.len() * seen.len(), 0.0);
+            capped(&mut to[..rows.len() * seen.len()], caps, scale, cap);
+            scale = 1.0;
+        }
         for (index, row) in to.chunks_exact_mut(seen.len()).take(rows.len()).enumerate() {
             let own = self.seen(first + index, first + index);
             softmax(row, own.start - seen.start..own.end - seen.start, scale);
@@ -213,7 +230,8 @@ impl Attention<'_> {
             for (rows, first, last) in Self::blocks(task) {
                 let seen = self.seen(first, last);
                 scratch.weights.resize(rows.len() * seen.len(), 0.0);
-                self.weights(task, (&rows, first), &seen, q, k, &mut scratch.weights);
+                let Scratch { weights, caps, .. } = &mut *scratch;
+                self.weights(task, (&rows, first), &seen, (q, k), weights, caps);
                 Product {
                     size: (rows.len(), seen.len(), width),
                     a: View::rows(&scratch.weights, seen.len()),
@@ -233,26 +251,29 @@ impl Attention<'_> {
     fn head_backward(&self, task: &Task, gradient: &[f32], q: &[f32], k: &[f32], v: &[f32]) -> HeadGradients {
         let width = self.width;
         let key_head = task.head / (self.query_heads / self.key_heads);
-        let scale = 1.0 / (width as f32).sqrt();
+        let scale = self.factor();
         let room = |rows: &Range<usize>| vec![0.0; rows.len() * width];
         let mut head = HeadGradients {
             q: room(&task.queries),
             k: room(&task.keys),
             v: room(&task.keys),
         };
-        SCRATCH.with_borrow_mut(|Scratch { weights, slopes }| {
+        SCRATCH.with_borrow_mut(|Scratch { weights, slopes, caps }| {
             for (rows, first, last) in Self::blocks(task) {
                 let seen = self.seen(first, last);
                 let (count, keys) = (rows.len(), seen.len());
                 weights.resize(count * keys, 0.0);
                 slopes.resize(count * keys, 0.0);
-                self.weights(task, (&rows, first), &seen, q, k, weights);
+                self.weights(task, (&rows, first), &seen, (q, k), weights, caps);
                 let start = task.keys.start + seen.start;
                 let gradient = self.head_view(gradient, self.query_heads, task.head, rows.start);
                 let values = self.head_view(v, self.key_heads, key_head, start).transposed();
                 product((count, width, keys), gradient, values, slopes, keys, false);
                 for (weights, slopes) in weights.chunks_exact(keys).zip(slopes.chunks_exact_mut(keys)) {
                     softmax_backward(weights, slopes, scale);
+                }
+                if self.cap.is_some() {
+                    multiply(slopes, caps);
                 }
                 let at = (rows.start - task.queries.start) * width;
                 let (weights, slopes) = (View::rows(weights, keys), View::rows(slopes, keys));
@@ -295,6 +316,23 @@ fn product(size: (usize, usize, usize), a: View<'_>, b: View<'_>, c: &mut [f32],
     .run(Threads::One);
 }
 
+/// Scores s become cap · tanh(scale · s / cap); `slopes` gets 1 − tanh².
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
+fn capped(scores: &mut [f32], slopes: &mut [f32], scale: f32, cap: f32) {
+    for (score, slope) in scores.iter_mut().zip(slopes) {
+        let t = tanh(*score * scale / cap);
+        *score = cap * t;
+        *slope = 1.0 - t * t;
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
+fn multiply(into: &mut [f32], by: &[f32]) {
+    for (into, by) in into.iter_mut().zip(by) {
+        *into *= by;
+    }
+}
+
 /// softmax(scale · row) over `seen`, 0 elsewhere.
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
 fn softmax(row: &mut [f32], seen: Range<usize>, scale: f32) {
@@ -324,7 +362,8 @@ fn softmax(row: &mut [f32], seen: Range<usize>, scale: f32) {
     row.iter_mut().for_each(|value| *value *= inverse);
 }
 
-/// Turns the gradients of a row's weights into those of its scores, which are scaled: w (g − Σ w g) · scale.
+/// Replaces the gradients of a row of attention weights by those of its scores, which were scaled: w (g − Σ w g) ·
+/// scale.
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
 fn softmax_backward(weights: &[f32], gradient: &mut [f32], scale: f32) {
     const LANES: usize = 16;
@@ -365,7 +404,12 @@ mod tests {
                     let powers: Vec<f64> = (from..=i)
                         .map(|j| {
                             let score: f64 = q.iter().zip(&k[at(j)..]).map(|(a, b)| a * b).sum();
-                            (score / (width as f64).sqrt()).exp()
+                            let scale = shape.scale.map_or(1.0 / (width as f64).sqrt(), f64::from);
+                            let score = score * scale;
+                            shape
+                                .cap
+                                .map_or(score, |cap| f64::from(cap) * (score / f64::from(cap)).tanh())
+                                .exp()
                         })
                         .collect();
                     let sum: f64 = powers.iter().sum();
@@ -389,11 +433,11 @@ mod tests {
 
     #[test]
     fn forward_and_backward_equal_the_definition() {
-        for (lengths, last, window, key_heads) in [
-            (&[5, 1, 90][..], false, None, 2),
-            (&[7, 50][..], true, None, 4),
-            (&[60][..], false, Some(9), 1),
-            (&[60][..], true, Some(100), 2),
+        for (lengths, last, window, key_heads, scale, cap) in [
+            (&[5, 1, 90][..], false, None, 2, None, None),
+            (&[7, 50][..], true, None, 4, None, Some(0.8)),
+            (&[60][..], false, Some(9), 1, Some(0.7), Some(1.5)),
+            (&[60][..], true, Some(100), 2, Some(0.3), None),
         ] {
             for threads in [Threads::One, Threads::All] {
                 let shape = Attention {
@@ -401,6 +445,8 @@ mod tests {
                     key_heads,
                     width: 6,
                     window,
+                    scale,
+                    cap,
                     lengths,
                     last,
                 };
@@ -443,6 +489,8 @@ mod tests {
             key_heads: 1,
             width: 2,
             window: None,
+            scale: None,
+            cap: None,
             lengths: &[2],
             last: false,
         };

@@ -1,11 +1,11 @@
 //! Products of float32 matrices on the CPU.
 //!
 //! On a processor with AVX-512 this is our own kernel, after Goto and van de Geijn, "Anatomy of high-performance matrix
-//! multiplication" (ACM TOMS 34(3), 2008): a tile of 14 × 32 sums stays in registers while slivers of both factors stream by
-//! from the caches. It is here, and the `gemm` crate is not enough, for the product with a transposed right factor: a linear
-//! layer's weights lie as `[out, in]`, and the crate's way of packing them costs up to a quarter of
-//! its rate where they are large (`cargo bench`). Nor is a row of the crate's product the same to the bit in any company. On other
-//! processors, the crate it is.
+//! multiplication" (ACM TOMS 34(3), 2008): a tile of 14 × 32 sums stays in registers while slivers of both factors
+//! stream from the caches. Two things make the `gemm` crate not enough. The weights of a linear layer are stored as
+//! `[out, in]`, so the forward pass needs a transposed right factor, and the crate's packing of it costs up to a
+//! quarter of its rate where the weights are large (`cargo bench`). And a row of the crate's product depends, in its
+//! last bits, on the other rows. Other processors use the crate.
 
 #[cfg(target_arch = "x86_64")]
 mod lines;
@@ -38,7 +38,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The same matrix, turned.
+    /// The same matrix, transposed.
     pub fn transposed(self) -> Self {
         Self {
             data: self.data,
@@ -58,7 +58,7 @@ impl<'a> View<'a> {
     }
 }
 
-/// A right factor, in whatever form it is kept: row by row, or turned.
+/// A right factor, in any stored form: row by row, or transposed.
 #[derive(Clone, Copy, Debug)]
 pub struct Right<'a> {
     elements: Elements<'a>,
@@ -76,7 +76,7 @@ impl<'a> Right<'a> {
         }
     }
 
-    /// The same matrix, turned.
+    /// The same matrix, transposed.
     pub fn transposed(self) -> Self {
         Self {
             turned: !self.turned,
@@ -124,8 +124,8 @@ pub struct Product<'a, 'c> {
 /// Elements of a right factor that are expanded at a time where the `gemm` crate computes (4 MiB).
 const EXPANDED: usize = 1 << 20;
 
-/// Whether a row of a product is the same to the bit whatever the other rows are. The `gemm` crate, on processors without AVX-512,
-/// takes other ways for small products.
+/// Whether a row of a product is the same to the bit whatever the other rows are. The `gemm` crate, on processors
+/// without AVX-512, uses other algorithms for small products.
 pub fn rows_are_independent() -> bool {
     #[cfg(target_arch = "x86_64")]
     return std::arch::is_x86_feature_detected!("avx512f");
@@ -168,7 +168,8 @@ impl Product<'_, '_> {
                 } else {
                     (0, from, m, count)
                 };
-                // SAFETY: AVX-512 is there, all three matrices lie within their slices, and the parts of `c` do not overlap.
+                // SAFETY: AVX-512 is there, all three matrices lie within their slices, and the parts of `c` do not
+                // overlap.
                 unsafe {
                     let a = self.a.data.as_ptr().add(i * self.a.row);
                     let c = c.get().add(i * self.stride + j);
@@ -206,8 +207,8 @@ impl Product<'_, '_> {
         self.portable(threads);
     }
 
-    /// The `gemm` crate's product with a right factor that is kept in another form: it is expanded some lines at a time, `room` elements or
-    /// one line, which are columns of the product or terms of its sums.
+    /// The `gemm` crate's product with a right factor that is stored in another form. The factor is expanded some lines
+    /// at a time, `room` elements or one line; the lines are columns of the product or terms of its sums.
     fn portable_by_lines(self, threads: Threads, room: usize) {
         let (m, k, n) = self.size;
         let Right {
@@ -308,7 +309,7 @@ impl SendPointer {
     }
 }
 
-// SAFETY: whoever writes through it sees to it that no two threads write to one place.
+// SAFETY: every user makes sure that no two threads write to the same place.
 unsafe impl Send for SendPointer {}
 // SAFETY: as above.
 unsafe impl Sync for SendPointer {}

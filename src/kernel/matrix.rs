@@ -1,8 +1,9 @@
-//! Matrices as they are kept in memory: float32, half precision as the checkpoint has it, or codes of 4 bits. Whoever computes with
-//! one expands a few elements at a time to float32; none is ever held twice.
+//! Matrices as they are stored in memory: float32, half precision as the checkpoint has it, or 4-bit codes. Code that
+//! computes with one expands a few elements at a time to float32; no matrix is ever in memory twice.
 //!
-//! The 4-bit forms are those of bitsandbytes (Dettmers et al. 2023, "QLoRA", arXiv:2305.14314): blocks of 64 consecutive weights, each scaled by its largest
-//! magnitude in float32; two codes a byte, the even element in the high half.
+//! The 4-bit forms are those of bitsandbytes (Dettmers et al. 2023, "QLoRA", arXiv:2305.14314): blocks of 64
+//! consecutive weights, each scaled by its largest magnitude in float32; two codes in a byte, the even element in the
+//! high half.
 
 use std::ops::Range;
 
@@ -31,8 +32,8 @@ const FP4: [f32; 8] = [
     2.0 / 12.0,
     3.0 / 12.0,
 ];
-/// FP4's magnitudes go up strictly above these; and which bits of the code change there (by rising magnitude the codes are 0, 1, 6, 7, 4, 5,
-/// 2, 3).
+/// FP4's magnitudes go up strictly above these edges, and which bits of the code change there (by rising magnitude the
+/// codes are 0, 1, 6, 7, 4, 5, 2, 3).
 const FP4_EDGES: [(f32, u32); 7] = [
     (0.002_604_17, 0b001),
     (0.085_937_5, 0b111),
@@ -82,7 +83,8 @@ impl Code {
         }
     }
 
-    /// The codes of a block's weights, divided by its scale. An edge at a time over the whole block, which the compiler makes vectors of.
+    /// The codes of a block's weights, divided by its scale. One edge at a time over the whole block, so that the
+    /// compiler can vectorise it.
     #[inline(always)]
     fn of(self, scaled: &[f32; BLOCK]) -> [u8; BLOCK] {
         let mut codes = [0u32; BLOCK];
@@ -184,7 +186,7 @@ impl Elements<'_> {
     /// Writes the elements from `first` on as float32.
     ///
     /// # Panics
-    /// If there are not so many.
+    /// If there are fewer elements than that.
     pub fn expand(&self, first: usize, to: &mut [f32]) {
         match *self {
             Self::Floats(floats) => to.copy_from_slice(&floats[first..first + to.len()]),
@@ -239,10 +241,10 @@ fn expand_four(four: Four<'_>, first: usize, to: &mut [f32]) {
     }
 }
 
-/// Codes and scales of weights that `read` hands out as float32: the range asked for, into the slice.
+/// Codes and scales of weights. `read` writes the requested range as float32 into the slice.
 ///
-/// As bitsandbytes does it on a GPU: times the reciprocal of the block's largest magnitude, in float32; a block of zeros is zeros. A
-/// block with a weight that is not finite expands to NaN.
+/// As bitsandbytes does it on a GPU: times the reciprocal of the block's largest magnitude, in float32; a block of
+/// zeros is zeros. A block with a weight that is not finite expands to NaN.
 pub fn quantize(count: usize, code: Code, read: impl Fn(Range<usize>, &mut [f32]) + Sync) -> (Vec<u8>, Vec<f32>) {
     let blocks = count.div_ceil(BLOCK);
     let mut codes = vec![0u8; count.div_ceil(2)];

@@ -1,9 +1,9 @@
-//! Arithmetic on the CPU, over plain slices of float32: what an Integrated Gradients pass is made of, fused where Burn's own
-//! operations would each go through memory. No model, no tensors; results go
-//! where the caller says.
+//! Arithmetic on the CPU over plain slices of float32: the operations of an Integrated Gradients pass, fused where
+//! Burn's own operations would each go through memory. It knows no model and no tensors; results are written where the
+//! caller says.
 //!
-//! Element-wise code is written so that the compiler can vectorise it, and compiled several times, for AVX-512, AVX2 and any
-//! processor (`multiversion`); which one runs is chosen at run time.
+//! Element-wise code is written so that the compiler can vectorise it, and compiled several times, for AVX-512, AVX2
+//! and any processor (`multiversion`); which version runs is chosen at run time.
 
 pub mod activation;
 pub mod attention;

@@ -1,4 +1,4 @@
-//! RMSNorm and LayerNorm over rows, and their backward passes; rotary positions; dot products of rows.
+//! RMSNorm and LayerNorm over rows, and their backward passes; rotary position embeddings; dot products of rows.
 
 use multiversion::multiversion;
 use rayon::prelude::*;
@@ -23,7 +23,7 @@ pub struct Norm<'a> {
 pub type Moments = [f32; 2];
 
 impl Norm<'_> {
-    /// out = (x − mean) · inverse · weight + bias, for rows of x; `moments` is told for each row.
+    /// out = (x − mean) · inverse · weight + bias, for rows of x; `moments` is called with the moments of each row.
     pub fn forward(&self, x: &[f32], out: &mut [f32], moments: &mut [Moments], threads: Threads) {
         let width = self.weight.len();
         assert!(
@@ -43,7 +43,8 @@ impl Norm<'_> {
 
     /// Adds the gradient of the norm's input to `into`, given that of its output.
     ///
-    /// With g = gradient · weight and y = (x − mean) · inverse: inverse · (g − y mean(g y)), less its mean for LayerNorm.
+    /// With g = gradient · weight and y = (x − mean) · inverse: inverse · (g − y mean(g y)), less its mean for
+    /// LayerNorm.
     pub fn backward(&self, gradient: &[f32], x: &[f32], moments: &[Moments], into: &mut [f32], threads: Threads) {
         let width = self.weight.len();
         assert!(
@@ -186,19 +187,35 @@ pub fn add(into: &mut [f32], from: &[f32]) {
     }
 }
 
-/// Turns pairs (i, i + width/2) of each head of a row by the angles of its position (Su et al. 2021, in the half-split form of
-/// Hugging Face); `back` turns the other way, which is the backward pass.
+/// Rotary position embedding (Su et al. 2021) of the heads of a row, each of `width`: pairs (i, i + n) of a head's first 2n dimensions
+/// turn by the n angles of the row's position, as in most checkpoints of Hugging Face. `back` turns the other way, which is the
+/// backward pass.
 ///
-/// `cos` and `sin` are `[width / 2]`.
+/// `cos` and `sin` are `[n]`.
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
-pub fn turn(row: &mut [f32], cos: &[f32], sin: &[f32], back: bool) {
+pub fn rotate_halves(row: &mut [f32], width: usize, cos: &[f32], sin: &[f32], back: bool) {
     let half = cos.len();
     let sign = if back { -1.0 } else { 1.0 };
-    for head in row.chunks_exact_mut(2 * half) {
-        let (first, second) = head.split_at_mut(half);
+    for head in row.chunks_exact_mut(width) {
+        let (first, second) = head[..2 * half].split_at_mut(half);
         for (((a, b), &cos), &sin) in first.iter_mut().zip(second).zip(cos).zip(sin) {
             let sin = sign * sin;
             (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
+        }
+    }
+}
+
+/// The same with pairs (2i, 2i + 1), as GLM and Cohere have them.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
+pub fn rotate_neighbours(row: &mut [f32], width: usize, cos: &[f32], sin: &[f32], back: bool) {
+    let half = cos.len();
+    let sign = if back { -1.0 } else { 1.0 };
+    for head in row.chunks_exact_mut(width) {
+        for ((pair, &cos), &sin) in head[..2 * half].chunks_exact_mut(2).zip(cos).zip(sin) {
+            let sin = sign * sin;
+            let (a, b) = (pair[0], pair[1]);
+            pair[0] = a * cos - b * sin;
+            pair[1] = b * cos + a * sin;
         }
     }
 }
@@ -272,17 +289,27 @@ mod tests {
     }
 
     #[test]
-    fn turning_there_and_back() {
+    fn rotating_there_and_back() {
         let angles: Vec<f32> = (0..4).map(|i| i as f32 * 0.7).collect();
         let (cos, sin): (Vec<f32>, Vec<f32>) = angles.iter().map(|a| (a.cos(), a.sin())).unzip();
-        let before = numbers(16, 3.0);
-        let mut row = before.clone();
-        turn(&mut row, &cos, &sin, false);
-        // The pair (1, 5) of the first head, as complex numbers.
-        let (a, b) = (before[1], before[5]);
-        assert!((row[1] - (a * cos[1] - b * sin[1])).abs() < 1e-6 && (row[5] - (b * cos[1] + a * sin[1])).abs() < 1e-6);
-        turn(&mut row, &cos, &sin, true);
-        assert!(row.iter().zip(&before).all(|(a, b)| (a - b).abs() < 1e-6));
+        // Whole heads, and heads whose last two dimensions stay.
+        for width in [8, 10] {
+            for (rotate, pair) in [
+                (rotate_halves as fn(&mut [f32], usize, &[f32], &[f32], bool), (1, 5)),
+                (rotate_neighbours, (2, 3)),
+            ] {
+                let before = numbers(2 * width, 3.0);
+                let mut row = before.clone();
+                rotate(&mut row, width, &cos, &sin, false);
+                // The second pair of the second head, as complex numbers.
+                let (a, b) = (before[width + pair.0], before[width + pair.1]);
+                assert!((row[width + pair.0] - (a * cos[1] - b * sin[1])).abs() < 1e-6);
+                assert!((row[width + pair.1] - (b * cos[1] + a * sin[1])).abs() < 1e-6);
+                assert_eq!(row[8..width], before[8..width]);
+                rotate(&mut row, width, &cos, &sin, true);
+                assert!(row.iter().zip(&before).all(|(a, b)| (a - b).abs() < 1e-6));
+            }
+        }
     }
 
     #[test]

@@ -1,34 +1,32 @@
 //! A causal language model, as attribution needs it: embeddings in, logits of the last position out.
 //!
-//! Weights are frozen: they are parameters without gradient, so that a backward pass computes gradients for activations only.
+//! [`CausalLm`] holds the parameters, one structure for all families; [`decoder::Decoder`] computes with them. Weights are frozen: they
+//! are parameters without gradient, so that a backward pass computes gradients for activations only. Training (`examples/train_demo`)
+//! runs the same decoder on a device with automatic differentiation.
 
+pub mod backward;
+pub mod decoder;
 pub mod device;
-pub mod falcon;
-pub mod frozen;
-mod layers;
-pub mod llama;
+pub mod ops;
+mod parameters;
+pub mod path;
+mod step;
+#[cfg(test)]
+mod tests;
 
-use burn::module::Module;
-use burn::tensor::{Device, Int, Tensor, TensorCreationOptions};
+use burn::tensor::{DType, Device, Int, Tensor, TensorCreationOptions, TensorData};
 
-use crate::checkpoint::config::ModelConfig;
 use crate::checkpoint::{Checkpoint, Loader, asked_for};
 use crate::diagnostic::Result;
+use crate::families::shape::Shape;
 use crate::tensor::matrix::{Matrix, Precision};
-use falcon::Falcon;
-use llama::Llama;
-
-/// A decoder of one of the architectures that igsite computes.
-#[derive(Module, Debug)]
-pub enum CausalLm {
-    /// Llama, Mistral, Orca-2.
-    Llama(Llama),
-    /// Falcon 7B.
-    Falcon(Falcon),
-}
+use decoder::{Decoder, Entry};
+use ops::Sequences;
+use ops::device::OnDevice;
+pub use parameters::{CausalLm, NamedParameter};
 
 impl CausalLm {
-    /// Loads every parameter of a checkpoint onto `device`, frozen, and kept as `precision` says; a dtype alone means tensors of it.
+    /// Loads a checkpoint onto `device`, frozen, and stored as `precision` says; a dtype alone means tensors of it.
     ///
     /// # Errors
     /// A tensor is missing, has another shape than `config.json` says, cannot be read, or is left over.
@@ -50,112 +48,96 @@ impl CausalLm {
         Ok(model)
     }
 
-    fn take(config: &ModelConfig, loader: &mut Loader) -> Result<Self> {
-        Ok(match config {
-            ModelConfig::Llama(config) => Self::Llama(Llama::load(config, loader)?),
-            ModelConfig::Falcon(config) => Self::Falcon(Falcon::load(config, loader)?),
-        })
-    }
-
     /// The tensors that a checkpoint of this shape has: names and shapes.
     ///
     /// # Errors
     /// None that a configuration read by [`crate::checkpoint::config::read`] can have.
-    pub fn layout(config: &ModelConfig) -> Result<Vec<(String, Vec<usize>)>> {
-        asked_for(config, |loader| Self::take(config, loader).map(drop))
+    pub fn layout(shape: &Shape) -> Result<Vec<(String, Vec<usize>)>> {
+        asked_for(shape, |loader| Self::take(shape, loader).map(drop))
     }
 
     /// A model with random parameters (normal, σ = 0.02, scaled down by depth where a layer writes to the residual stream),
     /// to be trained or timed. `place` is a device, with a dtype where it is not to be the device's usual one.
-    pub fn init(config: &ModelConfig, place: impl Into<TensorCreationOptions>) -> Self {
-        let place = place.into();
-        match config {
-            ModelConfig::Llama(config) => Self::Llama(Llama::init(config, &place)),
-            ModelConfig::Falcon(config) => Self::Falcon(Falcon::init(config, &place)),
-        }
-    }
-
-    /// The same weights (not a copy), for attribution.
-    pub fn frozen(&self) -> frozen::Frozen {
-        match self {
-            Self::Llama(model) => model.frozen(),
-            Self::Falcon(model) => model.frozen(),
-        }
-    }
-
-    /// The parameters under the names that a checkpoint gives them, each once, for writing one.
-    pub fn named_parameters(&self) -> Vec<(String, NamedParameter)> {
-        match self {
-            Self::Llama(model) => model.named_parameters(),
-            Self::Falcon(model) => model.named_parameters(),
-        }
+    pub fn init(shape: &Shape, place: impl Into<TensorCreationOptions>) -> Self {
+        Self::random(shape, &place.into())
     }
 
     /// Parameters in all.
     pub fn parameters(&self) -> usize {
         let size = |matrix: &Matrix| matrix.dims().into_iter().product::<usize>();
-        let tied = match self {
-            Self::Llama(model) => std::ptr::eq(model.head(), &model.embed_tokens),
-            Self::Falcon(model) => std::ptr::eq(model.head(), &model.word_embeddings),
-        };
-        let tables = if tied { 1 } else { 2 };
-        self.frozen().parameters() + tables * size(self.embeddings())
+        let tables = [Some(&self.embeddings), self.positions.as_ref(), self.head.as_ref()];
+        self.decoder().parameters() + tables.into_iter().flatten().map(size).sum::<usize>()
     }
 
-    /// The embedding table, `[vocabulary, hidden]`.
+    /// The embedding table, `[vocabulary, hidden]`, before [`crate::families::shape::Embedding::scale`].
     pub fn embeddings(&self) -> &Matrix {
-        match self {
-            Self::Llama(model) => &model.embed_tokens,
-            Self::Falcon(model) => &model.word_embeddings,
+        &self.embeddings
+    }
+
+    /// Embeddings of tokens as they enter the residual stream, `[tokens, hidden]`, without those of their positions.
+    pub fn embed_tokens(&self, ids: &[u32]) -> Tensor<2> {
+        self.scaled(self.embeddings.select(ids))
+    }
+
+    /// The mean of all tokens' embeddings, `[1, hidden]`, taken in float32.
+    pub fn mean_embedding(&self) -> Tensor<2> {
+        self.scaled(self.embeddings.val().cast(DType::F32).mean_dim(0))
+    }
+
+    fn scaled<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        match self.shape.embedding.scale {
+            Some(scale) => x * scale,
+            None => x,
         }
     }
 
-    /// Embeddings of token ids: `[batch, tokens]` to `[batch, tokens, hidden]`.
+    /// Embeddings of token ids: `[batch, tokens]` to `[batch, tokens, hidden]`, without those of their positions.
     pub fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
-        layers::embed(self.embeddings().val(), ids)
+        let [batch, tokens] = ids.dims();
+        let rows = self.embeddings.val().select(0, ids.reshape([batch * tokens]));
+        self.scaled(rows.reshape([batch, tokens, self.shape.hidden]))
     }
 
-    /// The residual stream after the final norm: `[batch, tokens, hidden]` to the same.
-    pub fn hidden(&self, embeddings: Tensor<3>) -> Tensor<3> {
-        match self {
-            Self::Llama(model) => model.hidden(embeddings, Positions::All),
-            Self::Falcon(model) => model.hidden(embeddings, Positions::All),
-        }
-    }
-
-    /// The output layer: `[batch, tokens, hidden]` to `[batch, tokens, vocabulary]`.
-    pub fn logits(&self, hidden: Tensor<3>) -> Tensor<3> {
-        match self {
-            Self::Llama(model) => model.logits(hidden),
-            Self::Falcon(model) => model.logits(hidden),
-        }
+    /// Logits of every position: embeddings `[batch, tokens, hidden]` to `[batch, tokens, vocabulary]`. Where the device has automatic
+    /// differentiation, it goes through.
+    pub fn logits(&self, embeddings: Tensor<3>) -> Tensor<3> {
+        let [batch, tokens, _] = embeddings.dims();
+        let logits = self.read_at(embeddings, tokens);
+        logits.reshape([batch, tokens, self.shape.vocabulary])
     }
 
     /// Logits of the last position alone: `[batch, tokens, hidden]` to `[batch, vocabulary]`. The last layer computes no other
     /// position's query and MLP.
     pub fn last_logits(&self, embeddings: Tensor<3>) -> Tensor<2> {
-        let hidden = match self {
-            Self::Llama(model) => model.hidden(embeddings, Positions::Last),
-            Self::Falcon(model) => model.hidden(embeddings, Positions::Last),
-        };
-        self.logits(hidden).squeeze_dim(1)
+        self.read_at(embeddings, 1)
+    }
+
+    /// Logits of the last `count` positions of each sequence.
+    fn read_at(&self, embeddings: Tensor<3>, count: usize) -> Tensor<2> {
+        let [batch, tokens, hidden] = embeddings.dims();
+        let sequences = Sequences::with_tails(vec![tokens; batch], vec![count; batch]);
+        let decoder = self.decoder();
+        let ops = OnDevice::new(
+            &embeddings.device(),
+            embeddings.dtype(),
+            &decoder.rotary(tokens),
+            &sequences,
+        );
+        let x = embeddings.reshape([batch * tokens, hidden]);
+        decoder.forward(&ops, &sequences, Entry::Embeddings(&x), false).logits
     }
 }
 
-/// Which positions a layer has to put out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Positions {
-    /// Each.
-    All,
-    /// The last alone; earlier ones are still attended to.
-    Last,
+/// A tensor of indices.
+pub(crate) fn indices(values: impl IntoIterator<Item = usize>, device: &Device) -> Tensor<1, Int> {
+    let values: Vec<i64> = values.into_iter().map(|value| value as i64).collect();
+    let count = values.len();
+    Tensor::from_data(TensorData::new(values, [count]), device)
 }
 
-/// A parameter for writing: a matrix `[out, in]` or a vector.
-#[derive(Clone, Debug)]
-pub enum NamedParameter {
-    /// `[out, in]`
-    Matrix(Tensor<2>),
-    /// `[width]`
-    Vector(Tensor<1>),
+impl CausalLm {
+    /// The same weights (not a copy), to be computed with.
+    pub fn decoder(&self) -> Decoder {
+        self.view()
+    }
 }

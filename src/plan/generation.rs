@@ -49,7 +49,7 @@ pub fn generation(
         .iter()
         .map(|token| token.id)
         .collect();
-    let rows = model.checkpoint.config.model.vocab_size();
+    let rows = model.checkpoint.config.model.vocabulary;
     if token_ids.is_empty() || token_ids.iter().any(|&id| id as usize >= rows) {
         return Err(Diagnostic::content(
             "the text for the model to go on from comes to no tokens, or to some that it does not have",

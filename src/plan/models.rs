@@ -52,7 +52,7 @@ impl OpenedModel {
     pub fn facts(&self) -> ModelFacts<'_> {
         ModelFacts {
             spec: &self.spec,
-            architecture: self.checkpoint.config.model.architecture(),
+            architecture: self.checkpoint.config.model.family,
             key: &self.key,
         }
     }

@@ -60,7 +60,7 @@ impl<'a> One<'a, '_> {
 
     /// A token that has a row in the embedding table.
     pub fn in_table(&self, id: Option<u32>) -> Option<Start> {
-        id.filter(|&id| (id as usize) < self.model.checkpoint.config.model.vocab_size())
+        id.filter(|&id| (id as usize) < self.model.checkpoint.config.model.vocabulary)
             .map(Start::Token)
     }
 
@@ -85,7 +85,7 @@ impl<'a> One<'a, '_> {
             ids: &ids,
             around: around(chat),
         };
-        let rows = self.model.checkpoint.config.model.vocab_size();
+        let rows = self.model.checkpoint.config.model.vocabulary;
         if ids.is_empty() {
             problem(
                 problems,

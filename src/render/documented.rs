@@ -177,7 +177,7 @@ fn the_docs_list_the_limits_that_there_are() {
         ),
         ("shortcodes: lists nested in each other", shortcode::DEEPEST as u64),
         (
-            "faults of links that are told with their place",
+            "faults of links that are reported with their place",
             crate::site::TOLD as u64,
         ),
     ] {

@@ -58,7 +58,7 @@ impl Reply {
     }
 }
 
-/// What a request asks for, or why it is refused.
+/// What a request wants, or why it is refused.
 pub fn read(method: &Method, host: Option<&str>, uri: &Uri) -> Result<Asked, Reply> {
     if !host.is_some_and(is_own) {
         let text = "igsite serve answers at localhost and at addresses in numbers only, so that no other website can read yours through the browser.\n";
@@ -138,7 +138,7 @@ fn file(path: &str, folder: &Path, outcome: &Outcome) -> Reply {
     }
 }
 
-/// A file as it is sent: a page has the script that asks for news in its head, or at its end where the head is not found.
+/// A file as it is sent: a page has the script that waits for news in its head, or at its end where no head is found.
 fn opened(path: &Path, outcome: &Outcome) -> io::Result<Body> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
@@ -160,11 +160,11 @@ fn opened(path: &Path, outcome: &Outcome) -> io::Result<Body> {
 
 enum Found {
     File(PathBuf),
-    /// A page's folder, asked for without the slash that relative links need.
+    /// A page's folder, requested without the slash that relative links need.
     Folder,
 }
 
-/// The file of an address; none for addresses that lead out of the folder, or to what it is kept with.
+/// The file of an address; none for addresses that lead out of the folder, or to igsite's own files in it.
 fn locate(path: &str, folder: &Path) -> Option<Found> {
     let decoded = urls::decode(path)?;
     let inside = decoded.strip_prefix('/')?;
@@ -180,7 +180,7 @@ fn locate(path: &str, folder: &Path) -> Option<Found> {
     if is_folder {
         target.push(urls::HOME);
     }
-    // No link may lead out, whoever put it there.
+    // No link may lead out of the folder, whoever made it.
     let whole = target.canonicalize().ok()?;
     if !whole.starts_with(folder.canonicalize().ok()?) {
         return None;
@@ -192,13 +192,13 @@ fn locate(path: &str, folder: &Path) -> Option<Found> {
     }
 }
 
-/// The page with the script that asks for news.
+/// The page with the script that waits for news.
 fn with_script(page: &str, outcome: &Outcome) -> String {
     let at = page.find("</head>").unwrap_or(page.len());
     format!("{}{}{}", &page[..at], script(outcome), &page[at..])
 }
 
-/// The script that asks for news; it is told which site the page is of.
+/// The script that waits for news; its query names the site that the page is of.
 fn script(outcome: &Outcome) -> String {
     format!("<script src=\"{OWN}serve.js?{}\" defer></script>\n", outcome.site)
 }

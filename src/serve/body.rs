@@ -1,5 +1,5 @@
-//! The body of an answer: some bytes, a file between them. A file is read piece by piece as the reader takes it, so that forty readers
-//! of a large file, or one that does not read, cost no memory.
+//! The body of a response: some bytes, with a file between them. A file is read piece by piece as the reader accepts
+//! it, so that forty readers of a large file, or one that does not read, cost no memory.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -22,7 +22,7 @@ pub struct Body {
 }
 
 impl Body {
-    /// `before`, then so many bytes of a file from where it stands, then `after`.
+    /// `before`, then this many bytes of a file from its current position, then `after`.
     pub fn around(before: impl Into<Bytes>, file: File, length: u64, after: impl Into<Bytes>) -> Self {
         Self {
             before: before.into(),
@@ -65,7 +65,8 @@ impl hyper::body::Body for Body {
     type Error = io::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        // After each piece it is the others' turn: all answers share one thread, and the system takes megabytes without a pause.
+        // After each piece the other responses continue: all share one thread, and the system accepts megabytes without
+        // a pause.
         self.gave = !self.gave;
         if !self.gave && self.file.is_some() {
             context.waker().wake_by_ref();

@@ -1,5 +1,5 @@
-//! The connections that are open: fewer than the process has file handles for, and none that stands still for ever. Where there is no
-//! room for a new one, the one that has stood still for longest goes, so that whoever asks now is answered.
+//! The open connections: fewer than the process has file handles for, and none that is idle for ever. Where there is no
+//! room for a new connection, the one that has been idle for longest is closed, so that the new request is answered.
 
 use std::io::{IoSlice, Result};
 use std::pin::Pin;
@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use tokio::task::AbortHandle;
 
-/// How long a connection may stand still: no byte comes or goes. A question for news stands still for a twelfth of it; a film that a
-/// reader has stopped may stand still for longer, and is asked for again.
+/// How long a connection may be idle, with no byte sent or received. A request for news is idle for a twelfth of it. A
+/// film that a reader has stopped may be idle for longer, and is then requested again.
 const STILL: Duration = Duration::from_secs(120);
 /// How often one looks for such connections.
 const LOOK: Duration = Duration::from_secs(5);
@@ -38,7 +38,8 @@ struct Open {
 }
 
 impl Connections {
-    /// None yet. An answer may need a handle for its file, and a build that runs beside has its own: a quarter of the handles.
+    /// No connections yet. A response may need a handle for its file, and a build that runs at the same time needs its
+    /// own: so a quarter of the handles.
     pub fn new() -> Self {
         Self {
             most: (handles().unwrap_or(USUAL) / 4).clamp(4, MOST),

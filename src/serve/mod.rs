@@ -1,10 +1,10 @@
-//! The server behind `igsite serve`: shows a folder to the person who writes the site, says to the browser when it was built anew, and
-//! shows errors in the page.
+//! The server behind `igsite serve`: shows a folder to the person who writes the site, informs the browser of each new
+//! build, and shows errors in the page.
 //!
-//! It is made for one reader on one machine. It answers GET and HEAD, and only where the `Host` is this machine's own, so that a page
-//! from elsewhere cannot read the site through the browser. Pages stay as they are published, policy included; one script is added
-//! on the way, and asks for news by loading a script, which the policy allows and a connection would not be. It builds nothing
-//! itself, and writes no file.
+//! It is made for one reader on one machine. It answers GET and HEAD, and only where the `Host` is this machine's own,
+//! so that a page from elsewhere cannot read the site through the browser. Pages are served as they are published,
+//! policy included. One script is added, and it gets news by loading a script, which the policy allows while it forbids
+//! a connection. The server builds nothing itself, and writes no file.
 
 mod answer;
 mod body;
@@ -30,8 +30,8 @@ use body::Body;
 use connections::Connections;
 pub use watch::Watch;
 
-/// How long a browser's question for news stays open when there is none. A browser opens six connections at most: a page that
-/// loads meanwhile must not wait for long.
+/// How long a browser's request for news stays open when there is none. A browser opens six connections at most: a page
+/// that loads meanwhile must not wait for long.
 const HELD: Duration = Duration::from_secs(10);
 /// How much of an answer waits in memory for its reader, and how long a request may be.
 const BUFFER: usize = 64 << 10;
@@ -49,7 +49,7 @@ pub struct Outcome {
     error: Option<String>,
 }
 
-/// Tells the server what a build came to.
+/// Informs the server of a build's result.
 #[derive(Clone, Debug)]
 pub struct Teller(Arc<news::Sender<Outcome>>);
 
@@ -118,12 +118,12 @@ impl Server {
         self.listener.local_addr().map_err(|error| failed(&error))
     }
 
-    /// Tells it what builds come to.
+    /// Sends it the results of builds.
     pub fn teller(&self) -> Teller {
         self.teller.clone()
     }
 
-    /// Answers until Ctrl-C or another signal that asks for an end.
+    /// Answers until Ctrl-C or another signal requests an end.
     ///
     /// # Errors
     /// The system gives no connections or no signals.

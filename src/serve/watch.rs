@@ -1,8 +1,8 @@
 //! Waits for changes of what a site is made from.
 //!
-//! `content/`, `templates/` and `static/` are watched with all that is in them, and the project's own folder for when one of these
-//! comes or goes. Editors write a file by several steps, often by renaming another one over it: a change is told when it has been
-//! quiet for a moment.
+//! `content/`, `templates/` and `static/` are watched with all that is in them, and the project's own folder for when
+//! one of these appears or disappears. Editors write a file in several steps, often by renaming another one over it, so
+//! a change is reported only when nothing has changed for a moment.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -71,7 +71,7 @@ impl Watch {
         self.follow()
     }
 
-    /// Reading is no change, and what lies beside the three folders is none of ours (the store, the site).
+    /// Reading is no change, and the files next to the three folders (the store, the site) do not matter.
     fn matters(&self, event: &notify::Result<Event>) -> bool {
         let Ok(event) = event else { return true };
         let ours = |path: &PathBuf| FOLDERS.iter().any(|folder| path.starts_with(self.root.join(folder)));

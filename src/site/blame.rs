@@ -1,5 +1,5 @@
-//! Which line of the project made a line of the site that is broken: a Markdown page, a description in YAML, or one of the project's own
-//! templates. Looked for only when something is broken, by what was written there.
+//! Finds which line of the project made a broken line of the site: a Markdown page, a description in YAML, or one of
+//! the project's own templates. It searches only when something is broken, for the text that is broken.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,11 +13,11 @@ use crate::input;
 use crate::site::links::Broken;
 use crate::site::urls;
 
-/// How many different faults are told with their place: each is looked for in whole texts.
+/// How many different faults are reported with their place: finding each is a search in whole texts.
 pub const TOLD: usize = 200;
 
-/// Everything that is broken, as errors, each with the line of the source that made it, where one is found. What is made by one line, or
-/// written alike on many pages, is told once, with the first of them.
+/// Everything that is broken, as errors, each with the line of the source that made it, where one is found. What one
+/// line made, or what is written the same on many pages, is reported once, with the first of them.
 pub fn all(project: &Project, broken: &[Broken]) -> Diagnostics {
     let templates = own_templates(&project.root);
     let mut read: BTreeMap<PathBuf, Option<String>> = BTreeMap::new();
@@ -107,7 +107,7 @@ fn own_templates(root: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Where a text stands as an address or a quoted value.
+/// Where a text is an address or a quoted value.
 fn delimited(text: &str, written: &str) -> Option<usize> {
     let quoted = [
         ("(", ")"),
@@ -127,7 +127,8 @@ fn delimited(text: &str, written: &str) -> Option<usize> {
     places.next().filter(|_| !written.is_empty())
 }
 
-/// What an author may have written where a page has an address: Markdown names the file of a page, and what lies beside it.
+/// What an author may have written where a page has an address: Markdown names the file of a page, and the files next
+/// to it.
 fn sources(address: &str) -> Vec<String> {
     let (path, anchor) = address.split_at(address.find('#').unwrap_or(address.len()));
     let mut names = Vec::new();

@@ -1,8 +1,8 @@
-//! Checks every link of the finished output: pages, assets, anchors and ids that do not exist, ids given twice, anything loaded from
-//! another host. Names are compared with their case, as servers do, though some disks do not.
+//! Checks every link of the finished output: pages, assets, anchors and ids that do not exist, duplicate ids, anything
+//! loaded from another host. Names are compared with their case, as servers do, though some disks do not.
 //!
-//! `scan.rs` reads one file and needs no other, so that many threads can do it; [`LinkCheck`] holds what the files say against each other,
-//! each target once, not each link. What HTML it knows is in `markup.rs`.
+//! `scan.rs` reads one file without any other, so that many threads can do it. [`LinkCheck`] then compares what the
+//! files say, each target once, not each link. `markup.rs` is what it knows of HTML.
 
 mod markup;
 pub mod policy;
@@ -74,7 +74,7 @@ impl FileLinks {
     }
 }
 
-/// Collects what files say, and tells at the end what is broken.
+/// Collects what files say, and reports at the end what is broken.
 #[derive(Debug, Default)]
 pub struct LinkCheck {
     base_url: Option<String>,
@@ -126,8 +126,8 @@ impl LinkCheck {
         self.files.insert(file.path, file.ids);
     }
 
-    /// Everything that is broken in a site without its results, and would be so with them. Where a page names a file, `page` says whether
-    /// the file must be there already.
+    /// Everything that is broken in a site rendered without its results, and that would be broken with them too. Where
+    /// a page names a file, `page` says whether the file must exist already.
     pub fn certain(self, must_be_there: impl Fn(&str, &str) -> bool) -> Vec<Broken> {
         let missing: HashSet<(String, String)> = self
             .targets

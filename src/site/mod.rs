@@ -16,8 +16,8 @@ use crate::site::links::{FileLinks, LinkCheck};
 use crate::site::output::{Counts, Folder, Growing, Looked, Output, Written};
 use crate::site::publish::{PublishCheck, Weighed};
 
-/// Renders a site, checks every link of it and writes what changed into `folder`. Nothing in the folder changes unless all
-/// of it went well.
+/// Renders a site, checks every link of it and writes what changed into `folder`. Nothing in the folder changes unless
+/// everything succeeded.
 pub fn write(site: &Site<'_>, folder: &mut Folder) -> Result<(Counts, Written), Diagnostics> {
     folder.renew()?;
     if let Some(base_url) = &site.base_url {
@@ -38,7 +38,7 @@ pub fn write(site: &Site<'_>, folder: &mut Folder) -> Result<(Counts, Written), 
     Ok((counts, written))
 }
 
-/// Renders what needs no results, and tells what a build of it would refuse.
+/// Renders what needs no results, and reports what a build of it would refuse.
 pub fn rehearse(site: &Site<'_>) -> Result<(), Diagnostics> {
     let mut links = LinkCheck::new(site.base_url.as_deref());
     render::render(site, &mut |file| {
@@ -46,7 +46,7 @@ pub fn rehearse(site: &Site<'_>) -> Result<(), Diagnostics> {
         Ok(())
     })?;
     let pages: HashSet<String> = site.project.pages.iter().map(|page| urls::page(&page.route)).collect();
-    // What stands in these comes with the results.
+    // The content of these comes with the results.
     let of_results = |path: &str| RESULTS.iter().any(|folder| path.starts_with(folder));
     let broken = links.certain(|page, path| pages.contains(page) && !of_results(path));
     if broken.is_empty() {

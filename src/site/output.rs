@@ -1,15 +1,17 @@
 //! Writes a site into its folder, and never touches a file that a build did not write.
 //!
-//! One igsite has the folder at a time ([`Folder`]). It bears a mark, [`MARK`]: the list of the files that are igsite's, with their hashes. A
-//! folder that holds anything and has no mark is refused. Changed files are staged inside the folder and moved into place only when
-//! the whole site was rendered; unchanged ones are not written at all. The move is all or nothing (`moving.rs`): where a step fails, what was
-//! moved is put back at once; where the process is killed, the next build puts it back before it does anything else.
+//! One igsite uses the folder at a time ([`Folder`]). The folder has a mark, [`MARK`]: the list of igsite's files, with
+//! their hashes. A folder that is not empty and has no mark is refused. Changed files are staged inside the folder and
+//! moved into place only when the whole site was rendered; unchanged ones are not written at all. The move is all or
+//! nothing (`moving.rs`): if a step fails, everything that was moved is moved back at once; if the process is killed,
+//! the next build moves it back before it does anything else.
 //!
-//! Why not make a second folder and exchange the two in one step (`renameat2` with `RENAME_EXCHANGE`)? The folder is often held by others: it is
-//! the working directory of `python -m http.server`, a volume of a container, a mount point, a git worktree, and these would
-//! go on with the old folder, which is then deleted. Foreign files would have to move over, or be away for a while. And each update would
-//! give all unchanged files a second name, tens of thousands of them to change one page. What the exchange would give beyond this is
-//! that a kill within the few milliseconds of the move shows no mixture until the next build; files are moved in these milliseconds only.
+//! Why not make a second folder and exchange the two in one step (`renameat2` with `RENAME_EXCHANGE`)? Other programs
+//! often use the folder: it is the working directory of `python -m http.server`, a volume of a container, a mount
+//! point, a git worktree, and these would continue with the old folder, which is then deleted. Files of others would
+//! have to move over, or be away for a while. And each update would give all unchanged files a second name, tens of
+//! thousands of them to change one page. The exchange would have one advantage: a kill within the few milliseconds of
+//! the move would show no mixture until the next build. Files are moved in these milliseconds only.
 
 mod folder;
 mod growing;
@@ -72,11 +74,11 @@ pub struct Output<'f> {
     folder: &'f Path,
     /// Where changed files wait.
     stage: PathBuf,
-    /// Whether it held nothing when it was opened: then nothing is in the way, and nothing has to be asked for each file.
+    /// Whether it was empty when it was opened: then no file can be in the way, and none has to be checked.
     empty: bool,
     old: BTreeMap<String, String>,
     new: BTreeMap<String, Entry>,
-    /// New paths in lower case, since some file systems do not tell cases apart.
+    /// New paths in lower case, since some file systems ignore case.
     lower: HashSet<String>,
     /// Folders of the site that are known to be there and to be folders, so that they are looked at once.
     folders: RwLock<HashSet<String>>,
@@ -120,8 +122,8 @@ impl<'f> Output<'f> {
         self.take(looked)
     }
 
-    /// Compares a file with the one in place, and stages it where they differ. Many threads may do so at once; what comes of it has to be
-    /// taken, in an order that is always the same.
+    /// Compares a file with the one in place, and stages it where they differ. Many threads may do so at once; the
+    /// results must be taken in an order that is always the same.
     pub fn look(&self, file: &OutputFile) -> Result<Looked> {
         check_path(&file.path)?;
         self.refuse_foreign_in_the_way(&file.path)?;
@@ -215,7 +217,7 @@ impl<'f> Output<'f> {
     /// Moves everything into place.
     ///
     /// # Errors
-    /// It cannot be moved; then the folder is as it was, or the error says what stands there.
+    /// It cannot be moved; then the folder is as it was, or the error says what it has.
     pub fn commit(self) -> Result<(Counts, Written)> {
         self.commit_by(&Free)
     }
@@ -244,7 +246,8 @@ impl<'f> Output<'f> {
         Ok((counts, Written::new(self.folder, self.new)))
     }
 
-    /// The files of the last build that are to be removed: those that this one does not make, but for what was edited since.
+    /// The files of the last build that are to be removed: those that this one does not make, except files that were
+    /// edited since.
     fn gone(&self, counts: &mut Counts) -> Result<Vec<String>> {
         let mut gone = Vec::new();
         for (path, written) in self.old.iter().filter(|(path, _)| !self.new.contains_key(*path)) {
@@ -265,7 +268,8 @@ impl<'f> Output<'f> {
         Ok(gone)
     }
 
-    /// What is to be moved of what is staged under `at`: a folder that is not there yet as a whole, any other file by file.
+    /// What is to be moved of the files staged under `at`: a folder that does not exist yet as a whole, any other file
+    /// by itself.
     fn units(&self, at: &mut String, gone: &[String], units: &mut Vec<Unit>) -> Result<()> {
         let stage = self.staged_at(at);
         let failed = |error: io::Error| Diagnostic::io(Kind::Output, "read what was staged in", &stage, &error);
@@ -295,7 +299,7 @@ impl<'f> Output<'f> {
         Ok(())
     }
 
-    /// Whether a symbolic link stands on the way to a file: what is behind it is not ours.
+    /// Whether there is a symbolic link on the path to a file: its target is not ours.
     fn through_link(&self, path: &str) -> Result<bool> {
         let mut place = self.folder.to_path_buf();
         for part in path.split('/') {
@@ -310,7 +314,7 @@ impl<'f> Output<'f> {
         Ok(false)
     }
 
-    /// Stages the mark that lists what is new, and one that lists old files too, where they are not what stands there.
+    /// Stages the mark that lists what is new, and one that lists old files too, where they differ from those in place.
     fn stage_marks(&self) -> Result<StagedMark> {
         let place = self.folder.join(MARK);
         let new = || self.new.iter().map(|(path, entry)| (path, &entry.hash));
@@ -341,7 +345,7 @@ fn is_absent(error: &io::Error) -> bool {
 
 /// The mark that a site is to have.
 struct StagedMark {
-    /// Whether it is another one than stands there.
+    /// Whether it differs from the one in place.
     moves: bool,
     entry: Entry,
 }
@@ -439,7 +443,7 @@ fn refuse_foreign(folder: &Path) -> Result<()> {
     .help("move these files away, or give another folder with --output"))
 }
 
-/// Refuses paths that would leave the folder or collide with what the folder is kept with.
+/// Refuses paths that would leave the folder or collide with igsite's own files in it.
 fn check_path(path: &str) -> Result<()> {
     let bad_part = |part: &str| part.is_empty() || part == "." || part == ".." || part.contains(['\\', '\0', ':']);
     let first = path.split('/').next().unwrap_or("").to_lowercase();

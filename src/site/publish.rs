@@ -1,4 +1,5 @@
-//! What stands against publishing a site on GitHub Pages: its size, single files, a domain that is not the one it is built for.
+//! What may be a problem when a site is published on GitHub Pages: its size, single files, a domain that is not the one
+//! it is built for.
 //!
 //! Only warnings: a site may be published elsewhere.
 
@@ -14,7 +15,7 @@ const FILE: u64 = 100 << 20;
 /// Parts and files that a warning names.
 const NAMED: usize = 3;
 
-/// Collects files one by one and tells at the end what to know before publishing them.
+/// Collects files one by one and reports at the end what to know before publishing them.
 #[derive(Debug, Default)]
 pub struct PublishCheck {
     /// Folder, at most two deep, → bytes.

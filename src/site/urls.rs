@@ -1,7 +1,7 @@
-//! The one place where a link is made, and where it is said which page lies where.
+//! The one place where links are made, and where the address of each page is defined.
 //!
-//! Links are relative to the page they stand on and name the file itself, so that one build works at `/`, under `/repo/`
-//! and from `file://`. This file knows nothing of the rest; it is the one part of `site` that `render` uses.
+//! Links are relative to the page they are on and name the file itself, so that one build works at `/`, under `/repo/`
+//! and from `file://`. This file uses no other module; it is the one part of `site` that `render` uses.
 
 /// The front page.
 pub const HOME: &str = "index.html";
@@ -17,7 +17,7 @@ pub fn experiment(id: &str) -> String {
     format!("experiments/{id}/index.html")
 }
 
-/// A page of an experiment's table of samples, behind the first, which is on [`experiment`].
+/// A page of an experiment's table of samples, after the first, which is on [`experiment`].
 pub fn samples_page(experiment: &str, page: usize) -> String {
     format!("experiments/{experiment}/pages/{page}/index.html")
 }
@@ -75,8 +75,8 @@ pub fn bibtex(experiment: &str) -> String {
     format!("data/{experiment}.bib")
 }
 
-/// A style sheet, script or image that pages name with the hash of what it holds, so that no kept copy of an older one is taken for it:
-/// `assets/igsite.1a2b3c4d.css`.
+/// A style sheet, script or image, named with the hash of its content, so that a cached copy of an older one is never
+/// used for it: `assets/igsite.1a2b3c4d.css`.
 pub fn asset(name: &str, hash: &str) -> String {
     match name.rsplit_once('.') {
         Some((stem, extension)) => format!("assets/{stem}.{hash}.{extension}"),

@@ -1,23 +1,24 @@
-//! A model's matrices: tensors, or kept in a smaller form than they are computed in.
+//! A model's matrices: tensors, or a form smaller than the one they are computed in.
 //!
-//! Half precision stays as the checkpoint has it where the CPU's kernels compute in float32: they expand it as they read it, to
-//! the bit what a copy in float32 would be, in half the memory. 4-bit weights stay codes on every device; one layer at a time is
-//! expanded while it is at work.
+//! Where the CPU's kernels compute in float32, half precision stays as the checkpoint has it: they expand it while they
+//! read it, to the bit what a float32 copy would be, in half the memory. 4-bit weights stay codes on every device; a
+//! layer is expanded while it computes, one layer at a time.
 
 use std::sync::Arc;
 
-use burn::module::{Module, Param};
+use burn::module::{Module, Param, ParamId};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use super::host;
 use crate::kernel::matrix::{BLOCK, Code, Elements, Four, Half};
 
-/// In what a model's weights are kept, and what it computes in.
+/// The form in which a model's weights are in memory, and what it computes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Precision {
     /// What it computes in.
     pub dtype: DType,
-    /// How linear layers but the output layer are quantised as they are read; none: not at all, or as the checkpoint has it.
+    /// How the linear layers but the output layer are quantised while they are read. None: not at all, or as the
+    /// checkpoint has it.
     pub quantization: Option<Code>,
     /// The CPU's kernels compute with it: half precision stays as it is stored, and all of it in main memory.
     pub kernels: bool,
@@ -37,7 +38,7 @@ impl From<DType> for Precision {
 /// A matrix of weights, `[out, in]`.
 #[derive(Module, Debug)]
 pub struct Matrix {
-    /// None where it is kept in another form.
+    /// None where it has another form.
     whole: Option<Param<Tensor<2>>>,
     #[module(skip)]
     kept: Option<Kept>,
@@ -70,7 +71,7 @@ impl Matrix {
         }
     }
 
-    /// As a tensor; one that is kept in another form is expanded.
+    /// As a tensor; another form is expanded.
     pub fn val(&self) -> Tensor<2> {
         match (&self.whole, &self.kept) {
             (Some(whole), _) => whole.val(),
@@ -79,9 +80,33 @@ impl Matrix {
         }
     }
 
-    /// The smaller form, where it is kept in one.
+    /// The smaller form, where it has one.
     pub fn kept(&self) -> Option<&Kept> {
         self.kept.as_ref()
+    }
+
+    /// Some of its rows; what is in main memory is not copied.
+    pub fn rows(&self, from: usize, count: usize) -> Self {
+        match &self.kept {
+            Some(kept) => kept.rows(from, count).into(),
+            None => {
+                let rows = self.val().narrow(0, from, count);
+                Param::initialized(ParamId::new(), rows).into()
+            }
+        }
+    }
+
+    /// Rows in this order, in the form in which they are stored; a copy.
+    pub fn gather(&self, rows: &[usize]) -> Self {
+        match &self.kept {
+            Some(kept) => kept.gather(rows),
+            None => {
+                let whole = self.val();
+                let ids: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
+                let ids = Tensor::<1, Int>::from_data(TensorData::new(ids, [rows.len()]), &whole.device());
+                Param::initialized(ParamId::new(), whole.select(0, ids)).into()
+            }
+        }
     }
 
     /// Chosen rows, `[rows, in]`, as float32 or the tensor's own dtype.
@@ -204,6 +229,37 @@ impl Kept {
         }
     }
 
+    /// Rows in this order; a copy. Codes whose blocks reach over rows are parted from their neighbours by being expanded.
+    fn gather(&self, rows: &[usize]) -> Matrix {
+        let [_, width] = self.dims;
+        let dims = [rows.len(), width];
+        let begin = |row: usize| self.first + row * width;
+        match &self.form {
+            Form::Halves(bytes, half) => {
+                let of = |&row: &usize| &bytes[2 * begin(row)..2 * (begin(row) + width)];
+                Self::halves(rows.iter().flat_map(of).copied().collect(), *half, dims).into()
+            }
+            Form::Four(four) if width.is_multiple_of(BLOCK) && self.first.is_multiple_of(BLOCK) => {
+                let codes = rows
+                    .iter()
+                    .flat_map(|&row| &four.codes[begin(row) / 2..(begin(row) + width) / 2]);
+                let scales = rows
+                    .iter()
+                    .flat_map(|&row| &four.scales[begin(row) / BLOCK..(begin(row) + width) / BLOCK]);
+                let gathered = FourBit {
+                    codes: codes.copied().collect(),
+                    scales: scales.copied().collect(),
+                    values: four.values,
+                };
+                Self::four(gathered, dims).into()
+            }
+            Form::Four(_) | Form::OnDevice(_) => {
+                let rows: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
+                Param::initialized(ParamId::new(), self.select(&rows)).into()
+            }
+        }
+    }
+
     /// Its elements, where they are in main memory.
     pub fn elements(&self) -> Option<Elements<'_>> {
         match &self.form {
@@ -301,7 +357,8 @@ mod tests {
 
     #[test]
     fn codes_on_a_device_expand_as_in_main_memory() {
-        // 7 × 30 = 210 weights: three blocks and a short one; rows begin anywhere in a block, and a word is left half empty.
+        // 7 × 30 = 210 weights: three blocks and a short one; rows begin anywhere in a block, and a word is left half
+        // empty.
         let weights: Vec<f32> = (0..210).map(|i| ((i * 7919) % 2003) as f32 / 1001.0 - 1.0).collect();
         for code in [Code::Fp4, Code::Nf4] {
             let make = || {

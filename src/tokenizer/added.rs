@@ -1,8 +1,9 @@
-//! Added tokens: what the files beside a tokenizer list is put behind its vocabulary, in the order and with the flags of Hugging
-//! Face's transformers (`PreTrainedTokenizerFast.__init__` of 4.57, `TokenizersBackend.__init__` of 5.24).
+//! Added tokens: what the files next to a tokenizer list is appended to its vocabulary, in the order and with the flags
+//! of Hugging Face's transformers (`PreTrainedTokenizerFast.__init__` of 4.57, `TokenizersBackend.__init__` of 5.24).
 //!
-//! First come the tokens that are listed with ids, by id, then special tokens that have a key, then the others. One that is known
-//! keeps its id and takes the new flags; a new one gets the next free id, whatever id it is listed with: that is warned of.
+//! First come the tokens that are listed with ids, by id, then special tokens that have a key, then the others. A token
+//! that is known has its id unchanged and gets the new flags. A new one gets the next free id, whatever id it is listed
+//! with; a warning reports a difference.
 
 use std::collections::{BTreeMap, HashSet};
 

@@ -1,7 +1,9 @@
-//! What stands beside a tokenizer's own file: `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json`, merged as
-//! Hugging Face's transformers does it (`_from_pretrained` in `tokenization_utils_base.py`, 4.57 and 5.24).
+//! The files next to a tokenizer's own file: `tokenizer_config.json`, `special_tokens_map.json` and
+//! `added_tokens.json`, merged as Hugging Face's transformers does it (`_from_pretrained` in
+//! `tokenization_utils_base.py`, 4.57 and 5.24).
 //!
-//! With `added_tokens_decoder` in the first file the other two are not read there; igsite warns where they then say something else.
+//! With `added_tokens_decoder` in the first file transformers does not read the other two; igsite warns where they
+//! contradict it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,7 +21,7 @@ const NAMES: &str = "special_tokens_map.json";
 const ADDED: &str = "added_tokens.json";
 const DECODER: &str = "added_tokens_decoder";
 
-/// The class of transformers that a folder asks for, as far as it makes a difference.
+/// The class of transformers that a folder names, as far as it makes a difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Class {
     /// `LlamaTokenizer`, `LlamaTokenizerFast`.
@@ -49,7 +51,7 @@ impl Class {
 /// The three files, merged.
 #[derive(Debug)]
 pub struct Beside {
-    /// The class that is asked for.
+    /// The class that the folder names.
     pub class: Class,
     /// `model_type` of `config.json`.
     pub model_type: Option<String>,
@@ -65,7 +67,7 @@ pub struct Beside {
     pub by_decoder: bool,
     /// Those of the files that are there.
     pub files: Vec<PathBuf>,
-    /// What is odd.
+    /// Warnings.
     pub warnings: Diagnostics,
     /// `tokenizer_config.json`, which errors name.
     file: PathBuf,
@@ -76,7 +78,7 @@ impl Beside {
     /// Reads the files of a folder; all may be absent.
     ///
     /// # Errors
-    /// A file is no JSON object, a key is of the wrong type, or asks for what is not computed.
+    /// A file is no JSON object, a key has the wrong type, or requires something that igsite does not compute.
     pub fn read(folder: &Path) -> Result<Self> {
         let mut files = Vec::new();
         let mut map = |name: &str| -> Result<Option<Map<String, Value>>> {
@@ -309,8 +311,8 @@ impl Beside {
         Ok(listed)
     }
 
-    /// Has listed tokens found in the text as it is written, before blanks are put in: with a `tokenizer.model` transformers 5 does so for
-    /// all, while 4 finds those that are normalised only where a blank stands before them.
+    /// Makes listed tokens match in the text as it is written, before spaces are inserted. With a `tokenizer.model`
+    /// transformers 5 does so for all, while 4 finds those that are normalised only where a space precedes them.
     pub fn match_as_written(&mut self, prefix: Prefix) {
         let normalized = self.listed.values().filter(|token| token.normalized && !token.special);
         let names: Vec<String> = normalized.map(|token| format!("{:?}", token.content)).collect();
@@ -333,7 +335,8 @@ impl Beside {
         all.any(|token| token.content == text)
     }
 
-    /// A token as text, or as an object with its flags. Without `normalized`, special tokens are matched before normalisation.
+    /// A token as text, or as an object with its flags. Without `normalized`, special tokens are matched before
+    /// normalisation.
     fn token(&self, key: &str, value: &Value, special: bool) -> Result<AddedToken> {
         let wrong = |found: String| {
             self.error(key, found).expected(

@@ -1,8 +1,9 @@
-//! Bounds on what a tokenizer's file may ask for, checked before it is built: how much longer than the text its steps may make it.
+//! Bounds on a tokenizer's file, checked before the tokenizer is built: how much longer than the text its steps may
+//! make it.
 //!
-//! Steps that put in more than they take away multiply: nine that make ten letters of one need a billion bytes for each byte of text.
-//! The bound is on the product of what each step can do at most. Llama's tokenizers come to 3, those with Unicode's compatibility
-//! forms to about 100; no honest one is known to be above.
+//! Steps that insert more than they remove multiply: nine that make ten letters of one need a billion bytes for each
+//! byte of text. The bound is on the product of what each step can do at most. Llama's tokenizers have a product of 3,
+//! those with Unicode's compatibility forms about 100; no ordinary one is known to be above.
 
 use serde_json::Value;
 
@@ -13,15 +14,15 @@ const MOST_GROWTH: f64 = 1000.0;
 /// Bytes of the longest replacement that the normalisation of SentencePiece makes of one character, `ﷺ`.
 const PRECOMPILED: f64 = 33.0;
 
-/// Refuses a pipeline whose steps can make a text longer than [`MOST_GROWTH`] times. `parts` are its normaliser, pre-tokenizer and so
-/// on, by their keys.
+/// Refuses a pipeline whose steps can make a text longer than [`MOST_GROWTH`] times. `parts` are its normaliser,
+/// pre-tokenizer and so on, by their keys.
 ///
 /// # Errors
 /// The product is above the bound; the error names the part.
 pub fn check_growth(parts: &[(&str, &Value)]) -> Result<()> {
     let mut steps = Steps::default();
     for (key, part) in parts {
-        // What decodes begins anew, with what the tokens are.
+        // A decoder starts again, with the text of the tokens.
         if *key == "decoder" {
             steps = Steps::default();
         }

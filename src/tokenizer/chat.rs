@@ -1,6 +1,7 @@
 //! A checkpoint's chat template: Jinja, in the environment that Hugging Face's transformers gives it.
 //!
-//! This finds the template and renders it. What the rendered text means for a prompt's segments is [`crate::chat`]'s to say.
+//! This module finds the template and renders it. What the rendered text means for a prompt's segments is decided in
+//! [`crate::chat`].
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -89,7 +90,7 @@ impl ChatTemplate {
             let template = environment.get_template("chat").map_err(failed)?;
             let messages = minijinja::Value::from(Serde(messages));
             let tokens = minijinja::Value::from(Serde(tokens));
-            // transformers hands these over when there are none; templates ask whether they are `none`.
+            // transformers passes these even when there are none; templates test whether they are `none`.
             let (tools, documents) = ((), ());
             template
                 .render(context! { messages, tools, documents, add_generation_prompt => true, ..tokens })
@@ -139,9 +140,9 @@ fn method(
     minijinja_contrib::pycompat::unknown_method_callback(state, value, name, arguments)
 }
 
-/// Runs work on a thread of its own, with a stack for whatever [`scan`] and [`FUEL`] allow to be nested; errors too hold such values, so
-/// they become messages there. Lists that are added to themselves take no fuel (minijinja 3.1), so time is bounded as well: work that
-/// does not come to an end is left behind, and ends with the process.
+/// Runs work on a thread of its own, with a stack large enough for any nesting that [`scan`] and [`FUEL`] allow. Errors
+/// hold nested values too, so they become messages there. Lists that are appended to themselves use no fuel (minijinja
+/// 3.1), so time is bounded as well: work that does not finish is abandoned, and ends with the process.
 ///
 /// # Errors
 /// As `work`; it panics or takes longer than `limit`, or there is no memory for the stack.

@@ -1,14 +1,16 @@
-//! The tokens that stand round a text's own: what a tokenizer's post-processor puts there, and `add_bos_token`, `add_eos_token`.
+//! The tokens before and after a text's own: what a tokenizer's post-processor adds, and `add_bos_token`,
+//! `add_eos_token`.
 //!
-//! With a `tokenizer.json` its post-processor decides, as in transformers 5. Transformers 4 has one class, Llama's, that makes it anew
-//! from the two keys (true and false where they are not set): where that comes to other tokens, a warning says so.
+//! With a `tokenizer.json` its post-processor decides, as in transformers 5. Transformers 4 has one class, Llama's,
+//! that builds the post-processor again from the two keys (true and false where they are not set); where that gives
+//! other tokens, a warning says so.
 
 use serde_json::{Value, json};
 
 use super::beside::{Beside, Class};
 use crate::diagnostic::{Diagnostic, Result};
 
-/// Ids before and behind a text's own.
+/// Ids before and after a text's own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Frame {
     /// Before.
@@ -46,7 +48,7 @@ impl Frame {
     }
 }
 
-/// What the two keys ask for: whether a token begins a text, and whether one ends it.
+/// What the two keys require: whether a token begins a text, and whether one ends it.
 fn asked(beside: &Beside, bos: bool) -> Result<[bool; 2]> {
     Ok([
         beside.switch("add_bos_token")?.unwrap_or(bos),
@@ -54,7 +56,8 @@ fn asked(beside: &Beside, bos: bool) -> Result<[bool; 2]> {
     ])
 }
 
-/// Warns where a file's post-processor does not do what the keys ask for, and where a text would end with a special token.
+/// Warns where a file's post-processor does not do what the keys require, and where a text would end with a special
+/// token.
 ///
 /// # Errors
 /// A key is neither true nor false.
@@ -96,7 +99,7 @@ pub fn compare(inner: &tokenizers::Tokenizer, beside: &mut Beside, frame: &Frame
     Ok(())
 }
 
-/// Warns where the prediction would be read behind a token that ends the text.
+/// Warns where the prediction would be read after a token that ends the text.
 pub fn tell_ending(inner: &tokenizers::Tokenizer, beside: &mut Beside, frame: &Frame) {
     if !frame.behind.is_empty() {
         let message = format!("the tokenizer makes {} of a text", frame.named(inner));
@@ -105,12 +108,12 @@ pub fn tell_ending(inner: &tokenizers::Tokenizer, beside: &mut Beside, frame: &F
     }
 }
 
-/// The post-processor of a `tokenizer.model` that stands alone.
+/// The post-processor for a `tokenizer.model` without a `tokenizer.json`.
 ///
 /// # Errors
-/// A key is neither true nor false, or asks for a token that no key names.
+/// A key is neither true nor false, or requires a token that no key names.
 pub fn of_sentencepiece(inner: &tokenizers::Tokenizer, beside: &mut Beside) -> Result<Value> {
-    // Transformers 5 adds neither for other classes, unless it is asked to.
+    // For other classes transformers 5 adds neither unless a key says so.
     let llama = matches!(beside.class, Class::Llama | Class::Unnamed);
     let [bos, eos] = asked(beside, llama)?;
     if llama && beside.switch("add_bos_token")?.is_none() {

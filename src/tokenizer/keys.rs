@@ -1,7 +1,8 @@
-//! The keys of `tokenizer_config.json`: which are computed with, which change nothing here, and what is said of the others.
+//! The keys of `tokenizer_config.json`: which are used, which have no effect here, and what is reported of the others.
 //!
-//! "Here" is a text that becomes token ids by a fast tokenizer of Hugging Face's transformers (4.57 and 5.24, whose source was read
-//! for each key), and nothing else: no batches, no cutting, no decoding of what a model says but token by token.
+//! "Here" means: a text becomes token ids by a fast tokenizer of Hugging Face's transformers (4.57 and 5.24, whose
+//! source was read for each key), and nothing else. There are no batches and no truncation, and generated text is
+//! decoded token by token.
 
 use serde_json::Value;
 
@@ -12,7 +13,7 @@ pub enum Does {
     Honoured,
     /// Changes no token of a text.
     Harmless,
-    /// Changes nothing as long as its value is empty, false or null; the reason is told for any other value.
+    /// Has no effect as long as its value is empty, false or null; for any other value the reason is reported.
     HarmlessIfOff(&'static str),
     /// Would change tokens and is not computed; the reason. An error, unless its value is empty, false or null.
     Refused(&'static str),

@@ -1,7 +1,7 @@
 //! Text to token ids with character spans, as Hugging Face's tokenizers give them, special tokens included.
 //!
-//! `tokenizer.json` is read by the `tokenizers` crate itself; `tokenizer.model` (SentencePiece) is turned into the same
-//! pipeline by `sentencepiece.rs`. This module runs no model and knows no experiment.
+//! `tokenizer.json` is read by the `tokenizers` crate itself; `sentencepiece.rs` converts `tokenizer.model`
+//! (SentencePiece) into the same pipeline. This module runs no model and knows no experiment.
 
 mod added;
 mod beside;
@@ -72,7 +72,7 @@ impl SpecialKind {
     }
 }
 
-/// What tokens read as: a tokenizer says so, or a kept plan that once asked one.
+/// The text of tokens: from a tokenizer, or from a stored plan that once got it from one.
 pub trait Speech: Sync {
     /// What a token reads as by itself.
     fn text_of(&self, id: u32) -> String;
@@ -101,7 +101,7 @@ pub struct Tokenizer {
     writing: Writing,
     /// Whether its spans leave out the blanks that tokens begin and end with.
     trims: bool,
-    /// Ids that it puts behind a text.
+    /// Ids that it appends to a text.
     behind: Vec<u32>,
     /// The file that it is from, which errors name.
     file: PathBuf,
@@ -109,15 +109,15 @@ pub struct Tokenizer {
     pub files: Vec<PathBuf>,
     /// Over the files; see [`crate::checkpoint::hash::of_listing`].
     pub sha256: String,
-    /// What is odd about the files and was decided in one of several ways.
+    /// Warnings: what is unusual about the files, and how it was read.
     pub warnings: Diagnostics,
 }
 
 impl Tokenizer {
-    /// Reads `tokenizer.json`, or else `tokenizer.model`, from a checkpoint folder, and what stands beside it.
+    /// Reads `tokenizer.json`, or else `tokenizer.model`, from a checkpoint folder, and the files next to it.
     ///
     /// # Errors
-    /// Neither is there, or what is there cannot be read or asks for something that is not computed.
+    /// Neither exists, or one cannot be read or requires something that igsite does not compute.
     pub fn open(folder: &Path) -> Result<Self> {
         open::open(folder)
     }
@@ -130,10 +130,10 @@ impl Tokenizer {
         self.encode_within(text, Around::Special)
     }
 
-    /// The tokens of a text, with the special tokens that the tokenizer puts round it, or without.
+    /// The tokens of a text, with or without the special tokens that the tokenizer adds before and after it.
     ///
-    /// Every character that the tokenizer keeps is in the text of one token. Of several tokens that share a character the first has it;
-    /// the others read as their bytes, `<0xBB>`.
+    /// Every character that the tokenizer does not drop is in the text of one token. Of several tokens that share a
+    /// character the first has it; the text of the others is their bytes, `<0xBB>`.
     ///
     /// # Errors
     /// The tokenizer fails on the text.
@@ -189,8 +189,8 @@ impl Tokenizer {
         }
     }
 
-    /// Whether a token is only the mark of a blank that the tokenizer put before a text: it bears the span of a character that is not
-    /// its own.
+    /// Whether a token is only the mark of a space that the tokenizer inserted before a text: it has the span of a
+    /// character that is not its own.
     fn is_mark(&self, id: u32, span: &[char]) -> bool {
         let blank = self.writing.bytes(&self.inner.id_to_token(id).unwrap_or_default());
         !blank.is_empty() && blank.iter().all(|byte| *byte == b' ') && span.iter().any(|c| *c != ' ')
@@ -221,9 +221,10 @@ impl Tokenizer {
             .help("download the file again; if it is whole, the tokenizer cannot read this text: change the text")
     }
 
-    /// The tokens that follow `prompt` when `answer` is appended to it; one at least.
+    /// The tokens that follow `prompt` when `answer` is appended to it; at least one.
     ///
-    /// `ids` are the prompt's own tokens, to save a second encoding. What the tokenizer puts behind a text counts on neither side.
+    /// `ids` are the prompt's own tokens, to save a second encoding. What the tokenizer appends to a text is ignored on
+    /// both sides.
     ///
     /// # Errors
     /// The answer adds no token, or changes the prompt's own.

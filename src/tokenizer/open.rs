@@ -1,7 +1,8 @@
-//! A tokenizer made from the files of a checkpoint's folder.
+//! Makes a tokenizer from the files of a checkpoint's folder.
 //!
-//! `tokenizer.json` is read by the `tokenizers` crate, `tokenizer.model` becomes the same pipeline; then both are treated as transformers
-//! treats them: cutting and filling are switched off, and what stands beside the file is added (`beside.rs`).
+//! `tokenizer.json` is read by the `tokenizers` crate, `tokenizer.model` is converted into the same pipeline. Then both
+//! are treated as transformers treats them: truncation and padding are switched off, and the tokens of the files next
+//! to it are added (`beside.rs`).
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +19,7 @@ use crate::checkpoint::hash;
 use crate::diagnostic::{Diagnostic, Kind, Result};
 use crate::{guard, input};
 
-/// What of a `tokenizer.json` is looked at beside the `tokenizers` crate. The vocabulary is passed over.
+/// What is read of a `tokenizer.json` in addition to what the `tokenizers` crate reads. The vocabulary is skipped.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Outline {
@@ -123,7 +124,7 @@ fn build(file: &Path, bytes: &[u8], alone: bool, beside: &mut Beside) -> Result<
     outline.check().map_err(|error| error.in_file(file))?;
     let failed = |error: tokenizers::Error| invalid(file, &error.to_string());
     let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(failed)?;
-    // Transformers cuts and fills only when it is asked to, whatever the file was saved with.
+    // Transformers truncates and pads only on request, whatever the file was saved with.
     inner.with_padding(None);
     inner.with_truncation(None).map_err(failed)?;
     if let Some(pad) = outline.padding.get("pad_token").and_then(Value::as_str) {

@@ -1,5 +1,5 @@
-//! What a token of the vocabulary reads as: pieces are written in letters for bytes (`Ġ`, `Ĺ`), with marks for blanks (`▁`) or as
-//! numbers of bytes (`<0xE1>`), and none of that is a text's own characters.
+//! The text of a token of the vocabulary: its entries are written in letters that stand for bytes (`Ġ`, `Ĺ`), with
+//! marks for spaces (`▁`) or as numbers of bytes (`<0xE1>`), and none of these are the text's own characters.
 
 use serde_json::Value;
 
@@ -58,8 +58,8 @@ fn numbered(piece: &str) -> Option<u8> {
     (digits.len() == 2).then(|| u8::from_str_radix(digits, 16).ok())?
 }
 
-/// The byte of a letter of GPT-2's alphabet (`bytes_to_unicode` of its `encoder.py`): bytes that print stand for themselves, the others
-/// are numbered from U+0100.
+/// The byte that a letter of GPT-2's alphabet stands for (`bytes_to_unicode` of its `encoder.py`): printable bytes
+/// stand for themselves, the others are numbered from U+0100.
 fn byte_of(letter: char) -> Option<u8> {
     let prints = |byte: u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
     match u32::from(letter) {

@@ -1,9 +1,9 @@
-//! `add_prefix_space` and `legacy`: whether a blank is put before a text, and before what follows a special token.
+//! `add_prefix_space` and `legacy`: whether a space is inserted before a text, and before what follows a special token.
 //!
-//! Three ways are in use with SentencePiece's `▁`. Legacy: a `▁` before each stretch of text between special tokens. Not legacy: one
-//! before the text only, and none where it begins with a blank. None at all, where `add_prefix_space` is false.
-//! Which one a folder means is decided by its files, by the class, and by the version of transformers; where 4.57 and 5.24 differ,
-//! this does as one of them and says so.
+//! There are three variants with SentencePiece's `▁`. Legacy: a `▁` before each piece of text between special tokens.
+//! Not legacy: one before the text only, and none where it begins with a space. None at all, where `add_prefix_space`
+//! is false. Which variant a folder means is decided by its files, by the class, and by the version of transformers;
+//! where 4.57 and 5.24 differ, igsite does as one of them and says so.
 
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ use crate::diagnostic::Result;
 /// How blanks are put in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prefix {
-    /// Before each stretch of text.
+    /// Before each piece of text.
     Legacy,
     /// Before the text.
     First,
@@ -42,7 +42,7 @@ impl Prefix {
     }
 }
 
-/// What the two keys ask for, and whether `legacy` had to be guessed.
+/// What the two keys require, and whether `legacy` had to be guessed.
 fn asked(beside: &Beside, legacy: bool) -> Result<(Prefix, bool)> {
     let said = beside.switch("legacy")?;
     Ok(match (beside.switch("add_prefix_space")?, said.unwrap_or(legacy)) {
@@ -52,7 +52,8 @@ fn asked(beside: &Beside, legacy: bool) -> Result<(Prefix, bool)> {
     })
 }
 
-/// The way of a `tokenizer.model` that stands alone: as transformers 4.57 turns it into a fast tokenizer.
+/// The variant for a `tokenizer.model` without a `tokenizer.json`: as transformers 4.57 converts it into a fast
+/// tokenizer.
 ///
 /// # Errors
 /// A key is neither true nor false.
@@ -68,7 +69,7 @@ pub fn of_sentencepiece(beside: &mut Beside) -> Result<Prefix> {
     Ok(prefix)
 }
 
-/// The way that the keys ask for beside a `tokenizer.json`, where it is not what the file has; none where the file is right.
+/// The variant that the keys require with a `tokenizer.json`, where the file has another; none where the file agrees.
 ///
 /// # Errors
 /// A key is neither true nor false.
@@ -89,7 +90,7 @@ pub fn of_file(beside: &mut Beside, normalizer: &Value, pre_tokenizer: &Value) -
                 }
                 return Ok((own != Some(prefix)).then(|| prefix.steps()));
             }
-            // Transformers 5 builds the steps anew for Llama, by `legacy`, which is false where it is not set.
+            // Transformers 5 builds the steps again for Llama, by `legacy`, which is false where it is not set.
             let (by_five, _) = asked(beside, false)?;
             let mistral = beside.model_type.as_deref() == Some("mistral");
             if own != Some(by_five) && !mistral {
@@ -103,7 +104,7 @@ pub fn of_file(beside: &mut Beside, normalizer: &Value, pre_tokenizer: &Value) -
                 Has::Marks(own) => own.map(|prefix| prefix != Prefix::Never),
                 Has::Other => None,
             };
-            // Transformers 4 sets the flag of a byte-level step that stands alone; unset it is false.
+            // Transformers 4 sets the flag of a byte-level step that is the only one; unset it is false.
             let sets = matches!(has, Has::Bytes(_)) && beside.class != Class::Llama;
             let four = if sets { Some(said.unwrap_or(false)) } else { said };
             if let (Some(own), Some(four)) = (own, four)
@@ -140,7 +141,7 @@ fn tell_legacy(beside: &mut Beside, done: &str) {
 /// What a file's steps do about a blank in front.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Has {
-    /// A byte-level step that stands alone, and its flag.
+    /// A byte-level step that is the only one, and its flag.
     Bytes(bool),
     /// SentencePiece's marks; none where they are put in in a way of the file's own.
     Marks(Option<Prefix>),

@@ -1,8 +1,9 @@
-//! `tokenizer.model`: a SentencePiece model of kind BPE, turned into the pipeline that Hugging Face's `LlamaTokenizerFast` uses.
+//! `tokenizer.model`: a SentencePiece model of type BPE, converted into the pipeline that Hugging Face's
+//! `LlamaTokenizerFast` uses.
 //!
-//! The file is a Protocol Buffers message (`sentencepiece_model.proto`); the few fields that matter are read here. Merges are
-//! recovered from the scores as `convert_slow_tokenizer.py` of transformers does: every way to put a piece together from two
-//! others, best score first. Kinds and switches that this pipeline does not compute are errors.
+//! The file is a Protocol Buffers message (`sentencepiece_model.proto`); the few fields that matter are read here.
+//! Merges are recovered from the scores as `convert_slow_tokenizer.py` of transformers does: every way to make a piece
+//! of two others, best score first. Types and settings that this pipeline does not compute are errors.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -39,11 +40,11 @@ struct Proto {
     charsmap: bool,
 }
 
-/// The pipeline in the form of a `tokenizer.json`, without a post-processor. Blanks are put in as `prefix` says: transformers passes over
-/// what the model itself says of that (`add_dummy_prefix`), which is given back too.
+/// The pipeline in the form of a `tokenizer.json`, without a post-processor. Spaces are inserted as `prefix` says.
+/// Transformers ignores the model's own setting for that (`add_dummy_prefix`), which is returned too.
 ///
 /// # Errors
-/// The file cannot be read, is no SentencePiece model, is not of kind BPE, or normalises text.
+/// The file cannot be read, is no SentencePiece model, is not of type BPE, or normalises text.
 pub fn pipeline(path: &Path, prefix: Prefix) -> Result<(Value, bool)> {
     let bytes = input::read(path, Kind::Checkpoint, "read")?;
     let proto = parse(&bytes).ok_or_else(|| {

@@ -5,9 +5,9 @@ use burn::tensor::Tensor;
 use super::{Explainer, guarded};
 use crate::diagnostic::{Diagnostic, Result};
 use crate::kernel::Threads;
-use crate::model::frozen::cpu::Cpu;
-use crate::model::frozen::device::OnDevice;
-use crate::model::frozen::ops::{Ops, Sequences};
+use crate::model::ops::cpu::Cpu;
+use crate::model::ops::device::OnDevice;
+use crate::model::ops::{Ops, Sequences};
 use crate::tensor::host::floats;
 
 impl Explainer {
@@ -17,7 +17,7 @@ impl Explainer {
     /// # Errors
     /// Memory runs out; or a logit is not a finite number.
     pub fn generate(&self, ids: &[u32], stop: &[u32], most: usize, progress: &mut dyn FnMut()) -> Result<Vec<u32>> {
-        let rotary = self.frozen.rotary(ids.len() + most);
+        let rotary = self.decoder.rotary(ids.len() + most);
         let mut next = |logits: Tensor<2>| -> Result<Option<u32>> {
             let logits = floats(logits);
             if !logits.iter().all(|logit| logit.is_finite()) {
@@ -52,13 +52,13 @@ impl Explainer {
         next: &mut dyn FnMut(Tensor<2>) -> Result<Option<u32>>,
     ) -> Result<Vec<u32>> {
         let mut said = Vec::new();
-        let (mut logits, mut cache) = guarded(|| self.frozen.read(&ops(ids.len()), &self.embed(ids)))?;
+        let (mut logits, mut cache) = guarded(|| self.decoder.read(&ops(ids.len()), &self.embed(ids)))?;
         while let Some(token) = next(logits)? {
             said.push(token);
             if said.len() == most {
                 break;
             }
-            let step = || self.frozen.step(&ops(cache.length + 1), &self.embed(&[token]), cache);
+            let step = || self.decoder.step(&ops(cache.length + 1), &self.embed(&[token]), cache);
             (logits, cache) = guarded(step)?;
         }
         Ok(said)

@@ -5,7 +5,8 @@ use burn::tensor::{DType, IndexingUpdateOp, Int, Tensor, TensorData};
 
 use super::Scalar;
 use crate::content::experiment::Output;
-use crate::model::frozen::ops::{Ops, Weight};
+use crate::model::decoder::Decoder;
+use crate::model::ops::Ops;
 use crate::tensor::host::floats;
 
 /// What is read of the last positions' logits.
@@ -115,28 +116,36 @@ impl Outputs {
         (values, seeds)
     }
 
-    /// ∂F/∂hidden / size, `[sequences, hidden]`, for the output layer `head`.
-    pub(super) fn hidden_gradient<O: Ops>(&self, ops: &O, head: &Weight, seeds: &Seeds) -> O::Rows {
+    /// ∂F/∂hidden / size, `[sequences, hidden]`, through the decoder's output layer.
+    pub(super) fn hidden_gradient<O: Ops>(&self, ops: &O, decoder: &Decoder, seeds: &Seeds) -> O::Rows {
+        let head = decoder.head();
         let (device, count) = (self.logits.device(), seeds.spread.len());
         let column = |values: &[f32]| {
             Tensor::<2>::from_data(TensorData::new(values.to_vec(), [count, 1]), (&device, DType::F32))
         };
         let contrast = seeds.factors[1].iter().any(|&factor| factor != 0.0);
         let sides = if contrast { 2 } else { 1 };
-        match &self.probabilities {
+        let slope = decoder.logit_slope(&self.logits);
+        match (&self.probabilities, slope) {
             // A few rows of the output layer are all there is.
-            None => {
+            (None, None) => {
                 let side = |side: usize| head.select(&seeds.tokens[side]) * column(&seeds.factors[side]);
                 let gradient = (1..sides).fold(side(0), |sum, next| sum + side(next));
                 ops.to_rows(gradient)
             }
             // The difference of a token's own share and the softmax's is taken in float32, before a narrow dtype rounds either.
-            Some(probabilities) => {
-                let mut gradient = probabilities.clone().narrow(0, 0, count) * column(&seeds.spread).neg();
+            (probabilities, slope) => {
+                let mut gradient = match probabilities {
+                    Some(probabilities) => probabilities.clone().narrow(0, 0, count) * column(&seeds.spread).neg(),
+                    None => self.logits.clone().narrow(0, 0, count).zeros_like(),
+                };
                 for side in 0..sides {
                     let index = TensorData::new(seeds.tokens[side].clone(), [count, 1]);
                     let index = Tensor::<2, Int>::from_data(index, &device);
                     gradient = gradient.scatter(1, index, column(&seeds.factors[side]), IndexingUpdateOp::Add);
+                }
+                if let Some(slope) = slope {
+                    gradient = gradient * slope.narrow(0, 0, count);
                 }
                 ops.back(count, &ops.to_rows(gradient), head)
             }

@@ -1,26 +1,16 @@
 use super::*;
 use crate::attribution::quadrature;
-use crate::checkpoint::config::{LlamaConfig, ModelConfig};
+use crate::checkpoint::config;
 use crate::content::experiment::Quadrature;
 
 fn explainer() -> Explainer {
-    let config = ModelConfig::Llama(LlamaConfig {
-        model_type: "llama".to_owned(),
-        vocab_size: 50,
-        hidden_size: 32,
-        intermediate_size: 48,
-        num_hidden_layers: 2,
-        num_attention_heads: 4,
-        num_key_value_heads: 2,
-        head_dim: 8,
-        rms_norm_eps: 1e-5,
-        rope_theta: 10_000.0,
-        sliding_window: None,
-        full_layers: vec![],
-        tie_word_embeddings: false,
+    let config = serde_json::json!({
+        "model_type": "llama", "vocab_size": 50, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "rms_norm_eps": 1e-5,
     });
+    let shape = config::parse(config.as_object().unwrap()).unwrap().model;
     let backend = Backend::cpu();
-    Explainer::new(CausalLm::init(&config, &backend.device), &backend, DType::F32)
+    Explainer::new(CausalLm::init(&shape, &backend.device), &backend, DType::F32)
 }
 
 fn task(ids: &[u32], start: Start, token: u32, rule: &Rule) -> Task {

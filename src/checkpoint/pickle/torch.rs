@@ -28,8 +28,8 @@ impl Machine<'_> {
         self.push(Value::Global(name.into()))
     }
 
-    /// A persistent id: `("storage", torch.HalfStorage, key, location, elements)`, and in the older format a sixth: none, or
-    /// `(name, first element, elements)` of a part that is a storage by itself.
+    /// A persistent id: `("storage", torch.HalfStorage, key, location, elements)`, and in the older format a sixth
+    /// element: none, or `(name, first element, elements)` of a part that is a storage by itself.
     pub(super) fn storage(&mut self) -> Result<()> {
         let value = self.pop()?;
         let Some([Value::Text(tag), Value::Global(kind), Value::Text(key), rest @ ..]) = value.items() else {

@@ -1,6 +1,6 @@
-//! The format before PyTorch 1.6 (`_legacy_save` in torch/serialization.py): four pickles (a magic number, a version, facts of the
-//! machine, the dictionary), the list of storages as a fifth, and the storages in its order, each after its number of elements (eight
-//! bytes). All numbers are little-endian, whatever the machine was.
+//! The format before PyTorch 1.6 (`_legacy_save` in torch/serialization.py): four pickles (a magic number, a version,
+//! facts about the machine, the dictionary), the list of storages as a fifth, and the storages in its order, each after
+//! its number of elements (eight bytes). All numbers are little-endian, on any machine.
 
 use std::collections::HashMap;
 use std::fs::File;

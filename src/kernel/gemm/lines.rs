@@ -1,4 +1,4 @@
-//! Sixteen elements of a right factor at a time, as float32, from whatever form it is kept in.
+//! Sixteen elements of a right factor at a time, as float32, from any stored form.
 
 use std::arch::x86_64::*;
 
@@ -7,7 +7,7 @@ use crate::kernel::matrix::{BLOCK, Four};
 
 /// Where a right factor's elements come from.
 pub trait Line: Copy {
-    /// Up to 16 elements one after another, zeros behind them.
+    /// Up to 16 consecutive elements, then zeros.
     ///
     /// # Safety
     /// AVX-512 is there, and so are the elements.
@@ -50,7 +50,7 @@ impl Line for Floats {
     }
 }
 
-/// Sixteen halves; zeros behind the last.
+/// Sixteen halves; zeros after the last.
 ///
 /// # Safety
 /// They are there.

@@ -135,7 +135,8 @@ fn by_lines_as_at_once() {
     }
 }
 
-/// Whatever a factor is kept as, the product is to the bit that with its float32 expansion (with AVX-512; else but for rounding).
+/// Whatever a factor is kept as, the product is to the bit that with its float32 expansion (with AVX-512; else but for
+/// rounding).
 fn same_as_expanded((m, k, n): (usize, usize, usize), elements: Elements<'_>, stride: usize, turned: bool) {
     let a = numbers(m * k, 1);
     let mut floats = vec![0.0; elements.len()];

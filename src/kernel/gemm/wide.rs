@@ -38,7 +38,8 @@ impl Factor {
 }
 
 /// # Safety
-/// AVX-512 is there; `a` is `[m, k]`, `b` is `[k, n]`, `c` is `[m, n]` with the row stride given, all within memory of theirs.
+/// The processor has AVX-512; `a` is `[m, k]`, `b` is `[k, n]`, `c` is `[m, n]` with the row stride given, each within
+/// its own memory.
 #[target_feature(enable = "avx512f")]
 pub unsafe fn product<L: Line>(
     (m, k, n): (usize, usize, usize),
@@ -123,7 +124,7 @@ unsafe fn pack_right<L: Line>(b: Sliced<L>, from: usize, depth: usize, j: usize,
         let count = width.saturating_sub(first).min(LANES);
         if !b.turned {
             for p in 0..depth {
-                // SAFETY: no element beyond the edge is asked for.
+                // SAFETY: no element beyond the edge is read.
                 unsafe {
                     let line = if count == 0 {
                         _mm512_setzero_ps()

@@ -1,5 +1,5 @@
-//! Tags, attributes and addresses in our own output, found as fast as memory is read. It knows as much HTML as that has, and borrows
-//! everything from the page; it is no parser for pages from elsewhere.
+//! Tags, attributes and addresses in our own output, found about as fast as memory is read. It knows only the HTML that
+//! igsite writes, and borrows everything from the page; it is no parser for other pages.
 
 use std::borrow::Cow;
 
@@ -56,8 +56,9 @@ impl Tag<'_> {
     }
 }
 
-/// Tells every opening tag of a page, in order; the tag is the same one each time, filled anew. If `all` is false, tags are left out that
-/// have no attribute, or only a class, and hold no text of their own: most of a page, in which there is nothing to check.
+/// Calls a function with every opening tag of a page, in order; the tag is one value, filled again for each. If `all`
+/// is false, tags without an attribute, or with a class only, and without text of their own are left out: most of a
+/// page, in which there is nothing to check.
 pub fn tags<'t>(page: &'t str, all: bool, mut tell: impl FnMut(&Tag<'t>)) {
     let bytes = page.as_bytes();
     let mut tag = Tag {
@@ -107,8 +108,8 @@ pub fn tags<'t>(page: &'t str, all: bool, mut tell: impl FnMut(&Tag<'t>)) {
                 .find(closes)
                 .map_or(bytes.len(), |end| at + end);
             tag.text = &page[at..end];
-            // In drawings and formulas these hold markup as others do. A drawing's end is not looked for: what stands behind one is
-            // gone through once more, and no script of ours does.
+            // In drawings and formulas these contain markup as others do. The end of a drawing is not searched for: the
+            // text after it is scanned a second time, and none of our scripts is there.
             if !foreign {
                 at = end;
             }
@@ -117,7 +118,7 @@ pub fn tags<'t>(page: &'t str, all: bool, mut tell: impl FnMut(&Tag<'t>)) {
     }
 }
 
-/// The byte behind the comment whose `!--` stands here, as browsers end it: `<!-->` is one already.
+/// The byte after the comment whose `!--` is here, as browsers end it: `<!-->` is a whole comment.
 fn behind_comment(bytes: &[u8], at: usize) -> usize {
     let from = at + 3;
     for short in [&b">"[..], b"->"] {
@@ -159,7 +160,7 @@ fn ends_name(byte: u8) -> bool {
     byte.is_ascii_whitespace() || byte == b'>' || byte == b'/'
 }
 
-/// Reads the attributes of a tag from a byte of the page on; gives the byte behind the tag.
+/// Reads the attributes of a tag from a byte of the page on; returns the byte after the tag.
 fn attributes_of<'t>(page: &'t str, mut at: usize, attributes: &mut Vec<Attribute<'t>>) -> usize {
     let bytes = page.as_bytes();
     attributes.clear();
@@ -228,8 +229,8 @@ pub fn attributes(page: &str) -> Vec<(String, String, String)> {
     found
 }
 
-/// The addresses that a style sheet names, each with the byte at which it stands. Comments are read like the rest: what they name should
-/// be there too.
+/// The addresses that a style sheet names, each with its first byte. Comments are read like the rest: what they name
+/// should exist too.
 pub fn css_urls(css: &str) -> Vec<(&str, usize)> {
     let mut found = Vec::new();
     let unquoted = |from: usize, to: usize| {
@@ -252,7 +253,7 @@ pub fn css_urls(css: &str) -> Vec<(&str, usize)> {
             there.is_some_and(|there| there.eq_ignore_ascii_case(name))
         })
     };
-    // What stands within an address is none, and none ends behind the last bracket: each byte is gone through once.
+    // Text inside an address is no address, and none ends after the last bracket: each byte is read once.
     let mut behind = 0;
     for at in places(b"url(") {
         let from = at + 4;

@@ -1,8 +1,9 @@
-//! What markup must not be in a site, and what is dead in it: the one list of rules, for texts and templates as `check` reads them and for
-//! pages as `build` writes them.
+//! What markup must not be in a site, and what has no effect in it: the one list of rules, for texts and templates as
+//! `check` reads them and for pages as `build` writes them.
 //!
-//! *Refused* is what would load or run something from elsewhere, or take the reader away unasked. *Dead* is what the policy in the head of
-//! every page forbids (`templates/base.html`): browsers ignore it, so that its author would look for the fault in vain.
+//! *Refused* is what would load or run something from elsewhere, or lead the reader away without a click. *Dead* is
+//! what the policy in the head of every page forbids (`templates/base.html`): browsers ignore it, and its author would
+//! search for the fault in vain.
 
 use std::borrow::Cow;
 
@@ -293,7 +294,7 @@ pub fn refused_in_style(address: &str) -> Option<String> {
     elsewhere.then(|| format!("the style sheet loads `{address}`, which a site must not"))
 }
 
-/// Whether a script stands in the page and is run, rather than a block of data.
+/// Whether a script is in the page and is run, rather than a block of data.
 fn is_inline_script(tag: &Tag<'_>) -> bool {
     let value = |name: &str| {
         tag.attributes

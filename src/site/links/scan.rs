@@ -81,7 +81,7 @@ impl<'t> Scan<'t, '_> {
         markup::tags(text, false, |tag| {
             for (index, attribute) in tag.attributes.iter().enumerate() {
                 let (name, value) = (attribute.name, attribute.value);
-                // Few attributes matter, and most have other lengths or letters: this is the loop that a build waits for.
+                // Few attributes matter, and most have other lengths or letters: most time of a link check goes here.
                 match name.len() {
                     // None that matters; it is `class`.
                     5 => {}

@@ -1,8 +1,9 @@
-//! The output folder while one igsite has it, from before it is looked at until it is left.
+//! The output folder while one igsite uses it, from before it is read until it is released.
 //!
-//! The folder itself is locked, not a file in it: nothing is left behind or published, and a link and what it leads to are one folder.
-//! Where the system locks no folders (Windows), it is the file [`LOCK`] in it, which stays there and belongs to nobody. The lock holds against
-//! every igsite of this machine, whatever its project; other machines that share the folder over a network do not see it.
+//! The folder itself is locked, not a file in it: nothing is left behind or published, and a link and its target are
+//! one folder. Where the system cannot lock folders (Windows), the file [`LOCK`] in it is locked, which stays there and
+//! belongs to nobody. The lock excludes every igsite of this machine, whatever its project; other machines that share
+//! the folder over a network do not see it.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
@@ -16,7 +17,7 @@ use crate::lock::{self, Patience, Sharing};
 
 /// What is locked where folders cannot be.
 pub(super) const LOCK: &str = ".igsite-lock";
-/// Who has the folder, in the staging folder: for the one who is told to wait.
+/// Who uses the folder, in the staging folder: for the message to the one who has to wait.
 const OWNER: &str = "owner";
 /// How often a folder may be taken away just as it is locked.
 const TRIES: usize = 100;
@@ -34,11 +35,11 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Locks a folder, which is made where it is not there yet, and puts right what a killed build left in it. `project` is whose site it is
-    /// to hold.
+    /// Locks a folder, which is made if it does not exist, and repairs what a killed build left in it. `project` is the
+    /// project whose site it is to have.
     ///
     /// # Errors
-    /// It is a file, or cannot be made or locked; another igsite has it.
+    /// It is a file, or cannot be made or locked; another igsite uses it.
     pub fn take(path: &Path, project: &Path, patience: Patience) -> Result<Self> {
         let fail = |doing: &str, error: &io::Error| Diagnostic::io(Kind::Output, doing, path, error);
         if path.exists() && !path.is_dir() {
@@ -107,7 +108,7 @@ impl Folder {
         self.undone
     }
 
-    /// What to tell where the file system has no locks.
+    /// The message where the file system has no locks.
     pub fn unlocked(&self) -> Option<Diagnostic> {
         let warning = || {
             Diagnostic::output("the file system of the output folder has no locks")
@@ -126,7 +127,7 @@ impl Folder {
         _ = fs::create_dir_all(&stage).and_then(|()| fs::write(stage.join(OWNER), text));
     }
 
-    /// A hash of what stands in it of the files that its mark lists; none where one is missing or is no file.
+    /// A hash of the files in it that its mark lists; none where one is missing or is no file.
     pub fn state(&self) -> Option<String> {
         written::state_of(&self.path)
     }

@@ -1,4 +1,5 @@
-//! A file that comes in parts: the data of a whole experiment is larger than anything else of a site, and never in memory at once.
+//! A file that is written in parts: the data of a whole experiment is larger than anything else of a site, and never in
+//! memory at once.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Write};
@@ -143,7 +144,7 @@ mod tests {
         assert_eq!(before, after);
         assert_eq!(build(folder.path(), &["a,b\n", "1,3\n"]), (1, 0));
         assert_eq!(fs::read_to_string(&file).expect("written"), "a,b\n1,3\n");
-        // Edited behind our back, to the same length: put right.
+        // Somebody edited it, to the same length: it is corrected.
         fs::write(&file, "a,b\n9,9\n").expect("edited");
         assert_eq!(build(folder.path(), &["a,b\n", "1,3\n"]), (1, 0));
         assert_eq!(fs::read_to_string(&file).expect("written"), "a,b\n1,3\n");

@@ -1,14 +1,15 @@
 //! Moves a staged site into place, all of it or nothing.
 //!
-//! Before the first step a journal, [`JOURNAL`], says what is to be moved. An old file that is to go, or to give way to a new one, is set aside
-//! under [`OLD`]; the new ones come from [`NEW`]. Where a step fails, all is put back, and the error says so. A build that is killed half way
-//! leaves the journal, and the next one puts back first. What was moved and what was not is told by where things lie, so putting back can
-//! be killed and begun again as often as one likes: what is not under [`NEW`] any more had come, and what lies under [`OLD`] had gone.
-//! Taking the journal away is the one step after which the site is the new one.
+//! Before the first step a journal, [`JOURNAL`], lists what is to be moved. An old file that is to be removed or
+//! replaced is set aside under [`OLD`]; the new ones come from [`NEW`]. If a step fails, everything is moved back, and
+//! the error says so. A build that is killed halfway leaves the journal, and the next one moves everything back first.
+//! The places of the files show what was moved: what is no longer under [`NEW`] had been moved in, and what is under
+//! [`OLD`] had been moved out. So moving back can itself be killed and repeated as often as one likes. The site is the
+//! new one as soon as the journal is deleted.
 //!
-//! An old file that gives way is set aside by a second name for it, before anything else is moved: a reader of the site always finds one or
-//! the other, and the time in which the folder holds files of both is that of the renames. Where the file system has no such names, the
-//! old file is moved aside.
+//! An old file that is replaced is set aside by a second name for it, before anything else is moved: a reader of the
+//! site always finds one or the other, and the folder has files of both only for as long as the renames take. Where the
+//! file system has no second names, the old file is moved aside.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -63,7 +64,7 @@ impl Journal {
     }
 }
 
-/// Asked before each step that changes what stands on disk; a test says no.
+/// Called before each step that changes the disk; a test makes it fail.
 pub(super) trait Steps: Sync {
     /// Whether the next step may be taken.
     fn next(&self) -> io::Result<()>;
@@ -102,14 +103,14 @@ impl<'a> Moving<'a> {
     /// Moves what is staged, and the marks where there are any.
     ///
     /// # Errors
-    /// A step failed. The folder is as it was, or the error says what stands there.
+    /// A step failed. The folder is as it was, or the error says what it has.
     pub fn run(&self, journal: &Journal) -> Result<()> {
         self.write_journal(journal)?;
         let done = self.go(journal).and_then(|()| self.remove(&self.journal()));
         done.map_err(|mut error| {
             match self.put_back(journal) {
                 Ok(()) => {
-                    // One that stays behind is gone through once more, and nothing is left to be done.
+                    // A journal that is left over is read once more, and nothing remains to be done.
                     _ = self.remove(&self.journal());
                     error.message += "; the site was left as it was";
                     error
@@ -194,7 +195,8 @@ impl<'a> Moving<'a> {
     }
 
     fn go(&self, journal: &Journal) -> Result<()> {
-        // It lists old and new files alike: whatever happens to the staging folder, none of them is ever taken for foreign.
+        // It lists old and new files alike: whatever happens to the staging folder, igsite recognises all of them as
+        // its own.
         let replaced = journal.come.par_iter().filter(|unit| unit.old);
         replaced.try_for_each(|unit| self.name_aside(&unit.path))?;
         if exists(&self.stage.join(BOTH))? {
@@ -350,7 +352,7 @@ pub(super) fn clear(folder: &Path) {
     }
 }
 
-/// Whether there is anything at a path; that it cannot be told is no answer.
+/// Whether there is anything at a path; an error where that is not known.
 fn exists(path: &Path) -> Result<bool> {
     match fs::symlink_metadata(path) {
         Ok(_) => Ok(true),

@@ -56,8 +56,8 @@ impl Written {
         }
     }
 
-    /// A hash of what was written: the mark, which has the hash of each file, and their names, sizes and times; none where a file is no longer
-    /// the one that was written, or its times cannot tell.
+    /// A hash of what was written: the mark, which has the hash of each file, and their names, sizes and times; none
+    /// where a file is no longer the one that was written, or where its times cannot show that.
     pub fn state(&self) -> Option<String> {
         let lines: Option<Vec<_>> = self
             .files
@@ -72,7 +72,7 @@ impl Written {
     }
 }
 
-/// The same of what stands in a folder of the files that its mark lists; none where one is missing or is no file.
+/// The same hash, of the files in a folder that its mark lists; none where one is missing or is no file.
 pub(super) fn state_of(folder: &Path) -> Option<String> {
     let bytes = fs::read(folder.join(MARK)).ok()?;
     let mut files = parse_mark(&bytes, folder).ok()?;

@@ -1,5 +1,5 @@
-//! The `tojson` filter of templates: Python's `json.dumps`, since Jinja's own filter escapes for HTML. Depth and length are bounded: a
-//! template is a program from elsewhere.
+//! The `tojson` filter of templates: Python's `json.dumps`, since Jinja's own filter escapes for HTML. Depth and length
+//! are bounded: a template is a program from elsewhere.
 
 use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{Error, ErrorKind, State, Value};

@@ -1,8 +1,8 @@
-//! A template's source, looked through before it is parsed: is it of a size that a parser's recursion can bear, and does it have the
-//! one statement of transformers that Jinja has not?
+//! Checks a template's source before it is parsed: is it small enough for a parser's recursion, and does it have the
+//! one statement of transformers that Jinja does not have?
 //!
-//! `{% generation %} … {% endgeneration %}` marks what the assistant says, for training. It changes nothing of the text; names that are
-//! set within it are not known outside, as in a `with` block, which it becomes.
+//! `{% generation %} … {% endgeneration %}` marks the assistant's text, for training. It does not change the text.
+//! Names that are set within it are not known outside, as in a `with` block, which replaces it.
 
 use std::ops::Range;
 
@@ -50,7 +50,7 @@ pub fn prepared(source: &str) -> Result<String> {
     Ok(prepared)
 }
 
-/// What stands for a tag that Jinja has not.
+/// What replaces a tag that Jinja does not have.
 fn block(tag: &str) -> Option<String> {
     let inner = tag.strip_prefix("{%")?.strip_suffix("%}")?;
     let name = inner.trim_start_matches(['-', '+']).trim_end_matches(['-', '+']).trim();
@@ -62,7 +62,8 @@ fn block(tag: &str) -> Option<String> {
     Some(format!("{{%{}%}}", inner.replacen(name, other, 1)))
 }
 
-/// Where the tags `{{ … }}` and `{% … %}` are; not those of comments and of raw text. One that is not closed ends with the source.
+/// Where the tags `{{ … }}` and `{% … %}` are; not those of comments and of raw text. One that is not closed ends with
+/// the source.
 fn tags(source: &str) -> Vec<Range<usize>> {
     let mut tags = Vec::new();
     let mut at = 0;

@@ -1,5 +1,6 @@
-//! Where a checkpoint keeps its chat template, in the order of Hugging Face's transformers (`tokenization_utils_base.py` of 4.57
-//! and 5.24): files of their own replace what `tokenizer_config.json` has; of several templates the one named `default` is meant.
+//! Where a checkpoint has its chat template, in the order of Hugging Face's transformers (`tokenization_utils_base.py`
+//! of 4.57 and 5.24): separate files replace what `tokenizer_config.json` has; of several templates the one named
+//! `default` is used.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,12 +14,12 @@ use crate::checkpoint::hash;
 use crate::diagnostic::{Diagnostic, Kind, Result};
 use crate::input;
 
-/// The name of the template that is meant when none is asked for.
+/// The name of the template that is used when none is named.
 const DEFAULT: &str = "default";
 /// The folder of a checkpoint's further templates, a file each.
 const FURTHER: &str = "additional_chat_templates";
 
-/// A template as it stands in a file.
+/// A template as a file has it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Source {
     /// The file that it is from.
@@ -35,8 +36,8 @@ pub fn template_sha256(folder: &Path) -> Result<Option<String>> {
     Ok(find(folder)?.map(|source| hash::of_bytes(source.text.as_bytes())))
 }
 
-/// The template: `chat_template.jinja` and `additional_chat_templates/`, else `chat_template` of `tokenizer_config.json`, else
-/// that of `chat_template.json`.
+/// The template: `chat_template.jinja` and `additional_chat_templates/`, else `chat_template` of
+/// `tokenizer_config.json`, else that of `chat_template.json`.
 ///
 /// # Errors
 /// A file cannot be read, or there are several templates and none is the `default`.
@@ -75,7 +76,7 @@ pub fn none(folder: &Path) -> Diagnostic {
         )
 }
 
-/// The template among files of their own. Where there are any, no other file is asked.
+/// The template among separate files. Where there are any, no other file is read.
 fn of_files(folder: &Path) -> Result<Option<Source>> {
     let further = further(folder)?;
     // A further one of this name comes after `chat_template.jinja`, and replaces it.

@@ -99,7 +99,8 @@ fn build(path: &Path, site: &[(&str, &str)], steps: &dyn Steps) -> Result<()> {
     output.commit_by(steps).map(|_| ())
 }
 
-/// A folder with the old site, and with foreign files where there is a site at all; and what stands there then and with the new site.
+/// A folder with the old site, and with foreign files where there is a site at all; and what stands there then and with
+/// the new site.
 struct World {
     place: tempfile::TempDir,
     old: Files,

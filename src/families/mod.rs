@@ -1,0 +1,130 @@
+//! Families of models: each is one file with a reader of its `config.json` and a table of its tensors' names.
+//!
+//! A reader turns the fields of the file into a [`shape::Shape`], which one decoder (`model/`) computes. It follows the
+//! `configuration_*.py` and `modeling_*.py` of transformers, and refuses by name what the decoder does not compute. To add a family,
+//! write its file and add it to [`FAMILIES`].
+
+pub mod fields;
+pub mod known;
+pub mod rope;
+pub mod shape;
+pub mod tensors;
+
+mod falcon;
+mod llama;
+mod mistral;
+#[cfg(test)]
+mod tests;
+
+use fields::Fields;
+use shape::Shape;
+use tensors::Entry;
+
+use crate::diagnostic::{Diagnostic, Result};
+
+/// A family of models.
+#[derive(Debug)]
+pub struct Family {
+    /// Its names as `model_type`; the first is what records call it.
+    pub types: &'static [&'static str],
+    /// Its classes in transformers, as `architectures` has them; the first is today's.
+    pub classes: &'static [&'static str],
+    /// Reads its `config.json`.
+    pub read: fn(&Fields) -> Result<Shape>,
+    /// The names of its tensors.
+    pub tensors: &'static [Entry],
+    /// The end-of-text token where the file names none: transformers' default.
+    pub eos: Option<u32>,
+}
+
+/// All that are computed.
+pub const FAMILIES: &[&Family] = &[&llama::FAMILY, &mistral::FAMILY, &falcon::FAMILY];
+
+impl Family {
+    /// By `model_type`.
+    fn by_type(name: &str) -> Option<&'static Self> {
+        FAMILIES.iter().copied().find(|family| family.types.contains(&name))
+    }
+
+    /// By an entry of `architectures`.
+    fn by_class(name: &str) -> Option<&'static Self> {
+        FAMILIES.iter().copied().find(|family| family.classes.contains(&name))
+    }
+
+    /// Its class.
+    pub fn class(&self) -> &'static str {
+        self.classes[0]
+    }
+
+    /// Which model a file is of. transformers' `AutoModelForCausalLM` goes by `model_type`; `architectures` is looked at where
+    /// that is left out.
+    ///
+    /// # Errors
+    /// It is one that is not computed, or a field is of another type.
+    pub fn of(fields: &Fields) -> Result<&'static Self> {
+        let classes = fields.texts("architectures")?.unwrap_or_default();
+        let unknown = |found: String| {
+            Diagnostic::checkpoint(format!("unknown architecture {found}"))
+                .expected(known_classes())
+                .help("igsite computes these layouts only; choose another checkpoint")
+        };
+        let Some(name) = fields.text("model_type")? else {
+            let class = classes.first().copied().unwrap_or("");
+            return Family::by_class(class).ok_or_else(|| unknown(format!("`{class}`")));
+        };
+        let family = Family::by_type(name).ok_or_else(|| {
+            let called: String = classes.iter().map(|class| format!(" (`{class}`)")).collect();
+            unknown(format!("`model_type: {name}`{called}"))
+        })?;
+        let same = |class: &&str| Family::by_class(class).is_some_and(|other| std::ptr::eq(other, family));
+        if !classes.is_empty() && !classes.iter().any(same) {
+            let class = family.class();
+            fields.warn(
+                Diagnostic::checkpoint(format!(
+                    "`architectures` says `{}`, `model_type` says `{name}`",
+                    classes.join("`, `")
+                ))
+                .expected(format!("`{class}`"))
+                .help(format!("computed as `{class}`: transformers goes by `model_type`")),
+            );
+        }
+        Ok(family)
+    }
+}
+
+/// The classes of all families, for messages.
+fn known_classes() -> String {
+    let names: Vec<String> = FAMILIES.iter().map(|family| format!("`{}`", family.class())).collect();
+    match names.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => names.concat(),
+    }
+}
+
+/// A shape that must be a multiple of another.
+///
+/// # Errors
+/// It is not.
+pub fn divided(of: &str, whole: usize, by: &str, parts: usize) -> Result<usize> {
+    if whole.is_multiple_of(parts) {
+        Ok(whole / parts)
+    } else {
+        Err(Diagnostic::checkpoint(format!(
+            "`{of}: {whole}` is no multiple of `{by}: {parts}`"
+        )))
+    }
+}
+
+/// Rotary positions go by pairs.
+///
+/// # Errors
+/// A width is odd.
+pub fn even(what: &str, width: usize) -> Result<()> {
+    if width.is_multiple_of(2) {
+        Ok(())
+    } else {
+        Err(Diagnostic::checkpoint(format!(
+            "{what} is {width}; rotary positions need an even one"
+        )))
+    }
+}

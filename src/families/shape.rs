@@ -1,0 +1,256 @@
+//! What a decoder computes, as data: a family's reader turns a `config.json` into a [`Shape`], and one decoder computes any of them.
+//!
+//! A shape is small whatever the file claims: layers that are alike share one [`Block`].
+
+use super::tensors::Entry;
+pub use crate::kernel::activation::Activation;
+
+/// A decoder without its weights.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shape {
+    /// The family, as `model_type` calls it: `llama`, `mistral`, `falcon`, …
+    pub family: &'static str,
+    /// Where its checkpoints keep the weights.
+    pub tensors: &'static [Entry],
+    /// Rows of the embedding table.
+    pub vocabulary: usize,
+    /// Width of the residual stream.
+    pub hidden: usize,
+    /// How tokens enter.
+    pub embedding: Embedding,
+    /// Number of layers.
+    pub layers: usize,
+    /// The different kinds of layers.
+    pub blocks: Vec<Block>,
+    /// Which of `blocks` each layer is; begins again after its end.
+    pub pattern: Vec<usize>,
+    /// Rotary position embeddings that blocks refer to.
+    pub rotary: Vec<Rotary>,
+    /// The norm behind the last layer.
+    pub norm: Norm,
+    /// From the residual stream to logits.
+    pub output: Output,
+}
+
+/// How tokens become rows of the residual stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Embedding {
+    /// Each embedding is multiplied by this (Gemma, Granite).
+    pub scale: Option<f64>,
+    /// Learned position embeddings are added: rows of their table (GPT-2).
+    pub positions: Option<usize>,
+}
+
+/// From the residual stream to logits.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Output {
+    /// The output layer is the embedding table, unless the file brings one of its own.
+    pub tied: bool,
+    /// The output layer has a bias.
+    pub bias: bool,
+    /// Logits are multiplied by this.
+    pub scale: f64,
+    /// Logits z become cap · tanh(z / cap) (Gemma 2).
+    pub cap: Option<f64>,
+}
+
+/// A layer: attention and an MLP, each with what is around it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Block {
+    /// Attention.
+    pub attention: Attention,
+    /// The MLP.
+    pub mlp: Mlp,
+    /// Whether the MLP reads what attention has written.
+    pub halves: Halves,
+    /// In front of attention.
+    pub before_attention: Option<Norm>,
+    /// Behind attention, before it is added to the residual stream.
+    pub after_attention: Option<Norm>,
+    /// In front of the MLP; none: it reads the residual stream itself, or in a parallel block what attention reads.
+    pub before_mlp: Option<Norm>,
+    /// Behind the MLP, before it is added to the residual stream.
+    pub after_mlp: Option<Norm>,
+    /// What each half writes is multiplied by this (Granite).
+    pub residual: f64,
+}
+
+/// How a layer's halves stand to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Halves {
+    /// y = x + attention(x), then y + mlp(y).
+    Serial,
+    /// x + attention(x) + mlp(x).
+    Parallel,
+}
+
+/// Attention of one layer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Attention {
+    /// Heads.
+    pub heads: Heads,
+    /// A position sees itself and at most `window − 1` before it; none: all before it.
+    pub window: Option<usize>,
+    /// Which of [`Shape::rotary`] turns queries and keys; none: no position embedding.
+    pub rotary: Option<usize>,
+    /// Factor of the scores; none: 1/√width.
+    pub scale: Option<f64>,
+    /// Scores are divided by the layer's number, counted from 1, as well (GPT-2's `scale_attn_by_inverse_layer_idx`).
+    pub scale_by_layer: bool,
+    /// Scores s become cap · tanh(s / cap) before the mask (Gemma 2).
+    pub cap: Option<f64>,
+    /// Query, key and value layers have a bias.
+    pub bias: bool,
+    /// The layer behind attention has a bias.
+    pub output_bias: bool,
+    /// Norms of queries and keys.
+    pub qk_norm: Option<QkNorm>,
+}
+
+/// The number of heads and their width.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heads {
+    /// Query heads.
+    pub query: usize,
+    /// Key/value heads; each serves `query / key` query heads in a row.
+    pub key: usize,
+    /// Width of a head.
+    pub width: usize,
+}
+
+/// Norms of queries and keys.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct QkNorm {
+    /// The norm.
+    pub norm: Norm,
+    /// What it goes over.
+    pub over: Over,
+    /// It follows the rotary embedding (Hunyuan) instead of going before it.
+    pub after_rotary: bool,
+}
+
+/// What a norm of queries or keys goes over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// Each head by itself, with one weight for all heads (Qwen3, Gemma 3).
+    Head,
+    /// All heads together (OLMo 2).
+    All,
+}
+
+/// The MLP of one layer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Mlp {
+    /// Its width.
+    pub inner: usize,
+    /// activation(gate(x)) · up(x) instead of activation(up(x)).
+    pub gated: bool,
+    /// The activation.
+    pub activation: Activation,
+    /// The layers that read the residual stream have a bias.
+    pub bias: bool,
+    /// The layer that writes to it has a bias.
+    pub output_bias: bool,
+}
+
+/// A norm of rows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Norm {
+    /// RMSNorm or LayerNorm.
+    pub kind: NormKind,
+    /// What is added to the mean square.
+    pub epsilon: f64,
+    /// It has a bias; LayerNorm only.
+    pub bias: bool,
+    /// The stored weight is less by 1 than what is multiplied with (Gemma).
+    pub offset: bool,
+}
+
+/// Kinds of norms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NormKind {
+    /// Zhang and Sennrich 2019: no mean is taken away.
+    Rms,
+    /// Ba et al. 2016.
+    Layer,
+}
+
+impl Norm {
+    /// RMSNorm.
+    pub fn rms(epsilon: f64) -> Self {
+        Self {
+            kind: NormKind::Rms,
+            epsilon,
+            bias: false,
+            offset: false,
+        }
+    }
+
+    /// LayerNorm with bias.
+    pub fn layer(epsilon: f64) -> Self {
+        Self {
+            kind: NormKind::Layer,
+            epsilon,
+            bias: true,
+            offset: false,
+        }
+    }
+}
+
+/// Rotary position embeddings (Su et al. 2021).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rotary {
+    /// Base of the frequencies.
+    pub theta: f64,
+    /// How many of a head's first dimensions turn.
+    pub width: usize,
+    /// Which dimensions are a pair.
+    pub pairs: Pairs,
+    /// How frequencies depart from θ^(−2i / width).
+    pub scaling: Scaling,
+}
+
+/// Which dimensions of a head turn together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pairs {
+    /// i and i + width/2, as in most checkpoints of Hugging Face.
+    Halves,
+    /// 2i and 2i + 1 (GLM, Cohere).
+    Neighbours,
+}
+
+/// How rotary frequencies depart from the plain ones.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Scaling {
+    /// They don't.
+    None,
+}
+
+impl Rotary {
+    /// Frequencies of the pairs, in float64: angle = position · frequency.
+    pub fn frequencies(&self) -> Vec<f64> {
+        let plain = |pair: usize| self.theta.powf(-2.0 * pair as f64 / self.width as f64);
+        match &self.scaling {
+            Scaling::None => (0..self.width / 2).map(plain).collect(),
+        }
+    }
+}
+
+impl Shape {
+    /// The kind of a layer.
+    pub fn block(&self, layer: usize) -> &Block {
+        &self.blocks[self.pattern[layer % self.pattern.len()]]
+    }
+
+    /// The windows, rotary tables and so on differ between layers.
+    pub fn is_mixed(&self) -> bool {
+        self.blocks.len() > 1
+    }
+}
+
+impl Block {
+    /// Whether the MLP's first layers read what attention's read.
+    pub fn shares_norm(&self) -> bool {
+        self.halves == Halves::Parallel && self.before_mlp.is_none()
+    }
+}

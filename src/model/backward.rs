@@ -1,0 +1,206 @@
+//! The backward pass of the decoder, written out: each function undoes one of [`super::decoder`].
+
+use super::decoder::{Decoder, Input, Layer, LayerTrace, Linear, Normed, Trace};
+use super::ops::{NormWeights, Ops, Sequences, Stretch, Which};
+use crate::families::shape::Halves;
+
+/// Gradients of an MLP's gate and up.
+type First<O> = (Option<<O as Ops>::Rows>, <O as Ops>::Rows);
+
+impl Decoder {
+    /// Σ over the hidden dimension of (x − x′) ∂F/∂x for each row of the first sequences, given ∂F/∂hidden of what is read of them
+    /// (`[outputs, hidden]`, behind the final norm). May be called again for another F.
+    pub fn backward<O: Ops>(
+        &self,
+        ops: &O,
+        sequences: &Sequences,
+        trace: &Trace<O>,
+        stretches: &[Stretch<'_>],
+        gradient: O::Rows,
+    ) -> Vec<f32> {
+        let count = sequences.outputs();
+        let nothing = ops.zeros(count, self.shape.hidden);
+        let mut gradient = ops.norm_back(count, &gradient, &trace.end, &trace.end_moments, &self.norm, nothing);
+        if !sequences.single() {
+            gradient = ops.only_last(sequences, &gradient);
+        }
+        for (index, (layer, trace)) in self.layers.iter().zip(&trace.layers).enumerate().rev() {
+            let which = self.asked(index, sequences);
+            let (next, through) = self.layer_back(ops, sequences, layer, trace, gradient, which);
+            if index == 0 {
+                return ops.scores(stretches, &next, &through);
+            }
+            gradient = next;
+        }
+        unreachable!("a decoder has layers")
+    }
+
+    /// The gradient of a layer's input; or, where the path gave its first linear layers, of the residual stream past them, with theirs.
+    fn layer_back<O: Ops>(
+        &self,
+        ops: &O,
+        sequences: &Sequences,
+        layer: &Layer,
+        trace: &LayerTrace<O>,
+        gradient: O::Rows,
+        which: Which,
+    ) -> (O::Rows, Vec<O::Rows>) {
+        let all = sequences.rows();
+        let out = sequences.rows_of(which);
+        let from_path = matches!(trace.input, Input::Path);
+        let first = self.mlp_back(ops, out, layer, trace, &gradient);
+        let written = (&layer.output, layer.after_attention.as_ref(), &trace.after_attention);
+        let attended = |gradient: &O::Rows| self.write_back(ops, out, gradient, written, layer.block.residual);
+        // The gradient of what attention has written, of the residual stream in front of it, and of what stands beside it.
+        let (attended, gradient, mut beside) = match layer.block.halves {
+            Halves::Serial => {
+                let gradient = self.mlp_input_back(ops, out, layer, trace, first, gradient);
+                (attended(&gradient), gradient, None)
+            }
+            Halves::Parallel if layer.before_mlp.is_some() && !from_path => {
+                let attended = attended(&gradient);
+                let gradient = self.mlp_input_back(ops, out, layer, trace, first, gradient);
+                (attended, gradient, None)
+            }
+            Halves::Parallel => (attended(&gradient), gradient, Some(first)),
+        };
+        let [q, k, v] = &trace.qkv;
+        let [dq, dk, dv] = ops.attend_back(sequences, which, layer.heads(), &attended, [q, k, v]);
+        let [q_norm, k_norm] = &trace.qk_norms;
+        let dq = self.placed_back(ops, sequences, layer, which, dq, (layer.query_norm.as_ref(), q_norm));
+        let dk = self.placed_back(ops, sequences, layer, Which::All, dk, (layer.key_norm.as_ref(), k_norm));
+        if from_path {
+            let mut through = vec![dq, dk, dv];
+            if let Some((gate, up)) = beside.take() {
+                through.extend(gate);
+                through.push(up);
+            }
+            return (gradient, through);
+        }
+        let mut asked = ops.back(out, &dq, &layer.query.weight);
+        if let Some((gate, up)) = &beside {
+            asked = ops.back_add(out, up, &layer.up.weight, asked);
+            if let Some((gate, linear)) = gate.as_ref().zip(layer.gate.as_ref()) {
+                asked = ops.back_add(out, gate, &linear.weight, asked);
+            }
+        }
+        let (read, gradient) = match which {
+            Which::All => (ops.back_add(all, &dk, &layer.key.weight, asked), gradient),
+            Which::Last => {
+                let read = ops.back(all, &dk, &layer.key.weight);
+                let read = ops.add_to_last(sequences, read, &asked);
+                (read, ops.only_last(sequences, &gradient))
+            }
+        };
+        let read = ops.back_add(all, &dv, &layer.value.weight, read);
+        let gradient = match (&trace.input, &layer.before_attention) {
+            (Input::Normed(x, moments), Some(norm)) => ops.norm_back(all, &read, x, moments, norm, gradient),
+            _ => ops.add(all, gradient, &read),
+        };
+        (gradient, vec![])
+    }
+
+    /// Gradients of gate and up, given that of what the MLP has written.
+    fn mlp_back<O: Ops>(
+        &self,
+        ops: &O,
+        out: usize,
+        layer: &Layer,
+        trace: &LayerTrace<O>,
+        gradient: &O::Rows,
+    ) -> First<O> {
+        let written = (&layer.down, layer.after_mlp.as_ref(), &trace.after_mlp);
+        let activated = self.write_back(ops, out, gradient, written, layer.block.residual);
+        let activation = layer.block.mlp.activation;
+        match &trace.gate {
+            Some(gate) => {
+                let [dg, du] = ops.gated_back(out, activation, activated, gate, &trace.up);
+                (Some(dg), du)
+            }
+            None => (None, ops.activate_back(out, activation, activated, &trace.up)),
+        }
+    }
+
+    /// The gradient of the residual stream that an MLP with a norm of its own, or none, reads; `gradient` is that of what goes past it.
+    fn mlp_input_back<O: Ops>(
+        &self,
+        ops: &O,
+        out: usize,
+        layer: &Layer,
+        trace: &LayerTrace<O>,
+        (gate, up): First<O>,
+        gradient: O::Rows,
+    ) -> O::Rows {
+        let Some((norm, (x, moments))) = layer.before_mlp.as_ref().zip(trace.before_mlp.as_ref()) else {
+            let mut gradient = ops.back_add(out, &up, &layer.up.weight, gradient);
+            if let Some((gate, linear)) = gate.as_ref().zip(layer.gate.as_ref()) {
+                gradient = ops.back_add(out, gate, &linear.weight, gradient);
+            }
+            return gradient;
+        };
+        let read = match gate.as_ref().zip(layer.gate.as_ref()) {
+            Some((gate, linear)) => {
+                let read = ops.back(out, gate, &linear.weight);
+                ops.back_add(out, &up, &layer.up.weight, read)
+            }
+            None => ops.back(out, &up, &layer.up.weight),
+        };
+        let x = match (x, &trace.input) {
+            (Some(x), _) | (None, Input::Normed(x, _)) => x,
+            (None, _) => unreachable!("the norm's rows are stored where they are not those of the layer's first norm"),
+        };
+        ops.norm_back(out, &read, x, moments, norm, gradient)
+    }
+
+    /// The gradient of what a half's last linear layer reads.
+    fn write_back<O: Ops>(
+        &self,
+        ops: &O,
+        rows: usize,
+        gradient: &O::Rows,
+        (linear, norm, read): (&Linear, Option<&NormWeights>, &Option<Normed<O>>),
+        factor: f64,
+    ) -> O::Rows {
+        if norm.is_none() && factor == 1.0 {
+            return ops.back(rows, gradient, &linear.weight);
+        }
+        let mut written = ops.copy(rows, gradient);
+        if factor != 1.0 {
+            written = ops.scale(written, factor);
+        }
+        if let Some((norm, (x, moments))) = norm.zip(read.as_ref()) {
+            let nothing = ops.zeros(rows, self.shape.hidden);
+            written = ops.norm_back(rows, &written, x, moments, norm, nothing);
+        }
+        ops.back(rows, &written, &linear.weight)
+    }
+
+    /// The gradient of queries or keys before their norm and rotary position embedding.
+    fn placed_back<O: Ops>(
+        &self,
+        ops: &O,
+        sequences: &Sequences,
+        layer: &Layer,
+        which: Which,
+        gradient: O::Rows,
+        (norm, read): (Option<&NormWeights>, &Option<Normed<O>>),
+    ) -> O::Rows {
+        let attention = &layer.block.attention;
+        let rotate = |x: O::Rows| match attention.rotary {
+            Some(table) => ops.rotate(sequences, which, x, attention.heads.width, table, true),
+            None => x,
+        };
+        let Some((norm, (x, moments))) = norm.zip(read.as_ref()) else {
+            return rotate(gradient);
+        };
+        let after = attention.qk_norm.is_some_and(|qk| qk.after_rotary);
+        let gradient = if after { gradient } else { rotate(gradient) };
+        let all = ops.width(&gradient);
+        let rows = sequences.rows_of(which) * (all / norm.width());
+        let gradient = ops.reshape(gradient, norm.width());
+        let nothing = ops.zeros(rows, norm.width());
+        let gradient = ops.norm_back(rows, &gradient, x, moments, norm, nothing);
+        let gradient = ops.reshape(gradient, all);
+        if after { rotate(gradient) } else { gradient }
+    }
+}

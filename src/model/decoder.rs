@@ -1,0 +1,597 @@
+//! The decoder: one forward pass for every family, its blocks data ([`crate::families::shape`]), written over [`Ops`].
+//!
+//! Attribution needs the gradient with respect to the input alone, at one position's output, for many inputs at once. Automatic
+//! differentiation stores every intermediate result and computes each by itself; here the backward pass is written out
+//! ([`super::backward`]). The forward pass stores what it reads. In the last layer only the last position's query and MLP are
+//! computed (all of them where several positions are read); in the first, the linear layers behind the norm cost nothing at all
+//! on a straight path ([`super::path`]).
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use burn::tensor::Tensor;
+
+use super::ops::{Bias, Heads, NormWeights, Ops, Sequences, Stretch, Tables, Weight, Which};
+use crate::families::shape::{Block, Halves, Shape};
+
+/// A decoder, its weights shared with the parameters that it was made from.
+#[derive(Debug)]
+pub struct Decoder {
+    pub(super) shape: Shape,
+    pub(super) layers: Vec<Layer>,
+    pub(super) norm: NormWeights,
+    /// The output layer, `[vocabulary, hidden]`.
+    pub(super) head: Linear,
+    /// Position embeddings, `[positions, hidden]`.
+    pub(super) positions: Option<Tensor<2>>,
+    /// Rotary angles; they grow with the longest prompt so far.
+    tables: Mutex<Arc<Tables>>,
+}
+
+/// A linear layer.
+#[derive(Clone, Debug)]
+pub(super) struct Linear {
+    /// `[out, in]`
+    pub weight: Weight,
+    /// `[out]`
+    pub bias: Option<Bias>,
+}
+
+/// A layer with its weights.
+#[derive(Clone, Debug)]
+pub(super) struct Layer {
+    pub block: Block,
+    /// Factor of attention scores; none: 1/√width.
+    pub scale: Option<f64>,
+    pub before_attention: Option<NormWeights>,
+    pub query: Linear,
+    pub key: Linear,
+    pub value: Linear,
+    pub query_norm: Option<NormWeights>,
+    pub key_norm: Option<NormWeights>,
+    pub output: Linear,
+    pub after_attention: Option<NormWeights>,
+    pub before_mlp: Option<NormWeights>,
+    pub gate: Option<Linear>,
+    pub up: Linear,
+    pub down: Linear,
+    pub after_mlp: Option<NormWeights>,
+}
+
+impl Layer {
+    /// The linear layers that read what enters the layer, with the norm in front of each.
+    pub(super) fn first_projections(&self) -> Vec<(&Linear, Option<&NormWeights>)> {
+        let norm = self.before_attention.as_ref();
+        let mut all = vec![(&self.query, norm), (&self.key, norm), (&self.value, norm)];
+        if self.block.halves == Halves::Parallel {
+            let norm = self.before_mlp.as_ref().or(norm);
+            all.extend(self.gate.iter().chain([&self.up]).map(|linear| (linear, norm)));
+        }
+        all
+    }
+
+    /// The heads, with what attention of this layer needs.
+    pub(super) fn heads(&self) -> Heads {
+        let attention = &self.block.attention;
+        Heads {
+            query: attention.heads.query,
+            key: attention.heads.key,
+            width: attention.heads.width,
+            window: attention.window,
+            scale: self.scale,
+            cap: attention.cap,
+        }
+    }
+
+    fn linears(&self) -> impl Iterator<Item = &Linear> {
+        [&self.query, &self.key, &self.value, &self.output, &self.up, &self.down]
+            .into_iter()
+            .chain(&self.gate)
+    }
+
+    fn norms(&self) -> impl Iterator<Item = &NormWeights> {
+        [
+            &self.before_attention,
+            &self.query_norm,
+            &self.key_norm,
+            &self.after_attention,
+            &self.before_mlp,
+            &self.after_mlp,
+        ]
+        .into_iter()
+        .flatten()
+    }
+}
+
+/// What a pass starts from.
+#[derive(Clone, Copy, Debug)]
+pub enum Entry<'a> {
+    /// Embeddings of tokens, `[rows, hidden]`.
+    Embeddings(&'a Tensor<2>),
+    /// Points of paths.
+    Paths(&'a [Stretch<'a>]),
+}
+
+/// What the backward pass reads.
+pub struct Trace<O: Ops> {
+    pub(super) layers: Vec<LayerTrace<O>>,
+    /// The residual stream at the last positions, before the final norm.
+    pub(super) end: O::Rows,
+    pub(super) end_moments: O::Moments,
+    /// `[outputs, vocabulary]`
+    pub logits: Tensor<2>,
+}
+
+/// Rows that a norm reads, and their moments.
+pub(super) type Normed<O> = (<O as Ops>::Rows, <O as Ops>::Moments);
+
+/// What a layer leaves for its backward pass.
+pub(super) struct LayerTrace<O: Ops> {
+    pub input: Input<O>,
+    /// What the norms of queries and of keys read.
+    pub qk_norms: [Option<Normed<O>>; 2],
+    /// As attention reads them.
+    pub qkv: [O::Rows; 3],
+    /// What the norm behind attention reads.
+    pub after_attention: Option<Normed<O>>,
+    /// What the MLP's own norm reads; no rows: what enters the layer.
+    pub before_mlp: Option<(Option<O::Rows>, O::Moments)>,
+    pub gate: Option<O::Rows>,
+    pub up: O::Rows,
+    /// What the norm behind the MLP reads.
+    pub after_mlp: Option<Normed<O>>,
+}
+
+/// What a layer's first linear layers read.
+pub(super) enum Input<O: Ops> {
+    /// The path knew their results.
+    Path,
+    /// The residual stream as it is.
+    Plain,
+    /// The residual stream behind a norm.
+    Normed(O::Rows, O::Moments),
+}
+
+/// What the first linear layers of a layer give.
+struct First<O: Ops> {
+    input: Input<O>,
+    before_mlp: Option<(Option<O::Rows>, O::Moments)>,
+    qkv: [O::Rows; 3],
+    /// Gate and up of a parallel block.
+    mlp: Option<(Option<O::Rows>, O::Rows)>,
+    /// The residual stream of the rows that the layer puts out.
+    residual: O::Rows,
+}
+
+impl Decoder {
+    pub(super) fn new(
+        shape: Shape,
+        layers: Vec<Layer>,
+        norm: NormWeights,
+        head: Linear,
+        positions: Option<Tensor<2>>,
+    ) -> Self {
+        let tables = Mutex::new(Arc::new(Tables::new(&shape.rotary, 0)));
+        Self {
+            shape,
+            layers,
+            norm,
+            head,
+            positions,
+            tables,
+        }
+    }
+
+    /// Rotary angles for prompts of this length at least.
+    pub fn rotary(&self, tokens: usize) -> Arc<Tables> {
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        if tables.tokens() < tokens {
+            *tables = Arc::new(Tables::new(&self.shape.rotary, tokens));
+        }
+        tables.clone()
+    }
+
+    /// The output layer, `[vocabulary, hidden]`.
+    pub fn head(&self) -> &Weight {
+        &self.head.weight
+    }
+
+    /// The logits of the positions that are read of each sequence. `keep` says whether a backward pass will follow.
+    pub fn forward<O: Ops>(&self, ops: &O, sequences: &Sequences, entry: Entry<'_>, keep: bool) -> Trace<O> {
+        let mut layers = Vec::new();
+        let mut store = |trace| {
+            if keep {
+                layers.push(trace);
+            }
+        };
+        let (end, end_moments, logits) = self.through(ops, sequences, entry, &mut store);
+        Trace {
+            layers,
+            end,
+            end_moments,
+            logits,
+        }
+    }
+
+    /// The residual stream at the positions that are read, its moments, and the logits; `store` gets what each layer leaves.
+    pub(super) fn through<O: Ops>(
+        &self,
+        ops: &O,
+        sequences: &Sequences,
+        entry: Entry<'_>,
+        store: &mut dyn FnMut(LayerTrace<O>),
+    ) -> (O::Rows, O::Moments, Tensor<2>) {
+        let mut x = match entry {
+            Entry::Embeddings(x) => {
+                let positions = sequences.lengths().iter().flat_map(|&length| 0..length);
+                ops.to_rows(self.with_positions(x.clone(), positions))
+            }
+            Entry::Paths(stretches) => ops.along(stretches),
+        };
+        let paths = match entry {
+            Entry::Paths(stretches) if stretches.iter().all(|s| s.path.projection.is_some()) => Some(stretches),
+            _ => None,
+        };
+        for (index, layer) in self.layers.iter().enumerate() {
+            let which = self.asked(index, sequences);
+            let paths = paths.filter(|_| index == 0);
+            let (out, trace) = self.layer(ops, sequences, layer, x, which, paths);
+            x = out;
+            store(trace);
+        }
+        if !sequences.single() {
+            x = ops.take_last(sequences, &x);
+        }
+        let count = sequences.outputs();
+        let (hidden, end_moments) = ops.norm(count, &x, &self.norm);
+        let logits = self.logits(ops, count, &hidden);
+        (x, end_moments, logits)
+    }
+
+    /// Embeddings with the learned embeddings of their positions, where the model has such; for rows at these positions.
+    pub(super) fn with_positions(&self, x: Tensor<2>, positions: impl Iterator<Item = usize>) -> Tensor<2> {
+        let Some(table) = &self.positions else { return x };
+        let rows: Vec<i64> = positions.map(|position| position as i64).collect();
+        let longest = rows.iter().max().map_or(0, |&last| last as usize + 1);
+        let known = table.dims()[0];
+        assert!(
+            longest <= known,
+            "a prompt of {longest} tokens, and embeddings of {known} positions"
+        );
+        let count = rows.len();
+        let rows = burn::tensor::TensorData::new(rows, [count]);
+        let rows = Tensor::<1, burn::tensor::Int>::from_data(rows, &table.device());
+        x + table.clone().select(0, rows)
+    }
+
+    /// From the residual stream behind the final norm.
+    pub(super) fn logits<O: Ops>(&self, ops: &O, count: usize, hidden: &O::Rows) -> Tensor<2> {
+        let logits = self.linear(ops, count, hidden, &self.head);
+        let mut logits = ops.to_tensor(count, logits);
+        let output = &self.shape.output;
+        if output.scale != 1.0 {
+            logits = logits * output.scale;
+        }
+        match output.cap {
+            Some(cap) => (logits / cap).tanh() * cap,
+            None => logits,
+        }
+    }
+
+    /// ∂logit/∂(what the output layer gives) at logits that came out, where it is not 1.
+    pub fn logit_slope(&self, logits: &Tensor<2>) -> Option<Tensor<2>> {
+        let output = &self.shape.output;
+        let capped = output.cap.map(|cap| (logits.clone() / cap).square().neg() + 1.0);
+        match capped {
+            Some(slope) => Some(slope * output.scale),
+            None if output.scale != 1.0 => Some(logits.zeros_like() + output.scale),
+            None => None,
+        }
+    }
+
+    /// For which rows a layer has to compute more than keys and values.
+    pub(super) fn asked(&self, layer: usize, sequences: &Sequences) -> Which {
+        if layer + 1 == self.layers.len() && sequences.single() {
+            Which::Last
+        } else {
+            Which::All
+        }
+    }
+
+    pub(super) fn linear<O: Ops>(&self, ops: &O, rows: usize, x: &O::Rows, linear: &Linear) -> O::Rows {
+        let out = ops.linear(rows, x, &linear.weight);
+        match &linear.bias {
+            Some(bias) => ops.add_bias(rows, out, bias),
+            None => out,
+        }
+    }
+
+    fn layer<O: Ops>(
+        &self,
+        ops: &O,
+        sequences: &Sequences,
+        layer: &Layer,
+        x: O::Rows,
+        which: Which,
+        paths: Option<&[Stretch<'_>]>,
+    ) -> (O::Rows, LayerTrace<O>) {
+        let out = sequences.rows_of(which);
+        let first = match paths {
+            Some(stretches) => self.first_of_path(ops, sequences, layer, x, which, stretches),
+            None => self.first(ops, sequences, layer, x, which),
+        };
+        let [q, k, v] = first.qkv;
+        let (q, q_norm) = self.placed(ops, sequences, layer, which, q, layer.query_norm.as_ref());
+        let (k, k_norm) = self.placed(ops, sequences, layer, Which::All, k, layer.key_norm.as_ref());
+        let attended = ops.attend(sequences, which, layer.heads(), [&q, &k, &v]);
+        let (residual, after_attention) = self.write(
+            ops,
+            out,
+            &attended,
+            (&layer.output, layer.after_attention.as_ref()),
+            layer.block.residual,
+            first.residual,
+        );
+        let (residual, before_mlp, (gate, up)) = match first.mlp {
+            Some(mlp) => (residual, first.before_mlp, mlp),
+            None => self.mlp_input(ops, out, layer, residual),
+        };
+        let activated = self.activated(ops, out, layer, &gate, &up);
+        let down = (&layer.down, layer.after_mlp.as_ref());
+        let (residual, after_mlp) = self.write(ops, out, &activated, down, layer.block.residual, residual);
+        let trace = LayerTrace {
+            input: first.input,
+            qk_norms: [q_norm, k_norm],
+            qkv: [q, k, v],
+            after_attention,
+            before_mlp,
+            gate,
+            up,
+            after_mlp,
+        };
+        (residual, trace)
+    }
+
+    /// The first linear layers of the first layer, from what is known of a path.
+    fn first_of_path<O: Ops>(
+        &self,
+        ops: &O,
+        sequences: &Sequences,
+        layer: &Layer,
+        x: O::Rows,
+        which: Which,
+        stretches: &[Stretch<'_>],
+    ) -> First<O> {
+        let qkv = [0, 1, 2].map(|linear| ops.projected(stretches, linear));
+        let mlp = (layer.block.halves == Halves::Parallel).then(|| {
+            let gate = layer.gate.as_ref().map(|_| ops.projected(stretches, 3));
+            let up = ops.projected(stretches, 3 + usize::from(gate.is_some()));
+            (gate, up)
+        });
+        First {
+            input: Input::Path,
+            before_mlp: None,
+            qkv,
+            mlp,
+            residual: match which {
+                Which::All => x,
+                Which::Last => ops.take_last(sequences, &x),
+            },
+        }
+    }
+
+    fn first<O: Ops>(&self, ops: &O, sequences: &Sequences, layer: &Layer, x: O::Rows, which: Which) -> First<O> {
+        let (all, out) = (sequences.rows(), sequences.rows_of(which));
+        let normed = layer.before_attention.as_ref().map(|norm| ops.norm(all, &x, norm));
+        let read = normed.as_ref().map_or(&x, |(normed, _)| normed);
+        let k = self.linear(ops, all, read, &layer.key);
+        let v = self.linear(ops, all, read, &layer.value);
+        let last = (which == Which::Last).then(|| ops.take_last(sequences, read));
+        let read = last.as_ref().unwrap_or(read);
+        let q = self.linear(ops, out, read, &layer.query);
+        let parallel = layer.block.halves == Halves::Parallel;
+        let shared = (parallel && layer.before_mlp.is_none()).then(|| self.mlp_first(ops, out, layer, read));
+        drop(last);
+        let moments = normed.map(|(_, moments)| moments);
+        let (residual, input) = match (which, moments) {
+            (Which::All, None) => (x, Input::Plain),
+            (Which::All, Some(moments)) => (ops.copy(all, &x), Input::Normed(x, moments)),
+            (Which::Last, None) => (ops.take_last(sequences, &x), Input::Plain),
+            (Which::Last, Some(moments)) => (ops.take_last(sequences, &x), Input::Normed(x, moments)),
+        };
+        let (mut before_mlp, mut mlp) = (None, shared);
+        if let Some(norm) = layer.before_mlp.as_ref().filter(|_| parallel) {
+            let (normed, moments) = ops.norm(out, &residual, norm);
+            mlp = Some(self.mlp_first(ops, out, layer, &normed));
+            let entered = which == Which::All && matches!(input, Input::Normed(..));
+            before_mlp = Some(((!entered).then(|| ops.copy(out, &residual)), moments));
+        }
+        First {
+            input,
+            before_mlp,
+            qkv: [q, k, v],
+            mlp,
+            residual,
+        }
+    }
+
+    /// Queries or keys with their norm and their rotary position embedding; and what the norm read.
+    pub(super) fn placed<O: Ops>(
+        &self,
+        ops: &O,
+        sequences: &Sequences,
+        layer: &Layer,
+        which: Which,
+        x: O::Rows,
+        norm: Option<&NormWeights>,
+    ) -> (O::Rows, Option<Normed<O>>) {
+        let attention = &layer.block.attention;
+        let width = attention.heads.width;
+        let rotate = |x: O::Rows| match attention.rotary {
+            Some(table) => ops.rotate(sequences, which, x, width, table, false),
+            None => x,
+        };
+        let Some((norm, qk)) = norm.zip(attention.qk_norm) else {
+            return (rotate(x), None);
+        };
+        let x = if qk.after_rotary { rotate(x) } else { x };
+        let all = ops.width(&x);
+        let rows = sequences.rows_of(which) * (all / norm.width());
+        let x = ops.reshape(x, norm.width());
+        let (normed, moments) = ops.norm(rows, &x, norm);
+        let normed = ops.reshape(normed, all);
+        let normed = if qk.after_rotary { normed } else { rotate(normed) };
+        (normed, Some((x, moments)))
+    }
+
+    /// The residual stream plus what a half writes: factor · norm(linear(x)); and what the norm read.
+    pub(super) fn write<O: Ops>(
+        &self,
+        ops: &O,
+        rows: usize,
+        x: &O::Rows,
+        (linear, norm): (&Linear, Option<&NormWeights>),
+        factor: f64,
+        residual: O::Rows,
+    ) -> (O::Rows, Option<Normed<O>>) {
+        if norm.is_none() && factor == 1.0 {
+            let sum = ops.linear_add(rows, x, &linear.weight, residual);
+            let sum = match &linear.bias {
+                Some(bias) => ops.add_bias(rows, sum, bias),
+                None => sum,
+            };
+            return (sum, None);
+        }
+        let mut written = self.linear(ops, rows, x, linear);
+        let mut read = None;
+        if let Some(norm) = norm {
+            let (normed, moments) = ops.norm(rows, &written, norm);
+            read = Some((written, moments));
+            written = normed;
+        }
+        if factor != 1.0 {
+            written = ops.scale(written, factor);
+        }
+        (ops.add(rows, residual, &written), read)
+    }
+
+    /// Gate and up of a serial block: the residual stream as it goes on, what the MLP's norm reads, and both.
+    #[expect(clippy::type_complexity, reason = "three things that the caller takes apart at once")]
+    pub(super) fn mlp_input<O: Ops>(
+        &self,
+        ops: &O,
+        out: usize,
+        layer: &Layer,
+        residual: O::Rows,
+    ) -> (
+        O::Rows,
+        Option<(Option<O::Rows>, O::Moments)>,
+        (Option<O::Rows>, O::Rows),
+    ) {
+        match &layer.before_mlp {
+            Some(norm) => {
+                let (normed, moments) = ops.norm(out, &residual, norm);
+                let first = self.mlp_first(ops, out, layer, &normed);
+                let on = ops.copy(out, &residual);
+                (on, Some((Some(residual), moments)), first)
+            }
+            None => {
+                let first = self.mlp_first(ops, out, layer, &residual);
+                (residual, None, first)
+            }
+        }
+    }
+
+    /// Gate, where there is one, and up.
+    pub(super) fn mlp_first<O: Ops>(
+        &self,
+        ops: &O,
+        rows: usize,
+        layer: &Layer,
+        x: &O::Rows,
+    ) -> (Option<O::Rows>, O::Rows) {
+        let gate = layer.gate.as_ref().map(|gate| self.linear(ops, rows, x, gate));
+        (gate, self.linear(ops, rows, x, &layer.up))
+    }
+
+    pub(super) fn activated<O: Ops>(
+        &self,
+        ops: &O,
+        rows: usize,
+        layer: &Layer,
+        gate: &Option<O::Rows>,
+        up: &O::Rows,
+    ) -> O::Rows {
+        let activation = layer.block.mlp.activation;
+        match gate {
+            Some(gate) => ops.gated(rows, activation, gate, up),
+            None => ops.activate(rows, activation, up),
+        }
+    }
+
+    /// Multiplications and additions in the linear layers of one evaluation, forward and backward, as they are done: in the last
+    /// layer for one position but for keys and values, in the first none behind the norm.
+    pub fn operations(&self, tokens: usize) -> f64 {
+        let size = |linear: &Linear| linear.weight.dims().into_iter().product::<usize>();
+        let layer = |(index, layer): (usize, &Layer)| {
+            let last = index + 1 == self.layers.len();
+            let projected = index == 0 && !last;
+            let asked = if last { 1 } else { tokens };
+            let first = |linear: &Linear, rows: usize| if projected { 0 } else { rows * size(linear) };
+            let attention = first(&layer.query, asked)
+                + first(&layer.key, tokens)
+                + first(&layer.value, tokens)
+                + asked * size(&layer.output);
+            let parallel = layer.block.halves == Halves::Parallel;
+            let reads = layer.gate.iter().chain([&layer.up]);
+            let mlp: usize = reads
+                .map(|linear| {
+                    if parallel {
+                        first(linear, asked)
+                    } else {
+                        asked * size(linear)
+                    }
+                })
+                .sum();
+            attention + mlp + asked * size(&layer.down)
+        };
+        let body: usize = self.layers.iter().enumerate().map(layer).sum();
+        4.0 * (body + size(&self.head)) as f64
+    }
+
+    /// Parameters of the body: all but the embeddings and the output layer.
+    pub fn parameters(&self) -> usize {
+        let linear = |linear: &Linear| {
+            let weight: usize = linear.weight.dims().into_iter().product();
+            weight + linear.bias.as_ref().map_or(0, |bias| bias.host.len())
+        };
+        let layer = |layer: &Layer| {
+            layer.linears().map(linear).sum::<usize>() + layer.norms().map(NormWeights::parameters).sum::<usize>()
+        };
+        self.layers.iter().map(layer).sum::<usize>() + self.norm.parameters()
+    }
+
+    /// Floats that the backward pass needs of each row, and beyond them of each sequence; and the number of heads.
+    pub fn kept(&self) -> (usize, usize, usize) {
+        let hidden = self.shape.hidden;
+        let per_layer = |layer: &Layer| {
+            let heads = layer.block.attention.heads;
+            let (q, k) = (heads.query * heads.width, heads.key * heads.width);
+            let of = |norm: &Option<NormWeights>, width| if norm.is_some() { width } else { 0 };
+            let mlp = layer.block.mlp;
+            of(&layer.before_attention, hidden)
+                + of(&layer.query_norm, q)
+                + of(&layer.key_norm, k)
+                + q
+                + 2 * k
+                + of(&layer.after_attention, hidden)
+                + of(&layer.before_mlp, hidden)
+                + (1 + usize::from(mlp.gated)) * mlp.inner
+                + of(&layer.after_mlp, hidden)
+        };
+        let layers: usize = self.layers.iter().map(per_layer).sum();
+        // While a layer is at work, its own intermediate results stand beside what is stored: about twice a layer's share.
+        let working = self.layers.first().map_or(0, |layer| 2 * per_layer(layer));
+        let heads = self.layers.iter().map(|layer| layer.block.attention.heads.query).max();
+        (layers + working, 5 * self.shape.vocabulary, heads.unwrap_or(0))
+    }
+}

@@ -1,0 +1,464 @@
+//! What the decoder's passes are made of. [`cpu::Cpu`] computes it with the kernels of [`crate::kernel`],
+//! [`device::OnDevice`] with Burn's operations; the decoder is written once over both.
+
+pub mod cpu;
+pub mod device;
+
+use burn::tensor::{DType, Int, Tensor, TensorData};
+
+use crate::families::shape::{Activation, NormKind, Pairs, Rotary};
+use crate::kernel::Threads;
+use crate::kernel::gemm::{Product, Right, View};
+use crate::kernel::matrix::Elements;
+use crate::tensor::host::{self, Host, floats};
+use crate::tensor::matrix::{Kept, Matrix};
+
+/// A matrix of weights, `[out, in]`.
+#[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "some a layer, never moved about")]
+pub enum Weight {
+    /// On its device.
+    Tensor(Tensor<2>),
+    /// float32 in main memory.
+    Host(Host, [usize; 2]),
+    /// In a smaller form than it is computed in.
+    Kept(Kept),
+}
+
+impl Weight {
+    /// Looks whether the kernels can read it.
+    pub fn new(tensor: Tensor<2>) -> Self {
+        match Host::of(&tensor) {
+            Some(host) => Self::Host(host, tensor.dims()),
+            None => Self::Tensor(tensor),
+        }
+    }
+
+    /// Of a module's matrix.
+    pub fn of(matrix: &Matrix) -> Self {
+        match matrix.kept() {
+            Some(kept) => Self::Kept(kept.clone()),
+            None => Self::new(matrix.val()),
+        }
+    }
+
+    /// `[out, in]`
+    pub fn dims(&self) -> [usize; 2] {
+        match self {
+            Self::Tensor(tensor) => tensor.dims(),
+            Self::Host(_, dims) => *dims,
+            Self::Kept(kept) => kept.dims(),
+        }
+    }
+
+    /// What the kernels read, where it is in main memory.
+    pub fn elements(&self) -> Option<Elements<'_>> {
+        match self {
+            Self::Tensor(_) => None,
+            Self::Host(host, _) => Some(Elements::Floats(host.slice())),
+            Self::Kept(kept) => kept.elements(),
+        }
+    }
+
+    /// As a tensor, on its device and in what is computed in; one that is kept in another form is expanded.
+    pub fn tensor(&self) -> Tensor<2> {
+        match self {
+            Self::Tensor(tensor) => tensor.clone(),
+            Self::Host(host, _) => host.tensor(),
+            Self::Kept(kept) => kept.tensor(),
+        }
+    }
+
+    /// Chosen rows, as float32.
+    pub fn select(&self, rows: &[i64]) -> Tensor<2> {
+        if let Self::Kept(kept) = self {
+            let rows: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
+            return kept.select(&rows).cast(DType::F32);
+        }
+        let tensor = self.tensor();
+        let rows = TensorData::new(rows.to_vec(), [rows.len()]);
+        let rows = Tensor::<1, Int>::from_data(rows, &tensor.device());
+        tensor.select(0, rows).cast(DType::F32)
+    }
+
+    /// x wᵀ in float32, for the few rows that are known of a path. A device multiplies in the weights' own dtype.
+    pub fn through(&self, x: &Tensor<2>) -> Tensor<2> {
+        let ([rows, input], [output, _]) = (x.dims(), self.dims());
+        let Some((elements, x)) = self.elements().zip(Host::of(x)) else {
+            let w = self.tensor();
+            return x.clone().cast(w.dtype()).matmul(w.transpose()).cast(DType::F32);
+        };
+        let mut product = vec![0.0; rows * output];
+        Product {
+            size: (rows, input, output),
+            a: View::rows(x.slice(), input),
+            b: Right::rows(elements, input).transposed(),
+            c: &mut product,
+            stride: output,
+            add: false,
+        }
+        .run(Threads::All);
+        host::tensor(product, [rows, output])
+    }
+}
+
+/// A linear layer's bias.
+#[derive(Clone, Debug)]
+pub struct Bias {
+    /// `[out]`, in what is computed in.
+    pub tensor: Tensor<1>,
+    /// The same as float32 in main memory.
+    pub host: Vec<f32>,
+}
+
+impl Bias {
+    /// Of a parameter.
+    pub fn new(tensor: Tensor<1>) -> Self {
+        let host = floats(tensor.clone());
+        Self { tensor, host }
+    }
+}
+
+/// A norm's parameters.
+#[derive(Clone, Debug)]
+pub struct NormWeights {
+    /// `[width]`, as it is multiplied with.
+    pub weight: Tensor<1>,
+    /// LayerNorm's, zeros where it has none; none: RMSNorm.
+    pub bias: Option<Tensor<1>>,
+    /// What is added to the mean square.
+    pub epsilon: f64,
+    /// The product with the weight is in float32, and rounded afterwards (Gemma), not before.
+    pub wide: bool,
+    /// Weight and bias as float32 in main memory.
+    pub host: (Vec<f32>, Option<Vec<f32>>),
+    parameters: usize,
+}
+
+impl NormWeights {
+    /// Of parameters. A stored weight that is less by 1 is made whole.
+    pub fn new(norm: crate::families::shape::Norm, weight: Tensor<1>, bias: Option<Tensor<1>>) -> Self {
+        let parameters = weight.dims()[0] + bias.as_ref().map_or(0, |bias| bias.dims()[0]);
+        let weight = if norm.offset {
+            weight.cast(DType::F32) + 1.0
+        } else {
+            weight
+        };
+        let bias = match norm.kind {
+            NormKind::Rms => None,
+            NormKind::Layer => Some(bias.unwrap_or_else(|| weight.zeros_like())),
+        };
+        let host = (floats(weight.clone()), bias.clone().map(floats));
+        Self {
+            weight,
+            bias,
+            epsilon: norm.epsilon,
+            wide: norm.offset,
+            host,
+            parameters,
+        }
+    }
+
+    /// Numbers in a row.
+    pub fn width(&self) -> usize {
+        self.host.0.len()
+    }
+
+    /// Parameters that a checkpoint has of it.
+    pub fn parameters(&self) -> usize {
+        self.parameters
+    }
+}
+
+/// The shape of attention in a layer.
+#[derive(Clone, Copy, Debug)]
+pub struct Heads {
+    /// Query heads.
+    pub query: usize,
+    /// Key/value heads.
+    pub key: usize,
+    /// Width of a head.
+    pub width: usize,
+    /// A position sees itself and those before it, this many in all.
+    pub window: Option<usize>,
+    /// Factor of scores; none: 1/√width.
+    pub scale: Option<f64>,
+    /// Scores s become cap · tanh(s / cap) before the mask.
+    pub cap: Option<f64>,
+}
+
+/// Cosines and sines of one rotary position embedding, each `[tokens, width / 2]`.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// Of all angles.
+    pub cos: Vec<f32>,
+    /// Of all angles.
+    pub sin: Vec<f32>,
+    /// Angles of a position.
+    pub half: usize,
+    /// Which dimensions turn together.
+    pub pairs: Pairs,
+}
+
+/// The tables of a model's rotary position embeddings.
+#[derive(Clone, Debug)]
+pub struct Tables {
+    /// In the order of the shape's own list.
+    pub tables: Vec<Table>,
+    tokens: usize,
+}
+
+impl Tables {
+    /// Angles for positions 0 to `tokens`: position · frequency, computed in float64.
+    pub fn new(rotary: &[Rotary], tokens: usize) -> Self {
+        let table = |rotary: &Rotary| {
+            // What a config file claims is not believed before it is needed.
+            let frequencies = if tokens == 0 { vec![] } else { rotary.frequencies() };
+            let angles = (0..tokens).flat_map(|position| frequencies.iter().map(move |f| position as f64 * f));
+            let (cos, sin) = angles.map(|angle| (angle.cos() as f32, angle.sin() as f32)).unzip();
+            Table {
+                cos,
+                sin,
+                half: frequencies.len(),
+                pairs: rotary.pairs,
+            }
+        };
+        Self {
+            tables: rotary.iter().map(table).collect(),
+            tokens,
+        }
+    }
+
+    /// Positions that they are for.
+    pub fn tokens(&self) -> usize {
+        self.tokens
+    }
+}
+
+/// Sequences of a pass, one after another in its rows.
+#[derive(Clone, Debug)]
+pub struct Sequences {
+    lengths: Vec<usize>,
+    /// How many of each one's last positions are read.
+    tails: Vec<usize>,
+    /// No sequence of the pass is read at more than one position.
+    single: bool,
+    rows: usize,
+    outputs: usize,
+}
+
+impl Sequences {
+    /// Of these many tokens each, read at the last position.
+    pub fn new(lengths: Vec<usize>) -> Self {
+        let tails = vec![1; lengths.len()];
+        Self::with_tails(lengths, tails)
+    }
+
+    /// Of these many tokens each, read at these many of the last positions.
+    pub fn with_tails(lengths: Vec<usize>, tails: Vec<usize>) -> Self {
+        Self {
+            rows: lengths.iter().sum(),
+            outputs: tails.iter().sum(),
+            single: tails.iter().all(|&tail| tail == 1),
+            lengths,
+            tails,
+        }
+    }
+
+    /// The first `count` of them.
+    pub fn first(&self, count: usize) -> Self {
+        Self {
+            // The pass was made for all.
+            single: self.single,
+            ..Self::with_tails(self.lengths[..count].to_vec(), self.tails[..count].to_vec())
+        }
+    }
+
+    /// Whether the pass has one output for each sequence.
+    pub fn single(&self) -> bool {
+        self.single
+    }
+
+    /// Positions that are read, in all.
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// Positions that are read of each.
+    pub fn tails(&self) -> &[usize] {
+        &self.tails
+    }
+
+    /// How many.
+    pub fn count(&self) -> usize {
+        self.lengths.len()
+    }
+
+    /// Tokens in all.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Rows of what has one for each token, or one for each sequence.
+    pub fn rows_of(&self, which: Which) -> usize {
+        match which {
+            Which::All => self.rows,
+            Which::Last => self.outputs,
+        }
+    }
+
+    /// Tokens of the longest.
+    pub fn longest(&self) -> usize {
+        self.lengths.iter().copied().max().unwrap_or(0)
+    }
+
+    /// Tokens of each.
+    pub fn lengths(&self) -> &[usize] {
+        &self.lengths
+    }
+
+    /// The rows of what is read of each, which are its last ones.
+    pub fn last(&self) -> impl Iterator<Item = usize> + '_ {
+        let ends = self.lengths.iter().scan(0, |row, length| {
+            *row += length;
+            Some(*row)
+        });
+        ends.zip(&self.tails).flat_map(|(end, tail)| end - tail..end)
+    }
+
+    /// Runs of sequences of one length: (first sequence, first row, how many, their length).
+    pub fn runs(&self) -> Vec<(usize, usize, usize, usize)> {
+        let mut runs: Vec<(usize, usize, usize, usize)> = Vec::new();
+        let mut row = 0;
+        for (index, &length) in self.lengths.iter().enumerate() {
+            match runs.last_mut() {
+                Some(run) if run.3 == length => run.2 += 1,
+                _ => runs.push((index, row, 1, length)),
+            }
+            row += length;
+        }
+        runs
+    }
+}
+
+/// Which rows something has: one for each token, or one for each position that is read (a sequence's last).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// All tokens.
+    All,
+    /// The last tokens.
+    Last,
+}
+
+/// Operations over rows. Where an argument holds more rows than the `rows` (or sequences) that are named, only its first are
+/// used: a backward pass may be for fewer sequences than the forward pass was.
+pub trait Ops {
+    /// `[rows, width]`
+    type Rows;
+    /// What a norm's backward half needs to know of each row.
+    type Moments;
+
+    /// x wᵀ
+    fn linear(&self, rows: usize, x: &Self::Rows, w: &Weight) -> Self::Rows;
+    /// into + x wᵀ
+    fn linear_add(&self, rows: usize, x: &Self::Rows, w: &Weight, into: Self::Rows) -> Self::Rows;
+    /// x w
+    fn back(&self, rows: usize, x: &Self::Rows, w: &Weight) -> Self::Rows;
+    /// into + x w
+    fn back_add(&self, rows: usize, x: &Self::Rows, w: &Weight, into: Self::Rows) -> Self::Rows;
+    /// A norm of each row.
+    fn norm(&self, rows: usize, x: &Self::Rows, norm: &NormWeights) -> (Self::Rows, Self::Moments);
+    /// into + the gradient of the norm's input `x`.
+    fn norm_back(
+        &self,
+        rows: usize,
+        gradient: &Self::Rows,
+        x: &Self::Rows,
+        moments: &Self::Moments,
+        norm: &NormWeights,
+        into: Self::Rows,
+    ) -> Self::Rows;
+    /// x + bias, for each row.
+    fn add_bias(&self, rows: usize, x: Self::Rows, bias: &Bias) -> Self::Rows;
+    /// into + x
+    fn add(&self, rows: usize, into: Self::Rows, x: &Self::Rows) -> Self::Rows;
+    /// factor · x
+    fn scale(&self, x: Self::Rows, factor: f64) -> Self::Rows;
+    /// Numbers in a row.
+    fn width(&self, x: &Self::Rows) -> usize;
+    /// The same numbers in rows of another width, which divides or is a multiple of the present one.
+    fn reshape(&self, x: Self::Rows, width: usize) -> Self::Rows;
+    /// Rotary position embedding of heads of `width`, by one of the model's tables; `back` is the backward pass.
+    fn rotate(
+        &self,
+        sequences: &Sequences,
+        which: Which,
+        x: Self::Rows,
+        width: usize,
+        table: usize,
+        back: bool,
+    ) -> Self::Rows;
+    /// Attention; `which` says for which rows there are queries (the last of each sequence, where not for all). Rotary position
+    /// embeddings are applied before.
+    fn attend(&self, sequences: &Sequences, which: Which, heads: Heads, qkv: [&Self::Rows; 3]) -> Self::Rows;
+    /// Gradients of queries, keys and values.
+    fn attend_back(
+        &self,
+        sequences: &Sequences,
+        which: Which,
+        heads: Heads,
+        gradient: &Self::Rows,
+        qkv: [&Self::Rows; 3],
+    ) -> [Self::Rows; 3];
+    /// activation(gate) · up
+    fn gated(&self, rows: usize, activation: Activation, gate: &Self::Rows, up: &Self::Rows) -> Self::Rows;
+    /// Gradients of gate and up.
+    fn gated_back(
+        &self,
+        rows: usize,
+        activation: Activation,
+        gradient: Self::Rows,
+        gate: &Self::Rows,
+        up: &Self::Rows,
+    ) -> [Self::Rows; 2];
+    /// activation(x)
+    fn activate(&self, rows: usize, activation: Activation, x: &Self::Rows) -> Self::Rows;
+    /// Its gradient.
+    fn activate_back(&self, rows: usize, activation: Activation, gradient: Self::Rows, x: &Self::Rows) -> Self::Rows;
+    /// The rows that are read of each sequence.
+    fn take_last(&self, sequences: &Sequences, x: &Self::Rows) -> Self::Rows;
+    /// Adds rows to those that are read of each sequence.
+    fn add_to_last(&self, sequences: &Sequences, into: Self::Rows, last: &Self::Rows) -> Self::Rows;
+    /// All zeros, with `last` in the rows that are read of each sequence.
+    fn only_last(&self, sequences: &Sequences, last: &Self::Rows) -> Self::Rows;
+
+    /// All of one's rows, then all of another's.
+    fn join(&self, first: &Self::Rows, second: &Self::Rows) -> Self::Rows;
+    /// The same again.
+    fn copy(&self, rows: usize, x: &Self::Rows) -> Self::Rows;
+    /// Nothing yet.
+    fn zeros(&self, rows: usize, width: usize) -> Self::Rows;
+
+    /// Rows x′ + α (x − x′) of a path, for each α in turn; all stretches one after another.
+    fn along(&self, stretches: &[Stretch<'_>]) -> Self::Rows;
+    /// One of the first layer's linear layers on a path, from what is known of its ends: see [`super::path`].
+    fn projected(&self, stretches: &[Stretch<'_>], which: usize) -> Self::Rows;
+    /// Σ over the hidden dimension of gradient · (x − x′) for each row, plus what reaches the path through the first layer's
+    /// linear layers: `through` holds their gradients in the order of [`super::path::Projection::layers`], none where the first
+    /// layer was computed as any other.
+    fn scores(&self, stretches: &[Stretch<'_>], gradient: &Self::Rows, through: &[Self::Rows]) -> Vec<f32>;
+
+    /// `[rows, width]` on the device.
+    fn to_tensor(&self, rows: usize, x: Self::Rows) -> Tensor<2>;
+    /// The other way.
+    fn to_rows(&self, x: Tensor<2>) -> Self::Rows;
+}
+
+/// Some points of one path.
+#[derive(Clone, Copy, Debug)]
+pub struct Stretch<'a> {
+    /// The path.
+    pub path: &'a super::path::Path,
+    /// Where on it.
+    pub alphas: &'a [f64],
+}

@@ -1,0 +1,553 @@
+//! The passes composed of Burn's operations: any device, any dtype. Norms' moments, attention weights and sums over the hidden
+//! dimension are in float32.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use burn::tensor::activation::{gelu, relu, sigmoid, softmax};
+use burn::tensor::{DType, Device, IndexingUpdateOp, Int, Tensor, TensorData};
+
+use super::{Bias, Heads, NormWeights, Ops, Sequences, Stretch, Tables, Weight, Which};
+use crate::families::shape::{Activation, Pairs};
+use crate::model::path::{Along, Coefficients};
+use crate::tensor::host::floats;
+
+/// A device of Burn's, ready for one pass.
+#[derive(Debug)]
+pub struct OnDevice {
+    device: Device,
+    dtype: DType,
+    /// Of each rotary position embedding.
+    tables: Vec<Angles>,
+    /// By length of the prompt, and window.
+    masks: RefCell<BTreeMap<(usize, Option<usize>), Tensor<4>>>,
+}
+
+/// Angles of one rotary position embedding.
+#[derive(Debug)]
+struct Angles {
+    /// Cosines and sines, `[rows, 1, width / 2]`: for all tokens, and for the last ones.
+    of: [[Tensor<3>; 2]; 2],
+    half: usize,
+    pairs: Pairs,
+}
+
+impl OnDevice {
+    /// For a pass over `sequences`, its linear layers computing in `dtype`; `rotary` has angles for the longest at least.
+    pub fn new(device: &Device, dtype: DType, rotary: &Tables, sequences: &Sequences) -> Self {
+        let tokens = rotary.tokens();
+        let positions = [Which::All, Which::Last].map(|which| {
+            let positions: Vec<i64> = sequences
+                .lengths()
+                .iter()
+                .flat_map(|&length| match which {
+                    Which::All => 0..length as i64,
+                    Which::Last => length as i64 - 1..length as i64,
+                })
+                .collect();
+            let rows = positions.len();
+            Tensor::<1, Int>::from_data(TensorData::new(positions, [rows]), device)
+        });
+        let angles = |table: &super::Table| Angles {
+            of: positions.each_ref().map(|positions| {
+                let [rows] = positions.dims();
+                [&table.cos, &table.sin].map(|values| {
+                    let values = TensorData::new(values.clone(), [tokens, table.half]);
+                    Tensor::<2>::from_data(values, (device, dtype))
+                        .select(0, positions.clone())
+                        .reshape([rows, 1, table.half])
+                })
+            }),
+            half: table.half,
+            pairs: table.pairs,
+        };
+        Self {
+            device: device.clone(),
+            dtype,
+            tables: rotary.tables.iter().map(angles).collect(),
+            masks: RefCell::default(),
+        }
+    }
+
+    fn mask(&self, length: usize, window: Option<usize>) -> Tensor<4> {
+        let make = || causal_mask(length, window, &self.device);
+        self.masks
+            .borrow_mut()
+            .entry((length, window))
+            .or_insert_with(make)
+            .clone()
+    }
+}
+
+/// What is added to attention scores, `[1, 1, tokens, tokens]` in float32: 0 where a position may look, a large negative
+/// number elsewhere. A position sees itself and those before it, at most `window` in all.
+fn causal_mask(tokens: usize, window: Option<usize>, device: &Device) -> Tensor<4> {
+    let window = window.unwrap_or(usize::MAX);
+    let values: Vec<f32> = (0..tokens)
+        .flat_map(|i| (0..tokens).map(move |j| if j <= i && i - j < window { 0.0 } else { -1e30 }))
+        .collect();
+    Tensor::from_data(TensorData::new(values, [1, 1, tokens, tokens]), (device, DType::F32))
+}
+
+/// The first rows of a tensor that may have more.
+fn first(x: &Tensor<2>, rows: usize) -> Tensor<2> {
+    if x.dims()[0] == rows {
+        x.clone()
+    } else {
+        x.clone().narrow(0, 0, rows)
+    }
+}
+
+/// Each run's rows, `[count, length, width]`.
+fn run(x: &Tensor<2>, from: usize, count: usize, length: usize) -> Tensor<3> {
+    let width = x.dims()[1];
+    let rows = if from == 0 && x.dims()[0] == count * length {
+        x.clone()
+    } else {
+        x.clone().narrow(0, from, count * length)
+    };
+    rows.reshape([count, length, width])
+}
+
+/// Puts runs together again.
+fn joined(mut parts: Vec<Tensor<2>>) -> Tensor<2> {
+    match parts.len() {
+        1 => parts.remove(0),
+        _ => Tensor::cat(parts, 0),
+    }
+}
+
+/// One run of attention: heads of queries stacked along the token axis, so that a group's keys and values are used without being
+/// repeated.
+struct Run {
+    /// `[count, key heads, group · queried, width]`
+    q: Tensor<4>,
+    /// `[count, key heads, length, width]`
+    k: Tensor<4>,
+    /// As `k`.
+    v: Tensor<4>,
+    /// As `q`, over keys, in float32.
+    weights: Tensor<4>,
+    /// Derivatives of capped scores, as `weights`.
+    caps: Option<Tensor<4>>,
+    queried: usize,
+}
+
+impl OnDevice {
+    fn last_rows(&self, sequences: &Sequences) -> Tensor<1, Int> {
+        let rows: Vec<i64> = sequences.last().map(|row| row as i64).collect();
+        let count = rows.len();
+        Tensor::from_data(TensorData::new(rows, [count]), &self.device)
+    }
+
+    fn split(&self, x: &Tensor<2>, at: (usize, usize, usize), heads: usize) -> Tensor<4> {
+        let (from, count, length) = at;
+        let x = run(x, from, count, length);
+        let width = x.dims()[2] / heads;
+        x.reshape([count, length, heads, width]).swap_dims(1, 2)
+    }
+
+    /// Query heads to the token axis of their key head, and back.
+    fn stack(x: Tensor<4>, key_heads: usize) -> Tensor<4> {
+        let [count, heads, queried, width] = x.dims();
+        x.reshape([count, key_heads, heads / key_heads * queried, width])
+    }
+
+    fn rows(x: Tensor<4>, heads: usize, queried: usize) -> Tensor<2> {
+        let [count, _, _, width] = x.dims();
+        x.reshape([count, heads, queried, width])
+            .swap_dims(1, 2)
+            .reshape([count * queried, heads * width])
+    }
+
+    fn runs(&self, sequences: &Sequences, which: Which, heads: Heads, qkv: [&Tensor<2>; 3]) -> Vec<Run> {
+        let [q, k, v] = qkv;
+        let scale = factor(heads);
+        let make = |(sequence, row, count, length): (usize, usize, usize, usize)| {
+            let (from, queried) = match which {
+                Which::All => (row, length),
+                Which::Last => (sequence, 1),
+            };
+            let q = Self::stack(self.split(q, (from, count, queried), heads.query), heads.key);
+            let k = self.split(k, (row, count, length), heads.key);
+            let v = self.split(v, (row, count, length), heads.key);
+            let scores = (q.clone() * scale).matmul(k.clone().transpose()).cast(DType::F32);
+            let group = heads.query / heads.key;
+            let mask = self.mask(length, heads.window).narrow(2, length - queried, queried);
+            let (scores, caps) = match heads.cap {
+                Some(cap) => {
+                    let t = (scores / cap).tanh();
+                    (t.clone() * cap, Some(t.square().neg() + 1.0))
+                }
+                None => (scores, None),
+            };
+            let scores = scores.reshape([count * heads.key, group, queried, length]) + mask;
+            let weights = softmax(scores, 3).reshape([count, heads.key, group * queried, length]);
+            Run {
+                q,
+                k,
+                v,
+                weights,
+                caps,
+                queried,
+            }
+        };
+        sequences.runs().into_iter().map(make).collect()
+    }
+
+    /// `[points · tokens, 1]` of something that depends on the row and α.
+    fn column(&self, stretch: &Stretch<'_>, value: impl Fn(Coefficients, f64) -> f64) -> Tensor<3> {
+        let projection = stretch
+            .path
+            .projection
+            .as_ref()
+            .expect("asked for where every path has one");
+        let (points, tokens) = (stretch.alphas.len(), stretch.path.tokens());
+        let values: Vec<f32> = stretch
+            .alphas
+            .iter()
+            .flat_map(|&alpha| (0..tokens).map(move |row| (row, alpha)))
+            .map(|(row, alpha)| value(projection.at(row, alpha), alpha) as f32)
+            .collect();
+        Tensor::from_data(TensorData::new(values, [points, tokens, 1]), (&self.device, DType::F32))
+    }
+}
+
+/// The factor of attention scores.
+fn factor(heads: Heads) -> f64 {
+    heads.scale.unwrap_or_else(|| 1.0 / (heads.width as f64).sqrt())
+}
+
+/// An activation's value.
+fn value(activation: Activation, x: Tensor<2>) -> Tensor<2> {
+    match activation {
+        Activation::Silu => x.clone() * sigmoid(x),
+        Activation::Gelu => gelu(x),
+        Activation::GeluTanh => {
+            let t = inner(x.clone()).tanh();
+            x * (t + 1.0) * 0.5
+        }
+        Activation::Relu => relu(x),
+        Activation::ReluSquared => relu(x).square(),
+    }
+}
+
+/// √(2/π) (x + 0.044715 x³)
+fn inner(x: Tensor<2>) -> Tensor<2> {
+    (x.clone() + x.clone() * x.square() * CUBIC) * SQRT_2_OVER_PI
+}
+
+const SQRT_2_OVER_PI: f64 = 0.797_884_560_802_865_4;
+const CUBIC: f64 = 0.044_715;
+
+/// An activation's derivative.
+fn slope(activation: Activation, x: Tensor<2>) -> Tensor<2> {
+    match activation {
+        Activation::Silu => {
+            let s = sigmoid(x.clone());
+            let silu = x * s.clone();
+            s.clone() + silu * (s.neg() + 1.0)
+        }
+        Activation::Gelu => {
+            let dtype = x.dtype();
+            let x = x.cast(DType::F32);
+            let probability = ((x.clone() * std::f64::consts::FRAC_1_SQRT_2).erf() + 1.0) * 0.5;
+            let density = (x.clone().square() * -0.5).exp() * (1.0 / (2.0 * std::f64::consts::PI).sqrt());
+            (probability + x * density).cast(dtype)
+        }
+        Activation::GeluTanh => {
+            let t = inner(x.clone()).tanh();
+            let step = (x.clone().square() * (3.0 * CUBIC) + 1.0) * SQRT_2_OVER_PI;
+            (t.clone() + 1.0) * 0.5 + x * (t.square().neg() + 1.0) * step * 0.5
+        }
+        Activation::Relu => x.clone().greater_elem(0.0).float().cast(x.dtype()),
+        Activation::ReluSquared => relu(x) * 2.0,
+    }
+}
+
+/// `[1, tokens, width]`
+fn end(along: &Along) -> Tensor<3> {
+    along.tensor.clone().unsqueeze()
+}
+
+fn alphas(stretch: &Stretch<'_>, device: &Device) -> Tensor<3> {
+    let values: Vec<f32> = stretch.alphas.iter().map(|&alpha| alpha as f32).collect();
+    Tensor::from_data(
+        TensorData::new(values, [stretch.alphas.len(), 1, 1]),
+        (device, DType::F32),
+    )
+}
+
+fn flat(x: Tensor<3>) -> Tensor<2> {
+    let [points, tokens, width] = x.dims();
+    x.reshape([points * tokens, width])
+}
+
+impl Ops for OnDevice {
+    type Rows = Tensor<2>;
+    /// Mean and 1/√(…), `[rows, 1]` in float32.
+    type Moments = (Option<Tensor<2>>, Tensor<2>);
+
+    fn linear(&self, rows: usize, x: &Tensor<2>, w: &Weight) -> Tensor<2> {
+        first(x, rows).matmul(w.tensor().transpose())
+    }
+
+    fn linear_add(&self, rows: usize, x: &Tensor<2>, w: &Weight, into: Tensor<2>) -> Tensor<2> {
+        into + self.linear(rows, x, w)
+    }
+
+    fn back(&self, rows: usize, x: &Tensor<2>, w: &Weight) -> Tensor<2> {
+        first(x, rows).matmul(w.tensor())
+    }
+
+    fn back_add(&self, rows: usize, x: &Tensor<2>, w: &Weight, into: Tensor<2>) -> Tensor<2> {
+        into + self.back(rows, x, w)
+    }
+
+    fn norm(&self, rows: usize, x: &Tensor<2>, norm: &NormWeights) -> (Tensor<2>, Self::Moments) {
+        let x = first(x, rows).cast(DType::F32);
+        let mean = norm.bias.as_ref().map(|_| x.clone().mean_dim(1));
+        let x = match &mean {
+            Some(mean) => x - mean.clone(),
+            None => x,
+        };
+        let inverse = (x.clone().square().mean_dim(1) + norm.epsilon).sqrt().recip();
+        let weight = norm.weight.clone().unsqueeze();
+        let out = if norm.wide {
+            (x * inverse.clone() * weight).cast(self.dtype)
+        } else {
+            (x * inverse.clone()).cast(self.dtype) * weight
+        };
+        let out = match &norm.bias {
+            Some(bias) => out + bias.clone().unsqueeze(),
+            None => out,
+        };
+        (out, (mean, inverse))
+    }
+
+    fn norm_back(
+        &self,
+        rows: usize,
+        gradient: &Tensor<2>,
+        x: &Tensor<2>,
+        (mean, inverse): &Self::Moments,
+        norm: &NormWeights,
+        into: Tensor<2>,
+    ) -> Tensor<2> {
+        let g = first(gradient, rows).cast(DType::F32) * norm.weight.clone().cast(DType::F32).unsqueeze();
+        let x = first(x, rows).cast(DType::F32);
+        let inverse = first(inverse, rows);
+        let y = match mean {
+            Some(mean) => (x - first(mean, rows)) * inverse.clone(),
+            None => x * inverse.clone(),
+        };
+        let along = (g.clone() * y.clone()).mean_dim(1);
+        let g = match mean {
+            Some(_) => g.clone() - g.mean_dim(1),
+            None => g,
+        };
+        into + ((g - y * along) * inverse).cast(self.dtype)
+    }
+
+    fn add_bias(&self, _: usize, x: Tensor<2>, bias: &Bias) -> Tensor<2> {
+        x + bias.tensor.clone().unsqueeze()
+    }
+
+    fn add(&self, rows: usize, into: Tensor<2>, x: &Tensor<2>) -> Tensor<2> {
+        into + first(x, rows)
+    }
+
+    fn scale(&self, x: Tensor<2>, factor: f64) -> Tensor<2> {
+        x * factor
+    }
+
+    fn width(&self, x: &Tensor<2>) -> usize {
+        x.dims()[1]
+    }
+
+    fn reshape(&self, x: Tensor<2>, width: usize) -> Tensor<2> {
+        let [rows, before] = x.dims();
+        x.reshape([rows * before / width, width])
+    }
+
+    fn rotate(&self, _: &Sequences, which: Which, x: Tensor<2>, width: usize, table: usize, back: bool) -> Tensor<2> {
+        let [rows, all] = x.dims();
+        let Angles { of, half, pairs } = &self.tables[table];
+        let (half, heads) = (*half, all / width);
+        let [cos, sin] = of[usize::from(which == Which::Last)]
+            .each_ref()
+            .map(|table| table.clone().narrow(0, 0, rows));
+        let sin = if back { sin.neg() } else { sin };
+        let x = x.reshape([rows, heads, width]);
+        let (first, second) = match pairs {
+            Pairs::Halves => (x.clone().narrow(2, 0, half), x.clone().narrow(2, half, half)),
+            Pairs::Neighbours => {
+                let pairs = x.clone().narrow(2, 0, 2 * half).reshape([rows, heads, half, 2]);
+                let side = |side| pairs.clone().narrow(3, side, 1).reshape([rows, heads, half]);
+                (side(0), side(1))
+            }
+        };
+        let mut parts = vec![
+            first.clone() * cos.clone() - second.clone() * sin.clone(),
+            second * cos + first * sin,
+        ];
+        if *pairs == Pairs::Neighbours {
+            let sides = parts.into_iter().map(|side| side.reshape([rows, heads, half, 1]));
+            parts = vec![Tensor::cat(sides.collect(), 3).reshape([rows, heads, 2 * half])];
+        }
+        if 2 * half < width {
+            parts.push(x.narrow(2, 2 * half, width - 2 * half));
+        }
+        Tensor::cat(parts, 2).reshape([rows, all])
+    }
+
+    fn attend(&self, sequences: &Sequences, which: Which, heads: Heads, qkv: [&Tensor<2>; 3]) -> Tensor<2> {
+        let part = |run: Run| {
+            let out = run.weights.cast(self.dtype).matmul(run.v);
+            Self::rows(out, heads.query, run.queried)
+        };
+        joined(self.runs(sequences, which, heads, qkv).into_iter().map(part).collect())
+    }
+
+    fn attend_back(
+        &self,
+        sequences: &Sequences,
+        which: Which,
+        heads: Heads,
+        gradient: &Tensor<2>,
+        qkv: [&Tensor<2>; 3],
+    ) -> [Tensor<2>; 3] {
+        let scale = factor(heads);
+        let mut parts: [Vec<Tensor<2>>; 3] = Default::default();
+        let runs = self.runs(sequences, which, heads, qkv);
+        for (run, (sequence, row, count, length)) in runs.into_iter().zip(sequences.runs()) {
+            let from = match which {
+                Which::All => row,
+                Which::Last => sequence,
+            };
+            let g = Self::stack(self.split(gradient, (from, count, run.queried), heads.query), heads.key);
+            let dw = g.clone().matmul(run.v.transpose()).cast(DType::F32);
+            let mean = (run.weights.clone() * dw.clone()).sum_dim(3);
+            let ds = run.weights.clone() * (dw - mean) * scale;
+            let ds = match run.caps {
+                Some(caps) => ds * caps,
+                None => ds,
+            };
+            let ds = ds.cast(self.dtype);
+            let dq = ds.clone().matmul(run.k);
+            let dk = ds.transpose().matmul(run.q);
+            let dv = run.weights.cast(self.dtype).transpose().matmul(g);
+            parts[0].push(Self::rows(dq, heads.query, run.queried));
+            parts[1].push(Self::rows(dk, heads.key, length));
+            parts[2].push(Self::rows(dv, heads.key, length));
+        }
+        parts.map(joined)
+    }
+
+    fn gated(&self, rows: usize, activation: Activation, gate: &Tensor<2>, up: &Tensor<2>) -> Tensor<2> {
+        value(activation, first(gate, rows)) * first(up, rows)
+    }
+
+    fn gated_back(
+        &self,
+        rows: usize,
+        activation: Activation,
+        gradient: Tensor<2>,
+        gate: &Tensor<2>,
+        up: &Tensor<2>,
+    ) -> [Tensor<2>; 2] {
+        let gate = first(gate, rows);
+        [
+            gradient.clone() * first(up, rows) * slope(activation, gate.clone()),
+            gradient * value(activation, gate),
+        ]
+    }
+
+    fn activate(&self, rows: usize, activation: Activation, x: &Tensor<2>) -> Tensor<2> {
+        value(activation, first(x, rows))
+    }
+
+    fn activate_back(&self, rows: usize, activation: Activation, gradient: Tensor<2>, x: &Tensor<2>) -> Tensor<2> {
+        gradient * slope(activation, first(x, rows))
+    }
+
+    fn take_last(&self, sequences: &Sequences, x: &Tensor<2>) -> Tensor<2> {
+        x.clone().select(0, self.last_rows(sequences))
+    }
+
+    fn add_to_last(&self, sequences: &Sequences, into: Tensor<2>, last: &Tensor<2>) -> Tensor<2> {
+        let last = first(last, sequences.outputs());
+        into.select_assign(0, self.last_rows(sequences), last, IndexingUpdateOp::Add)
+    }
+
+    fn only_last(&self, sequences: &Sequences, last: &Tensor<2>) -> Tensor<2> {
+        self.add_to_last(sequences, self.zeros(sequences.rows(), last.dims()[1]), last)
+    }
+
+    fn join(&self, first: &Tensor<2>, second: &Tensor<2>) -> Tensor<2> {
+        joined(vec![first.clone(), second.clone()])
+    }
+
+    fn copy(&self, rows: usize, x: &Tensor<2>) -> Tensor<2> {
+        first(x, rows)
+    }
+
+    fn zeros(&self, rows: usize, width: usize) -> Tensor<2> {
+        Tensor::zeros([rows, width], (&self.device, self.dtype))
+    }
+
+    fn along(&self, stretches: &[Stretch<'_>]) -> Tensor<2> {
+        // The path is laid in float32, so that neighbouring points stay apart in a narrower dtype's last bits.
+        let part = |s: &Stretch<'_>| {
+            flat(end(&s.path.baseline) + end(&s.path.difference) * alphas(s, &self.device)).cast(self.dtype)
+        };
+        joined(stretches.iter().map(part).collect())
+    }
+
+    fn projected(&self, stretches: &[Stretch<'_>], which: usize) -> Tensor<2> {
+        let part = |s: &Stretch<'_>| {
+            let projection = s.path.projection.as_ref().expect("asked for where every path has one");
+            let [base, step, constant] = &projection.layers[which];
+            let out = end(base) * self.column(s, |at, _| at.scale)
+                + end(step) * self.column(s, |at, alpha| at.scale * alpha)
+                + end(constant);
+            flat(out).cast(self.dtype)
+        };
+        joined(stretches.iter().map(part).collect())
+    }
+
+    fn scores(&self, stretches: &[Stretch<'_>], gradient: &Tensor<2>, through: &[Tensor<2>]) -> Vec<f32> {
+        let mut row = 0;
+        let mut parts = Vec::new();
+        for stretch in stretches {
+            let (points, tokens) = (stretch.alphas.len(), stretch.path.tokens());
+            let dot = |gradient: &Tensor<2>, along: &Along| {
+                let gradient = run(gradient, row, points, tokens).cast(DType::F32);
+                (gradient * end(along)).sum_dim(2)
+            };
+            let mut score = dot(gradient, &stretch.path.difference);
+            if let Some(projection) = stretch.path.projection.as_ref().filter(|_| !through.is_empty()) {
+                let [mut step, mut base] =
+                    [0, 1].map(|_| Tensor::<3>::zeros([points, tokens, 1], (&self.device, DType::F32)));
+                for (layer, gradient) in projection.layers.iter().zip(through) {
+                    base = base + dot(gradient, &layer[0]);
+                    step = step + dot(gradient, &layer[1]);
+                }
+                score = score
+                    + step * self.column(stretch, |at, _| at.along)
+                    + base * self.column(stretch, |at, _| at.back);
+            }
+            parts.push(flat(score));
+            row += points * tokens;
+        }
+        floats(joined(parts))
+    }
+
+    fn to_tensor(&self, rows: usize, x: Tensor<2>) -> Tensor<2> {
+        first(&x, rows)
+    }
+
+    fn to_rows(&self, x: Tensor<2>) -> Tensor<2> {
+        x.cast(self.dtype)
+    }
+}

@@ -1,0 +1,559 @@
+//! The written-out backward pass against automatic differentiation, and the kernels against Burn's operations.
+
+use burn::module::Module;
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use serde_json::json;
+
+use super::decoder::{Decoder, Entry};
+use super::ops::cpu::Cpu;
+use super::ops::device::OnDevice;
+use super::ops::{Ops, Sequences, Stretch};
+use super::path::Path;
+use crate::attribution::integrated_gradients::{Explainer, Points, Scalar, Start, argmax};
+use crate::content::experiment::{Batch, Output};
+use crate::content::random::SplitMix64;
+use crate::families::shape::{
+    self, Activation, Attention, Block, Halves, Mlp, Norm, Over, Pairs, QkNorm, Rotary, Scaling, Shape,
+};
+use crate::families::tensors::{self, Slot, one};
+use crate::kernel::Threads;
+use crate::model::CausalLm;
+use crate::model::device::Backend;
+use crate::tensor::host::floats;
+
+fn shape(config: &serde_json::Value) -> Shape {
+    crate::checkpoint::config::parse(config.as_object().unwrap())
+        .unwrap()
+        .model
+}
+
+fn llama(key_heads: usize, window: Option<usize>, layers: usize) -> Shape {
+    let kind = if window.is_some() { "mistral" } else { "llama" };
+    shape(&json!({
+        "model_type": kind, "vocab_size": 40, "hidden_size": 24, "intermediate_size": 44, "num_hidden_layers": layers,
+        "num_attention_heads": 4, "num_key_value_heads": key_heads, "rms_norm_eps": 1e-5, "sliding_window": window,
+    }))
+}
+
+/// A Mistral whose layers see a few positions only, but for one that sees all.
+fn mixed(window: usize) -> Shape {
+    let mut shape = llama(2, Some(window), 3);
+    let mut full = shape.blocks[0];
+    full.attention.window = None;
+    shape.blocks.push(full);
+    shape.pattern = vec![0, 1, 0];
+    shape
+}
+
+fn falcon() -> Shape {
+    shape(&json!({
+        "model_type": "falcon", "vocab_size": 40, "hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 4,
+    }))
+}
+
+/// Names for every weight that a decoder may have.
+const ALL_TENSORS: &[tensors::Entry] = &[
+    one("embedding", &[Slot::Embedding]),
+    one("positions", &[Slot::Positions]),
+    one("{}.before_attention", &[Slot::BeforeAttention]),
+    one("{}.query", &[Slot::Query]),
+    one("{}.key", &[Slot::Key]),
+    one("{}.value", &[Slot::Value]),
+    one("{}.query_norm", &[Slot::QueryNorm]),
+    one("{}.key_norm", &[Slot::KeyNorm]),
+    one("{}.output", &[Slot::AttentionOutput]),
+    one("{}.after_attention", &[Slot::AfterAttention]),
+    one("{}.before_mlp", &[Slot::BeforeMlp]),
+    one("{}.gate", &[Slot::Gate]),
+    one("{}.up", &[Slot::Up]),
+    one("{}.down", &[Slot::Down]),
+    one("{}.after_mlp", &[Slot::AfterMlp]),
+    one("norm", &[Slot::Norm]),
+    one("head", &[Slot::Output]),
+];
+
+/// A decoder with random switches: those that families use, and all others.
+fn any_shape(from: &mut SplitMix64) -> Shape {
+    let pick = |from: &mut SplitMix64, count: u64| from.next_u64() % count;
+    let coin = |from: &mut SplitMix64| pick(from, 2) == 0;
+    let norm = |from: &mut SplitMix64| match pick(from, 5) {
+        0 | 1 => Norm::rms(1e-5),
+        2 => Norm {
+            offset: true,
+            ..Norm::rms(1e-5)
+        },
+        3 => Norm::layer(1e-5),
+        _ => Norm {
+            bias: false,
+            ..Norm::layer(1e-5)
+        },
+    };
+    let block = |from: &mut SplitMix64| {
+        let maybe = |from: &mut SplitMix64| coin(from).then(|| norm(from));
+        let width = [4, 6, 10][pick(from, 3) as usize];
+        let gated = coin(from);
+        Block {
+            attention: Attention {
+                heads: shape::Heads {
+                    query: 4,
+                    key: [1, 2, 4][pick(from, 3) as usize],
+                    width,
+                },
+                window: coin(from).then_some(5),
+                rotary: [None, Some(0), Some(1)][pick(from, 3) as usize],
+                scale: coin(from).then_some(0.4),
+                scale_by_layer: coin(from),
+                cap: coin(from).then_some(1.5),
+                bias: coin(from),
+                output_bias: coin(from),
+                qk_norm: coin(from).then(|| QkNorm {
+                    norm: norm(from),
+                    over: if coin(from) { Over::Head } else { Over::All },
+                    after_rotary: coin(from),
+                }),
+            },
+            mlp: Mlp {
+                inner: 28,
+                gated,
+                activation: [
+                    Activation::Silu,
+                    Activation::Gelu,
+                    Activation::GeluTanh,
+                    Activation::Relu,
+                    Activation::ReluSquared,
+                ][pick(from, 5) as usize],
+                bias: coin(from),
+                output_bias: coin(from),
+            },
+            halves: if coin(from) { Halves::Serial } else { Halves::Parallel },
+            before_attention: maybe(from),
+            after_attention: maybe(from),
+            before_mlp: maybe(from),
+            after_mlp: maybe(from),
+            residual: if coin(from) { 1.0 } else { 0.6 },
+        }
+    };
+    let rotary = |pairs, width| Rotary {
+        theta: 100.0,
+        width,
+        pairs,
+        scaling: Scaling::None,
+    };
+    let layers = 1 + pick(from, 3) as usize;
+    let blocks: Vec<Block> = (0..layers).map(|_| block(from)).collect();
+    Shape {
+        family: "any",
+        tensors: ALL_TENSORS,
+        vocabulary: 40,
+        hidden: 24,
+        embedding: shape::Embedding {
+            scale: coin(from).then_some(1.7),
+            positions: coin(from).then_some(70),
+        },
+        layers,
+        pattern: (0..layers).collect(),
+        blocks,
+        rotary: vec![rotary(Pairs::Halves, 4), rotary(Pairs::Neighbours, 2)],
+        norm: norm(from),
+        output: shape::Output {
+            tied: coin(from),
+            bias: coin(from),
+            scale: if coin(from) { 1.0 } else { 0.5 },
+            cap: coin(from).then_some(3.0),
+        },
+    }
+}
+
+/// Numbers between −`size` and `size`, the same in every run (Burn's own seed is shared by all tests of a process).
+fn random<const D: usize>(shape: [usize; D], size: f64, from: &mut SplitMix64) -> Tensor<D> {
+    let count = shape.iter().product();
+    let value = |from: &mut SplitMix64| (from.next_u64() as f64 / u64::MAX as f64 * 2.0 - 1.0) * size;
+    let values: Vec<f32> = (0..count).map(|_| value(from) as f32).collect();
+    Tensor::from_data(TensorData::new(values, shape), &Device::flex())
+}
+
+/// A model whose weights are large enough for attention to be uneven, with and without autodiff.
+fn models(shape: &Shape) -> (CausalLm, CausalLm) {
+    use burn::module::{Module, ModuleMapper, Param};
+
+    struct Larger(SplitMix64);
+    impl ModuleMapper for Larger {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            // Norms stay near one.
+            let level = if D == 1 { 1.0 } else { 0.0 };
+            param.map(|value| random(value.dims(), 0.25, &mut self.0) + level)
+        }
+    }
+    let plain = CausalLm::init(shape, &Device::flex()).map(&mut Larger(SplitMix64::new(1)));
+    let tracked = plain.clone().to_device(&Device::flex().autodiff());
+    (plain, tracked)
+}
+
+/// Scores of points, by autodiff: the gradient of Σ c · logits, times the difference.
+fn by_autodiff(model: &CausalLm, paths: &[(Tensor<2>, Tensor<2>)], alphas: &[&[f64]], c: &Tensor<2>) -> Vec<f32> {
+    let device = Device::flex().autodiff();
+    let up = |x: &Tensor<2>| Tensor::<2>::from_data(x.clone().into_data(), &device);
+    let mut scores = Vec::new();
+    let mut row = 0;
+    for ((baseline, input), alphas) in paths.iter().zip(alphas) {
+        for &alpha in *alphas {
+            let difference = up(input) - up(baseline).repeat_dim(0, input.dims()[0]);
+            let x = (up(baseline).repeat_dim(0, input.dims()[0]) + difference.clone() * alpha)
+                .detach()
+                .require_grad();
+            let logits = model.last_logits(x.clone().unsqueeze());
+            let seed = up(c).narrow(0, row, 1);
+            let gradients = (logits * seed).sum().backward();
+            let gradient = x.grad(&gradients).unwrap();
+            scores.extend(floats((gradient * difference.inner()).sum_dim(1)));
+            row += 1;
+        }
+    }
+    scores
+}
+
+fn by_hand<O: Ops>(
+    ops: &O,
+    model: &Decoder,
+    stretches: &[Stretch<'_>],
+    count: usize,
+    c: &Tensor<2>,
+) -> (Vec<f32>, Vec<f32>) {
+    let lengths = stretches
+        .iter()
+        .flat_map(|s| s.alphas.iter().map(|_| s.path.tokens()))
+        .collect();
+    let sequences = Sequences::new(lengths);
+    let trace = model.forward(ops, &sequences, Entry::Paths(stretches), true);
+    let c = c.clone().narrow(0, 0, count);
+    let c = match model.logit_slope(&trace.logits) {
+        Some(slope) => c * slope.narrow(0, 0, count),
+        None => c,
+    };
+    let gradient = c.matmul(model.head().tensor());
+    // For the first sequences alone: what is left of a pass when the others have no second output.
+    let (mut first, mut left) = (Vec::new(), count);
+    for stretch in stretches {
+        let take = left.min(stretch.alphas.len());
+        if take > 0 {
+            first.push(Stretch {
+                path: stretch.path,
+                alphas: &stretch.alphas[..take],
+            });
+        }
+        left -= take;
+    }
+    let scores = model.backward(ops, &sequences.first(count), &trace, &first, ops.to_rows(gradient));
+    (floats(trace.logits), scores)
+}
+
+fn close(found: &[f32], expected: &[f32], tolerance: f32) {
+    assert_eq!(found.len(), expected.len());
+    let largest = expected.iter().fold(0.0f32, |m, x| m.max(x.abs()));
+    for (index, (a, b)) in found.iter().zip(expected).enumerate() {
+        assert!(
+            (a - b).abs() <= tolerance * largest,
+            "{index}: {a} for {b}, the largest is {largest}"
+        );
+    }
+}
+
+/// Logits and scores by the kernels and on a device, against automatic differentiation of the forward pass on a device.
+fn equals_autodiff(shape: &Shape, tolerance: f32) {
+    let device = Device::flex();
+    let (plain, tracked) = models(shape);
+    let model = plain.decoder();
+    let mut from = SplitMix64::new(2);
+    let mut some = |rows: usize| random([rows, 24], 0.6, &mut from);
+    let ends = [
+        (some(1), some(9)),
+        (Tensor::zeros([1, 24], &device), some(61)),
+        (some(1), some(1)),
+    ];
+    let paths: Vec<Path> = ends
+        .iter()
+        .map(|(baseline, input)| Path::new(&model, input.clone(), baseline.clone(), &[]))
+        .collect();
+    let alphas: [&[f64]; 3] = [&[0.2, 1.0, 0.7], &[1e-6, 0.03], &[0.5]];
+    let stretches: Vec<Stretch<'_>> = paths
+        .iter()
+        .zip(alphas)
+        .map(|(path, alphas)| Stretch { path, alphas })
+        .collect();
+    let c = random([6, 40], 1.0, &mut from);
+    let expected = by_autodiff(&tracked, &ends, &alphas, &c);
+    let rotary = model.rotary(61);
+    let all = Sequences::new(vec![9, 9, 9, 61, 61, 1]);
+    let on_device = OnDevice::new(&device, DType::F32, &rotary, &all);
+    let mut logits = Vec::new();
+    for count in [6, 4, 1] {
+        let rows: usize = [9, 9, 9, 61, 61, 1].iter().take(count).sum();
+        for threads in [Threads::One, Threads::All] {
+            let ops = Cpu {
+                threads,
+                rotary: rotary.clone(),
+            };
+            let (all, scores) = by_hand(&ops, &model, &stretches, count, &c);
+            close(&scores, &expected[..rows], tolerance);
+            logits.push(all);
+        }
+        let (all, scores) = by_hand(&on_device, &model, &stretches, count, &c);
+        close(&scores, &expected[..rows], tolerance);
+        logits.push(all);
+    }
+    for other in &logits {
+        close(other, &logits[0], 1e-5);
+    }
+}
+
+#[test]
+fn equals_autodiff_on_every_architecture() {
+    for shape in [
+        llama(4, None, 3),
+        llama(2, Some(5), 2),
+        llama(1, None, 1),
+        mixed(5),
+        falcon(),
+    ] {
+        equals_autodiff(&shape, 1e-4);
+    }
+}
+
+/// Every switch of a decoder, also those that no family uses. `IGSITE_SEEDS=200` tries more.
+#[test]
+fn equals_autodiff_whatever_the_switches() {
+    let seeds = std::env::var("IGSITE_SEEDS").ok().and_then(|text| text.parse().ok());
+    let failed = |&seed: &u64| {
+        let shape = any_shape(&mut SplitMix64::new(seed));
+        let run = std::panic::AssertUnwindSafe(|| equals_autodiff(&shape, 3e-4));
+        std::panic::catch_unwind(run).is_err()
+    };
+    let failed: Vec<u64> = (0..seeds.unwrap_or(24)).filter(failed).collect();
+    let first = failed.first().map(|&seed| any_shape(&mut SplitMix64::new(seed)));
+    assert!(failed.is_empty(), "seeds {failed:?}; the first is {first:?}");
+}
+
+#[test]
+fn a_row_does_not_depend_on_its_company() {
+    let (plain, _) = models(&llama(2, None, 2));
+    let model = plain.decoder();
+    let device = Device::flex();
+    let mut from = SplitMix64::new(3);
+    let input = random([20, 24], 0.6, &mut from);
+    let path = Path::new(&model, input, Tensor::zeros([1, 24], &device), &[]);
+    let ops = Cpu {
+        threads: Threads::One,
+        rotary: model.rotary(20),
+    };
+    let c = random([3, 40], 1.0, &mut from);
+    let c = Tensor::cat(vec![c.clone(), c], 0);
+    let alphas = [0.1, 0.4, 0.9, 0.1, 0.4, 0.9];
+    let all = by_hand(
+        &ops,
+        &model,
+        &[Stretch {
+            path: &path,
+            alphas: &alphas,
+        }],
+        6,
+        &c,
+    )
+    .1;
+    let alone = by_hand(
+        &ops,
+        &model,
+        &[Stretch {
+            path: &path,
+            alphas: &alphas[..3],
+        }],
+        3,
+        &c,
+    )
+    .1;
+    if crate::kernel::gemm::rows_are_independent() {
+        assert_eq!(all[..60], alone[..]);
+        assert_eq!(all[60..], alone[..]);
+    }
+    close(&all[..60], &alone, 1e-4);
+}
+
+#[test]
+fn near_zero_the_first_norm_keeps_its_digits() {
+    // On the way from zero, at α² · mean(x²) ≫ ε, a score is the small rest of two large terms in the first norm's gradient.
+    let (plain, _) = models(&llama(4, None, 2));
+    let model = plain.decoder();
+    let device = Device::flex();
+    let input = random([7, 24], 5.0, &mut SplitMix64::new(4));
+    let path = Path::new(&model, input, Tensor::zeros([1, 24], &device), &[]);
+    let at = path.projection.as_ref().unwrap().at(3, 1.0);
+    // r³ ε exactly, which float32 differences could not give.
+    assert!((at.along / (at.scale.powi(3) * 1e-5) - 1.0).abs() < 1e-6);
+}
+
+/// F = Σ log p(token | those before it), read at several positions, against autodiff through Burn's modules; beside a path that is read
+/// at one.
+#[test]
+fn an_answer_of_several_tokens_is_that_of_autodiff() {
+    for config in [llama(2, None, 3), llama(4, Some(4), 1), mixed(4), falcon()] {
+        let (plain, tracked) = models(&config);
+        let backend = Backend::cpu();
+        let explainer = Explainer::new(plain, &backend, DType::F32);
+        let (prompt, answer, other) = ([5u32, 9, 1, 30, 22, 8, 17], [3u32, 11, 29], [1u32, 4, 6, 2]);
+        let scalar = |token| Scalar {
+            token,
+            output: Output::LogProbability,
+            minus: None,
+        };
+        let path = explainer.path(&prompt, Start::Token(2), &answer[..2]).unwrap();
+        let short = explainer.path(&other, Start::Mean, &[]).unwrap();
+        let alphas = vec![0.25, 0.8];
+        let wanted = [(&path, answer[2]), (&short, 7)].map(|(path, token)| Points {
+            path,
+            alphas: alphas.clone(),
+            scalars: vec![scalar(token)],
+        });
+        let mut explainer = explainer;
+        let found = explainer.evaluate(&wanted, Batch::Fixed(4), &mut |_| ()).unwrap();
+
+        let device = Device::flex().autodiff();
+        let ids = |ids: &[u32]| {
+            let ids: Vec<i64> = ids.iter().map(|&id| i64::from(id)).collect();
+            let shape = [1, ids.len()];
+            Tensor::<2, Int>::from_data(TensorData::new(ids, shape), &device)
+        };
+        let whole = [&prompt[..], &answer[..2]].concat();
+        let input = tracked.embed(ids(&whole));
+        let start = tracked.embed(ids(&[2; 7]));
+        let baseline = Tensor::cat(vec![start, input.clone().narrow(1, 7, 2)], 1);
+        let difference = (input - baseline.clone()).detach();
+        for (alpha, value) in alphas.iter().zip(&found[0]) {
+            let x = (baseline.clone() + difference.clone() * *alpha).detach().require_grad();
+            let logits = tracked.logits(x.clone());
+            let logs = log_softmax(logits, 2).narrow(1, 6, 3).reshape([3, 40]);
+            let tokens: Vec<i64> = answer.iter().map(|&id| i64::from(id)).collect();
+            let tokens = Tensor::<2, Int>::from_data(TensorData::new(tokens, [3, 1]), &device);
+            let f = logs.gather(1, tokens).sum();
+            let expected = f64::from(floats(f.clone().inner())[0]);
+            assert!(
+                (value[0].output - expected).abs() < 1e-4,
+                "{} for {expected}",
+                value[0].output
+            );
+            let gradients = f.backward();
+            let scores = x.grad(&gradients).unwrap() * difference.clone().inner();
+            let scores = floats(scores.sum_dim(2).reshape([9]));
+            assert_eq!(value[0].scores.len(), 7);
+            for (ours, theirs) in value[0].scores.iter().zip(&scores) {
+                assert!(
+                    (ours - f64::from(*theirs)).abs() < 2e-4,
+                    "{:?} for {scores:?}",
+                    value[0].scores
+                );
+            }
+            assert_eq!(&scores[7..], [0.0; 2]);
+        }
+        // The other path is what it is alone.
+        let alone = explainer.evaluate(&wanted[1..], Batch::Fixed(2), &mut |_| ()).unwrap();
+        for (value, alone) in found[1].iter().zip(&alone[0]) {
+            assert!((value[0].output - alone[0].output).abs() < 1e-5);
+            for (a, b) in value[0].scores.iter().zip(&alone[0].scores) {
+                assert!((a - b).abs() < 1e-5, "{:?} for {:?}", value[0].scores, alone[0].scores);
+            }
+        }
+        // At the end of the path F is the answer's log-probability, token by token.
+        let by_token: f64 = (0..3)
+            .map(|said| {
+                let logits = explainer.logits(&[&prompt[..], &answer[..said]].concat()).unwrap();
+                let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                let sum: f64 = logits.iter().map(|&logit| f64::from(logit - largest).exp()).sum();
+                f64::from(logits[answer[said] as usize] - largest) - sum.ln()
+            })
+            .sum();
+        let ours = explainer.log_probability(&prompt, &answer).unwrap();
+        assert!((ours - by_token).abs() < 1e-4, "{ours} for {by_token}");
+        let ends = explainer
+            .ends(&prompt, Start::Token(2), &answer[..2], &[scalar(answer[2])])
+            .unwrap();
+        assert!((ends[0].input - by_token).abs() < 1e-4);
+    }
+}
+
+/// With kept keys and values the model says what it says when it reads everything again for each token.
+#[test]
+fn a_token_at_a_time_is_the_whole_again() {
+    let mut said = vec![];
+    for config in [
+        llama(2, None, 3),
+        llama(4, Some(3), 2),
+        llama(1, None, 1),
+        mixed(3),
+        falcon(),
+    ] {
+        let (plain, _) = models(&config);
+        let backend = Backend::cpu();
+        let prompt = [5u32, 9, 1, 30, 22];
+        // The kernels, and Burn's operations in half precision.
+        for dtype in [DType::F32, DType::F16] {
+            let plain = plain.clone().map(&mut ToDtype(dtype));
+            let explainer = Explainer::new(plain, &backend, dtype);
+            let mut told = 0;
+            let ours = explainer.generate(&prompt, &[], 12, &mut || told += 1).unwrap();
+            assert_eq!((ours.len(), told), (12, 12));
+            let mut again = vec![];
+            for _ in 0..12 {
+                again.push(argmax(&explainer.logits(&[&prompt[..], &again].concat()).unwrap()));
+            }
+            assert_eq!(ours, again, "{dtype:?}");
+            // It ends before a token that means the end.
+            let stop = ours[5];
+            let first = ours.iter().position(|&token| token == stop).unwrap();
+            assert_eq!(
+                explainer.generate(&prompt, &[stop], 12, &mut || ()).unwrap(),
+                &ours[..first]
+            );
+            said.push(ours);
+        }
+        assert!(
+            said[0].iter().any(|token| token != &said[0][0]),
+            "a model that says one word shows nothing: {said:?}"
+        );
+    }
+}
+
+struct ToDtype(DType);
+
+impl burn::module::ModuleMapper for ToDtype {
+    fn map_float<const D: usize>(&mut self, param: burn::module::Param<Tensor<D>>) -> burn::module::Param<Tensor<D>> {
+        param.map(|value| value.cast(self.0))
+    }
+}
+
+/// The token step, with every switch: logits of a prompt read token by token are those of the whole prompt.
+#[test]
+fn a_step_is_a_forward_pass_whatever_the_switches() {
+    fn by_steps<O: Ops>(model: &Decoder, ops: impl Fn(usize) -> O, x: &Tensor<2>) -> Tensor<2> {
+        let (mut logits, mut cache) = model.read(&ops(3), &x.clone().narrow(0, 0, 3));
+        for token in 3..x.dims()[0] {
+            (logits, cache) = model.step(&ops(token + 1), &x.clone().narrow(0, token, 1), cache);
+        }
+        logits
+    }
+    let device = Device::flex();
+    for seed in 0..24 {
+        let shape = any_shape(&mut SplitMix64::new(seed));
+        let (plain, _) = models(&shape);
+        let model = plain.decoder();
+        let x = random([11, 24], 0.6, &mut SplitMix64::new(5));
+        let rotary = model.rotary(11);
+        let cpu = Cpu {
+            threads: Threads::One,
+            rotary: rotary.clone(),
+        };
+        let on_device = |tokens| OnDevice::new(&device, DType::F32, &rotary, &Sequences::new(vec![tokens]));
+        let whole = model.forward(&cpu, &Sequences::new(vec![11]), Entry::Embeddings(&x), false);
+        let whole = floats(whole.logits);
+        close(&floats(by_steps(&model, |_| cpu.clone(), &x)), &whole, 2e-5);
+        close(&floats(by_steps(&model, on_device, &x)), &whole, 2e-5);
+    }
+}
