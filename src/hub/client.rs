@@ -249,7 +249,7 @@ impl Client {
         Err(Failure::Malformed("redirects in a circle".to_owned()))
     }
 
-    /// A file's bytes from `from` on. The answer's own start is told: a server may give the whole file instead.
+    /// A file's bytes from `from` on. Gives the answer's own start: a server may give the whole file instead.
     pub async fn bytes(
         &self,
         kind: RepoKind,
