@@ -184,7 +184,7 @@ fn from_a_server_under_a_sub_path() {
 fn checks() -> Option<PathBuf> {
     let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/web");
     let found = web.join("node_modules").exists().then_some(web);
-    let missing = || "no packages in tests/web (npm ci --prefix tests/web)".to_owned();
+    let missing = || "no packages in tests/web (npm ci --prefix tests/web --ignore-scripts)".to_owned();
     found_or_skip(Need::Node, found, missing)
 }
 

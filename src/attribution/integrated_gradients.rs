@@ -28,7 +28,7 @@ use crate::model::CausalLm;
 use crate::model::decoder::{Decoder, Entry};
 use crate::model::device::Backend;
 use crate::model::ops::cpu::{Cpu, forget_memory};
-use crate::model::ops::device::OnDevice;
+use crate::model::ops::tensor::OnDevice;
 use crate::model::ops::{Ops, Sequences, Stretch};
 use crate::model::path::Path;
 use crate::tensor::host::floats;

@@ -16,7 +16,7 @@ use super::json;
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
 use crate::families::fields::{Fields, shown};
 use crate::families::shape::Shape;
-use crate::families::{self, Family, known};
+use crate::families::{self, Family, unused_fields};
 use crate::input;
 use crate::kernel::matrix::Code;
 
@@ -110,7 +110,7 @@ pub fn parse(map: &Map<String, Value>) -> Result<CheckpointConfig> {
     };
     let dtype = dtype(&fields)?;
     let weights = fields.text("transformers_weights")?.map(str::to_owned);
-    known::check(&fields, family.class())?;
+    unused_fields::check(&fields, family.class())?;
     Ok(CheckpointConfig {
         model,
         special,

@@ -6,10 +6,10 @@
 
 mod base;
 pub mod fields;
-pub mod known;
 pub mod rope;
 pub mod shape;
 pub mod tensors;
+pub mod unused_fields;
 
 mod cohere2;
 mod exaone4;

@@ -121,12 +121,12 @@ impl Hub {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             other => other.map_err(|e| cannot("move this damaged file aside", &blob, &e))?,
         }
-        let told = Diagnostic {
+        let damaged = Diagnostic {
             message: format!("{}; it is brought anew", why.message),
             help: None,
             ..why
         };
-        self.warnings.borrow_mut().push(told.as_warning());
+        self.warnings.borrow_mut().push(damaged.as_warning());
         Ok(())
     }
 }

@@ -1,8 +1,7 @@
 //! Requests: one at a time, tried again where that can help.
 //!
-//! The requests are our own: a list of files is read within bounds, a download has to see the status and ranges of an
-//! answer to go on where it broke off, the name of a file's bytes stands in the first of a chain of redirects, and
-//! `Retry-After` has to be honoured.
+//! The requests are our own, not those of the `hf-hub` crate, which cannot bound what it is sent and does not say whether
+//! a server went on in the middle of a file (docs/decisions/hub-requests.md). The crate says where home and cache are.
 
 use std::time::Duration;
 
@@ -248,7 +247,7 @@ impl Client {
         Err(Failure::Malformed("redirects in a circle".to_owned()))
     }
 
-    /// A file's bytes from `from` on. The answer's own start is told: a server may give the whole file instead.
+    /// A file's bytes from `from` on. Gives the answer's own start: a server may give the whole file instead.
     pub async fn bytes(
         &self,
         kind: RepoKind,

@@ -96,8 +96,8 @@ impl Download<'_> {
     /// One answer: appended as far as it comes.
     async fn go_on(&self, partial: &mut Partial, pace: &mut Pace<'_>, progress: &mut Progress) -> Result<(), Failure> {
         let Listing { kind, repo, commit, .. } = self.listing;
-        let asked = self.client.bytes(*kind, repo, commit, self.file, partial.length).await;
-        let (start, mut response) = match asked {
+        let answer = self.client.bytes(*kind, repo, commit, self.file, partial.length).await;
+        let (start, mut response) = match answer {
             Err(Failure::Status(refusal))
                 if refusal.status == StatusCode::RANGE_NOT_SATISFIABLE && partial.length > 0 =>
             {

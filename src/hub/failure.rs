@@ -35,7 +35,7 @@ pub enum Failure {
 
 /// What was asked for when a request failed.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
+pub struct Request<'a> {
     /// A model or a data set.
     pub kind: RepoKind,
     /// The repository.
@@ -83,29 +83,29 @@ impl Failure {
     }
 
     /// The message.
-    pub fn told(self, asked: Asked, settings: &Settings) -> Diagnostic {
+    pub fn diagnostic(self, request: Request, settings: &Settings) -> Diagnostic {
         let hub = settings.shown();
         match self {
             Self::Local(diagnostic) => diagnostic,
             Self::Network { cause, .. } => {
-                Diagnostic::download(format!("cannot fetch {asked}: no answer from {hub} ({cause})")).help(
+                Diagnostic::download(format!("cannot fetch {request}: no answer from {hub} ({cause})")).help(
                     "check the network, and run the same command again: it goes on where it stopped; `--offline` uses what is in the cache",
                 )
             }
-            Self::Slow(how) => Diagnostic::download(format!("cannot fetch {asked}: {hub} is too slow ({how})")).help(
+            Self::Slow(how) => Diagnostic::download(format!("cannot fetch {request}: {hub} is too slow ({how})")).help(
                 "check the network and its proxy, and run the same command again: it goes on where it stopped; `--offline` uses what is in \
                  the cache",
             ),
-            Self::TooMuch(what) => Diagnostic::download(format!("cannot fetch {asked}: {hub} sends {what}"))
+            Self::TooMuch(what) => Diagnostic::download(format!("cannot fetch {request}: {hub} sends {what}"))
                 .help("check HF_ENDPOINT and the network's proxy: the hub itself sends no such thing"),
-            Self::Malformed(what) => Diagnostic::download(format!("cannot fetch {asked}: {hub} did not answer as the hub does ({what})"))
+            Self::Malformed(what) => Diagnostic::download(format!("cannot fetch {request}: {hub} did not answer as the hub does ({what})"))
                 .help("check HF_ENDPOINT and the network's proxy"),
-            Self::Status(refusal) => refusal.told(asked, settings),
+            Self::Status(refusal) => refusal.diagnostic(request, settings),
         }
     }
 }
 
-impl std::fmt::Display for Asked<'_> {
+impl std::fmt::Display for Request<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.file {
             Some(file) => write!(f, "`{file}` of `{}`", self.repo),
@@ -130,11 +130,11 @@ fn innermost(error: &dyn Error) -> String {
 }
 
 /// The run may not ask the network, and something is not in the cache.
-pub fn not_here(asked: Asked, settings: &Settings, by_environment: bool) -> Diagnostic {
-    let at = if cache::is_commit(asked.revision) || asked.revision == "main" {
+pub fn not_here(request: Request, settings: &Settings, by_environment: bool) -> Diagnostic {
+    let at = if cache::is_commit(request.revision) || request.revision == "main" {
         String::new()
     } else {
-        format!(" at revision `{}`", asked.revision)
+        format!(" at revision `{}`", request.revision)
     };
     let why = if by_environment {
         "HF_HUB_OFFLINE is set"
@@ -142,7 +142,7 @@ pub fn not_here(asked: Asked, settings: &Settings, by_environment: bool) -> Diag
         "`--offline` was given"
     };
     Diagnostic::download(format!(
-        "{asked}{at} is not in the cache ({}), and {why}",
+        "{request}{at} is not in the cache ({}), and {why}",
         settings.cache.display()
     ))
     .help("`igsite fetch` brings it where there is a network; HF_HOME says where the cache is")

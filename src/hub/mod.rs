@@ -25,7 +25,7 @@ use self::cache::{Cached, is_commit, is_inside};
 use self::check::Check;
 use self::client::{Client, Description, Patience, Tries};
 use self::download::Download;
-use self::failure::{Asked, Failure, not_here};
+use self::failure::{Failure, Request, not_here};
 use self::limits::{Limits, free_space};
 use self::settings::Settings;
 use crate::diagnostic::{Diagnostic, Diagnostics, Result};
@@ -89,8 +89,8 @@ impl Listing {
         self.files.iter().any(|name| name == file)
     }
 
-    fn asked<'a>(&'a self, file: &'a str) -> Asked<'a> {
-        Asked {
+    fn request<'a>(&'a self, file: &'a str) -> Request<'a> {
+        Request {
             kind: self.kind,
             repo: &self.repo,
             revision: &self.revision,
@@ -121,7 +121,7 @@ pub struct Snapshot {
     pub weights: Vec<String>,
 }
 
-/// The way to the hub and its cache. Nothing is read, made or asked before the first question.
+/// The way to the hub and its cache. Nothing is read, made or requested before the first call.
 #[derive(Debug)]
 pub struct Hub {
     offline: bool,
@@ -188,7 +188,7 @@ impl Hub {
         let settings = self.settings()?;
         let cached = self.cached(kind, repo, revision)?;
         self.absent.set(false);
-        let asked = Asked {
+        let request = Request {
             kind,
             repo,
             revision,
@@ -226,11 +226,11 @@ impl Hub {
             });
         }
         if self.offline {
-            // A file that should say what is here and does not is the reason to tell.
+            // A file that should say what is here and does not is the reason to report.
             let unknown = || {
                 cached
                     .odd_ref(revision)
-                    .unwrap_or_else(|| not_here(asked, settings, self.by_environment))
+                    .unwrap_or_else(|| not_here(request, settings, self.by_environment))
             };
             return here(Missing::Offline).ok_or_else(unknown);
         }
@@ -238,7 +238,7 @@ impl Hub {
         if let Some(known) = self.listings.borrow().iter().find(is_it) {
             return Ok(known.clone());
         }
-        let found = self.ask(asked, async |client| {
+        let found = self.ask(request, async |client| {
             client.list(kind, repo, revision, &self.limits).await
         });
         match found {
@@ -258,9 +258,9 @@ impl Hub {
             Err(failure) => {
                 let outage = failure.is_outage();
                 self.absent.set(failure.is_absent());
-                let told = failure.told(asked, settings);
-                let copy = outage.then(|| here(Missing::Outage(Box::new(told.clone())))).flatten();
-                copy.ok_or(told)
+                let error = failure.diagnostic(request, settings);
+                let copy = outage.then(|| here(Missing::Outage(Box::new(error.clone())))).flatten();
+                copy.ok_or(error)
             }
         }
     }
@@ -313,10 +313,10 @@ impl Hub {
         let Some(first) = missing.first() else {
             return Ok(snapshot);
         };
-        let asked = listing.asked(first);
+        let request = listing.request(first);
         match &listing.from_cache {
-            Some(Missing::Offline) => Err(not_here(asked, self.settings()?, self.by_environment)),
-            Some(Missing::Outage(told)) => Err((**told).clone()),
+            Some(Missing::Offline) => Err(not_here(request, self.settings()?, self.by_environment)),
+            Some(Missing::Outage(error)) => Err((**error).clone()),
             None => {
                 let done = self.download(listing, &cached, &missing, check, &mut snapshot);
                 let (files, bytes) = self.brought.get();
@@ -338,8 +338,8 @@ impl Hub {
             ..
         } = listing;
         match from_cache {
-            Some(Missing::Outage(told)) => {
-                let message = format!("{}; the copy in the cache is used, commit {commit}", told.message);
+            Some(Missing::Outage(error)) => {
+                let message = format!("{}; the copy in the cache is used, commit {commit}", error.message);
                 let warning = Diagnostic::download(message).as_warning();
                 let mut warnings = self.warnings.borrow_mut();
                 if !warnings.iter().any(|known| *known == warning) {
@@ -395,7 +395,7 @@ impl Hub {
                 };
                 runtime
                     .block_on(download.run(&mut progress))
-                    .map_err(|failure| failure.told(listing.asked(file), settings))?;
+                    .map_err(|failure| failure.diagnostic(listing.request(file), settings))?;
             }
             cached.link(commit, file, &description.etag)?;
             self.checked.borrow_mut().insert(cached.snapshot(commit).join(file));
@@ -412,14 +412,14 @@ impl Hub {
         if !is_inside(file) {
             return Err(Diagnostic::download(format!("`{repo}`: {file:?} is no file's name")));
         }
-        let asked = listing.asked(file);
+        let request = listing.request(file);
         let settings = self.settings()?;
-        let described = self.ask(asked, async |client| client.describe(*kind, repo, commit, file).await);
-        let description = described.map_err(|failure| failure.told(asked, settings))?;
+        let described = self.ask(request, async |client| client.describe(*kind, repo, commit, file).await);
+        let description = described.map_err(|failure| failure.diagnostic(request, settings))?;
         match (description.size, self.limits.of(file, description.size)) {
             (Some(size), Some(most)) if size > most => {
                 let what = format!("a file of {}; igsite takes at most {} of it", bytes(size), bytes(most));
-                Err(Failure::TooMuch(what).told(asked, settings))
+                Err(Failure::TooMuch(what).diagnostic(request, settings))
             }
             _ => Ok(description),
         }
@@ -453,8 +453,8 @@ impl Hub {
         }
     }
 
-    /// A small question, asked again as far as our patience goes.
-    fn ask<T>(&self, asked: Asked, question: impl AsyncFn(&Client) -> Result<T, Failure>) -> Result<T, Failure> {
+    /// A small request, made again as far as our patience goes.
+    fn ask<T>(&self, request: Request, question: impl AsyncFn(&Client) -> Result<T, Failure>) -> Result<T, Failure> {
         let (runtime, client) = self.connection()?;
         runtime.block_on(async {
             let mut tries = Tries::default();
@@ -473,7 +473,7 @@ impl Hub {
                 }
                 let (pause, said) = paused?;
                 if !self.quiet {
-                    eprintln!("{asked}: {said}");
+                    eprintln!("{request}: {said}");
                 }
                 tokio::time::sleep(pause).await;
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
-use super::failure::Asked;
+use super::failure::Request;
 use super::settings::Settings;
 use crate::diagnostic::Diagnostic;
 
@@ -74,17 +74,17 @@ impl Refusal {
     }
 
     /// The message.
-    pub fn told(&self, asked: Asked, settings: &Settings) -> Diagnostic {
-        let Asked {
+    pub fn diagnostic(&self, request: Request, settings: &Settings) -> Diagnostic {
+        let Request {
             kind, repo, revision, ..
-        } = asked;
+        } = request;
         let hub = settings.shown();
         let page = format!("{hub}/{}{repo}", kind.prefix());
         let tokens = format!("{hub}/settings/tokens");
         let status = self.status;
         let from = settings.token.as_ref().map(|token| token.from.as_str());
         let make = format!("make a token at {tokens}, and set HF_TOKEN to it (or run `hf auth login`)");
-        let (message, help) = match self.meaning(asked.file.is_some(), from.is_some()) {
+        let (message, help) = match self.meaning(request.file.is_some(), from.is_some()) {
             Meaning::Gated => match from {
                 None => (
                     format!("`{repo}` is gated: it is given only to those who asked for it"),
@@ -119,12 +119,12 @@ impl Refusal {
             Meaning::NoFile => (
                 format!(
                     "`{repo}` has no file `{}` at revision `{revision}`",
-                    asked.file.unwrap_or_default()
+                    request.file.unwrap_or_default()
                 ),
                 format!("{page}/tree/{revision} lists its files"),
             ),
             Meaning::Forbidden => (
-                format!("{hub} refuses {asked}{}", self.said(settings)),
+                format!("{hub} refuses {request}{}", self.said(settings)),
                 match from {
                     None => format!("it may need an account: {make}"),
                     Some(from) => format!("check at {tokens} what the token from {from} may read"),
@@ -136,7 +136,7 @@ impl Refusal {
                 });
                 let again = "wait, then run the same command again: it goes on where it stopped";
                 (
-                    format!("cannot fetch {asked}: {hub} limits how often it may be asked{wait}"),
+                    format!("cannot fetch {request}: {hub} limits how often it may be asked{wait}"),
                     match from {
                         None => format!("{again}; with a token the limit is higher ({tokens})"),
                         Some(_) => again.to_owned(),
@@ -145,14 +145,14 @@ impl Refusal {
             }
             Meaning::Broken => (
                 format!(
-                    "cannot fetch {asked}: {hub} answers {status} again and again{}",
+                    "cannot fetch {request}: {hub} answers {status} again and again{}",
                     self.said(settings)
                 ),
                 "the fault is the hub's: run the same command again later, it goes on where it stopped; `--offline` uses what is in the cache"
                     .to_owned(),
             ),
             Meaning::Odd => (
-                format!("cannot fetch {asked}: {hub} answers {status}{}", self.said(settings)),
+                format!("cannot fetch {request}: {hub} answers {status}{}", self.said(settings)),
                 "check HF_ENDPOINT and the network's proxy".to_owned(),
             ),
         };

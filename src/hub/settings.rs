@@ -96,7 +96,7 @@ fn token(variable: impl Fn(&str) -> Option<String>, home: &Path) -> Result<Optio
     }
     let saved = |path: PathBuf| {
         let text = std::fs::read_to_string(&path).ok()?;
-        // An empty one is none, and the next is asked, as hf-hub does.
+        // An empty one is none, and the next is read, as Hugging Face's tools do.
         (!text.trim().is_empty()).then(|| (text, path.display().to_string()))
     };
     let found = variable("HF_TOKEN")

@@ -22,7 +22,7 @@ use crate::families::shape::Shape;
 use crate::tensor::matrix::{Matrix, Precision};
 use decoder::{Decoder, Entry};
 use ops::Sequences;
-use ops::device::OnDevice;
+use ops::tensor::OnDevice;
 pub use parameters::{CausalLm, NamedParameter};
 
 impl CausalLm {

@@ -1,8 +1,8 @@
 //! What the decoder's passes are made of. [`cpu::Cpu`] computes it with the kernels of [`crate::kernel`],
-//! [`device::OnDevice`] with Burn's operations; the decoder is written once over both.
+//! [`tensor::OnDevice`] with Burn's operations; the decoder is written once over both.
 
 pub mod cpu;
-pub mod device;
+pub mod tensor;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

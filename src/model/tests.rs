@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::decoder::{Decoder, Entry};
 use super::ops::cpu::Cpu;
-use super::ops::device::OnDevice;
+use super::ops::tensor::OnDevice;
 use super::ops::{Ops, Sequences, Stretch};
 use super::path::Path;
 use crate::attribution::integrated_gradients::{Explainer, Points, Scalar, argmax};

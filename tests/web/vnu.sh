@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the Nu HTML checker (https://validator.github.io/validator/) over every page, style sheet and picture of a built
-# site; any error of it fails. The checker is one of the packages of this folder (npm ci --prefix tests/web); it needs
+# site; any error of it fails. The checker is one of the packages of this folder (npm ci --prefix tests/web --ignore-scripts); it needs
 # Java.
 #
 #   tests/web/vnu.sh SITE

@@ -6,7 +6,7 @@ use super::{Explainer, guarded};
 use crate::diagnostic::{Diagnostic, Result};
 use crate::kernel::Threads;
 use crate::model::ops::cpu::Cpu;
-use crate::model::ops::device::OnDevice;
+use crate::model::ops::tensor::OnDevice;
 use crate::model::ops::{Ops, Sequences};
 use crate::tensor::host::floats;
 
