@@ -5,7 +5,7 @@ use divan::{Bencher, black_box};
 use igsite::analysis::agreement::{Scored, agreement};
 use igsite::analysis::map::RoundInProportion;
 use igsite::render::plot::{convergence, score_against_error};
-use igsite::store::record::Round;
+use igsite::terms::Round;
 
 fn main() {
     divan::main();

@@ -68,8 +68,8 @@ pub fn rounds(attribution: &AttributionRecord) -> Vec<RoundInProportion> {
         .collect()
 }
 
-/// The maps of a record, those of the same tokens and baseline once, each with the kinds of target that it is the map
-/// of.
+/// The maps of a record, those of the same method, tokens and baseline once, each with the kinds of target that it is
+/// the map of.
 pub fn distinct(attributions: &[AttributionRecord]) -> Vec<(Vec<&str>, &AttributionRecord)> {
     let mut maps: Vec<(Vec<&str>, &AttributionRecord)> = Vec::new();
     for a in attributions {
@@ -176,6 +176,7 @@ pub fn noise(attribution: &AttributionRecord) -> Option<Noise> {
 mod tests {
     use super::*;
     use crate::render::fixture;
+    use crate::terms::{Baseline, Method};
 
     #[test]
     fn the_map_of_two_targets_with_the_same_tokens_is_one() {
@@ -185,15 +186,20 @@ mod tests {
         let mut contrast = second.clone();
         contrast.target.kind = TargetKind::Contrast;
         let mut elsewhere = second.clone();
-        elsewhere.baseline = crate::terms::Baseline::Mean;
+        elsewhere.baseline = Baseline::Mean;
+        let mut otherwise = second.clone();
+        otherwise.method = Method::GradientXInput;
         record.attributions.truncate(1);
-        record.attributions.extend([second, contrast, elsewhere]);
+        record.attributions.extend([second, contrast, elsewhere, otherwise]);
         let first = record.attributions[0].target.kind.word();
         let kinds: Vec<Vec<&str>> = distinct(&record.attributions)
             .into_iter()
             .map(|(kinds, _)| kinds)
             .collect();
-        assert_eq!(kinds, [vec![first, "token"], vec!["contrast"], vec!["token"]]);
+        assert_eq!(
+            kinds,
+            [vec![first, "token"], vec!["contrast"], vec!["token"], vec!["token"]]
+        );
     }
 
     #[test]

@@ -62,10 +62,11 @@ pub struct Shown<'a> {
     pub target: &'a TargetRecord,
     /// The output that all explain.
     pub output: Output,
-    /// Where their paths start.
+    /// What the first compares the input with.
     pub baseline: &'a Baseline,
-    /// How all of them are made, and whether other pages show other methods.
+    /// How the first is made.
     pub method: Method,
+    /// Whether the experiment has other methods too.
     pub several_methods: bool,
     /// How many maps a model and a sample have.
     pub maps: usize,

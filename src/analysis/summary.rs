@@ -98,7 +98,8 @@ pub fn is_drawable(attribution: &AttributionRecord, record: &SampleRecord) -> bo
         && attribution.scores.iter().all(|score| score.is_finite())
 }
 
-/// Whether a map is as right as was asked for, as far as its method can tell: nothing speaks against one without such a test.
+/// Whether a map is as right as was asked for, as far as its method can tell: nothing speaks against one without such a
+/// test.
 pub fn is_right(attribution: &AttributionRecord) -> bool {
     attribution.converged != Some(false) && attribution.non_finite.is_none()
 }

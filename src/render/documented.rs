@@ -197,7 +197,7 @@ fn prefix(template: &str) -> &str {
         "quality.html" => "attribution.",
         "quadrature.html" => "rule.",
         "model_facts.html" => "made_by.",
-        name if name.starts_with("methods/") => "a.",
+        name if name.starts_with("methods/") => "attribution.",
         _ => "",
     }
 }

@@ -191,6 +191,8 @@ mod tests {
             Ok("")
         );
         assert!(shown("{{ text | percent }}").is_err_and(|error| error.contains("a number was expected")));
+        assert!(shown("{{ text | baseline }}").is_err_and(|error| error.contains("no baseline")));
+        assert!(shown("{{ text | method }}").is_err_and(|error| error.contains("no method")));
         assert!(shown("{{ text | badge }}").is_err_and(|error| error.contains("no state of a map")));
         assert!(shown("{{ \"a\" | link }}").is_err_and(|error| error.contains("needs the variable `page`")));
     }

@@ -12,8 +12,7 @@ pub struct Settings<'a> {
     /// The data set of the hub, if it is from there.
     origin: Option<&'a Origin>,
     prompt_style: PromptStyle,
-    /// Each method, and who described it.
-    methods: Vec<(Method, &'static str)>,
+    methods: Vec<MethodWithReference>,
     /// What is explained, in words.
     targets: Vec<String>,
     output: Output,
@@ -21,6 +20,13 @@ pub struct Settings<'a> {
     baselines: &'a [Baseline],
     margin: f64,
     rule: Rule,
+}
+
+/// A method, and who described it.
+#[derive(Serialize)]
+pub struct MethodWithReference {
+    method: Method,
+    reference: &'static str,
 }
 
 /// The rule for the path integral.
@@ -42,16 +48,21 @@ impl<'a> Settings<'a> {
         Self {
             origin: experiment.origin.as_ref(),
             prompt_style: experiment.prompt_style,
-            methods: spec
-                .methods
-                .iter()
-                .map(|method| (*method, method.reference()))
-                .collect(),
+            methods: spec.methods.iter().map(MethodWithReference::of).collect(),
             targets: spec.targets.iter().map(target).collect(),
             output: spec.output,
             baselines: &spec.baselines,
             margin: spec.margin,
             rule: Rule::of(spec),
+        }
+    }
+}
+
+impl MethodWithReference {
+    fn of(method: &Method) -> Self {
+        Self {
+            method: *method,
+            reference: method.reference(),
         }
     }
 }
