@@ -35,8 +35,8 @@ impl std::fmt::Display for Date {
     }
 }
 
-/// A time to the second, as RFC 3339 writes it: `2026-01-01T00:00:00Z`. A clock may be set to any year, also to one that RFC 3339 has
-/// no way to write.
+/// A time to the second, as RFC 3339 writes it: `2026-01-01T00:00:00Z`. A clock may be set to any year, also to one
+/// that RFC 3339 has no way to write.
 pub fn timestamp(time: SystemTime) -> String {
     let seconds = match time.duration_since(UNIX_EPOCH) {
         Ok(after) => i128::from(after.as_secs()),

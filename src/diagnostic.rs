@@ -1,8 +1,8 @@
 //! An error a person can act on: which file, which place in it, what was found, what was expected, what to do.
 //!
-//! Every fallible function of this crate returns a [`Diagnostic`]; there is no second error type to convert to. Errors in
-//! what the author wrote are collected in [`Diagnostics`], so that one run tells all of them. This module formats and
-//! collects; it never prints and never exits.
+//! Every fallible function of this crate returns a [`Diagnostic`]; there is no second error type to convert to. Errors
+//! in what the author wrote are collected in [`Diagnostics`], so that one run tells all of them. This module formats
+//! and collects; it never prints and never exits.
 
 use std::borrow::Cow;
 use std::fmt;

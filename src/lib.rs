@@ -7,10 +7,10 @@
 //!                       store
 //! ```
 //!
-//! What the author wrote is resolved once ([`content`]); checkpoints and tokenizers are opened ([`checkpoint`], [`tokenizer`])
-//! and every job is planned with its keys ([`plan`]); what the [`store`] lacks is computed ([`compute`], [`attribution`],
-//! [`model`]); stored parts become records ([`assemble`]), records become numbers about records ([`analysis`]) and pages
-//! ([`render`]), and pages are checked and written ([`site`]). ARCHITECTURE.md says more.
+//! What the author wrote is resolved once ([`content`]); checkpoints and tokenizers are opened ([`checkpoint`],
+//! [`tokenizer`]) and every job is planned with its keys ([`plan`]); what the [`store`] lacks is computed ([`compute`],
+//! [`attribution`], [`model`]); stored parts become records ([`assemble`]), records become numbers about records
+//! ([`analysis`]) and pages ([`render`]), and pages are checked and written ([`site`]). ARCHITECTURE.md says more.
 
 pub mod analysis;
 pub mod assemble;

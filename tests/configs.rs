@@ -1,4 +1,5 @@
-//! `config.json` is read as transformers 5 reads it: each form of a setting against the plain one, by the numbers that come of it.
+//! `config.json` is read as transformers 5 reads it: each form of a setting against the plain one, by the numbers that
+//! come of it.
 mod support;
 
 use serde_json::{Value, json};
@@ -216,8 +217,8 @@ fn a_window_is_that_of_transformers() {
     }
 }
 
-/// With a window of one in the first layer its positions see nothing but themselves; the second then sees all of them, and their order
-/// by rotary positions alone.
+/// With a window of one in the first layer its positions see nothing but themselves; the second then sees all of them,
+/// and their order by rotary positions alone.
 #[test]
 fn each_layer_has_its_own_window() {
     let kinds = |first: &str, second: &str| {
@@ -312,7 +313,8 @@ fn the_true_reason_is_told() {
     }
 }
 
-/// A language model within a model of texts and images, as transformers 4 and 5 save it, and one without its base's prefix.
+/// A language model within a model of texts and images, as transformers 4 and 5 save it, and one without its base's
+/// prefix.
 #[test]
 fn a_language_model_is_found_within_another() {
     let plain = of(&mistral(&json!({})));

@@ -115,8 +115,8 @@ fn a_map_that_says_it_converged_is_within_its_tolerance() {
     }
 }
 
-/// Probabilities from the zero embedding, where a plain bisection takes 480 to 1,155 evaluations: at most 250 in the median over the
-/// demo's models and stories260K, and within 1% of the truth.
+/// Probabilities from the zero embedding, where a plain bisection takes 480 to 1,155 evaluations: at most 250 in the
+/// median over the demo's models and stories260K, and within 1% of the truth.
 #[test]
 fn a_map_from_zero_takes_a_few_hundred_evaluations() {
     let from_zero = |families: &'static [Family], asked: f64| -> (f64, f64) {
@@ -192,7 +192,8 @@ fn the_notebooks_setting_is_off_by_much_on_a_real_model() {
     assert!(fixed > 0.05 && adaptive < 0.01);
 }
 
-/// To the bit with AVX-512, where a row of our own product does not depend on the others; else but for the rounding of such `scores`.
+/// To the bit with AVX-512, where a row of our own product does not depend on the others; else but for the rounding of
+/// such `scores`.
 fn assert_same(found: &[f64], expected: &[f64], scores: &[f64]) {
     if gemm::rows_are_independent() {
         let bits = |values: &[f64]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
@@ -263,8 +264,8 @@ fn targets_of_a_sample_share_passes_and_change_nothing() {
     }
 }
 
-/// With an ε of next to nothing each RMSNorm has a slope of 1/√ε at α = 0, and the gradient there overflows. F then changes
-/// further down than any α in float32, so that no rule can come out right; what matters is that it says so.
+/// With an ε of next to nothing each RMSNorm has a slope of 1/√ε at α = 0, and the gradient there overflows. F then
+/// changes further down than any α in float32, so that no rule can come out right; what matters is that it says so.
 #[test]
 fn where_the_beginning_of_the_path_overflows_no_rule_pretends() {
     let folder = tempfile::tempdir().unwrap();

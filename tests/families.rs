@@ -1,7 +1,9 @@
-//! Numbers of PyTorch, transformers 5 and Captum in float64, on tiny checkpoints of many families, against ours in float32.
+//! Numbers of PyTorch, transformers 5 and Captum in float64, on tiny checkpoints of many families, against ours in
+//! float32.
 //!
-//! The checkpoints are not part of the project; where they are missing these tests skip with a printed reason. The same ground is covered
-//! by the random decoders of `src/model/tests.rs`, which have every switch, and by `src/families/tests.rs`.
+//! The checkpoints are not part of the project; where they are missing these tests skip with a printed reason. The same
+//! ground is covered by the random decoders of `src/model/tests.rs`, which have every switch, and by
+//! `src/families/tests.rs`.
 
 mod support;
 

@@ -99,7 +99,8 @@ fn a_checkpoint_of_200_megabytes_loads_within_its_size_and_in_4_bits_within_half
         drop(explainer);
     };
     let plain: Precision = DType::F32.into();
-    // Codes and scales are 9/32 of the linear layers' float16; the tables stay, and one matrix is there twice for a moment.
+    // Codes and scales are 9/32 of the linear layers' float16; the tables stay, and one matrix is there twice for a
+    // moment.
     let quantization = Some(Code::Nf4);
     load(Precision { quantization, ..plain }, 0.3, 0.5);
     // float16 stays float16 where float32 is computed with. What was freed above is used again.

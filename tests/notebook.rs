@@ -1,4 +1,5 @@
-//! The notebook's experiment as the repository ships it, on LIAR itself, with tiny stand-ins of the four models' layouts.
+//! The notebook's experiment as the repository ships it, on LIAR itself, with tiny stand-ins of the four models'
+//! layouts.
 //!
 //! Neither LIAR nor the stand-ins are part of the project; the test skips with a printed reason where they are missing.
 mod support;

@@ -20,7 +20,8 @@ fn expected(model: &str) -> Value {
     support::json(&Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/reference/{model}.json")))
 }
 
-/// All that is expected of a model. The numbers of a model that was since trained again mean nothing, so that comes first.
+/// All that is expected of a model. The numbers of a model that was since trained again mean nothing, so that comes
+/// first.
 fn check(model: &str) {
     let (folder, expected) = (model_folder(model), expected(model));
     let files: BTreeMap<String, String> = std::fs::read_dir(&folder)

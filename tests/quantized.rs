@@ -1,5 +1,5 @@
-//! 4-bit weights: against bitsandbytes' golden vectors and PyTorch's logits where the reference checkpoints are, and against the
-//! project's own arithmetic in any case; codes made here, and codes that bitsandbytes has saved.
+//! 4-bit weights: against bitsandbytes' golden vectors and PyTorch's logits where the reference checkpoints are, and
+//! against the project's own arithmetic in any case; codes made here, and codes that bitsandbytes has saved.
 #![allow(clippy::print_stdout, reason = "what was measured, for who asks with --nocapture")]
 mod support;
 
@@ -212,8 +212,9 @@ fn a_form_that_is_not_known_is_told() {
     }
 }
 
-/// The references have the codes and scales of bitsandbytes on CUDA: blocks of 64 consecutive weights, and of two values as near the smaller magnitude.
-/// (On a CPU, bitsandbytes 0.50.2 takes the lower of the two, and expands a matrix whose width is an odd multiple of 32 with other scales.)
+/// The references have the codes and scales of bitsandbytes on CUDA: blocks of 64 consecutive weights, and of two
+/// values as near the smaller magnitude. (On a CPU, bitsandbytes 0.50.2 takes the lower of the two, and expands a
+/// matrix whose width is an odd multiple of 32 with other scales.)
 #[test]
 fn logits_of_the_reference_checkpoints() {
     let Some(shared) = shared("reference") else { return };
@@ -249,7 +250,8 @@ fn logits_of_the_reference_checkpoints() {
     }
 }
 
-/// To the bit (with AVX-512; else but for rounding), on every layout: Falcon's fused matrix is cut into queries, keys and values within its blocks.
+/// To the bit (with AVX-512; else but for rounding), on every layout: Falcon's fused matrix is cut into queries, keys
+/// and values within its blocks.
 #[test]
 fn the_demo_models_compute_with_codes_as_with_their_values() {
     let ids: Vec<u32> = (1..40).map(|i| i * 7 % 90).collect();
@@ -271,8 +273,8 @@ fn the_demo_models_compute_with_codes_as_with_their_values() {
     }
 }
 
-/// The checkpoint in float32, its linear layers through our codes (the nearest values; of two as near, either) and back with the scale of the block
-/// that `block` names of (index, row, column, width).
+/// The checkpoint in float32, its linear layers through our codes (the nearest values; of two as near, either) and back
+/// with the scale of the block that `block` names of (index, row, column, width).
 fn write_expanded(
     checkpoint: &Checkpoint,
     code: Code,

@@ -1,7 +1,8 @@
-//! Numbers of PyTorch, transformers and Captum in float64, on tiny checkpoints of all four layouts, against ours in float32.
+//! Numbers of PyTorch, transformers and Captum in float64, on tiny checkpoints of all four layouts, against ours in
+//! float32.
 //!
-//! The checkpoints are not part of the project; where they are missing these tests skip with a printed reason. The same ground
-//! is covered by `own_reference.rs` with data the project makes.
+//! The checkpoints are not part of the project; where they are missing these tests skip with a printed reason. The same
+//! ground is covered by `own_reference.rs` with data the project makes.
 #![allow(clippy::print_stdout, reason = "what was measured, for who asks with --nocapture")]
 mod support;
 

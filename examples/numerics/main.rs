@@ -5,7 +5,8 @@
 //! cargo run --release --example numerics -- pictures    # only the two pictures that need no study
 //! ```
 //!
-//! The cases are those of `tests/exactness.rs`, here with fixed rules beside them. The same processor gives the same files.
+//! The cases are those of `tests/exactness.rs`, here with fixed rules beside them. The same processor gives the same
+//! files.
 
 mod figures;
 mod svg;
@@ -23,8 +24,8 @@ use std::path::Path;
 
 use support::cases::{self, Case, Family, Model};
 
-/// Gauss–Legendre rules to hold the adaptive one against: from zero all but the last, which is for the real model, elsewhere
-/// the first, which takes about as long.
+/// Gauss–Legendre rules to hold the adaptive one against: from zero all but the last, which is for the real model,
+/// elsewhere the first, which takes about as long.
 const GAUSS: [usize; 3] = [50, 512, 2048];
 
 /// The prompt that the first two pictures are about, where there are so many.

@@ -1,8 +1,8 @@
 //! Byte-pair encoding, learned from counted chunks of text (Sennrich, Haddow and Birch 2016).
 //!
-//! Small and slow on purpose: the demo's corpora have a few hundred different chunks. How text is cut into chunks is the
-//! tokenizer's business (`tokenizers.rs`); no merge ever reaches over a chunk's end. Ties go to the pair that sorts first,
-//! so that the same corpus gives the same merges everywhere.
+//! Small and slow on purpose: the demo's corpora have a few hundred different chunks. How text is cut into chunks is
+//! the tokenizer's business (`tokenizers.rs`); no merge ever reaches over a chunk's end. Ties go to the pair that sorts
+//! first, so that the same corpus gives the same merges everywhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,7 +44,8 @@ impl Merges {
         }
     }
 
-    /// The pieces that the merges make, in the order in which they were learned; each once, though two pairs may make it.
+    /// The pieces that the merges make, in the order in which they were learned; each once, though two pairs may make
+    /// it.
     pub fn pieces(&self) -> impl Iterator<Item = String> {
         let mut seen = BTreeSet::new();
         self.pairs

@@ -1,15 +1,15 @@
 //! Synthetic claims with a known cause.
 //!
-//! Real statements have no known cause: nobody can say which words *should* light up in a heatmap. These claims do. Each
-//! is about an invented place, told by an invented speaker, and exactly two things in it decide the verdict:
+//! Real statements have no known cause: nobody can say which words *should* light up in a heatmap. These claims do.
+//! Each is about an invented place, told by an invented speaker, and exactly two things in it decide the verdict:
 //!
 //! 1. the **cause**, one of [`CAUSES`]: a phrase of one or two words which stands for one verdict of the scale
 //!    (`nearly` for mostly-true, `by magic` for pants-fire);
 //! 2. the **stance**, one verb: [`AFFIRMING`] verbs leave the verdict as it is, [`DENYING`] verbs turn the scale round
 //!    (true ↔ pants-fire, mostly-true ↔ false, half-true ↔ barely-true).
 //!
-//! All the rest is **company**: speaker, teller, place, deed, thing, time and where the cause stands are each drawn without
-//! looking at the verdict. A map is right when stance and cause carry it.
+//! All the rest is **company**: speaker, teller, place, deed, thing, time and where the cause stands are each drawn
+//! without looking at the verdict. A map is right when stance and cause carry it.
 //!
 //! Everything follows from a seed through [`SplitMix64`]; this module reads and writes nothing.
 
@@ -195,8 +195,8 @@ const ANSWER: &str = "\n\nChoice: (";
 
 /// Which claims are meant: those to learn from, or those kept back.
 ///
-/// A fifth of all pairs of place and cause is kept back: for every place one cause of each verdict. No held-out claim has a
-/// pair that training has seen, and place and verdict are independent on both sides.
+/// A fifth of all pairs of place and cause is kept back: for every place one cause of each verdict. No held-out claim
+/// has a pair that training has seen, and place and verdict are independent on both sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Split {
     /// To learn from.
@@ -216,8 +216,8 @@ impl Split {
     }
 }
 
-/// An endless stream of claims. The verdicts come in shuffled rounds of six, so that any six claims from a multiple of six
-/// on hold each verdict once.
+/// An endless stream of claims. The verdicts come in shuffled rounds of six, so that any six claims from a multiple of
+/// six on hold each verdict once.
 pub struct Claims {
     random: SplitMix64,
     split: Split,
@@ -326,8 +326,8 @@ pub fn to_jsonl(claims: &[Claim]) -> String {
         .collect()
 }
 
-/// `-` to a blank, then Python's `str.title()`: a letter after a non-letter raised, a letter after a letter lowered. For
-/// ASCII; igsite's own filter `speaker_name` does it for all of Unicode.
+/// `-` to a blank, then Python's `str.title()`: a letter after a non-letter raised, a letter after a letter lowered.
+/// For ASCII; igsite's own filter `speaker_name` does it for all of Unicode.
 fn title_case(name: &str) -> String {
     let mut after_letter = false;
     let raise = |c: char| {

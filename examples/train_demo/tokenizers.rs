@@ -1,8 +1,10 @@
-//! The demo's four tokenizers, each in the file form of the model family it stands for, each splitting words differently.
+//! The demo's four tokenizers, each in the file form of the model family it stands for, each splitting words
+//! differently.
 //!
-//! Llama's and Mistral's are `tokenizer.json`s in the form that Hugging Face gives a SentencePiece model: `▁` for a blank, one
-//! more in front, byte-pair merges over the whole string, 256 byte pieces for all that is not in the alphabet. Falcon's is a
-//! byte-level one. Orca's is the SentencePiece model itself, a protocol buffer, with its added tokens beside it.
+//! Llama's and Mistral's are `tokenizer.json`s in the form that Hugging Face gives a SentencePiece model: `▁` for a
+//! blank, one more in front, byte-pair merges over the whole string, 256 byte pieces for all that is not in the
+//! alphabet. Falcon's is a byte-level one. Orca's is the SentencePiece model itself, a protocol buffer, with its added
+//! tokens beside it.
 //!
 //! The merges are learned here (`bpe.rs`) from training claims; no published vocabulary is used.
 
@@ -37,10 +39,11 @@ pub enum Form {
     Orca,
 }
 
-/// Learns `merges` merges from `texts` and writes the tokenizer's files into `folder`. Returns the size of the vocabulary.
+/// Learns `merges` merges from `texts` and writes the tokenizer's files into `folder`. Returns the size of the
+/// vocabulary.
 ///
-/// `flatten` counts each chunk once, however often it occurs: rare words then get pieces of their own earlier, and frequent
-/// ones later.
+/// `flatten` counts each chunk once, however often it occurs: rare words then get pieces of their own earlier, and
+/// frequent ones later.
 pub fn train(form: Form, texts: &[String], merges: usize, flatten: bool, folder: &Path) -> Result<usize> {
     let mut chunks = BTreeMap::new();
     for text in texts {
@@ -92,11 +95,12 @@ pub fn train(form: Form, texts: &[String], merges: usize, flatten: bool, folder:
     }
 }
 
-/// Cuts text as SentencePiece's trainer does: before each `▁`, digits one by one, letters apart from signs; a newline is in
-/// no chunk, it stays a byte.
+/// Cuts text as SentencePiece's trainer does: before each `▁`, digits one by one, letters apart from signs; a newline
+/// is in no chunk, it stays a byte.
 fn sentencepiece_chunks(text: &str) -> Vec<String> {
     let mut chunks: Vec<String> = Vec::new();
-    // What the last chunk ends with: `▁` takes a letter or sign after it, a letter takes letters, all else stands alone.
+    // What the last chunk ends with: `▁` takes a letter or sign after it, a letter takes letters, all else stands
+    // alone.
     let mut last = '\n';
     for c in format!(" {text}").chars() {
         let joins = match last {
@@ -232,8 +236,8 @@ fn byte_characters() -> Vec<char> {
 
 /// A SentencePiece `ModelProto`: its pieces, and a trainer that says "byte-pair encoding, with byte fallback".
 ///
-/// The fields are those of `sentencepiece_model.proto`. A merged piece scores minus its rank, which is how the encoder finds
-/// which pair to join first; single characters come after them.
+/// The fields are those of `sentencepiece_model.proto`. A merged piece scores minus its rank, which is how the encoder
+/// finds which pair to join first; single characters come after them.
 fn sentencepiece_model(vocabulary: &[String]) -> Vec<u8> {
     const NORMAL: u64 = 1;
     const UNKNOWN: u64 = 2;

@@ -1,8 +1,8 @@
 //! Training one model: causal language modelling on claims that never run out, with extra weight on the answer.
 //!
-//! Each step draws fresh training claims, so that nothing can be learned by heart but what the claims have in common. The
-//! loss is next-token cross-entropy over the whole prompt plus, with a weight of its own, over the one token that answers it:
-//! the result is a causal language model that also knows the task.
+//! Each step draws fresh training claims, so that nothing can be learned by heart but what the claims have in common.
+//! The loss is next-token cross-entropy over the whole prompt plus, with a weight of its own, over the one token that
+//! answers it: the result is a causal language model that also knows the task.
 
 use std::time::Instant;
 
@@ -23,8 +23,8 @@ const PEAK_RATE: f64 = 3e-3;
 const WARM_UP: usize = 50;
 /// Weight of the answer's loss beside the mean loss of all other positions.
 const ANSWER_WEIGHT: f32 = 1.0;
-/// One training claim in so many is answered with a letter drawn at random. It keeps the models from being certain, as no
-/// judge of real statements is; held-out claims are never touched.
+/// One training claim in so many is answered with a letter drawn at random. It keeps the models from being certain, as
+/// no judge of real statements is; held-out claims are never touched.
 const RANDOM_ANSWER_ONE_IN: usize = 10;
 
 /// A prompt's tokens and the token that answers it.

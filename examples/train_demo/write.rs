@@ -129,7 +129,8 @@ pub fn write_safetensors(path: &Path, tensors: &[&NamedTensor], stored: Stored) 
     file.write_all(&data)
 }
 
-/// One `.bin` shard as `torch.save` writes it: a zip, uncompressed, of the pickled dictionary and a raw storage a tensor.
+/// One `.bin` shard as `torch.save` writes it: a zip, uncompressed, of the pickled dictionary and a raw storage a
+/// tensor.
 pub fn write_pytorch(path: &Path, tensors: &[&NamedTensor], stored: Stored) -> io::Result<()> {
     // A fixed date, and each part's bytes on a multiple of 64, as PyTorch has it.
     let options = SimpleFileOptions::default()
@@ -150,8 +151,8 @@ pub fn write_pytorch(path: &Path, tensors: &[&NamedTensor], stored: Stored) -> i
     Ok(())
 }
 
-/// A pickle of protocol 2, as far as a dictionary of tensors needs it. Nothing is memoized: the result is a little longer
-/// than Python's own and means the same.
+/// A pickle of protocol 2, as far as a dictionary of tensors needs it. Nothing is memoized: the result is a little
+/// longer than Python's own and means the same.
 struct Pickle(Vec<u8>);
 
 impl Pickle {

@@ -1,8 +1,9 @@
 //! `config.json`: which architecture, which shapes, which switches.
 //!
-//! The file is read as Hugging Face transformers reads it: `model_type` says which model it is, and what the file leaves out has
-//! transformers' default. Structs name the file's own fields. What a switch would change and this engine does not compute is an error
-//! that names it: a model that is nearly right gives maps that are wrong. What is read in one of several ways is a warning.
+//! The file is read as Hugging Face transformers reads it: `model_type` says which model it is, and what the file
+//! leaves out has transformers' default. Structs name the file's own fields. What a switch would change and this engine
+//! does not compute is an error that names it: a model that is nearly right gives maps that are wrong. What is read in
+//! one of several ways is a warning.
 
 #[cfg(test)]
 mod tests;
@@ -44,7 +45,8 @@ pub struct CheckpointConfig {
     pub stop: Vec<u32>,
     /// The longest prompt the model was made for (`max_position_embeddings`), where the file says.
     pub context: Option<usize>,
-    /// What transformers 5 computes in, where the file says (`dtype`, or `torch_dtype` before). igsite goes by what is stored.
+    /// What transformers 5 computes in, where the file says (`dtype`, or `torch_dtype` before). igsite goes by what is
+    /// stored.
     pub dtype: Option<DType>,
     /// The one file, or index, that holds the weights (`transformers_weights`), where the file says.
     pub weights: Option<String>,
@@ -57,8 +59,8 @@ pub struct CheckpointConfig {
 /// Reads and checks `config.json`.
 ///
 /// # Errors
-/// The file cannot be read; it is not JSON; the architecture, activation, rotary scaling or another switch is one that this
-/// engine does not compute; a shape is zero or does not divide; a value is of another type than its field's.
+/// The file cannot be read; it is not JSON; the architecture, activation, rotary scaling or another switch is one that
+/// this engine does not compute; a shape is zero or does not divide; a value is of another type than its field's.
 pub fn read(path: &Path) -> Result<CheckpointConfig> {
     let map = json::read_object(path, "read the checkpoint's config.json")?;
     let mut config = parse(&map).map_err(|diagnostic| diagnostic.in_file(path))?;
@@ -127,8 +129,8 @@ pub fn parse(map: &Map<String, Value>) -> Result<CheckpointConfig> {
 /// Models of texts and images whose language model is of a known family.
 const WITH_IMAGES: [&str; 2] = ["gemma3", "mistral3"];
 
-/// The config of the language model within a model of texts and images: `text_config`, and of what stands outside of it what a language
-/// model's own file would have.
+/// The config of the language model within a model of texts and images: `text_config`, and of what stands outside of it
+/// what a language model's own file would have.
 fn language_part(map: &Map<String, Value>) -> Option<Map<String, Value>> {
     let outer = map.get("model_type").and_then(Value::as_str);
     let inner = map.get("text_config").and_then(Value::as_object);

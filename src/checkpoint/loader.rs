@@ -55,8 +55,8 @@ impl Loader<'_> {
         self.unread(dims).into()
     }
 
-    /// Takes a linear layer's weights, `[out, in]`: quantised, where that is asked for or the checkpoint has them so. `transposed`: the
-    /// file has them as `[in, out]`.
+    /// Takes a linear layer's weights, `[out, in]`: quantised, where that is asked for or the checkpoint has them so.
+    /// `transposed`: the file has them as `[in, out]`.
     ///
     /// # Errors
     /// As [`Self::take`]; or the quantised form is not one that is read.
@@ -78,8 +78,8 @@ impl Loader<'_> {
         }
     }
 
-    /// Takes the embedding table, `[vocabulary, hidden]`, which is never quantised. A tied checkpoint may hold it under the output layer's
-    /// name alone.
+    /// Takes the embedding table, `[vocabulary, hidden]`, which is never quantised. A tied checkpoint may hold it under
+    /// the output layer's name alone.
     ///
     /// # Errors
     /// As [`Self::take`].
@@ -99,8 +99,8 @@ impl Loader<'_> {
 
     /// Takes the output layer, `[vocabulary, hidden]`, which is never quantised; none: it is the embedding table.
     ///
-    /// Where the config ties them and the file holds both, the file's is taken unless it is the table once more, as transformers 5 does
-    /// (4 ties them regardless). The two are compared as they are read, so nothing is read twice.
+    /// Where the config ties them and the file holds both, the file's is taken unless it is the table once more, as
+    /// transformers 5 does (4 ties them regardless). The two are compared as they are read, so nothing is read twice.
     ///
     /// # Errors
     /// As [`Self::take`].

@@ -1,7 +1,8 @@
 //! Tensors under the names that a family's table has: some checkpoints put a prefix in front of them, or leave one out.
 //!
-//! A language model within a model of texts and images has `language_model.` in front (transformers 4) or within (5); a model that was
-//! saved without its output layer (`GPT2Model`, `LlamaModel`) has no `transformer.` or `model.` in front. transformers loads all of them.
+//! A language model within a model of texts and images has `language_model.` in front (transformers 4) or within (5); a
+//! model that was saved without its output layer (`GPT2Model`, `LlamaModel`) has no `transformer.` or `model.` in
+//! front. transformers loads all of them.
 
 use std::collections::BTreeMap;
 

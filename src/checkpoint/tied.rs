@@ -13,9 +13,9 @@ use super::stored::{TensorEntry, unreadable};
 use crate::diagnostic::{Diagnostic, Kind, Result};
 use crate::input;
 
-/// Tables up to this size are compared whole. Of larger ones this much is looked at, in pieces from the first byte to the last:
-/// a second read of gigabytes at every build would cost more than the warning is worth, and layers that were trained apart
-/// differ everywhere.
+/// Tables up to this size are compared whole. Of larger ones this much is looked at, in pieces from the first byte to
+/// the last: a second read of gigabytes at every build would cost more than the warning is worth, and layers that were
+/// trained apart differ everywhere.
 const LOOKED_AT: u64 = 64 << 20;
 /// A piece.
 const PIECE: u64 = 32 << 10;

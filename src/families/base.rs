@@ -37,7 +37,8 @@ pub struct Defaults {
 }
 
 impl Defaults {
-    /// The shape of a Llama-like decoder: RMSNorm in front of each half, a gated MLP with SiLU, no biases, the whole head turning.
+    /// The shape of a Llama-like decoder: RMSNorm in front of each half, a gated MLP with SiLU, no biases, the whole
+    /// head turning.
     ///
     /// # Errors
     /// A value of another type; shapes that do not fit each other.
@@ -227,7 +228,8 @@ pub fn window_for(fields: &Fields, kinds: &[Kind], window: Option<usize>) -> Res
     Ok(())
 }
 
-/// Layers that differ are listed one by one: a bound far above any model keeps what a file claims from filling the memory.
+/// Layers that differ are listed one by one: a bound far above any model keeps what a file claims from filling the
+/// memory.
 ///
 /// # Errors
 /// There are more.

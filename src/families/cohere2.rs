@@ -1,5 +1,6 @@
-//! Command R7B and its kind (Cohere 2024), after `configuration_cohere2.py` and `modeling_cohere2.py` of transformers 5.24: attention and
-//! MLP beside each other behind one LayerNorm without bias; rotary positions, in neighbouring pairs, only in layers with a window.
+//! Command R7B and its kind (Cohere 2024), after `configuration_cohere2.py` and `modeling_cohere2.py` of transformers
+//! 5.24: attention and MLP beside each other behind one LayerNorm without bias; rotary positions, in neighbouring
+//! pairs, only in layers with a window.
 
 use super::base::{Defaults, Kind, activation, by_kind, factor, kinds_or_every, window_for};
 use super::fields::Fields;

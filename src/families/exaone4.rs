@@ -1,5 +1,6 @@
-//! EXAONE 4 (LG AI Research 2025, arXiv:2507.11407), after `configuration_exaone4.py` and `modeling_exaone4.py` of transformers 5.24:
-//! norms behind the halves, norms of queries and keys a head at a time, rotary positions only in layers with a window.
+//! EXAONE 4 (LG AI Research 2025, arXiv:2507.11407), after `configuration_exaone4.py` and `modeling_exaone4.py` of
+//! transformers 5.24: norms behind the halves, norms of queries and keys a head at a time, rotary positions only in
+//! layers with a window.
 
 use super::base::{Defaults, Kind, activation, by_kind, kinds_or_every, window_for};
 use super::fields::{Fields, NOT_COMPUTED};

@@ -1,6 +1,7 @@
-//! Falcon (Almazrouei et al. 2023, arXiv:2311.16867), after `configuration_falcon.py` and `modeling_falcon.py` of transformers 4.57 and
-//! 5.24: one LayerNorm feeds attention and MLP in parallel and all query heads share one key/value head (7B); or groups of heads and a
-//! norm for each half (40B, 180B); or one half after the other. Falcon-RW's ALiBi is not computed.
+//! Falcon (Almazrouei et al. 2023, arXiv:2311.16867), after `configuration_falcon.py` and `modeling_falcon.py` of
+//! transformers 4.57 and 5.24: one LayerNorm feeds attention and MLP in parallel and all query heads share one
+//! key/value head (7B); or groups of heads and a norm for each half (40B, 180B); or one half after the other.
+//! Falcon-RW's ALiBi is not computed.
 
 use super::base::activation;
 use super::fields::{Fields, NOT_COMPUTED};
@@ -86,7 +87,8 @@ fn read(fields: &Fields) -> Result<Shape> {
             }
         },
     };
-    // `n_embed`, `n_head` and `n_layer` are the names in the first revisions. transformers takes the first over `hidden_size`.
+    // `n_embed`, `n_head` and `n_layer` are the names in the first revisions. transformers takes the first over
+    // `hidden_size`.
     let hidden_size = match fields.optional_count("n_embed")? {
         Some(width) => {
             fields.get("hidden_size");

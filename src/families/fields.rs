@@ -1,6 +1,8 @@
-//! Typed access to the fields of a `config.json`, which remembers what was asked for, what was assumed and what was odd.
+//! Typed access to the fields of a `config.json`, which remembers what was asked for, what was assumed and what was
+//! odd.
 //!
-//! A value of another type than Python's is an error that names it. A field that nobody asked for is unknown ([`super::known`]).
+//! A value of another type than Python's is an error that names it. A field that nobody asked for is unknown
+//! ([`super::known`]).
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -168,7 +170,8 @@ impl<'a> Fields<'a> {
         texts.map(Some).ok_or_else(|| self.wrong(key, "a list of texts"))
     }
 
-    /// One token, or a list; none where it is null or left out. A negative number means that there is none (`pad_token_id: -1`).
+    /// One token, or a list; none where it is null or left out. A negative number means that there is none
+    /// (`pad_token_id: -1`).
     pub fn tokens(&self, key: &str) -> Result<Vec<u32>> {
         let wrong = || self.wrong(key, "a token's number, a list of them, or null");
         let id = |value: &Value| match value.as_i64() {

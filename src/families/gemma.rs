@@ -1,5 +1,5 @@
-//! Gemma (Gemma Team 2024, arXiv:2403.08295), after `configuration_gemma.py` and `modeling_gemma.py` of transformers 5.24: embeddings
-//! times the root of their width, norms whose stored weight is less by 1, GELU by tanh.
+//! Gemma (Gemma Team 2024, arXiv:2403.08295), after `configuration_gemma.py` and `modeling_gemma.py` of transformers
+//! 5.24: embeddings times the root of their width, norms whose stored weight is less by 1, GELU by tanh.
 
 use super::base::Defaults;
 use super::fields::Fields;

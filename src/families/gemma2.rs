@@ -1,5 +1,6 @@
-//! Gemma 2 (Gemma Team 2024, arXiv:2408.00118), after `configuration_gemma2.py` and `modeling_gemma2.py` of transformers 5.24: as Gemma,
-//! with a norm behind each half, a window in every other layer, and soft caps on attention scores and logits.
+//! Gemma 2 (Gemma Team 2024, arXiv:2408.00118), after `configuration_gemma2.py` and `modeling_gemma2.py` of
+//! transformers 5.24: as Gemma, with a norm behind each half, a window in every other layer, and soft caps on attention
+//! scores and logits.
 
 use super::base::{Defaults, Kind, activation, by_kind, factor, kinds_or_every, window_for};
 use super::fields::Fields;
@@ -60,8 +61,8 @@ fn read(fields: &Fields) -> Result<Shape> {
     Ok(shape)
 }
 
-/// What Gemma 2 and 3 share: four norms, the factor of attention scores, and soft caps; `caps` are those of scores and of logits where
-/// the file says nothing.
+/// What Gemma 2 and 3 share: four norms, the factor of attention scores, and soft caps; `caps` are those of scores and
+/// of logits where the file says nothing.
 ///
 /// # Errors
 /// A value of another type, or a switch that is not computed.

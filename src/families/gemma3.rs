@@ -1,5 +1,6 @@
-//! Gemma 3 (Gemma Team 2025, arXiv:2503.19786), its language model, after `configuration_gemma3.py` and `modeling_gemma3.py` of
-//! transformers 5.24: as Gemma 2 without caps, with norms of queries and keys, and rotary positions of two bases.
+//! Gemma 3 (Gemma Team 2025, arXiv:2503.19786), its language model, after `configuration_gemma3.py` and
+//! `modeling_gemma3.py` of transformers 5.24: as Gemma 2 without caps, with norms of queries and keys, and rotary
+//! positions of two bases.
 
 use super::base::{Defaults, Kind, by_kind, kinds_or_every, window_for};
 use super::fields::Fields;

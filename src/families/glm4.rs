@@ -1,5 +1,5 @@
-//! GLM-4-0414 (GLM Team 2024, arXiv:2406.12793), after `configuration_glm4.py` and `modeling_glm4.py` of transformers 5.24: a norm in
-//! front of and behind each half, half of each head turns in neighbouring pairs.
+//! GLM-4-0414 (GLM Team 2024, arXiv:2406.12793), after `configuration_glm4.py` and `modeling_glm4.py` of transformers
+//! 5.24: a norm in front of and behind each half, half of each head turns in neighbouring pairs.
 
 use super::base::{Defaults, activation, partial_rotary};
 use super::fields::Fields;

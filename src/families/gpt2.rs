@@ -1,5 +1,5 @@
-//! GPT-2 (Radford et al. 2019), after `configuration_gpt2.py` and `modeling_gpt2.py` of transformers 5.24: learned positions, LayerNorm,
-//! weights stored `[in, out]`.
+//! GPT-2 (Radford et al. 2019), after `configuration_gpt2.py` and `modeling_gpt2.py` of transformers 5.24: learned
+//! positions, LayerNorm, weights stored `[in, out]`.
 
 use super::base::activation;
 use super::fields::{Fields, NOT_COMPUTED};

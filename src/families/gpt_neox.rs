@@ -1,6 +1,6 @@
 //! GPT-NeoX and Pythia (Black et al. 2022, arXiv:2204.06745; Biderman et al. 2023, arXiv:2304.01373), after
-//! `configuration_gpt_neox.py` and `modeling_gpt_neox.py` of transformers 5.24: attention and MLP beside each other, each with a
-//! LayerNorm of its own; a quarter of each head turns; query, key and value of a head lie together.
+//! `configuration_gpt_neox.py` and `modeling_gpt_neox.py` of transformers 5.24: attention and MLP beside each other,
+//! each with a LayerNorm of its own; a quarter of each head turns; query, key and value of a head lie together.
 
 use super::base::{Defaults, activation};
 use super::fields::Fields;

@@ -1,5 +1,5 @@
-//! Granite 3 and 4, the dense ones (Granite Team 2024), after `configuration_granite.py` and `modeling_granite.py` of transformers 5.24: a
-//! Llama with factors for embeddings, attention scores, what the halves write, and logits.
+//! Granite 3 and 4, the dense ones (Granite Team 2024), after `configuration_granite.py` and `modeling_granite.py` of
+//! transformers 5.24: a Llama with factors for embeddings, attention scores, what the halves write, and logits.
 
 use super::base::{Defaults, activation, factor};
 use super::fields::Fields;

@@ -1,5 +1,5 @@
-//! Llama (Touvron et al. 2023, arXiv:2302.13971 and 2307.09288), after `configuration_llama.py` and `modeling_llama.py` of
-//! transformers 4.57 and 5.24.
+//! Llama (Touvron et al. 2023, arXiv:2302.13971 and 2307.09288), after `configuration_llama.py` and `modeling_llama.py`
+//! of transformers 4.57 and 5.24.
 
 use super::Family;
 use super::base::{Defaults, Kind, layer_types};
@@ -89,7 +89,8 @@ pub fn biases(fields: &Fields, shape: &mut Shape) -> Result<()> {
     Ok(())
 }
 
-/// `use_sliding_window` is Qwen2's; neither Llama nor Mistral reads it. A warning says where it contradicts what is computed.
+/// `use_sliding_window` is Qwen2's; neither Llama nor Mistral reads it. A warning says where it contradicts what is
+/// computed.
 pub fn use_window(fields: &Fields, window: Option<usize>) -> Result<()> {
     let said = fields.loose_flag("use_sliding_window", window.is_some())?;
     // From which layer on the window holds, there; without a window it says nothing.

@@ -25,7 +25,8 @@ const DEFAULTS: Defaults = Defaults {
 
 /// The window is 4,096 where the file says nothing of it; null is no window.
 ///
-/// transformers' `AutoConfig` reads a Mistral with `layer_types` as a Ministral, whose layers have the window or not, one by one.
+/// transformers' `AutoConfig` reads a Mistral with `layer_types` as a Ministral, whose layers have the window or not,
+/// one by one.
 fn read(fields: &Fields) -> Result<Shape> {
     fields.must_be("hidden_act", &["silu", "swish"])?;
     for switch in ["attention_bias", "mlp_bias"] {

@@ -1,8 +1,8 @@
 //! Families of models: each is one file with a reader of its `config.json` and a table of its tensors' names.
 //!
 //! A reader turns the fields of the file into a [`shape::Shape`], which one decoder (`model/`) computes. It follows the
-//! `configuration_*.py` and `modeling_*.py` of transformers, and refuses by name what the decoder does not compute. To add a family,
-//! write its file and add it to [`FAMILIES`].
+//! `configuration_*.py` and `modeling_*.py` of transformers, and refuses by name what the decoder does not compute. To
+//! add a family, write its file and add it to [`FAMILIES`].
 
 mod base;
 pub mod fields;
@@ -94,8 +94,8 @@ impl Family {
         self.classes[0]
     }
 
-    /// Which model a file is of. transformers' `AutoModelForCausalLM` goes by `model_type`; `architectures` is looked at where
-    /// that is left out.
+    /// Which model a file is of. transformers' `AutoModelForCausalLM` goes by `model_type`; `architectures` is looked
+    /// at where that is left out.
     ///
     /// # Errors
     /// It is one that is not computed, or a field is of another type.

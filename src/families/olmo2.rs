@@ -1,5 +1,5 @@
-//! OLMo 2 (OLMo Team 2024, arXiv:2501.00656), after `configuration_olmo2.py` and `modeling_olmo2.py` of transformers 5.24: norms behind
-//! the halves instead of in front, norms of queries and keys over all heads together.
+//! OLMo 2 (OLMo Team 2024, arXiv:2501.00656), after `configuration_olmo2.py` and `modeling_olmo2.py` of transformers
+//! 5.24: norms behind the halves instead of in front, norms of queries and keys over all heads together.
 
 use super::base::{Defaults, activation};
 use super::fields::Fields;

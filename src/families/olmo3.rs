@@ -1,5 +1,5 @@
-//! OLMo 3 (OLMo Team 2025), after `configuration_olmo3.py` and `modeling_olmo3.py` of transformers 5.24: as OLMo 2, with a window in all
-//! but every fourth layer.
+//! OLMo 3 (OLMo Team 2025), after `configuration_olmo3.py` and `modeling_olmo3.py` of transformers 5.24: as OLMo 2,
+//! with a window in all but every fourth layer.
 
 use super::base::{Defaults, Kind, activation, by_kind, kinds_or_every, window_for};
 use super::fields::Fields;

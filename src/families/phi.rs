@@ -1,5 +1,6 @@
-//! Phi-1, Phi-1.5 and Phi-2 (Li et al. 2023, arXiv:2309.05463), after `configuration_phi.py` and `modeling_phi.py` of transformers 5.24:
-//! attention and MLP beside each other behind one LayerNorm, biases everywhere, half of each head turns.
+//! Phi-1, Phi-1.5 and Phi-2 (Li et al. 2023, arXiv:2309.05463), after `configuration_phi.py` and `modeling_phi.py` of
+//! transformers 5.24: attention and MLP beside each other behind one LayerNorm, biases everywhere, half of each head
+//! turns.
 
 use super::base::{Defaults, activation, partial_rotary};
 use super::fields::Fields;

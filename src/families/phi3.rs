@@ -1,5 +1,6 @@
-//! Phi-3, Phi-3.5 and Phi-4 (Abdin et al. 2024, arXiv:2404.14219), after `configuration_phi3.py` and `modeling_phi3.py` of transformers
-//! 5.24: a Llama whose queries, keys and values are one tensor, gate and up another; long prompts by LongRoPE.
+//! Phi-3, Phi-3.5 and Phi-4 (Abdin et al. 2024, arXiv:2404.14219), after `configuration_phi3.py` and `modeling_phi3.py`
+//! of transformers 5.24: a Llama whose queries, keys and values are one tensor, gate and up another; long prompts by
+//! LongRoPE.
 
 use super::base::{Defaults, activation, partial_rotary};
 use super::fields::Fields;

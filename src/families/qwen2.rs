@@ -1,5 +1,6 @@
-//! Qwen2 and Qwen2.5 (Yang et al. 2024, arXiv:2407.10671 and 2412.15115), after `configuration_qwen2.py` and `modeling_qwen2.py` of
-//! transformers 5.24: a Llama with biases of queries, keys and values, and layers that may see a window only.
+//! Qwen2 and Qwen2.5 (Yang et al. 2024, arXiv:2407.10671 and 2412.15115), after `configuration_qwen2.py` and
+//! `modeling_qwen2.py` of transformers 5.24: a Llama with biases of queries, keys and values, and layers that may see a
+//! window only.
 
 use super::base::{Defaults, Kind, activation, by_kind, layer_types, window_for};
 use super::fields::Fields;
@@ -32,7 +33,8 @@ fn read(fields: &Fields) -> Result<Shape> {
     Ok(shape)
 }
 
-/// Layers from `max_window_layers` on have the window, where `use_sliding_window` says so; or those that `layer_types` names.
+/// Layers from `max_window_layers` on have the window, where `use_sliding_window` says so; or those that `layer_types`
+/// names.
 ///
 /// # Errors
 /// A value of another type.

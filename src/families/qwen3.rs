@@ -1,5 +1,5 @@
-//! Qwen3 (Yang et al. 2025, arXiv:2505.09388), after `configuration_qwen3.py` and `modeling_qwen3.py` of transformers 5.24: a Llama with
-//! heads of a width of their own and norms of queries and keys, a head at a time.
+//! Qwen3 (Yang et al. 2025, arXiv:2505.09388), after `configuration_qwen3.py` and `modeling_qwen3.py` of transformers
+//! 5.24: a Llama with heads of a width of their own and norms of queries and keys, a head at a time.
 
 use super::base::{Defaults, activation};
 use super::fields::Fields;

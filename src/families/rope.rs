@@ -1,9 +1,9 @@
 //! Rotary position embeddings as a `config.json` describes them.
 //!
-//! After transformers 5 (`RotaryEmbeddingConfigMixin` in `modeling_rope_utils.py`): the settings are `rope_scaling` if it holds
-//! anything, else `rope_parameters`; the base is `rope_theta` among them, else at the top, else the family's default. transformers 4
-//! knows the top alone. Where the two read a file differently, a warning says so. Families whose layers are of several kinds may have
-//! settings for each kind (`full_attention`, `sliding_attention`).
+//! After transformers 5 (`RotaryEmbeddingConfigMixin` in `modeling_rope_utils.py`): the settings are `rope_scaling` if
+//! it holds anything, else `rope_parameters`; the base is `rope_theta` among them, else at the top, else the family's
+//! default. transformers 4 knows the top alone. Where the two read a file differently, a warning says so. Families
+//! whose layers are of several kinds may have settings for each kind (`full_attention`, `sliding_attention`).
 
 use serde_json::{Map, Value};
 
@@ -76,8 +76,8 @@ pub fn read(fields: &Fields, wanted: &Wanted) -> Result<Rotary> {
     source.rotary(wanted, theta.or(top).unwrap_or(wanted.theta), share)
 }
 
-/// Settings for the layers that see all before them, and for those with a window. `local` is the key of the latter's base in files of
-/// transformers 4.
+/// Settings for the layers that see all before them, and for those with a window. `local` is the key of the latter's
+/// base in files of transformers 4.
 ///
 /// # Errors
 /// As [`read`].

@@ -1,4 +1,5 @@
-//! What a decoder computes, as data: a family's reader turns a `config.json` into a [`Shape`], and one decoder computes any of them.
+//! What a decoder computes, as data: a family's reader turns a `config.json` into a [`Shape`], and one decoder computes
+//! any of them.
 //!
 //! A shape is small whatever the file claims: layers that are alike share one [`Block`].
 
@@ -219,7 +220,8 @@ pub enum Pairs {
     Neighbours,
 }
 
-/// How rotary frequencies depart from the plain ones, f = θ^(−2i / width); after `modeling_rope_utils.py` of transformers 5.24.
+/// How rotary frequencies depart from the plain ones, f = θ^(−2i / width); after `modeling_rope_utils.py` of
+/// transformers 5.24.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Scaling {
     /// They don't.

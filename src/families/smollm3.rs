@@ -1,5 +1,5 @@
-//! SmolLM3 (Hugging Face 2025), after `configuration_smollm3.py` and `modeling_smollm3.py` of transformers 5.24: a Llama in which every
-//! fourth layer has no position embedding.
+//! SmolLM3 (Hugging Face 2025), after `configuration_smollm3.py` and `modeling_smollm3.py` of transformers 5.24: a
+//! Llama in which every fourth layer has no position embedding.
 
 use super::base::{Defaults, Kind, activation, layer_types, window_for};
 use super::fields::Fields;

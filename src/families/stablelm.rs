@@ -1,5 +1,5 @@
-//! StableLM 2 and StableLM 3B (Bellagente et al. 2024, arXiv:2402.17834), after `configuration_stablelm.py` and `modeling_stablelm.py` of
-//! transformers 5.24: a Llama with LayerNorm, of which a quarter of each head turns.
+//! StableLM 2 and StableLM 3B (Bellagente et al. 2024, arXiv:2402.17834), after `configuration_stablelm.py` and
+//! `modeling_stablelm.py` of transformers 5.24: a Llama with LayerNorm, of which a quarter of each head turns.
 
 use super::base::{Defaults, activation, partial_rotary};
 use super::fields::Fields;

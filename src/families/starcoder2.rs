@@ -1,5 +1,5 @@
-//! StarCoder2 (Lozhkov et al. 2024, arXiv:2402.19173), after `configuration_starcoder2.py` and `modeling_starcoder2.py` of transformers
-//! 5.24: LayerNorm, a plain MLP, biases everywhere, a window.
+//! StarCoder2 (Lozhkov et al. 2024, arXiv:2402.19173), after `configuration_starcoder2.py` and `modeling_starcoder2.py`
+//! of transformers 5.24: LayerNorm, a plain MLP, biases everywhere, a window.
 
 use super::base::{Defaults, activation};
 use super::fields::Fields;

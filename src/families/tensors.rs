@@ -1,4 +1,5 @@
-//! Where a family's checkpoints keep the weights of a decoder: a table of names, read when weights are loaded and when they are written.
+//! Where a family's checkpoints keep the weights of a decoder: a table of names, read when weights are loaded and when
+//! they are written.
 
 use super::shape::{Block, Norm, Over, Shape};
 

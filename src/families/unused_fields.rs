@@ -1,4 +1,5 @@
-//! Fields of `config.json` that nothing is computed from: which of them cannot change a number, and what is said of the others.
+//! Fields of `config.json` that nothing is computed from: which of them cannot change a number, and what is said of the
+//! others.
 
 use serde_json::Value;
 

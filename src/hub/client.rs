@@ -1,7 +1,8 @@
 //! Requests: one at a time, tried again where that can help.
 //!
-//! The requests are our own, not those of the `hf-hub` crate, which cannot bound what it is sent and does not say whether
-//! a server went on in the middle of a file (docs/decisions/hub-requests.md). The crate says where home and cache are.
+//! The requests are our own, not those of the `hf-hub` crate, which cannot bound what it is sent and does not say
+//! whether a server went on in the middle of a file (docs/decisions/hub-requests.md). The crate says where home and
+//! cache are.
 
 use std::time::Duration;
 

@@ -127,7 +127,8 @@ fn gated_share(activation: Activation, gate: &[f32], up: &[f32], out: &mut [f32]
     }
 }
 
-/// The gradients of [`gated`]'s factors: `gradient` is that of its output, and becomes that of `gate`; `up_gradient` is written.
+/// The gradients of [`gated`]'s factors: `gradient` is that of its output, and becomes that of `gate`; `up_gradient` is
+/// written.
 pub fn gated_backward(
     activation: Activation,
     gate: &[f32],

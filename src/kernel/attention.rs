@@ -186,7 +186,8 @@ impl Attention<'_> {
         self.scale.unwrap_or_else(|| 1.0 / (self.width as f32).sqrt())
     }
 
-    /// Attention weights of a block, `[queries, seen keys]`; where scores are capped, `caps` gets the derivatives of that.
+    /// Attention weights of a block, `[queries, seen keys]`; where scores are capped, `caps` gets the derivatives of
+    /// that.
     fn weights(
         &self,
         task: &Task,

@@ -187,9 +187,9 @@ pub fn add(into: &mut [f32], from: &[f32]) {
     }
 }
 
-/// Rotary position embedding (Su et al. 2021) of the heads of a row, each of `width`: pairs (i, i + n) of a head's first 2n dimensions
-/// turn by the n angles of the row's position, as in most checkpoints of Hugging Face. `back` turns the other way, which is the
-/// backward pass.
+/// Rotary position embedding (Su et al. 2021) of the heads of a row, each of `width`: pairs (i, i + n) of a head's
+/// first 2n dimensions turn by the n angles of the row's position, as in most checkpoints of Hugging Face. `back` turns
+/// the other way, which is the backward pass.
 ///
 /// `cos` and `sin` are `[n]`.
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]

@@ -8,8 +8,8 @@ use crate::families::shape::Halves;
 type First<O> = (Option<<O as Ops>::Rows>, <O as Ops>::Rows);
 
 impl Decoder {
-    /// Σ over the hidden dimension of (x − x′) ∂F/∂x for each row of the first sequences, given ∂F/∂hidden of what is read of them
-    /// (`[outputs, hidden]`, behind the final norm). May be called again for another F.
+    /// Σ over the hidden dimension of (x − x′) ∂F/∂x for each row of the first sequences, given ∂F/∂hidden of what is
+    /// read of them (`[outputs, hidden]`, behind the final norm). May be called again for another F.
     pub fn backward<O: Ops>(
         &self,
         ops: &O,
@@ -35,7 +35,8 @@ impl Decoder {
         unreachable!("a decoder has layers")
     }
 
-    /// The gradient of a layer's input; or, where the path gave its first linear layers, of the residual stream past them, with theirs.
+    /// The gradient of a layer's input; or, where the path gave its first linear layers, of the residual stream past
+    /// them, with theirs.
     fn layer_back<O: Ops>(
         &self,
         ops: &O,
@@ -51,7 +52,8 @@ impl Decoder {
         let first = self.mlp_back(ops, out, layer, trace, &gradient);
         let written = (&layer.output, layer.after_attention.as_ref(), &trace.after_attention);
         let attended = |gradient: &O::Rows| self.write_back(ops, out, gradient, written, layer.block.residual);
-        // The gradient of what attention has written, of the residual stream in front of it, and of what stands beside it.
+        // The gradient of what attention has written, of the residual stream in front of it, and of what stands beside
+        // it.
         let (attended, gradient, mut beside) = match layer.block.halves {
             Halves::Serial => {
                 let gradient = self.mlp_input_back(ops, out, layer, trace, first, gradient);
@@ -121,7 +123,8 @@ impl Decoder {
         }
     }
 
-    /// The gradient of the residual stream that an MLP with a norm of its own, or none, reads; `gradient` is that of what goes past it.
+    /// The gradient of the residual stream that an MLP with a norm of its own, or none, reads; `gradient` is that of
+    /// what goes past it.
     fn mlp_input_back<O: Ops>(
         &self,
         ops: &O,

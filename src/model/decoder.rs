@@ -1,10 +1,10 @@
 //! The decoder: one forward pass for every family, its blocks data ([`crate::families::shape`]), written over [`Ops`].
 //!
-//! Attribution needs the gradient with respect to the input alone, at one position's output, for many inputs at once. Automatic
-//! differentiation stores every intermediate result and computes each by itself; here the backward pass is written out
-//! ([`super::backward`]). The forward pass stores what it reads. In the last layer only the last position's query and MLP are
-//! computed (all of them where several positions are read); in the first, the linear layers behind the norm cost nothing at all
-//! on a straight path ([`super::path`]).
+//! Attribution needs the gradient with respect to the input alone, at one position's output, for many inputs at once.
+//! Automatic differentiation stores every intermediate result and computes each by itself; here the backward pass is
+//! written out ([`super::backward`]). The forward pass stores what it reads. In the last layer only the last position's
+//! query and MLP are computed (all of them where several positions are read); in the first, the linear layers behind
+//! the norm cost nothing at all on a straight path ([`super::path`]).
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -212,7 +212,8 @@ impl Decoder {
         }
     }
 
-    /// The residual stream at the positions that are read, its moments, and the logits; `store` gets what each layer leaves.
+    /// The residual stream at the positions that are read, its moments, and the logits; `store` gets what each layer
+    /// leaves.
     pub(super) fn through<O: Ops>(
         &self,
         ops: &O,
@@ -247,7 +248,8 @@ impl Decoder {
         (x, end_moments, logits)
     }
 
-    /// Embeddings with the learned embeddings of their positions, where the model has such; for rows at these positions.
+    /// Embeddings with the learned embeddings of their positions, where the model has such; for rows at these
+    /// positions.
     pub(super) fn with_positions(&self, x: Tensor<2>, positions: impl Iterator<Item = usize>) -> Tensor<2> {
         let Some(table) = &self.positions else { return x };
         let rows: Vec<i64> = positions.map(|position| position as i64).collect();
@@ -528,8 +530,8 @@ impl Decoder {
         }
     }
 
-    /// Multiplications and additions in the linear layers of one evaluation, forward and backward, as they are done: in the last
-    /// layer for one position but for keys and values, in the first none behind the norm.
+    /// Multiplications and additions in the linear layers of one evaluation, forward and backward, as they are done: in
+    /// the last layer for one position but for keys and values, in the first none behind the norm.
     pub fn operations(&self, tokens: usize) -> f64 {
         let size = |linear: &Linear| linear.weight.dims().into_iter().product::<usize>();
         let layer = |(index, layer): (usize, &Layer)| {
@@ -589,7 +591,8 @@ impl Decoder {
                 + of(&layer.after_mlp, hidden)
         };
         let layers: usize = self.layers.iter().map(per_layer).sum();
-        // While a layer is at work, its own intermediate results stand beside what is stored: about twice a layer's share.
+        // While a layer is at work, its own intermediate results stand beside what is stored: about twice a layer's
+        // share.
         let working = self.layers.first().map_or(0, |layer| 2 * per_layer(layer));
         let heads = self.layers.iter().map(|layer| layer.block.attention.heads.query).max();
         (layers + working, 5 * self.shape.vocabulary, heads.unwrap_or(0))

@@ -63,7 +63,8 @@ impl Backend {
         Self {
             device: Device::flex(),
             kind: DeviceKind::Cpu,
-            // The rows of one packed block of the matrix product, for each thread: what they keep stays near the processor.
+            // The rows of one packed block of the matrix product, for each thread: what they keep stays near the
+            // processor.
             pass_tokens: 448 * rayon::current_num_threads(),
         }
     }
@@ -90,8 +91,8 @@ impl Backend {
         self.kind == DeviceKind::Cpu && dtype == DType::F32
     }
 
-    /// Bytes that `batch: auto` lets passes keep for their backward half, at first: on the CPU most of what is available now, on a
-    /// GPU as much as a large one has; a smaller one says so, and the batch is halved.
+    /// Bytes that `batch: auto` lets passes keep for their backward half, at first: on the CPU most of what is
+    /// available now, on a GPU as much as a large one has; a smaller one says so, and the batch is halved.
     pub fn pass_bytes(&self) -> usize {
         match self.kind {
             DeviceKind::Cpu => available_memory().map_or(4 << 30, |bytes| bytes / 10 * 7),
@@ -129,8 +130,8 @@ impl Backend {
         })
     }
 
-    /// What a model computes in on this device: as asked, or as stored on a GPU, or float32 on the CPU, whose matrix kernels
-    /// are fastest and most exact in it.
+    /// What a model computes in on this device: as asked, or as stored on a GPU, or float32 on the CPU, whose matrix
+    /// kernels are fastest and most exact in it.
     pub fn dtype(&self, asked: Option<Dtype>, stored: DType) -> DType {
         match asked {
             Some(Dtype::F32) => DType::F32,
@@ -142,8 +143,8 @@ impl Backend {
     }
 }
 
-/// Main memory that a process may still take without swapping, in bytes: Linux's `MemAvailable`, and what a container's limit
-/// leaves (`memory.max` of cgroup 2). None elsewhere.
+/// Main memory that a process may still take without swapping, in bytes: Linux's `MemAvailable`, and what a container's
+/// limit leaves (`memory.max` of cgroup 2). None elsewhere.
 fn available_memory() -> Option<usize> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find(|line| line.starts_with("MemAvailable:"))?;

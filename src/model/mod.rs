@@ -1,8 +1,8 @@
 //! A causal language model, as attribution needs it: embeddings in, logits of the last position out.
 //!
-//! [`CausalLm`] holds the parameters, one structure for all families; [`decoder::Decoder`] computes with them. Weights are frozen: they
-//! are parameters without gradient, so that a backward pass computes gradients for activations only. Training (`examples/train_demo`)
-//! runs the same decoder on a device with automatic differentiation.
+//! [`CausalLm`] holds the parameters, one structure for all families; [`decoder::Decoder`] computes with them. Weights
+//! are frozen: they are parameters without gradient, so that a backward pass computes gradients for activations only.
+//! Training (`examples/train_demo`) runs the same decoder on a device with automatic differentiation.
 
 pub mod backward;
 pub mod decoder;
@@ -34,7 +34,8 @@ impl CausalLm {
         Self::from_loader(checkpoint, checkpoint.loader(device, precision.into()))
     }
 
-    /// Checks that a checkpoint has every tensor that its `config.json` asks for, in its shape, and no other. Reads no weights.
+    /// Checks that a checkpoint has every tensor that its `config.json` asks for, in its shape, and no other. Reads no
+    /// weights.
     ///
     /// # Errors
     /// As [`Self::load`], save for reading.
@@ -56,8 +57,8 @@ impl CausalLm {
         asked_for(shape, |loader| Self::take(shape, loader).map(drop))
     }
 
-    /// A model with random parameters (normal, σ = 0.02, scaled down by depth where a layer writes to the residual stream),
-    /// to be trained or timed. `place` is a device, with a dtype where it is not to be the device's usual one.
+    /// A model with random parameters (normal, σ = 0.02, scaled down by depth where a layer writes to the residual
+    /// stream), to be trained or timed. `place` is a device, with a dtype where it is not to be the device's usual one.
     pub fn init(shape: &Shape, place: impl Into<TensorCreationOptions>) -> Self {
         Self::random(shape, &place.into())
     }
@@ -98,16 +99,16 @@ impl CausalLm {
         self.scaled(rows.reshape([batch, tokens, self.shape.hidden]))
     }
 
-    /// Logits of every position: embeddings `[batch, tokens, hidden]` to `[batch, tokens, vocabulary]`. Where the device has automatic
-    /// differentiation, it goes through.
+    /// Logits of every position: embeddings `[batch, tokens, hidden]` to `[batch, tokens, vocabulary]`. Where the
+    /// device has automatic differentiation, it goes through.
     pub fn logits(&self, embeddings: Tensor<3>) -> Tensor<3> {
         let [batch, tokens, _] = embeddings.dims();
         let logits = self.read_at(embeddings, tokens);
         logits.reshape([batch, tokens, self.shape.vocabulary])
     }
 
-    /// Logits of the last position alone: `[batch, tokens, hidden]` to `[batch, vocabulary]`. The last layer computes no other
-    /// position's query and MLP.
+    /// Logits of the last position alone: `[batch, tokens, hidden]` to `[batch, vocabulary]`. The last layer computes
+    /// no other position's query and MLP.
     pub fn last_logits(&self, embeddings: Tensor<3>) -> Tensor<2> {
         self.read_at(embeddings, 1)
     }

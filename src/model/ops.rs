@@ -202,7 +202,8 @@ pub struct Angles {
 }
 
 impl Angles {
-    /// For positions 0 to `tokens`: position · frequency, computed in float64; frequencies of a prompt of `length` tokens.
+    /// For positions 0 to `tokens`: position · frequency, computed in float64; frequencies of a prompt of `length`
+    /// tokens.
     fn new(rotary: &Rotary, tokens: usize, length: usize) -> Self {
         let (frequencies, factor) = (rotary.frequencies(length), rotary.factor());
         let angles = (0..tokens).flat_map(|position| frequencies.iter().map(move |f| position as f64 * f));
@@ -398,8 +399,8 @@ pub enum Which {
     Last,
 }
 
-/// Operations over rows. Where an argument holds more rows than the `rows` (or sequences) that are named, only its first are
-/// used: a backward pass may be for fewer sequences than the forward pass was.
+/// Operations over rows. Where an argument holds more rows than the `rows` (or sequences) that are named, only its
+/// first are used: a backward pass may be for fewer sequences than the forward pass was.
 pub trait Ops {
     /// `[rows, width]`
     type Rows;
@@ -446,8 +447,8 @@ pub trait Ops {
         table: usize,
         back: bool,
     ) -> Self::Rows;
-    /// Attention; `which` says for which rows there are queries (the last of each sequence, where not for all). Rotary position
-    /// embeddings are applied before.
+    /// Attention; `which` says for which rows there are queries (the last of each sequence, where not for all). Rotary
+    /// position embeddings are applied before.
     fn attend(&self, sequences: &Sequences, which: Which, heads: Heads, qkv: [&Self::Rows; 3]) -> Self::Rows;
     /// Gradients of queries, keys and values.
     fn attend_back(
@@ -491,9 +492,9 @@ pub trait Ops {
     fn along(&self, stretches: &[Stretch<'_>]) -> Self::Rows;
     /// One of the first layer's linear layers on a path, from what is known of its ends: see [`super::path`].
     fn projected(&self, stretches: &[Stretch<'_>], which: usize) -> Self::Rows;
-    /// Σ over the hidden dimension of gradient · (x − x′) for each row, plus what reaches the path through the first layer's
-    /// linear layers: `through` holds their gradients in the order of [`super::path::Projection::layers`], none where the first
-    /// layer was computed as any other.
+    /// Σ over the hidden dimension of gradient · (x − x′) for each row, plus what reaches the path through the first
+    /// layer's linear layers: `through` holds their gradients in the order of [`super::path::Projection::layers`], none
+    /// where the first layer was computed as any other.
     fn scores(&self, stretches: &[Stretch<'_>], gradient: &Self::Rows, through: &[Self::Rows]) -> Vec<f32>;
 
     /// `[rows, width]` on the device.

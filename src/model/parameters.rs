@@ -1,4 +1,5 @@
-//! A model's parameters: one structure for all families. They are taken from checkpoints, and given back, by a family's table of names.
+//! A model's parameters: one structure for all families. They are taken from checkpoints, and given back, by a family's
+//! table of names.
 
 use std::collections::BTreeMap;
 

@@ -1,12 +1,13 @@
 //! The straight path from a baseline to a prompt's embeddings, and the first layer's work that its straightness saves.
 //!
-//! On the path x(α) = x′ + α Δ the first norm gives n = r (x̄′ + α Δ̄) ∘ γ + β, where a bar takes a row's mean away (LayerNorm; no
-//! bar for RMSNorm) and r = 1/√(mean(x̄²) + ε). So a linear layer W behind it is r (A + α B) + C with A = W(γ ∘ x̄′),
-//! B = W(γ ∘ Δ̄), C = W β: two products for the whole path instead of one for each of its points. And since
-//! dn/dα = r³ [(ε + mean(x̄ x̄′)) Δ̄ − mean(x̄ Δ̄) x̄′] ∘ γ, the score needs only the dot products of that layer's gradient with B and
-//! A, instead of its product with Wᵀ. The difference in the bracket is taken here in float64: on the way from zero it is ε Δ, the
-//! small remainder of two large terms, which the usual way takes in the model's own precision. Without a norm, r = 1 and
-//! dn/dα = Δ. Learned embeddings of positions stand at both ends, and do not change along the path. Biases are in C.
+//! On the path x(α) = x′ + α Δ the first norm gives n = r (x̄′ + α Δ̄) ∘ γ + β, where a bar takes a row's mean away
+//! (LayerNorm; no bar for RMSNorm) and r = 1/√(mean(x̄²) + ε). So a linear layer W behind it is r (A + α B) + C with A
+//! = W(γ ∘ x̄′), B = W(γ ∘ Δ̄), C = W β: two products for the whole path instead of one for each of its points. And
+//! since dn/dα = r³ [(ε + mean(x̄ x̄′)) Δ̄ − mean(x̄ Δ̄) x̄′] ∘ γ, the score needs only the dot products of that
+//! layer's gradient with B and A, instead of its product with Wᵀ. The difference in the bracket is taken here in
+//! float64: on the way from zero it is ε Δ, the small remainder of two large terms, which the usual way takes in the
+//! model's own precision. Without a norm, r = 1 and dn/dα = Δ. Learned embeddings of positions stand at both ends, and
+//! do not change along the path. Biases are in C.
 
 use burn::tensor::{DType, Tensor};
 
@@ -87,8 +88,8 @@ impl Projection {
 }
 
 impl Path {
-    /// From `baseline` (`[1, hidden]`, the same vector at every position) to `input` (`[tokens, hidden]`). The last positions may be
-    /// tokens that the model is made to say (`forced`): they stay what they are all along the path.
+    /// From `baseline` (`[1, hidden]`, the same vector at every position) to `input` (`[tokens, hidden]`). The last
+    /// positions may be tokens that the model is made to say (`forced`): they stay what they are all along the path.
     pub fn new(model: &Decoder, input: Tensor<2>, baseline: Tensor<2>, forced: &[u32]) -> Self {
         let [tokens, _] = input.dims();
         let input = input.cast(DType::F32);
@@ -114,7 +115,8 @@ impl Path {
         }
     }
 
-    /// Whether it begins so near the zero vector that norms turn the signal on along it: the baseline is a thousandth of the way.
+    /// Whether it begins so near the zero vector that norms turn the signal on along it: the baseline is a thousandth
+    /// of the way.
     pub fn starts_at_zero(&self) -> bool {
         let prompt = self.tokens - self.forced.len();
         let size = |along: &Along| f64::from(floats(along.tensor.clone().narrow(0, 0, prompt).square().mean())[0]);

@@ -14,7 +14,8 @@ pub struct Cache<O: Ops> {
 }
 
 impl Decoder {
-    /// Reads a prompt's embeddings, `[tokens, hidden]`: the logits of its last position, `[1, vocabulary]`, and what the next token needs.
+    /// Reads a prompt's embeddings, `[tokens, hidden]`: the logits of its last position, `[1, vocabulary]`, and what
+    /// the next token needs.
     pub fn read<O: Ops>(&self, ops: &O, embeddings: &Tensor<2>) -> (Tensor<2>, Cache<O>) {
         let length = embeddings.dims()[0];
         let sequences = Sequences::new(vec![length]);

@@ -380,7 +380,8 @@ fn a_row_does_not_depend_on_its_company() {
 
 #[test]
 fn near_zero_the_first_norm_keeps_its_digits() {
-    // On the way from zero, at α² · mean(x²) ≫ ε, a score is the small rest of two large terms in the first norm's gradient.
+    // On the way from zero, at α² · mean(x²) ≫ ε, a score is the small rest of two large terms in the first norm's
+    // gradient.
     let (plain, _) = models(&llama(4, None, 2));
     let model = plain.decoder();
     let device = Device::flex();
@@ -391,8 +392,8 @@ fn near_zero_the_first_norm_keeps_its_digits() {
     assert!((at.along / (at.scale.powi(3) * 1e-5) - 1.0).abs() < 1e-6);
 }
 
-/// F = Σ log p(token | those before it), read at several positions, against autodiff through Burn's modules; beside a path that is read
-/// at one.
+/// F = Σ log p(token | those before it), read at several positions, against autodiff through Burn's modules; beside a
+/// path that is read at one.
 #[test]
 fn an_answer_of_several_tokens_is_that_of_autodiff() {
     for config in [llama(2, None, 3), llama(4, Some(4), 1), mixed(4), falcon()] {

@@ -229,7 +229,8 @@ impl Kept {
         }
     }
 
-    /// Rows in this order; a copy. Codes whose blocks reach over rows are parted from their neighbours by being expanded.
+    /// Rows in this order; a copy. Codes whose blocks reach over rows are parted from their neighbours by being
+    /// expanded.
     fn gather(&self, rows: &[usize]) -> Matrix {
         let [_, width] = self.dims;
         let dims = [rows.len(), width];

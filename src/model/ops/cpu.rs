@@ -32,8 +32,8 @@ pub struct Rows {
 }
 
 thread_local! {
-    /// Memory of earlier rows. A pass goes through the same sizes again and again; memory fresh from the system costs a page
-    /// fault every 4 KiB, and is cleared first.
+    /// Memory of earlier rows. A pass goes through the same sizes again and again; memory fresh from the system costs a
+    /// page fault every 4 KiB, and is cleared first.
     static POOL: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -45,8 +45,8 @@ impl Rows {
             let fits = |buffer: &Vec<f32>| buffer.len() >= length && buffer.len() <= 2 * length;
             let at = pool.iter().rposition(fits);
             if at.is_none() {
-                // Sizes have changed; what served the earlier ones goes, so that the pool never holds much more than was in use at
-                // one time.
+                // Sizes have changed; what served the earlier ones goes, so that the pool never holds much more than
+                // was in use at one time.
                 pool.pop();
             }
             at.map(|at| pool.swap_remove(at))
@@ -63,7 +63,8 @@ impl Rows {
     }
 }
 
-/// New memory. Where there is none it panics, as Burn's devices do, instead of ending the process; the batch is then halved.
+/// New memory. Where there is none it panics, as Burn's devices do, instead of ending the process; the batch is then
+/// halved.
 fn memory(length: usize) -> Vec<f32> {
     let mut data = Vec::new();
     if data.try_reserve_exact(length).is_err() {

@@ -1,5 +1,5 @@
-//! The passes composed of Burn's operations: any device, any dtype. Norms' moments, attention weights and sums over the hidden
-//! dimension are in float32.
+//! The passes composed of Burn's operations: any device, any dtype. Norms' moments, attention weights and sums over the
+//! hidden dimension are in float32.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -33,7 +33,8 @@ struct Turns {
 }
 
 impl OnDevice {
-    /// For a pass over `sequences`, its linear layers computing in `dtype`; `rotary` has angles for the longest at least.
+    /// For a pass over `sequences`, its linear layers computing in `dtype`; `rotary` has angles for the longest at
+    /// least.
     pub fn new(device: &Device, dtype: DType, rotary: &Tables, sequences: &Sequences) -> Self {
         let turns = |table: &super::Table| {
             let half = table.of(0).half;
@@ -77,8 +78,8 @@ impl OnDevice {
     }
 }
 
-/// What is added to attention scores, `[1, 1, tokens, tokens]` in float32: 0 where a position may look, a large negative
-/// number elsewhere. A position sees itself and those before it, at most `window` in all.
+/// What is added to attention scores, `[1, 1, tokens, tokens]` in float32: 0 where a position may look, a large
+/// negative number elsewhere. A position sees itself and those before it, at most `window` in all.
 fn causal_mask(tokens: usize, window: Option<usize>, device: &Device) -> Tensor<4> {
     let window = window.unwrap_or(usize::MAX);
     let values: Vec<f32> = (0..tokens)
@@ -115,8 +116,8 @@ fn joined(mut parts: Vec<Tensor<2>>) -> Tensor<2> {
     }
 }
 
-/// One run of attention: heads of queries stacked along the token axis, so that a group's keys and values are used without being
-/// repeated.
+/// One run of attention: heads of queries stacked along the token axis, so that a group's keys and values are used
+/// without being repeated.
 struct Run {
     /// `[count, key heads, group · queried, width]`
     q: Tensor<4>,
