@@ -161,6 +161,9 @@ fn each_map_names_its_method_and_has_only_its_own_facts() {
     let page = project.read("site/experiments/first/maps/tiny/a/index.html");
     assert!(page.contains("by gradient × input") && page.contains("gradient at the input alone"));
     assert!(page.contains("by Integrated Gradients"));
+    assert!(page.contains("error unknown: this method has no test"));
+    assert!(page.contains("gradient × input has no test of its own: the error of its scores is unknown"));
+    assert!(page.contains("This map is by another method, so it has a scale of its own."));
     for (name, bytes) in project
         .files("site")
         .into_iter()
