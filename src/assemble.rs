@@ -178,8 +178,8 @@ fn attribution(
     }
 }
 
-/// An integrator that has an aim says itself whether it reached it. For a fixed rule delta and estimate have to speak,
-/// and without an estimate the delta is all that can.
+/// An adaptive rule says itself whether it reached its tolerance. For a fixed rule delta and error estimate decide, and
+/// without an estimate the delta alone.
 fn converged(spec: &AttributionSpec, part: &StoredAttribution, within_tolerance: bool) -> bool {
     let within_error = || match part.error_estimate() {
         Some(error) => error <= spec.tolerance,

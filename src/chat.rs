@@ -18,8 +18,7 @@ use crate::terms::Role;
 use crate::tokenizer::Tokenizer;
 use crate::tokenizer::chat::{ChatTemplate, Message, template_sha256};
 
-/// The roles that are messages; what the assistant says stands behind the rendered text, as the beginning of its
-/// answer.
+/// The roles that are messages; the assistant's text follows the rendered text, as the beginning of its answer.
 const MESSAGES: [Role; 2] = [Role::System, Role::User];
 
 /// A model's chat template.

@@ -1,4 +1,4 @@
-//! What was typed.
+//! The command line: arguments, options, exit codes.
 
 use std::net::IpAddr;
 use std::path::PathBuf;

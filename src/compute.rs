@@ -1,4 +1,5 @@
-//! Jobs to stored parts: what the store lacks is computed, model by model, each loaded at most once and only if needed.
+//! Jobs to stored parts: computes what the store lacks, model by model. Each model is loaded at most once and only if
+//! needed.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -36,7 +37,8 @@ pub struct Work {
 /// The parts of every job, `[run][job]`, computing what the store lacks.
 ///
 /// # Errors
-/// A checkpoint cannot be loaded, memory runs out, or the store cannot be written. What was finished before is kept.
+/// A checkpoint cannot be loaded, memory runs out, or the store cannot be written. What was finished before stays in
+/// the store.
 pub fn complete(
     runs: &[Run],
     models: &BTreeMap<String, OpenedModel>,
@@ -138,7 +140,7 @@ impl Worker<'_> {
                 Some(found) => found,
                 None => match self.predict(job) {
                     Ok(prediction) => prediction,
-                    // What comes before it is computed and kept all the same.
+                    // The jobs before it are computed and stored all the same.
                     Err(error) => {
                         failed = Some(error.place(place(job)));
                         break;
@@ -165,7 +167,7 @@ impl Worker<'_> {
                     let (target, (method, prepared)) = (&job.targets[t], &methods[m]);
                     let key = job.attribution_key(run.experiment, *method, target, start, prediction.token_id);
                     let slot = &mut slots[(m * targets + t) * baselines + b];
-                    // Kept by an earlier, killed build.
+                    // Stored by an earlier build that was killed.
                     if let Some(found) = self.store.get::<StoredAttribution>(&key, run.vocabulary)? {
                         self.progress.add(prepared.expected_evaluations() as u64);
                         self.work.kept += 1;
@@ -269,7 +271,7 @@ impl Worker<'_> {
         Ok(computed.into_iter().flatten().collect())
     }
 
-    /// What the model says in its own words, if it is asked: from the store, or now.
+    /// The generated text, if the experiment has `generate`: from the store, or computed now.
     fn generation(&mut self, run: &Run, job: &Job, predicted: u32) -> Result<Option<(String, StoredGeneration)>> {
         let Some((prompt, key)) = plan::generation(run, self.model, job, predicted)? else {
             return Ok(None);

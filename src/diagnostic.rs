@@ -15,13 +15,13 @@ pub enum Kind {
     Content,
     /// A checkpoint or tokenizer cannot be read or is not what its files claim. Exit status 1.
     Checkpoint,
-    /// The hub did not give what was asked for, or its cache cannot be read or written. Exit status 1.
+    /// The hub did not give what was requested, or its cache cannot be read or written. Exit status 1.
     Download,
     /// A model could not be run: device, memory, non-finite numbers. Exit status 1.
     Compute,
     /// The record store or the output folder cannot be read or written. Exit status 1.
     Output,
-    /// A signal asked for the end of the run ([`crate::interrupt`]). Exit status 75.
+    /// A signal requested the end of the run ([`crate::interrupt`]). Exit status 75.
     Stopped,
 }
 
@@ -214,7 +214,7 @@ fn printable(text: &str) -> Cow<'_, str> {
 
 impl std::error::Error for Diagnostic {}
 
-/// The errors and warnings of a run, told all at once.
+/// The errors and warnings of a run, reported together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Diagnostics(Vec<Diagnostic>);
 
@@ -255,7 +255,7 @@ impl Diagnostics {
         self.0.iter().filter(|d| !d.warning).count()
     }
 
-    /// Whether there is nothing to tell.
+    /// Whether there is nothing to report.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

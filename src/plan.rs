@@ -40,7 +40,7 @@ pub struct Run<'a> {
     pub experiment: &'a Experiment,
     /// Id of the model.
     pub model: &'a str,
-    /// The model's chat template, where the experiment asks for it.
+    /// The model's chat template, where the experiment uses it.
     pub chat: Option<Chat>,
     /// Where paths start: what the author wrote, and which vector that is.
     pub baselines: Vec<(Baseline, BaselineVector)>,
@@ -69,7 +69,7 @@ pub struct Job<'a> {
     pub targets: Vec<PlannedTarget>,
     /// Where paths start: what the author wrote, and which vector that is.
     pub baselines: Vec<(Baseline, BaselineVector)>,
-    /// What a kept plan knows of what the model is asked to say in its own words.
+    /// What a stored plan knows of the generation.
     pub generation: Option<KeptGeneration>,
 }
 
@@ -201,8 +201,8 @@ impl Job<'_> {
 /// One run for each experiment and model, in the authors' order.
 ///
 /// # Errors
-/// Collected in `diagnostics`: an option, target or baseline that a model's tokenizer does not have as one token, a
-/// prompt that comes to no tokens. Each is told once for a model, with the first sample that shows it.
+/// Collected in `diagnostics`: an option, target or baseline that is not one token of a model's tokenizer, a prompt
+/// without tokens. Each is reported once for each model, with the first sample that has it.
 pub fn runs<'a>(
     project: &'a Project,
     models: &BTreeMap<String, OpenedModel>,
@@ -211,7 +211,7 @@ pub fn runs<'a>(
     runs_with(project, models, &KeptRuns::new(), diagnostics)
 }
 
-/// As [`runs`], but a tokenizer is asked only about samples that no kept plan answers for.
+/// As [`runs`], but a tokenizer is used only for samples that have no valid stored plan.
 pub fn runs_with<'a>(
     project: &'a Project,
     models: &BTreeMap<String, OpenedModel>,
@@ -285,7 +285,7 @@ struct Planner<'a, 'm> {
     experiment: &'a Experiment,
     model: &'m OpenedModel,
     diagnostics: &'m mut Diagnostics,
-    /// Ways in the YAML that were told already.
+    /// Paths in the YAML that were reported already.
     told: BTreeSet<String>,
 }
 
@@ -315,7 +315,7 @@ impl<'a, 'm> Planner<'a, 'm> {
         }
     }
 
-    /// The model's chat template, if the experiment asks for it.
+    /// The model's chat template, if the experiment uses it.
     fn chat(&self) -> Result<Option<Chat>> {
         match self.experiment.prompt_style {
             PromptStyle::Plain => Ok(None),
@@ -352,8 +352,7 @@ impl<'a, 'm> Planner<'a, 'm> {
         starts
     }
 
-    /// What stands in the way of the model's own words, found before it runs: with some token in the prediction's
-    /// place.
+    /// What prevents the generation, found before the model runs: with some token in the prediction's place.
     fn check_generation(&mut self, run: &Run<'a>) {
         let Some(spec) = &run.experiment.generate else { return };
         for job in &run.jobs {

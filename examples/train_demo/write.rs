@@ -1,6 +1,6 @@
 //! Writers for the two weight formats: safetensors and PyTorch's `.bin`, in one file or in shards with their index.
 //!
-//! igsite itself only reads checkpoints, so these live beside the demo's training program; tests that need a checkpoint
+//! igsite itself only reads checkpoints, so these are with the demo's training program; tests that need a checkpoint
 //! include this file. It writes what `safetensors` and `torch.save` write, and nothing else of a checkpoint.
 
 use std::collections::BTreeMap;

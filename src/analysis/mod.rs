@@ -1,4 +1,4 @@
-//! What records say when they are put side by side: sums over words, agreement between models, summaries.
+//! Numbers computed from several records: sums over words, agreement between models, summaries.
 //!
 //! Pure functions over [`crate::store::record`]. Nothing here knows HTML, files or models.
 

@@ -165,7 +165,7 @@ pub fn predicted_option(record: &SampleRecord) -> Option<&str> {
     chosen(&record.options, record.prediction.token_id)
 }
 
-/// How probable the model finds its answer: the option that it predicts, where options are several tokens, else the
+/// The probability of the model's answer: of the predicted option, where options are several tokens, else of the
 /// predicted token.
 pub fn answer_probability(record: &SampleRecord) -> f64 {
     let several = record.options.values().any(|option| !option.token_ids.is_empty());

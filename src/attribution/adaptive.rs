@@ -46,8 +46,8 @@ const SMOOTH_NODES: usize = 16;
 const NEAR_START: i32 = 3;
 /// First nodes of a singular start: ln α = −16, −15, …, 0. What one RMSNorm does is two or three of these wide.
 const FIRST_LOG: i32 = -16;
-/// Below them wider gaps, ln α = −40, −36, …, −20: what layer upon layer does down there can lie beyond a quiet
-/// stretch.
+/// Below them wider gaps, ln α = −40, −36, …, −20: the effect of several layers can lie down there, beyond an interval
+/// in which nothing changes.
 const DEEP_LOG: i32 = -40;
 /// The width of those gaps.
 const DEEP_GAP: usize = 4;
@@ -57,15 +57,15 @@ const GROWTH: usize = 4;
 const LOWEST_LOG: f64 = -64.0;
 /// Shortest interval to be halved, in α or ln α: its ends still differ in float32.
 const SHORTEST: f64 = 1e-5;
-/// From so many evaluations on, twice as many have to halve what is over the tolerance. A rule of this order does far
-/// better unless all that is left is the rounding of the values.
+/// From this many evaluations on, twice as many have to halve the part of the error above the tolerance. A rule of this
+/// order does far better unless only the rounding of the values is left.
 const STAGNATION: usize = 512;
 /// Rounding errors of two outputs, three typical ones each, are taken off what a sum seems to be wrong by.
 const ROUNDING_ERRORS: f64 = 6.0;
 /// F(1) − F(0) can be zero; delta is then held against this share of Σ|score|.
 const DELTA_FLOOR: f64 = 0.01;
 
-/// What is asked for.
+/// The settings of a computation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Options {
     /// Largest relative error: of the map, Σ error / Σ|score|, and of the sum, |delta| / |F(1) − F(0)|.
@@ -74,8 +74,9 @@ pub struct Options {
     pub max_evaluations: usize,
     /// Whether the path begins at the zero vector, so that S has features on a logarithmic scale of α.
     pub singular_start: bool,
-    /// Typical rounding error of an output, in F's units: what a check of sums cannot hold against the integral. 0 will
-    /// do in float32 down to a tolerance of 0.001; in half precision the checks see little but rounding without it.
+    /// Typical rounding error of an output, in F's units, which a check of sums must not count as an error of the
+    /// integral. 0 is fine in float32 down to a tolerance of 0.001; in half precision the checks see little but
+    /// rounding without it.
     pub output_rounding: f64,
 }
 
@@ -179,7 +180,7 @@ impl Integrator {
         &self.wanted
     }
 
-    /// Takes the values at all of [`wanted`](Self::wanted), in its order, and goes on to the next round.
+    /// Takes the values at all of [`wanted`](Self::wanted), in its order, and continues with the next round.
     ///
     /// # Panics
     /// If there are more or fewer values than wanted, or scores than tokens.
@@ -278,7 +279,7 @@ impl Integrator {
         (0..us.len())
             .map(|end| {
                 let (integral, difference) = if end == 0 && self.options.singular_start {
-                    // ∫₀ᵃ S dα as a·S(a), the density in ln α. Nothing says how S goes on towards 0, so all of it is
+                    // ∫₀ᵃ S dα as a·S(a), the density in ln α. The behaviour of S towards 0 is unknown, so all of it is
                     // the error.
                     let head = self.nodes[0].density.clone();
                     (head.clone(), head)

@@ -1,4 +1,4 @@
-//! One path integral in the making: which points it wants next, and what their values come to.
+//! One path integral while it is computed: which points it needs next, and its estimate from the values so far.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ const AT_ONCE: usize = 1024;
 /// A rule made ready: its nodes, or how they are found.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Nodes {
-    /// Points are chosen as the integrand asks for them.
+    /// Points are chosen by the integrand's values.
     Adaptive {
         /// On the error estimate of the map, relative to its L1 norm, and on |delta| / |F(input) − F(baseline)|.
         tolerance: f64,
@@ -26,7 +26,7 @@ pub enum Nodes {
     Fixed {
         /// The rule.
         points: Arc<[Point]>,
-        /// The same rule with half the points, whose difference from it is told as its error.
+        /// The same rule with half the points; the difference is its error estimate.
         check: Option<Arc<[Point]>>,
     },
 }
@@ -99,8 +99,8 @@ enum State {
 }
 
 impl Integral {
-    /// Of a prompt of `tokens` tokens, F being `ends` there. `singular` says that the path begins at the zero vector,
-    /// or all but.
+    /// For a prompt of `tokens` tokens, with F equal to `ends` at the ends. `singular` means that the path begins at
+    /// the zero vector, or almost.
     pub fn new(rule: &Nodes, tokens: usize, ends: Ends, singular: bool) -> Self {
         let (f_input, f_baseline) = (ends.input, ends.baseline);
         let non_finite = [(f_baseline, 0.0), (f_input, 1.0)]

@@ -45,14 +45,14 @@ pub struct Explainer {
     /// On the CPU in float32, points are shared out among threads; elsewhere one pass goes to the device at a time.
     kernels: bool,
     needs_warming: bool,
-    /// The mean of the embedding table's rows, once it was asked for.
+    /// The mean of the embedding table's rows, once it was needed.
     mean: OnceLock<Tensor<2>>,
     pass_tokens: usize,
     /// A pass of more sequences than this fails, as if memory had run out.
     #[cfg(test)]
     most: usize,
-    /// What `batch: auto` lets all passes under way keep, in bytes by [`Explainer::kept`]; halved for good when memory
-    /// runs out.
+    /// The memory that `batch: auto` allows for all passes together, in bytes by [`Explainer::kept`]; halved for good
+    /// when memory runs out.
     budget: usize,
 }
 
@@ -177,8 +177,8 @@ impl Explainer {
         guarded(|| floats(self.last_logits(&Sequences::new(vec![ids.len()]), &self.embed(ids))))
     }
 
-    /// The natural logarithm of the probability that the model goes on from a prompt with just this answer: the sum
-    /// over its tokens, each given those before it.
+    /// The natural logarithm of the probability of exactly this answer after a prompt: the sum over its tokens, each
+    /// given those before it.
     ///
     /// # Errors
     /// Memory runs out.
@@ -279,11 +279,11 @@ impl Explainer {
         Ok(result.expect("each task is told once"))
     }
 
-    /// On a GPU, computes one full pass of a task's points and forgets it: kernels are compiled and tuned when they are
-    /// first met, and the time that takes says nothing of the time to come. Whether it was needed.
+    /// On a GPU, computes one full pass of a task's points and discards it: kernels are compiled and tuned at their
+    /// first use, and the time of that is no measure of the time left. Returns whether it was needed.
     ///
     /// # Errors
-    /// Memory runs out even with one path point a pass.
+    /// Memory runs out even with one path point in a pass.
     pub fn warm_up(&mut self, task: &Task, batch: Batch) -> Result<bool> {
         if !self.needs_warming {
             return Ok(false);
@@ -334,10 +334,10 @@ impl Explainer {
 
     /// The integrand at all points: for each of `wanted`, for each α, for each scalar.
     ///
-    /// `progress` is told of evaluations (a point and a scalar each) as they are done.
+    /// `progress` is called with the number of evaluations (one point and one scalar each) as they are done.
     ///
     /// # Errors
-    /// Memory runs out even with one path point a pass.
+    /// Memory runs out even with one path point in a pass.
     pub fn evaluate(
         &mut self,
         wanted: &[Points<'_>],
@@ -422,8 +422,7 @@ impl Explainer {
         };
         let mut passes = Vec::new();
         let mut rest = now;
-        // A few rounds for each thread, so that one which is late does not keep the others waiting, and progress is
-        // told.
+        // A few rounds for each thread, so that a late one does not delay the others, and progress is reported.
         while !rest.is_empty() && passes.len() < 4 * together {
             let (mut count, mut filled, mut bytes) = (0, 0, 0);
             for sequence in rest {
@@ -526,7 +525,7 @@ impl Drop for Explainer {
     }
 }
 
-/// Runs tensor code, which tells a failed allocation by panicking, and turns a panic into an error.
+/// Runs tensor code, which panics when an allocation fails, and converts a panic into an error.
 pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T> {
     guard::guarded(work).map_err(|text| {
         Diagnostic::compute(format!("the device failed: {text}"))

@@ -20,7 +20,7 @@ use crate::terms::{BaselineVector, Batch};
 pub struct Task {
     /// The prompt.
     pub ids: Vec<u32>,
-    /// The first tokens of an answer of several, of which the scalar's is the last: their log-probabilities are added
+    /// The earlier tokens of an answer of several, of which the scalar's is the last: their log-probabilities are added
     /// to it.
     pub forced: Vec<u32>,
     /// Where its path starts.
@@ -44,12 +44,12 @@ struct Member {
     seconds: f64,
 }
 
-/// Computes maps. Tasks of one prompt and start, one after another, share their path.
+/// Computes maps. Consecutive tasks of one prompt and baseline share their path.
 ///
-/// `progress` is told of evaluations, `done` of each map as soon as it is finished, with the index of its task.
+/// `progress` is called with evaluations, `done` with each map as soon as it is finished and the index of its task.
 ///
 /// # Errors
-/// Memory runs out even with one path point a pass; a signal asks for the end; or what `done` says.
+/// Memory runs out even with one path point in a pass; a signal requests the end; or an error of `done`.
 pub fn run(
     explainer: &mut Explainer,
     tasks: &[Task],
@@ -74,7 +74,7 @@ pub fn run(
             {
                 members.push(next);
             }
-            // One whose ends are not finite wants nothing, and is told at once.
+            // A path whose ends are not finite needs no points, and is reported at once.
             let path = finish(begin(explainer, &members)?, done)?;
             open.extend(path);
         }
@@ -90,7 +90,7 @@ pub fn run(
     }
 }
 
-/// Tells the maps of a path that are finished; the path with the others, if there are any.
+/// Reports the maps of a path that are finished; returns the path with the others, if there are any.
 fn finish(mut path: Open, done: &mut dyn FnMut(usize, Attribution) -> Result<()>) -> Result<Option<Open>> {
     for member in path.members.extract_if(.., |member| member.map.wanted().is_empty()) {
         done(member.task, member.map.finish(member.seconds))?;

@@ -44,8 +44,8 @@ fn output(global: &Global, arguments: &Build) -> PathBuf {
     arguments.output.clone().unwrap_or_else(|| global.project.join("site"))
 }
 
-/// Builds, and notes what was done; gives the number of maps below their quality bar. `patience` is for another igsite
-/// at work.
+/// Builds, and notes what was done; returns the number of maps below their quality bar. `patience` says what to do if
+/// another igsite is running.
 pub fn build(global: &Global, arguments: &Build, report: &Report, patience: Patience) -> Result<usize, Diagnostics> {
     let began = Instant::now();
     interrupt::keeps("what was finished is kept in `.igsite/`, and the site is as it was");
@@ -60,7 +60,7 @@ pub fn build(global: &Global, arguments: &Build, report: &Report, patience: Pati
     diagnostics.extend(hub.take_warnings());
     let output = output(global, arguments);
     refuse_models(&project, &output)?;
-    // What would make the build fail at its end is told before hours of computing, not after.
+    // What would make the build fail at its end is reported before hours of computing, not after.
     if let Some(base_url) = &arguments.base_url {
         check_base_url(base_url)?;
     }
@@ -200,7 +200,7 @@ impl<'a> Building<'a> {
         Stamp::forget(store);
 
         let done = compute::complete(&runs, &models, store, backend, self.report.quiet);
-        // What was set aside is told now and not again by a later build that has nothing to do.
+        // What was moved aside is reported now and not again by a later build that has nothing to do.
         self.report.errors(store.take_warnings());
         let (parts, work) = done?;
         self.stage("parts read or computed");
@@ -232,7 +232,7 @@ impl<'a> Building<'a> {
         Ok(())
     }
 
-    /// Writes the site from what is kept.
+    /// Writes the site from what is stored.
     fn frozen(&mut self, mut diagnostics: Diagnostics) -> Result<Done, Diagnostics> {
         self.begin()?;
         diagnostics.extend(rehearse(self.project, self.base_url)?);
@@ -253,7 +253,7 @@ impl<'a> Building<'a> {
     /// What a build says that has nothing to do.
     fn unchanged(&self, stamp: Stamp, mut diagnostics: Diagnostics) -> Done {
         let told: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
-        // Those of content were told anew; those of plans were found when there was something to plan.
+        // Those of content were reported again; those of plans were found when there was something to plan.
         for warning in stamp.warnings.into_iter().filter(|warning| !told.contains(warning)) {
             diagnostics.push(Diagnostic::content(warning).as_warning());
         }
@@ -286,7 +286,7 @@ impl<'a> Building<'a> {
             .flat_map(|record| &record.attributions)
             .filter(|a| a.converged == Some(false) || summary::misses_margin(a))
             .count();
-        // Hundreds of megabytes in small pieces: they are freed beside what is left to do.
+        // Hundreds of megabytes in small pieces: they are freed while the rest is done.
         let records: Vec<_> = site.results.into_iter().map(|result| result.records).collect();
         rayon::spawn(move || drop(records));
         Ok(Done {
@@ -297,7 +297,7 @@ impl<'a> Building<'a> {
         })
     }
 
-    /// The kept plans of all experiments to build.
+    /// The stored plans of all experiments to build.
     fn kept_plans(&self) -> Result<KeptRuns, Diagnostics> {
         let experiments = self.project.experiments.iter();
         let pairs =

@@ -76,8 +76,8 @@ pub fn run(global: &Global, arguments: &Fetch, report: &Report) -> Result<ExitSt
     Ok(ExitStatus::Done)
 }
 
-/// A model that is here as a whole, with weights whose bytes are what their names promise. What the memo knows is not
-/// read again.
+/// A model that is complete in the cache, with weights whose bytes have the hashes of their names. Files that the memo
+/// knows are not read again.
 fn whole(hub: &Hub, repository: &str, spec: &ModelSpec, memo: &mut HashMemo) -> Result<Snapshot> {
     let snapshot = hub.model(repository, &spec.revision)?;
     if !hub.set_aside_damaged(&snapshot, |file| memo.sha256(file))? {

@@ -20,7 +20,7 @@ use crate::publish;
 use crate::render::{self, Site};
 use report::Report;
 
-/// Runs what was typed, tells its errors, and says how the process ends.
+/// Runs the command, prints its errors, and returns the exit status.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitStatus {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
@@ -34,7 +34,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitStatus {
             };
         }
     };
-    // Panics of tensor code are caught and told as errors; the default hook would print them first.
+    // Panics of tensor code are caught and reported as errors; the default hook would print them first.
     std::panic::set_hook(Box::new(report::panicked));
     let report = Report::new(&cli.global);
     interrupt::install(match &cli.command {
@@ -52,8 +52,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitStatus {
     report.ended(done.unwrap_or_else(|errors| report.errors(errors)))
 }
 
-/// Renders what needs no results (texts, templates, static files), so that their errors are told before anything is
-/// computed, those too that the finished site would be refused for. What is only odd is given back.
+/// Renders what needs no results (texts, templates, static files), so that their errors are reported before anything is
+/// computed, including those for which the finished site would be refused. Returns the warnings.
 fn rehearse(project: &Project, base_url: Option<&str>) -> Result<Diagnostics, Diagnostics> {
     let site = Site {
         project,

@@ -1,4 +1,4 @@
-//! Where a site may be written: not among what it is made from.
+//! Where a site may be written: not among its own sources.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -8,8 +8,8 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::hub::Hub;
 use crate::plan::named_models;
 
-/// A site written among its own sources would be read as content by the next build. Links and `..` are followed before
-/// it is judged.
+/// A site among its own sources would be read as content by the next build. Links and `..` are resolved before the
+/// check.
 pub fn refuse_sources(project: &Path, output: &Path) -> Result<(), Diagnostics> {
     let place = resolved(output);
     for part in ["content", "templates", "static", ".igsite"] {
@@ -33,8 +33,8 @@ pub fn refuse_sources(project: &Path, output: &Path) -> Result<(), Diagnostics> 
     Ok(())
 }
 
-/// Nor into a folder that a model is read from, or into the cache of the hub. A project may lie within a model's
-/// folder, with its site.
+/// Nor into a folder that a model is read from, or into the cache of the hub. A project may be within a model's folder,
+/// with its site.
 pub fn refuse_models(project: &Project, output: &Path) -> Result<(), Diagnostics> {
     let (place, root) = (resolved(output), resolved(&project.root));
     for spec in named_models(project)
@@ -78,7 +78,7 @@ fn refused(output: &Path, place: &Path, what: String) -> Result<(), Diagnostics>
     .into())
 }
 
-/// Where a path leads, with links and `..` followed as the system does; parts that are not there yet are taken as they
+/// The target of a path, with links and `..` resolved as the system does; parts that do not exist yet are used as they
 /// are written.
 fn resolved(path: &Path) -> PathBuf {
     if let Ok(place) = path.canonicalize() {

@@ -1,4 +1,4 @@
-//! What a command tells: notes and errors on standard error, results on standard output.
+//! What a command prints: notes and errors on standard error, results on standard output.
 
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::panic::PanicHookInfo;
@@ -8,7 +8,7 @@ use crate::cli::{Color, ExitStatus, Global};
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind};
 use crate::interrupt;
 
-/// Where and how a command tells things.
+/// Where and how a command prints.
 #[derive(Clone, Copy, Debug)]
 pub struct Report {
     /// Say nothing but errors.
@@ -71,7 +71,7 @@ impl Report {
         }
     }
 
-    /// Tells errors and warnings, and says how the process ends because of them.
+    /// Prints errors and warnings, and returns the exit status that they cause.
     pub fn errors(&self, all: Diagnostics) -> ExitStatus {
         let (stopped, all): (Vec<_>, Vec<_>) = all.into_iter().partition(|d| d.kind == Kind::Stopped);
         let all = Diagnostics::from_iter(all).sorted();
@@ -124,8 +124,8 @@ fn visible(text: &str) -> String {
         .collect()
 }
 
-/// Panics inside guarded code become errors with their own message; this keeps the default hook's text away unless
-/// somebody asks for it with `RUST_BACKTRACE`.
+/// Panics inside guarded code become errors with their own message; this suppresses the default hook's text unless
+/// `RUST_BACKTRACE` is set.
 pub fn panicked(info: &PanicHookInfo) {
     if std::env::var_os("RUST_BACKTRACE").is_some() || !crate::guard::is_guarded() {
         _ = writeln!(

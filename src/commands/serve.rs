@@ -39,11 +39,10 @@ pub fn run(global: &Global, arguments: &Serve, report: &Report) -> Result<ExitSt
 
     let teller = server.teller();
     let (global, report, build) = (global.clone(), *report, as_build(arguments, output));
-    // A thread of its own: the server answers while models run, and Ctrl-C ends both. The store keeps what was
-    // finished.
+    // A thread of its own: the server answers while models run, and Ctrl-C ends both. The store has what was finished.
     std::thread::spawn(move || {
         loop {
-            // A build beside it comes first: it was asked for by hand.
+            // Another build has priority: somebody started it by hand.
             let wait = |text: &str| report.note(text);
             let done = build::build(&global, &build, &report, Patience::Wait(&wait)).map(|_| ());
             if interrupt::asked().is_some() {

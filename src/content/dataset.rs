@@ -69,7 +69,7 @@ pub struct Table {
 pub struct Origin {
     /// `owner/name`.
     pub repository: String,
-    /// The branch, tag or commit that was asked for.
+    /// The branch, tag or commit as written.
     pub revision: String,
     /// The commit it stood for.
     pub commit: String,
@@ -148,7 +148,7 @@ struct Errors {
 }
 
 impl Errors {
-    /// No more errors of one file are told than this: where one line is wrong, all may be.
+    /// At most this many errors of one file are reported: where one line is wrong, all may be.
     const TOLD: usize = 10;
 
     fn push(&mut self, error: Diagnostic) {

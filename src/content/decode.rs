@@ -1,4 +1,4 @@
-//! From located YAML to typed values: each wrong key and value is an error with its place, and none hides another.
+//! From located YAML to typed values: each wrong key and value is an error with its place, and no error hides another.
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -147,7 +147,7 @@ impl Decoder {
     }
 
     /// Collects a warning where an unquoted text ends in a comment that the author may have meant to be part of it. In
-    /// a `prose` text of people's own words a blank behind the `#` makes it a comment, in a prompt it does not.
+    /// `prose`, a text for people, a space after the `#` makes it a comment; in a prompt it does not.
     pub fn watch_comment(&mut self, field: &Field, prose: bool) {
         let Some(scalar) = field.scalar() else { return };
         let Some(comment) = &scalar.comment else { return };

@@ -46,14 +46,14 @@ pub struct Experiment {
     pub options: Vec<AnswerOption>,
     /// How attributions are computed.
     pub attribution: AttributionSpec,
-    /// What the model is asked to say in its own words, if anything.
+    /// The text that the model continues, if any.
     pub generate: Option<GenerateSpec>,
 }
 
 /// The `generate` block.
 #[derive(Clone, Debug)]
 pub struct GenerateSpec {
-    /// What it is asked: columns, and the model's own `prompt` and `answer`.
+    /// The template of the text: columns, and the model's own `prompt` and `answer`.
     template: Templates,
     /// Tokens at most.
     pub max_new_tokens: usize,
@@ -83,8 +83,8 @@ pub struct AttributionSpec {
     pub quadrature: Quadrature,
     /// Points of a fixed rule.
     pub steps: usize,
-    /// Whether a fixed rule is run a second time at half its points, to tell its error; the adaptive rule always tells
-    /// it.
+    /// Whether a fixed rule is run a second time at half its points, to estimate its error; the adaptive rule always
+    /// estimates it.
     pub estimate_error: bool,
     /// Bound on |delta| / |F(input) − F(baseline)| for a map to count as within tolerance, and on the error estimate
     /// where there is one.

@@ -33,9 +33,9 @@ pub struct Project {
 /// Why a build leaves an experiment out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeftOut {
-    /// It is a draft, and drafts were not asked for.
+    /// It is a draft, and drafts are not built.
     Draft,
-    /// Others were asked for by name.
+    /// Other experiments were named.
     NotChosen,
 }
 
@@ -59,11 +59,11 @@ impl Selection {
 }
 
 impl Project {
-    /// Reads everything under `root`/content. All errors of all files come together; what is only odd comes as
-    /// warnings.
+    /// Reads everything under `root`/content. All errors of all files are returned together; what is probably a mistake
+    /// is a warning.
     ///
-    /// Experiments that are not to be built are checked too, but neither their data nor their models are looked for.
-    /// Data sets of the hub come from `repositories`.
+    /// Experiments that are not to be built are checked too, but neither their data nor their models are read.
+    /// `repositories` provides the data sets of the hub.
     pub fn load(
         root: &Path,
         selection: &Selection,

@@ -16,8 +16,8 @@ use crate::diagnostic::{Diagnostic, Position};
 /// How long a chain of templates may be, of which each extends or includes the next.
 pub const LONGEST_CHAIN: usize = 16;
 
-/// A template from which a chain of others begins that is too long, or of which too many go round in circles. Tera
-/// follows such a chain by calls within calls, which take the stack.
+/// A template at the start of a chain of others that is too long, or of which too many form a circle. Tera follows such
+/// a chain by nested calls, which use the stack.
 pub fn too_long_a_chain(templates: &BTreeMap<String, String>) -> Option<(&str, Diagnostic)> {
     let mut left: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for (name, text) in templates {
@@ -45,7 +45,7 @@ pub fn too_long_a_chain(templates: &BTreeMap<String, String>) -> Option<(&str, D
             left.remove(name);
         }
     }
-    // A small circle is told by Tera, with the names in it.
+    // Tera reports a small circle, with the names in it.
     let first = left.keys().next()?;
     (left.len() > LONGEST_CHAIN || !in_a_circle(&left, first)).then(|| {
         (
@@ -101,7 +101,7 @@ pub struct TemplateError {
 }
 
 impl TemplateError {
-    /// Everything that an error tells: Tera joins what is wrong with several places into one text.
+    /// Everything that an error says: Tera joins the faults of several places into one text.
     pub fn all(error: &tera::Error) -> Vec<Self> {
         match error.kind() {
             ErrorKind::Msg(text) => text

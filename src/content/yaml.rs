@@ -209,8 +209,8 @@ fn resolve(node: &mut Node, value: Plain) -> Result<(), Problem> {
         (Content::Scalar(scalar), Plain::Bool(value)) => scalar.kind = ScalarKind::Bool(value),
         (Content::Scalar(scalar), Plain::Number(value)) => scalar.kind = ScalarKind::Number(value),
         (Content::Scalar(scalar), Plain::String(text)) => {
-            // To serde_yaml (YAML 1.1) these end a line, and blanks beside them vanish; to YAML 1.2 they are text. A
-            // prompt must not change in silence.
+            // To serde_yaml (YAML 1.1) these end a line, and spaces next to them vanish; to YAML 1.2 they are text. A
+            // prompt must not change without a message.
             if scalar.text != text && scalar.text.contains(['\u{85}', '\u{2028}', '\u{2029}']) {
                 let message = "this text holds a line separator (U+0085, U+2028 or U+2029), which YAML folds";
                 let help = Some("put the text between double quotes, with `\\N`, `\\L` or `\\P` for the separator");

@@ -99,7 +99,7 @@ impl Cached {
         }
         let path = self.folder.join("refs").join(revision);
         make_parent(&path)?;
-        // Beside it, then renamed: nobody reads half a commit.
+        // Written under another name, then renamed: nobody reads half a commit.
         let side = path.with_added_extension(format!("{}.part", std::process::id()));
         fs::write(&side, commit)
             .and_then(|()| fs::rename(&side, &path))
@@ -184,8 +184,8 @@ impl Cached {
     pub fn link(&self, commit: &str, file: &str, etag: &str) -> Result<()> {
         let place = self.snapshot(commit).join(file);
         make_parent(&place)?;
-        // Beside it, then renamed: another process may be at the same file, and a link whose bytes were deleted may be
-        // in the way.
+        // Made under another name, then renamed: another process may make the same link, and an old link whose bytes
+        // were deleted may be in the way.
         let side = place.with_added_extension(format!("{}.link", std::process::id()));
         _ = fs::remove_file(&side);
         let mut target = PathBuf::from("../..");
@@ -197,8 +197,8 @@ impl Cached {
         linked.map_err(|e| cannot("link", &place, &e))
     }
 
-    /// Notes that a commit has no such file, as `huggingface_hub` does, so that nobody asks again. Only a hint: a
-    /// failure is none.
+    /// Notes that a commit has no such file, as `huggingface_hub` does, so that it is not requested again. Only a hint:
+    /// a failure is ignored.
     pub fn note_absent(&self, commit: &str, file: &str) {
         let place = self.folder.join(".no_exist").join(commit).join(file);
         if !place.exists() && make_parent(&place).is_ok() {

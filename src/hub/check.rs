@@ -22,7 +22,7 @@ pub enum Check {
 }
 
 impl Hub {
-    /// Damaged files of the cache are moved aside and brought anew, rather than refused.
+    /// Moves damaged files of the cache aside and downloads them again, instead of refusing them.
     #[must_use]
     pub fn mending(mut self) -> Self {
         self.mends = true;

@@ -27,7 +27,7 @@ use crate::diagnostic::Diagnostic;
 pub struct Patience {
     /// Before each new try after a fault of the server or the line; as many tries as entries.
     pub pauses: Vec<Duration>,
-    /// How often we wait because the hub asks us to.
+    /// How often we wait when the hub requires it.
     pub limits: usize,
     /// The longest such wait.
     pub longest: Duration,
@@ -114,7 +114,7 @@ impl Description {
     }
 }
 
-/// What the hub says of a repository, as far as we ask.
+/// The hub's facts about a repository that igsite needs.
 #[derive(Deserialize)]
 struct Info {
     sha: Option<String>,
@@ -142,10 +142,10 @@ pub struct Client {
 const REDIRECTS: usize = 10;
 
 impl Client {
-    /// Asks nothing yet.
+    /// Makes no request yet.
     ///
     /// # Errors
-    /// The system's certificates cannot be read, or the settings are no client's.
+    /// The system's certificates cannot be read, or the settings do not make a client.
     pub fn new(settings: &Settings) -> Result<Self, Failure> {
         let build = |policy| {
             reqwest::Client::builder()
@@ -154,7 +154,7 @@ impl Client {
                 // Between two pieces, not for the whole: a file may take hours.
                 .read_timeout(Duration::from_secs(60))
                 .redirect(policy)
-                // A hub that is asked in private does not send us elsewhere in the open.
+                // A hub that is reached by HTTPS does not redirect to HTTP.
                 .https_only(settings.endpoint.scheme() == "https")
                 .build()
         };
@@ -213,7 +213,7 @@ impl Client {
             )));
         }
         let files = siblings.into_iter().map(|sibling| sibling.rfilename);
-        // A name that leads elsewhere cannot be kept here, and nobody can have meant it.
+        // A name that leads out of the repository cannot be stored here, and nobody can have meant it.
         Ok((
             commit.to_ascii_lowercase(),
             files.filter(|file| is_inside(file)).collect(),

@@ -1,6 +1,6 @@
-//! What can go wrong between us and the hub, and what a person does about it: one message each.
+//! What can go wrong between igsite and the hub, and what a person can do about it: one message for each.
 //!
-//! Addresses are shown without a query (a signed link is a key), and what a server says is shown without the token.
+//! Addresses are shown without a query (a signed link is a key), and a server's text is shown without the token.
 
 use std::error::Error;
 
@@ -33,7 +33,7 @@ pub enum Failure {
     Local(Diagnostic),
 }
 
-/// What was asked for when a request failed.
+/// What was requested when a request failed.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     /// A model or a data set.
@@ -129,7 +129,7 @@ fn innermost(error: &dyn Error) -> String {
     }
 }
 
-/// The run may not ask the network, and something is not in the cache.
+/// The run is offline, and something is not in the cache.
 pub fn not_here(request: Request, settings: &Settings, by_environment: bool) -> Diagnostic {
     let at = if cache::is_commit(request.revision) || request.revision == "main" {
         String::new()

@@ -21,8 +21,8 @@ pub struct Limits {
     pub listing_files: usize,
     /// The longest time that such an answer may take.
     pub listing_time: Duration,
-    /// Bytes of a file that describes a model: `config.json`, what stands beside a tokenizer, a chat template. The
-    /// largest known have about 1 MB.
+    /// Bytes of a file that describes a model: `config.json`, the files of a tokenizer, a chat template. The largest
+    /// known have about 1 MB.
     pub description: u64,
     /// Bytes of a vocabulary (`tokenizer.json` and `tokenizer.model` have up to 40 MB) or of an index of shards.
     pub vocabulary: u64,
@@ -89,7 +89,7 @@ impl<'a> Pace<'a> {
         }
     }
 
-    /// Forgets the time so far: nothing was asked for.
+    /// Resets the clock: no request was made.
     pub fn restart(&mut self) {
         *self = Self::new(self.limits);
     }

@@ -127,7 +127,7 @@ pub struct Hub {
     offline: bool,
     by_environment: bool,
     quiet: bool,
-    /// Whether damaged files of the cache are brought anew.
+    /// Whether damaged files of the cache are downloaded again.
     mends: bool,
     patience: Patience,
     limits: Limits,
@@ -146,7 +146,7 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// `offline`: never ask the network (`HF_HUB_OFFLINE` says so too); `quiet`: show no progress.
+    /// `offline`: make no request (`HF_HUB_OFFLINE` has the same effect); `quiet`: show no progress.
     pub fn new(offline: bool, quiet: bool) -> Self {
         let by_environment = !offline && settings::offline_by_environment();
         Self {
@@ -167,7 +167,7 @@ impl Hub {
         }
     }
 
-    /// Whether this run may not ask the network.
+    /// Whether this run is offline.
     pub fn is_offline(&self) -> bool {
         self.offline
     }
@@ -178,12 +178,13 @@ impl Hub {
     }
 
     /// The commit that a revision (a branch, a tag, `refs/convert/parquet`, a full commit hash) is at, and its files:
-    /// one question a run.
+    /// one request for each run.
     ///
     /// Without the network, or when the hub is out of order, the cache answers if it can.
     ///
     /// # Errors
-    /// The repository or revision is not there, or not for us; the hub cannot be asked and the cache does not know.
+    /// The repository or revision does not exist, or access is refused; the hub cannot be reached and the cache does
+    /// not know.
     pub fn list(&self, kind: RepoKind, repo: &str, revision: &str) -> Result<Listing> {
         let settings = self.settings()?;
         let cached = self.cached(kind, repo, revision)?;
@@ -212,7 +213,7 @@ impl Hub {
                 from_cache: Some(from_cache),
             })
         };
-        // A commit never changes: once it was listed, nobody needs to be asked.
+        // A commit never changes: once it was listed, no request is needed.
         if let (RepoKind::Dataset, true, false) = (kind, is_commit(revision), self.offline)
             && let Some(files) = cached.listed(revision)
         {

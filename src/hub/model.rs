@@ -139,7 +139,8 @@ impl Hub {
         Ok((snapshot, true))
     }
 
-    /// A commit that is here with all that the repository has of a checkpoint, and undamaged; nobody needs to be asked.
+    /// A commit that is in the cache with all that the repository has of a checkpoint, and undamaged; no request is
+    /// needed.
     fn complete(&self, cached: &Cached, commit: String) -> Result<Option<Snapshot>> {
         if !is_complete(cached, &commit) {
             return Ok(None);
@@ -246,7 +247,7 @@ fn weight_names(cached: &Cached, commit: &str) -> Vec<String> {
         .unwrap_or_default()
 }
 
-/// Notes which of these files the repository does not have, so that a whole copy can be told from a part of one.
+/// Notes which of these files the repository does not have, so that a complete copy differs from a part of one.
 fn note_absent(cached: &Cached, commit: &str, has: impl Fn(&str) -> bool) {
     let weights = WEIGHTS.iter().flat_map(|&(single, index)| [single, index]);
     for file in SMALL.into_iter().chain(weights) {

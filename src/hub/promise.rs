@@ -70,7 +70,7 @@ impl Promise {
     }
 }
 
-/// How a damaged file comes anew.
+/// How a damaged file is downloaded again.
 fn advised(error: Diagnostic, file: &Path) -> Diagnostic {
     let lies = blob(file).unwrap_or_else(|| file.to_path_buf());
     error.help(format!(

@@ -32,12 +32,12 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Where the hub is, who asks, and where its files are kept.
+/// Where the hub is, which token is used, and where the cache is.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The hub's address.
     pub endpoint: Url,
-    /// Who asks.
+    /// The token.
     pub token: Option<Token>,
     /// The cache that all of Hugging Face's tools share.
     pub cache: PathBuf,

@@ -24,7 +24,7 @@ pub type Frozen<'a> = (Run<'a>, ModelFacts<'a>, Vec<Parts>);
 /// Every run of a project, with its parts.
 ///
 /// # Errors
-/// Told for each experiment and model of which something is missing or stale; the store cannot be read.
+/// One for each experiment and model of which something is missing or stale; the store cannot be read.
 pub fn runs<'a>(project: &'a Project, kept: &'a KeptRuns, store: &Store) -> Result<Vec<Frozen<'a>>, Diagnostics> {
     let mut errors = Diagnostics::new();
     let mut runs = Vec::new();
@@ -130,8 +130,8 @@ fn run<'a>(
     Ok((run, facts, parts.into_iter().flatten().collect()))
 }
 
-/// SHA-256 of the chat template of a model whose folder is here, where prompts go through it: its author may have
-/// edited it. One that is not here cannot be compared.
+/// SHA-256 of the chat template of a model whose folder is on this machine, where prompts go through it: its author may
+/// have edited it. A folder on another machine cannot be compared.
 fn template_at_hand(experiment: &Experiment, spec: &ModelSpec) -> Result<Option<String>, Diagnostic> {
     match (experiment.prompt_style, &spec.source) {
         (PromptStyle::Chat, ModelSource::Folder(folder)) => chat::template_sha256(folder),

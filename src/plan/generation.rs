@@ -1,4 +1,4 @@
-//! What a model is asked to say in its own words.
+//! The text that a model continues (`generate`), and the key of what it writes.
 
 use super::sample::around;
 use super::{Job, OpenedModel, Run};
@@ -7,11 +7,11 @@ use crate::diagnostic::{Diagnostic, Result};
 use crate::store::key::GenerationKey;
 use crate::terms::Role;
 
-/// The text that a model goes on from, once its prediction is known, and the key of what it says.
+/// The text that a model continues, once its prediction is known, and the key of the generated text.
 ///
-/// In a chat, a text that begins with the prompt goes on from it, as the chat template has it: what follows is the
-/// beginning of the model's own answer. Any other text is one message of the user's, behind what the system says;
-/// `prompt` then stands for what the user and the assistant say.
+/// In a chat, a text that begins with the prompt continues it, as the chat template has it: what follows is the
+/// beginning of the model's own answer. Any other text is one message of the user, after the system's message; `prompt`
+/// then stands for the text of the user and the assistant.
 ///
 /// # Errors
 /// The template fails on the sample, or the tokenizer or the chat template on the text.

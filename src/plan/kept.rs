@@ -32,10 +32,10 @@ use crate::tokenizer::Speech;
 /// checksum; hashes of `igsite/plan/2` were of our own names of things, not of the field's words.
 const SCHEMA: &str = "igsite/plan/3";
 
-/// The kept plans of a project, by experiment and model.
+/// The stored plans of a project, by experiment and model.
 pub type KeptRuns = BTreeMap<(String, String), KeptRun>;
 
-/// A kept plan.
+/// A stored plan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeptRun {
     /// What holds for all samples.
@@ -45,7 +45,7 @@ pub struct KeptRun {
     pub damaged: Vec<usize>,
 }
 
-/// Why a file holds no kept plan.
+/// Why a file is no stored plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unread {
     /// It is of another version of igsite.
@@ -84,10 +84,10 @@ struct Version {
     schema: String,
 }
 
-/// Why a kept plan cannot stand for an experiment and a model as they are now.
+/// Why a stored plan is not valid for an experiment and a model as they are now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stale {
-    /// What is asked of every sample.
+    /// The settings that all samples share.
     Experiment,
     /// Which model it is.
     Model,
@@ -95,7 +95,7 @@ pub enum Stale {
     ChatTemplate,
 }
 
-/// A hash of what an experiment asks of every sample, as far as a tokenizer answers it.
+/// A hash of the experiment's settings for every sample, as far as a tokenizer's result depends on them.
 pub fn experiment_hash(experiment: &Experiment) -> String {
     let attribution = &experiment.attribution;
     let letters: Vec<&str> = experiment.options.iter().map(|option| option.letter.as_str()).collect();
@@ -147,7 +147,7 @@ fn sample_hash(experiment: &Experiment, sample: &Sample) -> String {
     short(&json(&all))
 }
 
-/// 64 bits are enough to tell one text of a sample from another.
+/// 64 bits are enough to distinguish one text of a sample from another.
 fn short(text: &str) -> String {
     let mut hash = hash::of_bytes(text.as_bytes());
     hash.truncate(16);
@@ -184,7 +184,7 @@ impl KeptRun {
         text
     }
 
-    /// The kept plan of an experiment and a model, if there is one of this version. What of it is damaged is told and
+    /// The stored plan of an experiment and a model, if there is one of this version. Damaged lines are reported and
     /// left out.
     ///
     /// # Errors
@@ -210,7 +210,7 @@ impl KeptRun {
         Ok(run)
     }
 
-    /// Reads a kept plan.
+    /// Reads a stored plan.
     ///
     /// # Errors
     /// Its first line is damaged, or of another version.
@@ -237,9 +237,9 @@ impl KeptRun {
         Ok(Self { head, samples, damaged })
     }
 
-    /// Whether it was made for what an experiment asks and a model's file says now. `chat_template` is the SHA-256 of
-    /// the model's template as it is now; none where prompts do not go through it, or where it is not at hand and
-    /// cannot be another.
+    /// Whether it was made for an experiment and a model's file as they are now. `chat_template` is the SHA-256 of the
+    /// model's template as it is now; none where prompts do not go through it, or where it is not on this machine and
+    /// cannot have changed.
     pub fn stale(&self, experiment: &Experiment, spec: &ModelSpec, chat_template: Option<&str>) -> Option<Stale> {
         if self.head.model != model_hash(spec) {
             return Some(Stale::Model);
@@ -297,7 +297,7 @@ impl KeptRun {
     }
 }
 
-/// What to tell of damaged lines; nothing of none.
+/// The message about damaged lines; none if there are none.
 fn lines_told(numbers: &[usize]) -> Option<String> {
     match numbers {
         [] => None,
@@ -324,7 +324,7 @@ impl Head {
     }
 }
 
-/// What the tokens of a kept plan read as.
+/// The texts of the tokens of a stored plan.
 #[derive(Debug, Default)]
 pub struct KeptSpeech<'a> {
     said: HashMap<u32, &'a str>,

@@ -1,4 +1,5 @@
-//! The models of a plan: files opened, those of the hub brought first, and checked as far as that goes without weights.
+//! The models of a plan: their files are opened, those of the hub downloaded first, and checked as far as possible
+//! without weights.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -25,7 +26,7 @@ pub struct OpenedModel {
     pub checkpoint: Checkpoint,
     /// Its tokenizer.
     pub tokenizer: Tokenizer,
-    /// What it computes in, and what its weights are kept in.
+    /// What it computes in, and the form of its weights in memory.
     pub precision: Precision,
     /// Its part of every key.
     pub key: ModelKey,
@@ -171,7 +172,7 @@ fn open_model(spec: &ModelSpec, sources: &mut Sources<'_>) -> Result<OpenedModel
     })
 }
 
-/// What the model computes in, and what its weights are kept in.
+/// What the model computes in, and the form of its weights in memory.
 fn precision(spec: &ModelSpec, checkpoint: &Checkpoint, backend: &Backend) -> Result<Precision> {
     backend
         .precision(spec.dtype, spec.quantization, checkpoint)
@@ -189,7 +190,7 @@ fn read_model(folder: &Path, weights: bool) -> Result<(Checkpoint, Tokenizer)> {
     Ok((checkpoint, Tokenizer::open(folder)?))
 }
 
-/// An error in a file of the cache: whose it is, and, if it is damaged, how it is fetched anew.
+/// An error in a file of the cache: whose file it is, and, if it is damaged, how it is downloaded again.
 fn in_the_cache(spec: &ModelSpec, folder: &Path, mut error: Diagnostic) -> Diagnostic {
     // Where there is no other remedy either, a new copy is worth a try.
     let damaged = error.may_be_damaged || error.help.is_none();

@@ -121,7 +121,7 @@ impl<'a> One<'a, '_> {
                 return None;
             }
         }
-        // Told above; targets that need such an option would only tell it again.
+        // Reported above; targets that need such an option would only repeat it.
         if options.len() < self.experiment.options.len() {
             return None;
         }
@@ -144,7 +144,7 @@ impl<'a> One<'a, '_> {
         })
     }
 
-    /// A prompt that is longer than the model was made for is told, and computed all the same.
+    /// A prompt that is longer than the model was made for is reported, and computed all the same.
     pub fn check_context(&self, job: &Job, problems: &mut Vec<Problem>) {
         let found = job.tokens.len();
         if let Some(context) = self.model.checkpoint.config.context.filter(|&context| found > context) {

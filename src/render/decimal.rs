@@ -6,7 +6,7 @@ use std::fmt::Write;
 /// Powers of ten that a float holds exactly.
 const POWERS: [f64; 8] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7];
 
-/// Appends `magnitude`, which is not negative, with so many decimals (at most 7): as [`std::fmt`] does, correctly
+/// Appends `magnitude`, which is not negative, with this many decimals (at most 7): as [`std::fmt`] does, correctly
 /// rounded.
 pub fn push_fixed(magnitude: f64, decimals: usize, out: &mut String) {
     let scaled = magnitude * POWERS[decimals];
@@ -36,7 +36,7 @@ pub fn push_fixed(magnitude: f64, decimals: usize, out: &mut String) {
     out.extend(digits[at..].iter().map(|&digit| char::from(digit)));
 }
 
-/// Appends a magnitude from 1e−4 to 1e6 to so many significant digits, with `most` decimals at most.
+/// Appends a magnitude from 1e−4 to 1e6 to this many significant digits, with at most `most` decimals.
 pub fn push_significant(magnitude: f64, digits: i32, most: i32, out: &mut String) {
     push_fixed(
         magnitude,

@@ -157,7 +157,7 @@ impl<'a, R: Receiver> Flow<'a, R> {
         self.each_with(count, make, |_| Ok(()))
     }
 
-    /// As [`Self::each`], and tells what each gave, in their order and some at a time.
+    /// As [`Self::each`], and passes on what each returned, in their order and some at a time.
     pub(super) fn each_with<T: Send>(
         &mut self,
         count: usize,

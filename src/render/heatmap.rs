@@ -235,7 +235,7 @@ fn numbers(
     html.push('"');
 }
 
-/// A number of so many digits in few characters, for the script: `.0123`, `-4.1e-7`.
+/// A number of this many digits in few characters, for the script: `.0123`, `-4.1e-7`.
 fn compact(x: f64, digits: usize, out: &mut String) {
     let start = out.len();
     let magnitude = x.abs();

@@ -83,7 +83,7 @@ pub fn badge(state: State) -> (&'static str, &'static str) {
     }
 }
 
-/// What a map that is shown small has to say for itself; nothing where it is as right as was asked for.
+/// The warning of a map that is shown small; none where it meets its quality bar.
 pub fn mark(attribution: &AttributionRecord) -> Option<&'static str> {
     (!is_right(attribution)).then(|| badge(State::of(attribution)).0)
 }

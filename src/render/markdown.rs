@@ -61,7 +61,7 @@ pub struct Setting<'a> {
     pub shortcodes: &'a dyn Shortcodes,
 }
 
-/// Turns shortcodes into HTML.
+/// Converts shortcodes into HTML.
 pub trait Shortcodes {
     /// The HTML of a shortcode, its ids new on the page; or all that is wrong with it.
     fn html(&self, call: &Call, ids: &mut Ids) -> Result<Shown, Vec<Refusal>>;
@@ -115,7 +115,7 @@ const OPTIONS: Options = Options::ENABLE_TABLES
     .union(Options::ENABLE_HEADING_ATTRIBUTES)
     .union(Options::ENABLE_MATH);
 
-/// Turns a text into HTML. The first heading is left out where it repeats `title`, which the page shows anyway.
+/// Converts a text into HTML. The first heading is left out where it repeats `title`, which the page shows anyway.
 pub fn render(source: &Source<'_>, title: &str, setting: &Setting<'_>) -> Result<Rendered, Diagnostics> {
     let parser = Parser::new_ext(source.text, OPTIONS).into_offset_iter();
     let mut events: Vec<(Event<'_>, Range<usize>)> = TextMergeWithOffset::new(parser).collect();

@@ -62,10 +62,10 @@ pub fn render(
     render_to(site, &mut Each(sink))
 }
 
-/// Renders the whole site to a receiver, on all threads. No more than a stretch of samples is in memory at once.
+/// Renders the whole site to a receiver, on all threads. No more than a batch of samples is in memory at once.
 ///
 /// # Errors
-/// A template or page fails, or the receiver does; of several failures that come first in the site's order.
+/// A template or page fails, or the receiver does; of several failures the one that is first in the site's order.
 pub fn render_to<R: Receiver>(site: &Site<'_>, receiver: &mut R) -> Result<(), Diagnostics> {
     let results = site
         .results
@@ -153,6 +153,6 @@ fn crawlers<R: Receiver>(site: &Site<'_>, flow: &mut Flow<'_, R>) -> Result<()> 
         flow.unless_own("sitemap.xml", (sitemap + "</urlset>\n").into_bytes())?;
     }
     flow.unless_own("robots.txt", robots.into_bytes())?;
-    // Tells GitHub Pages to publish the files as they are.
+    // Makes GitHub Pages publish the files as they are.
     flow.unless_own(".nojekyll", Vec::new())
 }

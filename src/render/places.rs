@@ -9,7 +9,7 @@ const STEP: usize = 256;
 /// The places of a text.
 pub struct Places<'t> {
     text: &'t str,
-    /// The place of the first character at or behind each multiple of [`STEP`]; made when it is asked for.
+    /// The place of the first character at or after each multiple of [`STEP`]; computed when it is first needed.
     known: Vec<(usize, Position)>,
 }
 

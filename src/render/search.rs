@@ -114,7 +114,7 @@ pub fn scripts(entries: &[Entry], sets: &[Samples]) -> Scripts {
         .enumerate()
         .map(|(number, texts)| format!("igsiteSearch.excerpts({number},{});\n", json!(texts)))
         .collect();
-    // A kept copy of an older site's texts must not stand beside this site's links.
+    // A cached copy of an older site's texts must not be used with this site's links.
     let version = short_hash(excerpts.concat().as_bytes());
     let head = json!({
         "entries": entries,

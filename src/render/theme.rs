@@ -110,7 +110,7 @@ impl Theme {
             })
             .map(|(name, text)| (name.clone(), Metered::new(text, &size)))
             .collect();
-        // First as they are written: what is wrong in them is told as it stands there.
+        // First as they are written: what is wrong in them is reported at its place there.
         let loaded = tera.add_raw_templates(templates.iter());
         let rewritten = loaded.is_ok();
         let loaded = loaded.and_then(|()| {
@@ -147,7 +147,7 @@ impl Theme {
         // Rendering stops at the first error.
         let problem = |error: &tera::Error| self.told(template, error, TemplateError::from(error));
         let context = Context::from_serialize(view).map_err(|error| problem(&error))?;
-        // The built-in templates do what the data asks for and no more.
+        // The work of the built-in templates depends on the data only.
         let units = if self.metered.is_empty() { u64::MAX } else { PAGE_UNITS };
         let (rendered, why) = meter::within(units, || self.tera.render(template, &context));
         rendered.map(String::into_bytes).map_err(|error| match why {

@@ -25,8 +25,8 @@ pub struct ModelKey {
     pub dtype: Dtype,
     /// How its linear layers are quantised.
     pub quantization: Quantization,
-    /// The commit of the hub repository. A folder has none, and its parts keep the names they had before there was a
-    /// hub.
+    /// The commit of the hub repository. A folder has none, so that its parts have the names they had before there was
+    /// a hub.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
 }
@@ -54,15 +54,15 @@ pub struct PredictionKey {
     pub model: ModelKey,
     /// The prompt's tokens.
     pub token_ids: Vec<u32>,
-    /// The tokens whose probability is asked for.
+    /// The tokens whose probability is computed.
     pub asked: Vec<u32>,
-    /// The answers of several tokens whose probability is asked for.
+    /// The answers of several tokens whose probability is computed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub answers: Vec<Vec<u32>>,
 }
 
 impl PredictionKey {
-    /// Asks for the probability of every option, each token or answer once and in an order that is always the same.
+    /// The key for the probability of every option, each token or answer once and in an order that is always the same.
     pub fn asking(model: ModelKey, token_ids: Vec<u32>, options: &[(&str, Vec<u32>)]) -> Self {
         let (mut asked, mut answers) = (Vec::new(), Vec::new());
         for (_, tokens) in options {

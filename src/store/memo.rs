@@ -18,7 +18,7 @@ use super::{seal, write_atomically};
 use crate::checkpoint::hash;
 use crate::diagnostic::{Diagnostic, Kind, Result};
 
-/// How recent a change may be for its time to be told apart from a later one's.
+/// The least age of a change whose time certainly differs from that of a later one.
 const SETTLED: Duration = Duration::from_secs(2);
 
 /// Remembered hashes.
@@ -35,7 +35,7 @@ struct Known {
     sha256: String,
 }
 
-/// What tells a file from another one in its place.
+/// What distinguishes a file from another one in its place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Entry {
     bytes: u64,
@@ -82,8 +82,8 @@ fn beyond_modified(_: &Metadata) -> (i128, u64, u64) {
 }
 
 impl HashMemo {
-    /// Reads what a project's `.igsite/hashes.json` remembers; a file that cannot be read, or that is damaged, is
-    /// forgotten.
+    /// Reads the hashes that a project's `.igsite/hashes.json` remembers; a file that cannot be read, or that is
+    /// damaged, is ignored.
     pub fn open(store: &Path) -> Self {
         let path = store.join("hashes.json");
         let text = fs::read_to_string(&path).unwrap_or_default();

@@ -42,7 +42,7 @@ pub struct StoredPrediction {
     pub token_id: u32,
     /// Its softmax probability.
     pub probability: f64,
-    /// The probability of each token that was asked for, in the key's order.
+    /// The probability of each token of the key, in the key's order.
     pub asked: Vec<f64>,
     /// The natural logarithm of the probability of each answer of several tokens, in the key's order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -73,14 +73,14 @@ pub struct StoredAttribution {
     pub f_baseline: Option<f64>,
     /// One signed score a token; empty where a value along the path was not finite.
     pub scores: Vec<f64>,
-    /// The error estimate of each score, absolute, in the output's unit: the adaptive rule's own, or how far a fixed
-    /// rule is from itself at half its points; none where the rule has none, or where a value along the path was not
-    /// finite.
+    /// The error estimate of each score, absolute, in the output's unit: the adaptive rule's own, or the difference of
+    /// a fixed rule from itself at half its points; none where the rule has none, or where a value along the path was
+    /// not finite.
     pub errors: Option<Vec<f64>>,
     /// Forward and backward passes spent, those of a fixed rule at half its points included.
     pub evaluations: usize,
-    /// How the estimate came about, a round each; of a fixed rule nothing, or what it gave at half its points and at
-    /// all. Rounds whose numbers are not finite are left out.
+    /// The estimate after each round. For a fixed rule it is empty, or has the results at half its points and at all.
+    /// Rounds whose numbers are not finite are left out.
     pub history: Vec<Round>,
     /// Whether the integrator reached its aim; none for a fixed rule, which has none.
     pub converged: Option<bool>,
@@ -201,8 +201,8 @@ impl Store {
         })
     }
 
-    /// Opens `.igsite/` in a project to read what is kept there, which nobody changes meanwhile. Nothing is written:
-    /// the project may be on a medium that cannot be, and then nobody else can write there either.
+    /// Opens `.igsite/` in a project for reading, while nobody changes it. Nothing is written: the project may be on a
+    /// read-only medium, and then nobody else can write there either.
     ///
     /// # Errors
     /// Another igsite is writing to it. Later, a damaged part is an error, and stays where it is.
@@ -240,16 +240,16 @@ impl Store {
             .join(format!("{name}.json"))
     }
 
-    /// Takes what is to be told: parts that were set aside.
+    /// Takes the warnings collected so far: parts that were moved aside.
     pub fn take_warnings(&self) -> Diagnostics {
         std::mem::take(&mut *self.warnings.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The part with this key, if it is there and whole. One that is damaged, or that cannot be of a model that knows
-    /// `vocabulary` tokens, is set aside and told, and counts as missing.
+    /// The part with this key, if it exists and is whole. One that is damaged, or that cannot be of a model with
+    /// `vocabulary` tokens, is moved aside and reported, and counts as missing.
     ///
     /// # Errors
-    /// The file is there and the system cannot read it; or it is damaged, where damage is refused.
+    /// The file exists and the system cannot read it; or it is damaged, where damage is refused.
     pub fn get<P: Part>(&self, key: &P::Key, vocabulary: usize) -> Result<Option<P>> {
         let path = self.path(key);
         let Some(bytes) = input::read_if_there(&path, Kind::Output, "read a kept part")? else {
@@ -261,7 +261,7 @@ impl Store {
         }
     }
 
-    /// Tells of a damaged file of the store, and puts it aside unless damage is refused.
+    /// Reports a damaged file of the store, and moves it aside unless damage is refused.
     ///
     /// # Errors
     /// Damage is refused, or the file cannot be moved.
@@ -289,10 +289,10 @@ impl Store {
             .join(format!("{model}.jsonl"))
     }
 
-    /// The kept plan of an experiment and a model, if there is one.
+    /// The stored plan of an experiment and a model, if there is one.
     ///
     /// # Errors
-    /// The file is there and the system cannot read it.
+    /// The file exists and the system cannot read it.
     pub fn plan(&self, experiment: &str, model: &str) -> Result<Option<String>> {
         let path = self.plan_path(experiment, model);
         let bytes = input::read_if_there(&path, Kind::Output, "read a kept plan")?;
@@ -300,7 +300,7 @@ impl Store {
         Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
     }
 
-    /// Tells that a kept plan is damaged, in a build that plans it again.
+    /// Reports that a stored plan is damaged, in a build that plans it again.
     ///
     /// # Errors
     /// Damage is refused.
@@ -314,7 +314,7 @@ impl Store {
         Ok(())
     }
 
-    /// Says that a kept plan is of another version, where that leaves nothing to build from.
+    /// Reports that a stored plan is of another version, where that leaves nothing to build from.
     ///
     /// # Errors
     /// Damage is refused.
@@ -333,7 +333,7 @@ impl Store {
         warnings.push(told.as_warning());
     }
 
-    /// Keeps a plan, if it is not kept already.
+    /// Stores a plan, unless the same is stored already.
     ///
     /// # Errors
     /// The disk is full or the folder cannot be written.

@@ -1,8 +1,8 @@
 //! The record as the site publishes it: `igsite/record/1`.
 //!
 //! One [`SampleRecord`] is one file `site/data/EXPERIMENT/MODEL/SAMPLE.json`: a model, a sample, and every attribution
-//! (target × baseline) computed for them. The store keeps its parts (see [`super`]); this is the whole.
-//! Fields keep their order in the file; numbers are written in the shortest form that reads back to the same float.
+//! (target × baseline) computed for them. The store has its parts (see [`super`]); this is the whole. Fields have a
+//! fixed order in the file; numbers are written in the shortest form that reads back to the same float.
 
 use crate::terms::{
     Baseline, DeviceKind, Dtype, Method, NonFinite, Output, Quadrature, Quantization, Round, Segment, TargetKind, Token,
@@ -41,7 +41,7 @@ pub struct SampleRecord {
     /// One for each method, target and baseline, in the experiment's order (methods outer, then targets, baselines
     /// inner).
     pub attributions: Vec<AttributionRecord>,
-    /// What the model says in its own words, if it was asked.
+    /// The generated text, if the experiment has `generate`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<Generation>,
     /// How and when it was made.
@@ -51,7 +51,7 @@ pub struct SampleRecord {
 /// What a model says in its own words: the most probable token, again and again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Generation {
-    /// What it was asked.
+    /// The text that the model continues.
     pub prompt: String,
     /// What it says.
     pub text: String,
@@ -132,7 +132,7 @@ impl OptionRecord {
 }
 
 /// The option that a model predicts: the one whose token it is; where options are several tokens, the most probable,
-/// the first of equals.
+/// and the first of equals.
 pub fn chosen(options: &IndexMap<String, OptionRecord>, predicted: u32) -> Option<&str> {
     let found = if options.values().all(|option| option.token_ids.is_empty()) {
         options.iter().find(|(_, option)| option.token_id == predicted)
@@ -172,8 +172,8 @@ pub struct AttributionRecord {
     pub quadrature: Option<Quadrature>,
     /// Points of a fixed rule; null for the adaptive one.
     pub steps: Option<usize>,
-    /// Whether a fixed rule was run at half its points too, to tell its error; null for the adaptive one, which always
-    /// tells it.
+    /// Whether a fixed rule was also run at half its points, to estimate its error; null for the adaptive one, which
+    /// always estimates it.
     pub estimate_error: Option<bool>,
     /// What `converged` and `within_tolerance` are measured by; null, as they are, where a method has no such test.
     pub tolerance: Option<f64>,
@@ -189,8 +189,8 @@ pub struct AttributionRecord {
     pub sum: Option<f64>,
     /// Sum of the scores − (F(input) − F(baseline)); null for a marked record.
     pub convergence_delta: Option<f64>,
-    /// The quadrature's own bound on the L1 error of the map, relative to its L1 norm; for a fixed rule the L1 distance
-    /// to the same rule at half the points, where that was asked for, else null.
+    /// The quadrature's own bound on the L1 error of the map, relative to its L1 norm. For a fixed rule the L1 distance
+    /// to the same rule at half the points, with `estimate_error: true`, else null.
     pub error_estimate: Option<f64>,
     /// Whether the map reached its tolerance: by the error estimate, where there is one, and by the delta. A fixed rule
     /// has no test of its own, so without an estimate this is the same as `within_tolerance`.

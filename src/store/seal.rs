@@ -9,8 +9,8 @@ const MIDDLE: &str = "\",\"value\":";
 const CLOSING: &str = "}";
 const DIGITS: usize = 32;
 
-/// A value's JSON with its checksum. `within` is what the value belongs to and makes no sense without, such as the head
-/// of the file whose line it is; it is in the checksum and not in the text.
+/// A value's JSON with its checksum. `within` is what the value belongs to and is meaningless without, such as the
+/// header of the file whose line it is; it is in the checksum and not in the text.
 pub fn seal(json: &str, within: &str) -> String {
     [OPENING, &checksum(json, within), MIDDLE, json, CLOSING].concat()
 }

@@ -1,4 +1,4 @@
-//! A model's own words: greedy generation with kept keys and values.
+//! Greedy generation with a key/value cache.
 
 use burn::tensor::Tensor;
 
@@ -11,8 +11,8 @@ use crate::model::ops::{Ops, Sequences};
 use crate::tensor::host::floats;
 
 impl Explainer {
-    /// What the model says by itself: the most probable token, again and again, until one of `stop` or `most` tokens.
-    /// `progress` is told of each.
+    /// Greedy generation: the most probable token, repeatedly, until one of `stop` or `most` tokens. `progress` is
+    /// called for each.
     ///
     /// # Errors
     /// Memory runs out; or a logit is not a finite number.

@@ -65,7 +65,7 @@ impl Outputs {
             asked.iter().map(|s| i64::from(s.token)).collect::<Vec<_>>(),
             asked.iter().map(|s| i64::from(s.minus.unwrap_or(s.token))).collect(),
         ];
-        // Each read waits for the device: one for what is asked, one more for what is taken away from it.
+        // Each read waits for the device: one for the target, one more for the token that a contrast subtracts.
         let read = |values: &Tensor<2>| -> [Vec<f32>; 2] {
             let of = |tokens: &Vec<i64>| {
                 let index = TensorData::new(tokens.clone(), [count, 1]);

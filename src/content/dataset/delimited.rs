@@ -116,7 +116,7 @@ fn other_separator(header: &[String], delimiter: char) -> Option<Diagnostic> {
     )
 }
 
-/// Tells columns without a name, and those of one name.
+/// Reports columns without a name, and those of one name.
 fn check_names(header: &Record, mut tell: impl FnMut(String, &str)) {
     let mut known = HashSet::new();
     for (index, name) in header.cells.iter().enumerate() {
@@ -160,8 +160,8 @@ struct Records<'a> {
     delimiter: char,
 }
 
-/// A place in the text: its line, where that begins, and the offset. Columns are counted when one is told, not for each
-/// cell.
+/// A place in the text: its line, where that begins, and the offset. Columns are counted when one is reported, not for
+/// each cell.
 #[derive(Clone, Copy)]
 struct Place {
     line: usize,

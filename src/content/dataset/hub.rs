@@ -139,8 +139,8 @@ fn locate<'a>(repositories: &'a dyn Repositories, query: &Query) -> Result<(Stri
     if let Some(revision) = &query.revision {
         return at(revision);
     }
-    // Not every data set is converted, and a large one in part only; then the authors' files have to do. An outage is
-    // no reason to read others. If neither will do, the converted ones say best which splits there are.
+    // Not every data set is converted, and a large one only in part; then the authors' files are used. A failed request
+    // is no reason to read others. If neither has the split, the converted ones show best which splits there are.
     match repositories.open_if_there(&query.repository, CONVERTED)? {
         None => at(MAIN),
         Some(converted) => found(CONVERTED, converted).or_else(|error| at(MAIN).map_err(|_| error)),

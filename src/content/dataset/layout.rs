@@ -30,7 +30,7 @@ pub enum Missing {
     Config(Vec<String>),
     /// Of these splits none was named, or another one.
     Split(Vec<String>),
-    /// So many of so many parts are there.
+    /// This many of this many parts exist.
     Parts(usize, usize),
 }
 

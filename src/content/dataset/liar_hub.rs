@@ -1,6 +1,6 @@
 //! The LIAR data set from the hub: the same table, cell for cell, as from its own files (see [`super::liar`]).
 //!
-//! The hub's converter keeps a label as a class number and a count as a float, and calls two columns otherwise.
+//! The hub's converter stores a label as a class number and a count as a float, and has other names for two columns.
 
 use serde_json::{Map, Value};
 
@@ -59,7 +59,7 @@ fn elsewhere(mut error: Diagnostic) -> Diagnostic {
     error
 }
 
-/// Turns the rows of a split into those of the original files.
+/// Converts the rows of a split into those of the original files.
 fn as_written(table: &mut Table, split: &str) -> Result<(), Diagnostics> {
     let source = |column: &'static str| {
         let renamed = RENAMED.iter().find(|(name, _)| *name == column);

@@ -60,7 +60,7 @@ pub fn read(shown: &Path, path: &Path) -> Result<Table> {
     })
 }
 
-/// Tells the ways in which a file is no whole Parquet file, which the crate has one message for.
+/// Distinguishes the ways in which a file is no whole Parquet file, for which the crate has one message.
 fn check_marks(shown: &Path, file: &mut File) -> Result<()> {
     let failed = |e| Diagnostic::io(Kind::Content, "read this file", shown, &e);
     let mut start = Vec::new();
@@ -130,8 +130,8 @@ fn rows(shown: &Path, file: File) -> Result<Table> {
                 };
                 let value = match cells::value(field, kind, &mut times).map_err(told)? {
                     Cell::Value(value) => classes.named(name, value).map_err(told)?,
-                    // A picture or a tensor says nothing in a prompt; that it is there is no reason to refuse the
-                    // others.
+                    // A picture or a tensor has no text for a prompt; its presence is no reason to refuse the other
+                    // columns.
                     Cell::Bytes => {
                         left_out.insert(name.clone());
                         continue;

@@ -15,7 +15,7 @@ pub enum Selector {
     Ids(Vec<Located<String>>),
     /// These rows, counted from 0, in the author's order.
     Rows(Vec<Located<usize>>),
-    /// All rows that meet every condition; of them a draw, if one is asked for.
+    /// All rows that meet every condition; a random draw of them with `count`.
     Filter(Vec<Condition>, Option<Draw>),
 }
 
@@ -26,7 +26,7 @@ pub struct Condition {
     values: Vec<Located<String>>,
 }
 
-/// `count` rows by chance, told by `seed` alone. See [`random`].
+/// `count` rows at random, determined by `seed` alone. See [`random`].
 #[derive(Clone, Debug)]
 pub struct Draw {
     /// How many.
@@ -215,7 +215,7 @@ pub fn check_column(decoder: &mut Decoder, table: &Table, column: &Located<Strin
     false
 }
 
-/// The numbers of the chosen rows. Without `ids`, which then have been told, no row can be chosen by its id.
+/// The numbers of the chosen rows. Without `ids`, whose errors have been reported, no row can be chosen by its id.
 pub fn choose(decoder: &mut Decoder, table: &Table, ids: Option<&[String]>, selector: &Selector) -> Option<Vec<usize>> {
     match selector {
         Selector::Ids(wanted) => {

@@ -1,4 +1,4 @@
-//! Repositories for tests: folders on a shelf, `owner/name@revision` with `/` of the revision written `-`.
+//! Repositories for tests: folders in a folder, `owner/name@revision` with `/` of the revision written `-`.
 
 use std::path::PathBuf;
 

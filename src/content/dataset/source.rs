@@ -135,7 +135,7 @@ pub fn read_source(decoder: &mut Decoder, file: &Path, table: &decode::Table) ->
     }
 }
 
-/// Keys that say nothing beside this source would be passed over in silence.
+/// Keys that have no effect with this source would be ignored without a message.
 fn refuse_keys(decoder: &mut Decoder, table: &decode::Table, keys: &[&str], goes_with: &str, help: &str) {
     for field in keys.iter().filter_map(|key| table.get(key)) {
         let key = field.name.rsplit('.').next().unwrap_or_default();
@@ -144,8 +144,7 @@ fn refuse_keys(decoder: &mut Decoder, table: &decode::Table, keys: &[&str], goes
     }
 }
 
-/// Whether a source is `owner/name`, and neither ends like a file that somebody would take for a data file, nor lies in
-/// `data/`.
+/// Whether a source is `owner/name`, and neither ends like a data file nor is in `data/`.
 fn is_repository(source: &str) -> bool {
     const FILES: [&str; 13] = [
         "txt", "json", "xlsx", "xls", "xml", "yaml", "yml", "zip", "gz", "arrow", "feather", "sqlite", "md",
@@ -165,7 +164,7 @@ fn is_repository(source: &str) -> bool {
 }
 
 fn hub_source(decoder: &mut Decoder, table: &decode::Table, source: Located<String>) -> Option<Source> {
-    // Absent is fine; there but wrong has been told, and is `None`.
+    // Absent is fine; present but wrong has been reported, and is `None`.
     let mut key = |key, what| match table.get(key) {
         Some(field) => decoder.text(&field, what).map(Some),
         None => Some(None),
@@ -290,7 +289,7 @@ impl<'a> DataFiles<'a> {
         }
     }
 
-    /// The rows of a source that `experiment` names; errors are told once for each file.
+    /// The rows of a source that `experiment` names; errors are reported once for each file.
     pub fn open(&mut self, experiment: &Path, source: &Source, diagnostics: &mut Diagnostics) -> Option<Rc<Table>> {
         let (key, problem) = match source {
             Source::Rows(table) => return Some(Rc::clone(table)),
@@ -344,7 +343,7 @@ impl<'a> DataFiles<'a> {
         let (what, key, is_there) = if is_folder {
             ("folder", "path", there.is_dir())
         } else {
-            // What is there and no file is told when it is opened.
+            // What exists and is no file is reported when it is opened.
             ("file", "source", there.exists())
         };
         if is_there {
@@ -393,7 +392,7 @@ impl<'a> DataFiles<'a> {
 const NO_FILE: &str =
     "a data set of the hub; or a file under content/, which ends in .csv, .tsv, .jsonl, .ndjson or .parquet";
 
-/// An error that has no file of its own is told at the source that led to it.
+/// An error that has no file of its own is reported at the source that led to it.
 fn at_source<T>(errors: Diagnostics, experiment: &Path, source: &Located<T>, expected: Option<&str>) -> Diagnostics {
     let mut told = Diagnostics::new();
     for mut error in errors {

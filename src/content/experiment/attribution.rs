@@ -1,4 +1,4 @@
-//! The `attribution` block: what is explained, from where, by which rule.
+//! The `attribution` block: targets, output, baselines, rule.
 
 use super::{AnswerOption, AttributionSpec};
 use crate::content::decode::{Decoder, Field, Table};
@@ -49,7 +49,7 @@ impl Default for AttributionSpec {
 pub struct Attribution {
     /// The block itself.
     pub spec: AttributionSpec,
-    /// Where it asks for the right answer, if it does.
+    /// The place where it needs the right answer, if it does.
     pub asks_for_gold: Option<Position>,
 }
 
@@ -88,7 +88,7 @@ pub fn read(decoder: &mut Decoder, field: Option<Field>, options: Option<&[Answe
 }
 
 fn read_numbers(decoder: &mut Decoder, table: &Table, spec: &mut AttributionSpec) {
-    // Harmless beside the adaptive rule, which always estimates its error; so are `steps`.
+    // It has no effect with the adaptive rule, which always estimates its error; nor have `steps`.
     if let Some(estimate) = table.get("estimate_error") {
         spec.estimate_error = decoder.boolean(&estimate).unwrap_or_default();
     }

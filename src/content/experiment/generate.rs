@@ -1,4 +1,4 @@
-//! The `generate` block: what the model is asked to say in its own words.
+//! The `generate` block: the text that a model continues, and how far.
 
 use serde_json::{Map, Value};
 
@@ -9,7 +9,8 @@ use crate::content::prompt::{SegmentSource, Templates};
 use crate::diagnostic::{Diagnostic, Result};
 use crate::terms::Role;
 
-/// The model's prompt, and the token that it predicts there: what the template may use beside the row's columns.
+/// The model's prompt, and the token that it predicts there: what the template may use in addition to the row's
+/// columns.
 const OWN: [&str; 2] = ["prompt", "answer"];
 /// More tokens than this are no answer.
 const MOST_TOKENS: u64 = 100_000;

@@ -1,14 +1,14 @@
-//! Where in its YAML file a part of an experiment stands, for errors that only a model's tokenizer can find.
+//! Where in its YAML file a part of an experiment is, for errors that only a model's tokenizer can find.
 
 use super::Experiment;
 use crate::content::yaml::{self, Content, Node};
 use crate::diagnostic::{Diagnostic, Position};
 
 impl Experiment {
-    /// A content error at a part of the YAML, by the way to it: `["options", "A"]`, `["attribution", "baselines",
-    /// "1"]`. The nearest part that is there takes the place of one that is not.
+    /// A content error at a part of the YAML, by the path to it: `["options", "A"]`,
+    /// `["attribution", "baselines", "1"]`. If it does not exist, the nearest part that exists is named.
     ///
-    /// The file is read a second time for it: errors are rare, and positions need not be carried along.
+    /// The file is read a second time for it: errors are rare, and so positions need not be stored.
     pub fn error(&self, way: &[&str], message: impl Into<String>) -> Diagnostic {
         let position =
             yaml::parse(&self.path, &self.yaml, 1).map_or(Position { line: 1, column: 1 }, |tree| find(&tree, way));

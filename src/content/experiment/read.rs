@@ -30,8 +30,8 @@ const DATASET_KEYS: [&str; 9] = [
 /// More examples than this fit into no prompt.
 const MOST_SHOTS: u64 = 1000;
 
-/// The parts of an experiment. A part that could not be read is `None` and has been told; the others go on, so that
-/// their errors are told in the same run.
+/// The parts of an experiment. A part that could not be read is `None` and has been reported; the others are read too,
+/// so that their errors are reported in the same run.
 #[derive(Clone, Debug)]
 pub struct Written {
     pub id: String,
@@ -189,7 +189,7 @@ fn read_models(decoder: &mut Decoder, field: &Field) -> Option<Vec<Located<Strin
 fn read_dataset(decoder: &mut Decoder, path: &Path, field: &Field) -> Option<Dataset> {
     let table = decoder.table(field, &DATASET_KEYS)?;
     let source = read_source(decoder, path, &table);
-    // Absent is fine; there but wrong has been told, and is `None`.
+    // Absent is fine; present but wrong has been reported, and is `None`.
     let mut column = |key| match table.get(key) {
         Some(column) => decoder.located(&column, "the name of a column").map(Some),
         None => Some(None),

@@ -122,11 +122,11 @@ fn tell_what_prompts_lack(decoder: &mut Decoder, templates: &Templates, table: &
     }
 }
 
-/// How programs write a value that is not there, where they are asked for text.
+/// How programs write a missing value as text.
 const MISSING: [&str; 8] = ["nan", "NaN", "None", "null", "NULL", "<NA>", "NaT", "undefined"];
 
-/// Warnings of cells in prompts that probably are not what they seem: empty ones of files that have no other word for
-/// nothing, texts such as `nan`, and lists that a template writes out as a whole.
+/// Warnings about cells in prompts that probably are not what they seem: empty ones of files that have no other form
+/// for a missing value, texts such as `nan`, and lists that a template writes as a whole.
 fn tell_odd_cells(decoder: &mut Decoder, templates: &Templates, table: &Table, rows: &[usize], prompts: &[Prompt]) {
     for column in templates.columns(table) {
         let name = shortened(column);
@@ -311,9 +311,9 @@ impl Renderer<'_> {
                 .push(self.table.error(row, "the prompt of this row is empty"));
             return None;
         }
-        // In a chat the examples are part of what the user says, behind what the system does: as text, with their
-        // answers in it, and not as turns of their own. Every template takes that, and the segments stay what they are
-        // in a plain prompt.
+        // In a chat the examples are part of the user's message, after the system's: as text, with their answers in it,
+        // and not as messages of their own. Every template accepts that, and the segments are the same as in a plain
+        // prompt.
         let mut prompt = Prompt::default();
         let mut examples = Some(examples).filter(|_| !shots.is_empty());
         for ((name, role), text) in self.templates.names().zip(&texts) {
@@ -338,8 +338,8 @@ impl Renderer<'_> {
         Some(format!("{text}{letter}\n\n"))
     }
 
-    /// The rows of the worked examples in the order of the draw, with their letters: one more than asked for, since a
-    /// sample passes over itself.
+    /// The rows of the worked examples in the order of the draw, with their letters: one more than requested, since a
+    /// sample skips itself.
     fn draw_shots(
         &mut self,
         rows: &[usize],

@@ -1,4 +1,4 @@
-//! What lies under `content/`, sorted by what it is; what is probably a mistake gets a warning.
+//! The files under `content/`, sorted by what they are; what is probably a mistake gets a warning.
 
 use std::path::{Path, PathBuf};
 

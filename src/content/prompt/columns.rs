@@ -1,4 +1,5 @@
-//! Columns in the templates of prompts: which of them a template names, which it cannot, and what to do then.
+//! Columns in the templates of prompts: which of them a template names, which it cannot name, and what to write
+//! instead.
 
 use std::collections::BTreeSet;
 

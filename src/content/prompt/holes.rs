@@ -67,7 +67,7 @@ impl Holes {
 
     /// Adds a template that Tera has parsed already; `size` is as [`Metered::new`] has it.
     pub fn add(&mut self, name: &str, text: &str, size: &dyn Fn(&str) -> Option<usize>) {
-        // No operator can be told what the zeros stand for; a test can.
+        // No operator can know what the zeros stand for; a test can.
         let asking = Metered::new(&with_tests(text), size);
         if self.0.add_raw_template(name, &asking.text).is_err() {
             _ = self.0.add_raw_template(name, &Metered::new(text, size).text);

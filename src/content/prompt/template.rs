@@ -41,8 +41,7 @@ pub struct Templates {
     segments: Vec<SegmentSource>,
     /// The templates as Tera has them, rewritten so that their work is counted.
     metered: Vec<Metered>,
-    /// The first template that was stopped, and what is said of it: no other row is tried then, as each would cost as
-    /// much.
+    /// The first template that was stopped, and its message: no other row is tried then, as each would cost as much.
     stopped: Arc<OnceLock<(usize, Diagnostic)>>,
     /// The columns that the templates mention, and [`ROW`] where they take columns from it; no others need to be handed
     /// over.
@@ -70,7 +69,7 @@ impl Templates {
         self.segments.first().map_or("", |segment| segment.text.as_str())
     }
 
-    /// Parses all segments; every one with an error is told.
+    /// Parses all segments; every one with an error is reported.
     pub fn parse(file: &Path, segments: Vec<SegmentSource>) -> Result<Self, Diagnostics> {
         Self::parse_at(file, segments, None)
     }
@@ -221,8 +220,8 @@ impl Templates {
         says_all || self.uses(ROW) || self.variables.iter().any(|name| table.has_column(name))
     }
 
-    /// Warnings of what a template does in silence and its author may not mean: a name that no column has is false in a
-    /// condition, and a column between single braces is text.
+    /// Warnings about what a template does without a message and its author may not mean: a name that is no column is
+    /// false in a condition, and a column between single braces is text.
     pub fn doubts(&self, table: &Table) -> Vec<Diagnostic> {
         let mut told = Vec::new();
         for (index, segment) in self.segments.iter().enumerate() {
@@ -295,7 +294,7 @@ impl Templates {
             .map(|segment| (segment.name.as_str(), segment.role))
     }
 
-    /// A variable that no column fills is told as such, with the columns that there are.
+    /// A variable that is no column is reported as such, with the columns that exist.
     fn render_error(&self, index: usize, error: &tera::Error, table: &Table, row: usize) -> Diagnostic {
         let told = self.told(index, error);
         let fields = &table.rows[row].fields;

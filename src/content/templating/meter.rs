@@ -48,7 +48,7 @@ pub enum Stopped {
     Calls,
 }
 
-/// Renders with so many units; says whether the template was stopped.
+/// Renders with this many units; says whether the template was stopped.
 pub fn within<T>(units: u64, render: impl FnOnce() -> T) -> (T, Option<Stopped>) {
     let (left, calls) = (LEFT.replace(units), CALLS.replace(0));
     STOPPED.set(None);

@@ -29,8 +29,8 @@ const EVEN: [&str; 7] = [
     "trim",
     "upper",
 ];
-/// So often may a template show a value without being counted: that is less work than a prompt may do for each byte of
-/// its row.
+/// A template may show a value this many times without being counted: that is less work than a prompt may do for each
+/// byte of its row.
 const SHOWN: usize = 32;
 
 /// A rewritten template.
@@ -239,7 +239,7 @@ impl Edits {
         );
     }
 
-    /// Tells of the end of a component or block.
+    /// Reports the end of a component or block.
     fn leave_before(&mut self, tag: &Tag<'_>) {
         let (before, _) = dashes(tag);
         self.at_tag(tag.at, true, format!("{{{{{before} igsite_leave() }}}}"), tag.at);
@@ -253,7 +253,7 @@ impl Edits {
         if first.text == "<" {
             self.component(tokens, 0);
         } else if tokens.is_path() {
-            // A variable that there is not is told of better where it is shown by itself.
+            // A variable that does not exist is reported better where it is shown by itself.
             let (before, _) = dashes(tag);
             if first.text != "loop" {
                 let path = tokens.joined(all);

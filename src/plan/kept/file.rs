@@ -1,4 +1,4 @@
-//! The lines of a kept plan's file, each sealed with its checksum.
+//! The lines of a stored plan's file, each with its checksum.
 
 use super::Unread;
 use crate::store::seal;

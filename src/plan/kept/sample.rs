@@ -1,4 +1,4 @@
-//! What a tokenizer makes of one sample, as a line of a kept plan has it.
+//! What a tokenizer makes of one sample, as a line of a stored plan.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -55,7 +55,7 @@ struct KeptPrompt {
     roles: Vec<Role>,
 }
 
-/// What a model goes on from in its own words, where it predicted a certain token.
+/// The text that a model continues where it predicted a certain token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptGeneration {
     predicted: u32,
@@ -239,7 +239,7 @@ impl KeptGeneration {
         })
     }
 
-    /// How many tokens the model goes on from.
+    /// Number of tokens that the model continues from.
     pub fn tokens(&self) -> usize {
         self.ids.len()
     }

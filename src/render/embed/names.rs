@@ -151,7 +151,7 @@ pub enum What {
     Comparison(usize, Vec<usize>, MapLevel),
     /// A table of the models.
     Models,
-    /// A table of the samples; the first so many.
+    /// A table of the samples; only the first ones with a number.
     Samples(usize),
     /// Shares of the segments, as a table.
     SegmentTable,
@@ -294,7 +294,7 @@ impl<'c> Arguments<'c> {
     }
 }
 
-/// What a shortcode of this kind shows; none where something is wrong, which `arguments` tells.
+/// What a shortcode of this kind shows; none where something is wrong, which `arguments` reports.
 pub fn pick<'a>(kind: &str, arguments: &mut Arguments<'_>, project: &'a Project) -> Option<Picked<'a>> {
     let (id, at) = match (arguments.get("experiment"), arguments.own) {
         (None, Some(own)) => (own, arguments.call.at),

@@ -154,7 +154,7 @@ fn grammar(language: &str) -> Option<&'static SyntaxReference> {
     GRAMMARS.find_syntax_by_token(name.map_or(language, |(_, name)| name))
 }
 
-/// None where the grammar itself fails: the code is shown plain then. `in_time` is asked after each line.
+/// None where the grammar itself fails: the code is shown plain then. `in_time` is called after each line.
 fn coloured(code: &str, grammar: &SyntaxReference, in_time: impl Fn() -> bool) -> Result<Option<String>, String> {
     let mut state = ParseState::new(grammar);
     let mut stack = ScopeStack::new();

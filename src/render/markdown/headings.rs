@@ -148,8 +148,8 @@ pub fn text(events: &[(Event<'_>, Range<usize>)]) -> String {
         .collect()
 }
 
-/// What stands before a heading's text, and what after: a link to it, beside it and not in it, so that its name stays
-/// its own.
+/// The markup before a heading's text, and after it: a link to the heading, next to it and not inside it, so that its
+/// name is only its own text.
 pub fn tags(heading: &Heading) -> (String, String) {
     let (level, id) = (heading.level, escape(&heading.id));
     (

@@ -170,7 +170,7 @@ fn sentences(results: &Results<'_>) -> Vec<String> {
     sentences
 }
 
-/// How many of the maps that are compared are not as right as was asked for.
+/// The number of compared maps that miss their quality bar.
 fn doubtful(results: &Results<'_>) -> Option<String> {
     let records = results.source.records.iter().flatten();
     let (mut off, mut all) = (0, 0);

@@ -12,7 +12,7 @@ use crate::render::plot::canvas::Ink;
 use crate::render::plot::{self, Cell, Column, Entry, Figure, Interval, Spent, Table};
 use crate::render::text::{interval, or_dash, percent};
 
-/// Models whose marks can be told apart in one plot.
+/// The most models whose marks can be distinguished in one plot.
 const SERIES: usize = 6;
 /// Dots in one cloud, at most.
 const DOTS: usize = 1200;
@@ -154,7 +154,7 @@ pub fn segments(results: &Results<'_>) -> Option<Figure> {
     })
 }
 
-/// What models find probable, option by option, beside how often it is right.
+/// The probability that models give each option, and for comparison how often it is right.
 pub fn options(results: &Results<'_>) -> Option<Figure> {
     let letters: Vec<String> = results
         .experiment

@@ -1,4 +1,4 @@
-//! What a reader should know first, in sentences made from the numbers, each with its count or interval beside it.
+//! What a reader should know first, in sentences made from the numbers, each with its count or interval.
 
 use indexmap::IndexMap;
 
@@ -101,7 +101,7 @@ fn attribution(results: &Results<'_>) -> Option<String> {
     })
 }
 
-/// How far the maps can be believed; where a rule gives no error, that is said here too.
+/// How reliable the maps are; a rule that gives no error is mentioned here too.
 fn quality(results: &Results<'_>) -> String {
     let spec = &results.experiment.attribution;
     let tolerance = percent(spec.tolerance);

@@ -15,7 +15,7 @@ use crate::site::urls::{self, Links};
 pub(super) struct PageView {
     pub page: Frame,
     pub heading: String,
-    /// The table of contents; empty unless the page asks for it.
+    /// The table of contents; empty unless the page has one.
     pub contents: String,
     pub text: String,
     /// The other pages of the folder, on the page that is its index.
@@ -30,7 +30,7 @@ pub(super) struct PageEntry {
 }
 
 impl Renderer<'_> {
-    /// Every page but the front page's text; the errors of all are told at once.
+    /// Every page but the front page's text; the errors of all are reported together.
     pub fn markdown_pages(&self, out: &mut Sink<'_>) -> Result<(), Diagnostics> {
         let mut problems = Diagnostics::new();
         for page in self.site.project.pages.iter().filter(|page| page.route != ["index"]) {

@@ -124,8 +124,8 @@ impl Renderer<'_> {
         pages(results.samples.len()) - 1
     }
 
-    /// A page of a long table behind the first, from 2, and the same rows as the part that the script of the first asks
-    /// for.
+    /// A page of a long table after the first, from 2, and the same rows as the part that the script of the first
+    /// loads.
     pub fn samples(&self, results: &Results<'_>, number: usize, out: &mut Sink<'_>) -> Result<()> {
         let experiment = results.experiment;
         let made_by = format!("experiment `{}`", experiment.id);

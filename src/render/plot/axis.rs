@@ -1,4 +1,4 @@
-//! Axes: where a value lies, and which round numbers stand beside it.
+//! Axes: where a value is, and which round numbers are written at it.
 
 use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint, Ranged};
 use plotters::coord::types::RangedCoordf64;
@@ -188,7 +188,7 @@ impl Ranged for Coordinate {
     }
 }
 
-/// Numbers like 100, 200, 500 between two ends, few enough to stand beside each other; the ends themselves where there
+/// Numbers like 100, 200, 500 between two ends, few enough to fit next to each other; the ends themselves where there
 /// are none.
 fn round_numbers(first: f64, last: f64) -> Vec<f64> {
     let between = |steps: &[f64]| -> Vec<f64> {

@@ -32,7 +32,7 @@ pub enum Ink {
     Axis,
     /// A line to hold the data against: a tolerance, guessing, a diagonal.
     Bound,
-    /// Words beside the axes.
+    /// Words at the axes.
     Label,
     /// Words and numbers that are data.
     Strong,
@@ -76,7 +76,7 @@ impl Ink {
         Self::Negative,
     ];
 
-    /// The ink as plotters is told it: a colour that stands for it.
+    /// The ink as plotters gets it: a colour that stands for it.
     pub fn colour(self) -> RGBColor {
         let (kind, number) = match self {
             Self::Line(n) => (0, n),
@@ -146,7 +146,7 @@ impl<'a> Canvas<'a> {
         }
     }
 
-    /// Goes on with the path of this ink, or begins one.
+    /// Continues the path of this ink, or begins one.
     fn path(&mut self, ink: Ink) -> &mut String {
         if self.open != Some(ink) {
             self.close();

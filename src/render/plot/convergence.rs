@@ -1,4 +1,4 @@
-//! How one estimate came about.
+//! How one estimate converged, round by round.
 
 use super::axis::{Axis, percent_decade};
 use super::bound_key;
@@ -11,7 +11,7 @@ use crate::render::text::percent;
 const DECADES: i32 = 8;
 
 /// Error (dots on a line) and delta (squares on a dashed line) against evaluations, both axes logarithmic, with the
-/// tolerance as a line. `told` says the same in words.
+/// tolerance as a line. `told` is the same in words.
 pub fn convergence(rounds: &[RoundInProportion], tolerance: f64, told: &str) -> String {
     let values = rounds
         .iter()

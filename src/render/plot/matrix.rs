@@ -1,4 +1,4 @@
-//! Numbers in a grid, shaded by what they say: confusion, and agreement of every two models.
+//! Numbers in a grid, shaded by their value: confusion, and agreement of every two models.
 
 use super::axis::Axis;
 use super::canvas::Ink;

@@ -28,17 +28,17 @@ use sheet::Sheet;
 /// A plot with its words and numbers, for `figure.html`.
 #[derive(Clone, Serialize)]
 pub struct Figure {
-    /// What the plot's files are called when they are saved, and what tells it from the others of its page.
+    /// The name of the plot's files when they are saved, which is unique on its page.
     pub name: String,
     /// What it shows.
     pub title: String,
-    /// What a reader should know beside that.
+    /// A note for the reader.
     pub note: String,
     /// The drawing.
     pub svg: String,
     /// Signs, and what they mean.
     pub keys: Vec<(String, String)>,
-    /// The numbers; none where a table beside the figure has them.
+    /// The numbers; none where a table next to the figure has them.
     pub table: Option<Table>,
 }
 

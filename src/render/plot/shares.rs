@@ -20,7 +20,7 @@ pub fn option_probabilities(
         x: Axis::names(letters, "option"),
         y: Axis::share_up_to(most, ""),
     };
-    // Marks of several models stand beside each other.
+    // Marks of several models are next to each other.
     let beside = |model: usize| {
         let step = 0.7 / models.len().max(1) as f64;
         (model as f64 + 0.5) * step - 0.35

@@ -35,13 +35,13 @@ type Chart<'a, 'o> = ChartContext<'a, Canvas<'o>, Cartesian2d<Coordinate, Coordi
 const MEMORY: &str = "writing to memory does not fail, and the areas have room";
 
 impl Sheet {
-    /// The plot as inline SVG. `told` says in words what it shows.
+    /// The plot as inline SVG. `told` describes it in words.
     pub fn draw(self, told: &str, series: impl FnOnce(&mut Pen<'_, '_, '_>)) -> String {
         let opening = format!("class=\"plot\" role=\"img\" aria-label=\"{}\"", escape(told));
         self.svg(&opening, series)
     }
 
-    /// A key: a plot of next to nothing, beside words that say what it means.
+    /// A key: a tiny plot, next to words that explain it.
     pub fn key(series: impl FnOnce(&mut Pen<'_, '_, '_>)) -> String {
         let sheet = Self {
             size: (28, 12),
@@ -158,7 +158,7 @@ impl<'o> Pen<'_, '_, 'o> {
         self.chart.plotting_area().draw(&dot).expect(MEMORY);
     }
 
-    /// A mark that tells its series by colour and by shape: circle, square, triangle, diamond, hourglass, small circle.
+    /// A mark that shows its series by colour and by shape: circle, square, triangle, diamond, hourglass, small circle.
     pub fn mark(&mut self, series: u8, point: (f64, f64)) {
         let at = self.at(point);
         let (ink, size) = (Ink::Mark(series).colour().filled(), 4 * UNIT);

@@ -27,7 +27,7 @@ const PAGES_FACTOR: u64 = 128;
 /// What all rows together may take: this, and [`ROWS_FACTOR`] times the file.
 const ROWS_FLOOR: u64 = 512 * MIB;
 const ROWS_FACTOR: u64 = 256;
-/// What a cell takes beside its text, and a row beside its cells.
+/// What a cell takes in addition to its text, and a row in addition to its cells.
 const CELL: u64 = 160;
 /// Deepest nesting of columns; the `parquet` crate goes down by calling itself.
 const DEEPEST: usize = 64;
@@ -51,7 +51,7 @@ struct Chunk {
 }
 
 impl<'a> Bounds<'a> {
-    /// For a file of so many bytes, which messages call `shown`.
+    /// For a file of this many bytes, which messages call `shown`.
     pub fn new(shown: &'a Path, size: u64) -> Self {
         Self {
             shown,
@@ -213,8 +213,7 @@ fn text_of(reader: &dyn FileReader, group: usize, leaf: usize, limit: u64) -> Re
     }
 }
 
-/// Whether columns are nested too deep to be looked at: the footer's list of them, before the crate builds a tree of
-/// it.
+/// Whether columns are nested too deep: checked in the footer's list of them, before the crate builds a tree of it.
 pub fn is_too_deep(file: &mut File) -> io::Result<bool> {
     let mut tail = [0; 8];
     let size = file.seek(SeekFrom::End(0))?;
@@ -230,7 +229,7 @@ pub fn is_too_deep(file: &mut File) -> io::Result<bool> {
     file.seek(SeekFrom::Start(size - 8 - length))?;
     let deep = deeper_than(&mut Thrift::new(BufReader::new(&*file).take(length)), DEEPEST);
     file.rewind()?;
-    // What is no Thrift is told by the crate.
+    // The crate reports what is no Thrift.
     Ok(deep.unwrap_or(false))
 }
 
@@ -277,7 +276,7 @@ fn children<R: Read>(footer: &mut Thrift<R>) -> io::Result<i64> {
     Ok(children)
 }
 
-/// How many rows are read at once: fewer where there are many columns, each of which holds so many values.
+/// The number of rows read at once: fewer where there are many columns, each with this many values.
 pub fn batch(metadata: &ParquetMetaData) -> usize {
     let columns = metadata.file_metadata().schema_descr().num_columns().max(1);
     ((1 << 20) / columns).clamp(16, 1024)

@@ -1,4 +1,4 @@
-//! The names of classes, from what Hugging Face's `datasets` writes into a Parquet file beside the columns:
+//! The names of classes, from what Hugging Face's `datasets` writes into a Parquet file in addition to the columns:
 //! `huggingface`: `{"info": {"features": {"label": {"names": ["false", "true"], "_type": "ClassLabel"}}}}`.
 
 use parquet::file::metadata::KeyValue;
@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::Problem;
 
-/// The features of each column; none for a file that tells none.
+/// The features of each column; none for a file without them.
 #[derive(Debug, Default)]
 pub struct Classes(Map<String, Value>);
 
@@ -40,7 +40,7 @@ fn named(feature: &Value, value: Value) -> Result<Value, Problem> {
             return Ok(value);
         };
         return match value.as_i64() {
-            // −1 is how `datasets` writes that the answer is not told.
+            // −1 is how `datasets` writes that the answer is not known.
             Some(-1) => Ok(Value::Null),
             Some(class) => usize::try_from(class)
                 .ok()

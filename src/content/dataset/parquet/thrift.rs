@@ -11,7 +11,7 @@ const DEEPEST: usize = 16;
 /// How a value is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A truth value, which the kind itself tells.
+    /// A truth value, which is in the type itself.
     Truth,
     /// One byte.
     Byte,

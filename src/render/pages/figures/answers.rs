@@ -1,4 +1,4 @@
-//! How right the answers are: as sure as they are right, and what is taken for what.
+//! Figures about answers: calibration and confusion.
 
 use super::row;
 use crate::analysis::calibration::{self, Bin};

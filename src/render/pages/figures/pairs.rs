@@ -1,4 +1,4 @@
-//! Models against each other: a measure of every two, as means over the samples.
+//! Figures about pairs of models: a measure of every two, as means over the samples.
 
 use super::{SERIES, row};
 use crate::analysis::pairs::{every_two, is_weighted, mean_of};
