@@ -12,18 +12,24 @@ use crate::store::record::{
 };
 use crate::store::{Parts, StoredAttribution, StoredPrediction};
 use crate::terms::{Baseline, Method, Output, TargetKind};
-use crate::tokenizer::Speech;
+use crate::tokenizer::Vocabulary;
 
 /// One record for each job of a run, in order.
-pub fn records(run: &Run, model: &ModelFacts, parts: &[Parts], speech: &dyn Speech) -> Vec<SampleRecord> {
+pub fn records(run: &Run, model: &ModelFacts, parts: &[Parts], vocabulary: &dyn Vocabulary) -> Vec<SampleRecord> {
     run.jobs
         .par_iter()
         .zip(parts)
-        .map(|(job, parts)| record(run.experiment, model, job, parts, speech))
+        .map(|(job, parts)| record(run.experiment, model, job, parts, vocabulary))
         .collect()
 }
 
-fn record(experiment: &Experiment, model: &ModelFacts, job: &Job, parts: &Parts, speech: &dyn Speech) -> SampleRecord {
+fn record(
+    experiment: &Experiment,
+    model: &ModelFacts,
+    job: &Job,
+    parts: &Parts,
+    vocabulary: &dyn Vocabulary,
+) -> SampleRecord {
     let Job { sample, .. } = job;
     let prediction = &parts.prediction;
     let predicted = prediction.token_id;
@@ -65,7 +71,7 @@ fn record(experiment: &Experiment, model: &ModelFacts, job: &Job, parts: &Parts,
         tokens: job.tokens.clone(),
         prediction: Prediction {
             token_id: predicted,
-            text: speech.text_of(predicted),
+            text: vocabulary.text_of(predicted),
             probability: prediction.probability,
         },
         correct: sample
@@ -75,11 +81,11 @@ fn record(experiment: &Experiment, model: &ModelFacts, job: &Job, parts: &Parts,
         options,
         attributions: asked
             .zip(&parts.attributions)
-            .map(|(asked, part)| attribution(experiment, speech, asked, predicted, part))
+            .map(|(asked, part)| attribution(experiment, vocabulary, asked, predicted, part))
             .collect(),
         generation: parts.generation.as_ref().map(|(prompt, said)| Generation {
             prompt: prompt.clone(),
-            text: speech.decode(&said.token_ids),
+            text: vocabulary.decode(&said.token_ids),
             token_ids: said.token_ids.clone(),
             max_new_tokens: said.key.max_new_tokens,
             ended: said.token_ids.len() < said.key.max_new_tokens,
@@ -113,19 +119,19 @@ fn option(job: &Job, prediction: &StoredPrediction, tokens: &[u32]) -> OptionRec
 
 fn attribution(
     experiment: &Experiment,
-    speech: &dyn Speech,
+    vocabulary: &dyn Vocabulary,
     (method, target, baseline): (Method, &PlannedTarget, &Baseline),
     predicted: u32,
     part: &StoredAttribution,
 ) -> AttributionRecord {
     let spec = &experiment.attribution;
     let ids = target.ids(predicted);
-    let texts: Vec<String> = ids.iter().map(|&id| speech.text_of(id)).collect();
+    let texts: Vec<String> = ids.iter().map(|&id| vocabulary.text_of(id)).collect();
     let (token_ids, text) = if target.forced.is_empty() {
         (ids, texts.join(" − "))
     } else {
         let whole = [&target.forced[..], &ids].concat();
-        let text = speech.decode(&whole);
+        let text = vocabulary.decode(&whole);
         (whole, text)
     };
     let sum: Option<f64> = part.non_finite.is_none().then(|| part.scores.iter().sum());

@@ -29,7 +29,7 @@ pub struct Chat {
 }
 
 /// What one role says: the author's segments, joined.
-struct Said<'p> {
+struct MarkedMessage<'p> {
     role: Role,
     content: String,
     /// Names and texts.
@@ -59,7 +59,7 @@ impl Chat {
     /// The template refuses the prompt, fails, or changes its text by more than white space at its ends.
     pub fn prompt(&self, prompt: &Prompt) -> Result<Prompt> {
         let said = said(prompt);
-        let messages: Vec<&Said> = said.iter().filter(|one| MESSAGES.contains(&one.role)).collect();
+        let messages: Vec<&MarkedMessage> = said.iter().filter(|one| MESSAGES.contains(&one.role)).collect();
         // Private-use characters: no text that a template looks for, and no white space that it trims.
         let marks: Vec<String> = (0..messages.len())
             .map(|index| format!("\u{e000}igsite{index}\u{e001}"))
@@ -95,7 +95,7 @@ impl Chat {
         Ok(whole)
     }
 
-    fn render<'c>(&self, messages: &[&Said], contents: impl Iterator<Item = &'c str>) -> Result<String> {
+    fn render<'c>(&self, messages: &[&MarkedMessage], contents: impl Iterator<Item = &'c str>) -> Result<String> {
         let messages: Vec<Message> = messages
             .iter()
             .zip(contents)
@@ -138,8 +138,8 @@ fn add_template(prompt: &mut Prompt, text: &str) {
 }
 
 /// What each role says, in order.
-fn said(prompt: &Prompt) -> Vec<Said<'_>> {
-    let mut all: Vec<Said> = Vec::new();
+fn said(prompt: &Prompt) -> Vec<MarkedMessage<'_>> {
+    let mut all: Vec<MarkedMessage> = Vec::new();
     let mut rest = prompt.text.as_str();
     for (segment, &role) in prompt.segments.iter().zip(&prompt.roles) {
         let count = segment.end - segment.start;
@@ -147,7 +147,7 @@ fn said(prompt: &Prompt) -> Vec<Said<'_>> {
         let (text, after) = rest.split_at(bytes);
         rest = after;
         if all.last().is_none_or(|last| last.role != role) {
-            all.push(Said {
+            all.push(MarkedMessage {
                 role,
                 content: String::new(),
                 segments: Vec::new(),

@@ -20,11 +20,11 @@ const GRACE: Duration = Duration::from_millis(700);
 const TICK: Duration = Duration::from_millis(20);
 
 /// The signal that requested an end; 0 while there was none.
-static ASKED: AtomicI32 = AtomicI32::new(0);
+static REQUESTED: AtomicI32 = AtomicI32::new(0);
 /// Whether it was said how the run ended.
-static SAID: AtomicBool = AtomicBool::new(false);
+static REPORTED: AtomicBool = AtomicBool::new(false);
 /// What is saved if it ends now.
-static KEPT: Mutex<&str> = Mutex::new("nothing was changed");
+static SAVED: Mutex<&str> = Mutex::new("nothing was changed");
 /// Held while a site moves into place.
 static MOVING: Mutex<()> = Mutex::new(());
 /// What is to be tidied up if the process is cut off.
@@ -52,7 +52,7 @@ pub fn install(ending: Ending) {
 
 /// The name of the signal that requested an end.
 pub fn asked() -> Option<&'static str> {
-    match ASKED.load(Ordering::Relaxed) {
+    match REQUESTED.load(Ordering::Relaxed) {
         0 => None,
         signal => Some(name(signal)),
     }
@@ -60,7 +60,7 @@ pub fn asked() -> Option<&'static str> {
 
 /// Sets what to say is saved if the run is ended from now on.
 pub fn keeps(what: &'static str) {
-    *KEPT.lock().unwrap_or_else(PoisonError::into_inner) = what;
+    *SAVED.lock().unwrap_or_else(PoisonError::into_inner) = what;
 }
 
 /// Returns an error if an end was requested. It costs one read of memory.
@@ -89,9 +89,9 @@ pub fn hold() -> MutexGuard<'static, ()> {
 /// Prints on standard error, once, how the run ended.
 pub fn say() {
     if let Some(signal) = asked()
-        && !SAID.swap(true, Ordering::Relaxed)
+        && !REPORTED.swap(true, Ordering::Relaxed)
     {
-        let kept = *KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = *SAVED.lock().unwrap_or_else(PoisonError::into_inner);
         eprintln!("stopped by {signal}: {kept}; run the same command again to go on");
     }
 }
@@ -124,7 +124,7 @@ fn listen(ending: Ending) {
         let Some(mut signals) = signals::Signals::open() else {
             return;
         };
-        ASKED.store(signals.next().await, Ordering::Relaxed);
+        REQUESTED.store(signals.next().await, Ordering::Relaxed);
         let began = Instant::now();
         loop {
             if tokio::time::timeout(TICK, signals.next()).await.is_ok() {

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use generation::generation;
 pub use models::{ModelFacts, OpenedModel, Sources, Weights, located, named_models, open_models, warn};
 
-use self::kept::{KeptGeneration, KeptRuns};
+use self::kept::{StoredGenerationPlan, StoredPlans};
 use self::sample::{One, Problem};
 use crate::attribution::integrated_gradients::Scalar;
 use crate::chat::Chat;
@@ -70,7 +70,7 @@ pub struct Job<'a> {
     /// Where paths start: what the author wrote, and which vector that is.
     pub baselines: Vec<(Baseline, BaselineVector)>,
     /// What a stored plan knows of the generation.
-    pub generation: Option<KeptGeneration>,
+    pub generation: Option<StoredGenerationPlan>,
 }
 
 /// What is explained, as far as it is known before the model ran.
@@ -208,14 +208,14 @@ pub fn runs<'a>(
     models: &BTreeMap<String, OpenedModel>,
     diagnostics: &mut Diagnostics,
 ) -> Vec<Run<'a>> {
-    runs_with(project, models, &KeptRuns::new(), diagnostics)
+    runs_with(project, models, &StoredPlans::new(), diagnostics)
 }
 
 /// As [`runs`], but a tokenizer is used only for samples that have no valid stored plan.
 pub fn runs_with<'a>(
     project: &'a Project,
     models: &BTreeMap<String, OpenedModel>,
-    kept: &KeptRuns,
+    kept: &StoredPlans,
     diagnostics: &mut Diagnostics,
 ) -> Vec<Run<'a>> {
     let mut runs = Vec::new();

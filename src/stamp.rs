@@ -56,7 +56,7 @@ pub struct Stamp {
 }
 
 /// The options of a build, as far as its result depends on them.
-pub struct Asked<'a> {
+pub struct BuildOptions<'a> {
     /// The output folder.
     pub output: &'a Path,
     /// Where the site will stand.
@@ -69,7 +69,7 @@ pub struct Asked<'a> {
 /// wrong. Warnings about models of the hub go to `warnings`.
 pub fn inputs(
     project: &Project,
-    asked: &Asked,
+    asked: &BuildOptions,
     hub: &Hub,
     memo: &mut HashMemo,
     warnings: &mut Diagnostics,

@@ -14,7 +14,7 @@ use super::{Checkpoint, buffers};
 use crate::diagnostic::{Diagnostic, Kind, Result};
 use crate::input;
 use crate::kernel::matrix::Half;
-use crate::tensor::matrix::{Kept, Matrix, Precision};
+use crate::tensor::matrix::{Compact, Matrix, Precision};
 
 /// Takes tensors out of a checkpoint, one by one, onto a device and into the computing dtype.
 pub struct Loader<'a> {
@@ -143,7 +143,7 @@ impl Loader<'_> {
             _ => None,
         };
         match half.filter(|_| self.precision.kernels) {
-            Some(half) => Kept::halves(bytes, half, dims).into(),
+            Some(half) => Compact::halves(bytes, half, dims).into(),
             None => self.tensor(entry, bytes).into(),
         }
     }

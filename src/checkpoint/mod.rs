@@ -214,7 +214,10 @@ impl Checkpoint {
 }
 
 /// Every tensor that is asked for, instead of a checkpoint: names and shapes in the order in which they are taken.
-pub fn asked_for(shape: &Shape, take: impl FnOnce(&mut Loader<'_>) -> Result<()>) -> Result<Vec<(String, Vec<usize>)>> {
+pub fn needed_tensors(
+    shape: &Shape,
+    take: impl FnOnce(&mut Loader<'_>) -> Result<()>,
+) -> Result<Vec<(String, Vec<usize>)>> {
     let checkpoint = Checkpoint {
         folder: PathBuf::new(),
         config: CheckpointConfig {

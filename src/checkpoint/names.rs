@@ -41,7 +41,8 @@ pub fn with_prefixes(entries: BTreeMap<String, TensorEntry>, shape: &Shape) -> B
     }
     let base = table.split('.').next().unwrap_or_default();
     let within = format!("{base}.language_model.");
-    let rules: [&dyn Fn(&str) -> Option<String>; 3] = [
+    type Rule<'a> = &'a dyn Fn(&str) -> Option<String>;
+    let rules: [Rule; 3] = [
         &|name| name.strip_prefix("language_model.").map(str::to_owned),
         &|name| name.strip_prefix(&within).map(|rest| format!("{base}.{rest}")),
         &|name| (name != output).then(|| format!("{base}.{name}")),

@@ -147,9 +147,13 @@ fn names(folder: &Path) -> Vec<String> {
 
 /// Some names, the first few of them.
 fn listed(names: &[String]) -> String {
-    const TOLD: usize = 5;
-    let told: Vec<String> = names.iter().take(TOLD).map(|name| format!("`{name}`")).collect();
-    match names.len().saturating_sub(TOLD) {
+    const MOST_REPORTED: usize = 5;
+    let told: Vec<String> = names
+        .iter()
+        .take(MOST_REPORTED)
+        .map(|name| format!("`{name}`"))
+        .collect();
+    match names.len().saturating_sub(MOST_REPORTED) {
         0 => told.join(", "),
         more => format!("{} and {more} more", told.join(", ")),
     }

@@ -18,12 +18,12 @@ use crate::hub::Hub;
 use crate::interrupt;
 use crate::lock::Patience;
 use crate::model::device::Backend;
-use crate::plan::kept::{KeptRun, KeptRuns};
+use crate::plan::kept::{StoredPlan, StoredPlans};
 use crate::plan::{self, Run, Sources, Weights, frozen};
 use crate::publish::{check_base_url, write};
 use crate::render::{ExperimentResults, Site};
 use crate::site::output::{Counts, Folder, Output, Written};
-use crate::stamp::{self, Asked, Stamp};
+use crate::stamp::{self, BuildOptions, Stamp};
 use crate::store::Store;
 use crate::store::memo::HashMemo;
 use crate::store::record::SampleRecord;
@@ -148,7 +148,7 @@ impl<'a> Building<'a> {
     fn whole(&mut self, mut diagnostics: Diagnostics, backend: &Backend, hub: &Hub) -> Result<Done, Diagnostics> {
         let store = self.store;
         let mut memo = HashMemo::open(store.folder());
-        let asked = Asked {
+        let asked = BuildOptions {
             output: self.output.path(),
             base_url: self.base_url,
             backend: &backend.to_string(),
@@ -187,7 +187,7 @@ impl<'a> Building<'a> {
             models = open(Weights::Fetched, &mut diagnostics);
         }
         memo.save();
-        let runs = plan::runs_with(self.project, &models, &self.kept_plans()?, &mut diagnostics);
+        let runs = plan::runs_with(self.project, &models, &self.stored_plans()?, &mut diagnostics);
         if diagnostics.has_errors() {
             return Err(diagnostics);
         }
@@ -208,10 +208,10 @@ impl<'a> Building<'a> {
         // Each run's parts go when its records are there: the next one's can have their place.
         for (run, parts) in runs.into_iter().zip(parts) {
             let model = &models[run.model];
-            let (facts, speech) = (model.facts(), &model.tokenizer);
-            let plan = KeptRun::of(&run, &facts, &parts, speech);
+            let (facts, vocabulary) = (model.facts(), &model.tokenizer);
+            let plan = StoredPlan::of(&run, &facts, &parts, vocabulary);
             store.keep_plan(&run.experiment.id, run.model, &plan)?;
-            let records = assemble::records(&run, &facts, &parts, speech);
+            let records = assemble::records(&run, &facts, &parts, vocabulary);
             add(&mut results, &run, records);
         }
         let done = self.write(results, work)?;
@@ -236,7 +236,7 @@ impl<'a> Building<'a> {
     fn frozen(&mut self, mut diagnostics: Diagnostics) -> Result<Done, Diagnostics> {
         self.begin()?;
         diagnostics.extend(rehearse(self.project, self.base_url)?);
-        let kept = self.kept_plans()?;
+        let kept = self.stored_plans()?;
         let runs = frozen::runs(self.project, &kept, self.store)?;
         self.report.errors(diagnostics);
         let mut work = Work::default();
@@ -244,7 +244,7 @@ impl<'a> Building<'a> {
         for (run, facts, parts) in runs {
             work.kept += parts.iter().map(|parts| parts.attributions.len()).sum::<usize>();
             let plan = &kept[&(run.experiment.id.clone(), run.model.to_owned())];
-            let records = assemble::records(&run, &facts, &parts, &plan.speech());
+            let records = assemble::records(&run, &facts, &parts, &plan.vocabulary());
             add(&mut results, &run, records);
         }
         self.write(results, work)
@@ -298,12 +298,12 @@ impl<'a> Building<'a> {
     }
 
     /// The stored plans of all experiments to build.
-    fn kept_plans(&self) -> Result<KeptRuns, Diagnostics> {
+    fn stored_plans(&self) -> Result<StoredPlans, Diagnostics> {
         let experiments = self.project.experiments.iter();
         let pairs =
             experiments.flat_map(|experiment| experiment.models.iter().map(move |model| (&experiment.id, model)));
         let read = |(experiment, model): (&String, &String)| -> Result<_, Diagnostics> {
-            let run = KeptRun::of_store(self.store, experiment, model)?;
+            let run = StoredPlan::of_store(self.store, experiment, model)?;
             Ok(run.map(|run| ((experiment.clone(), model.clone()), run)))
         };
         let kept = pairs.collect::<Vec<_>>().into_par_iter().map(read);

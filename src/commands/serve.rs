@@ -37,7 +37,7 @@ pub fn run(global: &Global, arguments: &Serve, report: &Report) -> Result<ExitSt
     report.result(&format!("http://{}/", server.address()?));
     report.note("Serving until Ctrl-C; what changes in content/, templates/ and static/ is built anew.");
 
-    let teller = server.teller();
+    let notifier = server.notifier();
     let (global, report, build) = (global.clone(), *report, as_build(arguments, output));
     // A thread of its own: the server answers while models run, and Ctrl-C ends both. The store has what was finished.
     std::thread::spawn(move || {
@@ -48,7 +48,7 @@ pub fn run(global: &Global, arguments: &Serve, report: &Report) -> Result<ExitSt
             if interrupt::asked().is_some() {
                 return;
             }
-            teller.built(done.map_err(|errors| {
+            notifier.built(done.map_err(|errors| {
                 let text = errors.clone().sorted();
                 report.errors(errors);
                 text.iter()
@@ -58,7 +58,7 @@ pub fn run(global: &Global, arguments: &Serve, report: &Report) -> Result<ExitSt
                     .join("\n\n")
             }));
             if let Err(error) = watch.changed() {
-                teller.built(Err(error.to_string()));
+                notifier.built(Err(error.to_string()));
                 report.errors(error.into());
                 return;
             }

@@ -10,11 +10,11 @@ mod json;
 mod layout;
 mod liar;
 mod liar_hub;
+#[cfg(test)]
+pub mod local_repositories;
 mod parquet;
 mod rows;
 mod select;
-#[cfg(test)]
-pub mod shelf;
 mod source;
 
 use std::borrow::Cow;
@@ -149,11 +149,11 @@ struct Errors {
 
 impl Errors {
     /// At most this many errors of one file are reported: where one line is wrong, all may be.
-    const TOLD: usize = 10;
+    const MOST_REPORTED: usize = 10;
 
     fn push(&mut self, error: Diagnostic) {
         self.count += 1;
-        if self.count <= Self::TOLD {
+        if self.count <= Self::MOST_REPORTED {
             self.told.push(error);
         }
     }
@@ -163,8 +163,12 @@ impl Errors {
         if self.count == 0 {
             return Ok(table);
         }
-        if self.count > Self::TOLD {
-            let message = format!("this file has {} errors; the first {} are told", self.count, Self::TOLD);
+        if self.count > Self::MOST_REPORTED {
+            let message = format!(
+                "this file has {} errors; the first {} are told",
+                self.count,
+                Self::MOST_REPORTED
+            );
             let error = Diagnostic::content(message);
             self.told.push(match table.files.first() {
                 Some(file) => error.in_file(file),

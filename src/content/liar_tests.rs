@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use parquet::basic::Compression;
 
 use super::dataset::file::{Column, Values, write};
-use super::dataset::shelf::Shelf;
+use super::dataset::local_repositories::LocalRepositories;
 use super::dataset::{read_liar, read_liar_folder};
 use super::project::{Project, Selection};
 
@@ -55,9 +55,13 @@ fn project(shared: &Path, select: &str) -> Project {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     }
-    Project::load(root.path(), &Selection::default(), &Shelf(root.path().join("hub")))
-        .unwrap_or_else(|errors| panic!("{errors:#?}"))
-        .0
+    Project::load(
+        root.path(),
+        &Selection::default(),
+        &LocalRepositories(root.path().join("hub")),
+    )
+    .unwrap_or_else(|errors| panic!("{errors:#?}"))
+    .0
 }
 
 #[test]
@@ -187,7 +191,7 @@ fn as_on_the_hub(lines: &[Vec<&str>], path: &Path, classes: Option<&[&str]>) {
 
 fn both_ways(folder: &Path, classes: Option<&[&str]>) -> usize {
     let root = tempfile::tempdir().unwrap();
-    let shelf = Shelf(root.path().join("hub"));
+    let local_repositories = LocalRepositories(root.path().join("hub"));
     for (name, split) in [
         ("train.tsv", "train"),
         ("test.tsv", "test"),
@@ -196,9 +200,9 @@ fn both_ways(folder: &Path, classes: Option<&[&str]>) -> usize {
         let text = std::fs::read_to_string(folder.join(name)).unwrap();
         let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split('\t').collect()).collect();
         let path = format!("ucsbnlp/liar@refs-convert-parquet/default/{split}/0000.parquet");
-        as_on_the_hub(&lines, &shelf.0.join(path), classes);
+        as_on_the_hub(&lines, &local_repositories.0.join(path), classes);
     }
-    let from_hub = read_liar(&shelf).unwrap();
+    let from_hub = read_liar(&local_repositories).unwrap();
     let from_files = read_liar_folder(folder).unwrap();
     assert_eq!(from_hub.columns, from_files.columns);
     assert_eq!(from_hub.rows.len(), from_files.rows.len());
@@ -241,18 +245,23 @@ fn the_whole_of_liar_from_the_hub_is_the_same_cell_for_cell() {
 #[test]
 fn a_file_on_the_hub_that_is_not_liars_is_told() {
     let root = tempfile::tempdir().unwrap();
-    let shelf = Shelf(root.path().to_path_buf());
+    let local_repositories = LocalRepositories(root.path().to_path_buf());
     for split in ["train", "test", "validation"] {
         let path = format!("ucsbnlp/liar@refs-convert-parquet/default/{split}/0000.parquet");
         write(
-            &shelf.0.join(path),
+            &local_repositories.0.join(path),
             "message m { required binary id (UTF8); }",
             &[Column::text(["1"])],
             Compression::SNAPPY,
             None,
         );
     }
-    let error = read_liar(&shelf).unwrap_err().iter().next().unwrap().to_string();
+    let error = read_liar(&local_repositories)
+        .unwrap_err()
+        .iter()
+        .next()
+        .unwrap()
+        .to_string();
     assert!(
         error.starts_with(
             "ucsbnlp/liar@0123456/default/train/0000.parquet: this file has no column `label`, `statement`, "

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::cache::{Cached, cannot, set_aside_name};
 use super::client::Description;
-use super::promise::{self, Promise};
+use super::expected_hash::{self, ExpectedHash};
 use super::{Hub, Snapshot};
 use crate::diagnostic::{Diagnostic, Kind, Result};
 use crate::input;
@@ -94,7 +94,7 @@ impl Hub {
         let mut any = false;
         for file in &snapshot.weights {
             let path = snapshot.folder.join(file);
-            let Some(Promise::Sha256(promised)) = Promise::of_file(&path) else {
+            let Some(ExpectedHash::Sha256(promised)) = ExpectedHash::of_file(&path) else {
                 continue;
             };
             if sha256(&path).is_ok_and(|found| found == promised) {
@@ -113,7 +113,7 @@ impl Hub {
     }
 
     fn set_aside(&self, file: &Path, why: Diagnostic) -> Result<()> {
-        let Some(blob) = promise::blob(file) else {
+        let Some(blob) = expected_hash::blob(file) else {
             return Err(why);
         };
         match fs::rename(&blob, set_aside_name(&blob)) {
@@ -133,9 +133,9 @@ impl Hub {
 
 /// What is wrong with a file of the cache, if something is.
 fn broken(path: &Path, check: Check) -> Option<Diagnostic> {
-    match (Promise::of_file(path)?, check) {
-        (Promise::Sha256(_), Check::Later) => None,
-        (promise, _) => promise.check(path).err(),
+    match (ExpectedHash::of_file(path)?, check) {
+        (ExpectedHash::Sha256(_), Check::Later) => None,
+        (expected_hash, _) => expected_hash.check(path).err(),
     }
 }
 

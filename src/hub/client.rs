@@ -15,9 +15,9 @@ use serde::Deserialize;
 
 use super::RepoKind;
 use super::cache::{is_commit, is_inside};
+use super::expected_hash::ExpectedHash;
 use super::failure::Failure;
 use super::limits::{Limits, Pace};
-use super::promise::Promise;
 use super::refusal::Refusal;
 use super::settings::Settings;
 use crate::diagnostic::Diagnostic;
@@ -109,8 +109,8 @@ pub struct Description {
 
 impl Description {
     /// What the bytes have to hash to, where the name says it.
-    pub fn promise(&self) -> Option<Promise> {
-        Promise::of_name(&self.etag)
+    pub fn expected_hash(&self) -> Option<ExpectedHash> {
+        ExpectedHash::of_name(&self.etag)
     }
 }
 

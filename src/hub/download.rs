@@ -10,9 +10,9 @@ use sha2::{Digest, Sha256};
 use super::Listing;
 use super::cache::{Cached, cannot, make_parent, refuse_irregular, set_aside_name};
 use super::client::{Client, Description, Patience, Tries};
+use super::expected_hash::ExpectedHash;
 use super::failure::Failure;
 use super::limits::{Limits, Pace};
-use super::promise::Promise;
 use crate::checkpoint::hash;
 use crate::diagnostic::{Diagnostic, Kind, Result};
 use crate::hex::hex;
@@ -149,9 +149,9 @@ impl Download<'_> {
     /// Where the name of the bytes is a hash of them, they have to have it; and a pointer of Git LFS is no file of
     /// anything.
     fn check(&self, partial: &Partial) -> Result<()> {
-        let found = match self.description.promise() {
-            Some(Promise::Sha256(expected)) => ("SHA-256", hex(&partial.hasher.clone().finalize()), expected),
-            Some(Promise::Git(expected)) => {
+        let found = match self.description.expected_hash() {
+            Some(ExpectedHash::Sha256(expected)) => ("SHA-256", hex(&partial.hasher.clone().finalize()), expected),
+            Some(ExpectedHash::Git(expected)) => {
                 let found = hash::git_blob(&partial.path).map_err(|error| self.unusable(partial, &error))?;
                 ("git hash", found, expected)
             }

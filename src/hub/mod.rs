@@ -10,10 +10,10 @@ mod cache;
 mod check;
 mod client;
 mod download;
+pub mod expected_hash;
 mod failure;
 mod limits;
 mod model;
-pub mod promise;
 mod refusal;
 mod settings;
 

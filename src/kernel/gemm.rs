@@ -63,7 +63,7 @@ impl<'a> View<'a> {
 pub struct Right<'a> {
     elements: Elements<'a>,
     stride: usize,
-    turned: bool,
+    transposed: bool,
 }
 
 impl<'a> Right<'a> {
@@ -72,20 +72,24 @@ impl<'a> Right<'a> {
         Self {
             elements,
             stride,
-            turned: false,
+            transposed: false,
         }
     }
 
     /// The same matrix, transposed.
     pub fn transposed(self) -> Self {
         Self {
-            turned: !self.turned,
+            transposed: !self.transposed,
             ..self
         }
     }
 
     fn holds(&self, rows: usize, columns: usize) -> bool {
-        let (lines, length) = if self.turned { (columns, rows) } else { (rows, columns) };
+        let (lines, length) = if self.transposed {
+            (columns, rows)
+        } else {
+            (rows, columns)
+        };
         rows == 0 || columns == 0 || (lines - 1) * self.stride + length <= self.elements.len()
     }
 }
@@ -174,23 +178,23 @@ impl Product<'_, '_> {
                     let a = self.a.data.as_ptr().add(i * self.a.row);
                     let c = c.get().add(i * self.stride + j);
                     let a = wide::Factor::new(a, self.a.row, self.a.column);
-                    let (stride, turned, add) = (self.b.stride, self.b.turned, self.add);
-                    let first = if turned { j * stride } else { j };
+                    let (stride, transposed, add) = (self.b.stride, self.b.transposed, self.add);
+                    let first = if transposed { j * stride } else { j };
                     match self.b.elements {
                         Elements::Floats(floats) => {
-                            let b = lines::Sliced::new(lines::Floats(floats.as_ptr()), first, stride, turned);
+                            let b = lines::Sliced::new(lines::Floats(floats.as_ptr()), first, stride, transposed);
                             wide::product((m, k, n), a, b, c, self.stride, add);
                         }
                         Elements::Halves(bytes, Half::Bf16) => {
-                            let b = lines::Sliced::new(lines::Bf16(bytes.as_ptr()), first, stride, turned);
+                            let b = lines::Sliced::new(lines::Bf16(bytes.as_ptr()), first, stride, transposed);
                             wide::product((m, k, n), a, b, c, self.stride, add);
                         }
                         Elements::Halves(bytes, Half::F16) => {
-                            let b = lines::Sliced::new(lines::F16(bytes.as_ptr()), first, stride, turned);
+                            let b = lines::Sliced::new(lines::F16(bytes.as_ptr()), first, stride, transposed);
                             wide::product((m, k, n), a, b, c, self.stride, add);
                         }
                         Elements::Four(four) => {
-                            let b = lines::Sliced::new(lines::Codes::new(four), four.first + first, stride, turned);
+                            let b = lines::Sliced::new(lines::Codes::new(four), four.first + first, stride, transposed);
                             wide::product((m, k, n), a, b, c, self.stride, add);
                         }
                     }
@@ -214,9 +218,9 @@ impl Product<'_, '_> {
         let Right {
             elements,
             stride,
-            turned,
+            transposed,
         } = self.b;
-        let (lines, length) = if turned { (n, k) } else { (k, n) };
+        let (lines, length) = if transposed { (n, k) } else { (k, n) };
         if k == 0 {
             let nothing = Right::rows(Elements::Floats(&[]), 0);
             return Product { b: nothing, ..self }.portable(threads);
@@ -229,7 +233,7 @@ impl Product<'_, '_> {
                 elements.expand(line * stride, to);
             }
             let b = Right::rows(Elements::Floats(&floats), length);
-            let part = if turned {
+            let part = if transposed {
                 Product {
                     size: (m, k, count),
                     a: self.a,
@@ -261,7 +265,7 @@ impl Product<'_, '_> {
         let Elements::Floats(right) = self.b.elements else {
             return self.portable_by_lines(threads, EXPANDED);
         };
-        let (down, along) = if self.b.turned {
+        let (down, along) = if self.b.transposed {
             (1, self.b.stride)
         } else {
             (self.b.stride, 1)

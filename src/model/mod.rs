@@ -16,7 +16,7 @@ mod tests;
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorCreationOptions, TensorData};
 
-use crate::checkpoint::{Checkpoint, Loader, asked_for};
+use crate::checkpoint::{Checkpoint, Loader, needed_tensors};
 use crate::diagnostic::Result;
 use crate::families::shape::Shape;
 use crate::tensor::matrix::{Matrix, Precision};
@@ -54,7 +54,7 @@ impl CausalLm {
     /// # Errors
     /// None that a configuration read by [`crate::checkpoint::config::read`] can have.
     pub fn layout(shape: &Shape) -> Result<Vec<(String, Vec<usize>)>> {
-        asked_for(shape, |loader| Self::take(shape, loader).map(drop))
+        needed_tensors(shape, |loader| Self::take(shape, loader).map(drop))
     }
 
     /// A model with random parameters (normal, σ = 0.02, scaled down by depth where a layer writes to the residual

@@ -14,7 +14,7 @@ use crate::kernel::Threads;
 use crate::kernel::gemm::{Product, Right, View};
 use crate::kernel::matrix::Elements;
 use crate::tensor::host::{self, Host, floats};
-use crate::tensor::matrix::{Kept, Matrix};
+use crate::tensor::matrix::{Compact, Matrix};
 
 /// A matrix of weights, `[out, in]`.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ pub enum Weight {
     /// float32 in main memory.
     Host(Host, [usize; 2]),
     /// In a smaller form than it is computed in.
-    Kept(Kept),
+    Compact(Compact),
 }
 
 impl Weight {
@@ -40,7 +40,7 @@ impl Weight {
     /// Of a module's matrix.
     pub fn of(matrix: &Matrix) -> Self {
         match matrix.kept() {
-            Some(kept) => Self::Kept(kept.clone()),
+            Some(kept) => Self::Compact(kept.clone()),
             None => Self::new(matrix.val()),
         }
     }
@@ -50,7 +50,7 @@ impl Weight {
         match self {
             Self::Tensor(tensor) => tensor.dims(),
             Self::Host(_, dims) => *dims,
-            Self::Kept(kept) => kept.dims(),
+            Self::Compact(kept) => kept.dims(),
         }
     }
 
@@ -59,7 +59,7 @@ impl Weight {
         match self {
             Self::Tensor(_) => None,
             Self::Host(host, _) => Some(Elements::Floats(host.slice())),
-            Self::Kept(kept) => kept.elements(),
+            Self::Compact(kept) => kept.elements(),
         }
     }
 
@@ -68,13 +68,13 @@ impl Weight {
         match self {
             Self::Tensor(tensor) => tensor.clone(),
             Self::Host(host, _) => host.tensor(),
-            Self::Kept(kept) => kept.tensor(),
+            Self::Compact(kept) => kept.tensor(),
         }
     }
 
     /// Chosen rows, as float32.
     pub fn select(&self, rows: &[i64]) -> Tensor<2> {
-        if let Self::Kept(kept) = self {
+        if let Self::Compact(kept) = self {
             let rows: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
             return kept.select(&rows).cast(DType::F32);
         }

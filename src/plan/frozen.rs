@@ -3,7 +3,7 @@
 //! A plan or a part that is missing, or was made for other content, is an error that names experiment, model and how
 //! many maps lack; nothing is computed, fetched or asked.
 
-use super::kept::{KeptRuns, Stale};
+use super::kept::{Stale, StoredPlans};
 use super::{ModelFacts, Run, stored};
 use crate::content::experiment::Experiment;
 use crate::content::model::{ModelSource, ModelSpec};
@@ -25,7 +25,7 @@ pub type Frozen<'a> = (Run<'a>, ModelFacts<'a>, Vec<Parts>);
 ///
 /// # Errors
 /// One for each experiment and model of which something is missing or stale; the store cannot be read.
-pub fn runs<'a>(project: &'a Project, kept: &'a KeptRuns, store: &Store) -> Result<Vec<Frozen<'a>>, Diagnostics> {
+pub fn runs<'a>(project: &'a Project, kept: &'a StoredPlans, store: &Store) -> Result<Vec<Frozen<'a>>, Diagnostics> {
     let mut errors = Diagnostics::new();
     let mut runs = Vec::new();
     for experiment in &project.experiments {
@@ -46,7 +46,7 @@ fn run<'a>(
     project: &'a Project,
     experiment: &'a Experiment,
     id: &'a str,
-    kept: &'a KeptRuns,
+    kept: &'a StoredPlans,
     store: &Store,
 ) -> Result<Frozen<'a>, Diagnostic> {
     let samples = experiment.samples.len();

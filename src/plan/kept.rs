@@ -5,7 +5,7 @@
 //! order, so that changes to different samples merge in git. Nothing in it is of this machine or of this time. Each
 //! line names, by a hash, what of `content/` it was made from; a line whose hash is another is not used. Each line is
 //! sealed with its checksum, those of samples within their head: a line that was damaged, or that a merge put under the
-//! head of another model or experiment, is not used either ([`KeptRun::damaged`]).
+//! head of another model or experiment, is not used either ([`StoredPlan::damaged`]).
 
 mod file;
 mod sample;
@@ -16,8 +16,8 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use self::file::{sealed_line, unsealed_lines};
-pub use self::sample::KeptGeneration;
-use self::sample::KeptSample;
+pub use self::sample::StoredGenerationPlan;
+use self::sample::StoredSample;
 use super::{Job, ModelFacts, Run};
 use crate::checkpoint::hash;
 use crate::content::dataset::Sample;
@@ -26,21 +26,21 @@ use crate::content::model::ModelSpec;
 use crate::store::key::ModelKey;
 use crate::store::{Parts, Store};
 use crate::terms::{Baseline, BaselineVector, Target};
-use crate::tokenizer::Speech;
+use crate::tokenizer::Vocabulary;
 
 /// The schema of the file; raised when its form changes, or what tokenizers are asked. Lines of `igsite/plan/1` had no
 /// checksum; hashes of `igsite/plan/2` were of our own names of things, not of the field's words.
 const SCHEMA: &str = "igsite/plan/3";
 
 /// The stored plans of a project, by experiment and model.
-pub type KeptRuns = BTreeMap<(String, String), KeptRun>;
+pub type StoredPlans = BTreeMap<(String, String), StoredPlan>;
 
 /// A stored plan.
 #[derive(Clone, Debug, PartialEq)]
-pub struct KeptRun {
+pub struct StoredPlan {
     /// What holds for all samples.
     pub head: Head,
-    samples: HashMap<String, KeptSample>,
+    samples: HashMap<String, StoredSample>,
     /// The numbers of the lines that are not as they were written, or make no sense, from 1.
     pub damaged: Vec<usize>,
 }
@@ -154,9 +154,9 @@ fn short(text: &str) -> String {
     hash
 }
 
-impl KeptRun {
+impl StoredPlan {
     /// What there is to keep of a run that was completed.
-    pub fn of(run: &Run, model: &ModelFacts, parts: &[Parts], speech: &dyn Speech) -> String {
+    pub fn of(run: &Run, model: &ModelFacts, parts: &[Parts], vocabulary: &dyn Vocabulary) -> String {
         let head = Head {
             schema: SCHEMA.to_owned(),
             experiment: experiment_hash(run.experiment),
@@ -178,7 +178,7 @@ impl KeptRun {
             .jobs
             .par_iter()
             .zip(parts)
-            .map(|(job, parts)| sealed_line(&json(&KeptSample::of(run.experiment, job, parts, speech)), &head))
+            .map(|(job, parts)| sealed_line(&json(&StoredSample::of(run.experiment, job, parts, vocabulary)), &head))
             .collect();
         text.extend(lines);
         text
@@ -195,7 +195,7 @@ impl KeptRun {
         };
         let (run, told) = match Self::read(&text) {
             Ok(run) => {
-                let told = lines_told(&run.damaged);
+                let told = damaged_lines(&run.damaged);
                 (Some(run), told)
             }
             Err(Unread::Head) => (None, Some("its first line is damaged".to_owned())),
@@ -227,7 +227,7 @@ impl KeptRun {
         }
         let (mut samples, mut damaged) = (HashMap::new(), Vec::new());
         for (number, json) in lines {
-            let sample = json.and_then(|json| serde_json::from_str::<KeptSample>(json).ok());
+            let sample = json.and_then(|json| serde_json::from_str::<StoredSample>(json).ok());
             match sample.filter(|sample| sample.makes_sense(&head)) {
                 Some(sample) => _ = samples.insert(sample.sample.clone(), sample),
                 // A line that a disk or a merge spoilt costs that sample, not the rest.
@@ -282,23 +282,23 @@ impl KeptRun {
     }
 
     /// What the tokens of all samples read as.
-    pub fn speech(&self) -> KeptSpeech<'_> {
-        let mut speech = KeptSpeech::default();
+    pub fn vocabulary(&self) -> StoredVocabulary<'_> {
+        let mut vocabulary = StoredVocabulary::default();
         for sample in self.samples.values() {
-            speech
+            vocabulary
                 .said
                 .extend(sample.said.iter().map(|(id, text)| (*id, text.as_str())));
             let joined = sample.joined.iter();
-            speech
+            vocabulary
                 .joined
                 .extend(joined.map(|(ids, text)| (ids.as_slice(), text.as_str())));
         }
-        speech
+        vocabulary
     }
 }
 
 /// The message about damaged lines; none if there are none.
-fn lines_told(numbers: &[usize]) -> Option<String> {
+fn damaged_lines(numbers: &[usize]) -> Option<String> {
     match numbers {
         [] => None,
         [one] => Some(format!("line {one} is damaged")),
@@ -326,12 +326,12 @@ impl Head {
 
 /// The texts of the tokens of a stored plan.
 #[derive(Debug, Default)]
-pub struct KeptSpeech<'a> {
+pub struct StoredVocabulary<'a> {
     said: HashMap<u32, &'a str>,
     joined: HashMap<&'a [u32], &'a str>,
 }
 
-impl Speech for KeptSpeech<'_> {
+impl Vocabulary for StoredVocabulary<'_> {
     fn text_of(&self, id: u32) -> String {
         self.said
             .get(&id)
@@ -350,6 +350,6 @@ mod tests {
     #[test]
     fn a_head_of_another_version_is_no_damage_whatever_its_form() {
         let head = r#"{"schema":"igsite/plan/2","baselines":[["eos",{"token":2}]]}"#;
-        assert_eq!(KeptRun::read(&sealed_line(head, "")).err(), Some(Unread::Version));
+        assert_eq!(StoredPlan::read(&sealed_line(head, "")).err(), Some(Unread::Version));
     }
 }

@@ -9,7 +9,7 @@ use crate::content::model::{ModelSource, ModelSpec};
 use crate::content::project::Project;
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
 use crate::hub::Hub;
-use crate::hub::promise;
+use crate::hub::expected_hash;
 use crate::model::CausalLm;
 use crate::model::device::{Backend, dtype_word, quantization_word};
 use crate::store::key::{ModelKey, NUMERICS_VERSION};
@@ -152,7 +152,7 @@ fn open_model(spec: &ModelSpec, sources: &mut Sources<'_>) -> Result<OpenedModel
         weights_sha256: checkpoint
             .weights_sha256(|file| {
                 let found = sources.memo.sha256(file)?;
-                promise::compare_sha256(file, &found).map(|()| found)
+                expected_hash::compare_sha256(file, &found).map(|()| found)
             })
             .map_err(|error| located(spec, error))?,
         config_sha256: sources.memo.sha256(&folder.join("config.json"))?,

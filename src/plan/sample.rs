@@ -29,7 +29,7 @@ pub fn around(chat: Option<&Chat>) -> Around {
 
 /// A prompt as the model gets it, that answers stand behind.
 #[derive(Clone, Copy)]
-struct Asked<'e> {
+struct PromptTokens<'e> {
     text: &'e str,
     ids: &'e [u32],
     around: Around,
@@ -80,7 +80,7 @@ impl<'a> One<'a, '_> {
             }
         };
         let ids: Vec<u32> = tokens.iter().map(|token| token.id).collect();
-        let asked = Asked {
+        let asked = PromptTokens {
             text: &prompt.text,
             ids: &ids,
             around: around(chat),
@@ -157,7 +157,7 @@ impl<'a> One<'a, '_> {
     }
 
     /// The tokens of an answer behind the prompt: several, where they can be explained together.
-    fn answer(&self, asked: Asked<'_>, answer: &str) -> Result<Vec<u32>> {
+    fn answer(&self, asked: PromptTokens<'_>, answer: &str) -> Result<Vec<u32>> {
         let tokenizer = &self.model.tokenizer;
         let tokens = tokenizer.answer_tokens(asked.text, asked.ids, answer, asked.around)?;
         if tokens.len() > 1 && self.experiment.attribution.output != Output::LogProbability {
@@ -175,7 +175,7 @@ impl<'a> One<'a, '_> {
         &self,
         spec: &Target,
         sample: &Sample,
-        asked: Asked<'_>,
+        asked: PromptTokens<'_>,
         options: &[(&str, Vec<u32>)],
     ) -> Result<Vec<PlannedTarget>> {
         let one = |kind, (token, forced)| vec![PlannedTarget::one(kind, token, forced)];
@@ -205,7 +205,7 @@ impl<'a> One<'a, '_> {
         &self,
         spec: &Target,
         sample: &Sample,
-        asked: Asked<'_>,
+        asked: PromptTokens<'_>,
         options: &[(&str, Vec<u32>)],
     ) -> Result<(TargetToken, Vec<u32>)> {
         let option = |letter: &str| {

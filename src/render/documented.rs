@@ -423,7 +423,7 @@ fn the_docs_list_the_limits_that_there_are() {
         ("shortcodes: lists nested in each other", shortcode::DEEPEST as u64),
         (
             "faults of links that are reported with their place",
-            crate::site::TOLD as u64,
+            crate::site::MOST_REPORTED as u64,
         ),
     ] {
         let row = format!("| {limit} | {} |\n", grouped(value));

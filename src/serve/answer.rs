@@ -27,7 +27,7 @@ const HEAD: u64 = 256 << 10;
 
 /// A request that may be answered.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum Wanted {
     /// A file of the site, by the path of its address.
     File(String),
     /// The outcome, once it has a higher number than this.
@@ -59,7 +59,7 @@ impl Reply {
 }
 
 /// What a request wants, or why it is refused.
-pub fn read(method: &Method, host: Option<&str>, uri: &Uri) -> Result<Asked, Reply> {
+pub fn read(method: &Method, host: Option<&str>, uri: &Uri) -> Result<Wanted, Reply> {
     if !host.is_some_and(is_own) {
         let text = "igsite serve answers at localhost and at addresses in numbers only, so that no other website can read yours through the browser.\n";
         return Err(Reply::new(403, TEXT, text));
@@ -69,10 +69,10 @@ pub fn read(method: &Method, host: Option<&str>, uri: &Uri) -> Result<Asked, Rep
     }
     let path = uri.path();
     Ok(match path.strip_prefix(OWN) {
-        Some("serve.js") => Asked::Script,
-        Some("serve.css") => Asked::Style,
-        Some("news.js") => Asked::News(uri.query().and_then(|seen| seen.parse().ok()).unwrap_or(0)),
-        _ => Asked::File(path.to_owned()),
+        Some("serve.js") => Wanted::Script,
+        Some("serve.css") => Wanted::Style,
+        Some("news.js") => Wanted::News(uri.query().and_then(|seen| seen.parse().ok()).unwrap_or(0)),
+        _ => Wanted::File(path.to_owned()),
     })
 }
 
@@ -91,17 +91,17 @@ fn is_own(host: &str) -> bool {
 }
 
 /// The answer.
-pub fn answer(asked: &Asked, folder: &Path, outcome: &Outcome) -> Reply {
+pub fn answer(asked: &Wanted, folder: &Path, outcome: &Outcome) -> Reply {
     match asked {
-        Asked::Script => Reply::new(200, JAVASCRIPT, SCRIPT),
-        Asked::Style => Reply::new(200, "text/css; charset=utf-8", STYLE),
-        Asked::News(_) => {
+        Wanted::Script => Reply::new(200, JAVASCRIPT, SCRIPT),
+        Wanted::Style => Reply::new(200, "text/css; charset=utf-8", STYLE),
+        Wanted::News(_) => {
             let news = json!({ "number": outcome.number, "site": outcome.site, "error": outcome.error });
             Reply::new(200, JAVASCRIPT, format!("igsiteServe({news});\n"))
         }
         // The folder may hold the site of an earlier run, which is not what the files say now.
-        Asked::File(_) if outcome.site.is_empty() => waiting(outcome),
-        Asked::File(path) => file(path, folder, outcome),
+        Wanted::File(_) if outcome.site.is_empty() => waiting(outcome),
+        Wanted::File(path) => file(path, folder, outcome),
     }
 }
 
@@ -296,7 +296,7 @@ mod tests {
             kind,
             location,
             body,
-        } = answer(&Asked::File(path.to_owned()), folder, outcome);
+        } = answer(&Wanted::File(path.to_owned()), folder, outcome);
         let body = body.read_whole();
         Got {
             status,

@@ -25,7 +25,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::watch as news;
 
 use crate::diagnostic::{Diagnostic, Kind, Result};
-use answer::{Asked, Reply};
+use answer::{Reply, Wanted};
 use body::Body;
 use connections::Connections;
 pub use watch::Watch;
@@ -51,9 +51,9 @@ pub struct Outcome {
 
 /// Informs the server of a build's result.
 #[derive(Clone, Debug)]
-pub struct Teller(Arc<news::Sender<Outcome>>);
+pub struct Notifier(Arc<news::Sender<Outcome>>);
 
-impl Teller {
+impl Notifier {
     /// A build has ended; the error's text if it failed.
     pub fn built(&self, result: std::result::Result<(), String>) {
         self.0.send_modify(|outcome| {
@@ -73,7 +73,7 @@ impl Teller {
 pub struct Server {
     listener: TcpListener,
     folder: PathBuf,
-    teller: Teller,
+    notifier: Notifier,
 }
 
 impl Server {
@@ -106,7 +106,7 @@ impl Server {
         Ok(Self {
             listener,
             folder: folder.to_owned(),
-            teller: Teller(Arc::new(news::channel(Outcome::default()).0)),
+            notifier: Notifier(Arc::new(news::channel(Outcome::default()).0)),
         })
     }
 
@@ -119,8 +119,8 @@ impl Server {
     }
 
     /// Sends it the results of builds.
-    pub fn teller(&self) -> Teller {
-        self.teller.clone()
+    pub fn notifier(&self) -> Notifier {
+        self.notifier.clone()
     }
 
     /// Answers until Ctrl-C or another signal requests an end.
@@ -132,7 +132,7 @@ impl Server {
         let runtime = runtime.map_err(|error| failed(&error))?;
         let done = runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(self.listener)?;
-            tokio::spawn(accept(listener, self.folder.into(), self.teller));
+            tokio::spawn(accept(listener, self.folder.into(), self.notifier));
             crate::interrupt::wait().await;
             io::Result::Ok(())
         });
@@ -156,7 +156,7 @@ fn first_free(address: IpAddr) -> io::Result<TcpListener> {
     TcpListener::bind(SocketAddr::new(address, 0))
 }
 
-async fn accept(listener: tokio::net::TcpListener, folder: Arc<Path>, teller: Teller) {
+async fn accept(listener: tokio::net::TcpListener, folder: Arc<Path>, notifier: Notifier) {
     let connections = Connections::new();
     tokio::spawn(connections.clone().end_still_ones());
     loop {
@@ -167,8 +167,8 @@ async fn accept(listener: tokio::net::TcpListener, folder: Arc<Path>, teller: Te
             continue;
         };
         connections.make_room().await;
-        let (folder, teller) = (Arc::clone(&folder), teller.clone());
-        let service = service_fn(move |request| respond(request, Arc::clone(&folder), teller.clone()));
+        let (folder, notifier) = (Arc::clone(&folder), notifier.clone());
+        let service = service_fn(move |request| respond(request, Arc::clone(&folder), notifier.clone()));
         connections.spawn(TokioIo::new(stream), |stream| {
             let mut http = hyper::server::conn::http1::Builder::new();
             let serving = http
@@ -184,15 +184,15 @@ async fn accept(listener: tokio::net::TcpListener, folder: Arc<Path>, teller: Te
 async fn respond(
     request: Request<Incoming>,
     folder: Arc<Path>,
-    teller: Teller,
+    notifier: Notifier,
 ) -> std::result::Result<Response<Body>, Infallible> {
-    let mut news = teller.0.subscribe();
+    let mut news = notifier.0.subscribe();
     let host = request
         .headers()
         .get(hyper::header::HOST)
         .and_then(|host| host.to_str().ok());
     let asked = answer::read(request.method(), host, request.uri());
-    if let Ok(Asked::News(seen)) = asked {
+    if let Ok(Wanted::News(seen)) = asked {
         _ = tokio::time::timeout(HELD, news.wait_for(|outcome| outcome.number > seen)).await;
     }
     let outcome = news.borrow().clone();

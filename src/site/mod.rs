@@ -1,12 +1,12 @@
 //! The finished site on disk: where pages lie, how they link, and how they get into the output folder.
 
-mod blame;
 pub mod links;
 pub mod output;
 pub mod publish;
+mod trace;
 pub mod urls;
 
-pub use blame::{TOLD, all as blamed};
+pub use trace::{MOST_REPORTED, all as blamed};
 
 /// A file of the site.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -41,7 +41,7 @@ pub struct Matrix {
     /// None where it has another form.
     whole: Option<Param<Tensor<2>>>,
     #[module(skip)]
-    kept: Option<Kept>,
+    kept: Option<Compact>,
 }
 
 impl From<Param<Tensor<2>>> for Matrix {
@@ -53,8 +53,8 @@ impl From<Param<Tensor<2>>> for Matrix {
     }
 }
 
-impl From<Kept> for Matrix {
-    fn from(kept: Kept) -> Self {
+impl From<Compact> for Matrix {
+    fn from(kept: Compact) -> Self {
         Self {
             whole: None,
             kept: Some(kept),
@@ -81,7 +81,7 @@ impl Matrix {
     }
 
     /// The smaller form, where it has one.
-    pub fn kept(&self) -> Option<&Kept> {
+    pub fn kept(&self) -> Option<&Compact> {
         self.kept.as_ref()
     }
 
@@ -125,7 +125,7 @@ impl Matrix {
 
 /// A matrix in a smaller form than it is computed in; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Kept {
+pub struct Compact {
     form: Form,
     dims: [usize; 2],
     /// Elements before it in what it is a part of.
@@ -166,7 +166,7 @@ struct OnDevice {
 /// Codes in a word.
 const IN_WORD: usize = 8;
 
-impl Kept {
+impl Compact {
     /// Numbers in half precision, little-endian, in main memory.
     pub fn halves(bytes: Vec<u8>, half: Half, dims: [usize; 2]) -> Self {
         Self {
@@ -333,11 +333,11 @@ impl Kept {
 }
 
 /// Quantised weights where a model is to compute with them: in main memory for the CPU's kernels, else on the device.
-pub fn quantized(four: FourBit, dims: [usize; 2], device: &Device, precision: Precision) -> Kept {
+pub fn quantized(four: FourBit, dims: [usize; 2], device: &Device, precision: Precision) -> Compact {
     if precision.kernels {
-        Kept::four(four, dims)
+        Compact::four(four, dims)
     } else {
-        Kept::on_device(four, dims, device, precision.dtype)
+        Compact::on_device(four, dims, device, precision.dtype)
     }
 }
 
@@ -366,8 +366,8 @@ mod tests {
                 let (codes, scales) = quantize(210, code, |range, to| to.copy_from_slice(&weights[range]));
                 four_bit(code, codes, scales)
             };
-            let host = Kept::four(make(), [7, 30]);
-            let device = Kept::on_device(make(), [7, 30], &Device::flex(), DType::F32);
+            let host = Compact::four(make(), [7, 30]);
+            let device = Compact::on_device(make(), [7, 30], &Device::flex(), DType::F32);
             assert_eq!(floats(device.tensor()), floats(host.tensor()));
             for (from, count) in [(0, 3), (2, 1), (3, 4), (6, 1)] {
                 let expected = &floats(host.tensor())[from * 30..(from + count) * 30];

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use tokenizers::AddedToken;
 
-use super::beside::Beside;
+use super::beside::TokenizerFiles;
 use super::keys::NAMED;
 use crate::diagnostic::Result;
 
@@ -17,7 +17,7 @@ use crate::diagnostic::Result;
 ///
 /// # Errors
 /// The tokenizer's normaliser fails on one of them.
-pub fn add(inner: &mut tokenizers::Tokenizer, beside: &mut Beside, own: &[(u64, AddedToken)]) -> Result<()> {
+pub fn add(inner: &mut tokenizers::Tokenizer, beside: &mut TokenizerFiles, own: &[(u64, AddedToken)]) -> Result<()> {
     let mut listed: BTreeMap<u64, AddedToken> = beside.listed.clone();
     if !beside.by_decoder {
         listed.extend(own.iter().cloned());
@@ -48,12 +48,12 @@ pub fn add(inner: &mut tokenizers::Tokenizer, beside: &mut Beside, own: &[(u64, 
     inner
         .add_tokens(tokens)
         .map_err(|error| beside.error("added_tokens_decoder", format!("a token cannot be added: {error}")))?;
-    tell_other_ids(inner, beside, own);
+    warn_of_other_ids(inner, beside, own);
     Ok(())
 }
 
 /// Special tokens, each with its key if it has one, in the order in which they are added.
-fn in_order(beside: &Beside) -> impl Iterator<Item = (Option<&str>, &AddedToken)> {
+fn in_order(beside: &TokenizerFiles) -> impl Iterator<Item = (Option<&str>, &AddedToken)> {
     let keyed = NAMED.iter().filter_map(|key| Some((Some(*key), beside.named(key)?)));
     let specific = beside.named.iter().filter(|(key, _)| !NAMED.contains(&key.as_str()));
     keyed
@@ -62,7 +62,7 @@ fn in_order(beside: &Beside) -> impl Iterator<Item = (Option<&str>, &AddedToken)
 }
 
 /// Warns of tokens that are listed with an id and have another.
-fn tell_other_ids(inner: &tokenizers::Tokenizer, beside: &mut Beside, own: &[(u64, AddedToken)]) {
+fn warn_of_other_ids(inner: &tokenizers::Tokenizer, beside: &mut TokenizerFiles, own: &[(u64, AddedToken)]) {
     let listed = beside.listed.iter().map(|(id, token)| (*id, token));
     let all = listed.chain(own.iter().map(|(id, token)| (*id, token)));
     let others: Vec<String> = all

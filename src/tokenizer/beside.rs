@@ -50,7 +50,7 @@ impl Class {
 
 /// The three files, merged.
 #[derive(Debug)]
-pub struct Beside {
+pub struct TokenizerFiles {
     /// The class that the folder names.
     pub class: Class,
     /// `model_type` of `config.json`.
@@ -74,7 +74,7 @@ pub struct Beside {
     config: Map<String, Value>,
 }
 
-impl Beside {
+impl TokenizerFiles {
     /// Reads the files of a folder; all may be absent.
     ///
     /// # Errors

@@ -7,7 +7,7 @@
 
 use serde_json::{Value, json};
 
-use super::beside::{Beside, Class};
+use super::beside::{Class, TokenizerFiles};
 use crate::diagnostic::{Diagnostic, Result};
 
 /// Ids before and after a text's own.
@@ -49,7 +49,7 @@ impl Frame {
 }
 
 /// What the two keys require: whether a token begins a text, and whether one ends it.
-fn asked(beside: &Beside, bos: bool) -> Result<[bool; 2]> {
+fn asked(beside: &TokenizerFiles, bos: bool) -> Result<[bool; 2]> {
     Ok([
         beside.switch("add_bos_token")?.unwrap_or(bos),
         beside.switch("add_eos_token")?.unwrap_or(false),
@@ -61,7 +61,7 @@ fn asked(beside: &Beside, bos: bool) -> Result<[bool; 2]> {
 ///
 /// # Errors
 /// A key is neither true nor false.
-pub fn compare(inner: &tokenizers::Tokenizer, beside: &mut Beside, frame: &Frame) -> Result<()> {
+pub fn compare(inner: &tokenizers::Tokenizer, beside: &mut TokenizerFiles, frame: &Frame) -> Result<()> {
     let llama = beside.class == Class::Llama
         || beside.class == Class::Unnamed && matches!(beside.model_type.as_deref(), Some("llama" | "mistral"));
     let [bos, eos] = ["bos_token", "eos_token"].map(|key| {
@@ -100,7 +100,7 @@ pub fn compare(inner: &tokenizers::Tokenizer, beside: &mut Beside, frame: &Frame
 }
 
 /// Warns where the prediction would be read after a token that ends the text.
-pub fn tell_ending(inner: &tokenizers::Tokenizer, beside: &mut Beside, frame: &Frame) {
+pub fn warn_of_ending(inner: &tokenizers::Tokenizer, beside: &mut TokenizerFiles, frame: &Frame) {
     if !frame.behind.is_empty() {
         let message = format!("the tokenizer makes {} of a text", frame.named(inner));
         let done = "without a chat, predictions are read behind the tokens that end the prompt, as transformers does; few models mean that";
@@ -112,7 +112,7 @@ pub fn tell_ending(inner: &tokenizers::Tokenizer, beside: &mut Beside, frame: &F
 ///
 /// # Errors
 /// A key is neither true nor false, or requires a token that no key names.
-pub fn of_sentencepiece(inner: &tokenizers::Tokenizer, beside: &mut Beside) -> Result<Value> {
+pub fn of_sentencepiece(inner: &tokenizers::Tokenizer, beside: &mut TokenizerFiles) -> Result<Value> {
     // For other classes transformers 5 adds neither unless a key says so.
     let llama = matches!(beside.class, Class::Llama | Class::Unnamed);
     let [bos, eos] = asked(beside, llama)?;

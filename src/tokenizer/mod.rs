@@ -59,7 +59,7 @@ impl SpecialKind {
 }
 
 /// The text of tokens: from a tokenizer, or from a stored plan that once got it from one.
-pub trait Speech: Sync {
+pub trait Vocabulary: Sync {
     /// What a token reads as by itself.
     fn text_of(&self, id: u32) -> String;
 
@@ -67,7 +67,7 @@ pub trait Speech: Sync {
     fn decode(&self, ids: &[u32]) -> String;
 }
 
-impl Speech for Tokenizer {
+impl Vocabulary for Tokenizer {
     fn text_of(&self, id: u32) -> String {
         self.text_of(id)
     }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokenizers::{AddedToken, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper};
 
-use super::beside::{Beside, Class};
+use super::beside::{Class, TokenizerFiles};
 use super::frame::{self, Frame};
 use super::pieces::Writing;
 use super::prefix::Prefix;
@@ -51,7 +51,7 @@ struct Listed {
 /// As [`Tokenizer::open`].
 pub fn open(folder: &Path) -> Result<Tokenizer> {
     let (json, model) = (folder.join("tokenizer.json"), folder.join("tokenizer.model"));
-    let mut beside = Beside::read(folder)?;
+    let mut beside = TokenizerFiles::read(folder)?;
     let file = if json.exists() {
         json
     } else if model.exists() {
@@ -119,7 +119,7 @@ struct Built {
     behind: Vec<u32>,
 }
 
-fn build(file: &Path, bytes: &[u8], alone: bool, beside: &mut Beside) -> Result<Built> {
+fn build(file: &Path, bytes: &[u8], alone: bool, beside: &mut TokenizerFiles) -> Result<Built> {
     let outline: Outline = serde_json::from_slice(bytes).map_err(|error| invalid(file, &error.to_string()))?;
     outline.check().map_err(|error| error.in_file(file))?;
     let failed = |error: tokenizers::Error| invalid(file, &error.to_string());
@@ -160,7 +160,7 @@ fn build(file: &Path, bytes: &[u8], alone: bool, beside: &mut Beside) -> Result<
     if !alone {
         frame::compare(&inner, beside, &frame)?;
     }
-    frame::tell_ending(&inner, beside, &frame);
+    frame::warn_of_ending(&inner, beside, &frame);
     let writing = Writing::of(&[&outline.normalizer, &outline.pre_tokenizer, &outline.decoder]);
     Ok(Built {
         inner,

@@ -7,7 +7,7 @@
 
 use serde_json::{Value, json};
 
-use super::beside::{Beside, Class};
+use super::beside::{Class, TokenizerFiles};
 use crate::diagnostic::Result;
 
 /// How blanks are put in.
@@ -43,7 +43,7 @@ impl Prefix {
 }
 
 /// What the two keys require, and whether `legacy` had to be guessed.
-fn asked(beside: &Beside, legacy: bool) -> Result<(Prefix, bool)> {
+fn asked(beside: &TokenizerFiles, legacy: bool) -> Result<(Prefix, bool)> {
     let said = beside.switch("legacy")?;
     Ok(match (beside.switch("add_prefix_space")?, said.unwrap_or(legacy)) {
         (Some(false), _) => (Prefix::Never, false),
@@ -57,7 +57,7 @@ fn asked(beside: &Beside, legacy: bool) -> Result<(Prefix, bool)> {
 ///
 /// # Errors
 /// A key is neither true nor false.
-pub fn of_sentencepiece(beside: &mut Beside) -> Result<Prefix> {
+pub fn of_sentencepiece(beside: &mut TokenizerFiles) -> Result<Prefix> {
     let (prefix, guessed) = asked(beside, true)?;
     if guessed && matches!(beside.class, Class::Llama | Class::Unnamed) {
         beside.warn(
@@ -73,7 +73,11 @@ pub fn of_sentencepiece(beside: &mut Beside) -> Result<Prefix> {
 ///
 /// # Errors
 /// A key is neither true nor false.
-pub fn of_file(beside: &mut Beside, normalizer: &Value, pre_tokenizer: &Value) -> Result<Option<(Value, Value)>> {
+pub fn of_file(
+    beside: &mut TokenizerFiles,
+    normalizer: &Value,
+    pre_tokenizer: &Value,
+) -> Result<Option<(Value, Value)>> {
     let said = beside.switch("add_prefix_space")?;
     let has = Has::of(normalizer, pre_tokenizer);
     match (&beside.class, has) {
@@ -86,7 +90,7 @@ pub fn of_file(beside: &mut Beside, normalizer: &Value, pre_tokenizer: &Value) -
             if rebuilt {
                 let (prefix, guessed) = asked(beside, true)?;
                 if guessed && prefix == Prefix::Legacy {
-                    tell_legacy(beside, "as `legacy: true`, as transformers 4 does");
+                    warn_of_legacy(beside, "as `legacy: true`, as transformers 4 does");
                 }
                 return Ok((own != Some(prefix)).then(|| prefix.steps()));
             }
@@ -94,7 +98,7 @@ pub fn of_file(beside: &mut Beside, normalizer: &Value, pre_tokenizer: &Value) -
             let (by_five, _) = asked(beside, false)?;
             let mistral = beside.model_type.as_deref() == Some("mistral");
             if own != Some(by_five) && !mistral {
-                tell_legacy(beside, "as tokenizer.json has it, as transformers 4 does");
+                warn_of_legacy(beside, "as tokenizer.json has it, as transformers 4 does");
             }
             Ok(None)
         }
@@ -125,7 +129,7 @@ pub fn of_file(beside: &mut Beside, normalizer: &Value, pre_tokenizer: &Value) -
     }
 }
 
-fn tell_legacy(beside: &mut Beside, done: &str) {
+fn warn_of_legacy(beside: &mut TokenizerFiles, done: &str) {
     let set = if beside.switch("legacy").ok().flatten().is_some() {
         "set to another way than tokenizer.json has"
     } else {

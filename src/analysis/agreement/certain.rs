@@ -51,7 +51,7 @@ pub fn certain(a: (&[f64], &[f64]), b: (&[f64], &[f64]), top: usize) -> Option<C
     if [a.1.len(), b.0.len(), b.1.len()] != [count; 3] {
         return None;
     }
-    let mut told = Told::default();
+    let mut told = PairCounts::default();
     let (mut certain_a, mut certain_b) = (vec![0u32; count], vec![0u32; count]);
     for i in 0..count {
         let (in_a, in_b) = told.row(a, b, i, (&mut certain_a[..i], &mut certain_b[..i]));
@@ -84,7 +84,7 @@ pub fn certain(a: (&[f64], &[f64]), b: (&[f64], &[f64]), top: usize) -> Option<C
 
 /// Pairs that are certain in both maps, counted.
 #[derive(Default)]
-struct Told {
+struct PairCounts {
     pairs: usize,
     discordant: usize,
     balance: i64,
@@ -92,7 +92,7 @@ struct Told {
     untied_b: u64,
 }
 
-impl Told {
+impl PairCounts {
     /// Compares word `i` with every word before it, counts for each of these in how many pairs its order is certain,
     /// and returns that count for word `i`. This is the innermost loop of rendering a site of many maps: no branches,
     /// so that the compiler can do several pairs at once.

@@ -178,8 +178,8 @@ pub fn ids_of(decoder: &mut Decoder, table: &Table, column: Option<&Located<Stri
         ids.push(id);
     }
     // The wrong column gives an error a row; ten say it.
-    const TOLD: usize = 10;
-    if errors.len() > TOLD {
+    const MOST_REPORTED: usize = 10;
+    if errors.len() > MOST_REPORTED {
         let message = format!(
             "the column `{}` has {} empty or repeated ids",
             shortened(&column.value),
@@ -193,7 +193,10 @@ pub fn ids_of(decoder: &mut Decoder, table: &Table, column: Option<&Located<Stri
         );
     }
     let fine = errors.is_empty();
-    errors.into_iter().take(TOLD).for_each(|error| decoder.push(error));
+    errors
+        .into_iter()
+        .take(MOST_REPORTED)
+        .for_each(|error| decoder.push(error));
     fine.then_some(ids)
 }
 

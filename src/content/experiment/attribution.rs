@@ -50,7 +50,7 @@ pub struct Attribution {
     /// The block itself.
     pub spec: AttributionSpec,
     /// The place where it needs the right answer, if it does.
-    pub asks_for_gold: Option<Position>,
+    pub needs_gold: Option<Position>,
 }
 
 /// Reads the block; what it leaves out has its default. `options` is `None` when they could not be read.
@@ -69,10 +69,10 @@ pub fn read(decoder: &mut Decoder, field: Option<Field>, options: Option<&[Answe
         let mut reader = TargetReader {
             decoder,
             options,
-            asks_for_gold: None,
+            needs_gold: None,
         };
         spec.targets = reader.targets(&targets).unwrap_or_default();
-        read.asks_for_gold = reader.asks_for_gold;
+        read.needs_gold = reader.needs_gold;
     }
     if let Some(baselines) = table.get("baselines") {
         spec.baselines = read_baselines(decoder, &baselines).unwrap_or_default();
@@ -178,7 +178,7 @@ fn read_token(decoder: &mut Decoder, field: &Field) -> Option<String> {
 struct TargetReader<'a> {
     decoder: &'a mut Decoder,
     options: Option<&'a [AnswerOption]>,
-    asks_for_gold: Option<Position>,
+    needs_gold: Option<Position>,
 }
 
 impl TargetReader<'_> {
@@ -244,7 +244,7 @@ impl TargetReader<'_> {
         match word {
             "predicted" => return Some(Target::Predicted),
             "gold" => {
-                self.asks_for_gold.get_or_insert(position);
+                self.needs_gold.get_or_insert(position);
                 return Some(Target::Gold);
             }
             "all_options" if whole => {

@@ -162,7 +162,7 @@ fn check_gold(
         );
         decoder.push(error.place("shots").help(HELP));
     }
-    if let Some(position) = attribution.and_then(|attribution| attribution.asks_for_gold) {
+    if let Some(position) = attribution.and_then(|attribution| attribution.needs_gold) {
         let error = decoder.error(position, "the target `gold` needs right answers, and none is known");
         decoder.push(error.place("attribution.targets").help(HELP));
     }

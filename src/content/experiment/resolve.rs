@@ -87,8 +87,8 @@ fn samples(decoder: &mut Decoder, written: &Written, dataset: &Dataset, table: &
     .prompts(&rows, gold_is_there.then_some(dataset.gold.as_ref()).flatten());
     if let Some(prompts) = &prompts {
         let templates = written.templates.as_ref()?;
-        tell_what_prompts_lack(decoder, templates, table, rows.len());
-        tell_odd_cells(decoder, templates, table, &rows, prompts);
+        warn_of_missing_values(decoder, templates, table, rows.len());
+        warn_of_odd_cells(decoder, templates, table, &rows, prompts);
     }
     let ids = ids?;
     let chosen: Vec<&str> = rows.iter().map(|row| ids[*row].as_str()).collect();
@@ -107,7 +107,7 @@ fn samples(decoder: &mut Decoder, written: &Written, dataset: &Dataset, table: &
 }
 
 /// Warnings of templates that say less than their author may think.
-fn tell_what_prompts_lack(decoder: &mut Decoder, templates: &Templates, table: &Table, samples: usize) {
+fn warn_of_missing_values(decoder: &mut Decoder, templates: &Templates, table: &Table, samples: usize) {
     templates
         .doubts(table)
         .into_iter()
@@ -127,7 +127,7 @@ const MISSING: [&str; 8] = ["nan", "NaN", "None", "null", "NULL", "<NA>", "NaT",
 
 /// Warnings about cells in prompts that probably are not what they seem: empty ones of files that have no other form
 /// for a missing value, texts such as `nan`, and lists that a template writes as a whole.
-fn tell_odd_cells(decoder: &mut Decoder, templates: &Templates, table: &Table, rows: &[usize], prompts: &[Prompt]) {
+fn warn_of_odd_cells(decoder: &mut Decoder, templates: &Templates, table: &Table, rows: &[usize], prompts: &[Prompt]) {
     for column in templates.columns(table) {
         let name = shortened(column);
         let word = |row: &&usize| {
@@ -204,7 +204,7 @@ fn golds_of(
     let asked = written
         .attribution
         .as_ref()
-        .is_some_and(|attribution| attribution.asks_for_gold.is_some());
+        .is_some_and(|attribution| attribution.needs_gold.is_some());
     let (mut unknown, mut missing) = (BTreeMap::<String, Vec<usize>>::new(), Vec::new());
     let mut golds = Vec::with_capacity(rows.len());
     for row in rows {

@@ -3,7 +3,7 @@ mod experiments;
 mod hub;
 
 use super::*;
-use crate::content::dataset::shelf::Shelf;
+use crate::content::dataset::local_repositories::LocalRepositories;
 
 /// A project on disk, made a file at a time.
 struct Site(tempfile::TempDir);
@@ -51,7 +51,7 @@ impl Site {
 
     fn load(&self, selection: &Selection) -> Result<(Project, Vec<String>), Vec<String>> {
         let told = |all: Diagnostics| all.iter().map(ToString::to_string).collect::<Vec<_>>();
-        Project::load(self.0.path(), selection, &Shelf(self.0.path().join("hub")))
+        Project::load(self.0.path(), selection, &LocalRepositories(self.0.path().join("hub")))
             .map(|(project, warnings)| (project, told(warnings)))
             .map_err(told)
     }
@@ -228,7 +228,12 @@ fn pages_are_found_and_addresses_do_not_meet() {
 #[test]
 fn no_content_no_experiments() {
     let folder = tempfile::tempdir().unwrap();
-    let errors = Project::load(folder.path(), &Selection::default(), &Shelf(folder.path().join("hub"))).unwrap_err();
+    let errors = Project::load(
+        folder.path(),
+        &Selection::default(),
+        &LocalRepositories(folder.path().join("hub")),
+    )
+    .unwrap_err();
     assert!(
         errors
             .iter()

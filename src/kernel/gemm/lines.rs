@@ -121,16 +121,16 @@ pub struct Sliced<L> {
     first: usize,
     stride: usize,
     /// A line is a column.
-    pub turned: bool,
+    pub transposed: bool,
 }
 
 impl<L: Line> Sliced<L> {
-    pub fn new(elements: L, first: usize, stride: usize, turned: bool) -> Self {
+    pub fn new(elements: L, first: usize, stride: usize, transposed: bool) -> Self {
         Self {
             elements,
             first,
             stride,
-            turned,
+            transposed,
         }
     }
 

@@ -8,17 +8,17 @@ fn numbers(count: usize, seed: usize) -> Vec<f32> {
         .collect()
 }
 
-fn check(size: (usize, usize, usize), turned: (bool, bool), add: bool, threads: Threads, portable: bool) {
+fn check(size: (usize, usize, usize), transposed: (bool, bool), add: bool, threads: Threads, portable: bool) {
     let (m, k, n) = size;
     let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
     let stride = n + 3;
     let before = numbers(m * stride, 3);
     let mut c = before.clone();
-    let view = |data, rows: usize, columns: usize, turned| match turned {
+    let view = |data, rows: usize, columns: usize, transposed| match transposed {
         false => View::rows(data, columns),
         true => View::rows(data, rows).transposed(),
     };
-    let (av, bv) = (view(&a, m, k, turned.0), view(&b, k, n, turned.1));
+    let (av, bv) = (view(&a, m, k, transposed.0), view(&b, k, n, transposed.1));
     let product = Product {
         size,
         a: av,
@@ -47,7 +47,7 @@ fn check(size: (usize, usize, usize), turned: (bool, bool), add: bool, threads: 
             let bound = 1e-6 * (1.0 + terms.map(f64::abs).sum::<f64>());
             assert!(
                 (f64::from(c[place]) - exact).abs() < bound,
-                "{size:?} {turned:?} {add} at {i}, {j}: {} for {exact}",
+                "{size:?} {transposed:?} {add} at {i}, {j}: {} for {exact}",
                 c[place]
             );
         }
@@ -67,10 +67,10 @@ fn sizes_at_every_edge() {
         (2, 900, 16),
         (1, 64, 500),
     ] {
-        for turned in [(false, false), (false, true), (true, false), (true, true)] {
+        for transposed in [(false, false), (false, true), (true, false), (true, true)] {
             for add in [false, true] {
-                check(size, turned, add, Threads::One, false);
-                check(size, turned, add, Threads::One, true);
+                check(size, transposed, add, Threads::One, false);
+                check(size, transposed, add, Threads::One, true);
             }
         }
     }
@@ -107,15 +107,15 @@ fn by_lines_as_at_once() {
         .flat_map(|&x| half::bf16::from_f32(x).to_le_bytes())
         .collect();
     let elements = Elements::Halves(&halves, Half::Bf16);
-    for (turned, add) in [(false, false), (false, true), (true, false), (true, true)] {
-        let stride = if turned { k } else { n };
+    for (transposed, add) in [(false, false), (false, true), (true, false), (true, true)] {
+        let stride = if transposed { k } else { n };
         let product = |room: Option<usize>| {
             let mut c = vec![0.5; m * n];
             let right = Right::rows(elements, stride);
             let product = Product {
                 size: (m, k, n),
                 a: View::rows(&a, k),
-                b: if turned { right.transposed() } else { right },
+                b: if transposed { right.transposed() } else { right },
                 c: &mut c,
                 stride: n,
                 add,
@@ -129,7 +129,10 @@ fn by_lines_as_at_once() {
         let whole = product(None);
         for room in [1, 130, 4000] {
             for (one, other) in product(Some(room)).iter().zip(&whole) {
-                assert!((one - other).abs() < 1e-5, "{turned} {add} {room}: {one} for {other}");
+                assert!(
+                    (one - other).abs() < 1e-5,
+                    "{transposed} {add} {room}: {one} for {other}"
+                );
             }
         }
     }
@@ -137,7 +140,7 @@ fn by_lines_as_at_once() {
 
 /// Whatever a factor is kept as, the product is to the bit that with its float32 expansion (with AVX-512; else but for
 /// rounding).
-fn same_as_expanded((m, k, n): (usize, usize, usize), elements: Elements<'_>, stride: usize, turned: bool) {
+fn same_as_expanded((m, k, n): (usize, usize, usize), elements: Elements<'_>, stride: usize, transposed: bool) {
     let a = numbers(m * k, 1);
     let mut floats = vec![0.0; elements.len()];
     elements.expand_all(&mut floats);
@@ -161,9 +164,9 @@ fn same_as_expanded((m, k, n): (usize, usize, usize), elements: Elements<'_>, st
     for portable in [false, true] {
         let [kept, whole] = [elements, Elements::Floats(&floats)].map(|elements| {
             let right = Right::rows(elements, stride);
-            product(if turned { right.transposed() } else { right }, portable)
+            product(if transposed { right.transposed() } else { right }, portable)
         });
-        let told = format!("{m} {k} {n} {stride} {turned} {portable}");
+        let told = format!("{m} {k} {n} {stride} {transposed} {portable}");
         // The crate's own way depends on strides, which an expanded block has of its own.
         if portable || !rows_are_independent() {
             let close = |(one, other): (&f32, &f32)| (one - other).abs() < 1e-4;
@@ -177,21 +180,21 @@ fn same_as_expanded((m, k, n): (usize, usize, usize), elements: Elements<'_>, st
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn any_form(m in 1usize..40, k in 1usize..140, n in 1usize..70, more in 0usize..40, first in 0usize..70, turned: bool, aligned: bool) {
+    fn any_form(m in 1usize..40, k in 1usize..140, n in 1usize..70, more in 0usize..40, first in 0usize..70, transposed: bool, aligned: bool) {
         // Whole blocks from a multiple of 16 on take the short way, all others the long one.
         let (k, n, more, first) = if aligned { (k.next_multiple_of(16), n.next_multiple_of(16), more / 16 * 16, first / 16 * 16) } else { (k, n, more, first) };
-        let (lines, length) = if turned { (n, k) } else { (k, n) };
+        let (lines, length) = if transposed { (n, k) } else { (k, n) };
         let stride = length + more;
         let floats = numbers(first + lines * stride, 5);
         for code in [Code::Fp4, Code::Nf4] {
             let (codes, scales) = quantize(floats.len(), code, |range, to| to.copy_from_slice(&floats[range]));
             let values = code.values();
-            same_as_expanded((m, k, n), Elements::Four(Four { codes: &codes, scales: &scales, values: &values, first }), stride, turned);
+            same_as_expanded((m, k, n), Elements::Four(Four { codes: &codes, scales: &scales, values: &values, first }), stride, transposed);
         }
         let brain: Vec<u8> = floats.iter().flat_map(|&x| half::bf16::from_f32(x).to_le_bytes()).collect();
-        same_as_expanded((m, k, n), Elements::Halves(&brain, Half::Bf16), stride, turned);
+        same_as_expanded((m, k, n), Elements::Halves(&brain, Half::Bf16), stride, transposed);
         let short: Vec<u8> = floats.iter().flat_map(|&x| half::f16::from_f32(x).to_le_bytes()).collect();
-        same_as_expanded((m, k, n), Elements::Halves(&short, Half::F16), stride, turned);
+        same_as_expanded((m, k, n), Elements::Halves(&short, Half::F16), stride, transposed);
     }
 
     #[test]

@@ -122,7 +122,7 @@ unsafe fn pack_right<L: Line>(b: Sliced<L>, from: usize, depth: usize, j: usize,
     for half in 0..2 {
         let first = half * LANES;
         let count = width.saturating_sub(first).min(LANES);
-        if !b.turned {
+        if !b.transposed {
             for p in 0..depth {
                 // SAFETY: no element beyond the edge is read.
                 unsafe {

@@ -13,18 +13,18 @@ use crate::plan::{Job, PlannedTarget};
 use crate::store::Parts;
 use crate::store::key::{GenerationKey, ModelKey, PredictionKey};
 use crate::terms::{Baseline, BaselineVector, Role, Segment, Token};
-use crate::tokenizer::Speech;
+use crate::tokenizer::Vocabulary;
 
 /// What a tokenizer makes of one sample.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct KeptSample {
+pub struct StoredSample {
     /// Its slug.
     pub sample: String,
     /// Of [`sample_hash`].
     of: String,
     /// The prompt within the model's chat template; none where the model gets the sample's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    chat: Option<KeptPrompt>,
+    chat: Option<StoredPrompt>,
     ids: Vec<u32>,
     /// Characters of each token; it begins where the one before ends.
     lengths: Vec<usize>,
@@ -45,11 +45,11 @@ pub struct KeptSample {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub joined: Vec<(Vec<u32>, String)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    generation: Option<KeptGeneration>,
+    generation: Option<StoredGenerationPlan>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct KeptPrompt {
+struct StoredPrompt {
     text: String,
     segments: Vec<Segment>,
     roles: Vec<Role>,
@@ -57,15 +57,15 @@ struct KeptPrompt {
 
 /// The text that a model continues where it predicted a certain token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeptGeneration {
+pub struct StoredGenerationPlan {
     predicted: u32,
     prompt: String,
     ids: Vec<u32>,
 }
 
-impl KeptSample {
+impl StoredSample {
     /// What there is to keep of a sample's job and of what came of it.
-    pub fn of(experiment: &Experiment, job: &Job, parts: &Parts, speech: &dyn Speech) -> Self {
+    pub fn of(experiment: &Experiment, job: &Job, parts: &Parts, vocabulary: &dyn Vocabulary) -> Self {
         let characters: Vec<char> = job.prompt.text.chars().collect();
         let (mut starts, mut texts, mut special) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
         let mut end = 0;
@@ -83,17 +83,17 @@ impl KeptSample {
             }
         }
         let predicted = parts.prediction.token_id;
-        let mut said = BTreeMap::from([(predicted, speech.text_of(predicted))]);
+        let mut said = BTreeMap::from([(predicted, vocabulary.text_of(predicted))]);
         let mut joined: Vec<(Vec<u32>, String)> = Vec::new();
         let mut join = |ids: Vec<u32>| {
             if !joined.iter().any(|(known, _)| *known == ids) {
-                joined.push((ids.clone(), speech.decode(&ids)));
+                joined.push((ids.clone(), vocabulary.decode(&ids)));
             }
         };
         for target in &job.targets {
             let ids = target.ids(predicted);
             for &id in &ids {
-                said.entry(id).or_insert_with(|| speech.text_of(id));
+                said.entry(id).or_insert_with(|| vocabulary.text_of(id));
             }
             if !target.forced.is_empty() {
                 join([&target.forced[..], &ids].concat());
@@ -107,7 +107,7 @@ impl KeptSample {
             of: sample_hash(experiment, job.sample),
             chat: match &job.prompt {
                 Cow::Borrowed(_) => None,
-                Cow::Owned(prompt) => Some(KeptPrompt::of(prompt)),
+                Cow::Owned(prompt) => Some(StoredPrompt::of(prompt)),
             },
             ids: job.prediction.token_ids.clone(),
             lengths: job.tokens.iter().map(|token| token.end - token.start).collect(),
@@ -118,11 +118,14 @@ impl KeptSample {
             targets: job.targets.clone(),
             said,
             joined,
-            generation: parts.generation.as_ref().map(|(prompt, generation)| KeptGeneration {
-                predicted,
-                prompt: prompt.clone(),
-                ids: generation.key.token_ids.clone(),
-            }),
+            generation: parts
+                .generation
+                .as_ref()
+                .map(|(prompt, generation)| StoredGenerationPlan {
+                    predicted,
+                    prompt: prompt.clone(),
+                    ids: generation.key.token_ids.clone(),
+                }),
         }
     }
 
@@ -201,7 +204,7 @@ impl KeptSample {
     }
 }
 
-impl KeptPrompt {
+impl StoredPrompt {
     fn of(prompt: &Prompt) -> Self {
         Self {
             text: prompt.text.clone(),
@@ -219,7 +222,7 @@ impl KeptPrompt {
     }
 }
 
-impl KeptGeneration {
+impl StoredGenerationPlan {
     /// The text to go on from and its key, if the model predicted what it predicted then.
     pub fn key(
         &self,

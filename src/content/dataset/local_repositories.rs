@@ -6,14 +6,14 @@ use super::{Repositories, Repository};
 use crate::diagnostic::{Diagnostic, Result};
 
 /// The folder that holds the repositories.
-pub struct Shelf(pub PathBuf);
+pub struct LocalRepositories(pub PathBuf);
 
 struct Folder {
     path: PathBuf,
     files: Vec<String>,
 }
 
-impl Repositories for Shelf {
+impl Repositories for LocalRepositories {
     fn open(&self, repository: &str, revision: &str) -> Result<Box<dyn Repository + '_>> {
         let path = self.0.join(format!("{repository}@{}", revision.replace('/', "-")));
         if !path.is_dir() {
@@ -44,7 +44,7 @@ impl Repositories for Shelf {
     }
 }
 
-impl Shelf {
+impl LocalRepositories {
     fn has(&self, repository: &str, revision: &str) -> bool {
         self.0
             .join(format!("{repository}@{}", revision.replace('/', "-")))

@@ -13,14 +13,14 @@ use crate::diagnostic::{Diagnostic, Result};
 
 /// A hash that a file's bytes must have.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Promise {
+pub enum ExpectedHash {
     /// SHA-256, in lower-case hexadecimal: a large file.
     Sha256(String),
     /// Git's hash of the file, in lower-case hexadecimal: a small one ([`hash::git_blob`]).
     Git(String),
 }
 
-impl Promise {
+impl ExpectedHash {
     /// What a name promises: 64 hexadecimal digits a SHA-256, 40 git's hash, another name nothing.
     pub fn of_name(name: &str) -> Option<Self> {
         let digits = name.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -82,9 +82,9 @@ fn advised(error: Diagnostic, file: &Path) -> Diagnostic {
 /// The SHA-256 that the name of a cached file's bytes promises, in lower-case hexadecimal. `file` is a file of a
 /// snapshot, or the bytes.
 pub fn promised_sha256(file: &Path) -> Option<String> {
-    match Promise::of_file(file)? {
-        Promise::Sha256(hash) => Some(hash),
-        Promise::Git(_) => None,
+    match ExpectedHash::of_file(file)? {
+        ExpectedHash::Sha256(hash) => Some(hash),
+        ExpectedHash::Git(_) => None,
     }
 }
 
@@ -94,7 +94,7 @@ pub fn promised_sha256(file: &Path) -> Option<String> {
 /// They differ: the file is damaged.
 pub fn compare_sha256(file: &Path, found: &str) -> Result<()> {
     match promised_sha256(file) {
-        Some(promised) => Promise::Sha256(promised).compare(file, found),
+        Some(promised) => ExpectedHash::Sha256(promised).compare(file, found),
         None => Ok(()),
     }
 }
@@ -105,8 +105,8 @@ pub fn compare_sha256(file: &Path, found: &str) -> Result<()> {
 /// # Errors
 /// They differ, or the file cannot be read.
 pub fn check_small(file: &Path) -> Result<()> {
-    match Promise::of_file(file) {
-        Some(promise @ Promise::Git(_)) => promise.check(file),
+    match ExpectedHash::of_file(file) {
+        Some(expected_hash @ ExpectedHash::Git(_)) => expected_hash.check(file),
         _ => Ok(()),
     }
 }
@@ -157,11 +157,11 @@ mod tests {
         let (_root, file) = cached("abc", ABC);
         assert_eq!(promised_sha256(&file).as_deref(), Some(ABC));
         assert_eq!(promised_sha256(&blob(&file).unwrap()).as_deref(), Some(ABC));
-        Promise::of_file(&file).unwrap().check(&file).unwrap();
+        ExpectedHash::of_file(&file).unwrap().check(&file).unwrap();
         compare_sha256(&file, ABC).unwrap();
         check_small(&file).unwrap();
         fs::write(&file, "abd").unwrap();
-        let error = Promise::of_file(&file).unwrap().check(&file).unwrap_err();
+        let error = ExpectedHash::of_file(&file).unwrap().check(&file).unwrap_err();
         assert!(error.message.contains("is damaged"), "{error}");
         assert!(error.expected.unwrap().contains(ABC));
         let help = error.help.unwrap();
@@ -179,14 +179,14 @@ mod tests {
     #[test]
     fn what_is_no_file_of_the_cache_promises_nothing() {
         let (_root, file) = cached("abc", "an-etag-of-another-kind");
-        assert_eq!(Promise::of_file(&file), None);
+        assert_eq!(ExpectedHash::of_file(&file), None);
         let folder = tempfile::tempdir().unwrap();
         // Another program's folder of the same name.
         fs::create_dir_all(folder.path().join("blobs")).unwrap();
         fs::write(folder.path().join("blobs").join(ABC), "abd").unwrap();
-        assert_eq!(Promise::of_file(&folder.path().join("blobs").join(ABC)), None);
+        assert_eq!(ExpectedHash::of_file(&folder.path().join("blobs").join(ABC)), None);
         fs::write(folder.path().join("plain"), "abd").unwrap();
-        assert_eq!(Promise::of_file(&folder.path().join("plain")), None);
-        assert_eq!(Promise::of_file(&folder.path().join("absent")), None);
+        assert_eq!(ExpectedHash::of_file(&folder.path().join("plain")), None);
+        assert_eq!(ExpectedHash::of_file(&folder.path().join("absent")), None);
     }
 }

@@ -14,7 +14,7 @@ use crate::site::links::Broken;
 use crate::site::urls;
 
 /// How many different faults are reported with their place: finding each is a search in whole texts.
-pub const TOLD: usize = 200;
+pub const MOST_REPORTED: usize = 200;
 
 /// Everything that is broken, as errors, each with the line of the source that made it, where one is found. What one
 /// line made, or what is written the same on many pages, is reported once, with the first of them.
@@ -25,7 +25,7 @@ pub fn all(project: &Project, broken: &[Broken]) -> Diagnostics {
     // Where it was made and what was written there; the first of its kind, and how many there are.
     let mut told: IndexMap<(Option<PathBuf>, Option<Position>, &str), _> = IndexMap::new();
     for one in broken {
-        if told.len() >= TOLD {
+        if told.len() >= MOST_REPORTED {
             untold += 1;
             continue;
         }
