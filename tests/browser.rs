@@ -235,6 +235,11 @@ fn the_nu_checker_finds_no_error() {
         return;
     }
     let Some(web) = checks() else { return };
+    let jar = Some(web.join("node_modules/vnu-jar/build/dist/vnu.jar")).filter(|jar| jar.exists());
+    let missing = || "no Nu checker: run `npm ci --ignore-scripts --prefix tests/web`".to_owned();
+    if found_or_skip(Need::Java, jar, missing).is_none() {
+        return;
+    }
     let log = SITE.with_file_name("nu.txt");
     let file = File::create(&log).unwrap();
     let status = Command::new(web.join("vnu.sh"))

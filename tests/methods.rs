@@ -227,6 +227,16 @@ fn one_point_at_the_right_end_is_the_same_map() {
     }
 }
 
+/// Nothing is counted that a method has no test for.
+#[test]
+fn a_finding_says_that_a_method_has_no_test() {
+    let project = with_methods("methods: [gradient_x_input]");
+    project.run(&BUILD).ended(0);
+    let page = project.read("site/experiments/first/index.html");
+    assert!(page.contains("has no test of its own: the error of their scores is unknown"), "{page}");
+    assert!(!page.contains("0 of 0 maps"), "{page}");
+}
+
 #[test]
 fn an_unknown_method_is_an_error_that_names_the_known_ones() {
     for (methods, told) in [

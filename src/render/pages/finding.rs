@@ -112,9 +112,13 @@ fn quality(results: &Results<'_>) -> String {
         .flatten()
         .flat_map(|record| &record.attributions);
     let marked = all.clone().filter(|a| a.non_finite.is_some()).count();
+    // Gradient × input, for one, says nothing of its own error.
+    let without_test = all.clone().next().is_some() && all.clone().all(|a| a.converged.is_none());
     let errors: Vec<f64> = all.filter_map(|a| a.error_estimate).collect();
     let median = summary::median(&errors).map(percent);
-    let maps = if spec.quadrature.is_fixed() {
+    let maps = if without_test {
+        "The method of these maps has no test of its own: the error of their scores is unknown.".to_owned()
+    } else if spec.quadrature.is_fixed() {
         let Share { count, of } = results.within_tolerance();
         let error = match median {
             None => "the error of single scores is unknown, since a fixed rule gives no estimate".to_owned(),
