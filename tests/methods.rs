@@ -233,7 +233,10 @@ fn a_finding_says_that_a_method_has_no_test() {
     let project = with_methods("methods: [gradient_x_input]");
     project.run(&BUILD).ended(0);
     let page = project.read("site/experiments/first/index.html");
-    assert!(page.contains("has no test of its own: the error of their scores is unknown"), "{page}");
+    assert!(
+        page.contains("has no test of its own: the error of their scores is unknown"),
+        "{page}"
+    );
     assert!(!page.contains("0 of 0 maps"), "{page}");
 }
 
