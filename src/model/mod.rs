@@ -67,7 +67,12 @@ impl CausalLm {
     pub fn parameters(&self) -> usize {
         let size = |matrix: &Matrix| matrix.dims().into_iter().product::<usize>();
         let tables = [Some(&self.embeddings), self.positions.as_ref(), self.head.as_ref()];
-        self.decoder().parameters() + tables.into_iter().flatten().map(size).sum::<usize>()
+        let bias = if self.shape.output.bias {
+            self.shape.vocabulary
+        } else {
+            0
+        };
+        self.decoder().parameters() + tables.into_iter().flatten().map(size).sum::<usize>() + bias
     }
 
     /// The embedding table, `[vocabulary, hidden]`, before [`crate::families::shape::Embedding::scale`].
