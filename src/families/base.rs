@@ -193,7 +193,11 @@ pub fn kinds_or_every(fields: &Fields, layers: usize, period: usize) -> Result<V
     };
     Ok(match layer_types(fields, layers)? {
         Some(kinds) => kinds,
-        None => (0..period.min(layers)).map(kind).collect(),
+        None if period > layers => vec![Kind::Sliding],
+        None => {
+            at_most(period)?;
+            (0..period).map(kind).collect()
+        }
     })
 }
 

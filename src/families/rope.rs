@@ -321,6 +321,9 @@ impl Source<'_> {
                     None if factor <= 1.0 => 1.0,
                     None => (1.0 + factor.ln() / original.ln()).sqrt(),
                 };
+                if !attention.is_finite() {
+                    return Err(self.wrong("an `original_max_position_embeddings` above 1"));
+                }
                 Ok(Scaling::Long {
                     short: self.divisors("short_factor", width / 2)?,
                     long: self.divisors("long_factor", width / 2)?,

@@ -33,7 +33,11 @@ fn read(fields: &Fields) -> Result<Shape> {
     shape.blocks[0].mlp.activation = activation(fields, "hidden_act", Activation::Silu)?;
     let interval = fields.optional_count("no_rope_layer_interval")?.unwrap_or(4);
     let rotary: Vec<bool> = match fields.some("no_rope_layers") {
-        None => (0..interval).map(|layer| (layer + 1) % interval != 0).collect(),
+        None if interval > shape.layers => vec![true],
+        None => {
+            super::base::at_most(interval)?;
+            (0..interval).map(|layer| (layer + 1) % interval != 0).collect()
+        }
         Some(value) => {
             let flags: Option<Vec<bool>> = value.as_array().and_then(|all| {
                 let flag = |value: &serde_json::Value| match value.as_u64() {

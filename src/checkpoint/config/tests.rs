@@ -319,19 +319,31 @@ mod any_config {
             Just(json!(["full_attention", 1])),
             Just(json!({"rope_type": "default", "rope_theta": 5})),
             Just(json!({"type": ["linear"], "factor": null})),
+            Just(json!({"rope_type": "yarn", "factor": 3.0, "rope_theta": 0.5})),
+            Just(json!({"rope_type": "longrope", "short_factor": [1.0], "long_factor": []})),
+            Just(json!({"full_attention": {"rope_type": "llama3"}, "sliding_attention": 1})),
+            (1u64..1 << 28).prop_map(Value::from),
         ]
     }
 
     proptest! {
         #[test]
-        fn never_panics(model in "llama|mistral|falcon|x", changes in proptest::collection::vec((any::<prop::sample::Index>(), value()), 0..5)) {
-            const KEYS: [&str; 24] = [
-                "architectures", "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
-                "num_key_value_heads", "head_dim", "rms_norm_eps", "rope_theta", "rope_scaling", "rope_parameters", "sliding_window",
-                "layer_types", "tie_word_embeddings", "hidden_act", "quantization_config", "eos_token_id", "dtype", "auto_map",
-                "max_position_embeddings", "n_embed", "ffn_hidden_size", "transformers_weights",
+        fn never_panics(
+            model in proptest::sample::select(crate::families::FAMILIES),
+            changes in proptest::collection::vec((any::<prop::sample::Index>(), value()), 0..6),
+        ) {
+            const KEYS: [&str; 44] = [
+                "architectures", "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers",
+                "num_attention_heads", "num_key_value_heads", "head_dim", "rms_norm_eps", "rope_theta", "rope_scaling",
+                "rope_parameters", "sliding_window", "layer_types", "tie_word_embeddings", "hidden_act",
+                "quantization_config", "eos_token_id", "dtype", "auto_map", "max_position_embeddings", "n_embed",
+                "ffn_hidden_size", "transformers_weights", "sliding_window_pattern", "max_window_layers",
+                "use_sliding_window", "no_rope_layers", "no_rope_layer_interval", "partial_rotary_factor", "rotary_pct",
+                "n_embd", "n_positions", "n_inner", "logit_scale", "logits_scaling", "final_logit_softcapping",
+                "query_pre_attn_scalar", "num_kv_heads", "new_decoder_architecture", "attention_bias", "text_config",
+                "original_max_position_embeddings", "num_ln_in_parallel_attn",
             ];
-            let mut config = json!({"model_type": model});
+            let mut config = json!({"model_type": model.types[0]});
             for (key, value) in changes {
                 config[*key.get(&KEYS)] = value;
             }
@@ -340,6 +352,7 @@ mod any_config {
                 let shape = read.model;
                 prop_assert!(shape.hidden > 0 && shape.layers > 0);
                 prop_assert!(shape.layer_weight(shape.block(shape.layers - 1), Slot::Query).is_some());
+                prop_assert!(shape.pattern.len() <= 1 << 16);
             }
         }
     }
