@@ -2,7 +2,7 @@
 //! odd.
 //!
 //! A value of another type than Python's is an error that names it. A field that nobody asked for is unknown
-//! ([`super::known`]).
+//! ([`super::unused_fields`]).
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;

@@ -1,5 +1,5 @@
 //! Pages: for each, the values that its template is given. Records and their analysis are serialised as they are; what
-//! writes numbers for people are the filters of [`super::filters`]. Text is made here only where more than one page or
+//! writes numbers for people are the filters of `render/filters.rs`. Text is made here only where more than one page or
 //! a search engine reads the same sentence, and HTML only where a template would be too slow.
 
 mod cite;
@@ -47,7 +47,7 @@ pub struct Link {
 /// What `base.html` shows around every page.
 #[derive(Serialize)]
 pub struct Frame {
-    /// Where the page lies in the site, from which [`super::filters`]' `link` begins.
+    /// Where the page lies in the site, from which `render/filters.rs`' `link` begins.
     path: String,
     /// Where links begin instead on a page that is shown at any address.
     root: Option<String>,

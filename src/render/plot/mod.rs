@@ -58,7 +58,7 @@ pub struct Table {
 pub struct Column {
     /// Its heading.
     pub title: String,
-    /// The filter that writes its numbers ([`crate::render::filters`]); none where they stand as they are.
+    /// The filter that writes its numbers (`render/filters.rs`); none where they stand as they are.
     pub written: Option<&'static str>,
 }
 
