@@ -1,5 +1,5 @@
-//! Every family's checkpoint, as its table of names has it: what is written is read back as the same model, and a tensor too few, too
-//! many or of another shape is an error that names it.
+//! Every family's checkpoint, as its table of names has it: what is written is read back as the same model, and a
+//! tensor too few, too many or of another shape is an error that names it.
 mod support;
 
 use std::collections::BTreeMap;
