@@ -201,8 +201,18 @@ pub fn kinds_or_every(fields: &Fields, layers: usize, period: usize) -> Result<V
     })
 }
 
-/// Makes the layers' blocks of the one there is: `change` says what a kind has.
-pub fn by_kind(shape: &mut Shape, kinds: &[Kind], change: impl Fn(Kind, &mut Block)) {
+/// Makes the layers' blocks of the one there is: those that slide get the window, and `change` what else a kind has.
+///
+/// # Errors
+/// As [`window_for`].
+pub fn by_kind(
+    fields: &Fields,
+    shape: &mut Shape,
+    kinds: &[Kind],
+    window: Option<usize>,
+    change: impl Fn(Kind, &mut Block),
+) -> Result<()> {
+    window_for(fields, kinds, window)?;
     let block = shape.blocks[0];
     shape.blocks.clear();
     shape.pattern.clear();
@@ -210,6 +220,7 @@ pub fn by_kind(shape: &mut Shape, kinds: &[Kind], change: impl Fn(Kind, &mut Blo
     for &kind in kinds {
         let index = made.iter().position(|other| *other == kind).unwrap_or_else(|| {
             let mut block = block;
+            block.attention.window = window.filter(|_| kind == Kind::Sliding);
             change(kind, &mut block);
             shape.blocks.push(block);
             made.push(kind);
@@ -217,6 +228,18 @@ pub fn by_kind(shape: &mut Shape, kinds: &[Kind], change: impl Fn(Kind, &mut Blo
         });
         shape.pattern.push(index);
     }
+    Ok(())
+}
+
+/// `attention_bias`, of all four layers of attention.
+///
+/// # Errors
+/// It is no flag.
+pub fn attention_bias(fields: &Fields, shape: &mut Shape, default: bool) -> Result<()> {
+    let bias = fields.loose_flag("attention_bias", default)?;
+    let attention = &mut shape.blocks[0].attention;
+    (attention.bias, attention.output_bias) = (bias, bias);
+    Ok(())
 }
 
 /// A window that `layer_types` asks for, and that has to be there.

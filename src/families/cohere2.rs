@@ -2,11 +2,11 @@
 //! 5.24: attention and MLP beside each other behind one LayerNorm without bias; rotary positions, in neighbouring
 //! pairs, only in layers with a window.
 
-use super::base::{Defaults, Kind, activation, by_kind, factor, kinds_or_every, window_for};
+use super::base::{Defaults, Kind, activation, attention_bias, by_kind, factor, kinds_or_every};
 use super::fields::Fields;
 use super::rope::{self, Wanted};
 use super::shape::{Activation, Halves, Norm, Pairs, Shape};
-use super::{Family, even, gemma, llama};
+use super::{Family, even, llama};
 use crate::diagnostic::Result;
 
 /// The family.
@@ -37,7 +37,7 @@ fn read(fields: &Fields) -> Result<Shape> {
         ..Wanted::whole(head, DEFAULTS.theta)
     };
     shape.rotary = vec![rope::read(fields, &wanted)?];
-    gemma::attention_bias(fields, &mut shape)?;
+    attention_bias(fields, &mut shape, false)?;
     fields.must_be_off("use_qk_norm")?;
     let norm = Norm {
         bias: false,
@@ -52,10 +52,8 @@ fn read(fields: &Fields) -> Result<Shape> {
     let period = fields.optional_count("sliding_window_pattern")?.unwrap_or(4);
     let kinds = kinds_or_every(fields, shape.layers, period)?;
     let window = fields.optional_count_or("sliding_window", 4096)?;
-    window_for(fields, &kinds, window)?;
-    by_kind(&mut shape, &kinds, |kind, block| {
-        block.attention.window = window.filter(|_| kind == Kind::Sliding);
+    by_kind(fields, &mut shape, &kinds, window, |kind, block| {
         block.attention.rotary = (kind == Kind::Sliding).then_some(0);
-    });
+    })?;
     Ok(shape)
 }

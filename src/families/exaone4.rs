@@ -2,7 +2,7 @@
 //! transformers 5.24: norms behind the halves, norms of queries and keys a head at a time, rotary positions only in
 //! layers with a window.
 
-use super::base::{Defaults, Kind, activation, by_kind, kinds_or_every, window_for};
+use super::base::{Defaults, Kind, activation, by_kind, kinds_or_every};
 use super::fields::{Fields, NOT_COMPUTED};
 use super::olmo2::{TENSORS, norms_behind};
 use super::shape::{Activation, Over, Shape};
@@ -52,10 +52,8 @@ fn read(fields: &Fields) -> Result<Shape> {
         },
     };
     let kinds = kinds_or_every(fields, shape.layers, if window.is_none() { 1 } else { period })?;
-    window_for(fields, &kinds, window)?;
-    by_kind(&mut shape, &kinds, |kind, block| {
-        block.attention.window = window.filter(|_| kind == Kind::Sliding);
+    by_kind(fields, &mut shape, &kinds, window, |kind, block| {
         block.attention.rotary = (window.is_none() || kind == Kind::Sliding).then_some(0);
-    });
+    })?;
     Ok(shape)
 }

@@ -1,7 +1,7 @@
 //! Gemma (Gemma Team 2024, arXiv:2403.08295), after `configuration_gemma.py` and `modeling_gemma.py` of transformers
 //! 5.24: embeddings times the root of their width, norms whose stored weight is less by 1, GELU by tanh.
 
-use super::base::Defaults;
+use super::base::{Defaults, attention_bias};
 use super::fields::Fields;
 use super::shape::{Activation, Norm, Shape};
 use super::{Family, llama};
@@ -38,20 +38,9 @@ fn read(fields: &Fields) -> Result<Shape> {
     }
     let mut shape = DEFAULTS.read(fields)?;
     one_way(fields)?;
-    attention_bias(fields, &mut shape)?;
+    attention_bias(fields, &mut shape, false)?;
     scaled(&mut shape);
     Ok(shape)
-}
-
-/// `attention_bias`, of all four layers.
-///
-/// # Errors
-/// It is no flag.
-pub fn attention_bias(fields: &Fields, shape: &mut Shape) -> Result<()> {
-    let bias = fields.loose_flag("attention_bias", false)?;
-    let attention = &mut shape.blocks[0].attention;
-    (attention.bias, attention.output_bias) = (bias, bias);
-    Ok(())
 }
 
 /// What Gemma's models share: scaled embeddings, norms whose stored weight is less by 1, GELU by tanh.

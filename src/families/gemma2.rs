@@ -2,7 +2,7 @@
 //! transformers 5.24: as Gemma, with a norm behind each half, a window in every other layer, and soft caps on attention
 //! scores and logits.
 
-use super::base::{Defaults, Kind, activation, by_kind, factor, kinds_or_every, window_for};
+use super::base::{Defaults, activation, attention_bias, by_kind, factor, kinds_or_every};
 use super::fields::Fields;
 use super::shape::{Activation, Shape};
 use super::tensors::{Entry, Slot, one};
@@ -54,10 +54,7 @@ fn read(fields: &Fields) -> Result<Shape> {
     four_norms(fields, &mut shape, Some((50.0, 30.0)))?;
     let kinds = kinds_or_every(fields, shape.layers, 2)?;
     let window = fields.optional_count_or("sliding_window", 4096)?;
-    window_for(fields, &kinds, window)?;
-    by_kind(&mut shape, &kinds, |kind, block| {
-        block.attention.window = window.filter(|_| kind == Kind::Sliding);
-    });
+    by_kind(fields, &mut shape, &kinds, window, |_, _| ())?;
     Ok(shape)
 }
 
@@ -71,7 +68,7 @@ pub fn four_norms(fields: &Fields, shape: &mut Shape, caps: Option<(f64, f64)>) 
     // transformers does not read it in these.
     fields.get("hidden_act");
     gemma::one_way(fields)?;
-    gemma::attention_bias(fields, shape)?;
+    attention_bias(fields, shape, false)?;
     gemma::scaled(shape);
     let cap = |key: &str, default: Option<f64>| match fields.get(key) {
         None => Ok(default),

@@ -2,7 +2,7 @@
 //! `modeling_gemma3.py` of transformers 5.24: as Gemma 2 without caps, with norms of queries and keys, and rotary
 //! positions of two bases.
 
-use super::base::{Defaults, Kind, by_kind, kinds_or_every, window_for};
+use super::base::{Defaults, Kind, by_kind, kinds_or_every};
 use super::fields::Fields;
 use super::gemma2::{self, four_norms};
 use super::rope::{self, Wanted};
@@ -37,16 +37,14 @@ fn read(fields: &Fields) -> Result<Shape> {
     };
     let kinds = kinds_or_every(fields, shape.layers, period)?;
     let window = fields.optional_count_or("sliding_window", 4096)?;
-    window_for(fields, &kinds, window)?;
     let norm = shape.norm;
-    by_kind(&mut shape, &kinds, |kind, block| {
-        block.attention.window = window.filter(|_| kind == Kind::Sliding);
+    by_kind(fields, &mut shape, &kinds, window, |kind, block| {
         block.attention.rotary = Some(usize::from(kind == Kind::Sliding));
         block.attention.qk_norm = Some(QkNorm {
             norm,
             over: Over::Head,
             after_rotary: false,
         });
-    });
+    })?;
     Ok(shape)
 }

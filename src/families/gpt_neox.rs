@@ -2,7 +2,7 @@
 //! `configuration_gpt_neox.py` and `modeling_gpt_neox.py` of transformers 5.24: attention and MLP beside each other,
 //! each with a LayerNorm of its own; a quarter of each head turns; query, key and value of a head lie together.
 
-use super::base::{Defaults, activation};
+use super::base::{Defaults, activation, attention_bias};
 use super::fields::Fields;
 use super::rope::{self, Wanted};
 use super::shape::{Activation, Halves, Norm, Pairs, Shape};
@@ -60,9 +60,8 @@ fn read(fields: &Fields) -> Result<Shape> {
     shape.rotary = vec![rope::read(fields, &wanted)?];
     let norm = Norm::layer(fields.number("layer_norm_eps", DEFAULTS.epsilon)?);
     shape.norm = norm;
-    let bias = fields.loose_flag("attention_bias", true)?;
+    attention_bias(fields, &mut shape, true)?;
     let block = &mut shape.blocks[0];
-    (block.attention.bias, block.attention.output_bias) = (bias, bias);
     block.mlp.gated = false;
     block.mlp.activation = activation(fields, "hidden_act", Activation::Gelu)?;
     (block.mlp.bias, block.mlp.output_bias) = (true, true);

@@ -2,7 +2,7 @@
 //! of transformers 4.57 and 5.24.
 
 use super::Family;
-use super::base::{Defaults, Kind, layer_types};
+use super::base::{Defaults, Kind, attention_bias, layer_types};
 use super::fields::Fields;
 use super::shape::Shape;
 use super::tensors::{Entry, Slot, one};
@@ -16,13 +16,15 @@ pub const FAMILY: Family = Family {
     eos: Some(2),
 };
 
-/// The names that most families share with Llama.
+/// The names that most families share with Llama; norms of queries and keys are Qwen3's.
 pub const TENSORS: &[Entry] = &[
     one("model.embed_tokens", &[Slot::Embedding]),
     one("model.layers.{}.input_layernorm", &[Slot::BeforeAttention]),
     one("model.layers.{}.self_attn.q_proj", &[Slot::Query]),
     one("model.layers.{}.self_attn.k_proj", &[Slot::Key]),
     one("model.layers.{}.self_attn.v_proj", &[Slot::Value]),
+    one("model.layers.{}.self_attn.q_norm", &[Slot::QueryNorm]),
+    one("model.layers.{}.self_attn.k_norm", &[Slot::KeyNorm]),
     one("model.layers.{}.self_attn.o_proj", &[Slot::AttentionOutput]),
     one("model.layers.{}.post_attention_layernorm", &[Slot::BeforeMlp]),
     one("model.layers.{}.mlp.gate_proj", &[Slot::Gate]),
@@ -78,14 +80,10 @@ fn read(fields: &Fields) -> Result<Shape> {
 /// # Errors
 /// They are no flags.
 pub fn biases(fields: &Fields, shape: &mut Shape) -> Result<()> {
-    let (attention, mlp) = (
-        fields.loose_flag("attention_bias", false)?,
-        fields.loose_flag("mlp_bias", false)?,
-    );
-    for block in &mut shape.blocks {
-        (block.attention.bias, block.attention.output_bias) = (attention, attention);
-        (block.mlp.bias, block.mlp.output_bias) = (mlp, mlp);
-    }
+    attention_bias(fields, shape, false)?;
+    let bias = fields.loose_flag("mlp_bias", false)?;
+    let mlp = &mut shape.blocks[0].mlp;
+    (mlp.bias, mlp.output_bias) = (bias, bias);
     Ok(())
 }
 

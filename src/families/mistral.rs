@@ -1,7 +1,7 @@
 //! Mistral (Jiang et al. 2023, arXiv:2310.06825), after `configuration_mistral.py`, `configuration_ministral.py` and
 //! `modeling_mistral.py` of transformers 4.57 and 5.24: a Llama whose layers may see a window only.
 
-use super::base::{Defaults, Kind, by_kind, layer_types, window_for};
+use super::base::{Defaults, by_kind, layer_types};
 use super::fields::{Fields, NOT_COMPUTED};
 use super::shape::Shape;
 use super::{Family, llama, rope};
@@ -42,10 +42,7 @@ fn read(fields: &Fields) -> Result<Shape> {
                 .expected("one setting for all layers")
                 .help(NOT_COMPUTED));
         }
-        window_for(fields, &kinds, window)?;
-        by_kind(&mut shape, &kinds, |kind, block| {
-            block.attention.window = window.filter(|_| kind == Kind::Sliding);
-        });
+        by_kind(fields, &mut shape, &kinds, window, |_, _| ())?;
     }
     Ok(shape)
 }

@@ -1,11 +1,11 @@
 //! OLMo 2 (OLMo Team 2024, arXiv:2501.00656), after `configuration_olmo2.py` and `modeling_olmo2.py` of transformers
 //! 5.24: norms behind the halves instead of in front, norms of queries and keys over all heads together.
 
-use super::base::{Defaults, activation};
+use super::base::{Defaults, activation, attention_bias};
 use super::fields::Fields;
 use super::shape::{Activation, Over, QkNorm, Shape};
 use super::tensors::{Entry, Slot, one};
-use super::{Family, gemma, llama};
+use super::{Family, llama};
 use crate::diagnostic::Result;
 
 /// The family.
@@ -45,7 +45,7 @@ pub const DEFAULTS: Defaults = Defaults {
 
 fn read(fields: &Fields) -> Result<Shape> {
     let mut shape = DEFAULTS.read(fields)?;
-    gemma::attention_bias(fields, &mut shape)?;
+    attention_bias(fields, &mut shape, false)?;
     shape.blocks[0].mlp.activation = activation(fields, "hidden_act", Activation::Silu)?;
     norms_behind(&mut shape, Over::All);
     Ok(shape)

@@ -1,12 +1,12 @@
 //! OLMo 3 (OLMo Team 2025), after `configuration_olmo3.py` and `modeling_olmo3.py` of transformers 5.24: as OLMo 2,
 //! with a window in all but every fourth layer.
 
-use super::base::{Defaults, Kind, activation, by_kind, kinds_or_every, window_for};
+use super::base::{Defaults, Kind, activation, attention_bias, by_kind, kinds_or_every};
 use super::fields::Fields;
 use super::olmo2::{self, norms_behind};
 use super::rope::{self, Wanted};
 use super::shape::{Activation, Over, Shape};
-use super::{Family, even, gemma};
+use super::{Family, even};
 use crate::diagnostic::Result;
 
 /// The family.
@@ -28,15 +28,13 @@ fn read(fields: &Fields) -> Result<Shape> {
     even("the head's width", head)?;
     let wanted = Wanted::whole(head, DEFAULTS.theta);
     shape.rotary = rope::read_by_kind(fields, &wanted, &wanted, None)?.into();
-    gemma::attention_bias(fields, &mut shape)?;
+    attention_bias(fields, &mut shape, false)?;
     shape.blocks[0].mlp.activation = activation(fields, "hidden_act", Activation::Silu)?;
     norms_behind(&mut shape, Over::All);
     let kinds = kinds_or_every(fields, shape.layers, 4)?;
     let window = fields.optional_count_or("sliding_window", 4096)?;
-    window_for(fields, &kinds, window)?;
-    by_kind(&mut shape, &kinds, |kind, block| {
-        block.attention.window = window.filter(|_| kind == Kind::Sliding);
+    by_kind(fields, &mut shape, &kinds, window, |kind, block| {
         block.attention.rotary = Some(usize::from(kind == Kind::Sliding));
-    });
+    })?;
     Ok(shape)
 }

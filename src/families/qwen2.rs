@@ -2,7 +2,7 @@
 //! `modeling_qwen2.py` of transformers 5.24: a Llama with biases of queries, keys and values, and layers that may see a
 //! window only.
 
-use super::base::{Defaults, Kind, activation, by_kind, layer_types, window_for};
+use super::base::{Defaults, Kind, activation, by_kind, layer_types};
 use super::fields::Fields;
 use super::shape::{Activation, Shape};
 use super::{Family, llama};
@@ -56,9 +56,6 @@ pub fn windows(fields: &Fields, shape: &mut Shape) -> Result<()> {
             (0..layers).map(kind).collect()
         }
     };
-    window_for(fields, &kinds, window)?;
-    by_kind(shape, &kinds, |kind, block| {
-        block.attention.window = window.filter(|_| kind == Kind::Sliding);
-    });
+    by_kind(fields, shape, &kinds, window, |_, _| ())?;
     Ok(())
 }

@@ -66,12 +66,9 @@ pub fn read(fields: &Fields, wanted: &Wanted) -> Result<Rotary> {
         map: map.unwrap_or(&empty),
     };
     let theta = source.theta()?;
-    if let (Some(inner), "rope_scaling") = (theta, name) {
+    // A file of transformers 5 without a base at the top says it among `rope_parameters` alone.
+    if let Some(inner) = theta.filter(|_| name == "rope_scaling" || top.is_some()) {
         elsewhere(fields, inner, top, wanted.theta, name);
-    } else if let (Some(inner), Some(top)) = (theta, top)
-        && inner != top
-    {
-        elsewhere(fields, inner, Some(top), wanted.theta, name);
     }
     source.rotary(wanted, theta.or(top).unwrap_or(wanted.theta), share)
 }

@@ -369,16 +369,4 @@ impl Shape {
     pub fn block(&self, layer: usize) -> &Block {
         &self.blocks[self.pattern[layer % self.pattern.len()]]
     }
-
-    /// The windows, rotary tables and so on differ between layers.
-    pub fn is_mixed(&self) -> bool {
-        self.blocks.len() > 1
-    }
-}
-
-impl Block {
-    /// Whether the MLP's first layers read what attention's read.
-    pub fn shares_norm(&self) -> bool {
-        self.halves == Halves::Parallel && self.before_mlp.is_none()
-    }
 }

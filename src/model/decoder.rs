@@ -252,16 +252,14 @@ impl Decoder {
     /// positions.
     pub(super) fn with_positions(&self, x: Tensor<2>, positions: impl Iterator<Item = usize>) -> Tensor<2> {
         let Some(table) = &self.positions else { return x };
-        let rows: Vec<i64> = positions.map(|position| position as i64).collect();
-        let longest = rows.iter().max().map_or(0, |&last| last as usize + 1);
+        let rows: Vec<usize> = positions.collect();
+        let longest = rows.iter().max().map_or(0, |&last| last + 1);
         let known = table.dims()[0];
         assert!(
             longest <= known,
             "a prompt of {longest} tokens, and embeddings of {known} positions"
         );
-        let count = rows.len();
-        let rows = burn::tensor::TensorData::new(rows, [count]);
-        let rows = Tensor::<1, burn::tensor::Int>::from_data(rows, &table.device());
+        let rows = super::indices(rows, &table.device());
         x + table.clone().select(0, rows)
     }
 

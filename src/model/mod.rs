@@ -20,7 +20,7 @@ use crate::checkpoint::{Checkpoint, Loader, needed_tensors};
 use crate::diagnostic::Result;
 use crate::families::shape::Shape;
 use crate::tensor::matrix::{Matrix, Precision};
-use decoder::{Decoder, Entry};
+use decoder::Entry;
 use ops::Sequences;
 use ops::tensor::OnDevice;
 pub use parameters::{CausalLm, NamedParameter};
@@ -139,11 +139,4 @@ pub(crate) fn indices(values: impl IntoIterator<Item = usize>, device: &Device) 
     let values: Vec<i64> = values.into_iter().map(|value| value as i64).collect();
     let count = values.len();
     Tensor::from_data(TensorData::new(values, [count]), device)
-}
-
-impl CausalLm {
-    /// The same weights (not a copy), to be computed with.
-    pub fn decoder(&self) -> Decoder {
-        self.view()
-    }
 }

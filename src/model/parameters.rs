@@ -337,7 +337,7 @@ impl CausalLm {
     }
 
     /// The same weights (not a copy), to be computed with.
-    pub(super) fn view(&self) -> Decoder {
+    pub fn decoder(&self) -> Decoder {
         let layers = self.layers.iter().enumerate();
         let head = decoder::Linear {
             weight: Weight::of(self.head.as_ref().unwrap_or(&self.embeddings)),

@@ -9,6 +9,7 @@ use burn::tensor::{DType, Device, IndexingUpdateOp, Int, Tensor, TensorData};
 
 use super::{Bias, Heads, NormWeights, Ops, Sequences, Stretch, Tables, Weight, Which};
 use crate::families::shape::{Activation, Pairs};
+use crate::model::indices;
 use crate::model::path::{Along, Coefficients};
 use crate::tensor::host::floats;
 
@@ -134,9 +135,7 @@ struct Run {
 
 impl OnDevice {
     fn last_rows(&self, sequences: &Sequences) -> Tensor<1, Int> {
-        let rows: Vec<i64> = sequences.last().map(|row| row as i64).collect();
-        let count = rows.len();
-        Tensor::from_data(TensorData::new(rows, [count]), &self.device)
+        indices(sequences.last(), &self.device)
     }
 
     fn split(&self, x: &Tensor<2>, at: (usize, usize, usize), heads: usize) -> Tensor<4> {
