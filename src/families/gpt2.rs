@@ -71,6 +71,9 @@ fn read(fields: &Fields) -> Result<Shape> {
             bias: true,
             output_bias: true,
             qk_norm: None,
+            query_rotary: None,
+            sinks: false,
+            alibi: false,
         },
         mlp: Mlp {
             inner,
@@ -79,6 +82,7 @@ fn read(fields: &Fields) -> Result<Shape> {
             bias: true,
             output_bias: true,
         },
+        experts: None,
         halves: Halves::Serial,
         before_attention: Some(norm),
         after_attention: None,
