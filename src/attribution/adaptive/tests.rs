@@ -34,6 +34,7 @@ impl Path {
             tolerance,
             max_evaluations,
             singular_start: self.singular_start,
+            start: 0.0,
             output_rounding,
         };
         let f = |alpha: f64| self.tokens.iter().map(|token| token(alpha).0).sum();
