@@ -56,6 +56,8 @@ const DEEP_GAP: usize = 4;
 const GROWTH: usize = 4;
 /// The lowest ln α of a singular start: α = 1.6e-28 still leaves a float32 embedding of 1e-9 a normal number.
 const LOWEST_LOG: f64 = -64.0;
+/// What lies below that, in multiples of all that is allowed, ends the search: Σ|score| may still grow by refinement.
+const OUT_OF_REACH: f64 = 2.0;
 /// Shortest interval to be halved, in α or ln α: its ends still differ in float32.
 const SHORTEST: f64 = 1e-5;
 /// From this many evaluations on, twice as many have to halve the part of the error above the tolerance. A rule of this
@@ -313,6 +315,7 @@ impl Integrator {
         if self.estimate.converged
             || left == 0
             || !(error + delta).is_finite()
+            || self.is_out_of_reach(&intervals, allowed, allowed_delta)
             || self.stagnates(map_is_good, sum_is_good)
         {
             return Vec::new();
@@ -402,6 +405,16 @@ impl Integrator {
             }
         }
         errors
+    }
+
+    /// Whether what lies below the lowest α that is looked at keeps the map from its tolerance, whatever else is done: a
+    /// deep model whose output goes on changing towards the zero vector.
+    fn is_out_of_reach(&self, intervals: &[Interval], allowed: f64, allowed_delta: f64) -> bool {
+        let at_the_end = self.options.begin().is_none() && self.nodes[0].u <= LOWEST_LOG;
+        let below = &intervals[0];
+        at_the_end
+            && (below.error(spread(intervals)) > OUT_OF_REACH * allowed
+                || below.sum_error > OUT_OF_REACH * allowed_delta)
     }
 
     /// Whether half of the evaluations had got about as far, so that the rest would chase the rounding of the values.
