@@ -6,6 +6,7 @@
 
 mod buffers;
 pub mod config;
+pub mod gguf;
 pub mod hash;
 pub mod json;
 mod loader;
