@@ -5,9 +5,7 @@
 pub enum Value {
     U32(u32),
     U64(u64),
-    I32(i32),
     F32(f32),
-    F64(f64),
     Bool(bool),
     Text(String),
     Texts(Vec<String>),
@@ -106,20 +104,16 @@ impl Value {
     fn write(&self, out: &mut Vec<u8>) {
         let kind = match self {
             Self::U32(_) => 4u32,
-            Self::I32(_) => 5,
             Self::F32(_) => 6,
             Self::Bool(_) => 7,
             Self::Text(_) => 8,
             Self::U64(_) => 10,
-            Self::F64(_) => 12,
             Self::Texts(_) | Self::Floats(_) | Self::Ints(_) | Self::Bools(_) | Self::Arrays(_) => 9,
         };
         out.extend(kind.to_le_bytes());
         match self {
             Self::U32(value) => out.extend(value.to_le_bytes()),
-            Self::I32(value) => out.extend(value.to_le_bytes()),
             Self::F32(value) => out.extend(value.to_le_bytes()),
-            Self::F64(value) => out.extend(value.to_le_bytes()),
             Self::U64(value) => out.extend(value.to_le_bytes()),
             Self::Bool(value) => out.push(u8::from(*value)),
             Self::Text(value) => text(out, value),
