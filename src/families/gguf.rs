@@ -651,13 +651,12 @@ impl<'a> File<'a> {
     /// Refuses keys of the architecture that nobody asked for and that would change the model; tells the others.
     fn unasked(&self) -> Result<Vec<Diagnostic>> {
         let prefix = format!("{}.", self.architecture);
-        let causal = self.key("attention.causal");
-        self.keys
-            .must_be(&causal, &[])
-            .or_else(|error| match self.keys.get(&causal) {
-                Some(Value::Bool(true)) => Ok(()),
-                _ => Err(error.expected("true: each position sees itself and those before it")),
-            })?;
+        if self.value("attention.causal").is_some_and(|causal| *causal != true) {
+            return Err(self.wrong(
+                "attention.causal",
+                "true: each position sees itself and those before it",
+            ));
+        }
         let mut told = Vec::new();
         for (key, value) in self.keys.unasked() {
             let Some(name) = key.strip_prefix(&prefix) else {
