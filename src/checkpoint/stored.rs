@@ -8,6 +8,7 @@ use std::sync::Arc;
 use burn::tensor::DType;
 
 use crate::diagnostic::{Diagnostic, Kind, Result};
+use crate::kernel::packed::BlockType;
 
 /// The form of a tensor's elements in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub enum Stored {
     Bf16,
     /// Bytes: codes of 4 bits and what goes with them.
     U8,
+    /// Blocks of ggml, whole ones in each row.
+    Blocks(BlockType),
     /// Something that is not computed with, by the name that the file gives it.
     Other(Arc<str>),
 }
@@ -31,7 +34,7 @@ impl Stored {
             Self::F32 => Some(DType::F32),
             Self::F16 => Some(DType::F16),
             Self::Bf16 => Some(DType::BF16),
-            Self::U8 | Self::Other(_) => None,
+            Self::U8 | Self::Blocks(_) | Self::Other(_) => None,
         }
     }
 
@@ -43,13 +46,14 @@ impl Stored {
         }
     }
 
-    /// As safetensors calls it.
+    /// As safetensors calls it, or ggml.
     pub fn name(&self) -> &str {
         match self {
             Self::F32 => "F32",
             Self::F16 => "F16",
             Self::Bf16 => "BF16",
             Self::U8 => "U8",
+            Self::Blocks(kind) => kind.name(),
             Self::Other(name) => name,
         }
     }

@@ -5,8 +5,9 @@
 
 use super::base::activation;
 use super::fields::{Fields, NOT_COMPUTED};
+use super::gguf::{Config, File, Gguf, any};
 use super::rope::{self, Wanted};
-use super::shape::{Activation, Attention, Block, Embedding, Halves, Heads, Mlp, Norm, Output, Shape};
+use super::shape::{Activation, Attention, Block, Embedding, Halves, Heads, Mlp, Norm, NormKind, Output, Shape};
 use super::tensors::{Entry, Order, Slot, one};
 use super::{Family, divided, even};
 use crate::diagnostic::{Diagnostic, Result};
@@ -17,6 +18,12 @@ pub const FAMILY: Family = Family {
     classes: &["FalconForCausalLM", "RWForCausalLM"],
     read,
     eos: Some(11),
+    gguf: Some(Gguf {
+        architecture: "falcon",
+        is: any,
+        config,
+        permuted: false,
+    }),
 };
 
 const QUERY_KEY_VALUE: Entry = Entry {
@@ -182,4 +189,20 @@ fn older(fields: &Fields, key: &str, older: &str, default: usize) -> Result<usiz
         Some(count) if fields.get(key).is_none() => Ok(count),
         _ => fields.count(key, default),
     }
+}
+
+fn config(file: &File) -> Result<Config> {
+    let mut config = file.decoder(NormKind::Layer, "layer_norm_epsilon")?;
+    config.set("rope_parameters", file.rotary(&config)?);
+    config.rename("num_key_value_heads", "num_kv_heads");
+    config.rename("intermediate_size", "ffn_hidden_size");
+    let norms = if file.has_in_layers("attn_norm_2.weight") { 2 } else { 1 };
+    let groups = file.count("attention.head_count_kv")?.is_some_and(|heads| heads > 1);
+    let newer = norms == 2 || groups;
+    config.set("new_decoder_architecture", newer);
+    config.set("multi_query", !newer);
+    config.set("parallel_attn", true);
+    config.set_some("num_ln_in_parallel_attn", newer.then_some(norms));
+    config.set("bias", file.attention_bias());
+    Ok(config)
 }

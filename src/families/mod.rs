@@ -6,6 +6,7 @@
 
 mod base;
 pub mod fields;
+pub mod gguf;
 pub mod rope;
 pub mod shape;
 pub mod tensors;
@@ -40,6 +41,7 @@ mod starcoder2;
 mod tests;
 
 use fields::Fields;
+use gguf::Gguf;
 use shape::Shape;
 
 use crate::diagnostic::{Diagnostic, Result};
@@ -55,6 +57,8 @@ pub struct Family {
     pub read: fn(&Fields) -> Result<Shape>,
     /// The end-of-text token where the file names none: transformers' default.
     pub eos: Option<u32>,
+    /// How its models stand in GGUF files; none: llama.cpp has no layout for them, or another family's.
+    pub gguf: Option<Gguf>,
 }
 
 /// All that are computed.
