@@ -13,6 +13,7 @@ pub const FAMILY: Family = Family {
     types: &["gpt_oss"],
     classes: &["GptOssForCausalLM"],
     read,
+    gguf: None,
     eos: None,
 };
 

@@ -12,6 +12,7 @@ pub const FAMILY: Family = Family {
     types: &["ministral3"],
     classes: &["Ministral3ForCausalLM"],
     read,
+    gguf: None,
     eos: Some(2),
 };
 

@@ -13,6 +13,7 @@ pub const FAMILY: Family = Family {
     types: &["mixtral"],
     classes: &["MixtralForCausalLM"],
     read,
+    gguf: None,
     eos: Some(2),
 };
 

@@ -15,6 +15,7 @@ pub const FAMILY: Family = Family {
     types: &["qwen3_moe"],
     classes: &["Qwen3MoeForCausalLM"],
     read,
+    gguf: None,
     eos: None,
 };
 

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::Tensor;
 
-use super::experts::{self, Choice, Held, Mixture, MixtureTrace, Routes};
+use super::experts::{self, Choice, Frozen, Held, HeldBy, Mixture, MixtureTrace, Routes};
 use super::ops::{Bias, Heads, NormWeights, Ops, Sequences, Stretch, Tables, Weight, Which};
 use crate::families::shape::{Block, Halves, Shape};
 
@@ -163,6 +163,8 @@ impl Layer {
 pub enum Entry<'a> {
     /// Embeddings of tokens, `[rows, hidden]`.
     Embeddings(&'a Tensor<2>),
+    /// The same of one prompt's tokens, again and again, with the experts that they are to have.
+    Frozen(&'a Tensor<2>, &'a Frozen),
     /// Points of paths.
     Paths(&'a [Stretch<'a>]),
 }
@@ -284,7 +286,7 @@ impl Decoder {
         store: &mut dyn FnMut(LayerTrace<O>),
     ) -> (O::Rows, O::Moments, Tensor<2>) {
         let mut x = match entry {
-            Entry::Embeddings(x) => {
+            Entry::Embeddings(x) | Entry::Frozen(x, _) => {
                 let positions = sequences.lengths().iter().flat_map(|&length| 0..length);
                 ops.to_rows(self.with_positions(x.clone(), positions))
             }
@@ -298,13 +300,15 @@ impl Decoder {
             let which = self.asked(index, sequences);
             let paths = paths.filter(|_| index == 0);
             let held = match entry {
-                Entry::Paths(stretches) => Some(Held {
-                    stretches,
-                    layer: index,
-                    which,
-                }),
+                Entry::Paths(stretches) => Some(HeldBy::Paths(stretches)),
+                Entry::Frozen(_, frozen) => Some(HeldBy::Prompt(frozen, sequences)),
                 Entry::Embeddings(_) => None,
             };
+            let held = held.map(|of| Held {
+                of,
+                layer: index,
+                which,
+            });
             let (out, trace) = self.layer(ops, sequences, layer, x, which, (paths, held));
             x = out;
             store(trace);
@@ -360,10 +364,14 @@ impl Decoder {
 
     /// What was chosen in all layers for each of the sequences of a pass; empty without experts.
     pub fn routes<O: Ops>(&self, sequences: &Sequences, trace: &Trace<O>) -> Vec<Routes> {
-        let layers = trace.layers.iter().enumerate().filter_map(|(index, trace)| match &trace.feed {
-            FeedTrace::Mixture(mixture) => Some((self.asked(index, sequences), &mixture.choice)),
-            FeedTrace::Dense(..) => None,
-        });
+        let layers = trace
+            .layers
+            .iter()
+            .enumerate()
+            .filter_map(|(index, trace)| match &trace.feed {
+                FeedTrace::Mixture(mixture) => Some((self.asked(index, sequences), &mixture.choice)),
+                FeedTrace::Dense(..) => None,
+            });
         experts::routes(sequences, layers)
     }
 
@@ -490,7 +498,8 @@ impl Decoder {
         let read = last.as_ref().unwrap_or(read);
         let q = self.linear(ops, out, read, &layer.query);
         let parallel = layer.block.halves == Halves::Parallel;
-        let shared = (parallel && layer.before_mlp.is_none()).then(|| self.mlp_first(ops, out, layer.feed.dense(), read));
+        let shared =
+            (parallel && layer.before_mlp.is_none()).then(|| self.mlp_first(ops, out, layer.feed.dense(), read));
         drop(last);
         let moments = normed.map(|(_, moments)| moments);
         let (residual, input) = match (which, moments) {
@@ -614,13 +623,7 @@ impl Decoder {
     }
 
     /// Gate, where there is one, and up.
-    pub(super) fn mlp_first<O: Ops>(
-        &self,
-        ops: &O,
-        rows: usize,
-        mlp: &Mlp,
-        x: &O::Rows,
-    ) -> (Option<O::Rows>, O::Rows) {
+    pub(super) fn mlp_first<O: Ops>(&self, ops: &O, rows: usize, mlp: &Mlp, x: &O::Rows) -> (Option<O::Rows>, O::Rows) {
         let gate = mlp.gate.as_ref().map(|gate| self.linear(ops, rows, x, gate));
         (gate, self.linear(ops, rows, x, &mlp.up))
     }

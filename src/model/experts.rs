@@ -58,7 +58,9 @@ impl Choice {
 
     /// The rows for which an expert is chosen, of the first `rows`.
     fn rows_of(&self, expert: usize, rows: usize) -> Vec<usize> {
-        (0..rows).filter(|&row| self.of(row).contains(&(expert as u16))).collect()
+        (0..rows)
+            .filter(|&row| self.of(row).contains(&(expert as u16)))
+            .collect()
     }
 
     /// Puts another choice in the place of a row's.
@@ -99,7 +101,12 @@ pub fn weights(logits: &[f32], chosen: &[u16], renormalise: bool, out: &mut [f32
 pub fn weights_back(logits: &[f32], chosen: &[u16], renormalise: bool, gradient: &mut [f32]) {
     let mut weights = vec![0.0; logits.len()];
     let all: Vec<u16> = (0..logits.len() as u16).collect();
-    self::weights(logits, if renormalise { chosen } else { &all }, renormalise, &mut weights);
+    self::weights(
+        logits,
+        if renormalise { chosen } else { &all },
+        renormalise,
+        &mut weights,
+    );
     for (expert, gradient) in gradient.iter_mut().enumerate() {
         if !chosen.contains(&(expert as u16)) {
             *gradient = 0.0;
@@ -126,32 +133,55 @@ struct Part<O: Ops> {
     up: O::Rows,
 }
 
-/// Where the choice may stand already.
+/// Where the choice of a layer may stand already.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Held<'a> {
-    pub stretches: &'a [Stretch<'a>],
+    pub of: HeldBy<'a>,
     pub layer: usize,
     pub which: Which,
+}
+
+/// What says so.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum HeldBy<'a> {
+    /// Each path.
+    Paths(&'a [Stretch<'a>]),
+    /// One prompt, of which all sequences of the pass are.
+    Prompt(&'a Frozen, &'a Sequences),
 }
 
 impl Held<'_> {
     /// Puts the choices that paths hold in the place of those of the logits.
     fn replace(&self, choice: &mut Choice) {
         let mut row = 0;
-        for stretch in self.stretches {
-            let tokens = stretch.path.tokens();
+        let mut sequence = |tokens: usize, frozen: Option<&Frozen>| {
             let from = match self.which {
                 Which::All => 0,
                 Which::Last => tokens - 1,
             };
-            let held = stretch.path.frozen.as_ref().and_then(|frozen| frozen.layers[self.layer].as_ref());
-            for _ in stretch.alphas {
-                for token in from..tokens {
-                    if let Some(held) = held {
-                        choice.replace(row, held.of(token));
-                    }
-                    row += 1;
+            let held = frozen.and_then(|frozen| frozen.layers[self.layer].as_ref());
+            for token in from..tokens {
+                if let Some(held) = held {
+                    choice.replace(row, held.of(token));
                 }
+                row += 1;
+            }
+        };
+        match self.of {
+            HeldBy::Paths(stretches) => {
+                for stretch in stretches {
+                    let path = stretch.path;
+                    stretch
+                        .alphas
+                        .iter()
+                        .for_each(|_| sequence(path.tokens(), path.frozen.as_deref()));
+                }
+            }
+            HeldBy::Prompt(frozen, sequences) => {
+                sequences
+                    .lengths()
+                    .iter()
+                    .for_each(|&tokens| sequence(tokens, Some(frozen)));
             }
         }
     }
@@ -174,7 +204,12 @@ impl Decoder {
         held: Option<Held<'_>>,
     ) -> (O::Rows, MixtureTrace<O>) {
         let logits = self.linear(ops, rows, x, &mixture.router);
-        let shape::Experts { count, chosen, renormalise, .. } = mixture.shape;
+        let shape::Experts {
+            count,
+            chosen,
+            renormalise,
+            ..
+        } = mixture.shape;
         let mut choice = Choice::largest(&ops.values(rows, &logits), count, chosen);
         if let Some(held) = held {
             held.replace(&mut choice);
@@ -242,10 +277,7 @@ impl Decoder {
 }
 
 /// What was chosen in all layers for each of the sequences of a pass, from the choice of each layer with experts.
-pub(super) fn routes<'a>(
-    sequences: &Sequences,
-    layers: impl Iterator<Item = (Which, &'a Choice)>,
-) -> Vec<Routes> {
+pub(super) fn routes<'a>(sequences: &Sequences, layers: impl Iterator<Item = (Which, &'a Choice)>) -> Vec<Routes> {
     let mut all = vec![Routes::new(); sequences.count()];
     for (which, choice) in layers {
         let mut row = 0;
@@ -264,5 +296,7 @@ pub(super) fn routes<'a>(
 /// A number for a set, FNV-1a of its members.
 fn short(set: &[u16]) -> u32 {
     let byte = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
-    set.iter().flat_map(|expert| expert.to_le_bytes()).fold(0x811c_9dc5, byte)
+    set.iter()
+        .flat_map(|expert| expert.to_le_bytes())
+        .fold(0x811c_9dc5, byte)
 }
