@@ -192,8 +192,15 @@ fn attribution(
 }
 
 /// An adaptive rule says itself whether it reached its tolerance. For a fixed rule delta and error estimate decide, and
-/// without an estimate the delta alone.
+/// without an estimate the delta alone; but not where F changes by more than the tolerance below its first point, which
+/// it cannot have seen.
 fn converged(spec: &AttributionSpec, part: &StoredAttribution, within_tolerance: bool) -> bool {
+    let whole = part.f_input.zip(part.f_baseline);
+    let unseen = part.below.last().and_then(|below| below.change).zip(whole);
+    let unseen = unseen.is_some_and(|(change, (input, start))| change.abs() > spec.tolerance * (input - start).abs());
+    if spec.quadrature.is_fixed() && unseen {
+        return false;
+    }
     let within_error = || match part.error_estimate() {
         Some(error) => error <= spec.tolerance,
         None => spec.quadrature.is_fixed() && !spec.estimate_error,

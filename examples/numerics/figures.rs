@@ -64,6 +64,7 @@ impl Example<'_> {
             tolerance,
             max_evaluations: 4096,
             singular_start: true,
+            start: 0.0,
             output_rounding: 0.0,
         };
         let mut integrator = Integrator::new(ids.len(), baseline, input, options);

@@ -145,7 +145,7 @@ impl Key for AttributionKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::terms::{Quadrature, Rule};
+    use crate::terms::{PathStart, Quadrature, Rule};
 
     fn key() -> AttributionKey {
         AttributionKey {
@@ -194,6 +194,8 @@ mod tests {
             |k| k.forced = vec![4],
             |k| k.output = Output::Logit,
             |k| k.baseline = BaselineVector::Mean,
+            |k| k.baseline = BaselineVector::ZeroFrom(PathStart::new(1e-4).unwrap()),
+            |k| k.baseline = BaselineVector::ZeroFrom(PathStart::new(1e-5).unwrap()),
             |k| k.method = of(fixed(Quadrature::RiemannLeft, 8, false)),
             |k| k.method = of(fixed(Quadrature::GaussLegendre, 9, false)),
             |k| k.method = of(fixed(Quadrature::GaussLegendre, 8, true)),
