@@ -227,7 +227,7 @@ fn provenance(parts: &Parts) -> Provenance {
 mod tests {
     use super::*;
     use crate::store::key::{AttributionKey, ModelKey};
-    use crate::terms::{BaselineVector, DeviceKind, NonFinite, PathValue, Quadrature};
+    use crate::terms::{BaselineVector, Below, DeviceKind, NonFinite, PathValue, Quadrature};
 
     fn part(spec: &AttributionSpec, errors: Option<Vec<f64>>, converged: Option<bool>) -> StoredAttribution {
         StoredAttribution {
@@ -297,6 +297,16 @@ mod tests {
         ] {
             let part = part(spec, errors, said);
             assert_eq!(converged(spec, &part, within_tolerance), expected, "{spec:?} {part:?}");
+        }
+        // What F changes by below its first point is more than the tolerance: a fixed rule cannot have seen it.
+        let mut unseen = part(&fixed, None, None);
+        for (change, expected) in [(0.002, true), (0.01, false), (-0.01, false)] {
+            unseen.below = vec![Below {
+                alpha: 1e-9,
+                share: None,
+                change: Some(change),
+            }];
+            assert_eq!(converged(&fixed, &unseen, true), expected, "{change}");
         }
         let mut broken = part(&adaptive, small, Some(true));
         broken.non_finite = Some(NonFinite {

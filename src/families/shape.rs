@@ -37,7 +37,7 @@ impl Shape {
     /// How far towards the zero vector the output goes on changing, as −ln α, if every matrix and norm's weight had a
     /// gain of 1: a norm turns a signal far below √ε into one 1/√ε times as large, and those that attention's signal
     /// passes, layer by layer, multiply. (The MLP's product of two small signals is nothing beside it.) Measured depths
-    /// are 0.65 to 1.4 times this: `docs/numerics.md`. 0 where the signal does not begin with nothing: learned positions
+    /// are 0.6 to 1.4 times this: `docs/numerics.md`. 0 where the signal does not begin with nothing: learned positions
     /// and biases stand beside it.
     pub fn lift(&self) -> f64 {
         let block = |layer: usize| &self.blocks[self.pattern[layer % self.pattern.len()]];
