@@ -55,7 +55,7 @@ const DEEP_GAP: usize = 4;
 /// Nodes, one unit of ln α apart, by which a singular start grows towards 0 at a time.
 const GROWTH: usize = 4;
 /// The lowest ln α of a singular start: α = 1.6e-28 still leaves a float32 embedding of 1e-9 a normal number.
-const LOWEST_LOG: f64 = -64.0;
+pub const LOWEST_LOG: f64 = -64.0;
 /// What lies below that, in multiples of all that is allowed, ends the search: Σ|score| may still grow by refinement.
 const OUT_OF_REACH: f64 = 2.0;
 /// Where the choice of experts changes, F jumps, and no integral has that. An interval with another choice at either end

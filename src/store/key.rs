@@ -148,7 +148,7 @@ impl Key for AttributionKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::terms::{Quadrature, Rule};
+    use crate::terms::{PathStart, Quadrature, Rule};
 
     fn key() -> AttributionKey {
         AttributionKey {
@@ -199,6 +199,8 @@ mod tests {
             |k| k.output = Output::Logit,
             |k| k.baseline = BaselineVector::Mean,
             |k| k.routing = Routing::Frozen,
+            |k| k.baseline = BaselineVector::ZeroFrom(PathStart::new(1e-4).unwrap()),
+            |k| k.baseline = BaselineVector::ZeroFrom(PathStart::new(1e-5).unwrap()),
             |k| k.method = of(fixed(Quadrature::RiemannLeft, 8, false)),
             |k| k.method = of(fixed(Quadrature::GaussLegendre, 9, false)),
             |k| k.method = of(fixed(Quadrature::GaussLegendre, 8, true)),

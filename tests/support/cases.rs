@@ -188,7 +188,8 @@ pub fn demo_models() -> Vec<Model> {
     LAYOUTS.iter().enumerate().map(demo).collect()
 }
 
-fn model(name: String, family: Family, folder: &Path, prompts: &[&str]) -> Model {
+/// The model in a folder.
+pub fn model(name: String, family: Family, folder: &Path, prompts: &[&str]) -> Model {
     let checkpoint = Checkpoint::open(folder).unwrap();
     let tokenizer = Tokenizer::open(folder).unwrap();
     let token = tokenizer
