@@ -53,6 +53,7 @@ fn record(
         model: ModelRecord {
             id: model.spec.id.clone(),
             source: model.spec.source_text.clone(),
+            file: model.spec.file.clone(),
             revision: model.key.revision.clone(),
             requested_revision: model.key.revision.is_some().then(|| model.spec.revision.clone()),
             architecture: model.architecture.to_owned(),

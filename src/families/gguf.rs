@@ -37,6 +37,21 @@ pub struct Gguf {
     pub permuted: bool,
 }
 
+/// The key of a window.
+pub const WINDOW: &str = "attention.sliding_window";
+/// The key of the layers that have it.
+pub const PATTERN: &str = "attention.sliding_window_pattern";
+
+/// Whether a window is set.
+pub fn with_window(file: &File) -> bool {
+    file.value(WINDOW).is_some_and(|window| window.as_u64() != Some(0))
+}
+
+/// Whether none is.
+pub fn without_window(file: &File) -> bool {
+    !with_window(file)
+}
+
 /// Any file of the architecture.
 pub fn any(_: &File) -> bool {
     true
@@ -623,14 +638,13 @@ impl<'a> File<'a> {
     /// # Errors
     /// It is neither.
     pub fn layer_types(&self, config: &Config, period: usize) -> Result<Vec<Value>> {
-        const KEY: &str = "attention.sliding_window_pattern";
         let layers = config.count("num_hidden_layers");
         let expected = format!("a number from 1, or {layers} flags, one for each layer");
         let name = |kind| match kind {
             Kind::Full => Value::from("full_attention"),
             Kind::Sliding => Value::from("sliding_attention"),
         };
-        if let Some(Value::Array(flags)) = self.value(KEY) {
+        if let Some(Value::Array(flags)) = self.value(PATTERN) {
             let kind = |flag: &Value| {
                 let sliding = flag.as_bool().or_else(|| flag.as_u64().map(|number| number != 0));
                 sliding.map(|sliding| name(if sliding { Kind::Sliding } else { Kind::Full }))
@@ -638,9 +652,9 @@ impl<'a> File<'a> {
             let kinds: Option<Vec<Value>> = flags.iter().map(kind).collect();
             return kinds
                 .filter(|kinds| kinds.len() == layers)
-                .ok_or_else(|| self.wrong(KEY, &expected));
+                .ok_or_else(|| self.wrong(PATTERN, &expected));
         }
-        let period = self.count(KEY)?.unwrap_or(period);
+        let period = self.count(PATTERN)?.unwrap_or(period);
         let kind = |layer: usize| match (layer + 1).is_multiple_of(period) {
             true => name(Kind::Full),
             false => name(Kind::Sliding),
