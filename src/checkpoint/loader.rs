@@ -78,6 +78,30 @@ impl Loader<'_> {
         }
     }
 
+    /// Takes one linear layer of each expert, `[out, in]`, out of a tensor `[experts, in, out]` of them all.
+    ///
+    /// # Errors
+    /// As [`Self::take`].
+    pub fn experts(&mut self, name: &str, count: usize, dims: [usize; 2]) -> Result<Vec<Matrix>> {
+        let [rows, width] = dims;
+        let shape = [count, width, rows];
+        let whole = self.entry(name, &shape)?;
+        self.checked(name, &whole, &shape)?;
+        let mut all = Vec::new();
+        for expert in 0..count {
+            if self.rehearsal {
+                all.push(self.unread(dims).into());
+                continue;
+            }
+            let entry = whole.part(expert).transposed();
+            all.push(match self.precision.quantization {
+                Some(code) => self.quantize(name, &entry, dims, code)?,
+                None => self.matrix(name, &entry, dims)?,
+            });
+        }
+        Ok(all)
+    }
+
     /// Takes the embedding table, `[vocabulary, hidden]`, which is never quantised. A tied checkpoint may hold it under
     /// the output layer's name alone.
     ///

@@ -111,6 +111,24 @@ impl TensorEntry {
         self
     }
 
+    /// One of the tensors that it is a list of, by its place on the first side.
+    pub fn part(&self, index: usize) -> Self {
+        let mut part = self.clone();
+        let count = part.shape.remove(0).max(1);
+        let size = self.stored.size().unwrap_or(1);
+        part.bytes /= count;
+        let step = match &mut part.strides {
+            None => part.bytes,
+            Some(Strides { strides, span }) => {
+                let step = strides.remove(0) * size;
+                *span -= step * (count - 1);
+                step
+            }
+        };
+        part.offset += (index * step) as u64;
+        part
+    }
+
     /// Its elements, one after the other, the least significant byte first.
     ///
     /// # Errors
@@ -187,6 +205,34 @@ mod tests {
         assert_eq!(gathered(&[7, 8], 2, &[3], &[0], 6), [7, 8, 7, 8, 7, 8]);
         assert_eq!(gathered(&[], 4, &[3, 0], &[9, 9], 0), [0u8; 0]);
         assert_eq!(gathered(&[1, 2], 2, &[], &[], 2), [1, 2]);
+    }
+
+    #[test]
+    fn a_part_is_found_in_the_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t");
+        std::fs::write(&path, (0..13).collect::<Vec<u8>>()).unwrap();
+        let plain = TensorEntry {
+            file: path.as_path().into(),
+            offset: 1,
+            bytes: 12,
+            shape: vec![3, 2, 2],
+            stored: Stored::U8,
+            strides: None,
+            big_endian: false,
+        };
+        // The same numbers, the first side last.
+        let strided = TensorEntry {
+            strides: Some(Strides {
+                strides: vec![1, 6, 3],
+                span: 12,
+            }),
+            ..plain.clone()
+        };
+        let read = |entry: TensorEntry| entry.read(&mut File::open(&path).unwrap()).unwrap();
+        assert_eq!(read(plain.part(1)), [5, 6, 7, 8]);
+        assert_eq!(read(plain.part(2).transposed()), [9, 11, 10, 12]);
+        assert_eq!(read(strided.part(2)), [3, 6, 9, 12]);
     }
 
     proptest! {

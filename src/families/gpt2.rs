@@ -78,6 +78,9 @@ fn read(fields: &Fields) -> Result<Shape> {
             bias: true,
             output_bias: true,
             qk_norm: None,
+            query_rotary: None,
+            sinks: false,
+            alibi: false,
         },
         mlp: Mlp {
             inner,
@@ -86,6 +89,7 @@ fn read(fields: &Fields) -> Result<Shape> {
             bias: true,
             output_bias: true,
         },
+        experts: None,
         halves: Halves::Serial,
         before_attention: Some(norm),
         after_attention: None,
