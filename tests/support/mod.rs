@@ -23,3 +23,7 @@ pub mod torch_file;
 pub mod tried;
 pub mod truth;
 pub mod web;
+
+/// Writes GGUF files, as the library's own tests do.
+#[path = "../../src/checkpoint/gguf/writer.rs"]
+pub mod writer;
