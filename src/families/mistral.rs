@@ -3,6 +3,7 @@
 
 use super::base::{Defaults, by_kind, layer_types};
 use super::fields::{Fields, NOT_COMPUTED};
+use super::gguf::{Config, File, Gguf, WINDOW, with_window};
 use super::shape::Shape;
 use super::{Family, llama, rope};
 use crate::diagnostic::{Diagnostic, Result};
@@ -13,6 +14,12 @@ pub const FAMILY: Family = Family {
     classes: &["MistralForCausalLM"],
     read,
     eos: Some(2),
+    gguf: Some(Gguf {
+        architecture: "llama",
+        is: with_window,
+        config,
+        permuted: true,
+    }),
 };
 
 const DEFAULTS: Defaults = Defaults {
@@ -45,4 +52,13 @@ fn read(fields: &Fields) -> Result<Shape> {
         by_kind(fields, &mut shape, &kinds, window, |_, _| ())?;
     }
     Ok(shape)
+}
+
+/// llama.cpp's converter does not write the window down; where it is written, it is meant.
+fn config(file: &File) -> Result<Config> {
+    let mut config = llama::config(file)?;
+    config.remove("attention_bias");
+    config.remove("mlp_bias");
+    config.set("sliding_window", file.required(WINDOW)?);
+    Ok(config)
 }

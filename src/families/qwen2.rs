@@ -4,7 +4,8 @@
 
 use super::base::{Defaults, Kind, activation, by_kind, layer_types};
 use super::fields::Fields;
-use super::shape::{Activation, Shape};
+use super::gguf::{Config, File, Gguf, PATTERN, WINDOW, any};
+use super::shape::{Activation, NormKind, Shape};
 use super::{Family, llama};
 use crate::diagnostic::Result;
 
@@ -14,6 +15,12 @@ pub const FAMILY: Family = Family {
     classes: &["Qwen2ForCausalLM"],
     read,
     eos: None,
+    gguf: Some(Gguf {
+        architecture: "qwen2",
+        is: any,
+        config,
+        permuted: false,
+    }),
 };
 
 const DEFAULTS: Defaults = Defaults {
@@ -57,5 +64,25 @@ pub fn windows(fields: &Fields, shape: &mut Shape) -> Result<()> {
         }
     };
     by_kind(fields, shape, &kinds, window, |_, _| ())?;
+    Ok(())
+}
+
+fn config(file: &File) -> Result<Config> {
+    let mut config = file.decoder_with_heads(NormKind::Rms, "rms_norm_eps")?;
+    config.set("rope_parameters", file.rotary(&config)?);
+    written_windows(file, &mut config)?;
+    Ok(config)
+}
+
+/// Layers with a window, where a file says which; llama.cpp's converter says nothing of them.
+///
+/// # Errors
+/// As the file's getters.
+pub fn written_windows(file: &File, config: &mut Config) -> Result<()> {
+    if file.value(PATTERN).is_some() {
+        config.set("use_sliding_window", true);
+        config.set("sliding_window", file.required(WINDOW)?);
+        config.set("layer_types", file.layer_types(config, 1)?);
+    }
     Ok(())
 }

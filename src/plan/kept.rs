@@ -116,12 +116,11 @@ pub fn experiment_hash(experiment: &Experiment) -> String {
 
 /// A hash of what a model's file says of its numbers.
 pub fn model_hash(spec: &ModelSpec) -> String {
-    short(&json(&(
-        &spec.source_text,
-        &spec.revision,
-        spec.dtype,
-        spec.quantization,
-    )))
+    let of = (&spec.source_text, &spec.revision, spec.dtype, spec.quantization);
+    short(&match &spec.file {
+        None => json(&of),
+        Some(file) => json(&(of, file)),
+    })
 }
 
 fn sample_hash(experiment: &Experiment, sample: &Sample) -> String {
@@ -313,7 +312,7 @@ fn json(value: &impl Serialize) -> String {
 impl Head {
     fn makes_sense(&self) -> bool {
         let starts = self.baselines.iter().all(|(_, vector)| match vector {
-            BaselineVector::Zero | BaselineVector::Mean => true,
+            BaselineVector::Zero | BaselineVector::ZeroFrom(_) | BaselineVector::Mean => true,
             BaselineVector::Token(id) => self.knows(*id),
         });
         starts && self.stop.iter().all(|&id| self.knows(id))

@@ -5,7 +5,8 @@
 //! fixed order in the file; numbers are written in the shortest form that reads back to the same float.
 
 use crate::terms::{
-    Baseline, DeviceKind, Dtype, Method, NonFinite, Output, Quadrature, Quantization, Round, Segment, TargetKind, Token,
+    Baseline, Below, DeviceKind, Dtype, Method, NonFinite, Output, Quadrature, Quantization, Round, Segment,
+    TargetKind, Token,
 };
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -70,7 +71,10 @@ pub struct ModelRecord {
     pub id: String,
     /// The source as the model file says.
     pub source: String,
-    /// The commit of the hub repository; null for a folder.
+    /// The one file of the hub repository that is the model, where the model file names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The commit of the hub repository; null for a folder or a file of this machine.
     pub revision: Option<String>,
     /// The revision as the model file says it (`main`), which may mean another commit later; only of a hub repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -185,6 +189,20 @@ pub struct AttributionRecord {
     pub f_input: Option<f64>,
     /// F at the baseline; null where it is not finite.
     pub f_baseline: Option<f64>,
+    /// Where a path from the zero vector is entered (`zero: {from: α}`): the baseline is α times the input, and so
+    /// `f_baseline` is F there. Absent elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<f64>,
+    /// F at the zero vector, with `from`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub f_zero: Option<f64>,
+    /// F(baseline) − F(zero vector), with `from`: what the scores leave out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remainder: Option<f64>,
+    /// On a path from the zero vector: how much of the map is made where the input is a thousandth, a millionth, a
+    /// billionth of itself. Absent elsewhere, and in maps of igsite before it told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub below: Vec<Below>,
     /// Sum of the scores; null for a marked record.
     pub sum: Option<f64>,
     /// Sum of the scores − (F(input) − F(baseline)); null for a marked record.

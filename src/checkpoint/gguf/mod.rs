@@ -7,6 +7,7 @@
 
 mod header;
 mod metadata;
+mod model;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -21,7 +22,8 @@ use crate::diagnostic::{Diagnostic, Result};
 use header::Header;
 pub use metadata::Metadata;
 use metadata::{Kind, Spans};
-pub use types::BlockType;
+pub use model::{is_file, open};
+pub use types::TensorType;
 
 /// Tensors of one file; no model has a tenth of them.
 const MOST_TENSORS: u64 = 1 << 20;
@@ -53,7 +55,7 @@ pub struct Tensor {
     /// Its shape, outermost first (the file has it the other way round).
     pub shape: Vec<usize>,
     /// The form of its elements.
-    pub kind: BlockType,
+    pub kind: TensorType,
     /// Its first byte in the file.
     pub offset: u64,
     /// How many bytes it has.
@@ -64,7 +66,7 @@ pub struct Tensor {
 struct Announced {
     name: String,
     shape: Vec<usize>,
-    kind: BlockType,
+    kind: TensorType,
     offset: u64,
     bytes: usize,
 }
@@ -142,7 +144,7 @@ fn announced(header: &mut Header, count: u64, alignment: u64) -> Result<Vec<Anno
         }
         let number = header.u32(&place)?;
         let offset = header.u64(&place)?;
-        let Some(kind) = BlockType::of(number) else {
+        let Some(kind) = TensorType::of(number) else {
             return Err(header
                 .wrong(format!("stored in an unknown type (number {number})"))
                 .place(place)
@@ -186,7 +188,7 @@ fn announced(header: &mut Header, count: u64, alignment: u64) -> Result<Vec<Anno
 }
 
 /// Bytes of a tensor; none where its rows are no whole blocks, or they are more than can be addressed.
-fn size(inner_first: &[u64], kind: BlockType) -> Option<usize> {
+fn size(inner_first: &[u64], kind: TensorType) -> Option<usize> {
     let (elements, bytes) = kind.block();
     let first = *inner_first.first()?;
     if !first.is_multiple_of(elements as u64) {

@@ -29,7 +29,9 @@ fn small() -> Writer {
 #[test]
 fn keys_and_tensors_are_what_was_written() {
     for version in [2, 3] {
-        let bytes = Writer { version, ..small() }.bytes();
+        let mut writer = small();
+        writer.version = version;
+        let bytes = writer.bytes();
         let file = read_bytes(&bytes).unwrap();
         assert_eq!(file.version, version);
         let metadata = &file.metadata;
@@ -67,10 +69,8 @@ fn keys_and_tensors_are_what_was_written() {
 
 #[test]
 fn the_alignment_is_that_of_the_file() {
-    let writer = Writer {
-        alignment: 128,
-        ..small().with("general.alignment", 128)
-    };
+    let mut writer = small().with("general.alignment", 128);
+    writer.alignment = 128;
     let bytes = writer.bytes();
     let file = read_bytes(&bytes).unwrap();
     assert_eq!(file.tensors[1].offset % 128, 0);
@@ -79,10 +79,10 @@ fn the_alignment_is_that_of_the_file() {
         (Value::U32(48), "48"),
         (Value::U32(0), "0"),
         (Value::F32(32.0), "float32"),
-        (Value::U32(1 << 31), "truncated"),
+        (Value::U32(1 << 31), "2147483648"),
     ] {
         let error = read_bytes(&small().with("general.alignment", value).bytes()).unwrap_err();
-        assert!(error.message.contains(told), "{error}");
+        assert!(error.to_string().contains(told), "{error}");
     }
 }
 
@@ -135,7 +135,8 @@ fn counts_and_lengths_that_lie_are_refused_at_once() {
     let bytes = small().bytes();
     for (at, number, told) in [
         (8, 1 << 63, "tensors"),
-        (8, 1 << 20, "truncated"),
+        // What follows the last of them is taken for another.
+        (8, 1 << 20, "sides"),
         (16, u64::MAX, "metadata keys"),
         (16, 1 << 16, "truncated"),
         // The length of the first key.
@@ -143,8 +144,7 @@ fn counts_and_lengths_that_lie_are_refused_at_once() {
         (24, 1 << 40, "truncated"),
     ] {
         let error = read_bytes(&over(&bytes, at, number)).unwrap_err();
-        let text = error.to_string();
-        assert!(text.contains(told) || text.contains("unknown type"), "{at}: {error}");
+        assert!(error.message.contains(told), "{at}: {error}");
     }
     // The lengths of an array and of a text in it.
     let find = |what: &[u8]| bytes.windows(what.len()).position(|window| window == what).unwrap();

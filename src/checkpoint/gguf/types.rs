@@ -1,8 +1,11 @@
-//! The forms of a tensor's elements in a GGUF file: ggml's types, with the sizes of their blocks.
+//! The forms of a tensor's elements in a GGUF file: ggml's types, with the sizes of their blocks. Not all are computed
+//! with; of the others it is known how much room they take.
+
+use crate::kernel::packed::BlockType;
 
 /// A type of ggml.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BlockType(&'static Row);
+pub struct TensorType(&'static Row);
 
 /// ggml's number and name, elements of a block and its bytes.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,20 +47,20 @@ const TYPES: &[Row] = &[
     Row(39, "MXFP4", 32, 17),
 ];
 
-impl BlockType {
+impl TensorType {
     /// By ggml's number.
     pub fn of(number: u32) -> Option<Self> {
         TYPES.iter().find(|row| row.0 == number).map(Self)
     }
 
-    /// ggml's number.
-    pub fn number(self) -> u32 {
-        self.0.0
-    }
-
     /// ggml's name.
     pub fn name(self) -> &'static str {
         self.0.1
+    }
+
+    /// What it is computed with as; none: it is not.
+    pub fn packed(self) -> Option<BlockType> {
+        BlockType::from_ggml(self.0.0)
     }
 
     /// Elements and bytes of a block.

@@ -1,13 +1,12 @@
 //! Writes small GGUF files, for tests. It knows nothing of the reader (and is used by tests/support, too).
+#![allow(dead_code, reason = "each test program uses a part")]
 
 /// A value of the metadata.
 #[derive(Clone, Debug)]
 pub enum Value {
     U32(u32),
     U64(u64),
-    I32(i32),
     F32(f32),
-    F64(f64),
     Bool(bool),
     Text(String),
     Texts(Vec<String>),
@@ -106,20 +105,16 @@ impl Value {
     fn write(&self, out: &mut Vec<u8>) {
         let kind = match self {
             Self::U32(_) => 4u32,
-            Self::I32(_) => 5,
             Self::F32(_) => 6,
             Self::Bool(_) => 7,
             Self::Text(_) => 8,
             Self::U64(_) => 10,
-            Self::F64(_) => 12,
             Self::Texts(_) | Self::Floats(_) | Self::Ints(_) | Self::Bools(_) | Self::Arrays(_) => 9,
         };
         out.extend(kind.to_le_bytes());
         match self {
             Self::U32(value) => out.extend(value.to_le_bytes()),
-            Self::I32(value) => out.extend(value.to_le_bytes()),
             Self::F32(value) => out.extend(value.to_le_bytes()),
-            Self::F64(value) => out.extend(value.to_le_bytes()),
             Self::U64(value) => out.extend(value.to_le_bytes()),
             Self::Bool(value) => out.push(u8::from(*value)),
             Self::Text(value) => text(out, value),
@@ -154,6 +149,33 @@ impl Writer {
     pub fn floats(self, name: &str, shape: &[usize], values: &[f32]) -> Self {
         let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.tensor(name, shape, 0, bytes)
+    }
+
+    /// The names of the tensors.
+    pub fn names(&self) -> Vec<String> {
+        self.tensors.iter().map(|(name, ..)| name.clone()).collect()
+    }
+
+    /// The same without a tensor.
+    #[must_use]
+    pub fn without(&self, name: &str) -> Self {
+        let mut writer = self.clone();
+        writer.tensors.retain(|(other, ..)| other != name);
+        writer
+    }
+
+    /// The same with a tensor of float32 that has one row more.
+    #[must_use]
+    pub fn longer(&self, name: &str) -> Self {
+        let mut writer = self.clone();
+        for (other, shape, _, bytes) in &mut writer.tensors {
+            if other == name {
+                let row = bytes.len() / shape[0];
+                shape[0] += 1;
+                bytes.extend(vec![0; row]);
+            }
+        }
+        writer
     }
 
     /// The file.
