@@ -245,6 +245,8 @@ impl Worker<'_> {
                 key: keys[index].0.clone(),
                 f_input: finite(found.f_input),
                 f_baseline: found.f_baseline.and_then(finite),
+                f_zero: found.f_zero.and_then(finite),
+                below: found.below,
                 scores: found.scores,
                 errors: found
                     .errors

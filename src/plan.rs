@@ -329,6 +329,7 @@ impl<'a, 'm> Planner<'a, 'm> {
         for (index, baseline) in self.experiment.attribution.baselines.iter().enumerate() {
             let start = match baseline {
                 Baseline::Zero => Some(BaselineVector::Zero),
+                Baseline::ZeroFrom(start) => Some(BaselineVector::ZeroFrom(*start)),
                 Baseline::Mean => Some(BaselineVector::Mean),
                 Baseline::Bos => self.one().special(special.bos, SpecialKind::Bos),
                 Baseline::Eos => self.one().special(special.eos, SpecialKind::Eos),

@@ -24,7 +24,8 @@
 //! half of what is allowed (marking after Dörfler, SIAM J. Numer. Anal. 33, 1996), at least 16 of them so that a pass
 //! is full.
 //!
-//! It never asks for α = 0, where a zero embedding has slopes of 1/√eps. On a singular start [0, a] up to the first
+//! **Where it ends.** A path can be entered at an α above 0, `start`; the integral is then that from there on. From 0 it
+//! never asks for α = 0 itself, where a zero embedding has slopes of 1/√eps. On a singular start [0, a] up to the first
 //! node a counts a·S(a), with all of that as its error (or R times that of its sum, F(a) − F(0), if that is more), so
 //! that a is driven towards 0 until nothing can hide there.
 
@@ -55,6 +56,8 @@ const DEEP_GAP: usize = 4;
 const GROWTH: usize = 4;
 /// The lowest ln α of a singular start: α = 1.6e-28 still leaves a float32 embedding of 1e-9 a normal number.
 const LOWEST_LOG: f64 = -64.0;
+/// What lies below that, in multiples of all that is allowed, ends the search: Σ|score| may still grow by refinement.
+const OUT_OF_REACH: f64 = 2.0;
 /// Shortest interval to be halved, in α or ln α: its ends still differ in float32.
 const SHORTEST: f64 = 1e-5;
 /// From this many evaluations on, twice as many have to halve the part of the error above the tolerance. A rule of this
@@ -74,6 +77,8 @@ pub struct Options {
     pub max_evaluations: usize,
     /// Whether the path begins at the zero vector, so that S has features on a logarithmic scale of α.
     pub singular_start: bool,
+    /// α where the integral begins, F being `f_baseline` there: 0, or where a path is entered.
+    pub start: f64,
     /// Typical rounding error of an output, in F's units, which a check of sums must not count as an error of the
     /// integral. 0 is fine in float32 down to a tolerance of 0.001; in half precision the checks see little but
     /// rounding without it.
@@ -138,20 +143,48 @@ pub struct Integrator {
     history: Vec<Round>,
 }
 
-impl Integrator {
-    /// The integral of a path whose ends have the outputs F(0) = `f_baseline` and F(1) = `f_input`.
-    pub fn new(tokens: usize, f_baseline: f64, f_input: f64, options: Options) -> Self {
-        let all: Vec<f64> = if options.singular_start {
-            let deep = (DEEP_LOG..FIRST_LOG).step_by(DEEP_GAP);
-            deep.chain(FIRST_LOG..=0).map(f64::from).collect()
-        } else {
-            let even = (1..=SMOOTH_NODES).map(|i| i as f64 / SMOOTH_NODES as f64);
-            (1..=NEAR_START)
-                .rev()
-                .map(|k| 0.25f64.powi(k) / SMOOTH_NODES as f64)
-                .chain(even)
+impl Options {
+    /// The first nodes, in rising order of u; the last is α = 1.
+    fn first(&self) -> Vec<f64> {
+        let even = (1..=SMOOTH_NODES).map(|i| i as f64 / SMOOTH_NODES as f64);
+        if !self.singular_start {
+            let near = (1..=NEAR_START).rev().map(|k| 0.25f64.powi(k) / SMOOTH_NODES as f64);
+            let into = |share: f64| self.start + share * (1.0 - self.start);
+            return near.chain(even).map(into).collect();
+        }
+        let deep = (DEEP_LOG..FIRST_LOG).step_by(DEEP_GAP);
+        let all = deep.chain(FIRST_LOG..=0).map(f64::from);
+        if self.start == 0.0 {
+            return all.collect();
+        }
+        // A path that is entered has a node where it is: S is as wide awake there as anywhere.
+        let from = self.start.ln();
+        let within: Vec<f64> = all.filter(|u| *u > from).collect();
+        if within.len() < SMOOTH_NODES {
+            [from]
+                .into_iter()
+                .chain(even.map(|share| from * (1.0 - share)))
                 .collect()
-        };
+        } else {
+            [from].into_iter().chain(within).collect()
+        }
+    }
+
+    /// u where the integral begins; none where that is infinitely far.
+    fn begin(&self) -> Option<f64> {
+        match (self.singular_start, self.start) {
+            (true, 0.0) => None,
+            (true, start) => Some(start.ln()),
+            (false, start) => Some(start),
+        }
+    }
+}
+
+impl Integrator {
+    /// The integral of a path with the outputs `f_baseline` where it is entered (at its start, unless the options say
+    /// otherwise) and `f_input` at α = 1.
+    pub fn new(tokens: usize, f_baseline: f64, f_input: f64, options: Options) -> Self {
+        let all = options.first();
         // Too few for all of them: evenly spread ones, the last of which is α = 1.
         let count = options.max_evaluations.clamp(1, all.len());
         let first = (1..=count).map(|i| all[i * all.len() / count - 1]).collect();
@@ -208,6 +241,31 @@ impl Integrator {
         self.estimate.clone()
     }
 
+    /// ∫ S dα from where the integral begins up to `alpha`, a token each, by the polynomials of the last round.
+    pub fn up_to(&self, alpha: f64) -> Vec<f64> {
+        let us: Vec<f64> = self.nodes.iter().map(|node| node.u).collect();
+        let mut sum = vec![0.0; self.tokens];
+        let Some(&first) = us.first() else { return sum };
+        let to = if self.options.singular_start { alpha.ln() } else { alpha };
+        let points = POINTS.min(us.len());
+        let mut from = match self.options.begin() {
+            Some(begin) => begin,
+            None => {
+                // Below the first node S counts as what it is there.
+                add(&mut sum, (to - first).exp().min(1.0), &self.nodes[0].density);
+                first
+            }
+        };
+        for (end, &u) in us.iter().enumerate() {
+            if to <= from {
+                break;
+            }
+            add(&mut sum, 1.0, &self.integrate(&us, end, (from, u.min(to)), points));
+            from = u;
+        }
+        sum
+    }
+
     /// One entry a round.
     pub fn history(&self) -> &[Round] {
         &self.history
@@ -257,6 +315,7 @@ impl Integrator {
         if self.estimate.converged
             || left == 0
             || !(error + delta).is_finite()
+            || self.is_out_of_reach(&intervals, allowed, allowed_delta)
             || self.stagnates(map_is_good, sum_is_good)
         {
             return Vec::new();
@@ -278,16 +337,17 @@ impl Integrator {
         let fewer = FEWER_POINTS.min(points.saturating_sub(2)).max(1);
         (0..us.len())
             .map(|end| {
-                let (integral, difference) = if end == 0 && self.options.singular_start {
+                let begin = self.options.begin();
+                let (integral, difference) = if end == 0 && begin.is_none() {
                     // ∫₀ᵃ S dα as a·S(a), the density in ln α. The behaviour of S towards 0 is unknown, so all of it is
                     // the error.
                     let head = self.nodes[0].density.clone();
                     (head.clone(), head)
                 } else {
-                    let from = if end == 0 { 0.0 } else { us[end - 1] };
-                    let integral = self.integrate(&us, end, from, points);
+                    let from = if end == 0 { begin.unwrap_or(us[0]) } else { us[end - 1] };
+                    let integral = self.integrate(&us, end, (from, us[end]), points);
                     let mut difference = integral.clone();
-                    add(&mut difference, -1.0, &self.integrate(&us, end, from, fewer));
+                    add(&mut difference, -1.0, &self.integrate(&us, end, (from, us[end]), fewer));
                     (integral, difference)
                 };
                 let before = if end == 0 {
@@ -310,10 +370,11 @@ impl Integrator {
             .collect()
     }
 
-    /// ∫ of the polynomial through the `points` nodes around the interval that ends at node `end`.
-    fn integrate(&self, us: &[f64], end: usize, from: f64, points: usize) -> Vec<f64> {
+    /// ∫ of the polynomial through the `points` nodes around the interval that ends at node `end`, over all or a part of
+    /// it.
+    fn integrate(&self, us: &[f64], end: usize, (from, to): (f64, f64), points: usize) -> Vec<f64> {
         let first = end.saturating_sub(points / 2).min(us.len() - points);
-        let weights = weights(&us[first..first + points], from, us[end]);
+        let weights = weights(&us[first..first + points], from, to);
         let mut integral = vec![0.0; self.tokens];
         for (weight, node) in weights.iter().zip(&self.nodes[first..]) {
             add(&mut integral, *weight, &node.density);
@@ -346,6 +407,16 @@ impl Integrator {
         errors
     }
 
+    /// Whether what lies below the lowest α that is looked at keeps the map from its tolerance, whatever else is done: a
+    /// deep model whose output goes on changing towards the zero vector.
+    fn is_out_of_reach(&self, intervals: &[Interval], allowed: f64, allowed_delta: f64) -> bool {
+        let at_the_end = self.options.begin().is_none() && self.nodes[0].u <= LOWEST_LOG;
+        let below = &intervals[0];
+        at_the_end
+            && (below.error(spread(intervals)) > OUT_OF_REACH * allowed
+                || below.sum_error > OUT_OF_REACH * allowed_delta)
+    }
+
     /// Whether half of the evaluations had got about as far, so that the rest would chase the rounding of the values.
     fn stagnates(&self, map_is_good: bool, sum_is_good: bool) -> bool {
         let (now, before) = self.history.split_last().expect("called after a round");
@@ -375,13 +446,15 @@ impl Integrator {
                 break;
             }
             let u = self.nodes[end].u;
-            if end == 0 && self.options.singular_start {
+            let begin = self.options.begin();
+            if end == 0 && begin.is_none() {
                 if u <= LOWEST_LOG {
                     continue;
                 }
                 places.extend((1..=GROWTH).map(|i| u - i as f64));
             } else {
-                let from = if end == 0 { 0.0 } else { self.nodes[end - 1].u };
+                let before = if end == 0 { begin } else { Some(self.nodes[end - 1].u) };
+                let from = before.unwrap_or(u);
                 if u - from <= SHORTEST {
                     continue;
                 }

@@ -7,7 +7,7 @@ use super::adaptive::{self, Integrator};
 use super::integrated_gradients::{Ends, Value};
 use super::methods::{Attribution, Given, InProgress, Method};
 use super::quadrature::{self, Point};
-use crate::terms::{NonFinite, PathValue, Round, Rule};
+use crate::terms::{Below, LEVELS, NonFinite, PathValue, Round, Rule};
 
 /// Points that a fixed rule wants at one time: their values are held until all are there.
 const AT_ONCE: usize = 1024;
@@ -72,7 +72,13 @@ impl Method for Nodes {
 
     fn begin(&self, given: Given) -> Box<dyn InProgress> {
         let ends = given.ends.expect("the ends were asked for");
-        Box::new(Integral::new(self, given.tokens, ends, given.starts_at_zero))
+        Box::new(Integral::new(
+            self,
+            given.tokens,
+            ends,
+            given.starts_at_zero,
+            given.from,
+        ))
     }
 }
 
@@ -100,10 +106,10 @@ enum State {
 
 impl Integral {
     /// For a prompt of `tokens` tokens, with F equal to `ends` at the ends. `singular` means that the path begins at
-    /// the zero vector, or almost.
-    pub fn new(rule: &Nodes, tokens: usize, ends: Ends, singular: bool) -> Self {
+    /// the zero vector, or almost; `from` is the α at which it is entered, 0 if at its beginning.
+    pub fn new(rule: &Nodes, tokens: usize, ends: Ends, singular: bool, from: f64) -> Self {
         let (f_input, f_baseline) = (ends.input, ends.baseline);
-        let non_finite = [(f_baseline, 0.0), (f_input, 1.0)]
+        let non_finite = [(f_baseline, from), (f_input, 1.0)]
             .into_iter()
             .find(|(value, _)| !value.is_finite())
             .map(|(_, alpha)| NonFinite {
@@ -119,6 +125,7 @@ impl Integral {
                     tolerance,
                     max_evaluations,
                     singular_start: singular,
+                    start: from,
                     output_rounding: ends.rounding,
                 };
                 State::Adaptive(Box::new(Integrator::new(tokens, f_baseline, f_input, options)))
@@ -126,11 +133,11 @@ impl Integral {
             Nodes::Fixed { points, check } => {
                 // A point of both is computed once.
                 let mut merged: BTreeMap<u64, (f64, f64, f64)> = BTreeMap::new();
-                let main = points.iter().map(|p| (p.alpha, p.weight, 0.0));
-                let second = check
-                    .iter()
-                    .flat_map(|check| check.iter())
-                    .map(|p| (p.alpha, 0.0, p.weight));
+                // The rule of [0, 1] on [from, 1].
+                let into = |p: &Point| (from + p.alpha * (1.0 - from), p.weight * (1.0 - from));
+                let main = points.iter().map(into).map(|(alpha, weight)| (alpha, weight, 0.0));
+                let second = check.iter().flat_map(|check| check.iter());
+                let second = second.map(into).map(|(alpha, weight)| (alpha, 0.0, weight));
                 for (alpha, weight, check) in main.chain(second) {
                     // Numbers that are not negative sort as their bits do.
                     let entry = merged.entry(alpha.to_bits()).or_insert((alpha, 0.0, 0.0));
@@ -217,6 +224,8 @@ impl InProgress for Integral {
             errors: None,
             f_input,
             f_baseline: Some(f_baseline),
+            f_zero: self.ends.zero,
+            below: vec![],
             evaluations: self.evaluations,
             converged: None,
             history: vec![],
@@ -228,6 +237,9 @@ impl InProgress for Integral {
                 let estimate = integrator.result();
                 result.converged = Some(estimate.converged && result.non_finite.is_none());
                 if result.non_finite.is_none() {
+                    let size = |scores: &[f64]| scores.iter().map(|score| score.abs()).sum::<f64>();
+                    let share = |alpha: f64| size(&integrator.up_to(alpha)) / size(&estimate.scores);
+                    result.below = below(&self.ends, |alpha| Some(share(alpha)).filter(|share| share.is_finite()));
                     result.scores = estimate.scores;
                     result.errors = Some(estimate.errors);
                     let round = |round: &adaptive::Round| Round {
@@ -241,6 +253,8 @@ impl InProgress for Integral {
             State::Fixed { sums, check_points, .. } => {
                 let [scores, check] = sums;
                 if result.non_finite.is_none() {
+                    // Its few points down there, if any, say nothing of the map's share; F does of its sum.
+                    result.below = below(&self.ends, |_| None);
                     let delta = |scores: &[f64]| scores.iter().sum::<f64>() - (f_input - f_baseline);
                     if check_points > 0 {
                         let errors = scores.iter().zip(&check).map(|(a, b)| (a - b).abs());
@@ -264,4 +278,18 @@ impl InProgress for Integral {
         }
         result
     }
+}
+
+/// What lies below each level at which F was read.
+fn below(ends: &Ends, share: impl Fn(f64) -> Option<f64>) -> Vec<Below> {
+    let read = LEVELS.into_iter().zip(ends.levels);
+    read.filter_map(|(alpha, output)| {
+        let change = output? - ends.baseline;
+        Some(Below {
+            alpha,
+            share: share(alpha),
+            change: Some(change).filter(|change| change.is_finite()),
+        })
+    })
+    .collect()
 }

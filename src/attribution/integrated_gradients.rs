@@ -33,7 +33,7 @@ use crate::model::ops::{Ops, Sequences, Stretch};
 use crate::model::path::Path;
 use crate::tensor::host::floats;
 use crate::tensor::matrix::Precision;
-use crate::terms::{BaselineVector, Batch, Output};
+use crate::terms::{BaselineVector, Batch, LEVELS, Output};
 
 /// A model on its device, ready to be explained.
 #[derive(Debug)]
@@ -94,6 +94,10 @@ pub struct Ends {
     pub input: f64,
     /// At the baseline.
     pub baseline: f64,
+    /// At the zero vector, where the baseline is a point behind it on the path.
+    pub zero: Option<f64>,
+    /// On a path from the zero vector, at each of [`LEVELS`] behind the baseline.
+    pub levels: [Option<f64>; LEVELS.len()],
     /// What either may be off by, where the model computes in half precision; 0 in float32.
     pub rounding: f64,
 }
@@ -156,11 +160,13 @@ impl Explainer {
         self.model.embed_tokens(ids)
     }
 
-    /// The baseline's vector, `[1, hidden]`.
+    /// Where the baseline's path begins, `[1, hidden]`.
     pub fn start(&self, start: BaselineVector) -> Tensor<2> {
         let hidden = self.model.embeddings().dims()[1];
         match start {
-            BaselineVector::Zero => Tensor::zeros([1, hidden], (&self.device, self.dtype)),
+            BaselineVector::Zero | BaselineVector::ZeroFrom(_) => {
+                Tensor::zeros([1, hidden], (&self.device, self.dtype))
+            }
             BaselineVector::Mean => {
                 let mean = || self.model.mean_embedding().cast(self.dtype);
                 self.mean.get_or_init(mean).clone()
@@ -215,13 +221,30 @@ impl Explainer {
     /// Memory runs out.
     pub fn ends(&self, ids: &[u32], start: BaselineVector, forced: &[u32], scalars: &[Scalar]) -> Result<Vec<Ends>> {
         guarded(|| {
-            let baseline = self.start(start).repeat_dim(0, ids.len());
-            let mut parts = vec![self.embed(&[ids, forced].concat()), baseline];
-            if !forced.is_empty() {
-                parts.push(self.embed(forced));
+            let prompt = self.embed(ids);
+            let forced_rows = (!forced.is_empty()).then(|| self.embed(forced));
+            // The αs of a path from the zero vector at which F is read, the baseline's first.
+            let alphas: Vec<f64> = match start.on_path_from_zero() {
+                true => {
+                    let zero = (start.from() > 0.0).then_some(0.0);
+                    let levels = LEVELS.into_iter().filter(|level| *level > start.from());
+                    [start.from()].into_iter().chain(zero).chain(levels).collect()
+                }
+                false => vec![],
+            };
+            let mut parts = vec![prompt.clone()];
+            parts.extend(forced_rows.clone());
+            let mut with_forced = |rows: Tensor<2>| {
+                parts.push(rows);
+                parts.extend(forced_rows.clone());
+            };
+            if alphas.is_empty() {
+                with_forced(self.start(start).repeat_dim(0, ids.len()));
             }
+            alphas.iter().for_each(|&alpha| with_forced(prompt.clone() * alpha));
+            let count = 1 + alphas.len().max(1);
             let (length, tail) = (ids.len() + forced.len(), 1 + forced.len());
-            let sequences = Sequences::with_tails(vec![length; 2], vec![tail; 2]);
+            let sequences = Sequences::with_tails(vec![length; count], vec![tail; count]);
             let logits = self.last_logits(&sequences, &Tensor::cat(parts, 0)).cast(DType::F32);
             // Half a unit in the last place of the largest logit is what a logit may be off by.
             let half_unit = match self.dtype {
@@ -236,8 +259,12 @@ impl Explainer {
             };
             let outputs = Outputs::new(logits, scalars);
             let read = |&scalar: &Scalar| {
-                let values = outputs.values(&[scalar; 2], [forced; 2].into_iter()).0;
+                let values = outputs.values(&vec![scalar; count], vec![forced; count].into_iter()).0;
                 let (input, baseline) = (values[0], values[1]);
+                let at = |alpha: f64| {
+                    let read = alphas.iter().skip(1).position(|&read| read == alpha);
+                    read.map(|index| values[2 + index])
+                };
                 let slope = match scalar.output {
                     Output::Probability => input.abs().max(baseline.abs()),
                     Output::Logit | Output::LogProbability => tail as f64,
@@ -245,6 +272,8 @@ impl Explainer {
                 Ends {
                     input,
                     baseline,
+                    zero: at(0.0),
+                    levels: LEVELS.map(at),
                     rounding: slope * largest * half_unit,
                 }
             };

@@ -135,6 +135,7 @@ fn begin(explainer: &Explainer, members: &[(usize, &Task)]) -> Result<Open> {
             tokens: task.ids.len(),
             ends: if task.method.needs_ends() { ends.next() } else { None },
             starts_at_zero,
+            from: task.start.from(),
         }),
         seconds,
     };

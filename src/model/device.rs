@@ -116,6 +116,13 @@ impl Backend {
             // No other can be asked for.
             _ => None,
         };
+        if let Some((asked, stored)) = asked.zip(checkpoint.blocks()) {
+            let (asked, stored) = (asked.name(), stored.name());
+            return Err(Diagnostic::checkpoint(format!(
+                "`{asked}`, and the file's weights are packed already, as {stored}"
+            ))
+            .expected("`none`: what is packed stays as it is"));
+        }
         if let Some((asked, stored)) = asked.zip(checkpoint.config.quantization.as_ref())
             && stored.code() != Some(asked)
         {

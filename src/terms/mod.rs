@@ -42,11 +42,11 @@ mod rule;
 mod target;
 mod text;
 
-pub use baseline::{Baseline, BaselineVector};
+pub use baseline::{Baseline, BaselineVector, PathStart};
 pub use machine::{DeviceKind, Dtype, Quantization};
 pub use method::{Method, MethodWithSettings};
 pub use output::Output;
-pub use quality::{NonFinite, PathValue, Round, relative_error};
+pub use quality::{Below, LEVELS, NonFinite, PathValue, Round, relative_error};
 pub use rule::{Batch, Quadrature, Rule};
 pub use target::{Target, TargetKind};
 pub use text::{PromptStyle, Role, Segment, Token};

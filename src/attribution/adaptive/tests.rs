@@ -30,14 +30,30 @@ impl Path {
     }
 
     fn start_rounded(&self, tolerance: f64, max_evaluations: usize, output_rounding: f64) -> Integrator {
-        let options = Options {
+        self.start_with(Options {
             tolerance,
             max_evaluations,
             singular_start: self.singular_start,
+            start: 0.0,
             output_rounding,
-        };
+        })
+    }
+
+    fn start_with(&self, options: Options) -> Integrator {
         let f = |alpha: f64| self.tokens.iter().map(|token| token(alpha).0).sum();
-        Integrator::new(self.tokens.len(), f(0.0), f(1.0), options)
+        Integrator::new(self.tokens.len(), f(options.start), f(1.0), options)
+    }
+
+    /// The integral of a path that is entered at `start`.
+    fn entered(&self, start: f64, tolerance: f64) -> Integrator {
+        let options = Options {
+            tolerance,
+            max_evaluations: 4000,
+            singular_start: self.singular_start,
+            start,
+            output_rounding: 0.0,
+        };
+        self.finish(self.start_with(options), 4000, |_| ())
     }
 
     /// All rounds, each value passed through `noise`.
@@ -465,4 +481,92 @@ fn what_is_no_number_ends_it() {
     );
     let estimate = overflow.exact(0.01, 2000);
     assert!(!estimate.converged && estimate.evaluations <= 23, "{estimate:?}");
+}
+
+/// Features from 1e-7 to 1, and a slope.
+fn over_many_orders(singular: bool) -> Path {
+    path(
+        singular,
+        vec![
+            Box::new(|a| feature(1.0, 1e-7, a)),
+            Box::new(|a| feature(-2.0, 1e-3, a)),
+            Box::new(|a| (feature(0.7, 0.3, a).0 + 0.2 * a, feature(0.7, 0.3, a).1 + 0.2)),
+        ],
+    )
+}
+
+#[test]
+fn a_path_that_is_entered_is_integrated_from_there() {
+    for (singular, starts) in [
+        (true, &[1e-30, 1e-12, 1e-4, 0.01, 0.5, 0.999][..]),
+        (false, &[0.2, 0.9]),
+    ] {
+        let path = over_many_orders(singular);
+        for &start in starts {
+            for tolerance in [0.01, 1e-5] {
+                let integrator = path.entered(start, tolerance);
+                let estimate = integrator.result();
+                assert!(estimate.converged, "{singular} {start} {tolerance}: {estimate:?}");
+                let truth = path.tokens.iter().map(|token| token(1.0).0 - token(start).0);
+                let wrong: f64 = estimate.scores.iter().zip(truth).map(|(a, b)| (a - b).abs()).sum();
+                let stated: f64 = estimate.errors.iter().sum();
+                assert!(
+                    wrong <= stated + 1e-12,
+                    "{singular} {start} {tolerance}: {wrong} {stated}"
+                );
+                // No value from before the start.
+                let lowest = integrator.nodes[0].u;
+                let lowest = if singular { lowest.exp() } else { lowest };
+                assert!(lowest >= start * (1.0 - 1e-12), "{lowest} {start}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_part_below_an_alpha_is_told_apart() {
+    let path = over_many_orders(true);
+    for start in [0.0, 1e-10] {
+        let integrator = match start {
+            0.0 => path.run(1e-5, 4000, |_| ()),
+            _ => path.entered(start, 1e-5),
+        };
+        let scores = integrator.result().scores;
+        let size: f64 = scores.iter().map(|score| score.abs()).sum();
+        for alpha in [1e-9, 1e-6, 1e-3, 0.37, 1.0] {
+            for (token, part) in path.tokens.iter().zip(integrator.up_to(alpha)) {
+                let truth = token(alpha).0 - token(start).0;
+                assert!((part - truth).abs() < 1e-4 * size, "{start} {alpha}: {part} {truth}");
+            }
+        }
+        for (part, score) in integrator.up_to(1.0).iter().zip(&scores) {
+            assert!((part - score).abs() < 1e-12, "{part} {score}");
+        }
+    }
+    let nothing = path.start(0.01, 100).up_to(0.5);
+    assert_eq!(nothing, [0.0; 3], "nothing is known before the first round");
+}
+
+#[test]
+fn what_lies_below_the_lowest_alpha_ends_the_search() {
+    // F changes by as much at e⁻⁹⁰ as in all the rest, and goes on as a deep model's does.
+    let deep = path(
+        true,
+        vec![
+            Box::new(|a| feature(1.0, 1e-3, a)),
+            Box::new(|a| feature(1.0, (-90f64).exp(), a)),
+            Box::new(|a| feature(-0.5, 1e-15, a)),
+        ],
+    );
+    let estimate = deep.exact(0.01, 4000);
+    let (wrong, stated) = deep.errors(&estimate);
+    assert!(
+        !estimate.converged && estimate.evaluations < 300,
+        "{}",
+        estimate.evaluations
+    );
+    assert!(wrong <= stated && stated > 0.5, "{wrong} {stated}");
+    // The same path, entered above that, has an integral.
+    let entered = deep.entered(1e-20, 0.01).result();
+    assert!(entered.converged && entered.evaluations < 200, "{entered:?}");
 }

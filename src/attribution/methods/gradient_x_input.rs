@@ -22,14 +22,19 @@ impl Method for GradientXInput {
         1
     }
 
-    fn begin(&self, _: Given) -> Box<dyn InProgress> {
-        Box::new(AtTheInput { value: None })
+    fn begin(&self, given: Given) -> Box<dyn InProgress> {
+        Box::new(AtTheInput {
+            value: None,
+            distance: 1.0 - given.from,
+        })
     }
 }
 
 /// A map: what the model says at the input, once it said it.
 struct AtTheInput {
     value: Option<Value>,
+    /// Of the baseline from the input, in α.
+    distance: f64,
 }
 
 impl InProgress for AtTheInput {
@@ -45,7 +50,8 @@ impl InProgress for AtTheInput {
     }
 
     fn finish(self: Box<Self>, seconds: f64) -> Attribution {
-        let Value { output, scores } = self.value.expect("it is fed before it is finished");
+        let Value { output, mut scores } = self.value.expect("it is fed before it is finished");
+        scores.iter_mut().for_each(|score| *score *= self.distance);
         let what = match (output.is_finite(), scores.iter().all(|score| score.is_finite())) {
             (true, true) => None,
             (false, _) => Some(PathValue::Output),
@@ -56,6 +62,8 @@ impl InProgress for AtTheInput {
             errors: None,
             f_input: output,
             f_baseline: None,
+            f_zero: None,
+            below: vec![],
             evaluations: 1,
             converged: None,
             history: vec![],
@@ -74,6 +82,7 @@ mod tests {
             tokens: 2,
             ends: None,
             starts_at_zero: false,
+            from: 0.0,
         };
         let mut map = GradientXInput.begin(given);
         assert_eq!(map.wanted(), [1.0]);

@@ -4,7 +4,7 @@ use super::{AnswerOption, AttributionSpec};
 use crate::content::decode::{Decoder, Field, Table};
 use crate::content::names::{nearest, quoted, shortened};
 use crate::diagnostic::Position;
-use crate::terms::{Baseline, Batch, Method, Output, Quadrature, Target};
+use crate::terms::{Baseline, Batch, Method, Output, PathStart, Quadrature, Target};
 
 const KEYS: [&str; 11] = [
     "methods",
@@ -142,7 +142,9 @@ fn read_methods(decoder: &mut Decoder, field: &Field) -> Option<Vec<Method>> {
 fn read_baselines(decoder: &mut Decoder, field: &Field) -> Option<Vec<Baseline>> {
     let mut baselines = Vec::new();
     for item in decoder.list(field, "a list, such as [zero, mean]")? {
-        let baseline = if item.is_map() {
+        let baseline = if item.has("zero") {
+            read_path_start(decoder, &item).map(Baseline::ZeroFrom)
+        } else if item.is_map() {
             read_token(decoder, &item).map(Baseline::Token)
         } else {
             decoder.choice(&item, Baseline::WORDS)
@@ -154,6 +156,19 @@ fn read_baselines(decoder: &mut Decoder, field: &Field) -> Option<Vec<Baseline>>
         baselines.push(baseline);
     }
     Some(baselines)
+}
+
+/// `{zero: {from: 0.0001}}`
+fn read_path_start(decoder: &mut Decoder, field: &Field) -> Option<PathStart> {
+    let table = decoder.table(field, &["zero"])?;
+    let zero = decoder.require(&table, "zero", "where its path is entered: {from: 0.0001}")?;
+    let table = decoder.table(&zero, &["from"])?;
+    let from = decoder.require(&table, "from", "the α at which the path is entered")?;
+    let start = PathStart::new(decoder.positive(&from)?);
+    if start.is_none() {
+        decoder.wrong(&from, format!("a number from {:e} to 1", PathStart::SMALLEST));
+    }
+    start
 }
 
 fn twice(decoder: &mut Decoder, item: &Field, what: &str) {
