@@ -266,8 +266,8 @@ fn open(folder: &Path, arguments: &Arguments, backend: &Backend) -> Result<(Expl
     let checkpoint = Checkpoint::open(folder)?;
     let precision = backend.precision(arguments.dtype, arguments.quantization, &checkpoint)?;
     let explainer = Explainer::load(&checkpoint, backend, precision)?;
-    let quantization = match &checkpoint.config.quantization {
-        Some(stored) => stored.word().word(),
+    let quantization = match checkpoint.quantization() {
+        Some(stored) => stored.word(),
         None => precision.quantization.map_or("none", Code::name),
     };
     Ok((explainer, precision.dtype, quantization))

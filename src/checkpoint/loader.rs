@@ -81,11 +81,15 @@ impl Loader<'_> {
         }
     }
 
-    /// Takes one linear layer of each expert, `[out, in]`, out of a tensor `[experts, in, out]` of them all.
+    /// Takes one linear layer of each expert, `[out, in]`, out of a tensor `[experts, in, out]` of them all, or of
+    /// their MXFP4.
     ///
     /// # Errors
     /// As [`Self::take`].
     pub fn experts(&mut self, name: &str, count: usize, dims: [usize; 2]) -> Result<Vec<Matrix>> {
+        if let Some(packed) = self.mxfp4(name, count, dims)? {
+            return Ok(packed);
+        }
         let [rows, width] = dims;
         let shape = [count, width, rows];
         let whole = self.entry(name, &shape)?;

@@ -28,6 +28,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Result};
 use crate::families::shape::Shape;
 use crate::kernel::packed::BlockType;
 use crate::tensor::matrix::Precision;
+use crate::terms::Quantization;
 use config::{CheckpointConfig, SpecialTokens};
 
 pub use loader::Loader;
@@ -195,6 +196,14 @@ impl Checkpoint {
             files: vec![],
             entries: BTreeMap::new(),
         })
+    }
+
+    /// How its linear layers are stored quantised, as a record says it; none: they are not.
+    pub fn quantization(&self) -> Option<Quantization> {
+        match &self.config.quantization {
+            Some(quantized) => Some(quantized.word()),
+            None => self.blocks().map(|_| Quantization::Gguf),
+        }
     }
 
     /// What activations would be rounded to, where the checkpoint was made to be computed with that.

@@ -43,18 +43,9 @@ enum Method {
     CompressedTensors(compressed_tensors::Settings),
     Fp8(fp8::Settings),
     Mxfp4,
-    Gguf,
 }
 
 impl Quantized {
-    /// Of a GGUF file.
-    pub fn gguf() -> Self {
-        Self {
-            method: Method::Gguf,
-            activations: None,
-        }
-    }
-
     /// What a record calls it.
     pub fn word(&self) -> Quantization {
         match &self.method {
@@ -65,7 +56,6 @@ impl Quantized {
             Method::CompressedTensors(settings) => settings.word(),
             Method::Fp8(_) => Quantization::Fp8,
             Method::Mxfp4 => Quantization::Mxfp4,
-            Method::Gguf => Quantization::Gguf,
         }
     }
 
@@ -147,7 +137,7 @@ fn one_of(fields: &Fields<'_>, key: &str, wanted: &[&str]) -> Result<()> {
 }
 
 /// What is saved beside codes.
-const STATE: [&str; 12] = [
+const STATE: [&str; 9] = [
     ".scales",
     ".qzeros",
     ".g_idx",
@@ -157,9 +147,6 @@ const STATE: [&str; 12] = [
     ".weight_shape",
     ".weight_g_idx",
     "_proj_scales",
-    "_proj_bias_scales",
-    ".weight_global_scale",
-    ".weight_scale_2",
 ];
 
 /// What is saved for activations.

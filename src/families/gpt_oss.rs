@@ -14,6 +14,7 @@ pub const FAMILY: Family = Family {
     types: &["gpt_oss"],
     classes: &["GptOssForCausalLM"],
     read,
+    gguf: None,
     eos: None,
     gguf: Some(Gguf {
         architectures: &["gpt-oss"],

@@ -16,6 +16,7 @@ pub const FAMILY: Family = Family {
     types: &["qwen3_moe"],
     classes: &["Qwen3MoeForCausalLM"],
     read,
+    gguf: None,
     eos: None,
     gguf: Some(Gguf {
         architectures: &["qwen3moe"],

@@ -171,10 +171,9 @@ fn open_model(spec: &ModelSpec, sources: &mut Sources<'_>) -> Result<OpenedModel
         config_sha256: sources.memo.sha256(&checkpoint.config_file())?,
         tokenizer_sha256: tokenizer.sha256.clone(),
         dtype: dtype_word(precision.dtype),
-        quantization: match &checkpoint.config.quantization {
-            Some(stored) => stored.word(),
-            None => quantization_word(precision.quantization),
-        },
+        quantization: checkpoint
+            .quantization()
+            .unwrap_or_else(|| quantization_word(precision.quantization)),
         revision: commit.clone(),
     };
     Ok(OpenedModel {
