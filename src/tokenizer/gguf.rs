@@ -134,7 +134,7 @@ fn build(said: &mut Said<'_>) -> Result<(tokenizers::Tokenizer, Writing)> {
             let steps = Steps {
                 normalizer: Value::Null,
                 pre_tokenizer: split.steps(),
-                decoder: json!({"type": "ByteLevel"}),
+                decoder: json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false}),
             };
             (vocabulary::bytes(said, split)?, steps, Writing::Bytes, split.begins)
         }
