@@ -44,7 +44,10 @@ fn variants() -> Vec<Value> {
         "falcon",
         json!({"multi_query": false, "parallel_attn": false, "bias": true}),
     );
-    with("falcon", json!({"alibi": true, "multi_query": false, "parallel_attn": false, "bias": true}));
+    with(
+        "falcon",
+        json!({"alibi": true, "multi_query": false, "parallel_attn": false, "bias": true}),
+    );
     with("qwen3_moe", json!({"mlp_only_layers": [1]}));
     with(
         "gpt_neox",

@@ -398,7 +398,12 @@ impl Source<'_> {
         let unused: Vec<String> = self
             .map
             .iter()
-            .filter(|(key, value)| !(ALL.contains(&key.as_str()) || OTHERS.contains(&key.as_str()) || own.contains(&key.as_str()) || value.is_null()))
+            .filter(|(key, value)| {
+                !(ALL.contains(&key.as_str())
+                    || OTHERS.contains(&key.as_str())
+                    || own.contains(&key.as_str())
+                    || value.is_null())
+            })
             .map(|(key, value)| format!("`{key}: {}`", shown(value)))
             .collect();
         if unused.is_empty() {

@@ -485,7 +485,16 @@ mod tests {
             (&[60][..], true, Some(100), 2, Some(0.3), None, None, None),
             (&[60][..], false, Some(9), 2, None, None, Some(&sinks[..]), None),
             (&[60, 2][..], false, None, 4, None, None, None, Some(&slopes[..])),
-            (&[9, 60][..], true, None, 4, Some(0.5), Some(2.0), Some(&sinks[..]), Some(&slopes[..])),
+            (
+                &[9, 60][..],
+                true,
+                None,
+                4,
+                Some(0.5),
+                Some(2.0),
+                Some(&sinks[..]),
+                Some(&slopes[..]),
+            ),
         ] {
             for threads in [Threads::One, Threads::All] {
                 let shape = Attention {

@@ -360,10 +360,14 @@ impl Decoder {
 
     /// What was chosen in all layers for each of the sequences of a pass; empty without experts.
     pub fn routes<O: Ops>(&self, sequences: &Sequences, trace: &Trace<O>) -> Vec<Routes> {
-        let layers = trace.layers.iter().enumerate().filter_map(|(index, trace)| match &trace.feed {
-            FeedTrace::Mixture(mixture) => Some((self.asked(index, sequences), &mixture.choice)),
-            FeedTrace::Dense(..) => None,
-        });
+        let layers = trace
+            .layers
+            .iter()
+            .enumerate()
+            .filter_map(|(index, trace)| match &trace.feed {
+                FeedTrace::Mixture(mixture) => Some((self.asked(index, sequences), &mixture.choice)),
+                FeedTrace::Dense(..) => None,
+            });
         experts::routes(sequences, layers)
     }
 
@@ -490,7 +494,8 @@ impl Decoder {
         let read = last.as_ref().unwrap_or(read);
         let q = self.linear(ops, out, read, &layer.query);
         let parallel = layer.block.halves == Halves::Parallel;
-        let shared = (parallel && layer.before_mlp.is_none()).then(|| self.mlp_first(ops, out, layer.feed.dense(), read));
+        let shared =
+            (parallel && layer.before_mlp.is_none()).then(|| self.mlp_first(ops, out, layer.feed.dense(), read));
         drop(last);
         let moments = normed.map(|(_, moments)| moments);
         let (residual, input) = match (which, moments) {
@@ -614,13 +619,7 @@ impl Decoder {
     }
 
     /// Gate, where there is one, and up.
-    pub(super) fn mlp_first<O: Ops>(
-        &self,
-        ops: &O,
-        rows: usize,
-        mlp: &Mlp,
-        x: &O::Rows,
-    ) -> (Option<O::Rows>, O::Rows) {
+    pub(super) fn mlp_first<O: Ops>(&self, ops: &O, rows: usize, mlp: &Mlp, x: &O::Rows) -> (Option<O::Rows>, O::Rows) {
         let gate = mlp.gate.as_ref().map(|gate| self.linear(ops, rows, x, gate));
         (gate, self.linear(ops, rows, x, &mlp.up))
     }

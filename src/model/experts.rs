@@ -58,7 +58,9 @@ impl Choice {
 
     /// The rows for which an expert is chosen, of the first `rows`.
     fn rows_of(&self, expert: usize, rows: usize) -> Vec<usize> {
-        (0..rows).filter(|&row| self.of(row).contains(&(expert as u16))).collect()
+        (0..rows)
+            .filter(|&row| self.of(row).contains(&(expert as u16)))
+            .collect()
     }
 
     /// Puts another choice in the place of a row's.
@@ -99,7 +101,12 @@ pub fn weights(logits: &[f32], chosen: &[u16], renormalise: bool, out: &mut [f32
 pub fn weights_back(logits: &[f32], chosen: &[u16], renormalise: bool, gradient: &mut [f32]) {
     let mut weights = vec![0.0; logits.len()];
     let all: Vec<u16> = (0..logits.len() as u16).collect();
-    self::weights(logits, if renormalise { chosen } else { &all }, renormalise, &mut weights);
+    self::weights(
+        logits,
+        if renormalise { chosen } else { &all },
+        renormalise,
+        &mut weights,
+    );
     for (expert, gradient) in gradient.iter_mut().enumerate() {
         if !chosen.contains(&(expert as u16)) {
             *gradient = 0.0;
@@ -144,7 +151,11 @@ impl Held<'_> {
                 Which::All => 0,
                 Which::Last => tokens - 1,
             };
-            let held = stretch.path.frozen.as_ref().and_then(|frozen| frozen.layers[self.layer].as_ref());
+            let held = stretch
+                .path
+                .frozen
+                .as_ref()
+                .and_then(|frozen| frozen.layers[self.layer].as_ref());
             for _ in stretch.alphas {
                 for token in from..tokens {
                     if let Some(held) = held {
@@ -174,7 +185,12 @@ impl Decoder {
         held: Option<Held<'_>>,
     ) -> (O::Rows, MixtureTrace<O>) {
         let logits = self.linear(ops, rows, x, &mixture.router);
-        let shape::Experts { count, chosen, renormalise, .. } = mixture.shape;
+        let shape::Experts {
+            count,
+            chosen,
+            renormalise,
+            ..
+        } = mixture.shape;
         let mut choice = Choice::largest(&ops.values(rows, &logits), count, chosen);
         if let Some(held) = held {
             held.replace(&mut choice);
@@ -242,10 +258,7 @@ impl Decoder {
 }
 
 /// What was chosen in all layers for each of the sequences of a pass, from the choice of each layer with experts.
-pub(super) fn routes<'a>(
-    sequences: &Sequences,
-    layers: impl Iterator<Item = (Which, &'a Choice)>,
-) -> Vec<Routes> {
+pub(super) fn routes<'a>(sequences: &Sequences, layers: impl Iterator<Item = (Which, &'a Choice)>) -> Vec<Routes> {
     let mut all = vec![Routes::new(); sequences.count()];
     for (which, choice) in layers {
         let mut row = 0;
@@ -264,5 +277,7 @@ pub(super) fn routes<'a>(
 /// A number for a set, FNV-1a of its members.
 fn short(set: &[u16]) -> u32 {
     let byte = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
-    set.iter().flat_map(|expert| expert.to_le_bytes()).fold(0x811c_9dc5, byte)
+    set.iter()
+        .flat_map(|expert| expert.to_le_bytes())
+        .fold(0x811c_9dc5, byte)
 }

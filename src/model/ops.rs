@@ -13,8 +13,8 @@ use crate::families::shape::{Activation, NormKind, Pairs, Rotary};
 use crate::kernel::Threads;
 use crate::kernel::gemm::{Product, Right, View};
 use crate::kernel::matrix::Elements;
-use crate::tensor::host::{self, Host, floats};
 use crate::model::experts::Choice;
+use crate::tensor::host::{self, Host, floats};
 use crate::tensor::matrix::{Compact, Matrix};
 
 /// A matrix of weights, `[out, in]`.

@@ -529,7 +529,9 @@ fn take_experts(
             bias: None,
         };
         let slots = held.iter().map(|(slot, _)| *slot);
-        return Ok(slots.map(|slot| (slot, Taken::Experts((0..count).map(empty).collect()))).collect());
+        return Ok(slots
+            .map(|slot| (slot, Taken::Experts((0..count).map(empty).collect())))
+            .collect());
     }
     let part = |kind: usize, expert: usize| {
         let turns: Vec<usize> = (0..rows).map(|row| row * kinds + kind).collect();
@@ -540,13 +542,22 @@ fn take_experts(
         });
         let whole = &matrices[expert];
         Linear {
-            weight: if kinds == 1 { whole.rows(0, rows) } else { whole.gather(&turns) },
+            weight: if kinds == 1 {
+                whole.rows(0, rows)
+            } else {
+                whole.gather(&turns)
+            },
             bias,
         }
     };
     let all = held.iter().enumerate();
     Ok(all
-        .map(|(kind, (slot, _))| (*slot, Taken::Experts((0..count).map(|expert| part(kind, expert)).collect())))
+        .map(|(kind, (slot, _))| {
+            (
+                *slot,
+                Taken::Experts((0..count).map(|expert| part(kind, expert)).collect()),
+            )
+        })
         .collect())
 }
 
@@ -694,7 +705,10 @@ impl Layer {
         }
         // Rows of each weight in turns: `[out, kinds, in]`, then `[in, out · kinds]`.
         let whole = |linears: &Vec<&Linear>| {
-            let all = linears.iter().map(|linear| linear.weight.val().unsqueeze_dim::<3>(1)).collect();
+            let all = linears
+                .iter()
+                .map(|linear| linear.weight.val().unsqueeze_dim::<3>(1))
+                .collect();
             let all: Tensor<3> = Tensor::cat(all, 1);
             let [rows, kinds, width] = all.dims();
             all.reshape([rows * kinds, width]).transpose().unsqueeze::<3>()
@@ -712,7 +726,10 @@ impl Layer {
         };
         let biases: Option<Vec<Tensor<2>>> = linears.iter().map(bias).collect();
         if let Some(biases) = biases {
-            named.push((entry.name(layer, "bias"), NamedParameter::Matrix(Tensor::cat(biases, 0))));
+            named.push((
+                entry.name(layer, "bias"),
+                NamedParameter::Matrix(Tensor::cat(biases, 0)),
+            ));
         }
     }
 }

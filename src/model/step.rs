@@ -83,7 +83,8 @@ impl Decoder {
             Feed::Mixture(mixture) => {
                 let read = |x: &O::Rows| self.mixture(ops, 1, layer, mixture, x, None).0;
                 let (residual, _, written) = self.mlp_input(ops, 1, layer, residual, read);
-                self.add_written(ops, 1, written, layer.after_mlp.as_ref(), factor, residual).0
+                self.add_written(ops, 1, written, layer.after_mlp.as_ref(), factor, residual)
+                    .0
             }
         };
         (next, [keys, values])

@@ -338,7 +338,9 @@ impl Ops for Cpu {
 
     fn route(&self, rows: usize, logits: &Rows, choice: &Choice, renormalise: bool) -> Rows {
         let mut out = Rows::new(rows, logits.width);
-        let all = logits.chunks_exact(logits.width).zip(out.chunks_exact_mut(logits.width));
+        let all = logits
+            .chunks_exact(logits.width)
+            .zip(out.chunks_exact_mut(logits.width));
         for (row, (logits, out)) in all.enumerate() {
             experts::weights(logits, choice.of(row), renormalise, out);
         }

@@ -148,7 +148,10 @@ impl OnDevice {
                 values[usize::from(expert)] = 1.0;
             }
         }
-        Tensor::from_data(TensorData::new(values, [rows, choice.experts()]), (&self.device, DType::F32))
+        Tensor::from_data(
+            TensorData::new(values, [rows, choice.experts()]),
+            (&self.device, DType::F32),
+        )
     }
 
     fn split(&self, x: &Tensor<2>, at: (usize, usize, usize), heads: usize) -> Tensor<4> {
@@ -206,7 +209,11 @@ impl OnDevice {
             let scores = scores.reshape([count * heads.key, group, queried, length]) + mask;
             let weights = match heads.sinks {
                 Some(sinks) => {
-                    let sinks = sinks.tensor.clone().cast(DType::F32).reshape([1, heads.key, group, 1, 1]);
+                    let sinks = sinks
+                        .tensor
+                        .clone()
+                        .cast(DType::F32)
+                        .reshape([1, heads.key, group, 1, 1]);
                     let sinks = sinks.repeat_dim(0, count).repeat_dim(3, queried);
                     let sinks = sinks.reshape([count * heads.key, group, queried, 1]);
                     softmax(Tensor::cat(vec![scores, sinks], 3), 3).narrow(3, 0, length)
