@@ -59,6 +59,7 @@ fn record(
             architecture: model.architecture.to_owned(),
             dtype: model.key.dtype,
             quantization: model.key.quantization,
+            activations: model.activations.map(str::to_owned),
             weights_sha256: model.key.weights_sha256.clone(),
             tokenizer_sha256: model.key.tokenizer_sha256.clone(),
         },

@@ -112,7 +112,7 @@ pub(super) fn read(
         .get("dtype")
         .map_or(Some(None), |dtype| decoder.choice(&dtype, &dtypes()));
     let quantization = table.get("quantization").map_or(Some(Quantization::None), |word| {
-        decoder.choice(&word, Quantization::WORDS)
+        decoder.choice(&word, Quantization::ASKED)
     });
     let (source, source_text) = (source?, source_text?);
     let spec = ModelSpec {

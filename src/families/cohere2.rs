@@ -17,7 +17,7 @@ pub const FAMILY: Family = Family {
     read,
     eos: Some(255_001),
     gguf: Some(Gguf {
-        architecture: "cohere2",
+        architectures: &["cohere2"],
         is: any,
         config,
         permuted: false,

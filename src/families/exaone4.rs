@@ -17,7 +17,7 @@ pub const FAMILY: Family = Family {
     read,
     eos: Some(2),
     gguf: Some(Gguf {
-        architecture: "exaone4",
+        architectures: &["exaone4"],
         is: any,
         config,
         permuted: false,

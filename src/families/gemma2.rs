@@ -17,7 +17,7 @@ pub const FAMILY: Family = Family {
     read,
     eos: Some(1),
     gguf: Some(Gguf {
-        architecture: "gemma2",
+        architectures: &["gemma2"],
         is: any,
         config,
         permuted: false,

@@ -18,7 +18,7 @@ pub const FAMILY: Family = Family {
     read,
     eos: Some(1),
     gguf: Some(Gguf {
-        architecture: "gemma3",
+        architectures: &["gemma3"],
         is: any,
         config,
         permuted: false,

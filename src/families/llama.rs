@@ -16,8 +16,8 @@ pub const FAMILY: Family = Family {
     read,
     eos: Some(2),
     gguf: Some(Gguf {
-        architecture: "llama",
-        is: without_window,
+        architectures: &["llama"],
+        is,
         config,
         permuted: true,
     }),
@@ -114,6 +114,11 @@ pub fn use_window(fields: &Fields, window: Option<usize>) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Others of this architecture are Mistral and Mixtral.
+fn is(file: &File) -> bool {
+    without_window(file) && !file.has_experts()
 }
 
 /// Its `config.json` from a GGUF file. Mistral's models are of this architecture, too; with a window they are Mistral's.

@@ -15,8 +15,8 @@ pub const FAMILY: Family = Family {
     read,
     eos: Some(2),
     gguf: Some(Gguf {
-        architecture: "llama",
-        is: with_window,
+        architectures: &["llama", "mistral3"],
+        is,
         config,
         permuted: true,
     }),
@@ -54,11 +54,23 @@ fn read(fields: &Fields) -> Result<Shape> {
     Ok(shape)
 }
 
-/// llama.cpp's converter does not write the window down; where it is written, it is meant.
-fn config(file: &File) -> Result<Config> {
+/// llama.cpp's converter does not write the window down; a file of Llama's architecture where one is written is meant as
+/// Mistral's. The other architecture is that of Mistral Small 3.1 and later, and of Ministral 3.
+fn is(file: &File) -> bool {
+    match file.architecture() {
+        "mistral3" => !file.has_experts() && file.value("attention.temperature_scale").is_none(),
+        _ => !file.has_experts() && with_window(file),
+    }
+}
+
+/// Its `config.json` from a GGUF file.
+///
+/// # Errors
+/// As the file's getters.
+pub fn config(file: &File) -> Result<Config> {
     let mut config = llama::config(file)?;
     config.remove("attention_bias");
     config.remove("mlp_bias");
-    config.set("sliding_window", file.required(WINDOW)?);
+    config.set("sliding_window", file.count_or_none(WINDOW)?);
     Ok(config)
 }

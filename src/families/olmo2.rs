@@ -17,7 +17,7 @@ pub const FAMILY: Family = Family {
     eos: Some(50_279),
     gguf: Some(Gguf {
         // With a window it is OLMo 3.
-        architecture: "olmo2",
+        architectures: &["olmo2"],
         is: without_window,
         config,
         permuted: false,

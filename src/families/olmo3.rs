@@ -17,7 +17,7 @@ pub const FAMILY: Family = Family {
     read,
     eos: Some(50_279),
     gguf: Some(Gguf {
-        architecture: "olmo2",
+        architectures: &["olmo2"],
         is: with_window,
         config,
         permuted: false,

@@ -17,7 +17,7 @@ pub const FAMILY: Family = Family {
     read,
     eos: Some(32_000),
     gguf: Some(Gguf {
-        architecture: "phi3",
+        architectures: &["phi3"],
         is: any,
         config,
         permuted: false,

@@ -16,7 +16,7 @@ pub const FAMILY: Family = Family {
     read,
     eos: None,
     gguf: Some(Gguf {
-        architecture: "qwen2",
+        architectures: &["qwen2"],
         is: any,
         config,
         permuted: false,

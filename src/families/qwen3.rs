@@ -15,7 +15,7 @@ pub const FAMILY: Family = Family {
     read,
     eos: None,
     gguf: Some(Gguf {
-        architecture: "qwen3",
+        architectures: &["qwen3"],
         is: any,
         config,
         permuted: false,

@@ -125,6 +125,7 @@ fn run<'a>(
     let facts = ModelFacts {
         spec,
         architecture: &kept.head.architecture,
+        activations: kept.head.activations.as_deref(),
         key: &kept.head.key,
     };
     Ok((run, facts, parts.into_iter().flatten().collect()))

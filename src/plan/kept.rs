@@ -64,6 +64,9 @@ pub struct Head {
     pub model: String,
     /// `llama`, `mistral`, `falcon`.
     pub architecture: String,
+    /// What activations would be rounded to where the checkpoint was made for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activations: Option<String>,
     /// The model's part of every key.
     pub key: ModelKey,
     /// How many tokens the model knows.
@@ -161,6 +164,7 @@ impl StoredPlan {
             experiment: experiment_hash(run.experiment),
             model: model_hash(model.spec),
             architecture: model.architecture.to_owned(),
+            activations: model.activations.map(str::to_owned),
             key: model.key.clone(),
             vocabulary: run.vocabulary,
             chat_template: run.chat.as_ref().map(|chat| chat.template_sha256().to_owned()),

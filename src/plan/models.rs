@@ -43,6 +43,8 @@ pub struct ModelFacts<'a> {
     pub spec: &'a ModelSpec,
     /// `llama`, `mistral`, `falcon`.
     pub architecture: &'a str,
+    /// What activations would be rounded to where the checkpoint was made for that.
+    pub activations: Option<&'a str>,
     /// Its part of every key, the commit among it.
     pub key: &'a ModelKey,
 }
@@ -53,6 +55,7 @@ impl OpenedModel {
         ModelFacts {
             spec: &self.spec,
             architecture: self.checkpoint.config.model.family,
+            activations: self.checkpoint.activations(),
             key: &self.key,
         }
     }
@@ -177,7 +180,9 @@ fn open_model(spec: &ModelSpec, sources: &mut Sources<'_>) -> Result<OpenedModel
         config_sha256: sources.memo.sha256(&checkpoint.config_file())?,
         tokenizer_sha256: tokenizer.sha256.clone(),
         dtype: dtype_word(precision.dtype),
-        quantization: quantization_word(precision.quantization.or(checkpoint.config.quantization)),
+        quantization: checkpoint
+            .quantization()
+            .unwrap_or_else(|| quantization_word(precision.quantization)),
         revision: commit.clone(),
     };
     Ok(OpenedModel {

@@ -477,6 +477,7 @@ fn record(model: &str, sample: &Sample) -> SampleRecord {
             architecture: architecture.into(),
             dtype: Dtype::F32,
             quantization: Quantization::None,
+            activations: None,
             weights_sha256: format!("{:064x}", (skill * 1e15) as u64),
             tokenizer_sha256: format!("{:064x}", longest),
         },

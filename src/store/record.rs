@@ -85,6 +85,9 @@ pub struct ModelRecord {
     pub dtype: Dtype,
     /// How its linear layers are quantised.
     pub quantization: Quantization,
+    /// What activations would be rounded to where the checkpoint was made for that. Here they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activations: Option<String>,
     /// Over the weight files' own hashes.
     pub weights_sha256: String,
     /// Over the tokenizer's files.

@@ -1,6 +1,8 @@
 //! Checkpoints as GGUF files, written by the rules of llama.cpp's `convert_hf_to_gguf.py`, from a `config.json` and
 //! tensors under transformers' names.
 
+use std::collections::BTreeMap;
+
 use igsite::checkpoint::config;
 use igsite::families::shape::{NormKind, Scaling, Shape};
 use igsite::families::tensors::{Entry, Order, Slot};
@@ -12,7 +14,10 @@ use super::writer::{self, Writer};
 /// `general.architecture` of a family; none: llama.cpp has no layout for it.
 pub fn architecture(family: &str) -> Option<&'static str> {
     Some(match family {
-        "llama" | "mistral" => "llama",
+        "llama" | "mistral" | "mixtral" => "llama",
+        "ministral3" => "mistral3",
+        "qwen3_moe" => "qwen3moe",
+        "gpt_oss" => "gpt-oss",
         "falcon" => "falcon",
         "cohere2" => "cohere2",
         "exaone4" => "exaone4",
@@ -43,11 +48,59 @@ pub fn written(config: &Value, tensors: &Tensors) -> Writer {
     if let Some(factors) = llama3_factors(&shape) {
         writer = writer.floats("rope_freqs.weight", &[factors.len()], &factors);
     }
+    let mut stacked: BTreeMap<String, BTreeMap<usize, (Vec<usize>, Vec<f32>)>> = BTreeMap::new();
     for (name, (dims, values)) in tensors {
-        let (name, values, dims) = converted(&shape, architecture, name, dims, values);
+        let (entry, layer, ending, expert) = entry_of(&shape, name);
+        if entry.slots[0] >= Slot::ExpertGate {
+            for (slot, expert, dims, values) in parts_of_experts(entry, expert, ending, dims, values) {
+                let name = name_of(&[slot], architecture, false).replace("{}", &layer.to_string());
+                let whole = stacked.entry(format!("{name}.{ending}")).or_default();
+                whole.insert(expert, (dims, values));
+            }
+            continue;
+        }
+        let (name, values, dims) = converted(&shape, architecture, (entry, layer, ending), dims, values);
+        writer = writer.floats(&name, &dims, &values);
+    }
+    for (name, experts) in stacked {
+        let mut dims = vec![experts.len()];
+        dims.extend(&experts[&0].0);
+        let values: Vec<f32> = experts.into_values().flat_map(|(_, values)| values).collect();
         writer = writer.floats(&name, &dims, &values);
     }
     writer
+}
+
+/// What a tensor has of each expert: the slot, the expert, shape and values. One for all of them has the columns of its
+/// weights in turns, and is transposed.
+fn parts_of_experts(
+    entry: &Entry,
+    expert: usize,
+    ending: &str,
+    dims: &[usize],
+    values: &[f32],
+) -> Vec<(Slot, usize, Vec<usize>, Vec<f32>)> {
+    if entry.order != Order::Experts {
+        return vec![(entry.slots[0], expert, dims.to_vec(), values.to_vec())];
+    }
+    let (count, columns, kinds) = (dims[0], dims[dims.len() - 1], entry.slots.len());
+    let inner = if ending == "bias" { 1 } else { dims[1] };
+    let rows = columns / kinds;
+    let mut parts = Vec::new();
+    for expert in 0..count {
+        for (kind, &slot) in entry.slots.iter().enumerate() {
+            let of = |row: usize, at: usize| values[(expert * inner + at) * columns + row * kinds + kind];
+            let part = (0..rows).flat_map(|row| (0..inner).map(move |at| (row, at)));
+            let part = part.map(|(row, at)| of(row, at)).collect();
+            let dims = if ending == "bias" {
+                vec![rows]
+            } else {
+                vec![rows, inner]
+            };
+            parts.push((slot, expert, dims, part));
+        }
+    }
+    parts
 }
 
 fn keys(config: &Value, shape: &Shape, architecture: &'static str) -> Writer {
@@ -64,6 +117,13 @@ fn keys(config: &Value, shape: &Shape, architecture: &'static str) -> Writer {
     set("context_length", count(shape.embedding.positions.unwrap_or(2048)));
     set("embedding_length", count(shape.hidden));
     set("feed_forward_length", count(block.mlp.inner));
+    if let Some(experts) = block.experts {
+        set("expert_count", count(experts.count));
+        set("expert_used_count", count(experts.chosen));
+        if architecture != "llama" {
+            set("expert_feed_forward_length", count(block.mlp.inner));
+        }
+    }
     set("attention.head_count", count(heads.query));
     set("attention.head_count_kv", count(heads.key));
     match shape.norm.kind {
@@ -92,7 +152,7 @@ fn keys(config: &Value, shape: &Shape, architecture: &'static str) -> Writer {
             _ => {}
         }
     }
-    if let [_, sliding] = &shape.rotary[..] {
+    if let ([_, sliding], true) = (&shape.rotary[..], architecture != "mistral3") {
         set("rope.freq_base_swa", float(sliding.theta));
     }
     let windows: Vec<Option<usize>> = (0..shape.layers)
@@ -109,6 +169,11 @@ fn keys(config: &Value, shape: &Shape, architecture: &'static str) -> Writer {
         "gemma2" => {
             set("attn_logit_softcapping", float(block.attention.cap.unwrap()));
             set("final_logit_softcapping", float(shape.output.cap.unwrap()));
+        }
+        "mistral3" => {
+            let growth = shape.rotary[1].growth.unwrap();
+            set("attention.temperature_scale", float(growth.beta));
+            set("rope.scaling.yarn_log_multiplier", float(1.0));
         }
         "cohere2" => set("logit_scale", float(shape.output.scale)),
         "granite" => {
@@ -152,6 +217,7 @@ fn name_of(slots: &[Slot], architecture: &str, two_norms: bool) -> &'static str 
             Slot::Output => "output",
             Slot::BeforeAttention if two_norms => "blk.{}.attn_norm_2",
             Slot::BeforeMlp if two_norms => "blk.{}.attn_norm",
+            Slot::BeforeMlp if architecture == "gpt-oss" => "blk.{}.post_attention_norm",
             Slot::BeforeAttention => "blk.{}.attn_norm",
             Slot::Query => "blk.{}.attn_q",
             Slot::Key => "blk.{}.attn_k",
@@ -165,8 +231,11 @@ fn name_of(slots: &[Slot], architecture: &str, two_norms: bool) -> &'static str 
             Slot::Up => "blk.{}.ffn_up",
             Slot::Down => "blk.{}.ffn_down",
             Slot::AfterMlp => "blk.{}.post_ffw_norm",
-            #[allow(unreachable_patterns, reason = "mixtures of experts have slots of their own")]
-            other => panic!("{architecture} has no name for {other:?}"),
+            Slot::Sinks => "blk.{}.attn_sinks",
+            Slot::Router => "blk.{}.ffn_gate_inp",
+            Slot::ExpertGate => "blk.{}.ffn_gate_exps",
+            Slot::ExpertUp => "blk.{}.ffn_up_exps",
+            Slot::ExpertDown => "blk.{}.ffn_down_exps",
         },
         other => panic!("{architecture} has no name for {other:?}"),
     }
@@ -176,11 +245,10 @@ fn name_of(slots: &[Slot], architecture: &str, two_norms: bool) -> &'static str 
 fn converted(
     shape: &Shape,
     architecture: &str,
-    name: &str,
+    (entry, layer, ending): (&Entry, usize, &str),
     dims: &[usize],
     values: &[f32],
 ) -> (String, Vec<f32>, Vec<usize>) {
-    let (entry, layer, ending) = entry_of(shape, name);
     let two_norms = architecture == "falcon" && shape.blocks[0].before_mlp.is_some();
     let stem = name_of(entry.slots, architecture, two_norms);
     let name = format!("{}.{ending}", stem.replace("{}", &layer.to_string()));
@@ -209,7 +277,7 @@ fn converted(
             let queries = of(0, group * width).chain(of(group * width, width));
             Some(queries.chain(of((group + 1) * width, width)).collect())
         }
-        (_, [Slot::Query | Slot::Key]) if ["llama", "granite", "smollm3"].contains(&architecture) => {
+        (_, [Slot::Query | Slot::Key]) if ["llama", "mistral3", "granite", "smollm3"].contains(&architecture) => {
             // Halves become neighbours.
             let half = heads.width / 2;
             Some(
@@ -231,13 +299,14 @@ fn converted(
 }
 
 /// The entry of the family's table that a name is of.
-fn entry_of<'a>(shape: &'a Shape, name: &str) -> (&'a Entry, usize, &'static str) {
+fn entry_of<'a>(shape: &'a Shape, name: &str) -> (&'a Entry, usize, &'static str, usize) {
     for entry in shape.tensors {
         let layers = if entry.in_layers() { shape.layers } else { 1 };
-        for layer in 0..layers {
+        let experts = if entry.stem.contains("{e}") { 64 } else { 1 };
+        for (layer, expert) in (0..layers).flat_map(|layer| (0..experts).map(move |expert| (layer, expert))) {
             for ending in ["weight", "bias"] {
-                if entry.name(layer, ending) == name {
-                    return (entry, layer, ending);
+                if entry.name_of_expert(layer, expert, ending) == name {
+                    return (entry, layer, ending, expert);
                 }
             }
         }
