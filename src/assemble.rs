@@ -164,6 +164,13 @@ fn attribution(
         evaluations: part.evaluations,
         f_input: part.f_input,
         f_baseline: part.f_baseline,
+        from: match baseline {
+            Baseline::ZeroFrom(start) => Some(start.alpha()),
+            _ => None,
+        },
+        f_zero: part.f_zero,
+        remainder: part.f_baseline.zip(part.f_zero).map(|(start, zero)| start - zero),
+        below: part.below.clone(),
         sum,
         convergence_delta: delta,
         error_estimate: part.error_estimate(),
@@ -181,6 +188,7 @@ fn attribution(
         errors: part.errors.clone(),
         history: part.history.clone(),
         non_finite: part.non_finite,
+        routing: part.routing,
     }
 }
 
@@ -213,7 +221,7 @@ fn provenance(parts: &Parts) -> Provenance {
 mod tests {
     use super::*;
     use crate::store::key::{AttributionKey, ModelKey};
-    use crate::terms::{BaselineVector, DeviceKind, NonFinite, PathValue, Quadrature};
+    use crate::terms::{BaselineVector, DeviceKind, NonFinite, PathValue, Quadrature, Routing};
 
     fn part(spec: &AttributionSpec, errors: Option<Vec<f64>>, converged: Option<bool>) -> StoredAttribution {
         StoredAttribution {
@@ -224,16 +232,20 @@ mod tests {
                 forced: vec![],
                 output: Output::Probability,
                 baseline: BaselineVector::Zero,
+                routing: Routing::Free,
                 method: spec.with_settings(Method::IntegratedGradients),
             },
             f_input: Some(0.5),
             f_baseline: Some(0.25),
+            f_zero: None,
+            below: vec![],
             scores: vec![0.75, -0.5],
             errors,
             evaluations: 45,
             history: vec![],
             converged,
             non_finite: None,
+            routing: None,
             provenance: Provenance {
                 igsite: "0".into(),
                 backend: DeviceKind::Cpu,

@@ -187,6 +187,7 @@ impl Worker<'_> {
                         ids: job.prediction.token_ids.clone(),
                         forced: target.forced.clone(),
                         start,
+                        routing: spec.routing,
                         scalar: target.scalar(spec.output, prediction.token_id),
                         method: Arc::clone(prepared),
                     });
@@ -245,6 +246,8 @@ impl Worker<'_> {
                 key: keys[index].0.clone(),
                 f_input: finite(found.f_input),
                 f_baseline: found.f_baseline.and_then(finite),
+                f_zero: found.f_zero.and_then(finite),
+                below: found.below,
                 scores: found.scores,
                 errors: found
                     .errors
@@ -253,6 +256,7 @@ impl Worker<'_> {
                 history: found.history,
                 converged: found.converged,
                 non_finite: found.non_finite,
+                routing: found.routing,
                 provenance: provenance(backend, found.seconds),
             };
             store.put(&part)?;

@@ -193,6 +193,7 @@ impl Job<'_> {
             forced: target.forced.clone(),
             output: experiment.attribution.output,
             baseline: start,
+            routing: experiment.attribution.routing,
             method: experiment.attribution.with_settings(method),
         }
     }
@@ -329,6 +330,7 @@ impl<'a, 'm> Planner<'a, 'm> {
         for (index, baseline) in self.experiment.attribution.baselines.iter().enumerate() {
             let start = match baseline {
                 Baseline::Zero => Some(BaselineVector::Zero),
+                Baseline::ZeroFrom(start) => Some(BaselineVector::ZeroFrom(*start)),
                 Baseline::Mean => Some(BaselineVector::Mean),
                 Baseline::Bos => self.one().special(special.bos, SpecialKind::Bos),
                 Baseline::Eos => self.one().special(special.eos, SpecialKind::Eos),

@@ -61,6 +61,7 @@ impl Example<'_> {
             .ends(&ids, BaselineVector::Zero, &[], &[scalar])
             .unwrap()[0];
         let options = adaptive::Options {
+            start: 0.0,
             tolerance,
             max_evaluations: 4096,
             singular_start: true,

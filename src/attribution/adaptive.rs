@@ -24,7 +24,8 @@
 //! half of what is allowed (marking after Dörfler, SIAM J. Numer. Anal. 33, 1996), at least 16 of them so that a pass
 //! is full.
 //!
-//! It never asks for α = 0, where a zero embedding has slopes of 1/√eps. On a singular start [0, a] up to the first
+//! **Where it ends.** A path can be entered at an α above 0, `start`; the integral is then that from there on. From 0 it
+//! never asks for α = 0 itself, where a zero embedding has slopes of 1/√eps. On a singular start [0, a] up to the first
 //! node a counts a·S(a), with all of that as its error (or R times that of its sum, F(a) − F(0), if that is more), so
 //! that a is driven towards 0 until nothing can hide there.
 
@@ -55,6 +56,15 @@ const DEEP_GAP: usize = 4;
 const GROWTH: usize = 4;
 /// The lowest ln α of a singular start: α = 1.6e-28 still leaves a float32 embedding of 1e-9 a normal number.
 const LOWEST_LOG: f64 = -64.0;
+/// What lies below that, in multiples of all that is allowed, ends the search: Σ|score| may still grow by refinement.
+const OUT_OF_REACH: f64 = 2.0;
+/// Where the choice of experts changes, F jumps, and no integral has that. An interval with another choice at either end
+/// that is this short in α is left as it is: what F changes by in it, beyond the integral, is the jump.
+const JUMP: f64 = 1.0 / 256.0;
+/// The same in ln α.
+const JUMP_LOG: f64 = 1.0 / 16.0;
+/// And below this ln α the beginning of a singular start.
+const JUMP_HEAD: f64 = FIRST_LOG as f64;
 /// Shortest interval to be halved, in α or ln α: its ends still differ in float32.
 const SHORTEST: f64 = 1e-5;
 /// From this many evaluations on, twice as many have to halve the part of the error above the tolerance. A rule of this
@@ -74,6 +84,8 @@ pub struct Options {
     pub max_evaluations: usize,
     /// Whether the path begins at the zero vector, so that S has features on a logarithmic scale of α.
     pub singular_start: bool,
+    /// α where the integral begins, F being `f_baseline` there: 0, or where a path is entered.
+    pub start: f64,
     /// Typical rounding error of an output, in F's units, which a check of sums must not count as an error of the
     /// integral. 0 is fine in float32 down to a tolerance of 0.001; in half precision the checks see little but
     /// rounding without it.
@@ -87,6 +99,8 @@ pub struct Value {
     pub output: f64,
     /// S(α), a token each, in F's units: Σ scores = dF/dα.
     pub scores: Vec<f64>,
+    /// What F depends on in steps, such as the choice of experts, a number each; the same length at every α, or empty.
+    pub routes: Vec<u32>,
 }
 
 /// The integral as far as it is known.
@@ -119,6 +133,7 @@ struct Node {
     output: f64,
     /// S · dα/du, a token each.
     density: Vec<f64>,
+    routes: Vec<u32>,
 }
 
 /// An integral on its way. Feed it the values of what it wants until it wants nothing.
@@ -136,22 +151,54 @@ pub struct Integrator {
     wanted: Vec<f64>,
     estimate: Estimate,
     history: Vec<Round>,
+    /// [`Value::routes`] where the integral begins.
+    first_routes: Vec<u32>,
+    /// Changes of them between neighbouring nodes, and the jumps of F there.
+    jumps: (usize, f64),
+}
+
+impl Options {
+    /// The first nodes, in rising order of u; the last is α = 1.
+    fn first(&self) -> Vec<f64> {
+        let even = (1..=SMOOTH_NODES).map(|i| i as f64 / SMOOTH_NODES as f64);
+        if !self.singular_start {
+            let near = (1..=NEAR_START).rev().map(|k| 0.25f64.powi(k) / SMOOTH_NODES as f64);
+            let into = |share: f64| self.start + share * (1.0 - self.start);
+            return near.chain(even).map(into).collect();
+        }
+        let deep = (DEEP_LOG..FIRST_LOG).step_by(DEEP_GAP);
+        let all = deep.chain(FIRST_LOG..=0).map(f64::from);
+        if self.start == 0.0 {
+            return all.collect();
+        }
+        // A path that is entered has a node where it is: S is as wide awake there as anywhere.
+        let from = self.start.ln();
+        let within: Vec<f64> = all.filter(|u| *u > from).collect();
+        if within.len() < SMOOTH_NODES {
+            [from]
+                .into_iter()
+                .chain(even.map(|share| from * (1.0 - share)))
+                .collect()
+        } else {
+            [from].into_iter().chain(within).collect()
+        }
+    }
+
+    /// u where the integral begins; none where that is infinitely far.
+    fn begin(&self) -> Option<f64> {
+        match (self.singular_start, self.start) {
+            (true, 0.0) => None,
+            (true, start) => Some(start.ln()),
+            (false, start) => Some(start),
+        }
+    }
 }
 
 impl Integrator {
-    /// The integral of a path whose ends have the outputs F(0) = `f_baseline` and F(1) = `f_input`.
+    /// The integral of a path with the outputs `f_baseline` where it is entered (at its start, unless the options say
+    /// otherwise) and `f_input` at α = 1.
     pub fn new(tokens: usize, f_baseline: f64, f_input: f64, options: Options) -> Self {
-        let all: Vec<f64> = if options.singular_start {
-            let deep = (DEEP_LOG..FIRST_LOG).step_by(DEEP_GAP);
-            deep.chain(FIRST_LOG..=0).map(f64::from).collect()
-        } else {
-            let even = (1..=SMOOTH_NODES).map(|i| i as f64 / SMOOTH_NODES as f64);
-            (1..=NEAR_START)
-                .rev()
-                .map(|k| 0.25f64.powi(k) / SMOOTH_NODES as f64)
-                .chain(even)
-                .collect()
-        };
+        let all = options.first();
         // Too few for all of them: evenly spread ones, the last of which is α = 1.
         let count = options.max_evaluations.clamp(1, all.len());
         let first = (1..=count).map(|i| all[i * all.len() / count - 1]).collect();
@@ -170,9 +217,22 @@ impl Integrator {
                 converged: false,
             },
             history: Vec::new(),
+            first_routes: Vec::new(),
+            jumps: (0, 0.0),
         };
         integrator.want(first);
         integrator
+    }
+
+    /// With [`Value::routes`] where it begins.
+    pub fn with_routes(mut self, first: Vec<u32>) -> Self {
+        self.first_routes = first;
+        self
+    }
+
+    /// How often routes differ between neighbouring nodes, and the sum of F's jumps there, in F's units.
+    pub fn jumps(&self) -> (usize, f64) {
+        self.jumps
     }
 
     /// The α whose values are wanted now, in rising order, all in (0, 1]; empty when done.
@@ -196,6 +256,7 @@ impl Integrator {
                 u,
                 output: value.output,
                 density,
+                routes: value.routes,
             });
         }
         self.nodes.sort_by(|a, b| a.u.total_cmp(&b.u));
@@ -206,6 +267,31 @@ impl Integrator {
     /// The integral as known after the last round; before the first, zeros with infinite errors.
     pub fn result(&self) -> Estimate {
         self.estimate.clone()
+    }
+
+    /// ∫ S dα from where the integral begins up to `alpha`, a token each, by the polynomials of the last round.
+    pub fn up_to(&self, alpha: f64) -> Vec<f64> {
+        let us: Vec<f64> = self.nodes.iter().map(|node| node.u).collect();
+        let mut sum = vec![0.0; self.tokens];
+        let Some(&first) = us.first() else { return sum };
+        let to = if self.options.singular_start { alpha.ln() } else { alpha };
+        let points = POINTS.min(us.len());
+        let mut from = match self.options.begin() {
+            Some(begin) => begin,
+            None => {
+                // Below the first node S counts as what it is there.
+                add(&mut sum, (to - first).exp().min(1.0), &self.nodes[0].density);
+                first
+            }
+        };
+        for (end, &u) in us.iter().enumerate() {
+            if to <= from {
+                break;
+            }
+            add(&mut sum, 1.0, &self.integrate(&us, end, (from, u.min(to)), points));
+            from = u;
+        }
+        sum
     }
 
     /// One entry a round.
@@ -235,10 +321,16 @@ impl Integrator {
         let magnitude: f64 = scores.iter().map(|score| score.abs()).sum();
         let error: f64 = errors.iter().sum();
         let delta = scores.iter().sum::<f64>() - (self.f_input - self.f_baseline);
+        self.jumps = (
+            intervals.iter().map(|interval| interval.changes).sum(),
+            intervals.iter().filter_map(|interval| interval.jump).sum(),
+        );
+        // What the integral itself is wrong by.
+        let own_delta = delta + self.jumps.1;
         let allowed = self.options.tolerance * magnitude;
         let allowed_delta =
             self.options.tolerance * (self.f_input - self.f_baseline).abs().max(DELTA_FLOOR * magnitude);
-        let (map_is_good, sum_is_good) = (error <= allowed, delta.abs() <= allowed_delta);
+        let (map_is_good, sum_is_good) = (error <= allowed, own_delta.abs() <= allowed_delta);
         let evaluations = self.nodes.len();
         self.history.push(Round {
             evaluations,
@@ -257,6 +349,7 @@ impl Integrator {
         if self.estimate.converged
             || left == 0
             || !(error + delta).is_finite()
+            || self.is_out_of_reach(&intervals, allowed, allowed_delta)
             || self.stagnates(map_is_good, sum_is_good)
         {
             return Vec::new();
@@ -278,16 +371,17 @@ impl Integrator {
         let fewer = FEWER_POINTS.min(points.saturating_sub(2)).max(1);
         (0..us.len())
             .map(|end| {
-                let (integral, difference) = if end == 0 && self.options.singular_start {
+                let begin = self.options.begin();
+                let (integral, difference) = if end == 0 && begin.is_none() {
                     // ∫₀ᵃ S dα as a·S(a), the density in ln α. The behaviour of S towards 0 is unknown, so all of it is
                     // the error.
                     let head = self.nodes[0].density.clone();
                     (head.clone(), head)
                 } else {
-                    let from = if end == 0 { 0.0 } else { us[end - 1] };
-                    let integral = self.integrate(&us, end, from, points);
+                    let from = if end == 0 { begin.unwrap_or(us[0]) } else { us[end - 1] };
+                    let integral = self.integrate(&us, end, (from, us[end]), points);
                     let mut difference = integral.clone();
-                    add(&mut difference, -1.0, &self.integrate(&us, end, from, fewer));
+                    add(&mut difference, -1.0, &self.integrate(&us, end, (from, us[end]), fewer));
                     (integral, difference)
                 };
                 let before = if end == 0 {
@@ -295,7 +389,24 @@ impl Integrator {
                 } else {
                     self.nodes[end - 1].output
                 };
-                let wrong = (integral.iter().sum::<f64>() - (self.nodes[end].output - before)).abs();
+                let missing = self.nodes[end].output - before - integral.iter().sum::<f64>();
+                let routes = if end == 0 {
+                    &self.first_routes
+                } else {
+                    &self.nodes[end - 1].routes
+                };
+                let changes = routes
+                    .iter()
+                    .zip(&self.nodes[end].routes)
+                    .filter(|(a, b)| a != b)
+                    .count();
+                let is_short = match (end, begin) {
+                    (0, None) => us[0] < JUMP_HEAD,
+                    (0, Some(begin)) => us[0] - begin <= self.jump(),
+                    _ => us[end] - us[end - 1] <= self.jump(),
+                };
+                let jump = (changes > 0 && is_short).then_some(missing);
+                let wrong = if jump.is_some() { 0.0 } else { missing.abs() };
                 // A NaN has to stay one, which max would not let it.
                 let rounding = ROUNDING_ERRORS * self.options.output_rounding;
                 let sum_error = if wrong < rounding { 0.0 } else { wrong - rounding };
@@ -305,15 +416,23 @@ impl Integrator {
                     integral,
                     difference,
                     sum_error,
+                    changes,
+                    jump,
                 }
             })
             .collect()
     }
 
-    /// ∫ of the polynomial through the `points` nodes around the interval that ends at node `end`.
-    fn integrate(&self, us: &[f64], end: usize, from: f64, points: usize) -> Vec<f64> {
+    /// The longest interval, in u, in which a change of routes is left alone.
+    fn jump(&self) -> f64 {
+        if self.options.singular_start { JUMP_LOG } else { JUMP }
+    }
+
+    /// ∫ of the polynomial through the `points` nodes around the interval that ends at node `end`, over all or a part of
+    /// it.
+    fn integrate(&self, us: &[f64], end: usize, (from, to): (f64, f64), points: usize) -> Vec<f64> {
         let first = end.saturating_sub(points / 2).min(us.len() - points);
-        let weights = weights(&us[first..first + points], from, us[end]);
+        let weights = weights(&us[first..first + points], from, to);
         let mut integral = vec![0.0; self.tokens];
         for (weight, node) in weights.iter().zip(&self.nodes[first..]) {
             add(&mut integral, *weight, &node.density);
@@ -346,6 +465,16 @@ impl Integrator {
         errors
     }
 
+    /// Whether what lies below the lowest α that is looked at keeps the map from its tolerance, whatever else is done: a
+    /// deep model whose output goes on changing towards the zero vector.
+    fn is_out_of_reach(&self, intervals: &[Interval], allowed: f64, allowed_delta: f64) -> bool {
+        let at_the_end = self.options.begin().is_none() && self.nodes[0].u <= LOWEST_LOG;
+        let below = &intervals[0];
+        at_the_end
+            && (below.error(spread(intervals)) > OUT_OF_REACH * allowed
+                || below.sum_error > OUT_OF_REACH * allowed_delta)
+    }
+
     /// Whether half of the evaluations had got about as far, so that the rest would chase the rounding of the values.
     fn stagnates(&self, map_is_good: bool, sum_is_good: bool) -> bool {
         let (now, before) = self.history.split_last().expect("called after a round");
@@ -366,6 +495,7 @@ impl Integrator {
     /// its share.
     fn mark(&self, intervals: &[Interval], error: impl Fn(&Interval) -> f64, enough: f64) -> Vec<f64> {
         let mut order: Vec<(usize, f64)> = intervals.iter().map(error).enumerate().collect();
+        order.retain(|(end, _)| intervals[*end].jump.is_none());
         let mut rest: f64 = order.iter().map(|(_, error)| error).sum();
         let leave = ((1.0 - MARKED) * rest).max(enough);
         order.sort_by(|(i, a), (j, b)| b.partial_cmp(a).unwrap_or(Ordering::Equal).then(i.cmp(j)));
@@ -375,13 +505,15 @@ impl Integrator {
                 break;
             }
             let u = self.nodes[end].u;
-            if end == 0 && self.options.singular_start {
+            let begin = self.options.begin();
+            if end == 0 && begin.is_none() {
                 if u <= LOWEST_LOG {
                     continue;
                 }
                 places.extend((1..=GROWTH).map(|i| u - i as f64));
             } else {
-                let from = if end == 0 { 0.0 } else { self.nodes[end - 1].u };
+                let before = if end == 0 { begin } else { Some(self.nodes[end - 1].u) };
+                let from = before.unwrap_or(u);
                 if u - from <= SHORTEST {
                     continue;
                 }
@@ -402,8 +534,12 @@ struct Interval {
     /// Σ|difference| and |Σ difference| over tokens.
     magnitude: f64,
     difference_of_sum: f64,
-    /// The true error of Σ integral, which is F(b) − F(a).
+    /// The true error of Σ integral, which is F(b) − F(a); 0 where F jumps.
     sum_error: f64,
+    /// Differences of routes at its ends.
+    changes: usize,
+    /// What F jumps by, where that is told apart from an error.
+    jump: Option<f64>,
 }
 
 impl Interval {

@@ -27,13 +27,14 @@ use crate::kernel::Threads;
 use crate::model::CausalLm;
 use crate::model::decoder::{Decoder, Entry};
 use crate::model::device::Backend;
+use crate::model::experts::{Choice, Frozen, Routes};
 use crate::model::ops::cpu::{Cpu, forget_memory};
 use crate::model::ops::tensor::OnDevice;
 use crate::model::ops::{Ops, Sequences, Stretch};
 use crate::model::path::Path;
 use crate::tensor::host::floats;
 use crate::tensor::matrix::Precision;
-use crate::terms::{BaselineVector, Batch, Output};
+use crate::terms::{BaselineVector, Batch, LEVELS, Output, Routing};
 
 /// A model on its device, ready to be explained.
 #[derive(Debug)]
@@ -85,17 +86,34 @@ pub struct Value {
     pub output: f64,
     /// Σ_d (x − x′)_{t,d} ∂F/∂x_{t,d} of each token.
     pub scores: Vec<f64>,
+    /// The experts that were chosen; empty where there are none.
+    pub routes: Routes,
+}
+
+/// What a forward pass shows.
+struct Seen {
+    logits: Tensor<2>,
+    /// Of each sequence.
+    routes: Vec<Routes>,
+    /// Of each layer; of one sequence, see [`Decoder::chosen`].
+    chosen: Vec<Option<Choice>>,
 }
 
 /// F at the ends of a path.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Ends {
     /// At the input.
     pub input: f64,
     /// At the baseline.
     pub baseline: f64,
+    /// At the zero vector, where the baseline is a point behind it on the path.
+    pub zero: Option<f64>,
+    /// On a path from the zero vector, at each of [`LEVELS`] behind the baseline.
+    pub levels: [Option<f64>; LEVELS.len()],
     /// What either may be off by, where the model computes in half precision; 0 in float32.
     pub rounding: f64,
+    /// The experts that were chosen at the baseline, and at the input; empty where there are none.
+    pub routes: [Routes; 2],
 }
 
 impl Explainer {
@@ -156,11 +174,13 @@ impl Explainer {
         self.model.embed_tokens(ids)
     }
 
-    /// The baseline's vector, `[1, hidden]`.
+    /// Where the baseline's path begins, `[1, hidden]`.
     pub fn start(&self, start: BaselineVector) -> Tensor<2> {
         let hidden = self.model.embeddings().dims()[1];
         match start {
-            BaselineVector::Zero => Tensor::zeros([1, hidden], (&self.device, self.dtype)),
+            BaselineVector::Zero | BaselineVector::ZeroFrom(_) => {
+                Tensor::zeros([1, hidden], (&self.device, self.dtype))
+            }
             BaselineVector::Mean => {
                 let mean = || self.model.mean_embedding().cast(self.dtype);
                 self.mean.get_or_init(mean).clone()
@@ -204,25 +224,66 @@ impl Explainer {
     ///
     /// # Errors
     /// Memory runs out.
-    pub fn path(&self, ids: &[u32], start: BaselineVector, forced: &[u32]) -> Result<Path> {
+    pub fn path(&self, ids: &[u32], start: BaselineVector, forced: &[u32], routing: Routing) -> Result<Path> {
         let all = [ids, forced].concat();
-        guarded(|| Path::new(&self.decoder, self.embed(&all), self.start(start), forced))
+        guarded(|| {
+            let embeddings = self.embed(&all);
+            let mut path = Path::new(&self.decoder, embeddings.clone(), self.start(start), forced);
+            if routing == Routing::Frozen && self.decoder.has_experts() {
+                // Read at two positions, so that the last layer chooses for all of them.
+                let sequences = Sequences::with_tails(vec![all.len()], vec![all.len().min(2)]);
+                let seen = self.look(&sequences, Entry::Embeddings(&embeddings));
+                path.frozen = Some(Arc::new(Frozen { layers: seen.chosen }));
+            }
+            path
+        })
     }
 
-    /// F at the input and at the baseline, for each scalar; `forced` as for [`Self::path`].
+    /// F at the input and at the baseline, for each scalar; `forced` and `frozen` are those of [`Self::path`].
     ///
     /// # Errors
     /// Memory runs out.
-    pub fn ends(&self, ids: &[u32], start: BaselineVector, forced: &[u32], scalars: &[Scalar]) -> Result<Vec<Ends>> {
+    pub fn ends(
+        &self,
+        ids: &[u32],
+        start: BaselineVector,
+        forced: &[u32],
+        frozen: Option<&Frozen>,
+        scalars: &[Scalar],
+    ) -> Result<Vec<Ends>> {
         guarded(|| {
-            let baseline = self.start(start).repeat_dim(0, ids.len());
-            let mut parts = vec![self.embed(&[ids, forced].concat()), baseline];
-            if !forced.is_empty() {
-                parts.push(self.embed(forced));
+            let prompt = self.embed(ids);
+            let forced_rows = (!forced.is_empty()).then(|| self.embed(forced));
+            // The αs of a path from the zero vector at which F is read, the baseline's first.
+            let alphas: Vec<f64> = match start.on_path_from_zero() {
+                true => {
+                    let zero = (start.from() > 0.0).then_some(0.0);
+                    let levels = LEVELS.into_iter().filter(|level| *level > start.from());
+                    [start.from()].into_iter().chain(zero).chain(levels).collect()
+                }
+                false => vec![],
+            };
+            let mut parts = vec![prompt.clone()];
+            parts.extend(forced_rows.clone());
+            let mut with_forced = |rows: Tensor<2>| {
+                parts.push(rows);
+                parts.extend(forced_rows.clone());
+            };
+            if alphas.is_empty() {
+                with_forced(self.start(start).repeat_dim(0, ids.len()));
             }
+            alphas.iter().for_each(|&alpha| with_forced(prompt.clone() * alpha));
+            let count = 1 + alphas.len().max(1);
             let (length, tail) = (ids.len() + forced.len(), 1 + forced.len());
-            let sequences = Sequences::with_tails(vec![length; 2], vec![tail; 2]);
-            let logits = self.last_logits(&sequences, &Tensor::cat(parts, 0)).cast(DType::F32);
+            let sequences = Sequences::with_tails(vec![length; count], vec![tail; count]);
+            let all = Tensor::cat(parts, 0);
+            let entry = match frozen {
+                Some(frozen) => Entry::Frozen(&all, frozen),
+                None => Entry::Embeddings(&all),
+            };
+            let seen = self.look(&sequences, entry);
+            let logits = seen.logits.cast(DType::F32);
+            let routes = |index: usize| seen.routes.get(index).cloned().unwrap_or_default();
             // Half a unit in the last place of the largest logit is what a logit may be off by.
             let half_unit = match self.dtype {
                 DType::BF16 => 2f64.powi(-9),
@@ -236,8 +297,12 @@ impl Explainer {
             };
             let outputs = Outputs::new(logits, scalars);
             let read = |&scalar: &Scalar| {
-                let values = outputs.values(&[scalar; 2], [forced; 2].into_iter()).0;
+                let values = outputs.values(&vec![scalar; count], vec![forced; count].into_iter()).0;
                 let (input, baseline) = (values[0], values[1]);
+                let at = |alpha: f64| {
+                    let read = alphas.iter().skip(1).position(|&read| read == alpha);
+                    read.map(|index| values[2 + index])
+                };
                 let slope = match scalar.output {
                     Output::Probability => input.abs().max(baseline.abs()),
                     Output::Logit | Output::LogProbability => tail as f64,
@@ -245,7 +310,10 @@ impl Explainer {
                 Ends {
                     input,
                     baseline,
+                    zero: at(0.0),
+                    levels: LEVELS.map(at),
                     rounding: slope * largest * half_unit,
+                    routes: [routes(1), routes(0)],
                 }
             };
             scalars.iter().map(read).collect()
@@ -268,6 +336,7 @@ impl Explainer {
             ids: ids.to_vec(),
             forced: vec![],
             start,
+            routing: Routing::default(),
             scalar,
             method: Arc::new(method),
         };
@@ -289,7 +358,7 @@ impl Explainer {
             return Ok(false);
         }
         self.needs_warming = false;
-        let path = self.path(&task.ids, task.start, &task.forced)?;
+        let path = self.path(&task.ids, task.start, &task.forced, task.routing)?;
         let count = match batch {
             Batch::Fixed(size) => size,
             Batch::Auto => self.pass_tokens.div_ceil(task.ids.len()),
@@ -304,16 +373,28 @@ impl Explainer {
     }
 
     fn last_logits(&self, sequences: &Sequences, x: &Tensor<2>) -> Tensor<2> {
+        self.look(sequences, Entry::Embeddings(x)).logits
+    }
+
+    /// A forward pass: logits, and the experts that were chosen on the way.
+    fn look(&self, sequences: &Sequences, entry: Entry<'_>) -> Seen {
         let rotary = self.decoder.rotary(sequences.longest());
-        let entry = Entry::Embeddings(x);
         if self.kernels {
             let threads = Threads::All;
-            self.decoder
-                .forward(&Cpu { threads, rotary }, sequences, entry, false)
-                .logits
+            self.look_with(&Cpu { threads, rotary }, sequences, entry)
         } else {
             let ops = OnDevice::new(&self.device, self.dtype, &rotary, sequences);
-            self.decoder.forward(&ops, sequences, entry, false).logits
+            self.look_with(&ops, sequences, entry)
+        }
+    }
+
+    fn look_with<O: Ops>(&self, ops: &O, sequences: &Sequences, entry: Entry<'_>) -> Seen {
+        let experts = self.decoder.has_experts();
+        let trace = self.decoder.forward(ops, sequences, entry, experts);
+        Seen {
+            routes: self.decoder.routes(sequences, &trace),
+            chosen: self.decoder.chosen(&trace),
+            logits: trace.logits,
         }
     }
 
@@ -486,6 +567,7 @@ impl Explainer {
         let scalars = |&(index, _): &(usize, usize)| &wanted[index].scalars;
         let asked: Vec<Scalar> = pass.iter().flat_map(|s| scalars(s).iter().copied()).collect();
         let outputs = Outputs::new(trace.logits.clone(), &asked);
+        let routes = self.decoder.routes(sequences, &trace);
         let mut values: Vec<Vec<Value>> = pass.iter().map(|s| Vec::with_capacity(scalars(s).len())).collect();
         let rounds = pass.first().map_or(0, |s| scalars(s).len());
         for round in 0..rounds {
@@ -500,7 +582,8 @@ impl Explainer {
             let mut rows = scores.iter();
             let found = found.into_iter().zip(&seeds.sizes);
             let shapes = sequences.lengths().iter().zip(sequences.tails());
-            for ((values, (output, &size)), (&tokens, &tail)) in values.iter_mut().zip(found).zip(shapes) {
+            let of_each = values.iter_mut().zip(found).zip(shapes).zip(&routes);
+            for (((values, (output, &size)), (&tokens, &tail)), routes) in of_each {
                 let mut scores: Vec<f64> = rows
                     .by_ref()
                     .take(tokens)
@@ -508,7 +591,8 @@ impl Explainer {
                     .collect();
                 // Tokens that stay what they are have no share.
                 scores.truncate(tokens + 1 - tail);
-                values.push(Value { output, scores });
+                let routes = routes.clone();
+                values.push(Value { output, scores, routes });
             }
         }
         values

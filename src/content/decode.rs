@@ -64,6 +64,11 @@ impl<'a> Field<'a> {
     pub fn is_map(&self) -> bool {
         matches!(self.node.content, Content::Map(_))
     }
+
+    /// Whether it is a mapping with this key.
+    pub fn has(&self, key: &str) -> bool {
+        matches!(&self.node.content, Content::Map(entries) if entries.iter().any(|entry| entry.key == key))
+    }
 }
 
 impl<'a> Table<'a> {

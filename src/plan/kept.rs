@@ -313,7 +313,7 @@ fn json(value: &impl Serialize) -> String {
 impl Head {
     fn makes_sense(&self) -> bool {
         let starts = self.baselines.iter().all(|(_, vector)| match vector {
-            BaselineVector::Zero | BaselineVector::Mean => true,
+            BaselineVector::Zero | BaselineVector::ZeroFrom(_) | BaselineVector::Mean => true,
             BaselineVector::Token(id) => self.knows(*id),
         });
         starts && self.stop.iter().all(|&id| self.knows(id))

@@ -110,6 +110,7 @@ impl Fixture {
                 targets: vec![Target::Predicted, Target::Gold],
                 output: Output::Probability,
                 baselines: vec![Baseline::Zero],
+                routing: Routing::Free,
                 quadrature: Quadrature::GaussLegendre,
                 steps: 512,
                 estimate_error: false,
@@ -581,6 +582,10 @@ fn attribution(
         evaluations: 512,
         f_input: Some(probability),
         f_baseline: Some(f_baseline),
+        from: None,
+        f_zero: None,
+        remainder: None,
+        below: vec![],
         sum: Some(sum),
         convergence_delta: Some(delta),
         error_estimate: None,
@@ -591,5 +596,6 @@ fn attribution(
         errors: None,
         history: vec![],
         non_finite: None,
+        routing: None,
     }
 }

@@ -62,6 +62,7 @@ pub fn rule(rule: Quadrature) -> &'static str {
 pub fn baseline(baseline: &Baseline) -> String {
     match baseline {
         Baseline::Zero => "zero vector".to_owned(),
+        Baseline::ZeroFrom(start) => format!("zero vector, path from {start} of the input"),
         Baseline::Mean => "mean embedding".to_owned(),
         Baseline::Token(text) => format!("token “{text}”"),
         other => format!("{other} token"),

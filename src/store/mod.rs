@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
 use crate::input;
 use crate::lock::{self, Patience, Sharing};
-use crate::terms::{NonFinite, Round, relative_error};
+use crate::terms::{Below, NonFinite, Round, RoutingQuality, relative_error};
 use key::{AttributionKey, GenerationKey, Key, PredictionKey};
 use record::Provenance;
 
@@ -71,6 +71,12 @@ pub struct StoredAttribution {
     pub f_input: Option<f64>,
     /// F at the baseline; null where it is not finite.
     pub f_baseline: Option<f64>,
+    /// F at the zero vector, where the path from there is entered at the baseline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub f_zero: Option<f64>,
+    /// What lies near the beginning of a path from the zero vector. Parts of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub below: Vec<Below>,
     /// One signed score a token; empty where a value along the path was not finite.
     pub scores: Vec<f64>,
     /// The error estimate of each score, absolute, in the output's unit: the adaptive rule's own, or the difference of
@@ -86,6 +92,9 @@ pub struct StoredAttribution {
     pub converged: Option<bool>,
     /// Where the path met a value that is not finite.
     pub non_finite: Option<NonFinite>,
+    /// What the choice of experts did along the path; none without experts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routing: Option<RoutingQuality>,
     /// How and when it was made.
     pub provenance: Provenance,
 }

@@ -5,7 +5,8 @@
 //! fixed order in the file; numbers are written in the shortest form that reads back to the same float.
 
 use crate::terms::{
-    Baseline, DeviceKind, Dtype, Method, NonFinite, Output, Quadrature, Quantization, Round, Segment, TargetKind, Token,
+    Baseline, Below, DeviceKind, Dtype, Method, NonFinite, Output, Quadrature, Quantization, Round, RoutingQuality,
+    Segment, TargetKind, Token,
 };
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -185,6 +186,20 @@ pub struct AttributionRecord {
     pub f_input: Option<f64>,
     /// F at the baseline; null where it is not finite.
     pub f_baseline: Option<f64>,
+    /// Where a path from the zero vector is entered (`zero: {from: α}`): the baseline is α times the input, and so
+    /// `f_baseline` is F there. Absent elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<f64>,
+    /// F at the zero vector, with `from`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub f_zero: Option<f64>,
+    /// F(baseline) − F(zero vector), with `from`: what the scores leave out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remainder: Option<f64>,
+    /// On a path from the zero vector: how much of the map is made where the input is a thousandth, a millionth, a
+    /// billionth of itself. Absent elsewhere, and in maps of igsite before it told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub below: Vec<Below>,
     /// Sum of the scores; null for a marked record.
     pub sum: Option<f64>,
     /// Sum of the scores − (F(input) − F(baseline)); null for a marked record.
@@ -208,6 +223,9 @@ pub struct AttributionRecord {
     /// Set when a value along the path was not finite: the record is marked, and no map is drawn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub non_finite: Option<NonFinite>,
+    /// What the choice of experts did along the path; only of a path integral of a model that has experts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routing: Option<RoutingQuality>,
 }
 
 impl AttributionRecord {

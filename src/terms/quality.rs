@@ -21,6 +21,21 @@ pub struct NonFinite {
     pub what: PathValue,
 }
 
+/// The αs below which a path from the zero vector is told apart: a thousandth of the input, a millionth, a billionth.
+pub const LEVELS: [f64; 3] = [1e-3, 1e-6, 1e-9];
+
+/// The part of a path from the zero vector on which the input is at most `alpha` of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Below {
+    /// One of [`LEVELS`].
+    pub alpha: f64,
+    /// What that part adds to the scores: its L1 norm, relative to that of the map. It can be more than 1, where the
+    /// rest of the path takes back what it adds. Null where the rule does not tell.
+    pub share: Option<f64>,
+    /// What F changes by on it, in the output's unit: F(α) − F where the path starts. Null where it is not finite.
+    pub change: Option<f64>,
+}
+
 /// A state of the estimate on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Round {

@@ -18,6 +18,7 @@ impl Path {
         Value {
             output: both.iter().map(|(share, _)| share).sum(),
             scores: both.iter().map(|(_, slope)| *slope).collect(),
+            routes: vec![],
         }
     }
 
@@ -30,14 +31,30 @@ impl Path {
     }
 
     fn start_rounded(&self, tolerance: f64, max_evaluations: usize, output_rounding: f64) -> Integrator {
-        let options = Options {
+        self.start_with(Options {
             tolerance,
             max_evaluations,
             singular_start: self.singular_start,
+            start: 0.0,
             output_rounding,
-        };
+        })
+    }
+
+    fn start_with(&self, options: Options) -> Integrator {
         let f = |alpha: f64| self.tokens.iter().map(|token| token(alpha).0).sum();
-        Integrator::new(self.tokens.len(), f(0.0), f(1.0), options)
+        Integrator::new(self.tokens.len(), f(options.start), f(1.0), options)
+    }
+
+    /// The integral of a path that is entered at `start`.
+    fn entered(&self, start: f64, tolerance: f64) -> Integrator {
+        let options = Options {
+            tolerance,
+            max_evaluations: 4000,
+            singular_start: self.singular_start,
+            start,
+            output_rounding: 0.0,
+        };
+        self.finish(self.start_with(options), 4000, |_| ())
     }
 
     /// All rounds, each value passed through `noise`.
@@ -465,4 +482,158 @@ fn what_is_no_number_ends_it() {
     );
     let estimate = overflow.exact(0.01, 2000);
     assert!(!estimate.converged && estimate.evaluations <= 23, "{estimate:?}");
+}
+
+/// Features from 1e-7 to 1, and a slope.
+fn over_many_orders(singular: bool) -> Path {
+    path(
+        singular,
+        vec![
+            Box::new(|a| feature(1.0, 1e-7, a)),
+            Box::new(|a| feature(-2.0, 1e-3, a)),
+            Box::new(|a| (feature(0.7, 0.3, a).0 + 0.2 * a, feature(0.7, 0.3, a).1 + 0.2)),
+        ],
+    )
+}
+
+#[test]
+fn a_path_that_is_entered_is_integrated_from_there() {
+    for (singular, starts) in [
+        (true, &[1e-30, 1e-12, 1e-4, 0.01, 0.5, 0.999][..]),
+        (false, &[0.2, 0.9]),
+    ] {
+        let path = over_many_orders(singular);
+        for &start in starts {
+            for tolerance in [0.01, 1e-5] {
+                let integrator = path.entered(start, tolerance);
+                let estimate = integrator.result();
+                assert!(estimate.converged, "{singular} {start} {tolerance}: {estimate:?}");
+                let truth = path.tokens.iter().map(|token| token(1.0).0 - token(start).0);
+                let wrong: f64 = estimate.scores.iter().zip(truth).map(|(a, b)| (a - b).abs()).sum();
+                let stated: f64 = estimate.errors.iter().sum();
+                assert!(
+                    wrong <= stated + 1e-12,
+                    "{singular} {start} {tolerance}: {wrong} {stated}"
+                );
+                // No value from before the start.
+                let lowest = integrator.nodes[0].u;
+                let lowest = if singular { lowest.exp() } else { lowest };
+                assert!(lowest >= start * (1.0 - 1e-12), "{lowest} {start}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_part_below_an_alpha_is_told_apart() {
+    let path = over_many_orders(true);
+    for start in [0.0, 1e-10] {
+        let integrator = match start {
+            0.0 => path.run(1e-5, 4000, |_| ()),
+            _ => path.entered(start, 1e-5),
+        };
+        let scores = integrator.result().scores;
+        let size: f64 = scores.iter().map(|score| score.abs()).sum();
+        for alpha in [1e-9, 1e-6, 1e-3, 0.37, 1.0] {
+            for (token, part) in path.tokens.iter().zip(integrator.up_to(alpha)) {
+                let truth = token(alpha).0 - token(start).0;
+                assert!((part - truth).abs() < 1e-4 * size, "{start} {alpha}: {part} {truth}");
+            }
+        }
+        for (part, score) in integrator.up_to(1.0).iter().zip(&scores) {
+            assert!((part - score).abs() < 1e-12, "{part} {score}");
+        }
+    }
+    let nothing = path.start(0.01, 100).up_to(0.5);
+    assert_eq!(nothing, [0.0; 3], "nothing is known before the first round");
+}
+
+#[test]
+fn what_lies_below_the_lowest_alpha_ends_the_search() {
+    // F changes by as much at e⁻⁹⁰ as in all the rest, and goes on as a deep model's does.
+    let deep = path(
+        true,
+        vec![
+            Box::new(|a| feature(1.0, 1e-3, a)),
+            Box::new(|a| feature(1.0, (-90f64).exp(), a)),
+            Box::new(|a| feature(-0.5, 1e-15, a)),
+        ],
+    );
+    let estimate = deep.exact(0.01, 4000);
+    let (wrong, stated) = deep.errors(&estimate);
+    assert!(
+        !estimate.converged && estimate.evaluations < 300,
+        "{}",
+        estimate.evaluations
+    );
+    assert!(wrong <= stated && stated > 0.5, "{wrong} {stated}");
+    // The same path, entered above that, has an integral.
+    let entered = deep.entered(1e-20, 0.01).result();
+    assert!(entered.converged && entered.evaluations < 200, "{entered:?}");
+}
+
+#[test]
+fn a_jump_of_f_is_told_apart_and_not_chased() {
+    // Each token's share is smooth but for a step, which no slope shows.
+    let steps = [(0.3217, 0.4), (0.7031, -0.15)];
+    let jumps: f64 = steps.iter().map(|(_, step)| step).sum();
+    for singular in [false, true] {
+        let tokens = || -> Vec<Token> {
+            vec![
+                Box::new(move |a| {
+                    let up: f64 = steps.iter().filter(|(at, _)| a >= *at).map(|(_, step)| step).sum();
+                    ((2.0 * a).sin() + up, 2.0 * (2.0 * a).cos())
+                }),
+                Box::new(|a| feature(-0.5, 0.2, a)),
+            ]
+        };
+        let path = path(singular, tokens());
+        let routes = |alpha: f64| {
+            steps
+                .iter()
+                .map(|(at, _)| u32::from(alpha >= *at))
+                .collect::<Vec<u32>>()
+        };
+        let run = |routed: bool| {
+            let integrator = path.start(0.001, 3000);
+            let integrator = if routed {
+                integrator.with_routes(routes(0.0))
+            } else {
+                integrator
+            };
+            let mut wanted = integrator;
+            while !wanted.wanted().is_empty() {
+                let alphas = wanted.wanted().to_vec();
+                let value = |&alpha: &f64| Value {
+                    routes: if routed { routes(alpha) } else { vec![] },
+                    ..path.value(alpha)
+                };
+                wanted.feed(alphas.iter().map(value).collect());
+            }
+            wanted
+        };
+        let told = run(true);
+        let estimate = told.result();
+        let (changes, found) = told.jumps();
+        assert!(
+            estimate.converged && estimate.evaluations < 120,
+            "{singular}: {}",
+            estimate.evaluations
+        );
+        assert_eq!(changes, 2);
+        let magnitude: f64 = estimate.scores.iter().map(|score| score.abs()).sum();
+        assert!(
+            (found - jumps).abs() < 0.002 * magnitude,
+            "{singular}: {found} for {jumps}"
+        );
+        let delta = told.history().last().unwrap().delta;
+        assert!((delta + jumps).abs() < 0.002 * magnitude, "{delta}");
+        // What does not know of the steps looks for them in vain.
+        let blind = run(false).result();
+        assert!(
+            !blind.converged && blind.evaluations > 2 * estimate.evaluations,
+            "{}",
+            blind.evaluations
+        );
+    }
 }

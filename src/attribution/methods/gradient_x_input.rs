@@ -22,14 +22,19 @@ impl Method for GradientXInput {
         1
     }
 
-    fn begin(&self, _: Given) -> Box<dyn InProgress> {
-        Box::new(AtTheInput { value: None })
+    fn begin(&self, given: Given) -> Box<dyn InProgress> {
+        Box::new(AtTheInput {
+            value: None,
+            distance: 1.0 - given.from,
+        })
     }
 }
 
 /// A map: what the model says at the input, once it said it.
 struct AtTheInput {
     value: Option<Value>,
+    /// Of the baseline from the input, in α.
+    distance: f64,
 }
 
 impl InProgress for AtTheInput {
@@ -45,7 +50,8 @@ impl InProgress for AtTheInput {
     }
 
     fn finish(self: Box<Self>, seconds: f64) -> Attribution {
-        let Value { output, scores } = self.value.expect("it is fed before it is finished");
+        let Value { output, mut scores, .. } = self.value.expect("it is fed before it is finished");
+        scores.iter_mut().for_each(|score| *score *= self.distance);
         let what = match (output.is_finite(), scores.iter().all(|score| score.is_finite())) {
             (true, true) => None,
             (false, _) => Some(PathValue::Output),
@@ -56,10 +62,13 @@ impl InProgress for AtTheInput {
             errors: None,
             f_input: output,
             f_baseline: None,
+            f_zero: None,
+            below: vec![],
             evaluations: 1,
             converged: None,
             history: vec![],
             non_finite: what.map(|what| NonFinite { alpha: 1.0, what }),
+            routing: None,
             seconds,
         }
     }
@@ -68,16 +77,20 @@ impl InProgress for AtTheInput {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::terms::Routing;
 
     fn map(output: f64, scores: Vec<f64>) -> Attribution {
         let given = Given {
             tokens: 2,
             ends: None,
             starts_at_zero: false,
+            routing: Routing::Free,
+            from: 0.0,
         };
         let mut map = GradientXInput.begin(given);
         assert_eq!(map.wanted(), [1.0]);
-        map.feed(vec![Value { output, scores }]);
+        let routes = vec![];
+        map.feed(vec![Value { output, scores, routes }]);
         assert!(map.wanted().is_empty());
         map.finish(0.5)
     }

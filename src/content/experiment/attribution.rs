@@ -4,13 +4,14 @@ use super::{AnswerOption, AttributionSpec};
 use crate::content::decode::{Decoder, Field, Table};
 use crate::content::names::{nearest, quoted, shortened};
 use crate::diagnostic::Position;
-use crate::terms::{Baseline, Batch, Method, Output, Quadrature, Target};
+use crate::terms::{Baseline, Batch, Method, Output, PathStart, Quadrature, Routing, Target};
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "methods",
     "targets",
     "output",
     "baselines",
+    "routing",
     "quadrature",
     "steps",
     "estimate_error",
@@ -33,6 +34,7 @@ impl Default for AttributionSpec {
             targets: vec![Target::Predicted],
             output: Output::default(),
             baselines: vec![Baseline::Zero],
+            routing: Routing::default(),
             quadrature: Quadrature::default(),
             steps: 512,
             estimate_error: false,
@@ -79,6 +81,9 @@ pub fn read(decoder: &mut Decoder, field: Option<Field>, options: Option<&[Answe
     }
     if let Some(output) = table.get("output") {
         spec.output = decoder.choice(&output, Output::WORDS).unwrap_or_default();
+    }
+    if let Some(routing) = table.get("routing") {
+        spec.routing = decoder.choice(&routing, Routing::WORDS).unwrap_or_default();
     }
     if let Some(rule) = table.get("quadrature") {
         spec.quadrature = decoder.choice(&rule, Quadrature::WORDS).unwrap_or_default();
@@ -142,7 +147,9 @@ fn read_methods(decoder: &mut Decoder, field: &Field) -> Option<Vec<Method>> {
 fn read_baselines(decoder: &mut Decoder, field: &Field) -> Option<Vec<Baseline>> {
     let mut baselines = Vec::new();
     for item in decoder.list(field, "a list, such as [zero, mean]")? {
-        let baseline = if item.is_map() {
+        let baseline = if item.has("zero") {
+            read_path_start(decoder, &item).map(Baseline::ZeroFrom)
+        } else if item.is_map() {
             read_token(decoder, &item).map(Baseline::Token)
         } else {
             decoder.choice(&item, Baseline::WORDS)
@@ -154,6 +161,19 @@ fn read_baselines(decoder: &mut Decoder, field: &Field) -> Option<Vec<Baseline>>
         baselines.push(baseline);
     }
     Some(baselines)
+}
+
+/// `{zero: {from: 0.0001}}`
+fn read_path_start(decoder: &mut Decoder, field: &Field) -> Option<PathStart> {
+    let table = decoder.table(field, &["zero"])?;
+    let zero = decoder.require(&table, "zero", "where its path is entered: {from: 0.0001}")?;
+    let table = decoder.table(&zero, &["from"])?;
+    let from = decoder.require(&table, "from", "the α at which the path is entered")?;
+    let start = PathStart::new(decoder.positive(&from)?);
+    if start.is_none() {
+        decoder.wrong(&from, format!("a number from {:e} to 1", PathStart::SMALLEST));
+    }
+    start
 }
 
 fn twice(decoder: &mut Decoder, item: &Field, what: &str) {
