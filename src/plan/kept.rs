@@ -119,12 +119,11 @@ pub fn experiment_hash(experiment: &Experiment) -> String {
 
 /// A hash of what a model's file says of its numbers.
 pub fn model_hash(spec: &ModelSpec) -> String {
-    short(&json(&(
-        &spec.source_text,
-        &spec.revision,
-        spec.dtype,
-        spec.quantization,
-    )))
+    let of = (&spec.source_text, &spec.revision, spec.dtype, spec.quantization);
+    short(&match &spec.file {
+        None => json(&of),
+        Some(file) => json(&(of, file)),
+    })
 }
 
 fn sample_hash(experiment: &Experiment, sample: &Sample) -> String {

@@ -5,8 +5,8 @@
 //! fixed order in the file; numbers are written in the shortest form that reads back to the same float.
 
 use crate::terms::{
-    Baseline, Below, DeviceKind, Dtype, Method, NonFinite, Output, Quadrature, Quantization, Round, Segment,
-    TargetKind, Token,
+    Baseline, Below, DeviceKind, Dtype, Method, NonFinite, Output, Quadrature, Quantization, Round, RoutingQuality,
+    Segment, TargetKind, Token,
 };
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -71,7 +71,10 @@ pub struct ModelRecord {
     pub id: String,
     /// The source as the model file says.
     pub source: String,
-    /// The commit of the hub repository; null for a folder.
+    /// The one file of the hub repository that is the model, where the model file names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The commit of the hub repository; null for a folder or a file of this machine.
     pub revision: Option<String>,
     /// The revision as the model file says it (`main`), which may mean another commit later; only of a hub repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -226,6 +229,9 @@ pub struct AttributionRecord {
     /// Set when a value along the path was not finite: the record is marked, and no map is drawn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub non_finite: Option<NonFinite>,
+    /// What the choice of experts did along the path; only of a path integral of a model that has experts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routing: Option<RoutingQuality>,
 }
 
 impl AttributionRecord {
