@@ -59,6 +59,15 @@ impl OpenedModel {
             key: &self.key,
         }
     }
+
+    /// The tokens that end what it says: those of its config, and in a GGUF file those that its vocabulary has for that.
+    pub fn stop(&self) -> Vec<u32> {
+        let mut stop = self.checkpoint.config.stop.clone();
+        stop.extend(&self.tokenizer.ends);
+        stop.sort_unstable();
+        stop.dedup();
+        stop
+    }
 }
 
 /// Whether a hub model's weights are needed.

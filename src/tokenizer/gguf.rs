@@ -52,12 +52,6 @@ const ENDS: [&str; 13] = [
     "<｜end▁of▁sentence｜>",
 ];
 
-/// Whether a path is a GGUF file by its name.
-pub fn is_gguf(path: &Path) -> bool {
-    path.extension()
-        .is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"))
-}
-
 /// The tokenizer of a GGUF file.
 ///
 /// # Errors

@@ -336,4 +336,12 @@ mod tests {
         }
         assert!(Split::named("kimi-k2").is_none());
     }
+
+    #[test]
+    fn the_documentation_lists_the_names() {
+        let page = include_str!("../../../docs/models.md");
+        let names: Vec<String> = Split::names().split(", ").map(|name| format!("`{name}`")).collect();
+        let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(page.contains(&format!("{}. Any other name is an error", names.join(", "))));
+    }
 }
