@@ -188,6 +188,7 @@ fn attribution(
         errors: part.errors.clone(),
         history: part.history.clone(),
         non_finite: part.non_finite,
+        routing: part.routing,
     }
 }
 
@@ -227,7 +228,7 @@ fn provenance(parts: &Parts) -> Provenance {
 mod tests {
     use super::*;
     use crate::store::key::{AttributionKey, ModelKey};
-    use crate::terms::{BaselineVector, Below, DeviceKind, NonFinite, PathValue, Quadrature};
+    use crate::terms::{BaselineVector, Below, DeviceKind, NonFinite, PathValue, Quadrature, Routing};
 
     fn part(spec: &AttributionSpec, errors: Option<Vec<f64>>, converged: Option<bool>) -> StoredAttribution {
         StoredAttribution {
@@ -238,6 +239,7 @@ mod tests {
                 forced: vec![],
                 output: Output::Probability,
                 baseline: BaselineVector::Zero,
+                routing: Routing::Free,
                 method: spec.with_settings(Method::IntegratedGradients),
             },
             f_input: Some(0.5),
@@ -250,6 +252,7 @@ mod tests {
             history: vec![],
             converged,
             non_finite: None,
+            routing: None,
             provenance: Provenance {
                 igsite: "0".into(),
                 backend: DeviceKind::Cpu,

@@ -16,7 +16,7 @@ use crate::content::prompt::{Prompt, TEMPLATE};
 use crate::diagnostic::{Diagnostic, Result};
 use crate::terms::Role;
 use crate::tokenizer::Tokenizer;
-use crate::tokenizer::chat::{ChatTemplate, Message, template_sha256};
+use crate::tokenizer::chat::{ChatTemplate, Message};
 
 /// The roles that are messages; the assistant's text follows the rendered text, as the beginning of its answer.
 const MESSAGES: [Role; 2] = [Role::System, Role::User];
@@ -25,7 +25,6 @@ const MESSAGES: [Role; 2] = [Role::System, Role::User];
 #[derive(Debug)]
 pub struct Chat {
     template: ChatTemplate,
-    template_sha256: String,
 }
 
 /// What one role says: the author's segments, joined.
@@ -37,20 +36,19 @@ struct MarkedMessage<'p> {
 }
 
 impl Chat {
-    /// Reads the template in a checkpoint's folder.
+    /// Reads the template in a checkpoint's folder, or in its GGUF file.
     ///
     /// # Errors
     /// There is none, or it cannot be read.
-    pub fn open(folder: &Path, tokenizer: &Tokenizer) -> Result<Self> {
+    pub fn open(checkpoint: &Path, tokenizer: &Tokenizer) -> Result<Self> {
         Ok(Self {
-            template: ChatTemplate::open(folder, tokenizer)?,
-            template_sha256: template_sha256(folder)?.unwrap_or_default(),
+            template: ChatTemplate::open(checkpoint, tokenizer)?,
         })
     }
 
     /// SHA-256 of the template's source.
     pub fn template_sha256(&self) -> &str {
-        &self.template_sha256
+        &self.template.sha256
     }
 
     /// The prompt as the model gets it. What the template adds is in segments named [`TEMPLATE`].

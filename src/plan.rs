@@ -194,6 +194,7 @@ impl Job<'_> {
             forced: target.forced.clone(),
             output: experiment.attribution.output,
             baseline: start,
+            routing: experiment.attribution.routing,
             method: experiment.attribution.with_settings(method),
         }
     }

@@ -20,6 +20,7 @@ fn config_of(family: &str) -> Value {
         _ => json!({
             "model_type": family, "vocab_size": 40, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
             "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": if family == "phi" { 4 } else { 8 },
+            "num_local_experts": 3, "num_experts_per_tok": 2, "moe_intermediate_size": 12,
         }),
     }
 }
@@ -44,6 +45,11 @@ fn variants() -> Vec<Value> {
         json!({"multi_query": false, "parallel_attn": false, "bias": true}),
     );
     with(
+        "falcon",
+        json!({"alibi": true, "multi_query": false, "parallel_attn": false, "bias": true}),
+    );
+    with("qwen3_moe", json!({"mlp_only_layers": [1]}));
+    with(
         "gpt_neox",
         json!({"use_parallel_residual": false, "attention_bias": false}),
     );
@@ -57,6 +63,7 @@ fn tensors(model: &CausalLm) -> tiny::Tensors {
         let data = match parameter {
             NamedParameter::Matrix(tensor) => tensor.into_data(),
             NamedParameter::Vector(tensor) => tensor.into_data(),
+            NamedParameter::Experts(tensor) => tensor.into_data(),
         };
         (name, (data.shape().to_vec(), data.try_to_vec::<f32>().unwrap()))
     });

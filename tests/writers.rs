@@ -15,6 +15,7 @@ fn tensors(model: &CausalLm) -> Vec<NamedTensor> {
         let data = match parameter {
             NamedParameter::Matrix(tensor) => tensor.into_data(),
             NamedParameter::Vector(tensor) => tensor.into_data(),
+            NamedParameter::Experts(tensor) => tensor.into_data(),
         };
         NamedTensor {
             name,

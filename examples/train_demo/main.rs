@@ -99,6 +99,7 @@ fn tensors(model: &CausalLm) -> Result<Vec<NamedTensor>, Box<dyn Error>> {
         let data = match parameter {
             NamedParameter::Matrix(tensor) => tensor.into_data(),
             NamedParameter::Vector(tensor) => tensor.into_data(),
+            NamedParameter::Experts(tensor) => tensor.into_data(),
         };
         Ok(NamedTensor {
             name,

@@ -14,7 +14,7 @@ use super::{Checkpoint, buffers};
 use crate::diagnostic::{Diagnostic, Kind, Result};
 use crate::input;
 use crate::kernel::matrix::Half;
-use crate::tensor::matrix::{Compact, Matrix, Precision};
+use crate::tensor::matrix::{Compact, Matrix, Precision, blocks};
 
 /// Takes tensors out of a checkpoint, one by one, onto a device and into the computing dtype.
 pub struct Loader<'a> {
@@ -78,6 +78,30 @@ impl Loader<'_> {
         }
     }
 
+    /// Takes one linear layer of each expert, `[out, in]`, out of a tensor `[experts, in, out]` of them all.
+    ///
+    /// # Errors
+    /// As [`Self::take`].
+    pub fn experts(&mut self, name: &str, count: usize, dims: [usize; 2]) -> Result<Vec<Matrix>> {
+        let [rows, width] = dims;
+        let shape = [count, width, rows];
+        let whole = self.entry(name, &shape)?;
+        self.checked(name, &whole, &shape)?;
+        let mut all = Vec::new();
+        for expert in 0..count {
+            if self.rehearsal {
+                all.push(self.unread(dims).into());
+                continue;
+            }
+            let entry = whole.part(expert).transposed();
+            all.push(match self.precision.quantization {
+                Some(code) => self.quantize(name, &entry, dims, code)?,
+                None => self.matrix(name, &entry, dims)?,
+            });
+        }
+        Ok(all)
+    }
+
     /// Takes the embedding table, `[vocabulary, hidden]`, which is never quantised. A tied checkpoint may hold it under
     /// the output layer's name alone.
     ///
@@ -91,7 +115,7 @@ impl Loader<'_> {
         if self.rehearsal || !(tied && self.has(output)) {
             return self.matrix(name, &entry, dims);
         }
-        self.checked(name, &entry, &dims)?;
+        self.matrix_checked(name, &entry, &dims)?;
         let bytes = self.read(&entry)?;
         self.table = Some((entry.stored.clone(), blake3::hash(&bytes)));
         Ok(self.of_bytes(&entry, dims, bytes))
@@ -115,7 +139,7 @@ impl Loader<'_> {
         if self.rehearsal {
             return self.matrix(name, &entry, dims).map(Some);
         }
-        self.checked(name, &entry, &dims)?;
+        self.matrix_checked(name, &entry, &dims)?;
         let bytes = self.read(&entry)?;
         let same = self.table.as_ref() == Some(&(entry.stored.clone(), blake3::hash(&bytes)));
         Ok((!same).then(|| self.of_bytes(&entry, dims, bytes)))
@@ -127,7 +151,7 @@ impl Loader<'_> {
     }
 
     fn matrix(&mut self, name: &str, entry: &TensorEntry, dims: [usize; 2]) -> Result<Matrix> {
-        self.checked(name, entry, &dims)?;
+        self.matrix_checked(name, entry, &dims)?;
         if self.rehearsal {
             return Ok(self.unread(dims).into());
         }
@@ -137,6 +161,9 @@ impl Loader<'_> {
 
     /// A matrix of an entry's bytes: kept as they are where the kernels read half precision, else as a tensor.
     fn of_bytes(&self, entry: &TensorEntry, dims: [usize; 2], bytes: Vec<u8>) -> Matrix {
+        if let Stored::Blocks(kind) = entry.stored {
+            return blocks(bytes, kind, dims, &self.device, self.precision);
+        }
         let half = match entry.stored {
             Stored::Bf16 => Some(Half::Bf16),
             Stored::F16 => Some(Half::F16),
@@ -165,8 +192,11 @@ impl Loader<'_> {
             Diagnostic::checkpoint("missing from the checkpoint")
                 .in_file(&self.checkpoint.folder)
                 .place(format!("tensor `{name}`"))
-                .expected(format!("shape {shape:?}, by config.json"))
-                .help("a shard may be missing, or config.json belongs to another model")
+                .expected(format!("shape {shape:?}, by {}", self.checkpoint.described_by()))
+                .help(match self.checkpoint.is_gguf() {
+                    true => "the file is of a variant of its architecture that igsite does not compute, or not whole",
+                    false => "a shard may be missing, or config.json belongs to another model",
+                })
         })
     }
 
@@ -175,10 +205,18 @@ impl Loader<'_> {
             return Err(Diagnostic::checkpoint(format!("shape {:?}", entry.shape))
                 .in_file(&entry.file)
                 .place(format!("tensor `{name}`"))
-                .expected(format!("{shape:?}, by config.json"))
-                .help("config.json and weights belong to different models"));
+                .expected(format!("{shape:?}, by {}", self.checkpoint.described_by()))
+                .help("the two belong to different models"));
         }
         Ok(())
+    }
+
+    /// Checks that an entry holds numbers of this shape, or blocks.
+    fn matrix_checked(&self, name: &str, entry: &TensorEntry, dims: &[usize; 2]) -> Result<()> {
+        match entry.stored {
+            Stored::Blocks(_) => self.check_shape(name, entry, dims),
+            _ => self.checked(name, entry, dims),
+        }
     }
 
     /// Checks that an entry holds numbers of this shape.
@@ -267,6 +305,9 @@ impl Loader<'_> {
         Err(Diagnostic::checkpoint(format!("not used by this architecture{others}"))
             .in_file(&entry.file)
             .place(format!("tensor `{first}`"))
-            .help("the checkpoint is of another architecture than config.json says, or of a variant that igsite does not compute"))
+            .help(format!(
+                "the checkpoint is of another architecture than {} says, or of a variant that igsite does not compute",
+                self.checkpoint.described_by()
+            )))
     }
 }

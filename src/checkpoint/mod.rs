@@ -6,6 +6,7 @@
 
 mod buffers;
 pub mod config;
+pub mod gguf;
 pub mod hash;
 pub mod json;
 mod loader;
@@ -25,6 +26,7 @@ use burn::tensor::{DType, Device};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Result};
 use crate::families::shape::Shape;
+use crate::kernel::packed::BlockType;
 use crate::tensor::matrix::Precision;
 use config::{CheckpointConfig, SpecialTokens};
 
@@ -35,9 +37,9 @@ pub use weights::{WEIGHTS, shard_names};
 /// An opened checkpoint folder.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
-    /// The folder.
+    /// The folder; or the file, if it is one of GGUF.
     pub folder: PathBuf,
-    /// Its `config.json`.
+    /// Its `config.json`, or what a GGUF file's metadata say.
     pub config: CheckpointConfig,
     /// The weight files, sorted.
     pub files: Vec<PathBuf>,
@@ -47,7 +49,8 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Opens a folder: `config.json`, then `model.safetensors`, or its shards by index, or the same as PyTorch `.bin`.
+    /// Opens a folder: `config.json`, then `model.safetensors`, or its shards by index, or the same as PyTorch `.bin`; or
+    /// a GGUF file.
     ///
     /// Reads headers. Of a tied model that has an output layer as well, it also reads as much of both as shows whether
     /// they differ.
@@ -56,6 +59,9 @@ impl Checkpoint {
     /// No folder, no config, no weights, a shard that the index names and that does not exist, a tensor twice, and any
     /// fault that the readers of the files find.
     pub fn open(folder: &Path) -> Result<Self> {
+        if gguf::is_file(folder) {
+            return Self::open_gguf(folder);
+        }
         let mut config = config::read(&folder.join("config.json"))?;
         let mut warnings = std::mem::take(&mut config.warnings);
         let (files, more) = weights::find(folder, config.weights.as_deref())?;
@@ -90,6 +96,54 @@ impl Checkpoint {
         let odd = [tied::look(&checkpoint)?, checkpoint.masks(), checkpoint.rounded()];
         checkpoint.warnings.extend(odd.into_iter().flatten().collect());
         Ok(checkpoint)
+    }
+
+    fn open_gguf(file: &Path) -> Result<Self> {
+        let (mut config, entries) = gguf::open(file)?;
+        Ok(Self {
+            folder: file.to_path_buf(),
+            warnings: std::mem::take(&mut config.warnings),
+            config,
+            files: vec![file.to_path_buf()],
+            entries,
+        })
+    }
+
+    /// Whether it is a GGUF file.
+    pub fn is_gguf(&self) -> bool {
+        gguf::is_file(&self.folder)
+    }
+
+    /// What says which shapes its tensors have.
+    fn described_by(&self) -> &'static str {
+        if self.is_gguf() {
+            "the file's metadata"
+        } else {
+            "config.json"
+        }
+    }
+
+    /// The file whose hash stands for the config.
+    pub fn config_file(&self) -> PathBuf {
+        if self.is_gguf() {
+            self.folder.clone()
+        } else {
+            self.folder.join("config.json")
+        }
+    }
+
+    /// The form in which most of its packed weights are, if any are blocks of ggml.
+    pub fn blocks(&self) -> Option<BlockType> {
+        let mut bytes: BTreeMap<u32, (usize, BlockType)> = BTreeMap::new();
+        for entry in self.entries.values() {
+            if let Stored::Blocks(kind) = entry.stored {
+                bytes.entry(kind.number()).or_insert((0, kind)).0 += entry.bytes;
+            }
+        }
+        bytes
+            .into_values()
+            .max_by_key(|(bytes, _)| *bytes)
+            .map(|(_, kind)| kind)
     }
 
     /// Warns which entries are ignored because they are no parameters. Rotary frequencies are not mentioned.
@@ -185,6 +239,7 @@ impl Checkpoint {
         let count = |(name, entry): (&String, &TensorEntry)| match entry.stored {
             _ if quantized::is_state(name) || buffers::known(name, entry).is_some() => 0,
             Stored::U8 => 2 * entry.bytes,
+            Stored::Blocks(_) => entry.shape.iter().product(),
             ref stored => stored.size().map_or(0, |size| entry.bytes / size),
         };
         self.entries.iter().map(count).sum()

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use burn::tensor::DType;
 
 use crate::diagnostic::{Diagnostic, Kind, Result};
+use crate::kernel::packed::BlockType;
 
 /// The form of a tensor's elements in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub enum Stored {
     Bf16,
     /// Bytes: codes of 4 bits and what goes with them.
     U8,
+    /// Blocks of ggml, whole ones in each row.
+    Blocks(BlockType),
     /// Something that is not computed with, by the name that the file gives it.
     Other(Arc<str>),
 }
@@ -31,7 +34,7 @@ impl Stored {
             Self::F32 => Some(DType::F32),
             Self::F16 => Some(DType::F16),
             Self::Bf16 => Some(DType::BF16),
-            Self::U8 | Self::Other(_) => None,
+            Self::U8 | Self::Blocks(_) | Self::Other(_) => None,
         }
     }
 
@@ -43,13 +46,14 @@ impl Stored {
         }
     }
 
-    /// As safetensors calls it.
+    /// As safetensors calls it, or ggml.
     pub fn name(&self) -> &str {
         match self {
             Self::F32 => "F32",
             Self::F16 => "F16",
             Self::Bf16 => "BF16",
             Self::U8 => "U8",
+            Self::Blocks(kind) => kind.name(),
             Self::Other(name) => name,
         }
     }
@@ -105,6 +109,24 @@ impl TensorEntry {
         self.strides = Some(strides);
         self.shape = vec![columns, rows];
         self
+    }
+
+    /// One of the tensors that it is a list of, by its place on the first side.
+    pub fn part(&self, index: usize) -> Self {
+        let mut part = self.clone();
+        let count = part.shape.remove(0).max(1);
+        let size = self.stored.size().unwrap_or(1);
+        part.bytes /= count;
+        let step = match &mut part.strides {
+            None => part.bytes,
+            Some(Strides { strides, span }) => {
+                let step = strides.remove(0) * size;
+                *span -= step * (count - 1);
+                step
+            }
+        };
+        part.offset += (index * step) as u64;
+        part
     }
 
     /// Its elements, one after the other, the least significant byte first.
@@ -183,6 +205,34 @@ mod tests {
         assert_eq!(gathered(&[7, 8], 2, &[3], &[0], 6), [7, 8, 7, 8, 7, 8]);
         assert_eq!(gathered(&[], 4, &[3, 0], &[9, 9], 0), [0u8; 0]);
         assert_eq!(gathered(&[1, 2], 2, &[], &[], 2), [1, 2]);
+    }
+
+    #[test]
+    fn a_part_is_found_in_the_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t");
+        std::fs::write(&path, (0..13).collect::<Vec<u8>>()).unwrap();
+        let plain = TensorEntry {
+            file: path.as_path().into(),
+            offset: 1,
+            bytes: 12,
+            shape: vec![3, 2, 2],
+            stored: Stored::U8,
+            strides: None,
+            big_endian: false,
+        };
+        // The same numbers, the first side last.
+        let strided = TensorEntry {
+            strides: Some(Strides {
+                strides: vec![1, 6, 3],
+                span: 12,
+            }),
+            ..plain.clone()
+        };
+        let read = |entry: TensorEntry| entry.read(&mut File::open(&path).unwrap()).unwrap();
+        assert_eq!(read(plain.part(1)), [5, 6, 7, 8]);
+        assert_eq!(read(plain.part(2).transposed()), [9, 11, 10, 12]);
+        assert_eq!(read(strided.part(2)), [3, 6, 9, 12]);
     }
 
     proptest! {

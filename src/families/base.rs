@@ -86,6 +86,9 @@ impl Defaults {
                 bias: false,
                 output_bias: false,
                 qk_norm: None,
+                query_rotary: None,
+                sinks: false,
+                alibi: false,
             },
             mlp: Mlp {
                 inner: fields.count("intermediate_size", self.inner)?,
@@ -94,6 +97,7 @@ impl Defaults {
                 bias: false,
                 output_bias: false,
             },
+            experts: None,
             halves: Halves::Serial,
             before_attention: Some(norm),
             after_attention: None,
@@ -229,6 +233,36 @@ pub fn by_kind(
         shape.pattern.push(index);
     }
     Ok(())
+}
+
+/// How many experts there are, and how many are chosen for a token. Files have the former under one of several names.
+///
+/// # Errors
+/// A value of another type; more are chosen than there are.
+pub fn chosen(fields: &Fields, names: &[&str], default: usize, default_chosen: usize) -> Result<(usize, usize)> {
+    const MOST: usize = 1 << 15;
+    let mut found: Vec<(&str, usize)> = Vec::new();
+    for name in names {
+        found.extend(fields.optional_count(name)?.map(|count| (*name, count)));
+    }
+    if let [(first, one), (second, other), ..] = found[..]
+        && one != other
+    {
+        return Err(Diagnostic::checkpoint(format!("`{first}: {one}` and `{second}: {other}`")).expected("one number"));
+    }
+    let count = match found.first() {
+        Some((_, count)) => *count,
+        None => fields.count(names[0], default)?,
+    };
+    if count > MOST {
+        return Err(Diagnostic::checkpoint(format!("{count} experts")).expected(format!("at most {MOST}")));
+    }
+    let chosen = fields.count("num_experts_per_tok", default_chosen)?;
+    if chosen > count {
+        return Err(Diagnostic::checkpoint(format!("`num_experts_per_tok: {chosen}`"))
+            .expected(format!("at most {count}, the number of experts")));
+    }
+    Ok((count, chosen))
 }
 
 /// `attention_bias`, of all four layers of attention.

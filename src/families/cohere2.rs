@@ -4,8 +4,9 @@
 
 use super::base::{Defaults, Kind, activation, attention_bias, by_kind, factor, kinds_or_every};
 use super::fields::Fields;
+use super::gguf::{Config, File, Gguf, any};
 use super::rope::{self, Wanted};
-use super::shape::{Activation, Halves, Norm, Pairs, Shape};
+use super::shape::{Activation, Halves, Norm, NormKind, Pairs, Shape};
 use super::{Family, even, llama};
 use crate::diagnostic::Result;
 
@@ -15,6 +16,12 @@ pub const FAMILY: Family = Family {
     classes: &["Cohere2ForCausalLM"],
     read,
     eos: Some(255_001),
+    gguf: Some(Gguf {
+        architecture: "cohere2",
+        is: any,
+        config,
+        permuted: false,
+    }),
 };
 
 const DEFAULTS: Defaults = Defaults {
@@ -56,4 +63,14 @@ fn read(fields: &Fields) -> Result<Shape> {
         block.attention.rotary = (kind == Kind::Sliding).then_some(0);
     })?;
     Ok(shape)
+}
+
+fn config(file: &File) -> Result<Config> {
+    let mut config = file.decoder_with_heads(NormKind::Layer, "layer_norm_eps")?;
+    config.set("rope_parameters", file.rotary(&config)?);
+    config.set("attention_bias", file.attention_bias());
+    config.set("logit_scale", file.number("logit_scale")?.unwrap_or(1.0));
+    config.set("sliding_window", file.required("attention.sliding_window")?);
+    config.set("layer_types", file.layer_types(&config, 4)?);
+    Ok(config)
 }

@@ -4,8 +4,9 @@
 
 use super::base::{Defaults, Kind, activation, by_kind, kinds_or_every};
 use super::fields::{Fields, NOT_COMPUTED};
+use super::gguf::{Config, File, Gguf, any};
 use super::olmo2::{TENSORS, norms_behind};
-use super::shape::{Activation, Over, Shape};
+use super::shape::{Activation, NormKind, Over, Shape};
 use super::{Family, llama};
 use crate::diagnostic::Result;
 
@@ -15,6 +16,12 @@ pub const FAMILY: Family = Family {
     classes: &["Exaone4ForCausalLM"],
     read,
     eos: Some(2),
+    gguf: Some(Gguf {
+        architecture: "exaone4",
+        is: any,
+        config,
+        permuted: false,
+    }),
 };
 
 const DEFAULTS: Defaults = Defaults {
@@ -56,4 +63,14 @@ fn read(fields: &Fields) -> Result<Shape> {
         block.attention.rotary = (window.is_none() || kind == Kind::Sliding).then_some(0);
     })?;
     Ok(shape)
+}
+
+fn config(file: &File) -> Result<Config> {
+    let mut config = file.decoder_with_heads(NormKind::Rms, "rms_norm_eps")?;
+    config.set("rope_parameters", file.rotary(&config)?);
+    let window = file.count_or_none("attention.sliding_window")?;
+    config.set("sliding_window", window);
+    let kinds = file.layer_types(&config, 4)?;
+    config.set_some("layer_types", window.map(|_| kinds));
+    Ok(config)
 }

@@ -1,12 +1,13 @@
 //! Falcon (Almazrouei et al. 2023, arXiv:2311.16867), after `configuration_falcon.py` and `modeling_falcon.py` of
 //! transformers 4.57 and 5.24: one LayerNorm feeds attention and MLP in parallel and all query heads share one
 //! key/value head (7B); or groups of heads and a norm for each half (40B, 180B); or one half after the other.
-//! Falcon-RW's ALiBi is not computed.
+//! Falcon-RW has linear biases (ALiBi) in the place of rotary positions.
 
 use super::base::activation;
 use super::fields::{Fields, NOT_COMPUTED};
+use super::gguf::{Config, File, Gguf, any};
 use super::rope::{self, Wanted};
-use super::shape::{Activation, Attention, Block, Embedding, Halves, Heads, Mlp, Norm, Output, Shape};
+use super::shape::{Activation, Attention, Block, Embedding, Halves, Heads, Mlp, Norm, NormKind, Output, Shape};
 use super::tensors::{Entry, Order, Slot, one};
 use super::{Family, divided, even};
 use crate::diagnostic::{Diagnostic, Result};
@@ -17,6 +18,12 @@ pub const FAMILY: Family = Family {
     classes: &["FalconForCausalLM", "RWForCausalLM"],
     read,
     eos: Some(11),
+    gguf: Some(Gguf {
+        architecture: "falcon",
+        is: any,
+        config,
+        permuted: false,
+    }),
 };
 
 const QUERY_KEY_VALUE: Entry = Entry {
@@ -65,7 +72,13 @@ fn read(fields: &Fields) -> Result<Shape> {
                 .help("passed over, as transformers does"),
         );
     }
-    fields.must_be_off("alibi")?;
+    let alibi = fields.loose_flag("alibi", false)?;
+    if alibi {
+        // Of no use there.
+        for key in ["rope_theta", "rope_scaling", "rope_parameters"] {
+            fields.get(key);
+        }
+    }
     let bias = fields.loose_flag("bias", false)?;
     let newer = fields.loose_flag("new_decoder_architecture", false)?;
     let multi_query = fields.loose_flag("multi_query", true)?;
@@ -98,7 +111,9 @@ fn read(fields: &Fields) -> Result<Shape> {
     };
     let num_attention_heads = older(fields, "num_attention_heads", "n_head", 71)?;
     let head_dim = divided("hidden_size", hidden_size, "num_attention_heads", num_attention_heads)?;
-    even("the head's width", head_dim)?;
+    if !alibi {
+        even("the head's width", head_dim)?;
+    }
     // Under `multi_query` there is one, whatever this says (71 in falcon-7b).
     let said = fields.optional_count("num_kv_heads")?.unwrap_or(num_attention_heads);
     let key_heads = match (newer, multi_query) {
@@ -117,13 +132,16 @@ fn read(fields: &Fields) -> Result<Shape> {
                 width: head_dim,
             },
             window: None,
-            rotary: Some(0),
+            rotary: (!alibi).then_some(0),
             scale: None,
             scale_by_layer: false,
             cap: None,
             bias,
             output_bias: bias,
             qk_norm: None,
+            query_rotary: None,
+            sinks: false,
+            alibi,
         },
         mlp: Mlp {
             inner,
@@ -132,6 +150,7 @@ fn read(fields: &Fields) -> Result<Shape> {
             bias,
             output_bias: bias,
         },
+        experts: None,
         halves: if parallel { Halves::Parallel } else { Halves::Serial },
         before_attention: Some(norm),
         after_attention: None,
@@ -148,7 +167,11 @@ fn read(fields: &Fields) -> Result<Shape> {
         layers: older(fields, "num_hidden_layers", "n_layer", 32)?,
         blocks: vec![block],
         pattern: vec![0],
-        rotary: vec![rope::read(fields, &Wanted::whole(head_dim, 10_000.0))?],
+        rotary: if alibi {
+            vec![]
+        } else {
+            vec![rope::read(fields, &Wanted::whole(head_dim, 10_000.0))?]
+        },
         norm,
         output: Output {
             tied: fields.flag("tie_word_embeddings", true)?,
@@ -166,4 +189,20 @@ fn older(fields: &Fields, key: &str, older: &str, default: usize) -> Result<usiz
         Some(count) if fields.get(key).is_none() => Ok(count),
         _ => fields.count(key, default),
     }
+}
+
+fn config(file: &File) -> Result<Config> {
+    let mut config = file.decoder(NormKind::Layer, "layer_norm_epsilon")?;
+    config.set("rope_parameters", file.rotary(&config)?);
+    config.rename("num_key_value_heads", "num_kv_heads");
+    config.rename("intermediate_size", "ffn_hidden_size");
+    let norms = if file.has_in_layers("attn_norm_2.weight") { 2 } else { 1 };
+    let groups = file.count("attention.head_count_kv")?.is_some_and(|heads| heads > 1);
+    let newer = norms == 2 || groups;
+    config.set("new_decoder_architecture", newer);
+    config.set("multi_query", !newer);
+    config.set("parallel_attn", true);
+    config.set_some("num_ln_in_parallel_attn", newer.then_some(norms));
+    config.set("bias", file.attention_bias());
+    Ok(config)
 }

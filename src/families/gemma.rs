@@ -3,7 +3,8 @@
 
 use super::base::{Defaults, attention_bias};
 use super::fields::Fields;
-use super::shape::{Activation, Norm, Shape};
+use super::gguf::{Config, File, Gguf, any};
+use super::shape::{Activation, Norm, NormKind, Shape};
 use super::{Family, llama};
 use crate::diagnostic::Result;
 
@@ -13,6 +14,12 @@ pub const FAMILY: Family = Family {
     classes: &["GemmaForCausalLM"],
     read,
     eos: Some(1),
+    gguf: Some(Gguf {
+        architecture: "gemma",
+        is: any,
+        config,
+        permuted: false,
+    }),
 };
 
 /// Those of `configuration_gemma.py`.
@@ -62,4 +69,10 @@ pub fn scaled(shape: &mut Shape) {
 /// It is switched on.
 pub fn one_way(fields: &Fields) -> Result<()> {
     fields.must_be_off("use_bidirectional_attention")
+}
+
+fn config(file: &File) -> Result<Config> {
+    let mut config = file.decoder_with_heads(NormKind::Rms, "rms_norm_eps")?;
+    config.set("rope_parameters", file.rotary(&config)?);
+    Ok(config)
 }

@@ -4,7 +4,8 @@
 
 use super::base::{Defaults, activation, attention_bias, by_kind, factor, kinds_or_every};
 use super::fields::Fields;
-use super::shape::{Activation, Shape};
+use super::gguf::{Config, File, Gguf, any};
+use super::shape::{Activation, NormKind, Shape};
 use super::tensors::{Entry, Slot, one};
 use super::{Family, gemma};
 use crate::diagnostic::Result;
@@ -15,6 +16,12 @@ pub const FAMILY: Family = Family {
     classes: &["Gemma2ForCausalLM"],
     read,
     eos: Some(1),
+    gguf: Some(Gguf {
+        architecture: "gemma2",
+        is: any,
+        config,
+        permuted: false,
+    }),
 };
 
 /// Gemma's names with four norms a layer, and those of the norms of queries and keys, which Gemma 3 has.
@@ -83,4 +90,36 @@ pub fn four_norms(fields: &Fields, shape: &mut Shape, caps: Option<(f64, f64)>) 
     block.attention.scale = Some(1.0 / query.sqrt());
     (block.after_attention, block.after_mlp) = (block.before_attention, block.before_mlp);
     Ok(())
+}
+
+fn config(file: &File) -> Result<Config> {
+    let mut config = four_norms_config(file, 46)?;
+    config.set("rope_parameters", file.rotary(&config)?);
+    config.set(
+        "attn_logit_softcapping",
+        file.number("attn_logit_softcapping")?.unwrap_or(50.0),
+    );
+    config.set(
+        "sliding_window",
+        file.count("attention.sliding_window")?.unwrap_or(4096),
+    );
+    config.set("layer_types", file.layer_types(&config, 2)?);
+    Ok(config)
+}
+
+/// What files of Gemma 2 and 3 share. `largest` is the number of layers of the model whose scores have another factor:
+/// no file says it, and llama.cpp knows the 27B by its layers, too.
+///
+/// # Errors
+/// As the file's getters.
+pub fn four_norms_config(file: &File, largest: usize) -> Result<Config> {
+    let mut config = file.decoder_with_heads(NormKind::Rms, "rms_norm_eps")?;
+    let heads = file.required("attention.head_count")?;
+    let query = match file.required("block_count")? {
+        layers if layers == largest => file.required("embedding_length")? / heads,
+        _ => config.count("head_dim"),
+    };
+    config.set("query_pre_attn_scalar", query);
+    config.set("final_logit_softcapping", file.number("final_logit_softcapping")?);
+    Ok(config)
 }

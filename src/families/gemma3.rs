@@ -4,10 +4,11 @@
 
 use super::base::{Defaults, Kind, by_kind, kinds_or_every};
 use super::fields::Fields;
-use super::gemma2::{self, four_norms};
+use super::gemma2::{self, four_norms, four_norms_config};
+use super::gguf::{Config, File, Gguf, any};
 use super::rope::{self, Wanted};
 use super::shape::{Over, QkNorm, Shape};
-use super::{Family, even};
+use super::{Family, even, gguf};
 use crate::diagnostic::Result;
 
 /// The family.
@@ -16,6 +17,12 @@ pub const FAMILY: Family = Family {
     classes: &["Gemma3ForCausalLM"],
     read,
     eos: Some(1),
+    gguf: Some(Gguf {
+        architecture: "gemma3",
+        is: any,
+        config,
+        permuted: false,
+    }),
 };
 
 const DEFAULTS: Defaults = Defaults {
@@ -47,4 +54,25 @@ fn read(fields: &Fields) -> Result<Shape> {
         });
     })?;
     Ok(shape)
+}
+
+/// Files of llama.cpp's converter; Ollama's have names of their own for the two bases.
+fn config(file: &File) -> Result<Config> {
+    let mut config = four_norms_config(file, 62)?;
+    let mut full = file.rotary(&config)?;
+    let base = match file.number("rope.freq_base")? {
+        Some(base) => base,
+        None => file.number("rope.global.freq_base")?.unwrap_or(DEFAULTS.theta),
+    };
+    full.insert("rope_theta".to_owned(), base.into());
+    let local = match file.number("rope.freq_base_swa")? {
+        Some(base) => base,
+        None => file.number("rope.local.freq_base")?.unwrap_or(10_000.0),
+    };
+    config.set("rope_parameters", gguf::by_kind(full, gguf::plain(local)));
+    let window = file.count_or_none("attention.sliding_window")?;
+    config.set("sliding_window", window);
+    let period = if window.is_some() { 6 } else { 1 };
+    config.set("layer_types", file.layer_types(&config, period)?);
+    Ok(config)
 }

@@ -3,7 +3,8 @@
 
 use super::base::{Defaults, activation, partial_rotary};
 use super::fields::Fields;
-use super::shape::{Activation, Pairs, Shape};
+use super::gguf::{Config, File, Gguf, any};
+use super::shape::{Activation, NormKind, Pairs, Shape};
 use super::tensors::{Entry, Order, Slot, one};
 use super::{Family, llama};
 use crate::diagnostic::Result;
@@ -14,6 +15,12 @@ pub const FAMILY: Family = Family {
     classes: &["Glm4ForCausalLM"],
     read,
     eos: Some(151_329),
+    gguf: Some(Gguf {
+        architecture: "glm4",
+        is: any,
+        config,
+        permuted: false,
+    }),
 };
 
 const TENSORS: &[Entry] = &[
@@ -57,4 +64,11 @@ fn read(fields: &Fields) -> Result<Shape> {
     block.attention.bias = fields.loose_flag("attention_bias", false)?;
     (block.after_attention, block.after_mlp) = (Some(norm), Some(norm));
     Ok(shape)
+}
+
+fn config(file: &File) -> Result<Config> {
+    let mut config = file.decoder_with_heads(NormKind::Rms, "rms_norm_eps")?;
+    config.set("rope_parameters", file.partial_rotary(&config)?);
+    config.set("attention_bias", file.attention_bias());
+    Ok(config)
 }

@@ -3,7 +3,8 @@
 
 use super::base::activation;
 use super::fields::{Fields, NOT_COMPUTED};
-use super::shape::{Activation, Attention, Block, Embedding, Halves, Heads, Mlp, Norm, Output, Shape};
+use super::gguf::{Config, File, Gguf, any};
+use super::shape::{Activation, Attention, Block, Embedding, Halves, Heads, Mlp, Norm, NormKind, Output, Shape};
 use super::tensors::{Entry, Order, Slot, one};
 use super::{Family, divided};
 use crate::diagnostic::Result;
@@ -14,6 +15,12 @@ pub const FAMILY: Family = Family {
     classes: &["GPT2LMHeadModel"],
     read,
     eos: Some(50_256),
+    gguf: Some(Gguf {
+        architecture: "gpt2",
+        is: any,
+        config,
+        permuted: false,
+    }),
 };
 
 const fn transposed(stem: &'static str, slots: &'static [Slot]) -> Entry {
@@ -71,6 +78,9 @@ fn read(fields: &Fields) -> Result<Shape> {
             bias: true,
             output_bias: true,
             qk_norm: None,
+            query_rotary: None,
+            sinks: false,
+            alibi: false,
         },
         mlp: Mlp {
             inner,
@@ -79,6 +89,7 @@ fn read(fields: &Fields) -> Result<Shape> {
             bias: true,
             output_bias: true,
         },
+        experts: None,
         halves: Halves::Serial,
         before_attention: Some(norm),
         after_attention: None,
@@ -107,4 +118,19 @@ fn read(fields: &Fields) -> Result<Shape> {
             cap: None,
         },
     })
+}
+
+fn config(file: &File) -> Result<Config> {
+    let mut config = file.decoder(NormKind::Layer, "layer_norm_epsilon")?;
+    config.remove("num_key_value_heads");
+    config.rename("intermediate_size", "n_inner");
+    for (other, own) in [
+        ("hidden_size", "n_embd"),
+        ("num_attention_heads", "n_head"),
+        ("num_hidden_layers", "n_layer"),
+        ("max_position_embeddings", "n_positions"),
+    ] {
+        config.rename(other, own);
+    }
+    Ok(config)
 }

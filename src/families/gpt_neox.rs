@@ -4,8 +4,9 @@
 
 use super::base::{Defaults, activation, attention_bias};
 use super::fields::Fields;
+use super::gguf::{Config, File, Gguf, any};
 use super::rope::{self, Wanted};
-use super::shape::{Activation, Halves, Norm, Pairs, Shape};
+use super::shape::{Activation, Halves, Norm, NormKind, Pairs, Shape};
 use super::tensors::{Entry, Order, Slot, one};
 use super::{Family, llama};
 use crate::diagnostic::Result;
@@ -16,6 +17,12 @@ pub const FAMILY: Family = Family {
     classes: &["GPTNeoXForCausalLM"],
     read,
     eos: Some(2),
+    gguf: Some(Gguf {
+        architecture: "gptneox",
+        is: any,
+        config,
+        permuted: false,
+    }),
 };
 
 const TENSORS: &[Entry] = &[
@@ -72,4 +79,12 @@ fn read(fields: &Fields) -> Result<Shape> {
         Halves::Serial
     };
     Ok(shape)
+}
+
+fn config(file: &File) -> Result<Config> {
+    let mut config = file.decoder(NormKind::Layer, "layer_norm_eps")?;
+    config.set("rope_parameters", file.partial_rotary(&config)?);
+    config.set("attention_bias", file.attention_bias());
+    config.set_some("use_parallel_residual", file.value("use_parallel_residual").cloned());
+    Ok(config)
 }

@@ -3,6 +3,7 @@
 
 use super::base::{Defaults, activation, factor};
 use super::fields::Fields;
+use super::gguf::{Config, File, Gguf, any};
 use super::shape::{Activation, Shape};
 use super::{Family, llama};
 use crate::diagnostic::Result;
@@ -13,6 +14,12 @@ pub const FAMILY: Family = Family {
     classes: &["GraniteForCausalLM"],
     read,
     eos: Some(2),
+    gguf: Some(Gguf {
+        architecture: "granite",
+        is: any,
+        config,
+        permuted: true,
+    }),
 };
 
 const DEFAULTS: Defaults = Defaults {
@@ -31,4 +38,22 @@ fn read(fields: &Fields) -> Result<Shape> {
     block.attention.scale = Some(one("attention_multiplier")?);
     block.residual = one("residual_multiplier")?;
     Ok(shape)
+}
+
+fn config(file: &File) -> Result<Config> {
+    let mut config = llama::config(file)?;
+    for (key, to) in [
+        ("embedding_scale", "embedding_multiplier"),
+        ("attention.scale", "attention_multiplier"),
+        ("residual_scale", "residual_multiplier"),
+        ("logit_scale", "logits_scaling"),
+    ] {
+        config.set_some(to, file.number_or_none(key)?);
+    }
+    // llama.cpp's default is that of other models, transformers' is 1.
+    if file.number_or_none("attention.scale")?.is_none() {
+        let head = config.count("head_dim") as f64;
+        config.set("attention_multiplier", head.sqrt().recip());
+    }
+    Ok(config)
 }

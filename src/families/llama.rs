@@ -4,7 +4,8 @@
 use super::Family;
 use super::base::{Defaults, Kind, attention_bias, layer_types};
 use super::fields::Fields;
-use super::shape::Shape;
+use super::gguf::{Config, File, Gguf, any};
+use super::shape::{NormKind, Shape};
 use super::tensors::{Entry, Slot, one};
 use crate::diagnostic::{Diagnostic, Result};
 
@@ -14,6 +15,12 @@ pub const FAMILY: Family = Family {
     classes: &["LlamaForCausalLM"],
     read,
     eos: Some(2),
+    gguf: Some(Gguf {
+        architecture: "llama",
+        is: any,
+        config,
+        permuted: true,
+    }),
 };
 
 /// The names that most families share with Llama; norms of queries and keys are Qwen3's.
@@ -107,4 +114,16 @@ pub fn use_window(fields: &Fields, window: Option<usize>) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Its `config.json` from a GGUF file; Mistral's models are of this architecture, too.
+///
+/// # Errors
+/// As the file's getters.
+pub fn config(file: &File) -> Result<Config> {
+    let mut config = file.decoder_with_heads(NormKind::Rms, "rms_norm_eps")?;
+    config.set("rope_parameters", file.rotary(&config)?);
+    config.set("attention_bias", file.attention_bias());
+    config.set("mlp_bias", file.mlp_bias());
+    Ok(config)
 }

@@ -13,6 +13,8 @@ pub const FAMILY: Family = Family {
     classes: &["MistralForCausalLM"],
     read,
     eos: Some(2),
+    // Its files are of the architecture `llama`, and say nothing of a window.
+    gguf: None,
 };
 
 const DEFAULTS: Defaults = Defaults {

@@ -6,6 +6,7 @@
 
 mod base;
 pub mod fields;
+pub mod gguf;
 pub mod rope;
 pub mod shape;
 pub mod tensors;
@@ -20,15 +21,19 @@ mod gemma3;
 mod glm4;
 mod gpt2;
 mod gpt_neox;
+mod gpt_oss;
 mod granite;
 mod llama;
+mod ministral3;
 mod mistral;
+mod mixtral;
 mod olmo2;
 mod olmo3;
 mod phi;
 mod phi3;
 mod qwen2;
 mod qwen3;
+mod qwen3_moe;
 mod smollm3;
 mod stablelm;
 mod starcoder2;
@@ -36,6 +41,7 @@ mod starcoder2;
 mod tests;
 
 use fields::Fields;
+use gguf::Gguf;
 use shape::Shape;
 
 use crate::diagnostic::{Diagnostic, Result};
@@ -51,6 +57,8 @@ pub struct Family {
     pub read: fn(&Fields) -> Result<Shape>,
     /// The end-of-text token where the file names none: transformers' default.
     pub eos: Option<u32>,
+    /// How its models stand in GGUF files; none: llama.cpp has no layout for them, or another family's.
+    pub gguf: Option<Gguf>,
 }
 
 /// All that are computed.
@@ -66,13 +74,17 @@ pub const FAMILIES: &[&Family] = &[
     &glm4::FAMILY,
     &gpt2::FAMILY,
     &gpt_neox::FAMILY,
+    &gpt_oss::FAMILY,
     &granite::FAMILY,
+    &ministral3::FAMILY,
+    &mixtral::FAMILY,
     &olmo2::FAMILY,
     &olmo3::FAMILY,
     &phi::FAMILY,
     &phi3::FAMILY,
     &qwen2::FAMILY,
     &qwen3::FAMILY,
+    &qwen3_moe::FAMILY,
     &smollm3::FAMILY,
     &stablelm::FAMILY,
     &starcoder2::FAMILY,

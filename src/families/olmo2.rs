@@ -3,7 +3,8 @@
 
 use super::base::{Defaults, activation, attention_bias};
 use super::fields::Fields;
-use super::shape::{Activation, Over, QkNorm, Shape};
+use super::gguf::{Config, File, Gguf};
+use super::shape::{Activation, NormKind, Over, QkNorm, Shape};
 use super::tensors::{Entry, Slot, one};
 use super::{Family, llama};
 use crate::diagnostic::Result;
@@ -14,6 +15,12 @@ pub const FAMILY: Family = Family {
     classes: &["Olmo2ForCausalLM"],
     read,
     eos: Some(50_279),
+    gguf: Some(Gguf {
+        architecture: "olmo2",
+        is: without_window,
+        config,
+        permuted: false,
+    }),
 };
 
 /// Its names, which OLMo 3 and EXAONE 4 share.
@@ -62,4 +69,30 @@ pub fn norms_behind(shape: &mut Shape, over: Over) {
         over,
         after_rotary: false,
     });
+}
+
+fn without_window(file: &File) -> bool {
+    !with_window(file)
+}
+
+/// OLMo 3 is of the same architecture and has a window.
+pub fn with_window(file: &File) -> bool {
+    file.value("attention.sliding_window")
+        .is_some_and(|window| window.as_u64() != Some(0))
+}
+
+/// Its `config.json` from a GGUF file, without rotary positions.
+///
+/// # Errors
+/// As the file's getters.
+pub fn config_without_rotary(file: &File) -> Result<Config> {
+    let mut config = file.decoder_with_heads(NormKind::Rms, "rms_norm_eps")?;
+    config.set("attention_bias", file.attention_bias());
+    Ok(config)
+}
+
+fn config(file: &File) -> Result<Config> {
+    let mut config = config_without_rotary(file)?;
+    config.set("rope_parameters", file.rotary(&config)?);
+    Ok(config)
 }

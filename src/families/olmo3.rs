@@ -3,10 +3,11 @@
 
 use super::base::{Defaults, Kind, activation, attention_bias, by_kind, kinds_or_every};
 use super::fields::Fields;
-use super::olmo2::{self, norms_behind};
+use super::gguf::{Config, File, Gguf};
+use super::olmo2::{self, config_without_rotary, norms_behind, with_window};
 use super::rope::{self, Wanted};
 use super::shape::{Activation, Over, Shape};
-use super::{Family, even};
+use super::{Family, even, gguf};
 use crate::diagnostic::Result;
 
 /// The family.
@@ -15,6 +16,12 @@ pub const FAMILY: Family = Family {
     classes: &["Olmo3ForCausalLM"],
     read,
     eos: Some(50_279),
+    gguf: Some(Gguf {
+        architecture: "olmo2",
+        is: with_window,
+        config,
+        permuted: false,
+    }),
 };
 
 const DEFAULTS: Defaults = Defaults {
@@ -37,4 +44,15 @@ fn read(fields: &Fields) -> Result<Shape> {
         block.attention.rotary = Some(usize::from(kind == Kind::Sliding));
     })?;
     Ok(shape)
+}
+
+fn config(file: &File) -> Result<Config> {
+    let mut config = config_without_rotary(file)?;
+    let full = file.rotary(&config)?;
+    let base = file.number("rope.freq_base")?.unwrap_or(10_000.0);
+    let sliding = gguf::plain(file.number("rope.freq_base_swa")?.unwrap_or(base));
+    config.set("rope_parameters", gguf::by_kind(full, sliding));
+    config.set("sliding_window", file.required("attention.sliding_window")?);
+    config.set("layer_types", file.layer_types(&config, 4)?);
+    Ok(config)
 }

@@ -4,7 +4,8 @@
 
 use super::base::{Defaults, activation, partial_rotary};
 use super::fields::Fields;
-use super::shape::{Activation, Halves, Norm, Pairs, Shape};
+use super::gguf::{Config, File, Gguf, any};
+use super::shape::{Activation, Halves, Norm, NormKind, Pairs, Shape};
 use super::tensors::{Entry, Slot, one};
 use super::{Family, llama};
 use crate::diagnostic::Result;
@@ -15,6 +16,12 @@ pub const FAMILY: Family = Family {
     classes: &["PhiForCausalLM"],
     read,
     eos: Some(2),
+    gguf: Some(Gguf {
+        architecture: "phi2",
+        is: any,
+        config,
+        permuted: false,
+    }),
 };
 
 const TENSORS: &[Entry] = &[
@@ -56,4 +63,10 @@ fn read(fields: &Fields) -> Result<Shape> {
     (block.before_attention, block.before_mlp) = (Some(norm), None);
     block.halves = Halves::Parallel;
     Ok(shape)
+}
+
+fn config(file: &File) -> Result<Config> {
+    let mut config = file.decoder(NormKind::Layer, "layer_norm_eps")?;
+    config.set("rope_parameters", file.partial_rotary(&config)?);
+    Ok(config)
 }

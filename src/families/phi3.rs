@@ -4,7 +4,8 @@
 
 use super::base::{Defaults, activation, partial_rotary};
 use super::fields::Fields;
-use super::shape::{Activation, Pairs, Shape};
+use super::gguf::{Config, File, Gguf, any};
+use super::shape::{Activation, NormKind, Pairs, Shape};
 use super::tensors::{Entry, Order, Slot, one};
 use super::{Family, llama};
 use crate::diagnostic::Result;
@@ -15,6 +16,12 @@ pub const FAMILY: Family = Family {
     classes: &["Phi3ForCausalLM"],
     read,
     eos: Some(32_000),
+    gguf: Some(Gguf {
+        architecture: "phi3",
+        is: any,
+        config,
+        permuted: false,
+    }),
 };
 
 const TENSORS: &[Entry] = &[
@@ -55,4 +62,11 @@ fn read(fields: &Fields) -> Result<Shape> {
     block.mlp.activation = activation(fields, "hidden_act", Activation::Silu)?;
     block.attention.window = window;
     Ok(shape)
+}
+
+fn config(file: &File) -> Result<Config> {
+    let mut config = file.decoder(NormKind::Rms, "rms_norm_eps")?;
+    config.set("rope_parameters", file.partial_rotary(&config)?);
+    config.set("sliding_window", file.count_or_none("attention.sliding_window")?);
+    Ok(config)
 }

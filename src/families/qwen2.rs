@@ -4,7 +4,8 @@
 
 use super::base::{Defaults, Kind, activation, by_kind, layer_types};
 use super::fields::Fields;
-use super::shape::{Activation, Shape};
+use super::gguf::{Config, File, Gguf, any};
+use super::shape::{Activation, NormKind, Shape};
 use super::{Family, llama};
 use crate::diagnostic::Result;
 
@@ -14,6 +15,12 @@ pub const FAMILY: Family = Family {
     classes: &["Qwen2ForCausalLM"],
     read,
     eos: None,
+    gguf: Some(Gguf {
+        architecture: "qwen2",
+        is: any,
+        config,
+        permuted: false,
+    }),
 };
 
 const DEFAULTS: Defaults = Defaults {
@@ -58,4 +65,10 @@ pub fn windows(fields: &Fields, shape: &mut Shape) -> Result<()> {
     };
     by_kind(fields, shape, &kinds, window, |_, _| ())?;
     Ok(())
+}
+
+fn config(file: &File) -> Result<Config> {
+    let mut config = file.decoder_with_heads(NormKind::Rms, "rms_norm_eps")?;
+    config.set("rope_parameters", file.rotary(&config)?);
+    Ok(config)
 }

@@ -3,7 +3,8 @@
 
 use super::base::{Defaults, activation, attention_bias};
 use super::fields::Fields;
-use super::shape::{Activation, Over, QkNorm, Shape};
+use super::gguf::{Config, File, Gguf, any};
+use super::shape::{Activation, NormKind, Over, QkNorm, Shape};
 use super::{Family, llama, qwen2};
 use crate::diagnostic::Result;
 
@@ -13,6 +14,12 @@ pub const FAMILY: Family = Family {
     classes: &["Qwen3ForCausalLM"],
     read,
     eos: None,
+    gguf: Some(Gguf {
+        architecture: "qwen3",
+        is: any,
+        config,
+        permuted: false,
+    }),
 };
 
 const DEFAULTS: Defaults = Defaults {
@@ -37,4 +44,11 @@ fn read(fields: &Fields) -> Result<Shape> {
     });
     qwen2::windows(fields, &mut shape)?;
     Ok(shape)
+}
+
+fn config(file: &File) -> Result<Config> {
+    let mut config = file.decoder_with_heads(NormKind::Rms, "rms_norm_eps")?;
+    config.set("rope_parameters", file.rotary(&config)?);
+    config.set("attention_bias", file.attention_bias());
+    Ok(config)
 }

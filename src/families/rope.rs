@@ -24,6 +24,9 @@ pub struct Wanted {
     pub pairs: Pairs,
 }
 
+/// Settings beside those of this file that a family reads by itself.
+const OTHERS: [&str; 1] = ["llama_4_scaling_beta"];
+
 impl Wanted {
     /// As in Llama: the whole head turns.
     pub fn whole(head: usize, theta: f64) -> Self {
@@ -259,6 +262,7 @@ impl Source<'_> {
             width,
             pairs: wanted.pairs,
             scaling,
+            growth: None,
         })
     }
 
@@ -394,7 +398,12 @@ impl Source<'_> {
         let unused: Vec<String> = self
             .map
             .iter()
-            .filter(|(key, value)| !(ALL.contains(&key.as_str()) || own.contains(&key.as_str()) || value.is_null()))
+            .filter(|(key, value)| {
+                !(ALL.contains(&key.as_str())
+                    || OTHERS.contains(&key.as_str())
+                    || own.contains(&key.as_str())
+                    || value.is_null())
+            })
             .map(|(key, value)| format!("`{key}: {}`", shown(value)))
             .collect();
         if unused.is_empty() {

@@ -91,8 +91,10 @@ pub struct Output {
 pub struct Block {
     /// Attention.
     pub attention: Attention,
-    /// The MLP.
+    /// The MLP; in a mixture of experts, each of them.
     pub mlp: Mlp,
+    /// A mixture of experts in the place of one MLP. Its block is serial.
+    pub experts: Option<Experts>,
     /// Whether the MLP reads what attention has written.
     pub halves: Halves,
     /// In front of attention.
@@ -137,6 +139,13 @@ pub struct Attention {
     pub output_bias: bool,
     /// Norms of queries and keys.
     pub qk_norm: Option<QkNorm>,
+    /// Another of [`Shape::rotary`] for queries (Ministral 3); none: the same.
+    pub query_rotary: Option<usize>,
+    /// Each head has a learned score for a key that is not there: it takes a share of the softmax, and has no value
+    /// (gpt-oss).
+    pub sinks: bool,
+    /// Scores get a share of the key's position, more or less of it by head (Press et al. 2022; Falcon-RW).
+    pub alibi: bool,
 }
 
 /// The number of heads and their width.
@@ -183,6 +192,21 @@ pub struct Mlp {
     pub bias: bool,
     /// The layer that writes to it has a bias.
     pub output_bias: bool,
+}
+
+/// A mixture of experts (Shazeer et al. 2017, arXiv:1701.06538): a router gives each token a logit for each expert; those
+/// with the largest are computed, and their results are added up by their weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Experts {
+    /// How many there are.
+    pub count: usize,
+    /// How many are chosen for a token.
+    pub chosen: usize,
+    /// Weights are the softmax over the chosen experts' logits (Mixtral, gpt-oss); else that over all, so that those of
+    /// the chosen sum to less than 1 (Qwen3 with `norm_topk_prob: false`).
+    pub renormalise: bool,
+    /// The router has a bias.
+    pub router_bias: bool,
 }
 
 /// A norm of rows.
@@ -240,6 +264,24 @@ pub struct Rotary {
     pub pairs: Pairs,
     /// How frequencies depart from θ^(−2i / width).
     pub scaling: Scaling,
+    /// What is turned grows with its position.
+    pub growth: Option<Growth>,
+}
+
+/// Factor of a position p: 1 + β ln(1 + ⌊p / original⌋) (Llama 4 and Ministral 3, of queries).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Growth {
+    /// β
+    pub beta: f64,
+    /// The context of the model as it was trained.
+    pub original: f64,
+}
+
+impl Growth {
+    /// At a position.
+    pub fn at(self, position: usize) -> f64 {
+        1.0 + self.beta * (1.0 + (position as f64 / self.original).floor()).ln()
+    }
 }
 
 /// Which dimensions of a head turn together.

@@ -3,6 +3,7 @@
 
 use super::base::{Defaults, Kind, activation, layer_types, window_for};
 use super::fields::Fields;
+use super::gguf::{Config, File, Gguf, any};
 use super::shape::{Activation, Shape};
 use super::{Family, llama};
 use crate::diagnostic::{Diagnostic, Result};
@@ -13,6 +14,12 @@ pub const FAMILY: Family = Family {
     classes: &["SmolLM3ForCausalLM"],
     read,
     eos: Some(128_001),
+    gguf: Some(Gguf {
+        architecture: "smollm3",
+        is: any,
+        config,
+        permuted: true,
+    }),
 };
 
 const DEFAULTS: Defaults = Defaults {
@@ -91,4 +98,11 @@ fn read(fields: &Fields) -> Result<Shape> {
         })
         .collect();
     Ok(shape)
+}
+
+/// No file says which layers have no rotary positions: it is every fourth, as in llama.cpp.
+fn config(file: &File) -> Result<Config> {
+    let mut config = llama::config(file)?;
+    config.set("no_rope_layer_interval", 4);
+    Ok(config)
 }

@@ -3,7 +3,8 @@
 
 use super::base::{Defaults, activation, partial_rotary};
 use super::fields::Fields;
-use super::shape::{Activation, Halves, Norm, Pairs, Shape};
+use super::gguf::{Config, File, Gguf, any};
+use super::shape::{Activation, Halves, Norm, NormKind, Pairs, Shape};
 use super::{Family, llama};
 use crate::diagnostic::Result;
 
@@ -13,6 +14,12 @@ pub const FAMILY: Family = Family {
     classes: &["StableLmForCausalLM", "StableLMEpochForCausalLM"],
     read,
     eos: Some(0),
+    gguf: Some(Gguf {
+        architecture: "stablelm",
+        is: any,
+        config,
+        permuted: false,
+    }),
 };
 
 const DEFAULTS: Defaults = Defaults {
@@ -38,4 +45,15 @@ fn read(fields: &Fields) -> Result<Shape> {
     (block.before_attention, block.before_mlp) = (Some(norm), (!parallel).then_some(norm));
     block.halves = if parallel { Halves::Parallel } else { Halves::Serial };
     Ok(shape)
+}
+
+fn config(file: &File) -> Result<Config> {
+    let mut config = file.decoder(NormKind::Layer, "layer_norm_eps")?;
+    config.set("rope_parameters", file.partial_rotary(&config)?);
+    config.set("use_qkv_bias", file.attention_bias());
+    config.set("qk_layernorm", file.has_in_layers("attn_q_norm.weight"));
+    // The key is not right in all files; llama.cpp goes by the norm.
+    _ = file.value("use_parallel_residual");
+    config.set("use_parallel_residual", !file.has_in_layers("ffn_norm.weight"));
+    Ok(config)
 }

@@ -3,7 +3,8 @@
 
 use super::base::{Defaults, activation};
 use super::fields::Fields;
-use super::shape::{Activation, Norm, Shape};
+use super::gguf::{Config, File, Gguf, any};
+use super::shape::{Activation, Norm, NormKind, Shape};
 use super::tensors::{Entry, Slot, one};
 use super::{Family, llama};
 use crate::diagnostic::Result;
@@ -14,6 +15,12 @@ pub const FAMILY: Family = Family {
     classes: &["Starcoder2ForCausalLM"],
     read,
     eos: Some(50_256),
+    gguf: Some(Gguf {
+        architecture: "starcoder2",
+        is: any,
+        config,
+        permuted: false,
+    }),
 };
 
 const TENSORS: &[Entry] = &[
@@ -58,4 +65,11 @@ fn read(fields: &Fields) -> Result<Shape> {
     (block.before_attention, block.before_mlp) = (Some(norm), Some(norm));
     block.attention.window = window;
     Ok(shape)
+}
+
+fn config(file: &File) -> Result<Config> {
+    let mut config = file.decoder_with_heads(NormKind::Layer, "norm_epsilon")?;
+    config.set("rope_parameters", file.rotary(&config)?);
+    config.set("use_bias", file.attention_bias());
+    Ok(config)
 }

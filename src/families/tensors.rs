@@ -40,6 +40,16 @@ pub enum Slot {
     Down,
     /// The norm behind the MLP.
     AfterMlp,
+    /// Scores of the keys that are not there, `[query heads]`.
+    Sinks,
+    /// The router of a mixture of experts, `[experts, hidden]`.
+    Router,
+    /// Each expert's gate, `[inner, hidden]`.
+    ExpertGate,
+    /// Each expert's first layer, `[inner, hidden]`.
+    ExpertUp,
+    /// Each expert's last layer, `[hidden, inner]`.
+    ExpertDown,
 }
 
 /// The weights of a layer.
@@ -58,12 +68,17 @@ pub const IN_LAYERS: &[Slot] = &[
     Slot::Up,
     Slot::Down,
     Slot::AfterMlp,
+    Slot::Sinks,
+    Slot::Router,
+    Slot::ExpertGate,
+    Slot::ExpertUp,
+    Slot::ExpertDown,
 ];
 
 /// One tensor of a checkpoint, with its bias where it has one: `STEM.weight`, `STEM.bias`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The name without its ending; `{}` is the layer's number.
+    /// The name without its ending; `{}` is the layer's number, `{e}` that of an expert.
     pub stem: &'static str,
     /// The weights that it holds.
     pub slots: &'static [Slot],
@@ -80,6 +95,11 @@ pub enum Order {
     ByHead,
     /// As stacked, and the whole is stored `[in, out]` (GPT-2's Conv1D).
     Transposed,
+    /// One tensor for all experts, `[experts, in, out]`, the columns of several weights in turns; it has no ending, and
+    /// its bias, `[experts, out]`, is `STEM_bias` (gpt-oss).
+    Experts,
+    /// One that has no ending.
+    Bare,
 }
 
 /// A tensor that holds one weight.
@@ -94,7 +114,17 @@ pub const fn one(stem: &'static str, slot: &'static [Slot]) -> Entry {
 impl Entry {
     /// The name in a layer, with its ending.
     pub fn name(&self, layer: usize, ending: &str) -> String {
-        format!("{}.{ending}", self.stem.replace("{}", &layer.to_string()))
+        let stem = self.stem.replace("{}", &layer.to_string());
+        match (self.order, ending) {
+            (Order::Experts | Order::Bare, "weight") => stem,
+            (Order::Experts | Order::Bare, _) => format!("{stem}_{ending}"),
+            _ => format!("{stem}.{ending}"),
+        }
+    }
+
+    /// That of one expert.
+    pub fn name_of_expert(&self, layer: usize, expert: usize, ending: &str) -> String {
+        self.name(layer, ending).replace("{e}", &expert.to_string())
     }
 
     /// Whether each layer has it.
@@ -112,6 +142,20 @@ pub enum Weight {
         dims: [usize; 2],
         /// With a bias.
         bias: bool,
+    },
+    /// As [`Self::Linear`], one for each of so many experts.
+    Experts {
+        /// Experts.
+        count: usize,
+        /// `[out, in]` of each.
+        dims: [usize; 2],
+        /// With biases.
+        bias: bool,
+    },
+    /// A vector `[width]`.
+    Vector {
+        /// Its width.
+        width: usize,
     },
     /// A norm's parameters `[width]`.
     Norm {
@@ -171,6 +215,11 @@ impl Shape {
             };
             Some(Weight::Norm { norm: norm.norm, width })
         };
+        let dense = block.experts.is_none();
+        let experts = |dims, bias| {
+            let count = block.experts?.count;
+            Some(Weight::Experts { count, dims, bias })
+        };
         match slot {
             Slot::BeforeAttention => norm(block.before_attention, self.hidden),
             Slot::Query => linear([queries, self.hidden], attention.bias),
@@ -180,9 +229,17 @@ impl Shape {
             Slot::AttentionOutput => linear([self.hidden, queries], attention.output_bias),
             Slot::AfterAttention => norm(block.after_attention, self.hidden),
             Slot::BeforeMlp => norm(block.before_mlp, self.hidden),
-            Slot::Gate if mlp.gated => linear([mlp.inner, self.hidden], mlp.bias),
-            Slot::Up => linear([mlp.inner, self.hidden], mlp.bias),
-            Slot::Down => linear([self.hidden, mlp.inner], mlp.output_bias),
+            Slot::Gate if mlp.gated && dense => linear([mlp.inner, self.hidden], mlp.bias),
+            Slot::Up if dense => linear([mlp.inner, self.hidden], mlp.bias),
+            Slot::Down if dense => linear([self.hidden, mlp.inner], mlp.output_bias),
+            Slot::Router => {
+                let experts = block.experts?;
+                linear([experts.count, self.hidden], experts.router_bias)
+            }
+            Slot::ExpertGate if mlp.gated => experts([mlp.inner, self.hidden], mlp.bias),
+            Slot::ExpertUp => experts([mlp.inner, self.hidden], mlp.bias),
+            Slot::ExpertDown => experts([self.hidden, mlp.inner], mlp.output_bias),
+            Slot::Sinks if attention.sinks => Some(Weight::Vector { width: heads.query }),
             Slot::AfterMlp => norm(block.after_mlp, self.hidden),
             _ => None,
         }

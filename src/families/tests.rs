@@ -32,10 +32,12 @@ fn every_weight_of_a_family_has_one_name() {
                     .filter_map(|&slot| shape.layer_weight(block, slot))
                     .collect();
                 // What shares a tensor has rows of one width; a norm stands alone.
-                let linear = held.iter().all(|weight| matches!(weight, Weight::Linear { .. }));
+                let linear = held
+                    .iter()
+                    .all(|weight| matches!(weight, Weight::Linear { .. } | Weight::Experts { .. }));
                 assert!(held.len() == 1 || linear, "{}: {}", shape.family, entry.stem);
                 assert!(
-                    entry.order == Order::Stacked || linear,
+                    matches!(entry.order, Order::Stacked | Order::Bare) || linear,
                     "{}: {}",
                     shape.family,
                     entry.stem

@@ -68,7 +68,7 @@ pub(super) fn tanh(x: f32) -> f32 {
 }
 
 /// Activations of MLPs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Activation {
     /// x / (1 + e⁻ˣ)
     Silu,
@@ -80,6 +80,14 @@ pub enum Activation {
     Relu,
     /// max(x, 0)²
     ReluSquared,
+    /// g / (1 + e^(−gain g)) with g = min(x, limit); in a gated MLP it is multiplied by 1 + up, where up is held
+    /// between −limit and limit (gpt-oss).
+    ClampedSwish {
+        /// Of the sigmoid.
+        gain: f32,
+        /// Of the gate from above, of up on both sides.
+        limit: f32,
+    },
 }
 
 /// √(2/π)
@@ -99,6 +107,23 @@ fn gelu_tanh(x: f32) -> (f32, f32) {
 #[inline(always)]
 fn relu(x: f32) -> (f32, f32) {
     if x <= 0.0 { (0.0, 0.0) } else { (x, 1.0) }
+}
+
+/// The value of a clamped swish, and its derivative.
+#[inline(always)]
+fn clamped_swish(x: f32, gain: f32, limit: f32) -> (f32, f32) {
+    let g = if x > limit { limit } else { x };
+    let s = sigmoid(gain * g);
+    let slope = s * (1.0 + gain * g * (1.0 - s));
+    (g * s, if x > limit { 0.0 } else { slope })
+}
+
+/// 1 + up, up held between −limit and limit, and its derivative; NaN stays.
+#[inline(always)]
+fn clamped_up(up: f32, limit: f32) -> (f32, f32) {
+    let held = if up > limit { limit } else { up };
+    let held = if held < -limit { -limit } else { held };
+    (1.0 + held, if held == up { 1.0 } else { 0.0 })
 }
 
 /// The gate of a gated MLP (Shazeer 2020): out = activation(gate) · up.
@@ -124,6 +149,9 @@ fn gated_share(activation: Activation, gate: &[f32], up: &[f32], out: &mut [f32]
         Activation::GeluTanh => all.for_each(|((&gate, &up), out)| *out = gelu_tanh(gate).0 * up),
         Activation::Relu => all.for_each(|((&gate, &up), out)| *out = relu(gate).0 * up),
         Activation::ReluSquared => all.for_each(|((&gate, &up), out)| *out = relu(gate).0 * relu(gate).0 * up),
+        Activation::ClampedSwish { gain, limit } => all.for_each(|((&gate, &up), out)| {
+            *out = clamped_swish(gate, gain, limit).0 * clamped_up(up, limit).0;
+        }),
     }
 }
 
@@ -192,6 +220,12 @@ fn gated_backward_share(
             *up_gradient = *gradient * value * value;
             *gradient = *gradient * up * 2.0 * value;
         }),
+        Activation::ClampedSwish { gain, limit } => all.for_each(|(((&gate, &up), gradient), up_gradient)| {
+            let (value, slope) = clamped_swish(gate, gain, limit);
+            let (up, up_slope) = clamped_up(up, limit);
+            *up_gradient = *gradient * value * up_slope;
+            *gradient = *gradient * up * slope;
+        }),
     }
 }
 
@@ -216,6 +250,9 @@ fn forward_share(activation: Activation, x: &[f32], out: &mut [f32]) {
         Activation::GeluTanh => all.for_each(|(&x, out)| *out = gelu_tanh(x).0),
         Activation::Relu => all.for_each(|(&x, out)| *out = relu(x).0),
         Activation::ReluSquared => all.for_each(|(&x, out)| *out = relu(x).0 * relu(x).0),
+        Activation::ClampedSwish { gain, limit } => {
+            all.for_each(|(&x, out)| *out = clamped_swish(x, gain, limit).0);
+        }
     }
 }
 
@@ -246,6 +283,9 @@ fn backward_share(activation: Activation, x: &[f32], gradient: &mut [f32]) {
         Activation::GeluTanh => all.for_each(|(&x, gradient)| *gradient *= gelu_tanh(x).1),
         Activation::Relu => all.for_each(|(&x, gradient)| *gradient *= relu(x).1),
         Activation::ReluSquared => all.for_each(|(&x, gradient)| *gradient *= 2.0 * relu(x).0),
+        Activation::ClampedSwish { gain, limit } => {
+            all.for_each(|(&x, gradient)| *gradient *= clamped_swish(x, gain, limit).1);
+        }
     }
 }
 
@@ -290,15 +330,20 @@ mod tests {
             }
             Activation::Relu => x.max(0.0),
             Activation::ReluSquared => x.max(0.0).powi(2),
+            Activation::ClampedSwish { gain, limit } => {
+                let g = x.min(f64::from(limit));
+                g / (1.0 + (-f64::from(gain) * g).exp())
+            }
         }
     }
 
-    const ALL: [Activation; 5] = [
+    const ALL: [Activation; 6] = [
         Activation::Silu,
         Activation::Gelu,
         Activation::GeluTanh,
         Activation::Relu,
         Activation::ReluSquared,
+        Activation::ClampedSwish { gain: 1.7, limit: 0.8 },
     ];
 
     #[test]
@@ -306,6 +351,14 @@ mod tests {
         // Not at 0 itself, where a corner has no derivative.
         let xs: Vec<f32> = range().into_iter().step_by(40).map(|x| x + 3e-4).collect();
         let up: Vec<f32> = xs.iter().map(|x| (x * 1.7).sin()).collect();
+        // What the gate is multiplied by, and the derivative of that.
+        let factor = |activation: Activation, up: f64| match activation {
+            Activation::ClampedSwish { limit, .. } => {
+                let limit = f64::from(limit);
+                (1.0 + up.clamp(-limit, limit), f64::from(u8::from(up.abs() < limit)))
+            }
+            _ => (up, 1.0),
+        };
         for activation in ALL {
             for threads in [Threads::One, Threads::All] {
                 let (mut out, mut slope) = (vec![0.0; xs.len()], vec![1.0; xs.len()]);
@@ -315,7 +368,8 @@ mod tests {
                 gated(activation, &xs, &up, &mut gate, threads);
                 gated_backward(activation, &xs, &up, &mut first, &mut second, threads);
                 for (i, &x) in xs.iter().enumerate() {
-                    let (x, u, h) = (f64::from(x), f64::from(up[i]), 1e-5);
+                    let (x, h) = (f64::from(x), 1e-5);
+                    let (u, along) = factor(activation, f64::from(up[i]));
                     let value = exact(activation, x);
                     let expected = (exact(activation, x + h) - exact(activation, x - h)) / (2.0 * h);
                     let near = |found: f32, expected: f64| {
@@ -329,7 +383,7 @@ mod tests {
                     );
                     assert!(near(gate[i], value * u), "{activation:?}({x}) · {u} = {}", gate[i]);
                     assert!(near(first[i], 0.5 * expected * u), "{activation:?} {x} {u}");
-                    assert!(near(second[i], 0.5 * value), "{activation:?} {x} {u}");
+                    assert!(near(second[i], 0.5 * value * along), "{activation:?} {x} {u}");
                 }
             }
             let mut out = [0.0];

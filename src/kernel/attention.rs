@@ -33,6 +33,10 @@ pub struct Attention<'a> {
     pub scale: Option<f32>,
     /// Scores s become cap · tanh(s / cap) before the softmax.
     pub cap: Option<f32>,
+    /// A score of each query head that takes part in the softmax and has no value (attention sinks).
+    pub sinks: Option<&'a [f32]>,
+    /// Slopes of each query head ([`alibi_slopes`]): scores get [`alibi`] of the key's position before they are scaled.
+    pub slopes: Option<&'a [f32]>,
     /// Tokens of each sequence.
     pub lengths: &'a [usize],
     /// Only the last position of each sequence has a query; `q`, `out` and their gradients have one row for each
@@ -211,6 +215,12 @@ impl Attention<'_> {
             add: false,
         }
         .run(Threads::One);
+        if let Some(slopes) = self.slopes {
+            let bias: Vec<f32> = seen.clone().map(|key| alibi(slopes[task.head], key)).collect();
+            for row in to.chunks_exact_mut(seen.len()).take(rows.len()) {
+                add(row, &bias);
+            }
+        }
         let mut scale = self.factor();
         if let Some(cap) = self.cap {
             caps.resize(rows.len() * seen.len(), 0.0);
@@ -219,7 +229,8 @@ impl Attention<'_> {
         }
         for (index, row) in to.chunks_exact_mut(seen.len()).take(rows.len()).enumerate() {
             let own = self.seen(first + index, first + index);
-            softmax(row, own.start - seen.start..own.end - seen.start, scale);
+            let sink = self.sinks.map(|sinks| sinks[task.head]);
+            softmax(row, own.start - seen.start..own.end - seen.start, scale, sink);
         }
     }
 
@@ -334,9 +345,33 @@ fn multiply(into: &mut [f32], by: &[f32]) {
     }
 }
 
-/// softmax(scale · row) over `seen`, 0 elsewhere.
+/// The factors of positions for so many heads, in attention with linear biases (Press, Smith and Lewis 2022,
+/// arXiv:2108.12409), rounded to bfloat16 as Falcon's code has them: 2^(−8 i / n) for i = 1, 2, … n, n the power of two
+/// at or below; further heads have those of 2n in between, every second one.
+pub fn alibi_slopes(heads: usize) -> Vec<f32> {
+    let power = if heads == 0 { 1 } else { 1 << heads.ilog2() };
+    let slope = |of: usize, index: usize| {
+        let base = 2f64.powf(-(2f64.powf(3.0 - (of as f64).log2()))) as f32;
+        bfloat16(f64::from(base).powi(index as i32) as f32)
+    };
+    let more = (0..heads.saturating_sub(power)).map(|index| slope(2 * power, 2 * index + 1));
+    (1..=power).map(|index| slope(power, index)).chain(more).collect()
+}
+
+/// What a head's slope adds to the score of a key, in bfloat16 as Falcon's code has it.
+pub fn alibi(slope: f32, position: usize) -> f32 {
+    bfloat16(slope * bfloat16(position as f32))
+}
+
+/// The nearest number that bfloat16 has, ties to even.
+fn bfloat16(x: f32) -> f32 {
+    let bits = x.to_bits();
+    f32::from_bits((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff_0000)
+}
+
+/// softmax(scale · row) over `seen` and a `sink`, which is scaled already; 0 elsewhere.
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
-fn softmax(row: &mut [f32], seen: Range<usize>, scale: f32) {
+fn softmax(row: &mut [f32], seen: Range<usize>, scale: f32, sink: Option<f32>) {
     let (before, rest) = row.split_at_mut(seen.start);
     let (row, after) = rest.split_at_mut(seen.end - seen.start);
     before.fill(0.0);
@@ -352,6 +387,11 @@ fn softmax(row: &mut [f32], seen: Range<usize>, scale: f32) {
     let most = most
         .into_iter()
         .fold(f32::NEG_INFINITY, |a, b| if b <= a { a } else { b });
+    // Where the sink is above all scores, it is what they are taken off.
+    let most = match sink {
+        Some(sink) if sink > scale * most => sink / scale,
+        _ => most,
+    };
     let mut sums = [0.0; LANES];
     for values in row.chunks_mut(LANES) {
         for (sum, value) in sums.iter_mut().zip(values) {
@@ -359,7 +399,8 @@ fn softmax(row: &mut [f32], seen: Range<usize>, scale: f32) {
             *sum += *value;
         }
     }
-    let inverse = 1.0 / sums.iter().sum::<f32>();
+    let more = sink.map_or(0.0, |sink| exp(sink - scale * most));
+    let inverse = 1.0 / (sums.iter().sum::<f32>() + more);
     row.iter_mut().for_each(|value| *value *= inverse);
 }
 
@@ -405,6 +446,7 @@ mod tests {
                     let powers: Vec<f64> = (from..=i)
                         .map(|j| {
                             let score: f64 = q.iter().zip(&k[at(j)..]).map(|(a, b)| a * b).sum();
+                            let score = score + shape.slopes.map_or(0.0, |slopes| f64::from(alibi(slopes[h], j)));
                             let scale = shape.scale.map_or(1.0 / (width as f64).sqrt(), f64::from);
                             let score = score * scale;
                             shape
@@ -413,7 +455,8 @@ mod tests {
                                 .exp()
                         })
                         .collect();
-                    let sum: f64 = powers.iter().sum();
+                    let sink = shape.sinks.map_or(0.0, |sinks| f64::from(sinks[h]).exp());
+                    let sum: f64 = powers.iter().sum::<f64>() + sink;
                     out.extend((0..width).map(|d| {
                         (from..=i)
                             .zip(&powers)
@@ -434,11 +477,24 @@ mod tests {
 
     #[test]
     fn forward_and_backward_equal_the_definition() {
-        for (lengths, last, window, key_heads, scale, cap) in [
-            (&[5, 1, 90][..], false, None, 2, None, None),
-            (&[7, 50][..], true, None, 4, None, Some(0.8)),
-            (&[60][..], false, Some(9), 1, Some(0.7), Some(1.5)),
-            (&[60][..], true, Some(100), 2, Some(0.3), None),
+        let (sinks, slopes) = ([-1.0, 30.0, 0.4, 1.2], alibi_slopes(4));
+        for (lengths, last, window, key_heads, scale, cap, sinks, slopes) in [
+            (&[5, 1, 90][..], false, None, 2, None, None, None, None),
+            (&[7, 50][..], true, None, 4, None, Some(0.8), None, None),
+            (&[60][..], false, Some(9), 1, Some(0.7), Some(1.5), None, None),
+            (&[60][..], true, Some(100), 2, Some(0.3), None, None, None),
+            (&[60][..], false, Some(9), 2, None, None, Some(&sinks[..]), None),
+            (&[60, 2][..], false, None, 4, None, None, None, Some(&slopes[..])),
+            (
+                &[9, 60][..],
+                true,
+                None,
+                4,
+                Some(0.5),
+                Some(2.0),
+                Some(&sinks[..]),
+                Some(&slopes[..]),
+            ),
         ] {
             for threads in [Threads::One, Threads::All] {
                 let shape = Attention {
@@ -448,6 +504,8 @@ mod tests {
                     window,
                     scale,
                     cap,
+                    sinks,
+                    slopes,
                     lengths,
                     last,
                 };
@@ -483,6 +541,16 @@ mod tests {
         }
     }
 
+    /// Values of `build_alibi_tensor` of transformers 5.24.
+    #[test]
+    fn linear_biases_are_falcons() {
+        assert_eq!(alibi_slopes(8)[..3], [0.5, 0.25, 0.125]);
+        assert_eq!(alibi_slopes(6), [0.25, 0.0625, 0.015_625, 0.003_906_25, 0.5, 0.125]);
+        let twelfth = alibi_slopes(12)[11];
+        let found = [3, 255, 257, 301, 599].map(|position| alibi(twelfth, position));
+        assert_eq!((twelfth, found), (0.088_378_906, [0.265_625, 22.5, 22.625, 26.5, 53.0]));
+    }
+
     #[test]
     fn nan_is_not_hidden() {
         let shape = Attention {
@@ -492,6 +560,8 @@ mod tests {
             window: None,
             scale: None,
             cap: None,
+            sinks: None,
+            slopes: None,
             lengths: &[2],
             last: false,
         };

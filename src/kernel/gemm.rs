@@ -125,7 +125,7 @@ pub struct Product<'a, 'c> {
     pub add: bool,
 }
 
-/// Elements of a right factor that are expanded at a time where the `gemm` crate computes (4 MiB).
+/// Elements of a right factor that are expanded at a time where the product does not do it by itself (4 MiB).
 const EXPANDED: usize = 1 << 20;
 
 /// Whether a row of a product is the same to the bit whatever the other rows are. The `gemm` crate, on processors
@@ -152,6 +152,9 @@ impl Product<'_, '_> {
         );
         if m == 0 || n == 0 {
             return;
+        }
+        if let Elements::Blocks(_) = self.b.elements {
+            return self.by_lines(threads, EXPANDED, |part, threads| part.run(threads));
         }
         #[cfg(target_arch = "x86_64")]
         if std::arch::is_x86_feature_detected!("avx512f") {
@@ -197,6 +200,7 @@ impl Product<'_, '_> {
                             let b = lines::Sliced::new(lines::Codes::new(four), four.first + first, stride, transposed);
                             wide::product((m, k, n), a, b, c, self.stride, add);
                         }
+                        Elements::Blocks(_) => unreachable!("expanded by lines"),
                     }
                 }
             };
@@ -211,9 +215,9 @@ impl Product<'_, '_> {
         self.portable(threads);
     }
 
-    /// The `gemm` crate's product with a right factor that is stored in another form. The factor is expanded some lines
-    /// at a time, `room` elements or one line; the lines are columns of the product or terms of its sums.
-    fn portable_by_lines(self, threads: Threads, room: usize) {
+    /// The product with a right factor that is expanded some lines at a time, `room` elements or one line for each
+    /// thread; the lines are columns of the product or terms of its sums. `product` is that of the expanded lines.
+    fn by_lines(self, threads: Threads, room: usize, product: fn(Product<'_, '_>, Threads)) {
         let (m, k, n) = self.size;
         let Right {
             elements,
@@ -223,16 +227,26 @@ impl Product<'_, '_> {
         let (lines, length) = if transposed { (n, k) } else { (k, n) };
         if k == 0 {
             let nothing = Right::rows(Elements::Floats(&[]), 0);
-            return Product { b: nothing, ..self }.portable(threads);
+            return product(Product { b: nothing, ..self }, threads);
         }
+        let workers = threads.for_work(lines * length);
+        // Where sums are interrupted must not depend on who computes them.
+        let room = if transposed { room * workers } else { room };
         let most = (room / length).clamp(1, lines);
         let mut floats = vec![0.0; most * length];
         for from in (0..lines).step_by(most) {
             let count = most.min(lines - from);
-            for (line, to) in (from..).zip(floats.chunks_exact_mut(length).take(count)) {
-                elements.expand(line * stride, to);
+            let floats = &mut floats[..count * length];
+            if workers > 1 {
+                use rayon::prelude::*;
+                let expand = |(line, to): (usize, &mut [f32])| elements.expand((from + line) * stride, to);
+                floats.par_chunks_exact_mut(length).enumerate().for_each(expand);
+            } else {
+                for (line, to) in (from..).zip(floats.chunks_exact_mut(length)) {
+                    elements.expand(line * stride, to);
+                }
             }
-            let b = Right::rows(Elements::Floats(&floats), length);
+            let b = Right::rows(Elements::Floats(floats), length);
             let part = if transposed {
                 Product {
                     size: (m, k, count),
@@ -255,7 +269,7 @@ impl Product<'_, '_> {
                     add: self.add || from > 0,
                 }
             };
-            part.portable(threads);
+            product(part, threads);
         }
     }
 
@@ -263,7 +277,7 @@ impl Product<'_, '_> {
     fn portable(self, threads: Threads) {
         let (m, k, n) = self.size;
         let Elements::Floats(right) = self.b.elements else {
-            return self.portable_by_lines(threads, EXPANDED);
+            return self.by_lines(threads, EXPANDED, |part, threads| part.portable(threads));
         };
         let (down, along) = if self.b.transposed {
             (1, self.b.stride)

@@ -1,13 +1,16 @@
-//! Matrices as they are stored in memory: float32, half precision as the checkpoint has it, or 4-bit codes. Code that
-//! computes with one expands a few elements at a time to float32; no matrix is ever in memory twice.
+//! Matrices as they are stored in memory: float32, half precision as the checkpoint has it, 4-bit codes, or blocks as
+//! other programs have packed them ([`super::packed`]). Code that computes with one expands a few elements at a time to
+//! float32; no matrix is ever in memory twice.
 //!
-//! The 4-bit forms are those of bitsandbytes (Dettmers et al. 2023, "QLoRA", arXiv:2305.14314): blocks of 64
+//! The 4-bit forms here are those of bitsandbytes (Dettmers et al. 2023, "QLoRA", arXiv:2305.14314): blocks of 64
 //! consecutive weights, each scaled by its largest magnitude in float32; two codes in a byte, the even element in the
 //! high half.
 
 use std::ops::Range;
 
 use rayon::prelude::*;
+
+use super::packed::Blocks;
 
 /// Weights that share a scale.
 pub const BLOCK: usize = 64;
@@ -131,7 +134,7 @@ impl Half {
 }
 
 /// IEEE 754 binary16 to float32, exactly.
-fn float16(bits: u16) -> f32 {
+pub(super) fn float16(bits: u16) -> f32 {
     let sign = u32::from(bits & 0x8000) << 16;
     let (exponent, fraction) = (u32::from(bits >> 10) & 31, u32::from(bits & 0x3ff));
     let magnitude = match exponent {
@@ -164,6 +167,8 @@ pub enum Elements<'a> {
     Halves(&'a [u8], Half),
     /// 4 bits.
     Four(Four<'a>),
+    /// Blocks of ggml.
+    Blocks(Blocks<'a>),
 }
 
 impl Elements<'_> {
@@ -175,6 +180,7 @@ impl Elements<'_> {
             Self::Four(four) => (2 * four.codes.len())
                 .min(BLOCK * four.scales.len())
                 .saturating_sub(four.first),
+            Self::Blocks(blocks) => blocks.len(),
         }
     }
 
@@ -192,6 +198,7 @@ impl Elements<'_> {
             Self::Floats(floats) => to.copy_from_slice(&floats[first..first + to.len()]),
             Self::Halves(bytes, half) => expand_halves(&bytes[2 * first..2 * (first + to.len())], half, to),
             Self::Four(four) => expand_four(four, four.first + first, to),
+            Self::Blocks(blocks) => blocks.expand(first, to),
         }
     }
 

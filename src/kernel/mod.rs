@@ -10,6 +10,7 @@ pub mod attention;
 pub mod gemm;
 pub mod matrix;
 pub mod norm;
+pub mod packed;
 
 /// Who may work on one operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

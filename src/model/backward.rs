@@ -1,6 +1,6 @@
 //! The backward pass of the decoder, written out: each function undoes one of [`super::decoder`].
 
-use super::decoder::{Decoder, Input, Layer, LayerTrace, Linear, Normed, Trace};
+use super::decoder::{Decoder, Feed, FeedTrace, Input, Layer, LayerTrace, Linear, Normed, Trace};
 use super::ops::{NormWeights, Ops, Sequences, Stretch, Which};
 use crate::families::shape::Halves;
 
@@ -49,28 +49,42 @@ impl Decoder {
         let all = sequences.rows();
         let out = sequences.rows_of(which);
         let from_path = matches!(trace.input, Input::Path);
-        let first = self.mlp_back(ops, out, layer, trace, &gradient);
         let written = (&layer.output, layer.after_attention.as_ref(), &trace.after_attention);
         let attended = |gradient: &O::Rows| self.write_back(ops, out, gradient, written, layer.block.residual);
         // The gradient of what attention has written, of the residual stream in front of it, and of what stands beside
         // it.
         let (attended, gradient, mut beside) = match layer.block.halves {
             Halves::Serial => {
-                let gradient = self.mlp_input_back(ops, out, layer, trace, first, gradient);
+                let gradient = match (&layer.feed, &trace.feed) {
+                    (Feed::Mixture(mixture), FeedTrace::Mixture(own)) => {
+                        let after = (layer.after_mlp.as_ref(), &trace.after_mlp);
+                        let written = self.written_back(ops, out, &gradient, after, layer.block.residual);
+                        let read = self.mixture_back(ops, out, layer, mixture, own, &written);
+                        self.mlp_norm_back(ops, out, layer, trace, read, gradient)
+                    }
+                    _ => {
+                        let first = self.mlp_back(ops, out, layer, trace, &gradient);
+                        self.mlp_input_back(ops, out, layer, trace, first, gradient)
+                    }
+                };
                 (attended(&gradient), gradient, None)
             }
-            Halves::Parallel if layer.before_mlp.is_some() && !from_path => {
+            Halves::Parallel => {
+                let first = self.mlp_back(ops, out, layer, trace, &gradient);
                 let attended = attended(&gradient);
-                let gradient = self.mlp_input_back(ops, out, layer, trace, first, gradient);
-                (attended, gradient, None)
+                if layer.before_mlp.is_some() && !from_path {
+                    let gradient = self.mlp_input_back(ops, out, layer, trace, first, gradient);
+                    (attended, gradient, None)
+                } else {
+                    (attended, gradient, Some(first))
+                }
             }
-            Halves::Parallel => (attended(&gradient), gradient, Some(first)),
         };
         let [q, k, v] = &trace.qkv;
         let [dq, dk, dv] = ops.attend_back(sequences, which, layer.heads(), &attended, [q, k, v]);
         let [q_norm, k_norm] = &trace.qk_norms;
-        let dq = self.placed_back(ops, sequences, layer, which, dq, (layer.query_norm.as_ref(), q_norm));
-        let dk = self.placed_back(ops, sequences, layer, Which::All, dk, (layer.key_norm.as_ref(), k_norm));
+        let dq = self.placed_back(ops, sequences, layer, which, dq, layer.of_queries(), q_norm);
+        let dk = self.placed_back(ops, sequences, layer, Which::All, dk, layer.of_keys(), k_norm);
         if from_path {
             let mut through = vec![dq, dk, dv];
             if let Some((gate, up)) = beside.take() {
@@ -81,8 +95,9 @@ impl Decoder {
         }
         let mut asked = ops.back(out, &dq, &layer.query.weight);
         if let Some((gate, up)) = &beside {
-            asked = ops.back_add(out, up, &layer.up.weight, asked);
-            if let Some((gate, linear)) = gate.as_ref().zip(layer.gate.as_ref()) {
+            let mlp = layer.feed.dense();
+            asked = ops.back_add(out, up, &mlp.up.weight, asked);
+            if let Some((gate, linear)) = gate.as_ref().zip(mlp.gate.as_ref()) {
                 asked = ops.back_add(out, gate, &linear.weight, asked);
             }
         }
@@ -111,15 +126,31 @@ impl Decoder {
         trace: &LayerTrace<O>,
         gradient: &O::Rows,
     ) -> First<O> {
-        let written = (&layer.down, layer.after_mlp.as_ref(), &trace.after_mlp);
+        let (Feed::Dense(mlp), FeedTrace::Dense(gate, up)) = (&layer.feed, &trace.feed) else {
+            unreachable!("a block with experts is serial")
+        };
+        let written = (&mlp.down, layer.after_mlp.as_ref(), &trace.after_mlp);
         let activated = self.write_back(ops, out, gradient, written, layer.block.residual);
+        self.activated_back(ops, out, layer, activated, gate, up)
+    }
+
+    /// Gradients of gate and up, given that of what is made of them.
+    pub(super) fn activated_back<O: Ops>(
+        &self,
+        ops: &O,
+        rows: usize,
+        layer: &Layer,
+        gradient: O::Rows,
+        gate: &Option<O::Rows>,
+        up: &O::Rows,
+    ) -> First<O> {
         let activation = layer.block.mlp.activation;
-        match &trace.gate {
+        match gate {
             Some(gate) => {
-                let [dg, du] = ops.gated_back(out, activation, activated, gate, &trace.up);
+                let [dg, du] = ops.gated_back(rows, activation, gradient, gate, up);
                 (Some(dg), du)
             }
-            None => (None, ops.activate_back(out, activation, activated, &trace.up)),
+            None => (None, ops.activate_back(rows, activation, gradient, up)),
         }
     }
 
@@ -134,19 +165,37 @@ impl Decoder {
         (gate, up): First<O>,
         gradient: O::Rows,
     ) -> O::Rows {
-        let Some((norm, (x, moments))) = layer.before_mlp.as_ref().zip(trace.before_mlp.as_ref()) else {
-            let mut gradient = ops.back_add(out, &up, &layer.up.weight, gradient);
-            if let Some((gate, linear)) = gate.as_ref().zip(layer.gate.as_ref()) {
+        let mlp = layer.feed.dense();
+        if layer.before_mlp.is_none() {
+            let mut gradient = ops.back_add(out, &up, &mlp.up.weight, gradient);
+            if let Some((gate, linear)) = gate.as_ref().zip(mlp.gate.as_ref()) {
                 gradient = ops.back_add(out, gate, &linear.weight, gradient);
             }
             return gradient;
-        };
-        let read = match gate.as_ref().zip(layer.gate.as_ref()) {
+        }
+        let read = match gate.as_ref().zip(mlp.gate.as_ref()) {
             Some((gate, linear)) => {
                 let read = ops.back(out, gate, &linear.weight);
-                ops.back_add(out, &up, &layer.up.weight, read)
+                ops.back_add(out, &up, &mlp.up.weight, read)
             }
-            None => ops.back(out, &up, &layer.up.weight),
+            None => ops.back(out, &up, &mlp.up.weight),
+        };
+        self.mlp_norm_back(ops, out, layer, trace, read, gradient)
+    }
+
+    /// The gradient of the residual stream that an MLP's norm reads, or where it has none the MLP itself, given that
+    /// of what the MLP reads; `gradient` is that of what goes past it.
+    fn mlp_norm_back<O: Ops>(
+        &self,
+        ops: &O,
+        out: usize,
+        layer: &Layer,
+        trace: &LayerTrace<O>,
+        read: O::Rows,
+        gradient: O::Rows,
+    ) -> O::Rows {
+        let Some((norm, (x, moments))) = layer.before_mlp.as_ref().zip(trace.before_mlp.as_ref()) else {
+            return ops.add(out, gradient, &read);
         };
         let x = match (x, &trace.input) {
             (Some(x), _) | (None, Input::Normed(x, _)) => x,
@@ -167,6 +216,19 @@ impl Decoder {
         if norm.is_none() && factor == 1.0 {
             return ops.back(rows, gradient, &linear.weight);
         }
+        let written = self.written_back(ops, rows, gradient, (norm, read), factor);
+        ops.back(rows, &written, &linear.weight)
+    }
+
+    /// The gradient of what a half wrote, before its norm and factor.
+    fn written_back<O: Ops>(
+        &self,
+        ops: &O,
+        rows: usize,
+        gradient: &O::Rows,
+        (norm, read): (Option<&NormWeights>, &Option<Normed<O>>),
+        factor: f64,
+    ) -> O::Rows {
         let mut written = ops.copy(rows, gradient);
         if factor != 1.0 {
             written = ops.scale(written, factor);
@@ -175,7 +237,7 @@ impl Decoder {
             let nothing = ops.zeros(rows, self.shape.hidden);
             written = ops.norm_back(rows, &written, x, moments, norm, nothing);
         }
-        ops.back(rows, &written, &linear.weight)
+        written
     }
 
     /// The gradient of queries or keys before their norm and rotary position embedding.
@@ -186,10 +248,11 @@ impl Decoder {
         layer: &Layer,
         which: Which,
         gradient: O::Rows,
-        (norm, read): (Option<&NormWeights>, &Option<Normed<O>>),
+        (norm, rotary): (Option<&NormWeights>, Option<usize>),
+        read: &Option<Normed<O>>,
     ) -> O::Rows {
         let attention = &layer.block.attention;
-        let rotate = |x: O::Rows| match attention.rotary {
+        let rotate = |x: O::Rows| match rotary {
             Some(table) => ops.rotate(sequences, which, x, attention.heads.width, table, true),
             None => x,
         };

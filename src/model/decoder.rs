@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::Tensor;
 
+use super::experts::{self, Choice, Frozen, Held, HeldBy, Mixture, MixtureTrace, Routes};
 use super::ops::{Bias, Heads, NormWeights, Ops, Sequences, Stretch, Tables, Weight, Which};
 use crate::families::shape::{Block, Halves, Shape};
 
@@ -51,10 +52,45 @@ pub(super) struct Layer {
     pub output: Linear,
     pub after_attention: Option<NormWeights>,
     pub before_mlp: Option<NormWeights>,
+    pub feed: Feed,
+    pub after_mlp: Option<NormWeights>,
+    /// Scores of the keys that are not there, `[query heads]`.
+    pub sinks: Option<Bias>,
+    /// Slopes of linear biases, of each query head.
+    pub slopes: Option<Vec<f32>>,
+}
+
+/// What stands behind attention.
+#[derive(Clone, Debug)]
+pub(super) enum Feed {
+    /// One MLP.
+    Dense(Mlp),
+    /// Many, of which a few are chosen for each token.
+    Mixture(Mixture),
+}
+
+/// The linear layers of an MLP.
+#[derive(Clone, Debug)]
+pub(super) struct Mlp {
     pub gate: Option<Linear>,
     pub up: Linear,
     pub down: Linear,
-    pub after_mlp: Option<NormWeights>,
+}
+
+impl Mlp {
+    fn linears(&self) -> impl Iterator<Item = &Linear> {
+        [&self.up, &self.down].into_iter().chain(&self.gate)
+    }
+}
+
+impl Feed {
+    /// The one MLP that there is.
+    pub fn dense(&self) -> &Mlp {
+        match self {
+            Self::Dense(mlp) => mlp,
+            Self::Mixture(_) => unreachable!("a block with experts is serial"),
+        }
+    }
 }
 
 impl Layer {
@@ -64,13 +100,14 @@ impl Layer {
         let mut all = vec![(&self.query, norm), (&self.key, norm), (&self.value, norm)];
         if self.block.halves == Halves::Parallel {
             let norm = self.before_mlp.as_ref().or(norm);
-            all.extend(self.gate.iter().chain([&self.up]).map(|linear| (linear, norm)));
+            let mlp = self.feed.dense();
+            all.extend(mlp.gate.iter().chain([&mlp.up]).map(|linear| (linear, norm)));
         }
         all
     }
 
     /// The heads, with what attention of this layer needs.
-    pub(super) fn heads(&self) -> Heads {
+    pub(super) fn heads(&self) -> Heads<'_> {
         let attention = &self.block.attention;
         Heads {
             query: attention.heads.query,
@@ -79,13 +116,32 @@ impl Layer {
             window: attention.window,
             scale: self.scale,
             cap: attention.cap,
+            sinks: self.sinks.as_ref(),
+            slopes: self.slopes.as_deref(),
         }
     }
 
-    fn linears(&self) -> impl Iterator<Item = &Linear> {
-        [&self.query, &self.key, &self.value, &self.output, &self.up, &self.down]
-            .into_iter()
-            .chain(&self.gate)
+    fn linears(&self) -> Vec<&Linear> {
+        let mut all = vec![&self.query, &self.key, &self.value, &self.output];
+        match &self.feed {
+            Feed::Dense(mlp) => all.extend(mlp.linears()),
+            Feed::Mixture(mixture) => {
+                all.push(&mixture.router);
+                all.extend(mixture.mlps.iter().flat_map(Mlp::linears));
+            }
+        }
+        all
+    }
+
+    /// The norm of queries, and their rotary position embedding.
+    pub(super) fn of_queries(&self) -> (Option<&NormWeights>, Option<usize>) {
+        let attention = &self.block.attention;
+        (self.query_norm.as_ref(), attention.query_rotary.or(attention.rotary))
+    }
+
+    /// As [`Self::of_queries`], of keys.
+    pub(super) fn of_keys(&self) -> (Option<&NormWeights>, Option<usize>) {
+        (self.key_norm.as_ref(), self.block.attention.rotary)
     }
 
     fn norms(&self) -> impl Iterator<Item = &NormWeights> {
@@ -107,6 +163,8 @@ impl Layer {
 pub enum Entry<'a> {
     /// Embeddings of tokens, `[rows, hidden]`.
     Embeddings(&'a Tensor<2>),
+    /// The same of one prompt's tokens, again and again, with the experts that they are to have.
+    Frozen(&'a Tensor<2>, &'a Frozen),
     /// Points of paths.
     Paths(&'a [Stretch<'a>]),
 }
@@ -135,10 +193,16 @@ pub(super) struct LayerTrace<O: Ops> {
     pub after_attention: Option<Normed<O>>,
     /// What the MLP's own norm reads; no rows: what enters the layer.
     pub before_mlp: Option<(Option<O::Rows>, O::Moments)>,
-    pub gate: Option<O::Rows>,
-    pub up: O::Rows,
+    pub feed: FeedTrace<O>,
     /// What the norm behind the MLP reads.
     pub after_mlp: Option<Normed<O>>,
+}
+
+/// What an MLP, or a mixture of them, leaves.
+pub(super) enum FeedTrace<O: Ops> {
+    /// Its gate, and what is multiplied by it.
+    Dense(Option<O::Rows>, O::Rows),
+    Mixture(MixtureTrace<O>),
 }
 
 /// What a layer's first linear layers read.
@@ -222,7 +286,7 @@ impl Decoder {
         store: &mut dyn FnMut(LayerTrace<O>),
     ) -> (O::Rows, O::Moments, Tensor<2>) {
         let mut x = match entry {
-            Entry::Embeddings(x) => {
+            Entry::Embeddings(x) | Entry::Frozen(x, _) => {
                 let positions = sequences.lengths().iter().flat_map(|&length| 0..length);
                 ops.to_rows(self.with_positions(x.clone(), positions))
             }
@@ -235,7 +299,17 @@ impl Decoder {
         for (index, layer) in self.layers.iter().enumerate() {
             let which = self.asked(index, sequences);
             let paths = paths.filter(|_| index == 0);
-            let (out, trace) = self.layer(ops, sequences, layer, x, which, paths);
+            let held = match entry {
+                Entry::Paths(stretches) => Some(HeldBy::Paths(stretches)),
+                Entry::Frozen(_, frozen) => Some(HeldBy::Prompt(frozen, sequences)),
+                Entry::Embeddings(_) => None,
+            };
+            let held = held.map(|of| Held {
+                of,
+                layer: index,
+                which,
+            });
+            let (out, trace) = self.layer(ops, sequences, layer, x, which, (paths, held));
             x = out;
             store(trace);
         }
@@ -288,6 +362,29 @@ impl Decoder {
         }
     }
 
+    /// What was chosen in all layers for each of the sequences of a pass; empty without experts.
+    pub fn routes<O: Ops>(&self, sequences: &Sequences, trace: &Trace<O>) -> Vec<Routes> {
+        let layers = trace
+            .layers
+            .iter()
+            .enumerate()
+            .filter_map(|(index, trace)| match &trace.feed {
+                FeedTrace::Mixture(mixture) => Some((self.asked(index, sequences), &mixture.choice)),
+                FeedTrace::Dense(..) => None,
+            });
+        experts::routes(sequences, layers)
+    }
+
+    /// The experts that a pass over one sequence chose, read at more than one position or one token long, so that all
+    /// rows of all layers were computed.
+    pub fn chosen<O: Ops>(&self, trace: &Trace<O>) -> Vec<Option<Choice>> {
+        let choice = |trace: &LayerTrace<O>| match &trace.feed {
+            FeedTrace::Mixture(mixture) => Some(mixture.choice.clone()),
+            FeedTrace::Dense(..) => None,
+        };
+        trace.layers.iter().map(choice).collect()
+    }
+
     /// For which rows a layer has to compute more than keys and values.
     pub(super) fn asked(&self, layer: usize, sequences: &Sequences) -> Which {
         if layer + 1 == self.layers.len() && sequences.single() {
@@ -312,7 +409,7 @@ impl Decoder {
         layer: &Layer,
         x: O::Rows,
         which: Which,
-        paths: Option<&[Stretch<'_>]>,
+        (paths, held): (Option<&[Stretch<'_>]>, Option<Held<'_>>),
     ) -> (O::Rows, LayerTrace<O>) {
         let out = sequences.rows_of(which);
         let first = match paths {
@@ -320,8 +417,8 @@ impl Decoder {
             None => self.first(ops, sequences, layer, x, which),
         };
         let [q, k, v] = first.qkv;
-        let (q, q_norm) = self.placed(ops, sequences, layer, which, q, layer.query_norm.as_ref());
-        let (k, k_norm) = self.placed(ops, sequences, layer, Which::All, k, layer.key_norm.as_ref());
+        let (q, q_norm) = self.placed(ops, sequences, layer, which, q, layer.of_queries());
+        let (k, k_norm) = self.placed(ops, sequences, layer, Which::All, k, layer.of_keys());
         let attended = ops.attend(sequences, which, layer.heads(), [&q, &k, &v]);
         let (residual, after_attention) = self.write(
             ops,
@@ -331,21 +428,33 @@ impl Decoder {
             layer.block.residual,
             first.residual,
         );
-        let (residual, before_mlp, (gate, up)) = match first.mlp {
-            Some(mlp) => (residual, first.before_mlp, mlp),
-            None => self.mlp_input(ops, out, layer, residual),
+        let (residual, before_mlp, feed, after_mlp) = match &layer.feed {
+            Feed::Dense(mlp) => {
+                let (residual, before_mlp, (gate, up)) = match first.mlp {
+                    Some(mlp) => (residual, first.before_mlp, mlp),
+                    None => self.mlp_input(ops, out, layer, residual, |x| self.mlp_first(ops, out, mlp, x)),
+                };
+                let activated = self.activated(ops, out, layer, &gate, &up);
+                let down = (&mlp.down, layer.after_mlp.as_ref());
+                let (residual, after_mlp) = self.write(ops, out, &activated, down, layer.block.residual, residual);
+                (residual, before_mlp, FeedTrace::Dense(gate, up), after_mlp)
+            }
+            Feed::Mixture(mixture) => {
+                let (residual, before_mlp, (written, trace)) = self.mlp_input(ops, out, layer, residual, |x| {
+                    self.mixture(ops, out, layer, mixture, x, held)
+                });
+                let norm = layer.after_mlp.as_ref();
+                let (residual, after_mlp) = self.add_written(ops, out, written, norm, layer.block.residual, residual);
+                (residual, before_mlp, FeedTrace::Mixture(trace), after_mlp)
+            }
         };
-        let activated = self.activated(ops, out, layer, &gate, &up);
-        let down = (&layer.down, layer.after_mlp.as_ref());
-        let (residual, after_mlp) = self.write(ops, out, &activated, down, layer.block.residual, residual);
         let trace = LayerTrace {
             input: first.input,
             qk_norms: [q_norm, k_norm],
             qkv: [q, k, v],
             after_attention,
             before_mlp,
-            gate,
-            up,
+            feed,
             after_mlp,
         };
         (residual, trace)
@@ -363,7 +472,7 @@ impl Decoder {
     ) -> First<O> {
         let qkv = [0, 1, 2].map(|linear| ops.projected(stretches, linear));
         let mlp = (layer.block.halves == Halves::Parallel).then(|| {
-            let gate = layer.gate.as_ref().map(|_| ops.projected(stretches, 3));
+            let gate = layer.feed.dense().gate.as_ref().map(|_| ops.projected(stretches, 3));
             let up = ops.projected(stretches, 3 + usize::from(gate.is_some()));
             (gate, up)
         });
@@ -389,7 +498,8 @@ impl Decoder {
         let read = last.as_ref().unwrap_or(read);
         let q = self.linear(ops, out, read, &layer.query);
         let parallel = layer.block.halves == Halves::Parallel;
-        let shared = (parallel && layer.before_mlp.is_none()).then(|| self.mlp_first(ops, out, layer, read));
+        let shared =
+            (parallel && layer.before_mlp.is_none()).then(|| self.mlp_first(ops, out, layer.feed.dense(), read));
         drop(last);
         let moments = normed.map(|(_, moments)| moments);
         let (residual, input) = match (which, moments) {
@@ -401,7 +511,7 @@ impl Decoder {
         let (mut before_mlp, mut mlp) = (None, shared);
         if let Some(norm) = layer.before_mlp.as_ref().filter(|_| parallel) {
             let (normed, moments) = ops.norm(out, &residual, norm);
-            mlp = Some(self.mlp_first(ops, out, layer, &normed));
+            mlp = Some(self.mlp_first(ops, out, layer.feed.dense(), &normed));
             let entered = which == Which::All && matches!(input, Input::Normed(..));
             before_mlp = Some(((!entered).then(|| ops.copy(out, &residual)), moments));
         }
@@ -422,11 +532,11 @@ impl Decoder {
         layer: &Layer,
         which: Which,
         x: O::Rows,
-        norm: Option<&NormWeights>,
+        (norm, rotary): (Option<&NormWeights>, Option<usize>),
     ) -> (O::Rows, Option<Normed<O>>) {
         let attention = &layer.block.attention;
         let width = attention.heads.width;
-        let rotate = |x: O::Rows| match attention.rotary {
+        let rotate = |x: O::Rows| match rotary {
             Some(table) => ops.rotate(sequences, which, x, width, table, false),
             None => x,
         };
@@ -461,7 +571,20 @@ impl Decoder {
             };
             return (sum, None);
         }
-        let mut written = self.linear(ops, rows, x, linear);
+        let written = self.linear(ops, rows, x, linear);
+        self.add_written(ops, rows, written, norm, factor, residual)
+    }
+
+    /// The residual stream plus factor · norm(what a half wrote); and what the norm read.
+    pub(super) fn add_written<O: Ops>(
+        &self,
+        ops: &O,
+        rows: usize,
+        mut written: O::Rows,
+        norm: Option<&NormWeights>,
+        factor: f64,
+        residual: O::Rows,
+    ) -> (O::Rows, Option<Normed<O>>) {
         let mut read = None;
         if let Some(norm) = norm {
             let (normed, moments) = ops.norm(rows, &written, norm);
@@ -474,43 +597,35 @@ impl Decoder {
         (ops.add(rows, residual, &written), read)
     }
 
-    /// Gate and up of a serial block: the residual stream as it goes on, what the MLP's norm reads, and both.
+    /// What the MLP of a serial block makes of what it reads: the residual stream as it goes on, what the MLP's norm
+    /// reads, and that.
     #[expect(clippy::type_complexity, reason = "three things that the caller takes apart at once")]
-    pub(super) fn mlp_input<O: Ops>(
+    pub(super) fn mlp_input<O: Ops, T>(
         &self,
         ops: &O,
         out: usize,
         layer: &Layer,
         residual: O::Rows,
-    ) -> (
-        O::Rows,
-        Option<(Option<O::Rows>, O::Moments)>,
-        (Option<O::Rows>, O::Rows),
-    ) {
+        read: impl FnOnce(&O::Rows) -> T,
+    ) -> (O::Rows, Option<(Option<O::Rows>, O::Moments)>, T) {
         match &layer.before_mlp {
             Some(norm) => {
                 let (normed, moments) = ops.norm(out, &residual, norm);
-                let first = self.mlp_first(ops, out, layer, &normed);
+                let made = read(&normed);
                 let on = ops.copy(out, &residual);
-                (on, Some((Some(residual), moments)), first)
+                (on, Some((Some(residual), moments)), made)
             }
             None => {
-                let first = self.mlp_first(ops, out, layer, &residual);
-                (residual, None, first)
+                let made = read(&residual);
+                (residual, None, made)
             }
         }
     }
 
     /// Gate, where there is one, and up.
-    pub(super) fn mlp_first<O: Ops>(
-        &self,
-        ops: &O,
-        rows: usize,
-        layer: &Layer,
-        x: &O::Rows,
-    ) -> (Option<O::Rows>, O::Rows) {
-        let gate = layer.gate.as_ref().map(|gate| self.linear(ops, rows, x, gate));
-        (gate, self.linear(ops, rows, x, &layer.up))
+    pub(super) fn mlp_first<O: Ops>(&self, ops: &O, rows: usize, mlp: &Mlp, x: &O::Rows) -> (Option<O::Rows>, O::Rows) {
+        let gate = mlp.gate.as_ref().map(|gate| self.linear(ops, rows, x, gate));
+        (gate, self.linear(ops, rows, x, &mlp.up))
     }
 
     pub(super) fn activated<O: Ops>(
@@ -541,18 +656,21 @@ impl Decoder {
                 + first(&layer.key, tokens)
                 + first(&layer.value, tokens)
                 + asked * size(&layer.output);
-            let parallel = layer.block.halves == Halves::Parallel;
-            let reads = layer.gate.iter().chain([&layer.up]);
-            let mlp: usize = reads
-                .map(|linear| {
-                    if parallel {
-                        first(linear, asked)
-                    } else {
-                        asked * size(linear)
-                    }
-                })
-                .sum();
-            attention + mlp + asked * size(&layer.down)
+            let mlp = match &layer.feed {
+                Feed::Dense(mlp) => {
+                    let reads = mlp.gate.iter().chain([&mlp.up]);
+                    let rows = |linear: &Linear| match layer.block.halves {
+                        Halves::Parallel => first(linear, asked),
+                        Halves::Serial => asked * size(linear),
+                    };
+                    reads.map(rows).sum::<usize>() + asked * size(&mlp.down)
+                }
+                Feed::Mixture(mixture) => {
+                    let of_one: usize = mixture.mlps.first().into_iter().flat_map(Mlp::linears).map(size).sum();
+                    asked * (size(&mixture.router) + mixture.shape.chosen * of_one)
+                }
+            };
+            attention + mlp
         };
         let body: usize = self.layers.iter().enumerate().map(layer).sum();
         4.0 * (body + size(&self.head)) as f64
@@ -565,7 +683,10 @@ impl Decoder {
             weight + linear.bias.as_ref().map_or(0, |bias| bias.host.len())
         };
         let layer = |layer: &Layer| {
-            layer.linears().map(linear).sum::<usize>() + layer.norms().map(NormWeights::parameters).sum::<usize>()
+            let sinks = layer.sinks.as_ref().map_or(0, |sinks| sinks.host.len());
+            layer.linears().into_iter().map(linear).sum::<usize>()
+                + layer.norms().map(NormWeights::parameters).sum::<usize>()
+                + sinks
         };
         self.layers.iter().map(layer).sum::<usize>() + self.norm.parameters()
     }
@@ -578,6 +699,7 @@ impl Decoder {
             let (q, k) = (heads.query * heads.width, heads.key * heads.width);
             let of = |norm: &Option<NormWeights>, width| if norm.is_some() { width } else { 0 };
             let mlp = layer.block.mlp;
+            let experts = layer.block.experts.map_or(1, |experts| experts.chosen);
             of(&layer.before_attention, hidden)
                 + of(&layer.query_norm, q)
                 + of(&layer.key_norm, k)
@@ -585,7 +707,7 @@ impl Decoder {
                 + 2 * k
                 + of(&layer.after_attention, hidden)
                 + of(&layer.before_mlp, hidden)
-                + (1 + usize::from(mlp.gated)) * mlp.inner
+                + experts * (1 + usize::from(mlp.gated)) * mlp.inner
                 + of(&layer.after_mlp, hidden)
         };
         let layers: usize = self.layers.iter().map(per_layer).sum();

@@ -115,6 +115,13 @@ impl Backend {
             Quantization::Fp4 => Some(Code::Fp4),
             Quantization::Nf4 => Some(Code::Nf4),
         };
+        if let Some((asked, stored)) = asked.zip(checkpoint.blocks()) {
+            let (asked, stored) = (asked.name(), stored.name());
+            return Err(Diagnostic::checkpoint(format!(
+                "`{asked}`, and the file's weights are packed already, as {stored}"
+            ))
+            .expected("`none`: what is packed stays as it is"));
+        }
         if let Some((asked, stored)) = asked.zip(checkpoint.config.quantization)
             && asked != stored
         {

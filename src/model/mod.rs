@@ -7,6 +7,7 @@
 pub mod backward;
 pub mod decoder;
 pub mod device;
+pub mod experts;
 pub mod ops;
 mod parameters;
 pub mod path;

@@ -13,6 +13,7 @@ use crate::families::shape::{Activation, NormKind, Pairs, Rotary};
 use crate::kernel::Threads;
 use crate::kernel::gemm::{Product, Right, View};
 use crate::kernel::matrix::Elements;
+use crate::model::experts::Choice;
 use crate::tensor::host::{self, Host, floats};
 use crate::tensor::matrix::{Compact, Matrix};
 
@@ -175,7 +176,7 @@ impl NormWeights {
 
 /// The shape of attention in a layer.
 #[derive(Clone, Copy, Debug)]
-pub struct Heads {
+pub struct Heads<'a> {
     /// Query heads.
     pub query: usize,
     /// Key/value heads.
@@ -188,6 +189,10 @@ pub struct Heads {
     pub scale: Option<f64>,
     /// Scores s become cap · tanh(s / cap) before the mask.
     pub cap: Option<f64>,
+    /// A score of each query head that takes part in the softmax and has no value.
+    pub sinks: Option<&'a Bias>,
+    /// The slopes of linear biases, of each query head.
+    pub slopes: Option<&'a [f32]>,
 }
 
 /// Cosines and sines, each `[tokens, width / 2]`.
@@ -205,10 +210,15 @@ impl Angles {
     /// For positions 0 to `tokens`: position · frequency, computed in float64; frequencies of a prompt of `length`
     /// tokens.
     fn new(rotary: &Rotary, tokens: usize, length: usize) -> Self {
-        let (frequencies, factor) = (rotary.frequencies(length), rotary.factor());
-        let angles = (0..tokens).flat_map(|position| frequencies.iter().map(move |f| position as f64 * f));
-        let both = |angle: f64| ((angle.cos() * factor) as f32, (angle.sin() * factor) as f32);
-        let (cos, sin) = angles.map(both).unzip();
+        let frequencies = rotary.frequencies(length);
+        let both = |position: usize| {
+            let factor = rotary.factor() * rotary.growth.map_or(1.0, |growth| growth.at(position));
+            frequencies.iter().map(move |frequency| {
+                let angle = position as f64 * frequency;
+                ((angle.cos() * factor) as f32, (angle.sin() * factor) as f32)
+            })
+        };
+        let (cos, sin) = (0..tokens).flat_map(both).unzip();
         Self {
             cos,
             sin,
@@ -449,13 +459,13 @@ pub trait Ops {
     ) -> Self::Rows;
     /// Attention; `which` says for which rows there are queries (the last of each sequence, where not for all). Rotary
     /// position embeddings are applied before.
-    fn attend(&self, sequences: &Sequences, which: Which, heads: Heads, qkv: [&Self::Rows; 3]) -> Self::Rows;
+    fn attend(&self, sequences: &Sequences, which: Which, heads: Heads<'_>, qkv: [&Self::Rows; 3]) -> Self::Rows;
     /// Gradients of queries, keys and values.
     fn attend_back(
         &self,
         sequences: &Sequences,
         which: Which,
-        heads: Heads,
+        heads: Heads<'_>,
         gradient: &Self::Rows,
         qkv: [&Self::Rows; 3],
     ) -> [Self::Rows; 3];
@@ -474,6 +484,28 @@ pub trait Ops {
     fn activate(&self, rows: usize, activation: Activation, x: &Self::Rows) -> Self::Rows;
     /// Its gradient.
     fn activate_back(&self, rows: usize, activation: Activation, gradient: Self::Rows, x: &Self::Rows) -> Self::Rows;
+    /// Its numbers, read into main memory.
+    fn values(&self, rows: usize, x: &Self::Rows) -> Vec<f32>;
+    /// The rows at these places.
+    fn pick(&self, x: &Self::Rows, at: &[usize]) -> Self::Rows;
+    /// Adds rows to those at these places.
+    fn add_at(&self, into: Self::Rows, at: &[usize], x: &Self::Rows) -> Self::Rows;
+    /// Multiplies each row by the weight of its place and expert; `weights` are `[rows, experts]`.
+    fn weigh(&self, x: Self::Rows, at: &[usize], weights: &Self::Rows, expert: usize) -> Self::Rows;
+    /// Adds the product of each two rows to the number of its place and expert.
+    fn add_dots(&self, into: Self::Rows, at: &[usize], expert: usize, a: &Self::Rows, b: &Self::Rows) -> Self::Rows;
+    /// The weights of experts, `[rows, experts]`, 0 where one is not chosen, from the logits of the router: the softmax
+    /// over the chosen, or that over all.
+    fn route(&self, rows: usize, logits: &Self::Rows, choice: &Choice, renormalise: bool) -> Self::Rows;
+    /// The gradient of the router's logits, given that of the weights.
+    fn route_back(
+        &self,
+        rows: usize,
+        gradient: Self::Rows,
+        logits: &Self::Rows,
+        choice: &Choice,
+        renormalise: bool,
+    ) -> Self::Rows;
     /// The rows that are read of each sequence.
     fn take_last(&self, sequences: &Sequences, x: &Self::Rows) -> Self::Rows;
     /// Adds rows to those that are read of each sequence.

@@ -6,12 +6,14 @@ use std::collections::BTreeMap;
 use burn::module::{Module, Param};
 use burn::tensor::{Distribution, Tensor, TensorCreationOptions};
 
-use super::decoder::{self, Decoder};
+use super::decoder::{self, Decoder, Feed};
+use super::experts::Mixture;
 use super::ops::{Bias, NormWeights, Weight};
 use crate::checkpoint::Loader;
 use crate::diagnostic::Result;
 use crate::families::shape::{Block, Norm as NormShape, Shape};
 use crate::families::tensors::{Entry, Order, Slot, Weight as Holds};
+use crate::kernel::attention::alibi_slopes;
 use crate::tensor::matrix::Matrix;
 
 /// A decoder's parameters.
@@ -61,10 +63,20 @@ struct Layer {
     output: Linear,
     after_attention: Option<Norm>,
     before_mlp: Option<Norm>,
+    /// None in a mixture of experts.
+    mlp: Option<Mlp>,
+    router: Option<Linear>,
+    experts: Vec<Mlp>,
+    after_mlp: Option<Norm>,
+    /// `[query heads]`
+    sinks: Option<Param<Tensor<1>>>,
+}
+
+#[derive(Module, Debug)]
+struct Mlp {
     gate: Option<Linear>,
     up: Linear,
     down: Linear,
-    after_mlp: Option<Norm>,
 }
 
 /// A parameter for writing: a matrix or a vector.
@@ -74,6 +86,8 @@ pub enum NamedParameter {
     Matrix(Tensor<2>),
     /// `[width]`
     Vector(Tensor<1>),
+    /// One for all experts, `[experts, in, out]`.
+    Experts(Tensor<3>),
 }
 
 /// What the families' tables promise; a test holds them to it.
@@ -83,6 +97,8 @@ const NAMED: &str = "the family's table of tensors names it";
 enum Taken {
     Linear(Linear),
     Norm(Norm),
+    Experts(Vec<Linear>),
+    Vector(Param<Tensor<1>>),
 }
 
 /// What was taken, by slot.
@@ -108,7 +124,35 @@ impl Slots {
         self.maybe(slot).unwrap_or_else(|| unreachable!("{NAMED}: {slot:?}"))
     }
 
+    fn experts(&mut self, slot: Slot) -> Vec<Linear> {
+        match self.0.remove(&slot) {
+            Some(Taken::Experts(linears)) => linears,
+            _ => vec![],
+        }
+    }
+
+    fn vector(&mut self, slot: Slot) -> Option<Param<Tensor<1>>> {
+        match self.0.remove(&slot) {
+            Some(Taken::Vector(vector)) => Some(vector),
+            _ => None,
+        }
+    }
+
     fn layer(mut self) -> Layer {
+        let router = self.maybe(Slot::Router);
+        let mut gates = self.experts(Slot::ExpertGate).into_iter();
+        let (ups, downs) = (self.experts(Slot::ExpertUp), self.experts(Slot::ExpertDown));
+        let expert = |(up, down)| Mlp {
+            gate: gates.next(),
+            up,
+            down,
+        };
+        let experts: Vec<Mlp> = ups.into_iter().zip(downs).map(expert).collect();
+        let mlp = router.is_none().then(|| Mlp {
+            gate: self.maybe(Slot::Gate),
+            up: self.linear(Slot::Up),
+            down: self.linear(Slot::Down),
+        });
         Layer {
             before_attention: self.norm(Slot::BeforeAttention),
             query: self.linear(Slot::Query),
@@ -119,10 +163,11 @@ impl Slots {
             output: self.linear(Slot::AttentionOutput),
             after_attention: self.norm(Slot::AfterAttention),
             before_mlp: self.norm(Slot::BeforeMlp),
-            gate: self.maybe(Slot::Gate),
-            up: self.linear(Slot::Up),
-            down: self.linear(Slot::Down),
+            mlp,
+            router,
+            experts,
             after_mlp: self.norm(Slot::AfterMlp),
+            sinks: self.vector(Slot::Sinks),
         }
     }
 }
@@ -176,6 +221,13 @@ impl CausalLm {
     /// Draws them.
     pub(super) fn random(shape: &Shape, place: &TensorCreationOptions) -> Self {
         let (inside, to_residual) = (0.02, 0.02 / (2.0 * shape.layers as f64).sqrt());
+        let linear = |slot: Slot, dims: [usize; 2], bias: bool, place: &TensorCreationOptions| {
+            let writes = matches!(slot, Slot::AttentionOutput | Slot::Down | Slot::ExpertDown);
+            Linear {
+                weight: normal(dims, if writes { to_residual } else { inside }, place).into(),
+                bias: bias.then(|| level(dims[0], 0.0, place)),
+            }
+        };
         let mut draw =
             |place: &mut TensorCreationOptions, _: &Entry, _: usize, _: Option<&Block>, held: &[(Slot, Holds)]| {
                 let taken = |&(slot, holds): &(Slot, Holds)| {
@@ -184,13 +236,11 @@ impl CausalLm {
                             weight: level(width, if norm.offset { 0.0 } else { 1.0 }, place),
                             bias: norm.bias.then(|| level(width, 0.0, place)),
                         }),
-                        Holds::Linear { dims, bias } => {
-                            let writes = matches!(slot, Slot::AttentionOutput | Slot::Down);
-                            Taken::Linear(Linear {
-                                weight: normal(dims, if writes { to_residual } else { inside }, place).into(),
-                                bias: bias.then(|| level(dims[0], 0.0, place)),
-                            })
+                        Holds::Linear { dims, bias } => Taken::Linear(linear(slot, dims, bias, place)),
+                        Holds::Experts { count, dims, bias } => {
+                            Taken::Experts((0..count).map(|_| linear(slot, dims, bias, place)).collect())
                         }
+                        Holds::Vector { width } => Taken::Vector(level(width, 0.0, place)),
                     };
                     (slot, taken)
                 };
@@ -287,6 +337,10 @@ impl CausalLm {
         let held = held(&self.shape, block, entry);
         let name = |ending: &str| entry.name(layer.unwrap_or(0), ending);
         let (mut matrices, mut biases) = (vec![], vec![]);
+        if let (Some(layer), Some((_, Holds::Experts { .. }))) = (layer, held.first()) {
+            let slots: Vec<Slot> = held.iter().map(|(slot, _)| *slot).collect();
+            return self.layers[layer].name_experts(entry, layer, &slots, named);
+        }
         for (slot, _) in &held {
             let (matrix, bias) = match (layer, slot) {
                 (None, Slot::Embedding) => (Some(&self.embeddings), None),
@@ -302,6 +356,10 @@ impl CausalLm {
                         continue;
                     }
                     Some(Part::Linear(linear)) => (Some(&linear.weight), linear.bias.as_ref()),
+                    Some(Part::Vector(vector)) => {
+                        named.push((name("weight"), NamedParameter::Vector(vector.val())));
+                        continue;
+                    }
                     None => continue,
                 },
             };
@@ -366,8 +424,13 @@ fn take_entry(
     let name = |ending: &str| entry.name(layer, ending);
     let mut parts: Vec<(Slot, [usize; 2])> = Vec::new();
     let mut with_bias = false;
+    if let Some((_, Holds::Experts { .. })) = held.first() {
+        return take_experts(loader, entry, layer, held);
+    }
     for &(slot, holds) in held {
         match holds {
+            Holds::Vector { width } => return Ok(vec![(slot, Taken::Vector(loader.take(&name("weight"), [width])?))]),
+            Holds::Experts { .. } => unreachable!("an entry holds experts or none"),
             Holds::Norm { norm, width } => {
                 let norm = Norm {
                     weight: loader.take(&name("weight"), [width])?,
@@ -431,6 +494,73 @@ fn take_entry(
     Ok(taken)
 }
 
+/// Takes an entry of all experts: a tensor for each of them, or one for all, in which rows of several weights take
+/// turns.
+fn take_experts(
+    loader: &mut Loader,
+    entry: &Entry,
+    layer: usize,
+    held: &[(Slot, Holds)],
+) -> Result<Vec<(Slot, Taken)>> {
+    let of = |holds: &Holds| match holds {
+        Holds::Experts { count, dims, bias } => (*count, *dims, *bias),
+        _ => unreachable!("an entry holds experts or none"),
+    };
+    let (count, [rows, width], with_bias) = of(&held[0].1);
+    if entry.order != Order::Experts {
+        let mut one = |expert: usize| -> Result<Linear> {
+            let name = |ending: &str| entry.name_of_expert(layer, expert, ending);
+            let weight = loader.linear(&name("weight"), [rows, width], false)?;
+            let bias = with_bias.then(|| loader.take(&name("bias"), [rows])).transpose()?;
+            Ok(Linear { weight, bias })
+        };
+        let all = (0..count).map(&mut one).collect::<Result<_>>()?;
+        return Ok(vec![(held[0].0, Taken::Experts(all))]);
+    }
+    let kinds = held.len();
+    let matrices = loader.experts(&entry.name(layer, "weight"), count, [kinds * rows, width])?;
+    let biases = match with_bias {
+        true => Some(loader.take(&entry.name(layer, "bias"), [count, kinds * rows])?),
+        false => None,
+    };
+    if loader.is_rehearsal() {
+        let empty = |_| Linear {
+            weight: loader.placeholder([rows, width]),
+            bias: None,
+        };
+        let slots = held.iter().map(|(slot, _)| *slot);
+        return Ok(slots
+            .map(|slot| (slot, Taken::Experts((0..count).map(empty).collect())))
+            .collect());
+    }
+    let part = |kind: usize, expert: usize| {
+        let turns: Vec<usize> = (0..rows).map(|row| row * kinds + kind).collect();
+        let bias = biases.as_ref().map(|biases: &Param<Tensor<2>>| {
+            let bias = biases.val().narrow(0, expert, 1).reshape([kinds * rows]);
+            let at = super::indices(turns.iter().copied(), &bias.device());
+            Param::initialized(burn::module::ParamId::new(), bias.select(0, at))
+        });
+        let whole = &matrices[expert];
+        Linear {
+            weight: if kinds == 1 {
+                whole.rows(0, rows)
+            } else {
+                whole.gather(&turns)
+            },
+            bias,
+        }
+    };
+    let all = held.iter().enumerate();
+    Ok(all
+        .map(|(kind, (slot, _))| {
+            (
+                *slot,
+                Taken::Experts((0..count).map(|expert| part(kind, expert)).collect()),
+            )
+        })
+        .collect())
+}
+
 /// A trainable parameter drawn from a normal distribution.
 fn normal<const D: usize>(shape: [usize; D], deviation: f64, place: &TensorCreationOptions) -> Param<Tensor<D>> {
     Param::from_tensor(Tensor::random(
@@ -449,6 +579,7 @@ fn level(width: usize, value: f64, place: &TensorCreationOptions) -> Param<Tenso
 enum Part<'a> {
     Linear(&'a Linear),
     Norm(&'a Norm),
+    Vector(&'a Param<Tensor<1>>),
 }
 
 impl Norm {
@@ -476,6 +607,26 @@ impl Linear {
     }
 }
 
+impl Mlp {
+    fn view(&self) -> decoder::Mlp {
+        decoder::Mlp {
+            gate: self.gate.as_ref().map(Linear::view),
+            up: self.up.view(),
+            down: self.down.view(),
+        }
+    }
+
+    /// An expert's linear layers in these slots.
+    fn parts(&self, slots: &[Slot]) -> Vec<&Linear> {
+        let part = |slot: &Slot| match slot {
+            Slot::ExpertGate => self.gate.as_ref(),
+            Slot::ExpertUp => Some(&self.up),
+            _ => Some(&self.down),
+        };
+        slots.iter().filter_map(part).collect()
+    }
+}
+
 impl Layer {
     fn part(&self, slot: Slot) -> Option<Part<'_>> {
         let linear = |linear| Some(Part::Linear(linear));
@@ -489,9 +640,12 @@ impl Layer {
             Slot::AttentionOutput => linear(&self.output),
             Slot::AfterAttention => self.after_attention.as_ref().map(Part::Norm),
             Slot::BeforeMlp => self.before_mlp.as_ref().map(Part::Norm),
-            Slot::Gate => self.gate.as_ref().map(Part::Linear),
-            Slot::Up => linear(&self.up),
-            Slot::Down => linear(&self.down),
+            Slot::Gate => self.mlp.as_ref()?.gate.as_ref().map(Part::Linear),
+            Slot::Up => linear(&self.mlp.as_ref()?.up),
+            Slot::Down => linear(&self.mlp.as_ref()?.down),
+            Slot::Router => self.router.as_ref().map(Part::Linear),
+            Slot::Sinks => self.sinks.as_ref().map(Part::Vector),
+            Slot::ExpertGate | Slot::ExpertUp | Slot::ExpertDown => None,
             Slot::AfterMlp => self.after_mlp.as_ref().map(Part::Norm),
             Slot::Embedding | Slot::Positions | Slot::Norm | Slot::Output => None,
         }
@@ -520,10 +674,62 @@ impl Layer {
             output: self.output.view(),
             after_attention: norm(&self.after_attention, block.after_attention),
             before_mlp: norm(&self.before_mlp, block.before_mlp),
-            gate: self.gate.as_ref().map(Linear::view),
-            up: self.up.view(),
-            down: self.down.view(),
+            feed: match (&self.mlp, &self.router, block.experts) {
+                (Some(mlp), _, _) => Feed::Dense(mlp.view()),
+                (None, Some(router), Some(shape)) => Feed::Mixture(Mixture {
+                    shape,
+                    router: router.view(),
+                    mlps: self.experts.iter().map(Mlp::view).collect(),
+                }),
+                _ => unreachable!("{NAMED}: an MLP, or a router"),
+            },
             after_mlp: norm(&self.after_mlp, block.after_mlp),
+            sinks: self.sinks.as_ref().map(|sinks| Bias::new(sinks.val())),
+            slopes: attention.alibi.then(|| alibi_slopes(attention.heads.query)),
+        }
+    }
+
+    /// Names what all experts have in these slots.
+    fn name_experts(&self, entry: &Entry, layer: usize, slots: &[Slot], named: &mut Vec<(String, NamedParameter)>) {
+        let linears: Vec<Vec<&Linear>> = self.experts.iter().map(|mlp| mlp.parts(slots)).collect();
+        if entry.order != Order::Experts {
+            for (expert, linears) in linears.iter().enumerate() {
+                let name = |ending: &str| entry.name_of_expert(layer, expert, ending);
+                for linear in linears {
+                    named.push((name("weight"), NamedParameter::Matrix(linear.weight.val())));
+                    let bias = linear.bias.as_ref().map(|bias| bias.val());
+                    named.extend(bias.map(|bias| (name("bias"), NamedParameter::Vector(bias))));
+                }
+            }
+            return;
+        }
+        // Rows of each weight in turns: `[out, kinds, in]`, then `[in, out · kinds]`.
+        let whole = |linears: &Vec<&Linear>| {
+            let all = linears
+                .iter()
+                .map(|linear| linear.weight.val().unsqueeze_dim::<3>(1))
+                .collect();
+            let all: Tensor<3> = Tensor::cat(all, 1);
+            let [rows, kinds, width] = all.dims();
+            all.reshape([rows * kinds, width]).transpose().unsqueeze::<3>()
+        };
+        let all = Tensor::cat(linears.iter().map(whole).collect(), 0);
+        named.push((entry.name(layer, "weight"), NamedParameter::Experts(all)));
+        let bias = |linears: &Vec<&Linear>| {
+            let all: Option<Vec<Tensor<2>>> = linears
+                .iter()
+                .map(|linear| linear.bias.as_ref().map(|bias| bias.val().unsqueeze_dim::<2>(1)))
+                .collect();
+            let all = Tensor::cat(all?, 1);
+            let count = all.shape().num_elements();
+            Some(all.reshape([1, count]))
+        };
+        let biases: Option<Vec<Tensor<2>>> = linears.iter().map(bias).collect();
+        if let Some(biases) = biases {
+            named.push((
+                entry.name(layer, "bias"),
+                NamedParameter::Matrix(Tensor::cat(biases, 0)),
+            ));
         }
     }
 }

@@ -9,9 +9,12 @@
 //! model's own precision. Without a norm, r = 1 and dn/dα = Δ. Learned embeddings of positions stand at both ends, and
 //! do not change along the path. Biases are in C.
 
+use std::sync::Arc;
+
 use burn::tensor::{DType, Tensor};
 
 use super::decoder::{Decoder, Linear};
+use super::experts::Frozen;
 use super::ops::NormWeights;
 use crate::tensor::host::{Host, floats};
 
@@ -24,6 +27,8 @@ pub struct Path {
     pub difference: Along,
     /// What saves the first layer's products; none where a model has one layer only, whose queries are not all needed.
     pub projection: Option<Projection>,
+    /// The experts of each token, where they are to be those that were chosen at the input.
+    pub frozen: Option<Arc<Frozen>>,
     tokens: usize,
     forced: Vec<u32>,
 }
@@ -110,6 +115,7 @@ impl Path {
             baseline: Along::new(baseline),
             difference: Along::new(difference),
             projection,
+            frozen: None,
             tokens,
             forced: forced.to_vec(),
         }

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::decoder::{Decoder, Entry, Layer, LayerTrace};
+use super::decoder::{Decoder, Entry, Feed, Layer, LayerTrace};
 use super::ops::{Ops, Sequences, Which};
 use crate::families::shape::Halves;
 
@@ -55,27 +55,38 @@ impl Decoder {
         let read = normed.as_ref().unwrap_or(&x);
         let [q, k, v] = [&layer.query, &layer.key, &layer.value].map(|linear| self.linear(ops, 1, read, linear));
         let mlp = (layer.block.halves == Halves::Parallel).then(|| match &layer.before_mlp {
-            Some(norm) => self.mlp_first(ops, 1, layer, &ops.norm(1, &x, norm).0),
-            None => self.mlp_first(ops, 1, layer, read),
+            Some(norm) => self.mlp_first(ops, 1, layer.feed.dense(), &ops.norm(1, &x, norm).0),
+            None => self.mlp_first(ops, 1, layer.feed.dense(), read),
         });
         drop(normed);
-        let (q, _) = self.placed(ops, sequences, layer, Which::Last, q, layer.query_norm.as_ref());
-        let (k, _) = self.placed(ops, sequences, layer, Which::Last, k, layer.key_norm.as_ref());
+        let (q, _) = self.placed(ops, sequences, layer, Which::Last, q, layer.of_queries());
+        let (k, _) = self.placed(ops, sequences, layer, Which::Last, k, layer.of_keys());
         let (keys, values) = (ops.join(keys, &k), ops.join(values, &v));
         let attended = ops.attend(sequences, Which::Last, layer.heads(), [&q, &keys, &values]);
         let factor = layer.block.residual;
         let output = (&layer.output, layer.after_attention.as_ref());
         let (residual, _) = self.write(ops, 1, &attended, output, factor, x);
-        let (residual, (gate, up)) = match mlp {
-            Some(mlp) => (residual, mlp),
-            None => {
-                let (residual, _, mlp) = self.mlp_input(ops, 1, layer, residual);
-                (residual, mlp)
+        let next = match &layer.feed {
+            Feed::Dense(own) => {
+                let (residual, (gate, up)) = match mlp {
+                    Some(mlp) => (residual, mlp),
+                    None => {
+                        let read = |x: &O::Rows| self.mlp_first(ops, 1, own, x);
+                        let (residual, _, mlp) = self.mlp_input(ops, 1, layer, residual, read);
+                        (residual, mlp)
+                    }
+                };
+                let activated = self.activated(ops, 1, layer, &gate, &up);
+                let down = (&own.down, layer.after_mlp.as_ref());
+                self.write(ops, 1, &activated, down, factor, residual).0
+            }
+            Feed::Mixture(mixture) => {
+                let read = |x: &O::Rows| self.mixture(ops, 1, layer, mixture, x, None).0;
+                let (residual, _, written) = self.mlp_input(ops, 1, layer, residual, read);
+                self.add_written(ops, 1, written, layer.after_mlp.as_ref(), factor, residual)
+                    .0
             }
         };
-        let activated = self.activated(ops, 1, layer, &gate, &up);
-        let down = (&layer.down, layer.after_mlp.as_ref());
-        let (next, _) = self.write(ops, 1, &activated, down, factor, residual);
         (next, [keys, values])
     }
 }

@@ -13,14 +13,14 @@ use super::path::Path;
 use crate::attribution::integrated_gradients::{Explainer, Points, Scalar, argmax};
 use crate::content::random::SplitMix64;
 use crate::families::shape::{
-    self, Activation, Attention, Block, Halves, Mlp, Norm, Over, Pairs, QkNorm, Rotary, Scaling, Shape,
+    self, Activation, Attention, Block, Experts, Growth, Halves, Mlp, Norm, Over, Pairs, QkNorm, Rotary, Scaling, Shape,
 };
-use crate::families::tensors::{self, Slot, one};
+use crate::families::tensors::{self, Order, Slot, one};
 use crate::kernel::Threads;
 use crate::model::CausalLm;
 use crate::model::device::Backend;
 use crate::tensor::host::floats;
-use crate::terms::{BaselineVector, Batch, Output};
+use crate::terms::{BaselineVector, Batch, Output, Routing};
 
 fn shape(config: &serde_json::Value) -> Shape {
     crate::checkpoint::config::parse(config.as_object().unwrap())
@@ -69,6 +69,15 @@ const ALL_TENSORS: &[tensors::Entry] = &[
     one("{}.up", &[Slot::Up]),
     one("{}.down", &[Slot::Down]),
     one("{}.after_mlp", &[Slot::AfterMlp]),
+    tensors::Entry {
+        stem: "{}.sinks",
+        slots: &[Slot::Sinks],
+        order: Order::Bare,
+    },
+    one("{}.router", &[Slot::Router]),
+    one("{}.{e}.gate", &[Slot::ExpertGate]),
+    one("{}.{e}.up", &[Slot::ExpertUp]),
+    one("{}.{e}.down", &[Slot::ExpertDown]),
     one("norm", &[Slot::Norm]),
     one("head", &[Slot::Output]),
 ];
@@ -93,6 +102,13 @@ fn any_shape(from: &mut SplitMix64) -> Shape {
         let maybe = |from: &mut SplitMix64| coin(from).then(|| norm(from));
         let width = [4, 6, 10][pick(from, 3) as usize];
         let gated = coin(from);
+        let halves = if coin(from) { Halves::Serial } else { Halves::Parallel };
+        let experts = (halves == Halves::Serial && coin(from)).then(|| Experts {
+            count: 5,
+            chosen: 1 + pick(from, 3) as usize,
+            renormalise: coin(from),
+            router_bias: coin(from),
+        });
         Block {
             attention: Attention {
                 heads: shape::Heads {
@@ -112,6 +128,9 @@ fn any_shape(from: &mut SplitMix64) -> Shape {
                     over: if coin(from) { Over::Head } else { Over::All },
                     after_rotary: coin(from),
                 }),
+                query_rotary: coin(from).then_some(2),
+                sinks: coin(from),
+                alibi: coin(from),
             },
             mlp: Mlp {
                 inner: 28,
@@ -122,11 +141,13 @@ fn any_shape(from: &mut SplitMix64) -> Shape {
                     Activation::GeluTanh,
                     Activation::Relu,
                     Activation::ReluSquared,
-                ][pick(from, 5) as usize],
+                    Activation::ClampedSwish { gain: 1.7, limit: 0.3 },
+                ][pick(from, 6) as usize],
                 bias: coin(from),
                 output_bias: coin(from),
             },
-            halves: if coin(from) { Halves::Serial } else { Halves::Parallel },
+            experts,
+            halves,
             before_attention: maybe(from),
             after_attention: maybe(from),
             before_mlp: maybe(from),
@@ -139,6 +160,7 @@ fn any_shape(from: &mut SplitMix64) -> Shape {
         width,
         pairs,
         scaling: Scaling::None,
+        growth: None,
     };
     let layers = 1 + pick(from, 3) as usize;
     let blocks: Vec<Block> = (0..layers).map(|_| block(from)).collect();
@@ -154,7 +176,17 @@ fn any_shape(from: &mut SplitMix64) -> Shape {
         layers,
         pattern: (0..layers).collect(),
         blocks,
-        rotary: vec![rotary(Pairs::Halves, 4), rotary(Pairs::Neighbours, 2)],
+        rotary: vec![
+            rotary(Pairs::Halves, 4),
+            rotary(Pairs::Neighbours, 2),
+            Rotary {
+                growth: Some(Growth {
+                    beta: 0.5,
+                    original: 7.0,
+                }),
+                ..rotary(Pairs::Halves, 4)
+            },
+        ],
         norm: norm(from),
         output: shape::Output {
             tied: coin(from),
@@ -406,8 +438,12 @@ fn an_answer_of_several_tokens_is_that_of_autodiff() {
             output: Output::LogProbability,
             minus: None,
         };
-        let path = explainer.path(&prompt, BaselineVector::Token(2), &answer[..2]).unwrap();
-        let short = explainer.path(&other, BaselineVector::Mean, &[]).unwrap();
+        let path = explainer
+            .path(&prompt, BaselineVector::Token(2), &answer[..2], Routing::Free)
+            .unwrap();
+        let short = explainer
+            .path(&other, BaselineVector::Mean, &[], Routing::Free)
+            .unwrap();
         let alphas = vec![0.25, 0.8];
         let wanted = [(&path, answer[2]), (&short, 7)].map(|(path, token)| Points {
             path,
@@ -474,7 +510,13 @@ fn an_answer_of_several_tokens_is_that_of_autodiff() {
         let ours = explainer.log_probability(&prompt, &answer).unwrap();
         assert!((ours - by_token).abs() < 1e-4, "{ours} for {by_token}");
         let ends = explainer
-            .ends(&prompt, BaselineVector::Token(2), &answer[..2], &[scalar(answer[2])])
+            .ends(
+                &prompt,
+                BaselineVector::Token(2),
+                &answer[..2],
+                None,
+                &[scalar(answer[2])],
+            )
             .unwrap();
         assert!((ends[0].input - by_token).abs() < 1e-4);
     }

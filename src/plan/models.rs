@@ -155,7 +155,7 @@ fn open_model(spec: &ModelSpec, sources: &mut Sources<'_>) -> Result<OpenedModel
                 expected_hash::compare_sha256(file, &found).map(|()| found)
             })
             .map_err(|error| located(spec, error))?,
-        config_sha256: sources.memo.sha256(&folder.join("config.json"))?,
+        config_sha256: sources.memo.sha256(&checkpoint.config_file())?,
         tokenizer_sha256: tokenizer.sha256.clone(),
         dtype: dtype_word(precision.dtype),
         quantization: quantization_word(precision.quantization.or(checkpoint.config.quantization)),

@@ -110,6 +110,7 @@ impl Fixture {
                 targets: vec![Target::Predicted, Target::Gold],
                 output: Output::Probability,
                 baselines: vec![Baseline::Zero],
+                routing: Routing::Free,
                 quadrature: Quadrature::GaussLegendre,
                 steps: 512,
                 estimate_error: false,
@@ -625,5 +626,6 @@ fn attribution(
         errors: None,
         history: vec![],
         non_finite: None,
+        routing: None,
     }
 }

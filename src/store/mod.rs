@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
 use crate::input;
 use crate::lock::{self, Patience, Sharing};
-use crate::terms::{Below, NonFinite, Round, relative_error};
+use crate::terms::{Below, NonFinite, Round, RoutingQuality, relative_error};
 use key::{AttributionKey, GenerationKey, Key, PredictionKey};
 use record::Provenance;
 
@@ -92,6 +92,9 @@ pub struct StoredAttribution {
     pub converged: Option<bool>,
     /// Where the path met a value that is not finite.
     pub non_finite: Option<NonFinite>,
+    /// What the choice of experts did along the path; none without experts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routing: Option<RoutingQuality>,
     /// How and when it was made.
     pub provenance: Provenance,
 }

@@ -1,8 +1,10 @@
 //! A model's matrices: tensors, or a form smaller than the one they are computed in.
 //!
 //! Where the CPU's kernels compute in float32, half precision stays as the checkpoint has it: they expand it while they
-//! read it, to the bit what a float32 copy would be, in half the memory. 4-bit weights stay codes on every device; a
-//! layer is expanded while it computes, one layer at a time.
+//! read it, to the bit what a float32 copy would be, in half the memory. 4-bit weights of bitsandbytes stay codes on
+//! every device; a layer is expanded while it computes, one layer at a time. What other programs have packed (blocks of
+//! ggml) stays packed where the kernels compute, and is expanded while it is loaded elsewhere: a device has it in what
+//! it computes in.
 
 use std::sync::Arc;
 
@@ -11,6 +13,7 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use super::host;
 use crate::kernel::matrix::{BLOCK, Code, Elements, Four, Half};
+use crate::kernel::packed::{BlockType, Blocks};
 
 /// The form in which a model's weights are in memory, and what it computes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,6 +139,7 @@ pub struct Compact {
 enum Form {
     Halves(Arc<Vec<u8>>, Half),
     Four(Arc<FourBit>),
+    Blocks(Arc<Vec<u8>>, BlockType),
     OnDevice(Arc<OnDevice>),
 }
 
@@ -180,6 +184,15 @@ impl Compact {
     pub fn four(four: FourBit, dims: [usize; 2]) -> Self {
         Self {
             form: Form::Four(Arc::new(four)),
+            dims,
+            first: 0,
+        }
+    }
+
+    /// Blocks of ggml in main memory; every row is whole blocks.
+    pub fn blocks(bytes: Vec<u8>, kind: BlockType, dims: [usize; 2]) -> Self {
+        Self {
+            form: Form::Blocks(Arc::new(bytes), kind),
             dims,
             first: 0,
         }
@@ -254,6 +267,11 @@ impl Compact {
                 };
                 Self::four(gathered, dims).into()
             }
+            Form::Blocks(bytes, kind) => {
+                let size = |elements: usize| elements / kind.elements() * kind.bytes();
+                let of = |&row: &usize| &bytes[size(begin(row))..size(begin(row) + width)];
+                Self::blocks(rows.iter().flat_map(of).copied().collect(), *kind, dims).into()
+            }
             Form::Four(_) | Form::OnDevice(_) => {
                 let rows: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
                 Param::initialized(ParamId::new(), self.select(&rows)).into()
@@ -269,6 +287,11 @@ impl Compact {
                 codes: &four.codes,
                 scales: &four.scales,
                 values: &four.values,
+                first: self.first,
+            })),
+            Form::Blocks(bytes, kind) => Some(Elements::Blocks(Blocks {
+                kind: *kind,
+                bytes,
                 first: self.first,
             })),
             Form::OnDevice(_) => None,
@@ -332,6 +355,35 @@ impl Compact {
     }
 }
 
+/// A matrix of ggml's blocks where a model is to compute with it: as it is for the CPU's kernels, else expanded on the
+/// device, in what is computed in. Every row is whole blocks.
+///
+/// # Panics
+/// If there are fewer bytes than `dims` say.
+pub fn blocks(bytes: Vec<u8>, kind: BlockType, dims: [usize; 2], device: &Device, precision: Precision) -> Matrix {
+    match kind {
+        BlockType::F32 => {}
+        BlockType::F16 if precision.kernels => return Compact::halves(bytes, Half::F16, dims).into(),
+        BlockType::BF16 if precision.kernels => return Compact::halves(bytes, Half::Bf16, dims).into(),
+        _ if precision.kernels => return Compact::blocks(bytes, kind, dims).into(),
+        _ => {}
+    }
+    let whole = Blocks {
+        kind,
+        bytes: &bytes,
+        first: 0,
+    };
+    expanded(Elements::Blocks(whole), dims, device, precision.dtype)
+}
+
+/// All elements as a tensor on a device.
+fn expanded(elements: Elements<'_>, dims: [usize; 2], device: &Device, dtype: DType) -> Matrix {
+    let mut floats = vec![0.0; dims[0] * dims[1]];
+    elements.expand_all(&mut floats);
+    let tensor = Tensor::from_data(TensorData::new(floats, dims), (device, dtype));
+    Param::initialized(ParamId::new(), tensor).into()
+}
+
 /// Quantised weights where a model is to compute with them: in main memory for the CPU's kernels, else on the device.
 pub fn quantized(four: FourBit, dims: [usize; 2], device: &Device, precision: Precision) -> Compact {
     if precision.kernels {
@@ -376,5 +428,29 @@ mod tests {
             }
             assert_eq!(floats(device.select(&[5, 1])), floats(host.select(&[5, 1])));
         }
+    }
+    #[test]
+    fn blocks_are_gathered_and_cut_by_rows() {
+        // Rows of three blocks of 32; scale 1, then bytes.
+        let bytes: Vec<u8> = (0..5 * 3)
+            .flat_map(|block| {
+                [0, 0x3c]
+                    .into_iter()
+                    .chain((0..32).map(move |i| (block * 37 + i) as u8))
+            })
+            .collect();
+        let compact = Compact::blocks(bytes.clone(), BlockType::Q8_0, [5, 96]);
+        let whole = floats(compact.tensor());
+        assert_eq!(whole[96 + 33], f32::from((4 * 37 + 1) as u8 as i8));
+        let row = |row: usize| &whole[96 * row..96 * (row + 1)];
+        assert_eq!(floats(compact.rows(1, 2).tensor()), whole[96..288]);
+        assert_eq!(floats(compact.rows(1, 4).select(&[3, 0])), [row(4), row(1)].concat());
+        let gathered = Matrix::from(compact.rows(1, 4)).gather(&[2, 0, 2]);
+        assert!(gathered.kept().is_some());
+        assert_eq!(floats(gathered.val()), [row(3), row(1), row(3)].concat());
+        // On a device it is expanded while it is loaded.
+        let elsewhere = blocks(bytes, BlockType::Q8_0, [5, 96], &Device::flex(), DType::F32.into());
+        assert!(elsewhere.kept().is_none());
+        assert_eq!(floats(elsewhere.val()), whole);
     }
 }

@@ -41,6 +41,8 @@ pub struct ChatTemplate {
     environment: Arc<Environment<'static>>,
     /// The file that it is from.
     file: PathBuf,
+    /// SHA-256 of its source.
+    pub sha256: String,
     /// `bos_token`, `eos_token` and so on, by these names.
     tokens: Map<String, Value>,
     /// Whether it once did not come to an end.
@@ -57,12 +59,14 @@ pub struct Message {
 }
 
 impl ChatTemplate {
-    /// Finds and parses the template in a checkpoint's folder.
+    /// Finds and parses the template of a checkpoint: in its folder, or in its GGUF file.
     ///
     /// # Errors
     /// There is none, or it is no valid Jinja.
-    pub fn open(folder: &Path, tokenizer: &Tokenizer) -> Result<Self> {
-        let Source { file, text } = source::find(folder)?.ok_or_else(|| source::none(folder))?;
+    pub fn open(checkpoint: &Path, tokenizer: &Tokenizer) -> Result<Self> {
+        let source = source::find(checkpoint)?.ok_or_else(|| source::none(checkpoint))?;
+        let sha256 = source.sha256();
+        let Source { file, text } = source;
         let text = scan::prepared(&text).map_err(|error| error.in_file(&file))?;
         let named = file.clone();
         let parse =
@@ -70,6 +74,7 @@ impl ChatTemplate {
         Ok(Self {
             environment: Arc::new(run(&file, LIMIT, parse)?),
             file,
+            sha256,
             tokens: tokenizer.special_names().clone(),
             stuck: AtomicBool::new(false),
         })

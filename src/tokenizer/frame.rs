@@ -99,13 +99,11 @@ pub fn compare(inner: &tokenizers::Tokenizer, beside: &mut TokenizerFiles, frame
     Ok(())
 }
 
-/// Warns where the prediction would be read after a token that ends the text.
-pub fn warn_of_ending(inner: &tokenizers::Tokenizer, beside: &mut TokenizerFiles, frame: &Frame) {
-    if !frame.behind.is_empty() {
-        let message = format!("the tokenizer makes {} of a text", frame.named(inner));
-        let done = "without a chat, predictions are read behind the tokens that end the prompt, as transformers does; few models mean that";
-        beside.warn("add_eos_token", message, done);
-    }
+/// A warning, and what was done, where the prediction would be read after a token that ends the text.
+pub fn ending(inner: &tokenizers::Tokenizer, frame: &Frame) -> Option<(String, &'static str)> {
+    let done = "without a chat, predictions are read behind the tokens that end the prompt, as transformers does; few models mean that";
+    let message = || format!("the tokenizer makes {} of a text", frame.named(inner));
+    (!frame.behind.is_empty()).then(|| (message(), done))
 }
 
 /// The post-processor for a `tokenizer.model` without a `tokenizer.json`.
@@ -135,7 +133,8 @@ pub fn of_sentencepiece(inner: &tokenizers::Tokenizer, beside: &mut TokenizerFil
     Ok(template(&token("bos_token", bos)?, &token("eos_token", eos)?))
 }
 
-fn template(bos: &Option<(u32, String)>, eos: &Option<(u32, String)>) -> Value {
+/// The post-processor that puts two tokens, each with its text, round a text.
+pub fn template(bos: &Option<(u32, String)>, eos: &Option<(u32, String)>) -> Value {
     let special: serde_json::Map<String, Value> = [bos, eos]
         .into_iter()
         .flatten()

@@ -1,14 +1,17 @@
 //! Text to token ids with character spans, as Hugging Face's tokenizers give them, special tokens included.
 //!
 //! `tokenizer.json` is read by the `tokenizers` crate itself; `sentencepiece.rs` converts `tokenizer.model`
-//! (SentencePiece) into the same pipeline. This module runs no model and knows no experiment.
+//! (SentencePiece) into the same pipeline, `gguf.rs` the keys of a GGUF file. This module runs no model and knows no
+//! experiment.
 
 mod added;
 mod beside;
 mod bounds;
 pub mod chat;
 mod frame;
+mod gguf;
 mod keys;
+mod merges;
 mod open;
 mod pieces;
 mod prefix;
@@ -20,6 +23,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use self::pieces::{Writing, spelled};
+use crate::checkpoint::gguf::Metadata;
 use crate::checkpoint::json;
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
 use crate::terms::Token;
@@ -89,23 +93,38 @@ pub struct Tokenizer {
     trims: bool,
     /// Ids that it appends to a text.
     behind: Vec<u32>,
+    /// Tokens that end what a model says, where its tokenizer's file is the only one that says so (GGUF).
+    pub ends: Vec<u32>,
     /// The file that it is from, which errors name.
     file: PathBuf,
     /// The files it was made from, in the order of their names.
     pub files: Vec<PathBuf>,
-    /// Over the files; see [`crate::checkpoint::hash::of_listing`].
+    /// Over the files, or the keys of a GGUF file; see [`crate::checkpoint::hash::of_listing`].
     pub sha256: String,
     /// Warnings: what is unusual about the files, and how it was read.
     pub warnings: Diagnostics,
 }
 
 impl Tokenizer {
-    /// Reads `tokenizer.json`, or else `tokenizer.model`, from a checkpoint folder, and the files next to it.
+    /// Reads the tokenizer of a checkpoint: of a folder `tokenizer.json`, or else `tokenizer.model`, and the files next
+    /// to it; or the one inside a GGUF file.
     ///
     /// # Errors
-    /// Neither exists, or one cannot be read or requires something that igsite does not compute.
-    pub fn open(folder: &Path) -> Result<Self> {
-        open::open(folder)
+    /// There is none, or it cannot be read or requires something that igsite does not compute.
+    pub fn open(checkpoint: &Path) -> Result<Self> {
+        if gguf::is_gguf(checkpoint) {
+            gguf::open(checkpoint)
+        } else {
+            open::open(checkpoint)
+        }
+    }
+
+    /// The tokenizer that the metadata of a GGUF file describes.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; the error names the key.
+    pub fn of_gguf(metadata: &Metadata) -> Result<Self> {
+        gguf::of_metadata(metadata)
     }
 
     /// The tokens of a text, with the special tokens that the tokenizer puts round it.

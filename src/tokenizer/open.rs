@@ -105,6 +105,7 @@ pub fn open(folder: &Path) -> Result<Tokenizer> {
         writing: built.writing,
         trims: built.trims,
         behind: built.behind,
+        ends: Vec::new(),
         sha256: sha256(&files)?,
         file,
         files,
@@ -160,7 +161,9 @@ fn build(file: &Path, bytes: &[u8], alone: bool, beside: &mut TokenizerFiles) ->
     if !alone {
         frame::compare(&inner, beside, &frame)?;
     }
-    frame::warn_of_ending(&inner, beside, &frame);
+    if let Some((message, done)) = frame::ending(&inner, &frame) {
+        beside.warn("add_eos_token", message, done);
+    }
     let writing = Writing::of(&[&outline.normalizer, &outline.pre_tokenizer, &outline.decoder]);
     Ok(Built {
         inner,

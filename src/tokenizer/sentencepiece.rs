@@ -2,14 +2,14 @@
 //! `LlamaTokenizerFast` uses.
 //!
 //! The file is a Protocol Buffers message (`sentencepiece_model.proto`); the few fields that matter are read here.
-//! Merges are recovered from the scores as `convert_slow_tokenizer.py` of transformers does: every way to make a piece
-//! of two others, best score first. Types and settings that this pipeline does not compute are errors.
+//! Merges are recovered from the scores as `convert_slow_tokenizer.py` of transformers does (`merges.rs`). Types and
+//! settings that this pipeline does not compute are errors.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use super::merges::{Scored, by_score};
 use super::prefix::Prefix;
 use crate::diagnostic::{Diagnostic, Kind, Result};
 use crate::input;
@@ -69,6 +69,23 @@ pub fn pipeline(path: &Path, prefix: Prefix) -> Result<(Value, bool)> {
         vocabulary.insert(piece.text.clone(), json!(id));
     }
     let (normalizer, pre_tokenizer) = prefix.steps();
+    let merges = merges(&proto.pieces).map_err(|error| error.in_file(path))?;
+    let pipeline = json!({
+        "version": "1.0", "truncation": null, "padding": null,
+        "added_tokens": added_tokens,
+        "normalizer": normalizer,
+        "pre_tokenizer": pre_tokenizer,
+        "post_processor": null,
+        "decoder": decoder(prefix),
+        "model": {"type": "BPE", "dropout": null, "unk_token": unknown, "continuing_subword_prefix": null,
+            "end_of_word_suffix": null, "fuse_unk": true, "byte_fallback": true,
+            "vocab": vocabulary, "merges": merges},
+    });
+    Ok((pipeline, proto.add_dummy_prefix))
+}
+
+/// The steps from pieces back to text.
+pub fn decoder(prefix: Prefix) -> Value {
     let mut decoders = vec![
         json!({"type": "Replace", "pattern": {"String": "▁"}, "content": " "}),
         json!({"type": "ByteFallback"}),
@@ -77,18 +94,7 @@ pub fn pipeline(path: &Path, prefix: Prefix) -> Result<(Value, bool)> {
     if prefix != Prefix::Never {
         decoders.push(json!({"type": "Strip", "content": " ", "start": 1, "stop": 0}));
     }
-    let pipeline = json!({
-        "version": "1.0", "truncation": null, "padding": null,
-        "added_tokens": added_tokens,
-        "normalizer": normalizer,
-        "pre_tokenizer": pre_tokenizer,
-        "post_processor": null,
-        "decoder": {"type": "Sequence", "decoders": decoders},
-        "model": {"type": "BPE", "dropout": null, "unk_token": unknown, "continuing_subword_prefix": null,
-            "end_of_word_suffix": null, "fuse_unk": true, "byte_fallback": true,
-            "vocab": vocabulary, "merges": merges(&proto.pieces)},
-    });
-    Ok((pipeline, proto.add_dummy_prefix))
+    json!({"type": "Sequence", "decoders": decoders})
 }
 
 fn supported(proto: &Proto) -> Result<()> {
@@ -129,34 +135,18 @@ fn added_token(id: usize, text: &str, special: bool) -> Value {
         "special": special})
 }
 
-/// Every pair of pieces that makes a third, by the third's score, then by length, as `generate_merges` of transformers.
-fn merges(pieces: &[Piece]) -> Vec<Value> {
-    let ids: HashMap<&str, usize> = pieces
-        .iter()
-        .enumerate()
-        .filter(|(_, p)| p.kind == NORMAL)
-        .map(|(id, p)| (p.text.as_str(), id))
-        .collect();
-    let mut found: Vec<(f32, usize, usize, &str, &str)> = Vec::new();
-    for piece in pieces.iter().filter(|piece| piece.kind == NORMAL) {
-        let mut local = Vec::new();
-        for (at, _) in piece.text.char_indices().skip(1) {
-            let (left, right) = piece.text.split_at(at);
-            if let (Some(&l), Some(&r)) = (ids.get(left), ids.get(right)) {
-                local.push((piece.score, l, r, left, right));
-            }
-        }
-        local.sort_by_key(|&(_, l, r, ..)| (l, r));
-        found.extend(local);
+/// The merges that follow from the scores. Pieces that are not text have no part in them, as in
+/// `convert_slow_tokenizer.py`.
+fn merges(pieces: &[Piece]) -> Result<Vec<Value>> {
+    let mut scored = Vec::with_capacity(pieces.len());
+    for piece in pieces {
+        scored.push((piece.kind == NORMAL).then(|| Scored {
+            text: piece.text.as_str(),
+            score: piece.score.into(),
+        }));
     }
-    found.sort_by(|a, b| {
-        let length = |m: &(f32, usize, usize, &str, &str)| (m.3.chars().count(), m.4.chars().count());
-        b.0.total_cmp(&a.0).then_with(|| length(b).cmp(&length(a)))
-    });
-    found
-        .into_iter()
-        .map(|(_, _, _, left, right)| json!([left, right]))
-        .collect()
+    let merges = by_score(&scored)?;
+    Ok(merges.into_iter().map(|(left, right)| json!([left, right])).collect())
 }
 
 /// `None` where the bytes are no such message.
@@ -302,7 +292,7 @@ mod tests {
             piece_of("ab", -2.0),
             piece_of("abb", -1.0),
         ];
-        assert_eq!(merges(&pieces), [json!(["ab", "b"]), json!(["a", "b"])]);
+        assert_eq!(merges(&pieces).unwrap(), [json!(["ab", "b"]), json!(["a", "b"])]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use igsite::checkpoint::Checkpoint;
 use igsite::content::project::{Project, Selection};
 use igsite::hub::Hub;
 use igsite::model::device::Backend;
-use igsite::terms::{BaselineVector, Batch, Output, Quadrature};
+use igsite::terms::{BaselineVector, Batch, Output, Quadrature, Routing};
 use igsite::tokenizer::{SpecialKind, Tokenizer};
 
 use super::needs::shared;
@@ -244,6 +244,7 @@ impl Model {
             forced: vec![],
             ids: ids.to_vec(),
             start,
+            routing: Routing::Free,
             scalar,
             method: Arc::new(nodes),
         };

@@ -1,5 +1,6 @@
 use super::*;
 use crate::kernel::matrix::{Code, Four, quantize};
+use crate::kernel::packed::{BlockType, Blocks};
 use proptest::prelude::*;
 
 fn numbers(count: usize, seed: usize) -> Vec<f32> {
@@ -121,7 +122,7 @@ fn by_lines_as_at_once() {
                 add,
             };
             match room {
-                Some(room) => product.portable_by_lines(Threads::One, room),
+                Some(room) => product.by_lines(Threads::One, room, |part, threads| part.portable(threads)),
                 None => product.run(Threads::One),
             }
             c
@@ -195,6 +196,16 @@ proptest! {
         same_as_expanded((m, k, n), Elements::Halves(&brain, Half::Bf16), stride, transposed);
         let short: Vec<u8> = floats.iter().flat_map(|&x| half::f16::from_f32(x).to_le_bytes()).collect();
         same_as_expanded((m, k, n), Elements::Halves(&short, Half::F16), stride, transposed);
+        // Any bytes are blocks; scales of 2⁻¹¹ keep them small.
+        for (kind, scales) in [(BlockType::Q8_0, &[0][..]), (BlockType::Q4_K, &[0, 2])] {
+            let count = floats.len().div_ceil(kind.elements());
+            let mut bytes: Vec<u8> = (0..count * kind.bytes()).map(|i| (i * 7919 % 251) as u8).collect();
+            for block in bytes.chunks_mut(kind.bytes()) {
+                scales.iter().for_each(|&at| block[at..at + 2].copy_from_slice(&[0, 0x10]));
+            }
+            let blocks = Blocks { kind, bytes: &bytes, first };
+            same_as_expanded((m, k, n), Elements::Blocks(blocks), stride, transposed);
+        }
     }
 
     #[test]

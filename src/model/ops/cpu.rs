@@ -11,6 +11,7 @@ use crate::families::shape::{Activation, Pairs};
 use crate::kernel::gemm::{Product, Right, View};
 use crate::kernel::norm::{self, Moments, Norm};
 use crate::kernel::{Threads, activation, attention};
+use crate::model::experts::{self, Choice};
 use crate::model::path::{Along, Path};
 use crate::tensor::host::{self, Host};
 
@@ -134,7 +135,7 @@ impl Cpu {
         into
     }
 
-    fn attention<'a>(sequences: &'a Sequences, which: Which, heads: Heads) -> attention::Attention<'a> {
+    fn attention<'a>(sequences: &'a Sequences, which: Which, heads: Heads<'a>) -> attention::Attention<'a> {
         attention::Attention {
             query_heads: heads.query,
             key_heads: heads.key,
@@ -142,6 +143,8 @@ impl Cpu {
             window: heads.window,
             scale: heads.scale.map(|scale| scale as f32),
             cap: heads.cap.map(|cap| cap as f32),
+            sinks: heads.sinks.map(|sinks| &sinks.host[..]),
+            slopes: heads.slopes,
             lengths: sequences.lengths(),
             last: which == Which::Last,
         }
@@ -245,7 +248,7 @@ impl Ops for Cpu {
         x
     }
 
-    fn attend(&self, sequences: &Sequences, which: Which, heads: Heads, [q, k, v]: [&Rows; 3]) -> Rows {
+    fn attend(&self, sequences: &Sequences, which: Which, heads: Heads<'_>, [q, k, v]: [&Rows; 3]) -> Rows {
         let mut out = Rows::new(sequences.rows_of(which), q.width);
         Self::attention(sequences, which, heads).forward(q, k, v, &mut out, self.threads);
         out
@@ -255,7 +258,7 @@ impl Ops for Cpu {
         &self,
         sequences: &Sequences,
         which: Which,
-        heads: Heads,
+        heads: Heads<'_>,
         gradient: &Rows,
         [q, k, v]: [&Rows; 3],
     ) -> [Rows; 3] {
@@ -292,6 +295,64 @@ impl Ops for Cpu {
 
     fn activate_back(&self, rows: usize, activation: Activation, mut gradient: Rows, x: &Rows) -> Rows {
         activation::backward(activation, x.rows(rows), &mut gradient, self.threads);
+        gradient
+    }
+
+    fn values(&self, rows: usize, x: &Rows) -> Vec<f32> {
+        x.rows(rows).to_vec()
+    }
+
+    fn pick(&self, x: &Rows, at: &[usize]) -> Rows {
+        let mut out = Rows::new(at.len(), x.width);
+        for (out, &row) in out.chunks_exact_mut(x.width).zip(at) {
+            out.copy_from_slice(&x[row * x.width..(row + 1) * x.width]);
+        }
+        out
+    }
+
+    fn add_at(&self, mut into: Rows, at: &[usize], x: &Rows) -> Rows {
+        let width = into.width;
+        for (from, &row) in x.chunks_exact(width).zip(at) {
+            norm::add(&mut into[row * width..(row + 1) * width], from);
+        }
+        into
+    }
+
+    fn weigh(&self, mut x: Rows, at: &[usize], weights: &Rows, expert: usize) -> Rows {
+        let width = x.width;
+        for (row, &place) in x.chunks_exact_mut(width).zip(at) {
+            let weight = weights[place * weights.width + expert];
+            row.iter_mut().for_each(|value| *value *= weight);
+        }
+        x
+    }
+
+    fn add_dots(&self, mut into: Rows, at: &[usize], expert: usize, a: &Rows, b: &Rows) -> Rows {
+        let experts = into.width;
+        let rows = a.chunks_exact(a.width).zip(b.chunks_exact(b.width));
+        for ((a, b), &row) in rows.zip(at) {
+            into[row * experts + expert] += norm::dot(a, b);
+        }
+        into
+    }
+
+    fn route(&self, rows: usize, logits: &Rows, choice: &Choice, renormalise: bool) -> Rows {
+        let mut out = Rows::new(rows, logits.width);
+        let all = logits
+            .chunks_exact(logits.width)
+            .zip(out.chunks_exact_mut(logits.width));
+        for (row, (logits, out)) in all.enumerate() {
+            experts::weights(logits, choice.of(row), renormalise, out);
+        }
+        out
+    }
+
+    fn route_back(&self, rows: usize, mut gradient: Rows, logits: &Rows, choice: &Choice, renormalise: bool) -> Rows {
+        let width = logits.width;
+        let all = logits.chunks_exact(width).zip(gradient.chunks_exact_mut(width));
+        for (row, (logits, gradient)) in all.take(rows).enumerate() {
+            experts::weights_back(logits, choice.of(row), renormalise, gradient);
+        }
         gradient
     }
 

@@ -9,6 +9,8 @@ use burn::tensor::{DType, Device, IndexingUpdateOp, Int, Tensor, TensorData};
 
 use super::{Bias, Heads, NormWeights, Ops, Sequences, Stretch, Tables, Weight, Which};
 use crate::families::shape::{Activation, Pairs};
+use crate::kernel::attention::alibi;
+use crate::model::experts::Choice;
 use crate::model::indices;
 use crate::model::path::{Along, Coefficients};
 use crate::tensor::host::floats;
@@ -138,6 +140,20 @@ impl OnDevice {
         indices(sequences.last(), &self.device)
     }
 
+    /// 1 where an expert is chosen, else 0, `[rows, experts]` in float32.
+    fn chosen(&self, rows: usize, choice: &Choice) -> Tensor<2> {
+        let mut values = vec![0f32; rows * choice.experts()];
+        for (row, values) in values.chunks_exact_mut(choice.experts()).enumerate() {
+            for &expert in choice.of(row) {
+                values[usize::from(expert)] = 1.0;
+            }
+        }
+        Tensor::from_data(
+            TensorData::new(values, [rows, choice.experts()]),
+            (&self.device, DType::F32),
+        )
+    }
+
     fn split(&self, x: &Tensor<2>, at: (usize, usize, usize), heads: usize) -> Tensor<4> {
         let (from, count, length) = at;
         let x = run(x, from, count, length);
@@ -158,7 +174,7 @@ impl OnDevice {
             .reshape([count * queried, heads * width])
     }
 
-    fn runs(&self, sequences: &Sequences, which: Which, heads: Heads, qkv: [&Tensor<2>; 3]) -> Vec<Run> {
+    fn runs(&self, sequences: &Sequences, which: Which, heads: Heads<'_>, qkv: [&Tensor<2>; 3]) -> Vec<Run> {
         let [q, k, v] = qkv;
         let scale = factor(heads);
         let make = |(sequence, row, count, length): (usize, usize, usize, usize)| {
@@ -171,6 +187,17 @@ impl OnDevice {
             let v = self.split(v, (row, count, length), heads.key);
             let scores = (q.clone() * scale).matmul(k.clone().transpose()).cast(DType::F32);
             let group = heads.query / heads.key;
+            let scores = match heads.slopes {
+                Some(slopes) => {
+                    let of = |&slope: &f32| (0..length).map(move |key| (f64::from(alibi(slope, key)) * scale) as f32);
+                    let bias: Vec<f32> = slopes.iter().flat_map(of).collect();
+                    let shape = [1, heads.key, group, length];
+                    let bias = Tensor::<4>::from_data(TensorData::new(bias, shape), (&self.device, DType::F32));
+                    let bias = bias.reshape([1, heads.key, group, 1, length]).repeat_dim(3, queried);
+                    scores + bias.reshape([1, heads.key, group * queried, length])
+                }
+                None => scores,
+            };
             let mask = self.mask(length, heads.window).narrow(2, length - queried, queried);
             let (scores, caps) = match heads.cap {
                 Some(cap) => {
@@ -180,7 +207,20 @@ impl OnDevice {
                 None => (scores, None),
             };
             let scores = scores.reshape([count * heads.key, group, queried, length]) + mask;
-            let weights = softmax(scores, 3).reshape([count, heads.key, group * queried, length]);
+            let weights = match heads.sinks {
+                Some(sinks) => {
+                    let sinks = sinks
+                        .tensor
+                        .clone()
+                        .cast(DType::F32)
+                        .reshape([1, heads.key, group, 1, 1]);
+                    let sinks = sinks.repeat_dim(0, count).repeat_dim(3, queried);
+                    let sinks = sinks.reshape([count * heads.key, group, queried, 1]);
+                    softmax(Tensor::cat(vec![scores, sinks], 3), 3).narrow(3, 0, length)
+                }
+                None => softmax(scores, 3),
+            };
+            let weights = weights.reshape([count, heads.key, group * queried, length]);
             Run {
                 q,
                 k,
@@ -212,7 +252,7 @@ impl OnDevice {
 }
 
 /// The factor of attention scores.
-fn factor(heads: Heads) -> f64 {
+fn factor(heads: Heads<'_>) -> f64 {
     heads.scale.unwrap_or_else(|| 1.0 / (heads.width as f64).sqrt())
 }
 
@@ -227,6 +267,18 @@ fn value(activation: Activation, x: Tensor<2>) -> Tensor<2> {
         }
         Activation::Relu => relu(x),
         Activation::ReluSquared => relu(x).square(),
+        Activation::ClampedSwish { gain, limit } => {
+            let g = x.clamp_max(limit);
+            g.clone() * sigmoid(g * gain)
+        }
+    }
+}
+
+/// What the value of the gate is multiplied by.
+fn factor_of_gate(activation: Activation, up: Tensor<2>) -> Tensor<2> {
+    match activation {
+        Activation::ClampedSwish { limit, .. } => up.clamp(-limit, limit) + 1.0,
+        _ => up,
     }
 }
 
@@ -260,6 +312,12 @@ fn slope(activation: Activation, x: Tensor<2>) -> Tensor<2> {
         }
         Activation::Relu => x.clone().greater_elem(0.0).float().cast(x.dtype()),
         Activation::ReluSquared => relu(x) * 2.0,
+        Activation::ClampedSwish { gain, limit } => {
+            let below = x.clone().lower_equal_elem(limit).float().cast(x.dtype());
+            let g = x.clamp_max(limit);
+            let s = sigmoid(g.clone() * gain);
+            s.clone() * (g * gain * (s.neg() + 1.0) + 1.0) * below
+        }
     }
 }
 
@@ -399,7 +457,7 @@ impl Ops for OnDevice {
         Tensor::cat(parts, 2).reshape([rows, all])
     }
 
-    fn attend(&self, sequences: &Sequences, which: Which, heads: Heads, qkv: [&Tensor<2>; 3]) -> Tensor<2> {
+    fn attend(&self, sequences: &Sequences, which: Which, heads: Heads<'_>, qkv: [&Tensor<2>; 3]) -> Tensor<2> {
         let part = |run: Run| {
             let out = run.weights.cast(self.dtype).matmul(run.v);
             Self::rows(out, heads.query, run.queried)
@@ -411,7 +469,7 @@ impl Ops for OnDevice {
         &self,
         sequences: &Sequences,
         which: Which,
-        heads: Heads,
+        heads: Heads<'_>,
         gradient: &Tensor<2>,
         qkv: [&Tensor<2>; 3],
     ) -> [Tensor<2>; 3] {
@@ -443,7 +501,7 @@ impl Ops for OnDevice {
     }
 
     fn gated(&self, rows: usize, activation: Activation, gate: &Tensor<2>, up: &Tensor<2>) -> Tensor<2> {
-        value(activation, first(gate, rows)) * first(up, rows)
+        value(activation, first(gate, rows)) * factor_of_gate(activation, first(up, rows))
     }
 
     fn gated_back(
@@ -454,11 +512,18 @@ impl Ops for OnDevice {
         gate: &Tensor<2>,
         up: &Tensor<2>,
     ) -> [Tensor<2>; 2] {
-        let gate = first(gate, rows);
-        [
-            gradient.clone() * first(up, rows) * slope(activation, gate.clone()),
-            gradient * value(activation, gate),
-        ]
+        let (gate, up) = (first(gate, rows), first(up, rows));
+        let factor = factor_of_gate(activation, up.clone());
+        let gate_gradient = gradient.clone() * factor * slope(activation, gate.clone());
+        let up_gradient = gradient * value(activation, gate);
+        let up_gradient = match activation {
+            Activation::ClampedSwish { limit, .. } => {
+                let within = up.clone().abs().lower_equal_elem(limit).float().cast(up.dtype());
+                up_gradient * within
+            }
+            _ => up_gradient,
+        };
+        [gate_gradient, up_gradient]
     }
 
     fn activate(&self, rows: usize, activation: Activation, x: &Tensor<2>) -> Tensor<2> {
@@ -467,6 +532,62 @@ impl Ops for OnDevice {
 
     fn activate_back(&self, rows: usize, activation: Activation, gradient: Tensor<2>, x: &Tensor<2>) -> Tensor<2> {
         gradient * slope(activation, first(x, rows))
+    }
+
+    fn values(&self, rows: usize, x: &Tensor<2>) -> Vec<f32> {
+        floats(first(x, rows))
+    }
+
+    fn pick(&self, x: &Tensor<2>, at: &[usize]) -> Tensor<2> {
+        x.clone().select(0, indices(at.iter().copied(), &self.device))
+    }
+
+    fn add_at(&self, into: Tensor<2>, at: &[usize], x: &Tensor<2>) -> Tensor<2> {
+        let at = indices(at.iter().copied(), &self.device);
+        into.select_assign(0, at, x.clone(), IndexingUpdateOp::Add)
+    }
+
+    fn weigh(&self, x: Tensor<2>, at: &[usize], weights: &Tensor<2>, expert: usize) -> Tensor<2> {
+        x * self.pick(&weights.clone().narrow(1, expert, 1), at)
+    }
+
+    fn add_dots(&self, into: Tensor<2>, at: &[usize], expert: usize, a: &Tensor<2>, b: &Tensor<2>) -> Tensor<2> {
+        let dots = (a.clone().cast(DType::F32) * b.clone().cast(DType::F32)).sum_dim(1);
+        let [rows, experts] = into.dims();
+        let column = Tensor::zeros([rows, 1], (&self.device, DType::F32));
+        let column = self.add_at(column, at, &dots).cast(self.dtype);
+        let own: Vec<f32> = (0..experts).map(|other| f32::from(u8::from(other == expert))).collect();
+        let own = Tensor::<2>::from_data(TensorData::new(own, [1, experts]), (&self.device, self.dtype));
+        into + column * own
+    }
+
+    fn route(&self, rows: usize, logits: &Tensor<2>, choice: &Choice, renormalise: bool) -> Tensor<2> {
+        let (logits, chosen) = (first(logits, rows).cast(DType::F32), self.chosen(rows, choice));
+        let weights = if renormalise {
+            softmax(logits + (chosen - 1.0) * 1e30, 1)
+        } else {
+            softmax(logits, 1) * chosen
+        };
+        weights.cast(self.dtype)
+    }
+
+    fn route_back(
+        &self,
+        rows: usize,
+        gradient: Tensor<2>,
+        logits: &Tensor<2>,
+        choice: &Choice,
+        renormalise: bool,
+    ) -> Tensor<2> {
+        let (logits, chosen) = (first(logits, rows).cast(DType::F32), self.chosen(rows, choice));
+        let gradient = gradient.cast(DType::F32) * chosen.clone();
+        let weights = if renormalise {
+            softmax(logits + (chosen - 1.0) * 1e30, 1)
+        } else {
+            softmax(logits, 1)
+        };
+        let mean = (weights.clone() * gradient.clone()).sum_dim(1);
+        (weights * (gradient - mean)).cast(self.dtype)
     }
 
     fn take_last(&self, sequences: &Sequences, x: &Tensor<2>) -> Tensor<2> {

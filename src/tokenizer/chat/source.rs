@@ -1,6 +1,6 @@
 //! Where a checkpoint has its chat template, in the order of Hugging Face's transformers (`tokenization_utils_base.py`
 //! of 4.57 and 5.24): separate files replace what `tokenizer_config.json` has; of several templates the one named
-//! `default` is used.
+//! `default` is used. A GGUF file has its own (`tokenizer.chat_template`), and files next to it do not count.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::super::read_map;
-use crate::checkpoint::hash;
+use super::super::{gguf, read_map};
+use crate::checkpoint::{self, hash};
 use crate::diagnostic::{Diagnostic, Kind, Result};
 use crate::input;
 
@@ -28,20 +28,30 @@ pub struct Source {
     pub text: String,
 }
 
-/// SHA-256 of the source of the chat template that a checkpoint's folder would be used with; none where there is none.
+/// SHA-256 of the source of the chat template that a checkpoint would be used with; none where there is none.
 ///
 /// # Errors
 /// A file cannot be read, or there are several templates and none is the `default`.
-pub fn template_sha256(folder: &Path) -> Result<Option<String>> {
-    Ok(find(folder)?.map(|source| hash::of_bytes(source.text.as_bytes())))
+pub fn template_sha256(checkpoint: &Path) -> Result<Option<String>> {
+    Ok(find(checkpoint)?.map(|source| source.sha256()))
 }
 
-/// The template: `chat_template.jinja` and `additional_chat_templates/`, else `chat_template` of
-/// `tokenizer_config.json`, else that of `chat_template.json`.
+impl Source {
+    /// SHA-256 of the template.
+    pub fn sha256(&self) -> String {
+        hash::of_bytes(self.text.as_bytes())
+    }
+}
+
+/// The template of a GGUF file, or of a folder: `chat_template.jinja` and `additional_chat_templates/`, else
+/// `chat_template` of `tokenizer_config.json`, else that of `chat_template.json`.
 ///
 /// # Errors
 /// A file cannot be read, or there are several templates and none is the `default`.
 pub fn find(folder: &Path) -> Result<Option<Source>> {
+    if gguf::is_gguf(folder) {
+        return of_gguf(folder);
+    }
     if let Some(source) = of_files(folder)? {
         return Ok(Some(source));
     }
@@ -66,10 +76,29 @@ pub fn find(folder: &Path) -> Result<Option<Source>> {
     Ok(None)
 }
 
+/// The template among a GGUF file's keys.
+fn of_gguf(file: &Path) -> Result<Option<Source>> {
+    let head = checkpoint::gguf::read(file)?;
+    let (text, further) = gguf::chat_template(&head.metadata)?;
+    match text {
+        Some(text) => Ok(Some(Source {
+            file: file.to_owned(),
+            text: text.to_owned(),
+        })),
+        None if further.is_empty() => Ok(None),
+        None => Err(no_default(file, further.into_iter()).help("write `prompt_style: plain`")),
+    }
+}
+
 /// The error of a checkpoint that has none.
 pub fn none(folder: &Path) -> Diagnostic {
-    Diagnostic::checkpoint("this model has no chat template")
-        .in_file(folder)
+    let error = Diagnostic::checkpoint("this model has no chat template").in_file(folder);
+    if gguf::is_gguf(folder) {
+        return error
+            .expected("`tokenizer.chat_template` among its keys")
+            .help("write `prompt_style: plain`, or take a file of the model that was trained for chats");
+    }
+    error
         .expected("`chat_template` in tokenizer_config.json, or a file chat_template.jinja")
         .help(
             "write `prompt_style: plain`, or put the template that the model was trained with into chat_template.jinja",

@@ -1,0 +1,119 @@
+//! gpt-oss (OpenAI 2025, arXiv:2508.10925), after `configuration_gpt_oss.py` and `modeling_gpt_oss.py` of transformers
+//! 5.24: mixtures of experts whose activation is clamped, attention with sinks, every second layer a window, YaRN.
+
+use super::base::{Defaults, Kind, attention_bias, by_kind, chosen, kinds_or_every};
+use super::fields::Fields;
+use super::shape::{Activation, Experts, Pairs, Rotary, Scaling, Shape};
+use super::tensors::{Entry, Order, Slot, one};
+use super::{Family, rope};
+use crate::diagnostic::Result;
+
+/// The family.
+pub const FAMILY: Family = Family {
+    types: &["gpt_oss"],
+    classes: &["GptOssForCausalLM"],
+    read,
+    gguf: None,
+    eos: None,
+};
+
+const TENSORS: &[Entry] = &[
+    one("model.embed_tokens", &[Slot::Embedding]),
+    one("model.layers.{}.input_layernorm", &[Slot::BeforeAttention]),
+    one("model.layers.{}.self_attn.q_proj", &[Slot::Query]),
+    one("model.layers.{}.self_attn.k_proj", &[Slot::Key]),
+    one("model.layers.{}.self_attn.v_proj", &[Slot::Value]),
+    Entry {
+        stem: "model.layers.{}.self_attn.sinks",
+        slots: &[Slot::Sinks],
+        order: Order::Bare,
+    },
+    one("model.layers.{}.self_attn.o_proj", &[Slot::AttentionOutput]),
+    one("model.layers.{}.post_attention_layernorm", &[Slot::BeforeMlp]),
+    one("model.layers.{}.mlp.router", &[Slot::Router]),
+    Entry {
+        stem: "model.layers.{}.mlp.experts.gate_up_proj",
+        slots: &[Slot::ExpertGate, Slot::ExpertUp],
+        order: Order::Experts,
+    },
+    Entry {
+        stem: "model.layers.{}.mlp.experts.down_proj",
+        slots: &[Slot::ExpertDown],
+        order: Order::Experts,
+    },
+    one("model.norm", &[Slot::Norm]),
+    one("lm_head", &[Slot::Output]),
+];
+
+const DEFAULTS: Defaults = Defaults {
+    family: "gpt_oss",
+    tensors: TENSORS,
+    vocabulary: 201_088,
+    hidden: 2880,
+    inner: 2880,
+    layers: 36,
+    heads: 64,
+    key_heads: Some(8),
+    head: Some(64),
+    epsilon: 1e-5,
+    tied: false,
+    theta: 150_000.0,
+};
+
+fn read(fields: &Fields) -> Result<Shape> {
+    // The activation is the clamped one, whatever is said.
+    fields.must_be("hidden_act", &["silu", "swish"])?;
+    let (mut shape, head) = DEFAULTS.without_rotary(fields)?;
+    let scaled = ["rope_scaling", "rope_parameters"]
+        .iter()
+        .any(|key| fields.some(key).is_some());
+    let wanted = rope::Wanted::whole(head, DEFAULTS.theta);
+    shape.rotary = vec![if scaled {
+        rope::read(fields, &wanted)?
+    } else {
+        default_rotary(fields, head)?
+    }];
+    attention_bias(fields, &mut shape, true)?;
+    let (count, chosen) = chosen(fields, &["num_local_experts", "num_experts"], 128, 4)?;
+    // What files of transformers 4 call it beside `num_experts_per_tok`.
+    fields.get("experts_per_token");
+    let block = &mut shape.blocks[0];
+    block.attention.sinks = true;
+    block.mlp.activation = Activation::ClampedSwish {
+        gain: fields.number("swiglu_alpha", 1.702)? as f32,
+        limit: fields.number("swiglu_limit", 7.0)? as f32,
+    };
+    (block.mlp.bias, block.mlp.output_bias) = (true, true);
+    block.experts = Some(Experts {
+        count,
+        chosen,
+        renormalise: true,
+        router_bias: true,
+    });
+    let window = fields.optional_count_or("sliding_window", 128)?;
+    let kinds: Vec<Kind> = kinds_or_every(fields, shape.layers, 2)?;
+    by_kind(fields, &mut shape, &kinds, window, |_, _| ())?;
+    // Some files say what the kinds say already.
+    fields.get("initial_context_length");
+    Ok(shape)
+}
+
+/// What `configuration_gpt_oss.py` has where the file says nothing of rotary positions.
+fn default_rotary(fields: &Fields, head: usize) -> Result<Rotary> {
+    super::even("the head's width", head)?;
+    fields.get("original_max_position_embeddings");
+    Ok(Rotary {
+        theta: fields.number("rope_theta", DEFAULTS.theta)?,
+        width: head,
+        pairs: Pairs::Halves,
+        scaling: Scaling::Yarn {
+            factor: 32.0,
+            original: 4096.0,
+            fast: 32.0,
+            slow: 1.0,
+            truncate: false,
+            attention: 0.1 * 32f64.ln() + 1.0,
+        },
+        growth: None,
+    })
+}

@@ -1,0 +1,267 @@
+//! Weights as other programs have packed them: the block types of ggml, of which GGUF files are made.
+//!
+//! A block is some consecutive weights of one row: small integers, and the scales that make numbers of them. Every type
+//! expands to the bits that `gguf.quants.dequantize` of the Python package `gguf` gives: the same float32 operations in
+//! the same order.
+
+mod small;
+mod super_blocks;
+
+use super::matrix::{Elements, Half, float16};
+
+/// A type of tensor of ggml.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(non_camel_case_types, reason = "ggml's own names")]
+pub enum BlockType {
+    /// float32
+    F32,
+    /// float16
+    F16,
+    /// bfloat16
+    BF16,
+    /// 4 bits, a scale.
+    Q4_0,
+    /// 4 bits, a scale and a least value.
+    Q4_1,
+    /// 5 bits, a scale.
+    Q5_0,
+    /// 5 bits, a scale and a least value.
+    Q5_1,
+    /// 8 bits, a scale.
+    Q8_0,
+    /// 2 bits; scales and least values of 4 bits for each 16.
+    Q2_K,
+    /// 3 bits; scales of 6 bits for each 16.
+    Q3_K,
+    /// 4 bits; scales and least values of 6 bits for each 32.
+    Q4_K,
+    /// 5 bits; scales and least values of 6 bits for each 32.
+    Q5_K,
+    /// 6 bits; scales of 8 bits for each 16.
+    Q6_K,
+    /// 4 bits: codes of a fixed table that is denser near zero; a scale.
+    IQ4_NL,
+    /// 4-bit floating point (E2M1), the scale a power of two.
+    MXFP4,
+}
+
+/// Number, name, elements of a block, bytes of a block.
+type Row = (u32, &'static str, usize, usize);
+
+impl BlockType {
+    /// Those that are computed with.
+    pub const ALL: [Self; 15] = [
+        Self::F32,
+        Self::F16,
+        Self::BF16,
+        Self::Q4_0,
+        Self::Q4_1,
+        Self::Q5_0,
+        Self::Q5_1,
+        Self::Q8_0,
+        Self::Q2_K,
+        Self::Q3_K,
+        Self::Q4_K,
+        Self::Q5_K,
+        Self::Q6_K,
+        Self::IQ4_NL,
+        Self::MXFP4,
+    ];
+
+    fn row(self) -> Row {
+        match self {
+            Self::F32 => (0, "F32", 1, 4),
+            Self::F16 => (1, "F16", 1, 2),
+            Self::Q4_0 => (2, "Q4_0", 32, 18),
+            Self::Q4_1 => (3, "Q4_1", 32, 20),
+            Self::Q5_0 => (6, "Q5_0", 32, 22),
+            Self::Q5_1 => (7, "Q5_1", 32, 24),
+            Self::Q8_0 => (8, "Q8_0", 32, 34),
+            Self::Q2_K => (10, "Q2_K", 256, 84),
+            Self::Q3_K => (11, "Q3_K", 256, 110),
+            Self::Q4_K => (12, "Q4_K", 256, 144),
+            Self::Q5_K => (13, "Q5_K", 256, 176),
+            Self::Q6_K => (14, "Q6_K", 256, 210),
+            Self::IQ4_NL => (20, "IQ4_NL", 32, 18),
+            Self::BF16 => (30, "BF16", 1, 2),
+            Self::MXFP4 => (39, "MXFP4", 32, 17),
+        }
+    }
+
+    /// The type that a GGUF file means by this number; none: one that is not computed with.
+    pub fn from_ggml(number: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.number() == number)
+    }
+
+    /// Its number in a GGUF file.
+    pub fn number(self) -> u32 {
+        self.row().0
+    }
+
+    /// As ggml calls it.
+    pub fn name(self) -> &'static str {
+        self.row().1
+    }
+
+    /// Elements of a block.
+    pub fn elements(self) -> usize {
+        self.row().2
+    }
+
+    /// Bytes of a block.
+    pub fn bytes(self) -> usize {
+        self.row().3
+    }
+
+    /// Bytes of this many elements; none where they are no whole blocks, or too many to count.
+    pub fn size(self, elements: usize) -> Option<usize> {
+        let blocks = elements / self.elements();
+        if elements.is_multiple_of(self.elements()) {
+            blocks.checked_mul(self.bytes())
+        } else {
+            None
+        }
+    }
+
+    /// Writes the elements from `first` on as float32.
+    ///
+    /// # Panics
+    /// If there are fewer elements than that.
+    pub fn expand(self, bytes: &[u8], first: usize, to: &mut [f32]) {
+        match self {
+            Self::F32 => {
+                let (floats, _) = bytes.as_chunks::<4>();
+                let floats = &floats[first..first + to.len()];
+                for (to, &float) in to.iter_mut().zip(floats) {
+                    *to = f32::from_le_bytes(float);
+                }
+            }
+            Self::F16 => Elements::Halves(bytes, Half::F16).expand(first, to),
+            Self::BF16 => Elements::Halves(bytes, Half::Bf16).expand(first, to),
+            _ => expand_blocks(self, bytes, first, to),
+        }
+    }
+}
+
+/// Weights in blocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Blocks<'a> {
+    /// What blocks they are.
+    pub kind: BlockType,
+    /// Block after block.
+    pub bytes: &'a [u8],
+    /// Where among the elements the matrix begins.
+    pub first: usize,
+}
+
+impl Blocks<'_> {
+    /// Elements from the first of the matrix on.
+    pub fn len(&self) -> usize {
+        (self.bytes.len() / self.kind.bytes() * self.kind.elements()).saturating_sub(self.first)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Writes the elements from `first` on as float32.
+    ///
+    /// # Panics
+    /// If there are fewer elements than that.
+    pub fn expand(&self, first: usize, to: &mut [f32]) {
+        self.kind.expand(self.bytes, self.first + first, to);
+    }
+}
+
+/// What ggml calls the type of this number, of those that are not computed with as well.
+pub fn ggml_name(number: u32) -> Option<&'static str> {
+    const OTHERS: [(u32, &str); 20] = [
+        (9, "Q8_1"),
+        (15, "Q8_K"),
+        (16, "IQ2_XXS"),
+        (17, "IQ2_XS"),
+        (18, "IQ3_XXS"),
+        (19, "IQ1_S"),
+        (21, "IQ3_S"),
+        (22, "IQ2_S"),
+        (23, "IQ4_XS"),
+        (24, "I8"),
+        (25, "I16"),
+        (26, "I32"),
+        (27, "I64"),
+        (28, "F64"),
+        (29, "IQ1_M"),
+        (34, "TQ1_0"),
+        (35, "TQ2_0"),
+        (40, "NVFP4"),
+        (41, "Q1_0"),
+        (42, "Q2_0"),
+    ];
+    let other = || OTHERS.iter().find(|(other, _)| *other == number).map(|(_, name)| *name);
+    BlockType::from_ggml(number).map(BlockType::name).or_else(other)
+}
+
+#[multiversion::multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2+fma"))]
+fn expand_blocks(kind: BlockType, bytes: &[u8], first: usize, to: &mut [f32]) {
+    match kind {
+        BlockType::Q4_0 => whole(bytes, first, to, small::q4_0),
+        BlockType::Q4_1 => whole(bytes, first, to, small::q4_1),
+        BlockType::Q5_0 => whole(bytes, first, to, small::q5_0),
+        BlockType::Q5_1 => whole(bytes, first, to, small::q5_1),
+        BlockType::Q8_0 => whole(bytes, first, to, small::q8_0),
+        BlockType::IQ4_NL => whole(bytes, first, to, small::iq4_nl),
+        BlockType::MXFP4 => whole(bytes, first, to, small::mxfp4),
+        BlockType::Q2_K => whole(bytes, first, to, super_blocks::q2_k),
+        BlockType::Q3_K => whole(bytes, first, to, super_blocks::q3_k),
+        BlockType::Q4_K => whole(bytes, first, to, super_blocks::q4_k),
+        BlockType::Q5_K => whole(bytes, first, to, super_blocks::q5_k),
+        BlockType::Q6_K => whole(bytes, first, to, super_blocks::q6_k),
+        BlockType::F32 | BlockType::F16 | BlockType::BF16 => unreachable!("expanded without blocks"),
+    }
+}
+
+/// Blocks by `block`; of the first and of the last one a part may be wanted.
+#[inline(always)]
+fn whole<const BYTES: usize, const COUNT: usize>(
+    bytes: &[u8],
+    first: usize,
+    to: &mut [f32],
+    block: impl Fn(&[u8; BYTES], &mut [f32; COUNT]),
+) {
+    let (blocks, _) = bytes.as_chunks::<BYTES>();
+    let mut blocks = blocks[(first / COUNT).min(blocks.len())..].iter();
+    let mut next = || {
+        blocks
+            .next()
+            .unwrap_or_else(|| panic!("a matrix ends within what is read"))
+    };
+    let part = |from: usize, to: &mut [f32], bytes: &[u8; BYTES]| {
+        let mut all = [0.0; COUNT];
+        block(bytes, &mut all);
+        to.copy_from_slice(&all[from..from + to.len()]);
+    };
+    let mut to = to;
+    let into = first % COUNT;
+    if into > 0 && !to.is_empty() {
+        let (now, later) = to.split_at_mut((COUNT - into).min(to.len()));
+        part(into, now, next());
+        to = later;
+    }
+    let (now, rest) = to.as_chunks_mut::<COUNT>();
+    for now in now {
+        block(next(), now);
+    }
+    if !rest.is_empty() {
+        part(0, rest, next());
+    }
+}
+
+/// The float16 at a place of a block.
+#[inline(always)]
+fn half(block: &[u8], at: usize) -> f32 {
+    float16(u16::from_le_bytes([block[at], block[at + 1]]))
+}
+
+#[cfg(test)]
+mod tests;
