@@ -53,11 +53,13 @@ fn record(
         model: ModelRecord {
             id: model.spec.id.clone(),
             source: model.spec.source_text.clone(),
+            file: model.spec.file.clone(),
             revision: model.key.revision.clone(),
             requested_revision: model.key.revision.is_some().then(|| model.spec.revision.clone()),
             architecture: model.architecture.to_owned(),
             dtype: model.key.dtype,
             quantization: model.key.quantization,
+            activations: model.activations.map(str::to_owned),
             weights_sha256: model.key.weights_sha256.clone(),
             tokenizer_sha256: model.key.tokenizer_sha256.clone(),
         },

@@ -272,7 +272,7 @@ pub fn runs_with<'a>(
                 model: id,
                 chat,
                 baselines,
-                stop: model.checkpoint.config.stop.clone(),
+                stop: model.stop(),
                 vocabulary: model.checkpoint.config.model.vocabulary,
                 jobs,
             };

@@ -87,17 +87,23 @@ pub fn inputs(
     }
     for id in named_models(project) {
         let spec = project.models.get(id)?;
-        let folder = match &spec.source {
-            ModelSource::Folder(folder) => folder.clone(),
+        let place = match &spec.source {
+            ModelSource::Folder(place) | ModelSource::File(place) => place.clone(),
             ModelSource::Hub(repository) => {
                 let found = hub.model_without_weights(repository, &spec.revision);
                 warn(spec, hub, warnings);
                 found.ok()?.0.folder
             }
+            ModelSource::HubFile(repository, file) => {
+                let found = hub.gguf_that_is_here(repository, &spec.revision, file);
+                warn(spec, hub, warnings);
+                found.ok()?.folder.join(file)
+            }
         };
+        // Of a file that is the whole model, it is that file.
         add(
             &format!("the model `{id}`"),
-            names_and_times(&files_of(&folder, 1)?, &folder)?,
+            names_and_times(&files_of(&place, 1)?, &place)?,
         );
     }
     Some(inputs)

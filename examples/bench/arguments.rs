@@ -70,7 +70,7 @@ fn batch(text: &str) -> Result<Batch, String> {
 }
 
 fn quantization(text: &str) -> Result<Quantization, String> {
-    let found = Quantization::WORDS.iter().find(|(word, _)| *word == text);
+    let found = Quantization::ASKED.iter().find(|(word, _)| *word == text);
     found
         .map(|&(_, quantization)| quantization)
         .ok_or_else(|| "expected none, fp4 or nf4".to_owned())

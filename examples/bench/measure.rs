@@ -266,8 +266,11 @@ fn open(folder: &Path, arguments: &Arguments, backend: &Backend) -> Result<(Expl
     let checkpoint = Checkpoint::open(folder)?;
     let precision = backend.precision(arguments.dtype, arguments.quantization, &checkpoint)?;
     let explainer = Explainer::load(&checkpoint, backend, precision)?;
-    let quantization = precision.quantization.or(checkpoint.config.quantization);
-    Ok((explainer, precision.dtype, quantization.map_or("none", Code::name)))
+    let quantization = match checkpoint.quantization() {
+        Some(stored) => stored.word(),
+        None => precision.quantization.map_or("none", Code::name),
+    };
+    Ok((explainer, precision.dtype, quantization))
 }
 
 /// Operations a second of Burn's product of two square matrices, the best of several.

@@ -14,12 +14,12 @@ use burn::tensor::DType;
 use serde_json::{Map, Value};
 
 use super::json;
+use super::quantized::{self, Quantized};
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
-use crate::families::fields::{Fields, shown};
+use crate::families::fields::Fields;
 use crate::families::shape::Shape;
 use crate::families::{self, Family, unused_fields};
 use crate::input;
-use crate::kernel::matrix::Code;
 
 /// The special tokens that `config.json` names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,8 +39,8 @@ pub struct CheckpointConfig {
     pub model: Shape,
     /// Special tokens by id.
     pub special: SpecialTokens,
-    /// How its linear layers are stored quantised, by bitsandbytes; none: they are not.
-    pub quantization: Option<Code>,
+    /// How its linear layers are stored quantised; none: they are not.
+    pub quantization: Option<Quantized>,
     /// The tokens that end what the model says: `eos_token_id`, all of it, here and in `generation_config.json`.
     pub stop: Vec<u32>,
     /// The longest prompt the model was made for (`max_position_embeddings`), where the file says.
@@ -99,7 +99,8 @@ pub fn parse(map: &Map<String, Value>) -> Result<CheckpointConfig> {
     let fields = Fields::new(map);
     let family = Family::of(&fields)?;
     let model = (family.read)(&fields)?;
-    let quantization = fields.some("quantization_config").map(bitsandbytes).transpose()?;
+    let quantization = fields.some("quantization_config").map(quantized::read).transpose()?;
+    let (quantization, odd) = quantization.unzip();
     let special = SpecialTokens {
         bos: fields.token("bos_token_id")?,
         eos: fields.token("eos_token_id")?,
@@ -113,6 +114,8 @@ pub fn parse(map: &Map<String, Value>) -> Result<CheckpointConfig> {
     let dtype = dtype(&fields)?;
     let weights = fields.text("transformers_weights")?.map(str::to_owned);
     unused_fields::check(&fields, family.class())?;
+    let mut warnings = fields.warnings();
+    warnings.extend(odd.unwrap_or_default());
     Ok(CheckpointConfig {
         model,
         special,
@@ -122,7 +125,7 @@ pub fn parse(map: &Map<String, Value>) -> Result<CheckpointConfig> {
         dtype,
         weights,
         language_part: false,
-        warnings: fields.warnings(),
+        warnings,
     })
 }
 
@@ -176,33 +179,4 @@ fn dtype(fields: &Fields) -> Result<Option<DType>> {
         );
     }
     Ok(known)
-}
-
-/// The kind of 4 bits that `quantization_config` tells of.
-fn bitsandbytes(config: &Value) -> Result<Code> {
-    let said = |key: &str| config.get(key);
-    let method = said("quant_method").and_then(Value::as_str);
-    let four = said("load_in_4bit")
-        .or_else(|| said("_load_in_4bit"))
-        .and_then(Value::as_bool);
-    let kind = said("bnb_4bit_quant_type").and_then(Value::as_str).unwrap_or("fp4");
-    if let Some(storage) = said("bnb_4bit_quant_storage").filter(|storage| !storage.is_null() && *storage != "uint8") {
-        return Err(Diagnostic::checkpoint(format!(
-            "`quantization_config`: `bnb_4bit_quant_storage: {}`",
-            shown(storage)
-        ))
-        .expected("`uint8`: codes kept as bytes")
-        .help("use the repository's unquantised checkpoint, with `quantization: nf4` if memory is short"));
-    }
-    // The first transformers that saved such checkpoints wrote no `quant_method`.
-    match (method.unwrap_or("bitsandbytes"), four, kind) {
-        ("bitsandbytes", Some(true), "fp4") => Ok(Code::Fp4),
-        ("bitsandbytes", Some(true), "nf4") => Ok(Code::Nf4),
-        _ => Err(Diagnostic::checkpoint(format!(
-            "`quantization_config`: the weights are stored quantised by {}",
-            method.unwrap_or("an unnamed method")
-        ))
-        .expected("float32, float16 or bfloat16 weights, or bitsandbytes' 4 bits (`load_in_4bit`, fp4 or nf4)")
-        .help("use the repository's unquantised checkpoint, with `quantization: nf4` if memory is short")),
-    }
 }

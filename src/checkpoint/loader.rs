@@ -10,7 +10,7 @@ use burn::module::{Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::stored::{Stored, TensorEntry, unreadable};
-use super::{Checkpoint, buffers};
+use super::{Checkpoint, buffers, quantized};
 use crate::diagnostic::{Diagnostic, Kind, Result};
 use crate::input;
 use crate::kernel::matrix::Half;
@@ -61,6 +61,9 @@ impl Loader<'_> {
     /// # Errors
     /// As [`Self::take`]; or the quantised form is not one that is read.
     pub fn linear(&mut self, name: &str, dims: [usize; 2], transposed: bool) -> Result<Matrix> {
+        if let Some(packed) = self.packed(name, dims)? {
+            return Ok(packed);
+        }
         let entry = if transposed {
             let stored = [dims[1], dims[0]];
             let entry = self.entry(name, &stored)?;
@@ -78,11 +81,15 @@ impl Loader<'_> {
         }
     }
 
-    /// Takes one linear layer of each expert, `[out, in]`, out of a tensor `[experts, in, out]` of them all.
+    /// Takes one linear layer of each expert, `[out, in]`, out of a tensor `[experts, in, out]` of them all, or of
+    /// their MXFP4.
     ///
     /// # Errors
     /// As [`Self::take`].
     pub fn experts(&mut self, name: &str, count: usize, dims: [usize; 2]) -> Result<Vec<Matrix>> {
+        if let Some(packed) = self.mxfp4(name, count, dims)? {
+            return Ok(packed);
+        }
         let [rows, width] = dims;
         let shape = [count, width, rows];
         let whole = self.entry(name, &shape)?;
@@ -292,7 +299,10 @@ impl Loader<'_> {
     /// # Errors
     /// Tensors are left over that the architecture does not use: it would compute something else than the file's model.
     pub fn finish(mut self) -> Result<()> {
-        self.left.retain(|name, entry| buffers::known(name, entry).is_none());
+        let quantized = self.checkpoint.config.quantization.is_some();
+        self.left.retain(|name, entry| {
+            buffers::known(name, entry).is_none() && !(quantized && quantized::is_of_activations(name))
+        });
         let Some((first, entry)) = self.left.iter().next() else {
             return Ok(());
         };

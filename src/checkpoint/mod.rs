@@ -13,7 +13,7 @@ mod loader;
 mod names;
 mod pickle;
 mod pytorch;
-mod quantized;
+pub mod quantized;
 mod safetensors;
 mod stored;
 mod tied;
@@ -28,6 +28,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Result};
 use crate::families::shape::Shape;
 use crate::kernel::packed::BlockType;
 use crate::tensor::matrix::Precision;
+use crate::terms::Quantization;
 use config::{CheckpointConfig, SpecialTokens};
 
 pub use loader::Loader;
@@ -197,6 +198,19 @@ impl Checkpoint {
         })
     }
 
+    /// How its linear layers are stored quantised, as a record says it; none: they are not.
+    pub fn quantization(&self) -> Option<Quantization> {
+        match &self.config.quantization {
+            Some(quantized) => Some(quantized.word()),
+            None => self.blocks().map(|_| Quantization::Gguf),
+        }
+    }
+
+    /// What activations would be rounded to, where the checkpoint was made to be computed with that.
+    pub fn activations(&self) -> Option<&str> {
+        self.config.quantization.as_ref()?.activations.as_deref()
+    }
+
     /// The dtype most of the weights' bytes are stored in.
     pub fn stored_dtype(&self) -> DType {
         let mut bytes: Vec<(DType, usize)> = vec![(DType::F32, 0), (DType::F16, 0), (DType::BF16, 0)];
@@ -238,8 +252,10 @@ impl Checkpoint {
     pub fn parameters(&self) -> usize {
         let count = |(name, entry): (&String, &TensorEntry)| match entry.stored {
             _ if quantized::is_state(name) || buffers::known(name, entry).is_some() => 0,
-            Stored::U8 => 2 * entry.bytes,
             Stored::Blocks(_) => entry.shape.iter().product(),
+            ref stored if stored.float().is_none() => {
+                quantized::weights_in(self.config.quantization.as_ref(), name, entry)
+            }
             ref stored => stored.size().map_or(0, |size| entry.bytes / size),
         };
         self.entries.iter().map(count).sum()

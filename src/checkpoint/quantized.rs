@@ -1,199 +1,221 @@
-//! 4-bit weights: quantised here while they are read, or by bitsandbytes before they were saved.
+//! Weights that were quantised before they were saved: by which program, as `quantization_config` says, with one file
+//! for each. The module of a linear layer `W` then has tensors of that program's own instead of `W.weight`; layers that
+//! it left alone have theirs.
 //!
-//! What bitsandbytes saves of a linear layer `W.weight` (its `QuantState.as_dict(packed=True)`, as transformers writes
-//! it into safetensors):
-//!
-//! - `W.weight`: the codes, `[n/2, 1]` bytes, the even element in the high half;
-//! - `W.weight.absmax`: a scale for each 64 weights;
-//! - `W.weight.quant_map`: the values of the sixteen codes;
-//! - `W.weight.quant_state.bitsandbytes__nf4` (or `__fp4`), JSON in bytes: `quant_type`, `blocksize`, `shape`.
-//!
-//! With double quantisation the scales are bytes themselves:
-//! `nested_quant_map[byte] · nested_absmax[block] + nested_offset`, for blocks of `nested_blocksize`.
+//! Only weights are quantised here. Where a program would round activations as well, while it computes, this is said
+//! ([`Quantized::activations`]) and not done.
 
-use std::io::Read;
+mod awq;
+mod bitsandbytes;
+mod compressed_tensors;
+mod fp8;
+mod gptq;
+mod mxfp4;
+mod parts;
 
-use burn::tensor::DType;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::stored::unreadable;
-use super::{Loader, Stored, TensorEntry};
-use crate::diagnostic::{Diagnostic, Result};
-use crate::kernel::matrix::{BLOCK, Code, Elements, Half, quantize};
-use crate::tensor::matrix::{FourBit, Matrix, four_bit, quantized};
+use super::Loader;
+use super::stored::TensorEntry;
+use crate::diagnostic::{Diagnostic, Diagnostics, Result};
+use crate::families::fields::{Fields, is_empty, shown};
+use crate::kernel::matrix::Code;
+use crate::tensor::matrix::Matrix;
+use crate::terms::Quantization;
 
-/// What bitsandbytes saves with the codes.
-const STATE: [&str; 4] = [".absmax", ".quant_map", ".nested_absmax", ".nested_quant_map"];
+/// What to do about a form that is not read.
+const UNQUANTISED: &str = "use the repository's unquantised checkpoint, with `quantization: nf4` if memory is short";
 
-/// Weights that are read and quantised at a time: whole blocks.
-const PART: usize = BLOCK << 16;
+/// How a checkpoint's linear layers are stored quantised.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Quantized {
+    /// By which program, in which form.
+    method: Method,
+    /// What that program would round activations to while it computes.
+    pub activations: Option<String>,
+}
 
-/// Quantises weights as they are stored.
-fn quantize_part(bytes: &[u8], dtype: DType, code: Code) -> (Vec<u8>, Vec<f32>) {
-    let count = bytes.len() / dtype.size();
-    let halves = |half| Elements::Halves(bytes, half);
-    match dtype {
-        DType::BF16 => quantize(count, code, |range, to| halves(Half::Bf16).expand(range.start, to)),
-        DType::F16 => quantize(count, code, |range, to| halves(Half::F16).expand(range.start, to)),
-        _ => {
-            let (floats, _) = bytes.as_chunks::<4>();
-            quantize(count, code, |range, to| {
-                for (to, &float) in to.iter_mut().zip(&floats[range]) {
-                    *to = f32::from_le_bytes(float);
-                }
-            })
+#[derive(Clone, Debug, PartialEq)]
+enum Method {
+    BitsAndBytes(Code),
+    Gptq(gptq::Settings),
+    Awq(awq::Settings),
+    CompressedTensors(compressed_tensors::Settings),
+    Fp8(fp8::Settings),
+    Mxfp4,
+    Gguf,
+}
+
+impl Quantized {
+    /// What a record calls it.
+    pub fn word(&self) -> Quantization {
+        match &self.method {
+            Method::BitsAndBytes(Code::Fp4) => Quantization::Fp4,
+            Method::BitsAndBytes(Code::Nf4) => Quantization::Nf4,
+            Method::Gptq(settings) => settings.word(),
+            Method::Awq(_) => Quantization::Awq4,
+            Method::CompressedTensors(settings) => settings.word(),
+            Method::Fp8(_) => Quantization::Fp8,
+            Method::Mxfp4 => Quantization::Mxfp4,
+            Method::Gguf => Quantization::Gguf,
+        }
+    }
+
+    /// The blocks of a GGUF file, of whatever types.
+    pub fn gguf() -> Self {
+        Self {
+            method: Method::Gguf,
+            activations: None,
+        }
+    }
+
+    /// The code of bitsandbytes' 4 bits, where it is those.
+    pub fn code(&self) -> Option<Code> {
+        match self.method {
+            Method::BitsAndBytes(code) => Some(code),
+            _ => None,
         }
     }
 }
+
+/// Reads `quantization_config`, and what is odd in it.
+///
+/// # Errors
+/// The method, or a switch of it, is not one that is read.
+pub fn read(config: &Value) -> Result<(Quantized, Diagnostics)> {
+    let at = |mut diagnostic: Diagnostic| {
+        diagnostic.message = format!("`quantization_config`: {}", diagnostic.message);
+        if diagnostic.help.is_none() && !diagnostic.warning {
+            diagnostic.help = Some(UNQUANTISED.to_owned());
+        }
+        diagnostic
+    };
+    let nothing = Map::new();
+    let fields = Fields::new(config.as_object().unwrap_or(&nothing));
+    let read = |fields: &Fields<'_>| -> Result<(Method, Option<String>)> {
+        let weights_alone = |method| (method, None);
+        // The first transformers that saved bitsandbytes' checkpoints wrote no `quant_method`.
+        match fields.text("quant_method")?.unwrap_or("bitsandbytes") {
+            "bitsandbytes" => bitsandbytes::read(fields).map(Method::BitsAndBytes).map(weights_alone),
+            "gptq" => gptq::read(fields).map(Method::Gptq).map(weights_alone),
+            "awq" => awq::read(fields).map(Method::Awq).map(weights_alone),
+            "compressed-tensors" => {
+                compressed_tensors::read(fields).map(|(settings, more)| (Method::CompressedTensors(settings), more))
+            }
+            "fp8" => fp8::read(fields).map(|(settings, more)| (Method::Fp8(settings), Some(more))),
+            "mxfp4" => mxfp4::read(fields).map(|()| weights_alone(Method::Mxfp4)),
+            method => Err(stored_by(method)),
+        }
+    };
+    let (method, activations) = read(&fields).map_err(at)?;
+    let unknown: Vec<String> = fields
+        .unasked()
+        .into_iter()
+        .filter(|(_, value)| !is_empty(value))
+        .map(|(key, value)| format!("`{key}: {}`", shown(value)))
+        .collect();
+    if !unknown.is_empty() {
+        let told = format!(
+            "settings that igsite does not know, passed over: {}",
+            unknown.join(", ")
+        );
+        fields.warn(Diagnostic::checkpoint(told).help("if they change how weights are stored, the numbers are wrong"));
+    }
+    if let Some(activations) = &activations {
+        let told = format!("made to be computed with activations rounded to {activations}; igsite does not round them");
+        fields.warn(Diagnostic::checkpoint(told).help("its numbers are those of the weights alone"));
+    }
+    let warnings = fields.warnings().iter().cloned().map(at).collect();
+    Ok((Quantized { method, activations }, warnings))
+}
+
+/// A method that is not read.
+fn stored_by(method: &str) -> Diagnostic {
+    Diagnostic::checkpoint(format!("the weights are stored quantised by {method}"))
+        .expected(
+            "float32, float16 or bfloat16 weights; bitsandbytes' 4 bits (`load_in_4bit`, fp4 or nf4); gptq, awq, compressed-tensors, fp8 or mxfp4",
+        )
+        .help(UNQUANTISED)
+}
+
+/// Checks a name that may be null or left out.
+fn one_of(fields: &Fields<'_>, key: &str, wanted: &[&str]) -> Result<()> {
+    match fields.text(key)? {
+        Some(found) if !wanted.contains(&found) => Err(fields.wrong(key, &format!("`{}`", wanted.join("`, `")))),
+        _ => Ok(()),
+    }
+}
+
+/// What is saved beside codes.
+const STATE: [&str; 9] = [
+    ".scales",
+    ".qzeros",
+    ".g_idx",
+    ".weight_scale",
+    ".weight_scale_inv",
+    ".weight_zero_point",
+    ".weight_shape",
+    ".weight_g_idx",
+    "_proj_scales",
+];
+
+/// What is saved for activations.
+const OF_ACTIVATIONS: [&str; 8] = [
+    ".input_scale",
+    ".input_zero_point",
+    ".output_scale",
+    ".output_zero_point",
+    ".activation_scale",
+    ".q_scale",
+    ".k_scale",
+    ".v_scale",
+];
 
 /// Whether a tensor belongs to the quantised form of another.
 pub fn is_state(name: &str) -> bool {
-    STATE.iter().any(|ending| name.ends_with(ending)) || name.contains(".quant_state.bitsandbytes__")
+    bitsandbytes::is_state(name) || STATE.iter().any(|ending| name.ends_with(ending)) || is_of_activations(name)
+}
+
+/// Whether a tensor says how a layer's activations, or keys and values, would be quantised.
+pub fn is_of_activations(name: &str) -> bool {
+    OF_ACTIVATIONS.iter().any(|ending| name.ends_with(ending))
+}
+
+/// How many weights are in a tensor whose elements are no floats.
+pub fn weights_in(quantized: Option<&Quantized>, name: &str, entry: &TensorEntry) -> usize {
+    let bits = match (quantized.map(|quantized| &quantized.method), entry.stored.name()) {
+        (Some(Method::Gptq(settings)), "I32") if name.ends_with(".qweight") => settings.bits,
+        (Some(Method::Awq(_)), "I32") if name.ends_with(".qweight") => 4,
+        (Some(Method::CompressedTensors(settings)), "I32") if name.ends_with(".weight_packed") => settings.bits(),
+        (Some(Method::CompressedTensors(_) | Method::Fp8(_)), "F8_E4M3" | "I8") => 8,
+        (_, "U8") => 4,
+        _ => return 0,
+    };
+    8 * entry.bytes / bits
 }
 
 impl Loader<'_> {
-    /// Reads a linear layer's weights and quantises them, block by block.
-    pub(super) fn quantize(&mut self, name: &str, entry: &TensorEntry, dims: [usize; 2], code: Code) -> Result<Matrix> {
-        self.check_shape(name, entry, &dims)?;
-        let count: usize = dims.into_iter().product();
-        let (mut codes, mut scales) = (
-            Vec::with_capacity(count.div_ceil(2)),
-            Vec::with_capacity(count.div_ceil(BLOCK)),
-        );
-        let Some(dtype) = entry.stored.float() else {
-            return Err(Diagnostic::checkpoint(format!("stored as {}", entry.stored.name()))
-                .in_file(&entry.file)
-                .place(format!("tensor `{name}`"))
-                .expected("F32, F16 or BF16"));
+    /// Takes a linear layer's weights, `[out, in]`, that the checkpoint has quantised; none: it has those of this one
+    /// as floats.
+    ///
+    /// # Errors
+    /// Something beside the codes is missing, or has another shape or type than the method's; a file cannot be read.
+    pub(super) fn packed(&mut self, name: &str, dims: [usize; 2]) -> Result<Option<Matrix>> {
+        let checkpoint = self.checkpoint;
+        let Some(quantized) = &checkpoint.config.quantization else {
+            return Ok(None);
         };
-        let size = dtype.size();
-        let (device, precision) = (self.device.clone(), self.precision);
-        let mut file = self.reader(entry)?;
-        let mut left = count;
-        let mut part = |mut buffer: Vec<u8>| -> Result<Vec<u8>> {
-            let now = left.min(PART);
-            left -= now;
-            buffer.resize(now * size, 0);
-            file.read_exact(&mut buffer).map_err(|e| unreadable(entry, &e))?;
-            Ok(buffer)
-        };
-        // While one part is quantised, the next comes from the disk.
-        let (mut current, mut spare) = (part(vec![])?, vec![]);
-        while !current.is_empty() {
-            let (next, (more, theirs)) = rayon::join(|| part(spare), || quantize_part(&current, dtype, code));
-            codes.extend(more);
-            scales.extend(theirs);
-            spare = std::mem::replace(&mut current, next?);
-        }
-        Ok(quantized(four_bit(code, codes, scales), dims, &device, precision).into())
-    }
-
-    /// Takes codes that bitsandbytes has made, with their scales.
-    pub(super) fn prequantized(&mut self, name: &str, entry: &TensorEntry, dims: [usize; 2]) -> Result<Matrix> {
-        let wrong = |what: String| {
-            Diagnostic::checkpoint(what)
-                .in_file(&entry.file)
-                .place(format!("tensor `{name}`"))
-        };
-        let count: usize = dims.into_iter().product();
-        let Some((code, state)) = [Code::Nf4, Code::Fp4].into_iter().find_map(|code| {
-            let state = format!("{name}.quant_state.bitsandbytes__{}", code.name());
-            Some((code, self.left.remove(&state)?))
-        }) else {
-            return Err(wrong(
-                "stored as bytes, without a `quant_state.bitsandbytes__nf4` or `__fp4` beside it".to_owned(),
-            )
-            .expected("F32, F16 or BF16; or 4-bit weights as bitsandbytes saves them")
-            .help("use the repository's unquantised checkpoint, with `quantization: nf4` or `fp4`"));
-        };
-        let state: Value = serde_json::from_slice(&self.read(&state)?)
-            .map_err(|e| wrong(format!("its quant_state is not JSON: {e}")).download_again())?;
-        let said = |key: &str| state.get(key).and_then(Value::as_u64);
-        if said("blocksize") != Some(BLOCK as u64) {
-            let found = state.get("blocksize").unwrap_or(&Value::Null);
-            return Err(wrong(format!("quantised in blocks of {found}"))
-                .expected(format!("blocks of {BLOCK}, bitsandbytes' default for CUDA")));
-        }
-        let shape: Vec<u64> = match state.get("shape").and_then(Value::as_array) {
-            Some(shape) => shape.iter().filter_map(Value::as_u64).collect(),
-            None => vec![],
-        };
-        if shape != dims.map(|n| n as u64) {
-            return Err(wrong(format!("shape {shape:?}, as its quant_state says"))
-                .expected(format!("{dims:?}, by config.json"))
-                .help("config.json and weights belong to different models"));
-        }
-        if entry.bytes != count.div_ceil(2) {
-            return Err(wrong(format!("{} bytes of codes", entry.bytes))
-                .expected(format!("{} for {dims:?}", count.div_ceil(2))));
-        }
-        let blocks = count.div_ceil(BLOCK);
-        let values = self.floats(&format!("{name}.quant_map"), 16)?;
-        let absmax = self.left.get(&format!("{name}.absmax")).map(|entry| &entry.stored);
-        let scales = match absmax {
-            Some(Stored::U8) => {
-                let bytes = self.bytes(&format!("{name}.absmax"), blocks)?;
-                let size = said("nested_blocksize").filter(|&size| size > 0).unwrap_or(256) as usize;
-                let map = self.floats(&format!("{name}.nested_quant_map"), 256)?;
-                let nested = self.floats(&format!("{name}.nested_absmax"), blocks.div_ceil(size))?;
-                let Some(offset) = state.get("nested_offset").and_then(Value::as_f64) else {
-                    return Err(wrong("its quant_state has no `nested_offset`".to_owned()).expected("a number"));
-                };
-                if self.rehearsal {
-                    vec![]
-                } else {
-                    let scale =
-                        |(block, &byte): (usize, &u8)| map[usize::from(byte)] * nested[block / size] + offset as f32;
-                    bytes.iter().enumerate().map(scale).collect()
-                }
+        let base = name.strip_suffix(".weight").unwrap_or(name);
+        match &quantized.method {
+            Method::Gptq(settings) if self.has(&format!("{base}.qweight")) => {
+                gptq::take(self, settings, base, dims).map(Some)
             }
-            _ => self.floats(&format!("{name}.absmax"), blocks)?,
-        };
-        if self.rehearsal {
-            return Ok(self.unread(dims).into());
+            Method::Awq(settings) if self.has(&format!("{base}.qweight")) => {
+                awq::take(self, settings, base, dims).map(Some)
+            }
+            Method::CompressedTensors(settings) => compressed_tensors::take(self, settings, base, dims),
+            Method::Fp8(settings) => fp8::take(self, settings, base, dims),
+            _ => Ok(None),
         }
-        let mut four = FourBit {
-            codes: self.read(entry)?,
-            scales,
-            values: [0.0; 16],
-        };
-        four.values.copy_from_slice(&values);
-        // The file's own map is what it was quantised by; ours says what it is called.
-        if !four
-            .values
-            .iter()
-            .zip(code.values())
-            .all(|(theirs, ours)| (theirs - ours).abs() <= 1e-3)
-        {
-            return Err(wrong(format!("its quant_map is not that of {}", code.name())).download_again());
-        }
-        Ok(quantized(four, dims, &self.device, self.precision).into())
-    }
-
-    /// A small float32 tensor of this many elements; its values are read only if weights are read at all.
-    fn floats(&mut self, name: &str, count: usize) -> Result<Vec<f32>> {
-        let entry = self.state(name, count, &Stored::F32)?;
-        let bytes = if self.rehearsal { vec![] } else { self.read(&entry)? };
-        let (floats, _) = bytes.as_chunks::<4>();
-        Ok(floats.iter().map(|&float| f32::from_le_bytes(float)).collect())
-    }
-
-    fn bytes(&mut self, name: &str, count: usize) -> Result<Vec<u8>> {
-        let entry = self.state(name, count, &Stored::U8)?;
-        if self.rehearsal { Ok(vec![]) } else { self.read(&entry) }
-    }
-
-    fn state(&mut self, name: &str, count: usize, stored: &Stored) -> Result<TensorEntry> {
-        let entry = self.entry(name, &[count])?;
-        if entry.stored != *stored || Some(entry.bytes) != stored.size().map(|size| count * size) {
-            return Err(
-                Diagnostic::checkpoint(format!("{} {:?}", entry.stored.name(), entry.shape))
-                    .in_file(&entry.file)
-                    .place(format!("tensor `{name}`"))
-                    .expected(format!("{count} elements of {}", stored.name()))
-                    .help("the form is not one of bitsandbytes' that is known here; use an unquantised checkpoint"),
-            );
-        }
-        Ok(entry)
     }
 }

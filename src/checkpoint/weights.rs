@@ -195,7 +195,7 @@ fn none(folder: &Path) -> Diagnostic {
     } else if any("consolidated") {
         error.help("`consolidated` files name their tensors in Mistral's own way: take the files that the repository has for transformers")
     } else if any(".gguf") {
-        error.help("GGUF is not read: take the checkpoint that it was made from")
+        error.help("a GGUF file is a model by itself: name the file, not its folder")
     } else if any(".safetensors") {
         error.help("if one of them is the whole model, rename it to `model.safetensors`; shards need their index")
     } else {
@@ -275,7 +275,7 @@ mod tests {
             ),
             ("adapter_model.safetensors", "`adapter_model.safetensors`", "merge it"),
             ("model.fp16.safetensors", "`model.fp16.safetensors`", "rename it"),
-            ("q4.gguf", "`q4.gguf`", "GGUF is not read"),
+            ("q4.gguf", "`q4.gguf`", "name the file"),
         ] {
             let error = find(with(&[(name, "")]).path(), None).unwrap_err();
             assert!(error.message.contains(told), "{error}");

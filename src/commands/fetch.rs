@@ -37,7 +37,7 @@ pub fn run(global: &Global, arguments: &Fetch, report: &Report) -> Result<ExitSt
         .into_iter()
         .filter_map(|id| project.models.get(id))
     {
-        let ModelSource::Hub(repository) = &spec.source else {
+        let (ModelSource::Hub(repository) | ModelSource::HubFile(repository, _)) = &spec.source else {
             continue;
         };
         asked += 1;
@@ -45,7 +45,11 @@ pub fn run(global: &Global, arguments: &Fetch, report: &Report) -> Result<ExitSt
         plan::warn(spec, &hub, &mut diagnostics);
         // One that fails does not keep the others from coming.
         if let Some(snapshot) = diagnostics.keep(found.map_err(|error| plan::located(spec, error))) {
-            report.result(&format!("{}: {}", spec.id, snapshot.folder.display()));
+            let place = match &spec.file {
+                Some(file) => snapshot.folder.join(file),
+                None => snapshot.folder.clone(),
+            };
+            report.result(&format!("{}: {}", spec.id, place.display()));
             report.note(&format!(
                 "`{repository}`, revision `{}`, commit {}: {}",
                 spec.revision,
@@ -79,11 +83,15 @@ pub fn run(global: &Global, arguments: &Fetch, report: &Report) -> Result<ExitSt
 /// A model that is complete in the cache, with weights whose bytes have the hashes of their names. Files that the memo
 /// knows are not read again.
 fn whole(hub: &Hub, repository: &str, spec: &ModelSpec, memo: &mut HashMemo) -> Result<Snapshot> {
-    let snapshot = hub.model(repository, &spec.revision)?;
+    let bring = || match &spec.file {
+        Some(file) => hub.gguf(repository, &spec.revision, file),
+        None => hub.model(repository, &spec.revision),
+    };
+    let snapshot = bring()?;
     if !hub.set_aside_damaged(&snapshot, |file| memo.sha256(file))? {
         return Ok(snapshot);
     }
-    let again = hub.model(repository, &spec.revision)?;
+    let again = bring()?;
     Ok(Snapshot {
         files: snapshot.files + again.files,
         bytes: snapshot.bytes + again.bytes,

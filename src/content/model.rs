@@ -25,6 +25,8 @@ pub struct ModelSpec {
     pub source_text: String,
     /// Of the hub repository; `main` unless given.
     pub revision: String,
+    /// The one file of the hub repository that is the model, as written.
+    pub file: Option<String>,
     /// What it computes in; none: as stored, and float32 on the CPU.
     pub dtype: Option<Dtype>,
     /// How its linear layers are quantised as they are loaded.
@@ -36,12 +38,26 @@ pub struct ModelSpec {
 pub enum ModelSource {
     /// A repository of the Hugging Face hub, `owner/name`.
     Hub(String),
+    /// A GGUF file of such a repository: both names.
+    HubFile(String, String),
     /// A folder (absolute, or relative to the working directory, ready to open).
     Folder(PathBuf),
+    /// A GGUF file, likewise.
+    File(PathBuf),
 }
 
-const KEYS: [&str; 6] = ["title", "description", "source", "revision", "dtype", "quantization"];
-const SOURCE: &str = "a repository of the Hugging Face hub, `owner/name`; or a folder, `./…` from this file or `/…`";
+const KEYS: [&str; 7] = [
+    "title",
+    "description",
+    "source",
+    "revision",
+    "file",
+    "dtype",
+    "quantization",
+];
+const SOURCE: &str =
+    "a repository of the Hugging Face hub, `owner/name`; or a folder or a .gguf file, `./…` from this file or `/…`";
+const FILE: &str = "the name of a .gguf file in the repository";
 
 /// Reads the YAML of the model `id` at `path`, relative to the project's `root`. The place of its source comes along,
 /// for an error if nothing is there.
@@ -75,20 +91,28 @@ pub(super) fn read(
     let revision = table
         .get("revision")
         .and_then(|revision| decoder.located(&revision, "a branch, tag or commit"));
-    if let (Some(ModelSource::Folder(_)), Some(revision)) = (&source, &revision)
+    if let (Some(ModelSource::Folder(_) | ModelSource::File(_)), Some(revision)) = (&source, &revision)
         && revision.value != "main"
     {
-        let warning = decoder.error(
-            revision.position,
-            "a folder has no revisions; this one is not looked at",
-        );
+        let what = match source {
+            Some(ModelSource::File(_)) => "a file has no revisions; this one is not looked at",
+            _ => "a folder has no revisions; this one is not looked at",
+        };
+        let warning = decoder.error(revision.position, what);
         decoder.push(warning.place("revision").as_warning());
     }
+    let file = table.get("file").map(|file| decoder.located(&file, FILE));
+    let source = match &file {
+        None => source,
+        // What is wrong with it was told.
+        Some(None) => None,
+        Some(Some(file)) => source.and_then(|source| in_repository(source, file, decoder)),
+    };
     let dtype = table
         .get("dtype")
         .map_or(Some(None), |dtype| decoder.choice(&dtype, &dtypes()));
     let quantization = table.get("quantization").map_or(Some(Quantization::None), |word| {
-        decoder.choice(&word, Quantization::WORDS)
+        decoder.choice(&word, Quantization::ASKED)
     });
     let (source, source_text) = (source?, source_text?);
     let spec = ModelSpec {
@@ -99,6 +123,7 @@ pub(super) fn read(
         source,
         source_text: source_text.value,
         revision: revision.map_or_else(|| "main".to_owned(), |revision| revision.value),
+        file: file.flatten().map(|file| file.value),
         dtype: dtype?,
         quantization: quantization?,
     };
@@ -115,10 +140,22 @@ fn read_source(root: &Path, path: &Path, text: &Located<String>, decoder: &mut D
     let written = text.value.as_str();
     let from_file = [".", ".."].contains(&written) || written.starts_with("./") || written.starts_with("../");
     if from_file || Path::new(written).is_absolute() {
-        let folder = path.parent().unwrap_or(Path::new("")).join(written);
-        return Some(ModelSource::Folder(root.join(files::shown(&folder))));
+        let place = root.join(files::shown(&path.parent().unwrap_or(Path::new("")).join(written)));
+        return Some(match is_gguf(&place) && !place.is_dir() {
+            true => ModelSource::File(place),
+            false => ModelSource::Folder(place),
+        });
     }
     let parts: Vec<&str> = written.split('/').collect();
+    if is_gguf(Path::new(written)) {
+        let error = decoder.error(text.position, format!("`{}` is no repository", shortened(written)));
+        let help = format!(
+            "a file is written `./{}`; of the hub `source: owner/name` and `file: NAME.gguf`",
+            shortened(written)
+        );
+        decoder.push(error.place("source").expected(SOURCE).help(help));
+        return None;
+    }
     if parts.len() <= 2 && parts.iter().all(|part| name_problem(part).is_none()) {
         return Some(ModelSource::Hub(written.to_owned()));
     }
@@ -130,18 +167,62 @@ fn read_source(root: &Path, path: &Path, text: &Located<String>, decoder: &mut D
     None
 }
 
-/// An error if the model's checkpoint is a folder that is not there.
-pub(super) fn missing_folder(spec: &ModelSpec, source: Position) -> Option<Diagnostic> {
-    let ModelSource::Folder(folder) = &spec.source else {
+/// Whether a name is that of a GGUF file.
+fn is_gguf(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"))
+}
+
+/// The file of a repository that is the model.
+fn in_repository(source: ModelSource, file: &Located<String>, decoder: &mut Decoder) -> Option<ModelSource> {
+    let name = file.value.as_str();
+    let ModelSource::Hub(repository) = source else {
+        let error = decoder.error(file.position, "`file` goes with a repository of the hub only");
+        decoder.push(error.place("file").help("name the file itself: `source: ./model.gguf`"));
         return None;
     };
-    if folder.is_dir() {
+    let odd = |part: &str| part.is_empty() || part == "." || part == ".." || part.contains(['\\', ':']);
+    let plain = !name.split('/').any(odd) && !name.chars().any(char::is_control);
+    if !plain || !is_gguf(Path::new(name)) {
+        let error = decoder.error(file.position, format!("`{}` is no such name", shortened(name)));
+        decoder.push(error.place("file").expected(FILE));
         return None;
     }
-    let what = if folder.exists() {
-        "is no folder"
-    } else {
-        "is not there"
+    if let Some(parts) = parts_of(name) {
+        let error = decoder.error(
+            file.position,
+            format!("`{}` is one of {parts} parts of a model", shortened(name)),
+        );
+        decoder.push(error.place("file").expected("a model in one file").help(
+            "put the parts together (`llama-gguf-split --merge FIRST-PART OUTPUT`) and name the file in `source`",
+        ));
+        return None;
+    }
+    Some(ModelSource::HubFile(repository, name.to_owned()))
+}
+
+/// Of how many files this is one, by the names that `llama-gguf-split` gives: `NAME-00001-of-00003.gguf`.
+fn parts_of(name: &str) -> Option<u32> {
+    let (before, parts) = name.rsplit_once('.')?.0.rsplit_once("-of-")?;
+    let number = |text: &str| text.parse::<u32>().ok().filter(|_| text.len() == 5);
+    number(before.rsplit_once('-')?.1)?;
+    number(parts).filter(|&parts| parts > 1)
+}
+
+/// An error if the model's checkpoint is a folder or a file that is not there.
+pub(super) fn missing(spec: &ModelSpec, source: Position) -> Option<Diagnostic> {
+    let (place, there, expected) = match &spec.source {
+        ModelSource::Folder(folder) => (folder, folder.is_dir(), "a folder with config.json"),
+        ModelSource::File(file) => (file, file.is_file(), "a GGUF file"),
+        ModelSource::Hub(_) | ModelSource::HubFile(..) => return None,
+    };
+    if there {
+        return None;
+    }
+    let what = match &spec.source {
+        _ if !place.exists() => "is not there",
+        ModelSource::File(_) => "is no file",
+        _ => "is no folder",
     };
     let error = Diagnostic::content(format!("the checkpoint `{}` {what}", spec.source_text))
         .in_file(&spec.path)
@@ -149,7 +230,7 @@ pub(super) fn missing_folder(spec: &ModelSpec, source: Position) -> Option<Diagn
     Some(
         error
             .place("source")
-            .expected(format!("a folder with config.json at {}", folder.display())),
+            .expected(format!("{expected} at {}", place.display())),
     )
 }
 

@@ -158,7 +158,7 @@ fn read_models(root: &Path, found: &Found, all: &mut Diagnostics) -> Models {
 }
 
 fn uses(model: &ModelSpec, folder: &Path) -> bool {
-    matches!(&model.source, ModelSource::Folder(source) if source.starts_with(folder))
+    matches!(&model.source, ModelSource::Folder(source) | ModelSource::File(source) if source.starts_with(folder))
 }
 
 fn read_experiments(
@@ -220,10 +220,7 @@ fn read_experiments(
 /// names.
 fn look_for_checkpoints(models: &Models, named: &Named, all: &mut Diagnostics) {
     for (id, model) in models {
-        let Some(missing) = model
-            .as_ref()
-            .and_then(|(spec, source)| model::missing_folder(spec, *source))
-        else {
+        let Some(missing) = model.as_ref().and_then(|(spec, source)| model::missing(spec, *source)) else {
             continue;
         };
         if named.used.contains(id) {

@@ -4,7 +4,7 @@
 
 use super::base::{Defaults, Kind, activation, attention_bias, by_kind, factor, kinds_or_every};
 use super::fields::Fields;
-use super::gguf::{Config, File, Gguf, any};
+use super::gguf::{Config, File, Gguf, WINDOW, any};
 use super::rope::{self, Wanted};
 use super::shape::{Activation, Halves, Norm, NormKind, Pairs, Shape};
 use super::{Family, even, llama};
@@ -17,7 +17,7 @@ pub const FAMILY: Family = Family {
     read,
     eos: Some(255_001),
     gguf: Some(Gguf {
-        architecture: "cohere2",
+        architectures: &["cohere2"],
         is: any,
         config,
         permuted: false,
@@ -70,7 +70,7 @@ fn config(file: &File) -> Result<Config> {
     config.set("rope_parameters", file.rotary(&config)?);
     config.set("attention_bias", file.attention_bias());
     config.set("logit_scale", file.number("logit_scale")?.unwrap_or(1.0));
-    config.set("sliding_window", file.required("attention.sliding_window")?);
+    config.set("sliding_window", file.required(WINDOW)?);
     config.set("layer_types", file.layer_types(&config, 4)?);
     Ok(config)
 }

@@ -4,7 +4,7 @@
 
 use super::base::{Defaults, Kind, activation, by_kind, kinds_or_every};
 use super::fields::{Fields, NOT_COMPUTED};
-use super::gguf::{Config, File, Gguf, any};
+use super::gguf::{Config, File, Gguf, WINDOW, any};
 use super::olmo2::{TENSORS, norms_behind};
 use super::shape::{Activation, NormKind, Over, Shape};
 use super::{Family, llama};
@@ -17,7 +17,7 @@ pub const FAMILY: Family = Family {
     read,
     eos: Some(2),
     gguf: Some(Gguf {
-        architecture: "exaone4",
+        architectures: &["exaone4"],
         is: any,
         config,
         permuted: false,
@@ -68,7 +68,7 @@ fn read(fields: &Fields) -> Result<Shape> {
 fn config(file: &File) -> Result<Config> {
     let mut config = file.decoder_with_heads(NormKind::Rms, "rms_norm_eps")?;
     config.set("rope_parameters", file.rotary(&config)?);
-    let window = file.count_or_none("attention.sliding_window")?;
+    let window = file.count_or_none(WINDOW)?;
     config.set("sliding_window", window);
     let kinds = file.layer_types(&config, 4)?;
     config.set_some("layer_types", window.map(|_| kinds));

@@ -19,7 +19,7 @@ pub const FAMILY: Family = Family {
     read,
     eos: Some(11),
     gguf: Some(Gguf {
-        architecture: "falcon",
+        architectures: &["falcon"],
         is: any,
         config,
         permuted: false,

@@ -15,7 +15,7 @@ pub const FAMILY: Family = Family {
     read,
     eos: Some(1),
     gguf: Some(Gguf {
-        architecture: "gemma",
+        architectures: &["gemma"],
         is: any,
         config,
         permuted: false,

@@ -4,7 +4,7 @@
 
 use super::base::{Defaults, activation, attention_bias, by_kind, factor, kinds_or_every};
 use super::fields::Fields;
-use super::gguf::{Config, File, Gguf, any};
+use super::gguf::{Config, File, Gguf, WINDOW, any};
 use super::shape::{Activation, NormKind, Shape};
 use super::tensors::{Entry, Slot, one};
 use super::{Family, gemma};
@@ -17,7 +17,7 @@ pub const FAMILY: Family = Family {
     read,
     eos: Some(1),
     gguf: Some(Gguf {
-        architecture: "gemma2",
+        architectures: &["gemma2"],
         is: any,
         config,
         permuted: false,
@@ -99,10 +99,7 @@ fn config(file: &File) -> Result<Config> {
         "attn_logit_softcapping",
         file.number("attn_logit_softcapping")?.unwrap_or(50.0),
     );
-    config.set(
-        "sliding_window",
-        file.count("attention.sliding_window")?.unwrap_or(4096),
-    );
+    config.set("sliding_window", file.count(WINDOW)?.unwrap_or(4096));
     config.set("layer_types", file.layer_types(&config, 2)?);
     Ok(config)
 }
@@ -115,9 +112,10 @@ fn config(file: &File) -> Result<Config> {
 pub fn four_norms_config(file: &File, largest: usize) -> Result<Config> {
     let mut config = file.decoder_with_heads(NormKind::Rms, "rms_norm_eps")?;
     let heads = file.required("attention.head_count")?;
-    let query = match file.required("block_count")? {
-        layers if layers == largest => file.required("embedding_length")? / heads,
-        _ => config.count("head_dim"),
+    let query = match (file.number_or_none("attention.scale")?, file.required("block_count")?) {
+        (Some(scale), _) => 1.0 / (scale * scale),
+        (None, layers) if layers == largest => (file.required("embedding_length")? / heads) as f64,
+        (None, _) => config.count("head_dim") as f64,
     };
     config.set("query_pre_attn_scalar", query);
     config.set("final_logit_softcapping", file.number("final_logit_softcapping")?);

@@ -5,7 +5,7 @@
 use super::base::{Defaults, Kind, by_kind, kinds_or_every};
 use super::fields::Fields;
 use super::gemma2::{self, four_norms, four_norms_config};
-use super::gguf::{Config, File, Gguf, any};
+use super::gguf::{Config, File, Gguf, WINDOW, any};
 use super::rope::{self, Wanted};
 use super::shape::{Over, QkNorm, Shape};
 use super::{Family, even, gguf};
@@ -18,7 +18,7 @@ pub const FAMILY: Family = Family {
     read,
     eos: Some(1),
     gguf: Some(Gguf {
-        architecture: "gemma3",
+        architectures: &["gemma3"],
         is: any,
         config,
         permuted: false,
@@ -70,7 +70,7 @@ fn config(file: &File) -> Result<Config> {
         None => file.number("rope.local.freq_base")?.unwrap_or(10_000.0),
     };
     config.set("rope_parameters", gguf::by_kind(full, gguf::plain(local)));
-    let window = file.count_or_none("attention.sliding_window")?;
+    let window = file.count_or_none(WINDOW)?;
     config.set("sliding_window", window);
     let period = if window.is_some() { 6 } else { 1 };
     config.set("layer_types", file.layer_types(&config, period)?);

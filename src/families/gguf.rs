@@ -27,14 +27,35 @@ use crate::diagnostic::{Diagnostic, Result};
 /// How a family's models stand in GGUF files.
 #[derive(Debug)]
 pub struct Gguf {
-    /// `general.architecture`.
-    pub architecture: &'static str,
+    /// `general.architecture`, one of these.
+    pub architectures: &'static [&'static str],
     /// Whether a file of that architecture is one of this family: several may share one.
     pub is: fn(&File) -> bool,
     /// Makes its `config.json`.
     pub config: fn(&File) -> Result<Config>,
     /// Rows of queries and keys are in the order of neighbouring pairs.
     pub permuted: bool,
+}
+
+/// llama.cpp's number of experts' weights that are the softmax over all logits, of which those of the chosen are made to
+/// sum to 1.
+pub const SOFTMAX: u64 = 1;
+/// That of the softmax over the chosen experts' logits.
+pub const SOFTMAX_OF_CHOSEN: u64 = 3;
+
+/// The key of a window.
+pub const WINDOW: &str = "attention.sliding_window";
+/// The key of the layers that have it.
+pub const PATTERN: &str = "attention.sliding_window_pattern";
+
+/// Whether a window is set.
+pub fn with_window(file: &File) -> bool {
+    file.value(WINDOW).is_some_and(|window| window.as_u64() != Some(0))
+}
+
+/// Whether none is.
+pub fn without_window(file: &File) -> bool {
+    !with_window(file)
 }
 
 /// Any file of the architecture.
@@ -115,7 +136,7 @@ pub fn read(
         .iter()
         .filter_map(|family| Some((*family, family.gguf.as_ref()?)));
     let mut candidates = candidates
-        .filter(|(_, gguf)| gguf.architecture == architecture)
+        .filter(|(_, gguf)| gguf.architectures.contains(&architecture))
         .peekable();
     if candidates.peek().is_none() {
         return Err(unknown(architecture));
@@ -139,7 +160,7 @@ fn unknown(architecture: &str) -> Diagnostic {
 /// The architectures that are read, sorted, each once.
 pub fn architectures() -> Vec<&'static str> {
     let known = FAMILIES.iter().filter_map(|family| family.gguf.as_ref());
-    let mut names: Vec<&str> = known.map(|gguf| gguf.architecture).collect();
+    let mut names: Vec<&str> = known.flat_map(|gguf| gguf.architectures).copied().collect();
     names.sort_unstable();
     names.dedup();
     names
@@ -170,7 +191,10 @@ pub fn adapt(shape: &mut Shape, family: &Family, shapes: &BTreeMap<String, Vec<u
     }
     let has = |name: &str| shapes.contains_key(name);
     let gated = shape.blocks.iter().any(|block| block.mlp.gated);
-    shape.tensors = match (has("blk.0.attn_qkv.weight"), gated && !has("blk.0.ffn_gate.weight")) {
+    let gate_up = gated && has("blk.0.ffn_up.weight") && !has("blk.0.ffn_gate.weight");
+    shape.tensors = match (has("blk.0.attn_qkv.weight"), gate_up) {
+        // Nothing stands behind attention there: it is the norm in front of the experts.
+        _ if family.types == ["gpt_oss"] && !has("blk.0.ffn_norm.weight") => GPT_OSS,
         (true, _) if has("blk.0.attn_norm_2.weight") => TWO_NORMS,
         (true, true) => BOTH_FUSED,
         (true, false) => QUERY_KEY_VALUE_FUSED,
@@ -198,11 +222,17 @@ const QUERY_NORM: Entry = one("blk.{}.attn_q_norm", &[Slot::QueryNorm]);
 const KEY_NORM: Entry = one("blk.{}.attn_k_norm", &[Slot::KeyNorm]);
 const ATTENTION_OUTPUT: Entry = one("blk.{}.attn_output", &[Slot::AttentionOutput]);
 const AFTER_ATTENTION: Entry = one("blk.{}.post_attention_norm", &[Slot::AfterAttention]);
+const SINKS: Entry = one("blk.{}.attn_sinks", &[Slot::Sinks]);
 const BEFORE_MLP: Entry = one("blk.{}.ffn_norm", &[Slot::BeforeMlp]);
 const GATE: Entry = one("blk.{}.ffn_gate", &[Slot::Gate]);
 const UP: Entry = one("blk.{}.ffn_up", &[Slot::Up]);
 const GATE_UP: Entry = fused("blk.{}.ffn_up", &[Slot::Gate, Slot::Up]);
 const DOWN: Entry = one("blk.{}.ffn_down", &[Slot::Down]);
+const ROUTER: Entry = one("blk.{}.ffn_gate_inp", &[Slot::Router]);
+// One tensor has all experts; each is found in it by its number ([`part_of_experts`]).
+const EXPERT_GATE: Entry = one("blk.{}.ffn_gate_exps.{e}", &[Slot::ExpertGate]);
+const EXPERT_UP: Entry = one("blk.{}.ffn_up_exps.{e}", &[Slot::ExpertUp]);
+const EXPERT_DOWN: Entry = one("blk.{}.ffn_down_exps.{e}", &[Slot::ExpertDown]);
 const AFTER_MLP: Entry = one("blk.{}.post_ffw_norm", &[Slot::AfterMlp]);
 const NORM: Entry = one("output_norm", &[Slot::Norm]);
 const OUTPUT: Entry = one("output", &[Slot::Output]);
@@ -217,12 +247,17 @@ const TENSORS: &[Entry] = &[
     VALUE,
     QUERY_NORM,
     KEY_NORM,
+    SINKS,
     ATTENTION_OUTPUT,
     AFTER_ATTENTION,
     BEFORE_MLP,
     GATE,
     UP,
     DOWN,
+    ROUTER,
+    EXPERT_GATE,
+    EXPERT_UP,
+    EXPERT_DOWN,
     AFTER_MLP,
     NORM,
     OUTPUT,
@@ -236,12 +271,17 @@ const QUERY_KEY_VALUE_FUSED: &[Entry] = &[
     QUERY_KEY_VALUE,
     QUERY_NORM,
     KEY_NORM,
+    SINKS,
     ATTENTION_OUTPUT,
     AFTER_ATTENTION,
     BEFORE_MLP,
     GATE,
     UP,
     DOWN,
+    ROUTER,
+    EXPERT_GATE,
+    EXPERT_UP,
+    EXPERT_DOWN,
     AFTER_MLP,
     NORM,
     OUTPUT,
@@ -298,9 +338,29 @@ const TWO_NORMS: &[Entry] = &[
     OUTPUT,
 ];
 
-/// All tables.
-#[cfg(test)]
-pub const TABLES: [&[Entry]; 5] = [TENSORS, QUERY_KEY_VALUE_FUSED, GATE_UP_FUSED, BOTH_FUSED, TWO_NORMS];
+/// As all others, but for the name of one norm.
+const GPT_OSS: &[Entry] = &[
+    EMBEDDING,
+    BEFORE_ATTENTION,
+    QUERY,
+    KEY,
+    VALUE,
+    SINKS,
+    ATTENTION_OUTPUT,
+    one("blk.{}.post_attention_norm", &[Slot::BeforeMlp]),
+    ROUTER,
+    EXPERT_GATE,
+    EXPERT_UP,
+    EXPERT_DOWN,
+    NORM,
+    OUTPUT,
+];
+
+/// The name of one expert's part of a tensor of all experts, `blk.0.ffn_up_exps.weight`; none: it is of no experts.
+pub fn part_of_experts(name: &str, expert: usize) -> Option<String> {
+    let (stem, ending) = name.rsplit_once('.')?;
+    stem.ends_with("_exps").then(|| format!("{stem}.{expert}.{ending}"))
+}
 
 /// Keys of an architecture that change no number, or that say once more what others say.
 const HARMLESS: &[&str] = &[
@@ -332,6 +392,9 @@ const FATAL: &[&str] = &[
     "residual_scale",
     "logit_scale",
     "rope.dimension_sections",
+    "rope.dimension_count_swa",
+    "attention.key_length_swa",
+    "attention.value_length_swa",
     "rope.scaling.yarn_log_multiplier",
     "embedding_length_per_layer_input",
     "deepstack_mapping",
@@ -342,6 +405,11 @@ const FATAL: &[&str] = &[
 ];
 
 impl<'a> File<'a> {
+    /// `general.architecture`.
+    pub fn architecture(&self) -> &'a str {
+        self.architecture
+    }
+
     fn key(&self, name: &str) -> String {
         format!("{}.{name}", self.architecture)
     }
@@ -416,6 +484,31 @@ impl<'a> File<'a> {
     /// Whether layers of the MLP have a bias.
     pub fn mlp_bias(&self) -> bool {
         self.has_in_layers("ffn_up.bias")
+    }
+
+    /// Whether it is a mixture of experts.
+    pub fn has_experts(&self) -> bool {
+        self.value("expert_count")
+            .is_some_and(|count| count.as_u64() != Some(0))
+    }
+
+    /// The numbers of experts, of a family whose weights are the softmax over the experts' logits; `gating` is
+    /// llama.cpp's number of that.
+    ///
+    /// # Errors
+    /// They are missing, or weights are of another kind.
+    pub fn experts(&self, config: &mut Config, gating: u64) -> Result<()> {
+        config.set("num_local_experts", self.required("expert_count")?);
+        config.set("num_experts_per_tok", self.required("expert_used_count")?);
+        for (key, value) in [
+            ("expert_gating_func", Value::from(gating)),
+            ("expert_weights_norm", true.into()),
+        ] {
+            if self.value(key).is_some_and(|found| *found != value) {
+                return Err(self.wrong(key, &value.to_string()));
+            }
+        }
+        Ok(())
     }
 
     /// What all families have: sizes, heads and their width, context, the epsilon of norms (`epsilon` is its name in
@@ -509,17 +602,16 @@ impl<'a> File<'a> {
     pub fn partial_rotary(&self, config: &Config) -> Result<Map<String, Value>> {
         let head = self.head(config)?;
         let mut rotary = self.scaling(config)?;
-        if let Some(turns) = self.count("rope.dimension_count")? {
-            if turns > head {
-                return Err(self.wrong("rope.dimension_count", &format!("at most {head}, the width of a head")));
-            }
-            // The share from which the same number comes back.
-            let mut share = turns as f64 / head as f64;
-            if ((head as f64 * share) as usize) < turns {
-                share = share.next_up();
-            }
-            rotary.insert("partial_rotary_factor".to_owned(), share.into());
+        let turns = self.count("rope.dimension_count")?.unwrap_or(head);
+        if turns > head {
+            return Err(self.wrong("rope.dimension_count", &format!("at most {head}, the width of a head")));
         }
+        // The share from which the same number comes back.
+        let mut share = turns as f64 / head as f64;
+        if ((head as f64 * share) as usize) < turns {
+            share = share.next_up();
+        }
+        rotary.insert("partial_rotary_factor".to_owned(), share.into());
         Ok(rotary)
     }
 
@@ -545,8 +637,17 @@ impl<'a> File<'a> {
         };
         let attention = self.number_or_none("rope.scaling.attn_factor")?;
         let yarn_attention = self.number_or_none("rope.scaling.yarn_attn_factor")?;
-        let list = |name: &str| self.factors.get(name).map(|all| Value::from(all.clone()));
-        let (frequencies, long, short) = (list(FREQUENCIES), list(LONG), list(SHORT));
+        let turns = match self.count("rope.dimension_count")? {
+            Some(turns) => turns,
+            None => self.head(config)?,
+        };
+        let list = |name: &str| match self.factors.get(name) {
+            Some(all) if all.len() != turns / 2 => Err(Diagnostic::checkpoint(format!("{} factors", all.len()))
+                .place(format!("tensor `{name}`"))
+                .expected(format!("{}, one for each pair of dimensions that turn", turns / 2))),
+            found => Ok(found.map(|all| Value::from(all.clone()))),
+        };
+        let (frequencies, long, short) = (list(FREQUENCIES)?, list(LONG)?, list(SHORT)?);
         let other = |tensor: &str| {
             Err(
                 Diagnostic::checkpoint("factors of rotary frequencies beside another scaling")
@@ -604,6 +705,11 @@ impl<'a> File<'a> {
                 {
                     return Err(self.wrong("rope.scaling.yarn_ext_factor", "1"));
                 }
+                // llama.cpp keeps one of transformers' two numbers: Mistral's are the same.
+                if let Some(scale) = self.number_or_none("rope.scaling.yarn_log_multiplier")? {
+                    set("mscale", scale.into());
+                    set("mscale_all_dim", scale.into());
+                }
                 if let Some(attention) = yarn_attention.or(attention) {
                     set("attention_factor", attention.into());
                 }
@@ -623,14 +729,13 @@ impl<'a> File<'a> {
     /// # Errors
     /// It is neither.
     pub fn layer_types(&self, config: &Config, period: usize) -> Result<Vec<Value>> {
-        const KEY: &str = "attention.sliding_window_pattern";
         let layers = config.count("num_hidden_layers");
         let expected = format!("a number from 1, or {layers} flags, one for each layer");
         let name = |kind| match kind {
             Kind::Full => Value::from("full_attention"),
             Kind::Sliding => Value::from("sliding_attention"),
         };
-        if let Some(Value::Array(flags)) = self.value(KEY) {
+        if let Some(Value::Array(flags)) = self.value(PATTERN) {
             let kind = |flag: &Value| {
                 let sliding = flag.as_bool().or_else(|| flag.as_u64().map(|number| number != 0));
                 sliding.map(|sliding| name(if sliding { Kind::Sliding } else { Kind::Full }))
@@ -638,9 +743,9 @@ impl<'a> File<'a> {
             let kinds: Option<Vec<Value>> = flags.iter().map(kind).collect();
             return kinds
                 .filter(|kinds| kinds.len() == layers)
-                .ok_or_else(|| self.wrong(KEY, &expected));
+                .ok_or_else(|| self.wrong(PATTERN, &expected));
         }
-        let period = self.count(KEY)?.unwrap_or(period);
+        let period = self.count(PATTERN)?.unwrap_or(period);
         let kind = |layer: usize| match (layer + 1).is_multiple_of(period) {
             true => name(Kind::Full),
             false => name(Kind::Sliding),

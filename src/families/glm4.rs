@@ -16,7 +16,7 @@ pub const FAMILY: Family = Family {
     read,
     eos: Some(151_329),
     gguf: Some(Gguf {
-        architecture: "glm4",
+        architectures: &["glm4"],
         is: any,
         config,
         permuted: false,

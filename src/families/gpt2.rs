@@ -16,7 +16,7 @@ pub const FAMILY: Family = Family {
     read,
     eos: Some(50_256),
     gguf: Some(Gguf {
-        architecture: "gpt2",
+        architectures: &["gpt2"],
         is: any,
         config,
         permuted: false,

@@ -18,7 +18,7 @@ pub const FAMILY: Family = Family {
     read,
     eos: Some(2),
     gguf: Some(Gguf {
-        architecture: "gptneox",
+        architectures: &["gptneox"],
         is: any,
         config,
         permuted: false,

@@ -3,7 +3,8 @@
 
 use super::base::{Defaults, Kind, attention_bias, by_kind, chosen, kinds_or_every};
 use super::fields::Fields;
-use super::shape::{Activation, Experts, Pairs, Rotary, Scaling, Shape};
+use super::gguf::{Config, File, Gguf, SOFTMAX_OF_CHOSEN, WINDOW, any};
+use super::shape::{Activation, Experts, NormKind, Pairs, Rotary, Scaling, Shape};
 use super::tensors::{Entry, Order, Slot, one};
 use super::{Family, rope};
 use crate::diagnostic::Result;
@@ -13,8 +14,13 @@ pub const FAMILY: Family = Family {
     types: &["gpt_oss"],
     classes: &["GptOssForCausalLM"],
     read,
-    gguf: None,
     eos: None,
+    gguf: Some(Gguf {
+        architectures: &["gpt-oss"],
+        is: any,
+        config,
+        permuted: false,
+    }),
 };
 
 const TENSORS: &[Entry] = &[
@@ -116,4 +122,20 @@ fn default_rotary(fields: &Fields, head: usize) -> Result<Rotary> {
         },
         growth: None,
     })
+}
+
+/// Bounds of YaRN are not rounded, which no file says.
+fn config(file: &File) -> Result<Config> {
+    let mut config = file.decoder_with_heads(NormKind::Rms, "rms_norm_eps")?;
+    let mut rotary = file.rotary(&config)?;
+    if rotary.get("rope_type").is_some_and(|kind| kind == "yarn") {
+        rotary.insert("truncate".to_owned(), false.into());
+    }
+    config.set("rope_parameters", rotary);
+    config.set("attention_bias", file.attention_bias());
+    file.experts(&mut config, SOFTMAX_OF_CHOSEN)?;
+    config.set_some("intermediate_size", file.count("expert_feed_forward_length")?);
+    config.set("sliding_window", file.required(WINDOW)?);
+    config.set("layer_types", file.layer_types(&config, 2)?);
+    Ok(config)
 }

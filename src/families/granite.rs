@@ -15,7 +15,7 @@ pub const FAMILY: Family = Family {
     read,
     eos: Some(2),
     gguf: Some(Gguf {
-        architecture: "granite",
+        architectures: &["granite"],
         is: any,
         config,
         permuted: true,

@@ -4,7 +4,7 @@
 use super::Family;
 use super::base::{Defaults, Kind, attention_bias, layer_types};
 use super::fields::Fields;
-use super::gguf::{Config, File, Gguf, any};
+use super::gguf::{Config, File, Gguf, without_window};
 use super::shape::{NormKind, Shape};
 use super::tensors::{Entry, Slot, one};
 use crate::diagnostic::{Diagnostic, Result};
@@ -16,8 +16,8 @@ pub const FAMILY: Family = Family {
     read,
     eos: Some(2),
     gguf: Some(Gguf {
-        architecture: "llama",
-        is: any,
+        architectures: &["llama"],
+        is,
         config,
         permuted: true,
     }),
@@ -116,7 +116,12 @@ pub fn use_window(fields: &Fields, window: Option<usize>) -> Result<()> {
     Ok(())
 }
 
-/// Its `config.json` from a GGUF file; Mistral's models are of this architecture, too.
+/// Others of this architecture are Mistral and Mixtral.
+fn is(file: &File) -> bool {
+    without_window(file) && !file.has_experts()
+}
+
+/// Its `config.json` from a GGUF file. Mistral's models are of this architecture, too; with a window they are Mistral's.
 ///
 /// # Errors
 /// As the file's getters.

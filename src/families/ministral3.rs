@@ -3,8 +3,9 @@
 
 use super::base::Defaults;
 use super::fields::{Fields, positive, shown};
+use super::gguf::{Config, File, Gguf};
 use super::shape::{Growth, Pairs, Rotary, Scaling, Shape};
-use super::{Family, even, llama, rope};
+use super::{Family, even, llama, mistral, rope};
 use crate::diagnostic::{Diagnostic, Result};
 
 /// The family.
@@ -12,8 +13,13 @@ pub const FAMILY: Family = Family {
     types: &["ministral3"],
     classes: &["Ministral3ForCausalLM"],
     read,
-    gguf: None,
     eos: Some(2),
+    gguf: Some(Gguf {
+        architectures: &["mistral3"],
+        is,
+        config,
+        permuted: true,
+    }),
 };
 
 const DEFAULTS: Defaults = Defaults {
@@ -93,4 +99,18 @@ fn default_rotary(fields: &Fields, head: usize) -> Result<(Rotary, Option<Growth
         original: 16_384.0,
     };
     Ok((rotary, Some(growth)))
+}
+
+/// The other models of this architecture are Mistral's.
+fn is(file: &File) -> bool {
+    !file.has_experts() && file.value("attention.temperature_scale").is_some()
+}
+
+fn config(file: &File) -> Result<Config> {
+    let mut config = mistral::config(file)?;
+    let mut rotary = file.rotary(&config)?;
+    let beta = file.number("attention.temperature_scale")?;
+    rotary.extend(beta.map(|beta| ("llama_4_scaling_beta".to_owned(), beta.into())));
+    config.set("rope_parameters", rotary);
+    Ok(config)
 }

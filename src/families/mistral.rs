@@ -3,6 +3,7 @@
 
 use super::base::{Defaults, by_kind, layer_types};
 use super::fields::{Fields, NOT_COMPUTED};
+use super::gguf::{Config, File, Gguf, WINDOW, with_window};
 use super::shape::Shape;
 use super::{Family, llama, rope};
 use crate::diagnostic::{Diagnostic, Result};
@@ -13,8 +14,12 @@ pub const FAMILY: Family = Family {
     classes: &["MistralForCausalLM"],
     read,
     eos: Some(2),
-    // Its files are of the architecture `llama`, and say nothing of a window.
-    gguf: None,
+    gguf: Some(Gguf {
+        architectures: &["llama", "mistral3"],
+        is,
+        config,
+        permuted: true,
+    }),
 };
 
 const DEFAULTS: Defaults = Defaults {
@@ -47,4 +52,25 @@ fn read(fields: &Fields) -> Result<Shape> {
         by_kind(fields, &mut shape, &kinds, window, |_, _| ())?;
     }
     Ok(shape)
+}
+
+/// llama.cpp's converter does not write the window down; a file of Llama's architecture where one is written is meant as
+/// Mistral's. The other architecture is that of Mistral Small 3.1 and later, and of Ministral 3.
+fn is(file: &File) -> bool {
+    match file.architecture() {
+        "mistral3" => !file.has_experts() && file.value("attention.temperature_scale").is_none(),
+        _ => !file.has_experts() && with_window(file),
+    }
+}
+
+/// Its `config.json` from a GGUF file.
+///
+/// # Errors
+/// As the file's getters.
+pub fn config(file: &File) -> Result<Config> {
+    let mut config = llama::config(file)?;
+    config.remove("attention_bias");
+    config.remove("mlp_bias");
+    config.set("sliding_window", file.count_or_none(WINDOW)?);
+    Ok(config)
 }

@@ -3,9 +3,10 @@
 
 use super::base::{Defaults, activation, chosen};
 use super::fields::Fields;
+use super::gguf::{Config, File, Gguf, SOFTMAX};
 use super::shape::{Activation, Experts, Shape};
 use super::tensors::{Entry, Slot, one};
-use super::{Family, llama};
+use super::{Family, llama, mistral};
 use crate::diagnostic::Result;
 
 /// The family.
@@ -13,8 +14,13 @@ pub const FAMILY: Family = Family {
     types: &["mixtral"],
     classes: &["MixtralForCausalLM"],
     read,
-    gguf: None,
     eos: Some(2),
+    gguf: Some(Gguf {
+        architectures: &["llama"],
+        is: |file| file.has_experts(),
+        config,
+        permuted: true,
+    }),
 };
 
 const TENSORS: &[Entry] = &[
@@ -60,4 +66,10 @@ fn read(fields: &Fields) -> Result<Shape> {
         router_bias: false,
     });
     Ok(shape)
+}
+
+fn config(file: &File) -> Result<Config> {
+    let mut config = mistral::config(file)?;
+    file.experts(&mut config, SOFTMAX)?;
+    Ok(config)
 }

@@ -3,7 +3,7 @@
 
 use super::base::{Defaults, activation, attention_bias};
 use super::fields::Fields;
-use super::gguf::{Config, File, Gguf};
+use super::gguf::{Config, File, Gguf, without_window};
 use super::shape::{Activation, NormKind, Over, QkNorm, Shape};
 use super::tensors::{Entry, Slot, one};
 use super::{Family, llama};
@@ -16,7 +16,8 @@ pub const FAMILY: Family = Family {
     read,
     eos: Some(50_279),
     gguf: Some(Gguf {
-        architecture: "olmo2",
+        // With a window it is OLMo 3.
+        architectures: &["olmo2"],
         is: without_window,
         config,
         permuted: false,
@@ -69,16 +70,6 @@ pub fn norms_behind(shape: &mut Shape, over: Over) {
         over,
         after_rotary: false,
     });
-}
-
-fn without_window(file: &File) -> bool {
-    !with_window(file)
-}
-
-/// OLMo 3 is of the same architecture and has a window.
-pub fn with_window(file: &File) -> bool {
-    file.value("attention.sliding_window")
-        .is_some_and(|window| window.as_u64() != Some(0))
 }
 
 /// Its `config.json` from a GGUF file, without rotary positions.

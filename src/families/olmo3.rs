@@ -3,8 +3,8 @@
 
 use super::base::{Defaults, Kind, activation, attention_bias, by_kind, kinds_or_every};
 use super::fields::Fields;
-use super::gguf::{Config, File, Gguf};
-use super::olmo2::{self, config_without_rotary, norms_behind, with_window};
+use super::gguf::{Config, File, Gguf, WINDOW, with_window};
+use super::olmo2::{self, config_without_rotary, norms_behind};
 use super::rope::{self, Wanted};
 use super::shape::{Activation, Over, Shape};
 use super::{Family, even, gguf};
@@ -17,7 +17,7 @@ pub const FAMILY: Family = Family {
     read,
     eos: Some(50_279),
     gguf: Some(Gguf {
-        architecture: "olmo2",
+        architectures: &["olmo2"],
         is: with_window,
         config,
         permuted: false,
@@ -52,7 +52,7 @@ fn config(file: &File) -> Result<Config> {
     let base = file.number("rope.freq_base")?.unwrap_or(10_000.0);
     let sliding = gguf::plain(file.number("rope.freq_base_swa")?.unwrap_or(base));
     config.set("rope_parameters", gguf::by_kind(full, sliding));
-    config.set("sliding_window", file.required("attention.sliding_window")?);
+    config.set("sliding_window", file.required(WINDOW)?);
     config.set("layer_types", file.layer_types(&config, 4)?);
     Ok(config)
 }

@@ -17,7 +17,7 @@ pub const FAMILY: Family = Family {
     read,
     eos: Some(2),
     gguf: Some(Gguf {
-        architecture: "phi2",
+        architectures: &["phi2"],
         is: any,
         config,
         permuted: false,

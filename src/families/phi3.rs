@@ -4,7 +4,7 @@
 
 use super::base::{Defaults, activation, partial_rotary};
 use super::fields::Fields;
-use super::gguf::{Config, File, Gguf, any};
+use super::gguf::{Config, File, Gguf, WINDOW, any};
 use super::shape::{Activation, NormKind, Pairs, Shape};
 use super::tensors::{Entry, Order, Slot, one};
 use super::{Family, llama};
@@ -17,7 +17,7 @@ pub const FAMILY: Family = Family {
     read,
     eos: Some(32_000),
     gguf: Some(Gguf {
-        architecture: "phi3",
+        architectures: &["phi3"],
         is: any,
         config,
         permuted: false,
@@ -67,6 +67,6 @@ fn read(fields: &Fields) -> Result<Shape> {
 fn config(file: &File) -> Result<Config> {
     let mut config = file.decoder(NormKind::Rms, "rms_norm_eps")?;
     config.set("rope_parameters", file.partial_rotary(&config)?);
-    config.set("sliding_window", file.count_or_none("attention.sliding_window")?);
+    config.set("sliding_window", file.count_or_none(WINDOW)?);
     Ok(config)
 }

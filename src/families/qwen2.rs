@@ -4,7 +4,7 @@
 
 use super::base::{Defaults, Kind, activation, by_kind, layer_types};
 use super::fields::Fields;
-use super::gguf::{Config, File, Gguf, any};
+use super::gguf::{Config, File, Gguf, PATTERN, WINDOW, any};
 use super::shape::{Activation, NormKind, Shape};
 use super::{Family, llama};
 use crate::diagnostic::Result;
@@ -16,7 +16,7 @@ pub const FAMILY: Family = Family {
     read,
     eos: None,
     gguf: Some(Gguf {
-        architecture: "qwen2",
+        architectures: &["qwen2"],
         is: any,
         config,
         permuted: false,
@@ -70,5 +70,19 @@ pub fn windows(fields: &Fields, shape: &mut Shape) -> Result<()> {
 fn config(file: &File) -> Result<Config> {
     let mut config = file.decoder_with_heads(NormKind::Rms, "rms_norm_eps")?;
     config.set("rope_parameters", file.rotary(&config)?);
+    written_windows(file, &mut config)?;
     Ok(config)
+}
+
+/// Layers with a window, where a file says which; llama.cpp's converter says nothing of them.
+///
+/// # Errors
+/// As the file's getters.
+pub fn written_windows(file: &File, config: &mut Config) -> Result<()> {
+    if file.value(PATTERN).is_some() {
+        config.set("use_sliding_window", true);
+        config.set("sliding_window", file.required(WINDOW)?);
+        config.set("layer_types", file.layer_types(config, 1)?);
+    }
+    Ok(())
 }

@@ -15,7 +15,7 @@ pub const FAMILY: Family = Family {
     read,
     eos: None,
     gguf: Some(Gguf {
-        architecture: "qwen3",
+        architectures: &["qwen3"],
         is: any,
         config,
         permuted: false,
@@ -50,5 +50,6 @@ fn config(file: &File) -> Result<Config> {
     let mut config = file.decoder_with_heads(NormKind::Rms, "rms_norm_eps")?;
     config.set("rope_parameters", file.rotary(&config)?);
     config.set("attention_bias", file.attention_bias());
+    qwen2::written_windows(file, &mut config)?;
     Ok(config)
 }

@@ -6,7 +6,8 @@ use serde_json::Value;
 use super::Family;
 use super::base::{Defaults, activation, at_most, attention_bias, chosen};
 use super::fields::Fields;
-use super::shape::{Activation, Experts, Over, QkNorm, Shape};
+use super::gguf::{Config, File, Gguf, SOFTMAX, any};
+use super::shape::{Activation, Experts, NormKind, Over, QkNorm, Shape};
 use super::tensors::{Entry, Slot, one};
 use crate::diagnostic::Result;
 
@@ -15,8 +16,13 @@ pub const FAMILY: Family = Family {
     types: &["qwen3_moe"],
     classes: &["Qwen3MoeForCausalLM"],
     read,
-    gguf: None,
     eos: None,
+    gguf: Some(Gguf {
+        architectures: &["qwen3moe"],
+        is: any,
+        config,
+        permuted: false,
+    }),
 };
 
 const TENSORS: &[Entry] = &[
@@ -105,4 +111,16 @@ fn layers_without(fields: &Fields) -> Result<Vec<usize>> {
         }
         Some(_) => Err(wrong()),
     }
+}
+
+/// llama.cpp knows no other weights of experts than those that sum to 1.
+fn config(file: &File) -> Result<Config> {
+    let mut config = file.decoder_with_heads(NormKind::Rms, "rms_norm_eps")?;
+    config.set("rope_parameters", file.rotary(&config)?);
+    config.set("attention_bias", file.attention_bias());
+    file.experts(&mut config, SOFTMAX)?;
+    config.set("norm_topk_prob", true);
+    config.set("moe_intermediate_size", file.required("expert_feed_forward_length")?);
+    config.set("decoder_sparse_step", 1);
+    Ok(config)
 }

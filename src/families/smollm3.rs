@@ -15,7 +15,7 @@ pub const FAMILY: Family = Family {
     read,
     eos: Some(128_001),
     gguf: Some(Gguf {
-        architecture: "smollm3",
+        architectures: &["smollm3"],
         is: any,
         config,
         permuted: true,

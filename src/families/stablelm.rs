@@ -15,7 +15,7 @@ pub const FAMILY: Family = Family {
     read,
     eos: Some(0),
     gguf: Some(Gguf {
-        architecture: "stablelm",
+        architectures: &["stablelm"],
         is: any,
         config,
         permuted: false,

@@ -3,7 +3,7 @@
 
 use super::base::{Defaults, activation};
 use super::fields::Fields;
-use super::gguf::{Config, File, Gguf, any};
+use super::gguf::{Config, File, Gguf, WINDOW, any};
 use super::shape::{Activation, Norm, NormKind, Shape};
 use super::tensors::{Entry, Slot, one};
 use super::{Family, llama};
@@ -16,7 +16,7 @@ pub const FAMILY: Family = Family {
     read,
     eos: Some(50_256),
     gguf: Some(Gguf {
-        architecture: "starcoder2",
+        architectures: &["starcoder2"],
         is: any,
         config,
         permuted: false,
@@ -71,5 +71,6 @@ fn config(file: &File) -> Result<Config> {
     let mut config = file.decoder_with_heads(NormKind::Layer, "norm_epsilon")?;
     config.set("rope_parameters", file.rotary(&config)?);
     config.set("use_bias", file.attention_bias());
+    config.set("sliding_window", file.count_or_none(WINDOW)?);
     Ok(config)
 }

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::cache::{Cached, is_commit};
 use super::check::Check;
-use super::{Hub, RepoKind, Snapshot, here};
-use crate::checkpoint::{WEIGHTS, shard_names};
+use super::{Hub, Listing, RepoKind, Snapshot, here};
+use crate::checkpoint::{WEIGHTS, gguf, shard_names};
 use crate::diagnostic::{Diagnostic, Kind, Result};
 use crate::input;
 
@@ -56,6 +56,66 @@ impl Hub {
         self.checkpoint(repo, revision, false)
     }
 
+    /// Brings a GGUF file, which is a model by itself: nothing else of the repository is taken.
+    ///
+    /// # Errors
+    /// As [`Hub::list`] and [`Hub::files`]; the repository has no file of this name.
+    pub fn gguf(&self, repo: &str, revision: &str, file: &str) -> Result<Snapshot> {
+        let cached = self.cached(RepoKind::Model, repo, revision)?;
+        if is_commit(revision)
+            && let Some(snapshot) = self.gguf_of(&cached, revision, file)?
+        {
+            return Ok(snapshot);
+        }
+        let listing = self.list(RepoKind::Model, repo, revision)?;
+        if listing.from_cache.is_none() && !listing.has(file) {
+            return Err(no_such_file(&listing, file));
+        }
+        let wanted = [file.to_owned()];
+        let snapshot = self.bring(&listing, &wanted, Check::Later)?;
+        self.settle(&listing)?;
+        Ok(Snapshot {
+            weights: wanted.into(),
+            ..snapshot
+        })
+    }
+
+    /// As [`Hub::gguf`], where the file is here already.
+    ///
+    /// # Errors
+    /// It is not: nothing else of the model can be looked at.
+    pub fn gguf_that_is_here(&self, repo: &str, revision: &str, file: &str) -> Result<Snapshot> {
+        let cached = self.cached(RepoKind::Model, repo, revision)?;
+        let listing = match is_commit(revision) {
+            true => None,
+            false => Some(self.list(RepoKind::Model, repo, revision)?),
+        };
+        let commit = listing.as_ref().map_or(revision, |listing| &listing.commit);
+        match (self.gguf_of(&cached, commit, file)?, &listing) {
+            (Some(found), Some(listing)) => {
+                self.settle(listing)?;
+                Ok(found)
+            }
+            (Some(found), None) => Ok(found),
+            (None, Some(listing)) if listing.from_cache.is_none() && !listing.has(file) => {
+                Err(no_such_file(listing, file))
+            }
+            (None, _) => Err(Diagnostic::download(format!(
+                "`{file}` of `{repo}` is not on this machine (commit {commit})"
+            ))
+            .help("`igsite fetch` brings it; a GGUF file is checked as a whole, tokenizer and all")),
+        }
+    }
+
+    /// The file of a commit, if it is here and undamaged.
+    fn gguf_of(&self, cached: &Cached, commit: &str, file: &str) -> Result<Option<Snapshot>> {
+        self.look_at(cached, commit, [file], !self.is_offline(), Check::Later)?;
+        Ok(cached.has(commit, file).then(|| Snapshot {
+            weights: vec![file.to_owned()],
+            ..here(cached, commit.to_owned())
+        }))
+    }
+
     fn checkpoint(&self, repo: &str, revision: &str, with_weights: bool) -> Result<(Snapshot, bool)> {
         let cached = self.cached(RepoKind::Model, repo, revision)?;
         if let Some(commit) = cached.commit(revision).filter(|_| is_commit(revision))
@@ -81,11 +141,16 @@ impl Hub {
             // From the cache: they may be on the hub. `files` says so where it matters.
             None if listing.from_cache.is_some() => {}
             None => {
+                let file = listing.files.iter().find(|name| is_gguf(name));
                 return Err(lacks("weights")
                     .expected("`model.safetensors` or `pytorch_model.bin`, or an index with shards")
-                    .help(
-                        "a repository of GGUF or adapter files is no checkpoint: name the one that it was made from",
-                    ));
+                    .help(match file {
+                        Some(file) => format!("a GGUF file is a model by itself: name one, as in `file: {file}`"),
+                        None => {
+                            "a repository of GGUF or adapter files is no checkpoint: name the one that it was made from"
+                                .to_owned()
+                        }
+                    }));
             }
         }
         if listing.from_cache.is_none() && !listing.has(CONFIG) {
@@ -180,6 +245,34 @@ impl Hub {
         let mut warnings = self.warnings.borrow_mut();
         if !warnings.iter().any(|known| *known == warning) {
             warnings.push(warning);
+        }
+    }
+}
+
+/// Whether a name is that of a GGUF file.
+fn is_gguf(name: &str) -> bool {
+    gguf::is_file(Path::new(name))
+}
+
+/// An error: what is wanted is not there; which files are.
+fn no_such_file(listing: &Listing, file: &str) -> Diagnostic {
+    const TOLD: usize = 12;
+    let all = listing.files.iter().filter(|name| is_gguf(name));
+    let names: Vec<String> = all.map(|name| format!("`{name}`")).collect();
+    let Listing {
+        repo, revision, commit, ..
+    } = listing;
+    let error = Diagnostic::download(format!(
+        "`{repo}` holds no file `{file}` (revision `{revision}`, commit {commit})"
+    ));
+    match names.len() {
+        0 => error.help("it has no GGUF file at all"),
+        count => {
+            let more = match count.saturating_sub(TOLD) {
+                0 => String::new(),
+                more => format!(" (and {more} more)"),
+            };
+            error.expected(format!("one of {}{more}", names[..count.min(TOLD)].join(", ")))
         }
     }
 }

@@ -153,7 +153,7 @@ impl Product<'_, '_> {
         if m == 0 || n == 0 {
             return;
         }
-        if let Elements::Blocks(_) = self.b.elements {
+        if let Elements::Blocks(_) | Elements::Groups(_) = self.b.elements {
             return self.by_lines(threads, EXPANDED, |part, threads| part.run(threads));
         }
         #[cfg(target_arch = "x86_64")]
@@ -200,7 +200,7 @@ impl Product<'_, '_> {
                             let b = lines::Sliced::new(lines::Codes::new(four), four.first + first, stride, transposed);
                             wide::product((m, k, n), a, b, c, self.stride, add);
                         }
-                        Elements::Blocks(_) => unreachable!("expanded by lines"),
+                        Elements::Blocks(_) | Elements::Groups(_) => unreachable!("expanded by lines"),
                     }
                 }
             };

@@ -1,5 +1,5 @@
-//! Matrices as they are stored in memory: float32, half precision as the checkpoint has it, 4-bit codes, or blocks as
-//! other programs have packed them ([`super::packed`]). Code that computes with one expands a few elements at a time to
+//! Matrices as they are stored in memory: float32, half precision as the checkpoint has it, 4-bit codes, or packed as
+//! other programs have it ([`super::packed`]). Code that computes with one expands a few elements at a time to
 //! float32; no matrix is ever in memory twice.
 //!
 //! The 4-bit forms here are those of bitsandbytes (Dettmers et al. 2023, "QLoRA", arXiv:2305.14314): blocks of 64
@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::packed::Blocks;
+use super::packed::{Blocks, Groups};
 
 /// Weights that share a scale.
 pub const BLOCK: usize = 64;
@@ -134,7 +134,7 @@ impl Half {
 }
 
 /// IEEE 754 binary16 to float32, exactly.
-pub(super) fn float16(bits: u16) -> f32 {
+pub fn float16(bits: u16) -> f32 {
     let sign = u32::from(bits & 0x8000) << 16;
     let (exponent, fraction) = (u32::from(bits >> 10) & 31, u32::from(bits & 0x3ff));
     let magnitude = match exponent {
@@ -169,6 +169,8 @@ pub enum Elements<'a> {
     Four(Four<'a>),
     /// Blocks of ggml.
     Blocks(Blocks<'a>),
+    /// Groups.
+    Groups(Groups<'a>),
 }
 
 impl Elements<'_> {
@@ -181,6 +183,7 @@ impl Elements<'_> {
                 .min(BLOCK * four.scales.len())
                 .saturating_sub(four.first),
             Self::Blocks(blocks) => blocks.len(),
+            Self::Groups(groups) => groups.len(),
         }
     }
 
@@ -199,6 +202,7 @@ impl Elements<'_> {
             Self::Halves(bytes, half) => expand_halves(&bytes[2 * first..2 * (first + to.len())], half, to),
             Self::Four(four) => expand_four(four, four.first + first, to),
             Self::Blocks(blocks) => blocks.expand(first, to),
+            Self::Groups(groups) => groups.expand(first, to),
         }
     }
 

@@ -111,9 +111,10 @@ impl Backend {
         checkpoint: &Checkpoint,
     ) -> Result<Precision> {
         let asked = match quantization {
-            Quantization::None => None,
             Quantization::Fp4 => Some(Code::Fp4),
             Quantization::Nf4 => Some(Code::Nf4),
+            // No other can be asked for.
+            _ => None,
         };
         if let Some((asked, stored)) = asked.zip(checkpoint.blocks()) {
             let (asked, stored) = (asked.name(), stored.name());
@@ -122,13 +123,17 @@ impl Backend {
             ))
             .expected("`none`: what is packed stays as it is"));
         }
-        if let Some((asked, stored)) = asked.zip(checkpoint.config.quantization)
-            && asked != stored
+        if let Some((asked, stored)) = asked.zip(checkpoint.config.quantization.as_ref())
+            && stored.code() != Some(asked)
         {
-            let (asked, stored) = (asked.name(), stored.name());
+            let (asked, stored) = (asked.name(), stored.word());
+            let expected = match stored {
+                Quantization::Fp4 | Quantization::Nf4 => format!("`none` or `{stored}`"),
+                _ => "`none`".to_owned(),
+            };
             return Err(
                 Diagnostic::checkpoint(format!("`{asked}`, and the checkpoint is stored in {stored}"))
-                    .expected(format!("`none` or `{stored}`: what is stored in 4 bits stays as it is")),
+                    .expected(format!("{expected}: what is stored quantised stays as it is")),
             );
         }
         Ok(Precision {

@@ -125,6 +125,7 @@ fn run<'a>(
     let facts = ModelFacts {
         spec,
         architecture: &kept.head.architecture,
+        activations: kept.head.activations.as_deref(),
         key: &kept.head.key,
     };
     Ok((run, facts, parts.into_iter().flatten().collect()))
@@ -134,7 +135,7 @@ fn run<'a>(
 /// have edited it. A folder on another machine cannot be compared.
 fn template_at_hand(experiment: &Experiment, spec: &ModelSpec) -> Result<Option<String>, Diagnostic> {
     match (experiment.prompt_style, &spec.source) {
-        (PromptStyle::Chat, ModelSource::Folder(folder)) => chat::template_sha256(folder),
+        (PromptStyle::Chat, ModelSource::Folder(place) | ModelSource::File(place)) => chat::template_sha256(place),
         _ => Ok(None),
     }
 }

@@ -61,7 +61,7 @@ pub fn generation(
         model: model.key.clone(),
         token_ids,
         max_new_tokens: spec.max_new_tokens,
-        stop: model.checkpoint.config.stop.clone(),
+        stop: model.stop(),
     };
     Ok(Some((text, key)))
 }

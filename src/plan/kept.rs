@@ -64,6 +64,9 @@ pub struct Head {
     pub model: String,
     /// `llama`, `mistral`, `falcon`.
     pub architecture: String,
+    /// What activations would be rounded to where the checkpoint was made for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activations: Option<String>,
     /// The model's part of every key.
     pub key: ModelKey,
     /// How many tokens the model knows.
@@ -116,12 +119,11 @@ pub fn experiment_hash(experiment: &Experiment) -> String {
 
 /// A hash of what a model's file says of its numbers.
 pub fn model_hash(spec: &ModelSpec) -> String {
-    short(&json(&(
-        &spec.source_text,
-        &spec.revision,
-        spec.dtype,
-        spec.quantization,
-    )))
+    let of = (&spec.source_text, &spec.revision, spec.dtype, spec.quantization);
+    short(&match &spec.file {
+        None => json(&of),
+        Some(file) => json(&(of, file)),
+    })
 }
 
 fn sample_hash(experiment: &Experiment, sample: &Sample) -> String {
@@ -162,6 +164,7 @@ impl StoredPlan {
             experiment: experiment_hash(run.experiment),
             model: model_hash(model.spec),
             architecture: model.architecture.to_owned(),
+            activations: model.activations.map(str::to_owned),
             key: model.key.clone(),
             vocabulary: run.vocabulary,
             chat_template: run.chat.as_ref().map(|chat| chat.template_sha256().to_owned()),

@@ -43,6 +43,8 @@ pub struct ModelFacts<'a> {
     pub spec: &'a ModelSpec,
     /// `llama`, `mistral`, `falcon`.
     pub architecture: &'a str,
+    /// What activations would be rounded to where the checkpoint was made for that.
+    pub activations: Option<&'a str>,
     /// Its part of every key, the commit among it.
     pub key: &'a ModelKey,
 }
@@ -53,8 +55,18 @@ impl OpenedModel {
         ModelFacts {
             spec: &self.spec,
             architecture: self.checkpoint.config.model.family,
+            activations: self.checkpoint.activations(),
             key: &self.key,
         }
+    }
+
+    /// The tokens that end what it says: those of its config, and in a GGUF file those that its vocabulary has for that.
+    pub fn stop(&self) -> Vec<u32> {
+        let mut stop = self.checkpoint.config.stop.clone();
+        stop.extend(&self.tokenizer.ends);
+        stop.sort_unstable();
+        stop.dedup();
+        stop
     }
 }
 
@@ -128,24 +140,34 @@ pub fn warn(spec: &ModelSpec, hub: &Hub, diagnostics: &mut Diagnostics) {
 }
 
 fn open_model(spec: &ModelSpec, sources: &mut Sources<'_>) -> Result<OpenedModel> {
-    let (folder, commit, weights) = match &spec.source {
-        ModelSource::Folder(folder) => (folder.clone(), None, true),
+    let fetched = sources.weights == Weights::Fetched;
+    let (place, snapshot, weights) = match &spec.source {
+        ModelSource::Folder(place) | ModelSource::File(place) => (place.clone(), None, true),
         ModelSource::Hub(repository) => {
-            let found = match sources.weights {
-                Weights::Fetched => sources
+            let found = match fetched {
+                true => sources
                     .hub
                     .model(repository, &spec.revision)
                     .map(|snapshot| (snapshot, true)),
-                Weights::AsTheyAre => sources.hub.model_without_weights(repository, &spec.revision),
+                false => sources.hub.model_without_weights(repository, &spec.revision),
             };
             let (snapshot, weights) = found.map_err(|error| located(spec, error))?;
-            (snapshot.folder, Some(snapshot.commit), weights)
+            (snapshot.folder.clone(), Some(snapshot), weights)
+        }
+        ModelSource::HubFile(repository, file) => {
+            let found = match fetched {
+                true => sources.hub.gguf(repository, &spec.revision, file),
+                false => sources.hub.gguf_that_is_here(repository, &spec.revision, file),
+            };
+            let snapshot = found.map_err(|error| located(spec, error))?;
+            (snapshot.folder.join(file), Some(snapshot), true)
         }
     };
-    let (checkpoint, tokenizer) = read_model(&folder, weights).map_err(|error| match commit {
-        Some(_) => in_the_cache(spec, &folder, error),
+    let (checkpoint, tokenizer) = read_model(&place, weights).map_err(|error| match &snapshot {
+        Some(snapshot) => in_the_cache(spec, &snapshot.folder, error),
         None => error,
     })?;
+    let commit = snapshot.map(|snapshot| snapshot.commit);
     let precision = precision(spec, &checkpoint, sources.backend)?;
     let key = ModelKey {
         numerics: NUMERICS_VERSION,
@@ -158,7 +180,9 @@ fn open_model(spec: &ModelSpec, sources: &mut Sources<'_>) -> Result<OpenedModel
         config_sha256: sources.memo.sha256(&checkpoint.config_file())?,
         tokenizer_sha256: tokenizer.sha256.clone(),
         dtype: dtype_word(precision.dtype),
-        quantization: quantization_word(precision.quantization.or(checkpoint.config.quantization)),
+        quantization: checkpoint
+            .quantization()
+            .unwrap_or_else(|| quantization_word(precision.quantization)),
         revision: commit.clone(),
     };
     Ok(OpenedModel {
@@ -179,15 +203,15 @@ fn precision(spec: &ModelSpec, checkpoint: &Checkpoint, backend: &Backend) -> Re
         .map_err(|error| error.in_file(&spec.path).place("quantization"))
 }
 
-fn read_model(folder: &Path, weights: bool) -> Result<(Checkpoint, Tokenizer)> {
+fn read_model(place: &Path, weights: bool) -> Result<(Checkpoint, Tokenizer)> {
     let checkpoint = if weights {
-        let checkpoint = Checkpoint::open(folder)?;
+        let checkpoint = Checkpoint::open(place)?;
         CausalLm::verify(&checkpoint)?;
         checkpoint
     } else {
-        Checkpoint::without_weights(folder)?
+        Checkpoint::without_weights(place)?
     };
-    Ok((checkpoint, Tokenizer::open(folder)?))
+    Ok((checkpoint, Tokenizer::open(place)?))
 }
 
 /// An error in a file of the cache: whose file it is, and, if it is damaged, how it is downloaded again.

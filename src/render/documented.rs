@@ -151,6 +151,12 @@ fn given() -> BTreeMap<String, Vec<Value>> {
     let deep_results = [Results::of(&deep.project, &deep_site.results[0]).expect("whole")];
     let deep_renderer = Renderer::new(&deep_site, &deep_results).expect("templates");
     deep_renderer.map(&deep_results[0], 0, 0, &mut out).expect("a map");
+    // Of a mixture of experts.
+    let routed = Fixture::demo().routed();
+    let routed_site = routed.site(None);
+    let routed_results = [Results::of(&routed.project, &routed_site.results[0]).expect("whole")];
+    let routed_renderer = Renderer::new(&routed_site, &routed_results).expect("templates");
+    routed_renderer.map(&routed_results[0], 0, 0, &mut out).expect("a map");
     // A table of samples that is long enough to go on in pages of its own.
     let samples = (0..251).map(|i| fixture::sample(&i.to_string(), &i.to_string(), "Taxes fell.", "Ada", "D"));
     let long = Fixture::of(samples.collect(), &["llama-toy"]);

@@ -219,6 +219,22 @@ impl Fixture {
         fixture
     }
 
+    /// The adaptive maps of a mixture of experts: of the prediction as the model chooses, of the right answer with the
+    /// experts of the input.
+    pub fn routed(self) -> Self {
+        let mut fixture = self.adaptive();
+        let records = fixture.records.iter_mut().flatten().flatten();
+        for attribution in records.flat_map(|record| &mut record.attributions) {
+            let is_free = attribution.target.kind == TargetKind::Predicted;
+            attribution.routing = Some(RoutingQuality {
+                routing: if is_free { Routing::Free } else { Routing::Frozen },
+                changes: if is_free { 1234 } else { 0 },
+                residual: if is_free { -0.0123 } else { 0.0 },
+            });
+        }
+        fixture
+    }
+
     /// The same maps with their error by the same rule at half the points.
     pub fn estimated(mut self) -> Self {
         self.project.experiments[0].attribution.estimate_error = true;
@@ -383,6 +399,7 @@ fn model(id: &str) -> ModelSpec {
         description: "A *toy*.".into(),
         source: ModelSource::Folder(PathBuf::from(id)),
         source_text: format!("./{id}"),
+        file: None,
         revision: "main".into(),
         dtype: None,
         quantization: Quantization::None,
@@ -503,9 +520,11 @@ fn record(model: &str, sample: &Sample) -> SampleRecord {
             source: format!("./{model}"),
             revision: None,
             requested_revision: None,
+            file: None,
             architecture: architecture.into(),
             dtype: Dtype::F32,
             quantization: Quantization::None,
+            activations: None,
             weights_sha256: format!("{:064x}", (skill * 1e15) as u64),
             tokenizer_sha256: format!("{:064x}", longest),
         },

@@ -241,12 +241,9 @@ impl Store {
 
     fn path<K: Key>(&self, key: &K) -> PathBuf {
         let name = key.name();
+        let folder = &name[..2];
         self.folder
-            .join("store")
-            .join(FORMAT)
-            .join(K::KIND)
-            .join(&name[..2])
-            .join(format!("{name}.json"))
+            .join(format!("store/{FORMAT}/{}/{folder}/{name}.json", K::KIND))
     }
 
     /// Takes the warnings collected so far: parts that were moved aside.

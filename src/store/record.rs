@@ -71,7 +71,10 @@ pub struct ModelRecord {
     pub id: String,
     /// The source as the model file says.
     pub source: String,
-    /// The commit of the hub repository; null for a folder.
+    /// The one file of the hub repository that is the model, where the model file names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The commit of the hub repository; null for a folder or a file of this machine.
     pub revision: Option<String>,
     /// The revision as the model file says it (`main`), which may mean another commit later; only of a hub repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -82,6 +85,9 @@ pub struct ModelRecord {
     pub dtype: Dtype,
     /// How its linear layers are quantised.
     pub quantization: Quantization,
+    /// What activations would be rounded to where the checkpoint was made for that. Here they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activations: Option<String>,
     /// Over the weight files' own hashes.
     pub weights_sha256: String,
     /// Over the tokenizer's files.

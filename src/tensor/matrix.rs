@@ -3,8 +3,8 @@
 //! Where the CPU's kernels compute in float32, half precision stays as the checkpoint has it: they expand it while they
 //! read it, to the bit what a float32 copy would be, in half the memory. 4-bit weights of bitsandbytes stay codes on
 //! every device; a layer is expanded while it computes, one layer at a time. What other programs have packed (blocks of
-//! ggml) stays packed where the kernels compute, and is expanded while it is loaded elsewhere: a device has it in what
-//! it computes in.
+//! ggml; groups of GPTQ and its like) stays packed where the kernels compute, and is expanded while it is loaded
+//! elsewhere: a device has it in what it computes in.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use super::host;
 use crate::kernel::matrix::{BLOCK, Code, Elements, Four, Half};
-use crate::kernel::packed::{BlockType, Blocks};
+use crate::kernel::packed::{BlockType, Blocks, Codes, Groups};
 
 /// The form in which a model's weights are in memory, and what it computes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,6 +140,7 @@ enum Form {
     Halves(Arc<Vec<u8>>, Half),
     Four(Arc<FourBit>),
     Blocks(Arc<Vec<u8>>, BlockType),
+    Groups(Arc<Grouped>),
     OnDevice(Arc<OnDevice>),
 }
 
@@ -152,6 +153,61 @@ pub struct FourBit {
     pub scales: Vec<f32>,
     /// What a code stands for.
     pub values: [f32; 16],
+}
+
+/// A matrix in groups, as [`Groups`] describes it.
+#[derive(Debug)]
+pub struct Grouped {
+    /// Row by row.
+    pub codes: Vec<u8>,
+    /// What they are.
+    pub kind: Codes,
+    /// One for each group, row by row.
+    pub scales: Vec<f32>,
+    /// The same of zero points; empty: the middle of the codes.
+    pub zeros: Vec<u8>,
+    /// Elements in a row.
+    pub width: usize,
+    /// Groups in a row.
+    pub per_row: usize,
+    /// Consecutive elements that are a group.
+    pub group: usize,
+    /// Instead: the group of each column.
+    pub columns: Option<Vec<u32>>,
+}
+
+impl Grouped {
+    fn view(&self, first: usize) -> Groups<'_> {
+        Groups {
+            codes: &self.codes,
+            kind: self.kind,
+            scales: &self.scales,
+            zeros: &self.zeros,
+            width: self.width,
+            per_row: self.per_row,
+            group: self.group,
+            columns: self.columns.as_deref(),
+            first,
+        }
+    }
+
+    fn gather(&self, rows: impl Iterator<Item = usize> + Clone) -> Self {
+        fn lines<T: Copy>(from: &[T], length: usize, rows: impl Iterator<Item = usize>) -> Vec<T> {
+            rows.flat_map(|row| &from[row * length..(row + 1) * length])
+                .copied()
+                .collect()
+        }
+        Self {
+            codes: lines(&self.codes, self.kind.bytes(self.width), rows.clone()),
+            scales: lines(&self.scales, self.per_row, rows.clone()),
+            zeros: match &self.zeros[..] {
+                [] => vec![],
+                zeros => lines(zeros, self.per_row, rows),
+            },
+            columns: self.columns.clone(),
+            ..*self
+        }
+    }
 }
 
 /// 4-bit codes on a device.
@@ -194,6 +250,15 @@ impl Compact {
         Self {
             form: Form::Blocks(Arc::new(bytes), kind),
             dims,
+            first: 0,
+        }
+    }
+
+    /// Groups in main memory.
+    pub fn groups(grouped: Grouped, rows: usize) -> Self {
+        Self {
+            dims: [rows, grouped.width],
+            form: Form::Groups(Arc::new(grouped)),
             first: 0,
         }
     }
@@ -272,6 +337,10 @@ impl Compact {
                 let of = |&row: &usize| &bytes[size(begin(row))..size(begin(row) + width)];
                 Self::blocks(rows.iter().flat_map(of).copied().collect(), *kind, dims).into()
             }
+            Form::Groups(grouped) => {
+                let all = rows.iter().map(|&row| self.first / width + row);
+                Self::groups(grouped.gather(all), rows.len()).into()
+            }
             Form::Four(_) | Form::OnDevice(_) => {
                 let rows: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
                 Param::initialized(ParamId::new(), self.select(&rows)).into()
@@ -294,6 +363,7 @@ impl Compact {
                 bytes,
                 first: self.first,
             })),
+            Form::Groups(grouped) => Some(Elements::Groups(grouped.view(self.first))),
             Form::OnDevice(_) => None,
         }
     }
@@ -376,6 +446,18 @@ pub fn blocks(bytes: Vec<u8>, kind: BlockType, dims: [usize; 2], device: &Device
     expanded(Elements::Blocks(whole), dims, device, precision.dtype)
 }
 
+/// The same of groups, for `rows` rows.
+///
+/// # Panics
+/// If there are fewer codes or scales than that.
+pub fn groups(grouped: Grouped, rows: usize, device: &Device, precision: Precision) -> Matrix {
+    if precision.kernels {
+        return Compact::groups(grouped, rows).into();
+    }
+    let dims = [rows, grouped.width];
+    expanded(Elements::Groups(grouped.view(0)), dims, device, precision.dtype)
+}
+
 /// All elements as a tensor on a device.
 fn expanded(elements: Elements<'_>, dims: [usize; 2], device: &Device, dtype: DType) -> Matrix {
     let mut floats = vec![0.0; dims[0] * dims[1]];
@@ -452,5 +534,29 @@ mod tests {
         let elsewhere = blocks(bytes, BlockType::Q8_0, [5, 96], &Device::flex(), DType::F32.into());
         assert!(elsewhere.kept().is_none());
         assert_eq!(floats(elsewhere.val()), whole);
+    }
+    #[test]
+    fn groups_are_gathered_and_cut_by_rows() {
+        for (zeros, columns) in [(vec![], None), ((0..8).collect(), Some(vec![1, 0, 0, 1, 1, 0]))] {
+            let make = || Grouped {
+                codes: (0..12).map(|i| (i * 37) as u8).collect(),
+                kind: Codes::Four,
+                scales: (0..8).map(|i| i as f32 + 0.5).collect(),
+                zeros: Vec::clone(&zeros),
+                width: 6,
+                per_row: 2,
+                group: 4,
+                columns: Option::clone(&columns),
+            };
+            let compact = Compact::groups(make(), 4);
+            let whole = floats(compact.tensor());
+            let row = |row: usize| &whole[6 * row..6 * (row + 1)];
+            assert_eq!(floats(compact.rows(1, 2).tensor()), whole[6..18]);
+            let gathered = Matrix::from(compact.rows(1, 3)).gather(&[2, 0, 2]);
+            assert!(gathered.kept().is_some());
+            assert_eq!(floats(gathered.val()), [row(3), row(1), row(3)].concat());
+            let elsewhere = groups(make(), 4, &Device::flex(), DType::F32.into());
+            assert_eq!(floats(elsewhere.val()), whole);
+        }
     }
 }

@@ -52,12 +52,6 @@ const ENDS: [&str; 13] = [
     "<｜end▁of▁sentence｜>",
 ];
 
-/// Whether a path is a GGUF file by its name.
-pub fn is_gguf(path: &Path) -> bool {
-    path.extension()
-        .is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"))
-}
-
 /// The tokenizer of a GGUF file.
 ///
 /// # Errors
@@ -134,7 +128,7 @@ fn build(said: &mut Said<'_>) -> Result<(tokenizers::Tokenizer, Writing)> {
             let steps = Steps {
                 normalizer: Value::Null,
                 pre_tokenizer: split.steps(),
-                decoder: json!({"type": "ByteLevel"}),
+                decoder: json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false}),
             };
             (vocabulary::bytes(said, split)?, steps, Writing::Bytes, split.begins)
         }

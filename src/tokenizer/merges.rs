@@ -48,7 +48,9 @@ pub fn by_score<'p>(pieces: &[Option<Scored<'p>>]) -> Result<Vec<(&'p str, &'p s
         }
         for (at, _) in piece.text.char_indices().skip(1) {
             let (left, right) = piece.text.split_at(at);
-            if let (Some(&l), Some(&r)) = (ids.get(left), ids.get(right)) {
+            if let Some(&l) = ids.get(left)
+                && let Some(&r) = ids.get(right)
+            {
                 local.push((l, r, left, right));
             }
         }

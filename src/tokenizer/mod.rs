@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use self::pieces::{Writing, spelled};
-use crate::checkpoint::gguf::Metadata;
+use crate::checkpoint::gguf::{Metadata, is_file};
 use crate::checkpoint::json;
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
 use crate::terms::Token;
@@ -112,7 +112,7 @@ impl Tokenizer {
     /// # Errors
     /// There is none, or it cannot be read or requires something that igsite does not compute.
     pub fn open(checkpoint: &Path) -> Result<Self> {
-        if gguf::is_gguf(checkpoint) {
+        if is_file(checkpoint) {
             gguf::open(checkpoint)
         } else {
             open::open(checkpoint)

@@ -12,6 +12,7 @@ pub fn json(path: &Path) -> serde_json::Value {
 }
 
 pub mod cases;
+pub mod gguf;
 pub mod hub_server;
 pub mod needs;
 pub mod numbers;
@@ -23,3 +24,7 @@ pub mod torch_file;
 pub mod tried;
 pub mod truth;
 pub mod web;
+
+/// Writes GGUF files, as the library's own tests do.
+#[path = "../../src/checkpoint/gguf/writer.rs"]
+pub mod writer;

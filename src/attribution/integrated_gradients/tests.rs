@@ -200,6 +200,91 @@ fn a_panic_of_tensor_code_is_an_error_that_names_the_remedies() {
     assert!(error.help.unwrap().contains("attribution.batch"));
 }
 
+/// A mixture of experts whose weights are large enough for its experts to differ.
+fn mixture() -> Explainer {
+    use burn::module::{Module, ModuleMapper, Param};
+    use burn::tensor::TensorData;
+
+    use crate::content::random::SplitMix64;
+
+    /// The same in every run: Burn's own seed is shared by all tests of a process.
+    struct Drawn(SplitMix64);
+    impl ModuleMapper for Drawn {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            if D == 1 {
+                return param;
+            }
+            param.map(|value| {
+                let shape = value.dims();
+                let draw = |_| ((self.0.next_u64() as f64 / u64::MAX as f64 - 0.5) * 0.8) as f32;
+                let values: Vec<f32> = (0..shape.iter().product()).map(draw).collect();
+                Tensor::from_data(TensorData::new(values, shape), &value.device())
+            })
+        }
+    }
+    let config = serde_json::json!({
+        "model_type": "mixtral", "vocab_size": 50, "hidden_size": 32, "intermediate_size": 20, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "num_local_experts": 5, "num_experts_per_tok": 2,
+    });
+    let shape = config::parse(config.as_object().unwrap()).unwrap().model;
+    let backend = Backend::cpu();
+    let model = CausalLm::init(&shape, &backend.device).map(&mut Drawn(SplitMix64::new(3)));
+    Explainer::new(model, &backend, DType::F32)
+}
+
+#[test]
+fn jumps_of_a_mixture_are_told_apart_and_a_frozen_choice_has_none() {
+    let mut explainer = mixture();
+    let adaptive = Nodes::Adaptive {
+        tolerance: 0.02,
+        max_evaluations: 3000,
+    };
+    let fixed = Nodes::Fixed {
+        points: quadrature::points(Quadrature::GaussLegendre, 400).into(),
+        check: None,
+    };
+    let ids: Vec<u32> = (3..15).collect();
+    let with = |routing: Routing, rule: &Nodes| Task {
+        routing,
+        ..task(&ids, BaselineVector::Token(20), 5, rule)
+    };
+    let tasks = [
+        with(Routing::Free, &adaptive),
+        with(Routing::Frozen, &adaptive),
+        with(Routing::Free, &fixed),
+        with(Routing::Frozen, &fixed),
+    ];
+    let maps = all(&mut explainer, &tasks, Batch::Auto);
+    let quality = |map: &Attribution| map.routing.unwrap();
+    for (map, task) in maps.iter().zip(&tasks) {
+        let (found, change) = (quality(map), map.change().unwrap());
+        let size: f64 = map.scores.iter().map(|score| score.abs()).sum();
+        let delta = map.convergence_delta().unwrap();
+        assert_eq!(found.routing, task.routing);
+        // What the sum lacks is what F jumps by.
+        assert!(
+            (delta + found.residual).abs() < 0.03 * size.max(change.abs()),
+            "{found:?} {delta} {change} {size}"
+        );
+        if task.routing == Routing::Free {
+            assert!(
+                found.changes > 10 && found.residual.abs() > 0.01 * size,
+                "{found:?} {size}"
+            );
+        } else {
+            assert_eq!((found.changes, found.residual), (0, 0.0));
+            assert!(delta.abs() < 0.03 * size.max(change.abs()), "{delta} {change}");
+        }
+    }
+    assert_eq!([maps[0].converged, maps[1].converged], [Some(true); 2]);
+    // At the input the choice is the model's own; at the baseline it is not.
+    assert!((maps[0].f_input - maps[1].f_input).abs() < 1e-5);
+    assert!((maps[0].f_baseline.unwrap() - maps[1].f_baseline.unwrap()).abs() > 1e-3);
+    // A dense model has nothing to tell.
+    let dense = all(&mut self::explainer(), &[with(Routing::Frozen, &fixed)], Batch::Auto);
+    assert_eq!(dense[0].routing, None);
+}
+
 /// A decoder of 18 layers with norms before and after each half, as Gemma 3 has them, with random weights.
 fn deep_explainer() -> Explainer {
     use burn::module::{ModuleMapper, Param};
@@ -377,89 +462,4 @@ fn fixed_rules_tell_what_f_changes_by_near_the_zero_vector() {
     )
     .remove(0);
     assert!(mean.below.is_empty() && mean.f_zero.is_none());
-}
-
-/// A mixture of experts whose weights are large enough for its experts to differ.
-fn mixture() -> Explainer {
-    use burn::module::{Module, ModuleMapper, Param};
-    use burn::tensor::TensorData;
-
-    use crate::content::random::SplitMix64;
-
-    /// The same in every run: Burn's own seed is shared by all tests of a process.
-    struct Drawn(SplitMix64);
-    impl ModuleMapper for Drawn {
-        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            if D == 1 {
-                return param;
-            }
-            param.map(|value| {
-                let shape = value.dims();
-                let draw = |_| ((self.0.next_u64() as f64 / u64::MAX as f64 - 0.5) * 0.8) as f32;
-                let values: Vec<f32> = (0..shape.iter().product()).map(draw).collect();
-                Tensor::from_data(TensorData::new(values, shape), &value.device())
-            })
-        }
-    }
-    let config = serde_json::json!({
-        "model_type": "mixtral", "vocab_size": 50, "hidden_size": 32, "intermediate_size": 20, "num_hidden_layers": 2,
-        "num_attention_heads": 4, "num_key_value_heads": 2, "num_local_experts": 5, "num_experts_per_tok": 2,
-    });
-    let shape = config::parse(config.as_object().unwrap()).unwrap().model;
-    let backend = Backend::cpu();
-    let model = CausalLm::init(&shape, &backend.device).map(&mut Drawn(SplitMix64::new(3)));
-    Explainer::new(model, &backend, DType::F32)
-}
-
-#[test]
-fn jumps_of_a_mixture_are_told_apart_and_a_frozen_choice_has_none() {
-    let mut explainer = mixture();
-    let adaptive = Nodes::Adaptive {
-        tolerance: 0.02,
-        max_evaluations: 3000,
-    };
-    let fixed = Nodes::Fixed {
-        points: quadrature::points(Quadrature::GaussLegendre, 400).into(),
-        check: None,
-    };
-    let ids: Vec<u32> = (3..15).collect();
-    let with = |routing: Routing, rule: &Nodes| Task {
-        routing,
-        ..task(&ids, BaselineVector::Token(20), 5, rule)
-    };
-    let tasks = [
-        with(Routing::Free, &adaptive),
-        with(Routing::Frozen, &adaptive),
-        with(Routing::Free, &fixed),
-        with(Routing::Frozen, &fixed),
-    ];
-    let maps = all(&mut explainer, &tasks, Batch::Auto);
-    let quality = |map: &Attribution| map.routing.unwrap();
-    for (map, task) in maps.iter().zip(&tasks) {
-        let (found, change) = (quality(map), map.change().unwrap());
-        let size: f64 = map.scores.iter().map(|score| score.abs()).sum();
-        let delta = map.convergence_delta().unwrap();
-        assert_eq!(found.routing, task.routing);
-        // What the sum lacks is what F jumps by.
-        assert!(
-            (delta + found.residual).abs() < 0.03 * size.max(change.abs()),
-            "{found:?} {delta} {change} {size}"
-        );
-        if task.routing == Routing::Free {
-            assert!(
-                found.changes > 10 && found.residual.abs() > 0.01 * size,
-                "{found:?} {size}"
-            );
-        } else {
-            assert_eq!((found.changes, found.residual), (0, 0.0));
-            assert!(delta.abs() < 0.03 * change.abs(), "{delta} {change}");
-        }
-    }
-    assert_eq!([maps[0].converged, maps[1].converged], [Some(true); 2]);
-    // At the input the choice is the model's own; at the baseline it is not.
-    assert!((maps[0].f_input - maps[1].f_input).abs() < 1e-5);
-    assert!((maps[0].f_baseline.unwrap() - maps[1].f_baseline.unwrap()).abs() > 1e-3);
-    // A dense model has nothing to tell.
-    let dense = all(&mut self::explainer(), &[with(Routing::Frozen, &fixed)], Batch::Auto);
-    assert_eq!(dense[0].routing, None);
 }

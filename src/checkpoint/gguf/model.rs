@@ -15,6 +15,8 @@ use crate::kernel::packed::BlockType;
 
 /// Values longer than this, in bytes, are of no model's settings.
 const LONGEST_VALUE: usize = 1 << 20;
+/// Experts of a layer.
+const MOST_EXPERTS: usize = 1 << 12;
 /// A float32 for each pair of a head's dimensions.
 const LONGEST_FACTORS: usize = 1 << 18;
 
@@ -50,7 +52,11 @@ pub fn open(path: &Path) -> Result<(CheckpointConfig, BTreeMap<String, TensorEnt
     config.warnings = config.warnings.into_iter().chain(warnings).map(here).collect();
     let mut entries = BTreeMap::new();
     for tensor in file.tensors.iter().filter(|tensor| !FACTORS.contains(&&*tensor.name)) {
-        entries.insert(tensor.name.clone(), entry(&file, tensor)?);
+        let entry = entry(&file, tensor)?;
+        match gguf::part_of_experts(&tensor.name, 0) {
+            None => _ = entries.insert(tensor.name.clone(), entry),
+            Some(_) => entries.extend(experts(&file, tensor, &entry)?),
+        }
     }
     Ok((config, entries))
 }
@@ -121,6 +127,21 @@ fn factors(file: &File) -> Result<BTreeMap<String, Vec<f64>>> {
         factors.insert(tensor.name.clone(), floats.collect());
     }
     Ok(factors)
+}
+
+/// The parts of a tensor of all experts, one for each.
+fn experts(file: &File, tensor: &Tensor, entry: &TensorEntry) -> Result<Vec<(String, TensorEntry)>> {
+    let count = match tensor.shape[..] {
+        [count, _] | [count, _, _] if count <= MOST_EXPERTS => count,
+        _ => {
+            return Err(file
+                .wrong(format!("shape {:?}", tensor.shape))
+                .place(format!("tensor `{}`", tensor.name))
+                .expected(format!("at most {MOST_EXPERTS} experts, each a matrix or a vector")));
+        }
+    };
+    let part = |expert: usize| Some((gguf::part_of_experts(&tensor.name, expert)?, entry.part(expert)));
+    Ok((0..count).filter_map(part).collect())
 }
 
 fn entry(file: &File, tensor: &Tensor) -> Result<TensorEntry> {

@@ -1,4 +1,5 @@
 //! Writes small GGUF files, for tests. It knows nothing of the reader (and is used by tests/support, too).
+#![allow(dead_code, reason = "each test program uses a part")]
 
 /// A value of the metadata.
 #[derive(Clone, Debug)]
@@ -148,6 +149,33 @@ impl Writer {
     pub fn floats(self, name: &str, shape: &[usize], values: &[f32]) -> Self {
         let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.tensor(name, shape, 0, bytes)
+    }
+
+    /// The names of the tensors.
+    pub fn names(&self) -> Vec<String> {
+        self.tensors.iter().map(|(name, ..)| name.clone()).collect()
+    }
+
+    /// The same without a tensor.
+    #[must_use]
+    pub fn without(&self, name: &str) -> Self {
+        let mut writer = self.clone();
+        writer.tensors.retain(|(other, ..)| other != name);
+        writer
+    }
+
+    /// The same with a tensor of float32 that has one row more.
+    #[must_use]
+    pub fn longer(&self, name: &str) -> Self {
+        let mut writer = self.clone();
+        for (other, shape, _, bytes) in &mut writer.tensors {
+            if other == name {
+                let row = bytes.len() / shape[0];
+                shape[0] += 1;
+                bytes.extend(vec![0; row]);
+            }
+        }
+        writer
     }
 
     /// The file.

@@ -85,6 +85,8 @@ impl Found {
                     "experiments lie in content/experiments/ itself, not in folders below",
                 ));
             }
+            // A model file beside it names it.
+            (["models", ..], "gguf") => {}
             (["models", ..], _) => all.push(odd(
                 "this file is no model",
                 "models end in .yaml or .yml; a checkpoint has a folder of its own",

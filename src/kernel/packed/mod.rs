@@ -1,11 +1,15 @@
-//! Weights as other programs have packed them: the block types of ggml, of which GGUF files are made.
+//! Weights as other programs have packed them: the block types of ggml, of which GGUF files are made, and groups
+//! ([`Groups`]), to which the packed checkpoints of transformers come.
 //!
 //! A block is some consecutive weights of one row: small integers, and the scales that make numbers of them. Every type
 //! expands to the bits that `gguf.quants.dequantize` of the Python package `gguf` gives: the same float32 operations in
 //! the same order.
 
+mod groups;
 mod small;
 mod super_blocks;
+
+pub use groups::{Codes, Groups};
 
 use super::matrix::{Elements, Half, float16};
 

@@ -49,7 +49,7 @@ impl Source {
 /// # Errors
 /// A file cannot be read, or there are several templates and none is the `default`.
 pub fn find(folder: &Path) -> Result<Option<Source>> {
-    if gguf::is_gguf(folder) {
+    if checkpoint::gguf::is_file(folder) {
         return of_gguf(folder);
     }
     if let Some(source) = of_files(folder)? {
@@ -93,7 +93,7 @@ fn of_gguf(file: &Path) -> Result<Option<Source>> {
 /// The error of a checkpoint that has none.
 pub fn none(folder: &Path) -> Diagnostic {
     let error = Diagnostic::checkpoint("this model has no chat template").in_file(folder);
-    if gguf::is_gguf(folder) {
+    if checkpoint::gguf::is_file(folder) {
         return error
             .expected("`tokenizer.chat_template` among its keys")
             .help("write `prompt_style: plain`, or take a file of the model that was trained for chats");

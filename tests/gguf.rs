@@ -1,0 +1,474 @@
+//! GGUF files: the model of each family, as llama.cpp's converter writes it, is the one of its safetensors.
+//!
+//! The files are written here, by `support/gguf.rs`. `tests/gguf/make.py` writes others, with names and quantised
+//! weights of the Python package `gguf`; where a folder of them is in `IGSITE_GGUF`, they are held against the same
+//! numbers of PyTorch as `../shared/families` themselves.
+mod support;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use igsite::attribution::integrated_gradients::Explainer;
+use igsite::checkpoint::{Checkpoint, config};
+use igsite::families::FAMILIES;
+use igsite::model::device::Backend;
+use igsite::model::{CausalLm, NamedParameter};
+use igsite::tokenizer::Tokenizer;
+use serde_json::{Value, json};
+use support::project::Project;
+use support::writer::Writer;
+use support::{gguf, tiny};
+
+/// A small `config.json` of a family, with what a GGUF file can't say at llama.cpp's own constant.
+fn config_of(family: &str) -> Value {
+    match family {
+        "gpt2" => json!({"model_type": "gpt2", "vocab_size": 40, "n_embd": 16, "n_layer": 3, "n_head": 4,
+            "n_positions": 32}),
+        _ => {
+            let mut config = json!({
+                "model_type": family, "vocab_size": 40, "hidden_size": 16, "intermediate_size": 24,
+                "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2, "sliding_window": 3,
+                "query_pre_attn_scalar": 8, "max_position_embeddings": 2048,
+            });
+            if family == "phi" {
+                // It has no grouped keys in llama.cpp.
+                config["num_key_value_heads"] = json!(4);
+            }
+            if !["phi", "phi3", "stablelm", "starcoder2", "granite", "gpt_neox", "falcon"].contains(&family) {
+                config["head_dim"] = json!(8);
+            }
+            if ["gpt_neox", "phi", "stablelm"].contains(&family) {
+                config["partial_rotary_factor"] = json!(0.5);
+            }
+            if ["llama", "mixtral", "qwen3_moe"].contains(&family) {
+                config.as_object_mut().unwrap().remove("sliding_window");
+            }
+            match family {
+                "mixtral" | "gpt_oss" => config["num_local_experts"] = json!(4),
+                "qwen3_moe" => {
+                    config["num_experts"] = json!(4);
+                    config["moe_intermediate_size"] = json!(24);
+                    config["norm_topk_prob"] = json!(true);
+                }
+                _ => {}
+            }
+            if ["mixtral", "gpt_oss", "qwen3_moe"].contains(&family) {
+                config["num_experts_per_tok"] = json!(2);
+            }
+            config
+        }
+    }
+}
+
+/// Every family that GGUF files hold, and variants with other tensors or settings.
+fn variants() -> Vec<Value> {
+    let families = FAMILIES.iter().map(|family| family.types[0]);
+    let mut all: Vec<Value> = families
+        .filter(|family| gguf::architecture(family).is_some())
+        .map(config_of)
+        .collect();
+    let mut with = |family: &str, more: Value| {
+        let mut config = config_of(family);
+        for (key, value) in more.as_object().unwrap() {
+            config[key] = value.clone();
+        }
+        all.push(config);
+    };
+    with(
+        "llama",
+        json!({"attention_bias": true, "mlp_bias": true, "tie_word_embeddings": true}),
+    );
+    with(
+        "llama",
+        json!({"rope_scaling": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0, "original_max_position_embeddings": 64}}),
+    );
+    with("llama", json!({"rope_scaling": {"rope_type": "linear", "factor": 4.0}}));
+    with(
+        "llama",
+        json!({"rope_scaling": {"rope_type": "yarn", "factor": 4.0,
+        "original_max_position_embeddings": 128}}),
+    );
+    with(
+        "granite",
+        json!({"embedding_multiplier": 3.0, "attention_multiplier": 0.3, "residual_multiplier": 0.7,
+        "logits_scaling": 2.0}),
+    );
+    with("falcon", json!({"new_decoder_architecture": true, "num_kv_heads": 2}));
+    with(
+        "falcon",
+        json!({"new_decoder_architecture": true, "num_kv_heads": 2, "num_ln_in_parallel_attn": 1}),
+    );
+    with("gpt_neox", json!({"use_parallel_residual": false}));
+    with("stablelm", json!({"use_parallel_residual": true, "use_qkv_bias": true}));
+    with("starcoder2", json!({"use_bias": false, "tie_word_embeddings": false}));
+    with("qwen2", json!({"use_sliding_window": true, "max_window_layers": 1}));
+    with("exaone4", json!({"sliding_window": null}));
+    all
+}
+
+fn tensors(model: &CausalLm) -> tiny::Tensors {
+    let named = model.named_parameters().into_iter().map(|(name, parameter)| {
+        let data = match parameter {
+            NamedParameter::Matrix(tensor) => tensor.into_data(),
+            NamedParameter::Vector(tensor) => tensor.into_data(),
+            NamedParameter::Experts(tensor) => tensor.into_data(),
+        };
+        (name, (data.shape().to_vec(), data.try_to_vec::<f32>().unwrap()))
+    });
+    named.collect::<BTreeMap<_, _>>()
+}
+
+fn logits(model: &CausalLm) -> Vec<f32> {
+    let ids = Tensor::<2, Int>::from_data(
+        TensorData::new(vec![3_i64, 17, 39, 0, 8, 21, 5], [1, 7]),
+        &Device::flex(),
+    );
+    model.last_logits(model.embed(ids)).into_data().try_to_vec().unwrap()
+}
+
+/// The model of a `config.json`, with weights far from where they begin: norms and biases, too.
+fn model_of(config: &Value) -> (tiny::Tensors, CausalLm) {
+    let shape = config::parse(config.as_object().unwrap()).unwrap().model;
+    let mut tensors = tensors(&CausalLm::init(&shape, &Device::flex()));
+    for (name, (dims, values)) in &mut tensors {
+        for (at, value) in values.iter_mut().enumerate() {
+            let some = ((at * 7919 + name.len() * 31) % 101) as f32 / 101.0 - 0.5;
+            *value = if dims.len() == 1 { *value + some } else { *value * 8.0 };
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+    tiny::write_safetensors(&folder.path().join("model.safetensors"), &tensors);
+    let checkpoint = Checkpoint::open(folder.path()).unwrap();
+    let model = CausalLm::load(&checkpoint, &Device::flex(), DType::F32).unwrap();
+    (tensors, model)
+}
+
+fn open(writer: &Writer) -> (tempfile::TempDir, igsite::diagnostic::Result<Checkpoint>) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.gguf");
+    std::fs::write(&path, writer.bytes()).unwrap();
+    let checkpoint = Checkpoint::open(&path);
+    (folder, checkpoint)
+}
+
+#[test]
+fn a_file_is_the_model_of_its_safetensors() {
+    for config in variants() {
+        let (tensors, model) = model_of(&config);
+        let (_folder, checkpoint) = open(&gguf::written(&config, &tensors));
+        let checkpoint = checkpoint.unwrap_or_else(|error| panic!("{config}: {error}"));
+        let warnings: Vec<String> = checkpoint.warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(warnings, [""; 0], "{config}");
+        let read = CausalLm::load(&checkpoint, &Device::flex(), DType::F32)
+            .unwrap_or_else(|error| panic!("{config}: {error}"));
+        let (found, expected) = (logits(&read), logits(&model));
+        let largest = expected.iter().fold(0f32, |most, logit| most.max(logit.abs()));
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!(
+                (found - expected).abs() <= 2e-6 * largest,
+                "{config}: {found}, not {expected}"
+            );
+        }
+        assert_eq!(read.parameters(), model.parameters(), "{config}");
+        assert_eq!(checkpoint.parameters(), model.parameters(), "{config}");
+    }
+}
+
+#[test]
+fn a_tensor_too_few_too_many_or_of_another_shape_is_named() {
+    for config in variants() {
+        let (tensors, _) = model_of(&config);
+        let writer = gguf::written(&config, &tensors);
+        let refused = |writer: &Writer, name: &str, what: &str| {
+            let (_folder, checkpoint) = open(writer);
+            let error = checkpoint.and_then(|checkpoint| CausalLm::verify(&checkpoint)).err();
+            let error = error
+                .unwrap_or_else(|| panic!("{config}: {what} {name} was accepted"))
+                .to_string();
+            // A tensor of all experts is taken by its parts.
+            let stem = name.trim_end_matches("weight").trim_end_matches("bias");
+            assert!(
+                error.contains(&format!("tensor `{stem}")),
+                "{config}: {what} {name}: {error}"
+            );
+        };
+        for name in writer.names() {
+            // Without its first one the file has another layout; an output layer of its own may be missing.
+            let decides = ["blk.0.", "output.weight", "rope_freqs.weight"];
+            if !decides.iter().any(|part| name.starts_with(part)) {
+                refused(&writer.without(&name), &name, "without");
+            }
+            if name != "token_embd.weight" {
+                refused(&writer.longer(&name), &name, "another shape of");
+            }
+        }
+        refused(
+            &writer.clone().floats("blk.1.attn_sinks.weight", &[4], &[0.0; 4]),
+            "blk.1.attn_sinks.weight",
+            "with",
+        );
+    }
+}
+
+/// What makes another model of a file is refused by the key's name.
+#[test]
+fn settings_that_are_not_computed_are_named() {
+    let config = config_of("llama");
+    let (tensors, _) = model_of(&config);
+    let writer = gguf::written(&config, &tensors);
+    let told = |writer: Writer| open(&writer).1.err().map(|error| error.to_string());
+    let with = |key: &str, value: support::writer::Value| told(writer.clone().with(key, value)).unwrap_or_default();
+    assert!(with("llama.expert_count", 4.into()).contains("`llama.expert_used_count` is missing"));
+    assert!(with("llama.expert_weights_scale", 2f32.into()).contains("`llama.expert_weights_scale: 2.0`"));
+    assert!(with("llama.rope.dimension_count", 4.into()).contains("`llama.rope.dimension_count: 4`"));
+    assert!(with("llama.rope.scaling.type", "spiral".into()).contains("`llama.rope.scaling.type: \"spiral\"`"));
+    assert!(with("llama.rope.scaling.type", "yarn".into()).contains("`llama.rope.scaling.factor` is missing"));
+    assert!(with("llama.attention.causal", false.into()).contains("`llama.attention.causal: false`"));
+    assert!(with("llama.final_logit_softcapping", 30f32.into()).contains("`llama.final_logit_softcapping: 30.0`"));
+    assert!(with("split.count", 3.into()).contains("one of 3 parts"));
+    assert!(with("general.type", "adapter".into()).contains("`general.type: adapter`"));
+    // A switch that is off, and keys that change nothing.
+    let fine = writer
+        .clone()
+        .with("llama.expert_count", 0)
+        .with("llama.attention.causal", true)
+        .with("llama.vocab_size", 40)
+        .with("general.name", "some");
+    assert_eq!(told(fine), None);
+    let (_folder, odd) = open(&writer.clone().with("llama.spin", 2));
+    let warnings: Vec<String> = odd.unwrap().warnings.iter().map(ToString::to_string).collect();
+    assert!(
+        warnings.len() == 1 && warnings[0].contains("`llama.spin: 2`"),
+        "{warnings:?}"
+    );
+    // The embedding table alone says how long the vocabulary is.
+    let unknown = Writer::default().with("general.architecture", "mamba2");
+    let error = told(unknown).unwrap();
+    assert!(
+        error.contains("`general.architecture: mamba2`") && error.contains("llama"),
+        "{error}"
+    );
+    let error = told(writer.without("token_embd.weight")).unwrap();
+    assert!(error.contains("tensor `token_embd.weight`"), "{error}");
+    let iq = writer
+        .without("output_norm.weight")
+        .tensor("output_norm.weight", &[256], 16, vec![0; 66]);
+    let error = told(iq).unwrap();
+    assert!(error.contains("IQ2_XXS") && error.contains("Q4_K"), "{error}");
+}
+
+const BUILD: [&str; 3] = ["build", "--device", "cpu"];
+
+/// The numbers of a record, and what its tokens read as.
+fn record(project: &Project) -> Value {
+    serde_json::from_str(&project.read("site/data/first/tiny/a.json")).unwrap()
+}
+
+fn close(found: &Value, expected: &Value, place: &str) {
+    match (found, expected) {
+        (Value::Number(found), Value::Number(expected)) => {
+            let (found, expected) = (found.as_f64().unwrap(), expected.as_f64().unwrap());
+            assert!(
+                (found - expected).abs() <= 1e-6 * expected.abs().max(1.0),
+                "{place}: {found}, not {expected}"
+            );
+        }
+        (Value::Array(found), Value::Array(expected)) => {
+            assert_eq!(found.len(), expected.len(), "{place}");
+            let both = found.iter().zip(expected).enumerate();
+            both.for_each(|(at, (found, expected))| close(found, expected, &format!("{place}[{at}]")));
+        }
+        (Value::Object(found), Value::Object(expected)) => {
+            assert!(found.keys().eq(expected.keys()), "{place}: {:?}", found.keys());
+            for (key, expected) in expected {
+                close(&found[key], expected, &format!("{place}.{key}"));
+            }
+        }
+        _ => assert_eq!(found, expected, "{place}"),
+    }
+}
+
+/// A site with a GGUF file has the records of one with the folder that it was made from.
+#[test]
+fn a_site_of_a_file_is_the_site_of_its_folder() {
+    let folder = Project::small();
+    folder.run(&BUILD).ended(0);
+    let project = Project::small()
+        .file("content/models/tiny.yaml", "title: Tiny\nsource: ./tiny.Q32.gguf\n")
+        .file("content/models/tiny.Q32.gguf", gguf::tiny_llama().bytes());
+    std::fs::remove_dir_all(project.path("content/models/tiny")).unwrap();
+    let ran = project.run(&BUILD);
+    assert!(!ran.ended(0).contains("warning"), "{}", ran.stderr);
+    let (mut found, mut expected) = (record(&project), record(&folder));
+    let model = found["model"].take();
+    expected["model"].take();
+    for record in [&mut found, &mut expected] {
+        record["provenance"].take();
+    }
+    close(&found, &expected, "record");
+    assert_eq!(model["source"], "./tiny.Q32.gguf");
+    assert_eq!(
+        (&model["revision"], &model["quantization"]),
+        (&Value::Null, &json!("none"))
+    );
+    assert_eq!(model["architecture"], "llama");
+    let page = project.read("site/models/tiny/index.html");
+    assert!(page.contains("none (a file)"), "{page}");
+
+    // Nothing changed: nothing is done. Another file: all is.
+    assert!(
+        project.run(&BUILD).ended(0).contains("nothing to do"),
+        "{}",
+        project.run(&BUILD).stderr
+    );
+    let other = gguf::tiny_llama().without("output.weight");
+    let project = project.file("content/models/tiny.Q32.gguf", other.bytes());
+    assert!(project.run(&BUILD).ended(0).contains("1 model loaded"));
+    assert_ne!(record(&project)["model"]["weights_sha256"], model["weights_sha256"]);
+    project.run(&["check"]).ended(0);
+
+    // What is packed stays as it is; what is not there, or no file of a repository, is told with its line.
+    let blocks = gguf::tiny_llama().without("blk.0.attn_q.weight");
+    let ones: Vec<u8> = (0..tiny::HIDDEN)
+        .flat_map(|_| [0u8, 60, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16])
+        .collect();
+    let error = |project: Project, code: i32| project.run(&BUILD).ended(code).to_owned();
+    let project = project.file(
+        "content/models/tiny.Q32.gguf",
+        blocks.tensor("blk.0.attn_q.weight", &[16, 32], 2, ones).bytes(),
+    );
+    let told = error(
+        project.edit(
+            "content/models/tiny.yaml",
+            "Q32.gguf\n",
+            "Q32.gguf\nquantization: nf4\n",
+        ),
+        1,
+    );
+    assert!(
+        told.contains("packed already, as Q4_0") || told.contains("shape [16, 32]"),
+        "{told}"
+    );
+    let with = |yaml: &str| error(Project::small().file("content/models/tiny.yaml", yaml), 2);
+    let told = with("source: ./absent.gguf\n");
+    assert!(
+        told.contains("tiny.yaml:1:9: source: the checkpoint `./absent.gguf` is not there"),
+        "{told}"
+    );
+    let told = with("source: tiny/m.gguf\n");
+    assert!(
+        told.contains("tiny.yaml:1:9") && told.contains("`./tiny/m.gguf`"),
+        "{told}"
+    );
+    let told = with("source: ./tiny\nfile: m.gguf\n");
+    assert!(
+        told.contains("tiny.yaml:2:7: file: `file` goes with a repository of the hub only"),
+        "{told}"
+    );
+    for name in ["model.safetensors", "../m.gguf", "/m.gguf", "a//m.gguf"] {
+        let told = with(&format!("source: org/tiny\nfile: {name}\n"));
+        assert!(
+            told.contains(&format!("tiny.yaml:2:7: file: `{name}` is no such name")),
+            "{told}"
+        );
+    }
+    let told = with("source: org/tiny\nfile: m-00001-of-00003.gguf\n");
+    assert!(
+        told.contains("one of 3 parts of a model") && told.contains("llama-gguf-split --merge"),
+        "{told}"
+    );
+}
+
+/// Files that `tests/gguf/make.py` has made of `../shared/families`, in the folder that `IGSITE_GGUF` names.
+#[test]
+#[allow(
+    clippy::print_stdout,
+    reason = "the reason for a skipped test, and which files were read"
+)]
+fn files_of_the_python_package_have_the_numbers_of_pytorch() {
+    let Some(folder) = std::env::var_os("IGSITE_GGUF").map(PathBuf::from) else {
+        println!("skipped: IGSITE_GGUF names no folder of files that tests/gguf/make.py has made");
+        return;
+    };
+    let Some(shared) = support::shared("families") else {
+        return;
+    };
+    let mut failed = Vec::new();
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let family = path.file_stem().unwrap().to_string_lossy().into_owned();
+        if path.extension().is_none_or(|extension| extension != "gguf") || !shared.join(&family).is_dir() {
+            continue;
+        }
+        let same = std::panic::catch_unwind(|| same(&path, &shared.join(&family)));
+        println!("{family}: {}", if same.is_ok() { "the same" } else { "DIFFERENT" });
+        if same.is_err() {
+            failed.push(family);
+        }
+    }
+    assert_eq!(failed, [""; 0]);
+}
+
+/// Tokens, logits and a map of each prompt: the one of the fewest steps, since a file's model is a folder's otherwise.
+fn same(file: &Path, folder: &Path) {
+    let mut prompts = support::json(&folder.join("expected.json"))["prompts"].take();
+    for prompt in prompts.as_array_mut().unwrap() {
+        let cases = prompt["cases"].as_array_mut().unwrap();
+        cases.sort_by_key(|case| case["steps"].as_u64());
+        cases.truncate(1);
+    }
+    support::numbers::same_numbers(file, &prompts);
+}
+
+/// Gemma 3 270M as `../shared/tools/real_model.py DIR` gets it, in the folder that `IGSITE_REAL` names: probabilities of
+/// PyTorch in float32 with the weights that `gguf.dequantize` gives, put into transformers' model by another program.
+#[test]
+#[allow(clippy::print_stdout, reason = "the reason for a skipped test")]
+fn a_real_file_has_the_probabilities_of_pytorch() {
+    let Some(folder) = std::env::var_os("IGSITE_REAL").map(PathBuf::from) else {
+        println!("skipped: IGSITE_REAL names no folder with gemma-3-270m.gguf");
+        return;
+    };
+    let file = folder.join("gemma-3-270m.gguf");
+    let tokenizer = Tokenizer::open(&file).unwrap();
+    let checkpoint = Checkpoint::open(&file).unwrap();
+    assert_eq!(checkpoint.parameters(), 268_098_176);
+    let mut explainer = Explainer::load(&checkpoint, &Backend::cpu(), DType::F32).unwrap();
+    let prompts = [
+        (
+            "The capital of France is",
+            [
+                (" the", 0.191_278_3),
+                (" a", 0.111_037_1),
+                (" Paris", 0.084_006_9),
+                (" one", 0.071_899_8),
+            ],
+        ),
+        (
+            "Statement: Says the tax cuts of 2001 added a trillion dollars to the debt. True or false? Answer:",
+            [
+                (" False", 0.231_941_4),
+                (" True", 0.166_772_7),
+                (" Yes", 0.089_870_6),
+                (" No", 0.083_596_7),
+            ],
+        ),
+    ];
+    for (prompt, expected) in prompts {
+        let ids: Vec<u32> = tokenizer.encode(prompt).unwrap().iter().map(|token| token.id).collect();
+        let logits = explainer.logits(&ids).unwrap();
+        let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let sum: f64 = logits.iter().map(|&logit| f64::from(logit - largest).exp()).sum();
+        for (word, probability) in expected {
+            let id = tokenizer.answer_token(prompt, &ids, word).unwrap();
+            let found = f64::from(logits[id as usize] - largest).exp() / sum;
+            assert!(
+                (found - probability).abs() < 1e-4,
+                "{prompt}{word}: {found}, not {probability}"
+            );
+        }
+    }
+}
