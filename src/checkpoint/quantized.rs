@@ -43,9 +43,18 @@ enum Method {
     CompressedTensors(compressed_tensors::Settings),
     Fp8(fp8::Settings),
     Mxfp4,
+    Gguf,
 }
 
 impl Quantized {
+    /// Of a GGUF file.
+    pub fn gguf() -> Self {
+        Self {
+            method: Method::Gguf,
+            activations: None,
+        }
+    }
+
     /// What a record calls it.
     pub fn word(&self) -> Quantization {
         match &self.method {
@@ -56,6 +65,7 @@ impl Quantized {
             Method::CompressedTensors(settings) => settings.word(),
             Method::Fp8(_) => Quantization::Fp8,
             Method::Mxfp4 => Quantization::Mxfp4,
+            Method::Gguf => Quantization::Gguf,
         }
     }
 
