@@ -9,6 +9,7 @@ use igsite::kernel::attention::Attention;
 use igsite::kernel::gemm::{Product, Right, View};
 use igsite::kernel::matrix::{Code, Elements, Four, Half, quantize};
 use igsite::kernel::norm::Norm;
+use igsite::kernel::packed::{BlockType, Blocks, Codes, Groups};
 use igsite::kernel::{Threads, activation};
 
 fn main() {
@@ -58,14 +59,38 @@ mod product {
         own(bencher, size, false);
     }
 
-    /// With a factor that is kept in another form, as a layer's weights may be: by the name of the form.
-    #[divan::bench(args = ["float32", "bfloat16", "nf4"])]
-    fn forward_kept(bencher: Bencher, form: &str) {
+    /// With a factor that is kept in another form, as a layer's weights may be: by the name of the form. `gptq-4` has
+    /// groups of 128 with zero points.
+    const FORMS: [&str; 9] = [
+        "float32", "bfloat16", "nf4", "Q8_0", "Q4_K", "Q6_K", "MXFP4", "gptq-4", "fp8",
+    ];
+
+    /// x wᵀ (`turned`) or x w with weights in a form.
+    fn kept(bencher: Bencher, form: &str, turned: bool) {
         let (m, k, n) = SIZES[2];
         let (a, b, mut c) = (numbers(m * k), numbers(k * n), vec![0.0; m * n]);
         let halves: Vec<u8> = b.iter().flat_map(|&x| half::bf16::from_f32(x).to_le_bytes()).collect();
         let (codes, scales) = quantize(b.len(), Code::Nf4, |range, to| to.copy_from_slice(&b[range]));
         let values = Code::Nf4.values();
+        let width = if turned { k } else { n };
+        // Any bytes are codes; scales of 2⁻¹¹ keep them small.
+        let bytes: Vec<u8> = (0..b.len() * 2).map(|i| (i * 7919 % 251) as u8).collect();
+        let few = vec![0.001f32; b.len().div_ceil(128)];
+        let zeros: Vec<u8> = (0..few.len()).map(|i| (i % 16) as u8).collect();
+        let groups = |kind: Codes, zeros| {
+            Elements::Groups(Groups {
+                codes: &bytes[..kind.bytes(b.len())],
+                kind,
+                scales: &few,
+                zeros,
+                width,
+                per_row: width / 128,
+                group: 128,
+                columns: None,
+                first: 0,
+            })
+        };
+        let mut blocks = vec![];
         let elements = match form {
             "nf4" => Elements::Four(Four {
                 codes: &codes,
@@ -74,19 +99,52 @@ mod product {
                 first: 0,
             }),
             "bfloat16" => Elements::Halves(&halves, Half::Bf16),
-            _ => Elements::Floats(&b),
+            "gptq-4" => groups(Codes::Four, &zeros[..]),
+            "fp8" => groups(Codes::E4m3, &[]),
+            "float32" => Elements::Floats(&b),
+            name => {
+                let kind = BlockType::ALL.into_iter().find(|kind| kind.name() == name).unwrap();
+                blocks.extend_from_slice(&bytes[..kind.size(b.len()).unwrap()]);
+                let scales: &[usize] = match kind {
+                    BlockType::Q8_0 => &[0],
+                    BlockType::Q6_K => &[208],
+                    BlockType::MXFP4 => &[],
+                    _ => &[0, 2],
+                };
+                for block in blocks.chunks_mut(kind.bytes()) {
+                    scales
+                        .iter()
+                        .for_each(|&at| block[at..at + 2].copy_from_slice(&[0, 0x10]));
+                }
+                Elements::Blocks(Blocks {
+                    kind,
+                    bytes: &blocks,
+                    first: 0,
+                })
+            }
         };
         bencher.counter(ItemsCount::new(m * k * n)).bench_local(|| {
+            let b = Right::rows(elements, width);
             Product {
                 size: (m, k, n),
                 a: View::rows(&a, k),
-                b: Right::rows(elements, k).transposed(),
+                b: if turned { b.transposed() } else { b },
                 c: &mut c,
                 stride: n,
                 add: false,
             }
             .run(Threads::One);
         });
+    }
+
+    #[divan::bench(args = FORMS)]
+    fn forward_kept(bencher: Bencher, form: &str) {
+        kept(bencher, form, true);
+    }
+
+    #[divan::bench(args = FORMS)]
+    fn backward_kept(bencher: Bencher, form: &str) {
+        kept(bencher, form, false);
     }
 
     fn crates(bencher: Bencher, (m, k, n): (usize, usize, usize), turned: bool) {
