@@ -294,5 +294,7 @@ fn is_known(key: &str) -> bool {
         || ENDS.contains(&key)
         || OTHER_IDS.contains(&key)
         || HARMLESS.contains(&key)
-        || key.strip_prefix(TEMPLATE).is_some_and(|rest| matches!(rest, "" | "s") || rest.starts_with('.'))
+        || key
+            .strip_prefix(TEMPLATE)
+            .is_some_and(|rest| matches!(rest, "" | "s") || rest.starts_with('.'))
 }
