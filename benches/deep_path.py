@@ -88,17 +88,18 @@ def drawn(us, outputs, densities, at_zero):
         parts.append(f"<polyline points='{points}' fill='none' stroke='#0072b2' stroke-width='1.1'/>")
         parts.append(f"<text x='{left}' y='{top - 8}' font-weight='600'>{label}</text>")
 
-    plot(26, 170, outputs, -40, 0, [-40, -30, -20, -10, 0], "F, log-probability in nats", us)
+    plot(26, 170, outputs, -120, 0, [-120, -80, -40, 0], "F, log-probability of the predicted token in nats", us)
     logs = [math.log10(max(d, 1e-3)) for d in densities]
-    plot(236, 170, logs, -3, 2, [-3, -2, -1, 0, 1, 2], "Σ|α·S|, nats of the map for each unit of ln α", us, True)
+    plot(236, 170, logs, -3, 2, [-3, -2, -1, 0, 1, 2], "α · Σ|S|, nats of the map for each unit of ln α (logarithmic)", us, True)
     for tick in range(math.ceil(us[0] / 100) * 100, 1, 100):
         parts.append(f"<path d='M{x(tick):.1f} 26V406' stroke='#e3e6ea'/>")
         parts.append(f"<text x='{x(tick):.1f}' y='424' text-anchor='middle'>{str(tick).replace('-', '−')}</text>")
-    for alpha, name in ((math.log(1e-9), "α = 10⁻⁹"), (-64, "as deep as igsite looks"), (math.log(2**-126), "float32 ends")):
+    for alpha, name in ((math.log(1e-9), "α = 10⁻⁹"), (-64, "α = 10⁻²⁸, igsite’s end"), (math.log(2**-126), "float32 ends")):
         parts.append(f"<path d='M{x(alpha):.1f} 26V406' stroke='#d55e00' stroke-dasharray='4 3'/>")
-        parts.append(f"<text transform='translate({x(alpha) - 4:.1f} 200) rotate(-90)' fill='#d55e00' font-size='10'>{name}</text>")
-    zero = 26 + 170 * (1 - (at_zero + 40) / 40)
+        parts.append(f"<text transform='translate({x(alpha) - 4:.1f} 192) rotate(-90)' fill='#d55e00' font-size='10'>{name}</text>")
+    zero = 26 + 170 * (1 - (at_zero + 120) / 120)
     parts.append(f"<path d='M{left} {zero:.1f}h14' stroke='#009e73' stroke-width='3'/>")
+    parts.append(f"<text x='{left + 4}' y='{zero - 7:.1f}' fill='#009e73' font-size='10'>F at the zero vector</text>")
     parts.append(f"<text x='{wide - right}' y='440' text-anchor='end'>ln α</text>")
     return (
         f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {wide} 448' font-family='sans-serif' font-size='12' "
@@ -115,8 +116,8 @@ def main():
     with torch.no_grad():
         token = int(model.logits(x[None])[0].argmax())
         at_zero = float(model.logits(torch.zeros_like(x)[None])[0].log_softmax(-1)[token])
-    # Finer where igsite looks; below that to where float64's own gradients end, to see whether it ever does.
-    us = [-640 + 2.0 * i for i in range(274)] + [-92 + i for i in range(28)] + [-64 + 0.25 * i for i in range(257)]
+    # Finer where igsite looks; below that to where Gemma 3 270M comes to rest.
+    us = [-420 + 2.0 * i for i in range(164)] + [-92 + i for i in range(28)] + [-64 + 0.25 * i for i in range(257)]
     outputs, scores = [], []
     for first in range(0, len(us), 8):
         alphas = [math.exp(u) for u in us[first : first + 8]]

@@ -136,6 +136,8 @@ mod attention {
 
     fn shape() -> Attention<'static> {
         Attention {
+            sinks: None,
+            slopes: None,
             query_heads: 8,
             key_heads: 8,
             width: 64,
@@ -242,6 +244,7 @@ fn adaptive(bencher: Bencher) {
     };
     bencher.bench_local(|| {
         let options = Options {
+            start: 0.0,
             tolerance: 1e-4,
             max_evaluations: 4096,
             singular_start: true,

@@ -190,12 +190,20 @@ fn attribution(
         errors: part.errors.clone(),
         history: part.history.clone(),
         non_finite: part.non_finite,
+        routing: part.routing,
     }
 }
 
 /// An adaptive rule says itself whether it reached its tolerance. For a fixed rule delta and error estimate decide, and
-/// without an estimate the delta alone.
+/// without an estimate the delta alone; but not where F changes by more than the tolerance below its first point, which
+/// it cannot have seen.
 fn converged(spec: &AttributionSpec, part: &StoredAttribution, within_tolerance: bool) -> bool {
+    let whole = part.f_input.zip(part.f_baseline);
+    let unseen = part.below.last().and_then(|below| below.change).zip(whole);
+    let unseen = unseen.is_some_and(|(change, (input, start))| change.abs() > spec.tolerance * (input - start).abs());
+    if spec.quadrature.is_fixed() && unseen {
+        return false;
+    }
     let within_error = || match part.error_estimate() {
         Some(error) => error <= spec.tolerance,
         None => spec.quadrature.is_fixed() && !spec.estimate_error,
@@ -222,7 +230,7 @@ fn provenance(parts: &Parts) -> Provenance {
 mod tests {
     use super::*;
     use crate::store::key::{AttributionKey, ModelKey};
-    use crate::terms::{BaselineVector, DeviceKind, NonFinite, PathValue, Quadrature};
+    use crate::terms::{BaselineVector, Below, DeviceKind, NonFinite, PathValue, Quadrature, Routing};
 
     fn part(spec: &AttributionSpec, errors: Option<Vec<f64>>, converged: Option<bool>) -> StoredAttribution {
         StoredAttribution {
@@ -233,6 +241,7 @@ mod tests {
                 forced: vec![],
                 output: Output::Probability,
                 baseline: BaselineVector::Zero,
+                routing: Routing::Free,
                 method: spec.with_settings(Method::IntegratedGradients),
             },
             f_input: Some(0.5),
@@ -245,6 +254,7 @@ mod tests {
             history: vec![],
             converged,
             non_finite: None,
+            routing: None,
             provenance: Provenance {
                 igsite: "0".into(),
                 backend: DeviceKind::Cpu,
@@ -292,6 +302,16 @@ mod tests {
         ] {
             let part = part(spec, errors, said);
             assert_eq!(converged(spec, &part, within_tolerance), expected, "{spec:?} {part:?}");
+        }
+        // What F changes by below its first point is more than the tolerance: a fixed rule cannot have seen it.
+        let mut unseen = part(&fixed, None, None);
+        for (change, expected) in [(0.002, true), (0.01, false), (-0.01, false)] {
+            unseen.below = vec![Below {
+                alpha: 1e-9,
+                share: None,
+                change: Some(change),
+            }];
+            assert_eq!(converged(&fixed, &unseen, true), expected, "{change}");
         }
         let mut broken = part(&adaptive, small, Some(true));
         broken.non_finite = Some(NonFinite {

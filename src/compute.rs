@@ -187,6 +187,7 @@ impl Worker<'_> {
                         ids: job.prediction.token_ids.clone(),
                         forced: target.forced.clone(),
                         start,
+                        routing: spec.routing,
                         scalar: target.scalar(spec.output, prediction.token_id),
                         method: Arc::clone(prepared),
                     });
@@ -255,6 +256,7 @@ impl Worker<'_> {
                 history: found.history,
                 converged: found.converged,
                 non_finite: found.non_finite,
+                routing: found.routing,
                 provenance: provenance(backend, found.seconds),
             };
             store.put(&part)?;

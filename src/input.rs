@@ -5,8 +5,8 @@
 //! repository that was cloned without Git LFS has a text of three lines in the place of each large file, whatever its
 //! type. Every file that a user or a checkpoint brings is opened here; this module never writes.
 
-use std::fs::{self, File, FileType};
-use std::io::{self, Read, Seek};
+use std::fs::{self, File, FileType, Metadata};
+use std::io::{self, ErrorKind, Read, Seek};
 use std::path::Path;
 
 use crate::diagnostic::{Diagnostic, Kind, Result};
@@ -24,6 +24,18 @@ const LONGEST_POINTER: u64 = 1024;
 pub fn open(path: &Path, kind: Kind, doing: &str) -> Result<File> {
     let io = |error: &io::Error| Diagnostic::io(kind, doing, path, error);
     let found = fs::metadata(path).map_err(|error| io(&error))?;
+    let mut file = opened(path, &found, kind, doing)?;
+    if found.len() <= LONGEST_POINTER {
+        let mut start = Vec::new();
+        let piece = (&file).take(POINTER.len() as u64).read_to_end(&mut start);
+        piece.and_then(|_| file.rewind()).map_err(|error| io(&error))?;
+        refuse_pointer(path, &start, kind)?;
+    }
+    Ok(file)
+}
+
+/// Opens what was found at a path, if it is a regular file.
+fn opened(path: &Path, found: &Metadata, kind: Kind, doing: &str) -> Result<File> {
     if !found.is_file() {
         return Err(
             Diagnostic::new(kind, format!("this is {}, not a file", name_of(found.file_type())))
@@ -31,20 +43,19 @@ pub fn open(path: &Path, kind: Kind, doing: &str) -> Result<File> {
                 .expected("a regular file"),
         );
     }
-    let mut file = File::open(path).map_err(|error| io(&error))?;
-    if found.len() <= LONGEST_POINTER {
-        let mut start = Vec::new();
-        let piece = (&file).take(POINTER.len() as u64).read_to_end(&mut start);
-        piece.and_then(|_| file.rewind()).map_err(|error| io(&error))?;
-        if start == POINTER {
-            return Err(
-                Diagnostic::new(kind, "this is a pointer of Git LFS, not the file itself")
-                    .in_file(path)
-                    .help("fetch the file: `git lfs pull`"),
-            );
-        }
+    File::open(path).map_err(|error| Diagnostic::io(kind, doing, path, &error))
+}
+
+/// Refuses a file that begins as a pointer of Git LFS does.
+fn refuse_pointer(path: &Path, start: &[u8], kind: Kind) -> Result<()> {
+    if !start.starts_with(POINTER) {
+        return Ok(());
     }
-    Ok(file)
+    Err(
+        Diagnostic::new(kind, "this is a pointer of Git LFS, not the file itself")
+            .in_file(path)
+            .help("fetch the file: `git lfs pull`"),
+    )
 }
 
 /// Reads a file whole. As [`open`].
@@ -52,12 +63,38 @@ pub fn open(path: &Path, kind: Kind, doing: &str) -> Result<File> {
 /// # Errors
 /// As [`open`]; or reading fails.
 pub fn read(path: &Path, kind: Kind, doing: &str) -> Result<Vec<u8>> {
-    let mut file = open(path, kind, doing)?;
-    let size = file.metadata().map_or(0, |found| found.len());
-    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-    file.read_to_end(&mut bytes)
-        .map_err(|error| Diagnostic::io(kind, doing, path, &error))?;
+    let found = fs::metadata(path).map_err(|error| Diagnostic::io(kind, doing, path, &error))?;
+    whole(path, &found, kind, doing)
+}
+
+/// Reads what was found at a path. A store has many thousands of small files, so the system is asked for nothing twice.
+fn whole(path: &Path, found: &Metadata, kind: Kind, doing: &str) -> Result<Vec<u8>> {
+    let file = opened(path, found, kind, doing)?;
+    let mut bytes = vec![0; usize::try_from(found.len()).unwrap_or(0)];
+    let read = fill(&file, &mut bytes).and_then(|filled| {
+        bytes.truncate(filled);
+        // What was written to it since; `take` keeps the library from asking for the size once more.
+        (&file).take(u64::MAX).read_to_end(&mut bytes)
+    });
+    read.map_err(|error| Diagnostic::io(kind, doing, path, &error))?;
+    if bytes.len() as u64 <= LONGEST_POINTER {
+        refuse_pointer(path, &bytes, kind)?;
+    }
     Ok(bytes)
+}
+
+/// Reads until a buffer is full or the file ends; the number of bytes read.
+fn fill(mut file: &File, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
 }
 
 /// Reads a file whole, if it is there. As [`open`].
@@ -66,8 +103,9 @@ pub fn read(path: &Path, kind: Kind, doing: &str) -> Result<Vec<u8>> {
 /// As [`read`], except that a file that is not there is none.
 pub fn read_if_there(path: &Path, kind: Kind, doing: &str) -> Result<Option<Vec<u8>>> {
     match fs::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        _ => read(path, kind, doing).map(Some),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Diagnostic::io(kind, doing, path, &error)),
+        Ok(found) => whole(path, &found, kind, doing).map(Some),
     }
 }
 

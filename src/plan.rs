@@ -21,6 +21,7 @@ pub use models::{ModelFacts, OpenedModel, Sources, Weights, located, named_model
 
 use self::kept::{StoredGenerationPlan, StoredPlans};
 use self::sample::{One, Problem};
+use crate::attribution::adaptive::LOWEST_LOG;
 use crate::attribution::integrated_gradients::Scalar;
 use crate::chat::Chat;
 use crate::content::dataset::Sample;
@@ -193,6 +194,7 @@ impl Job<'_> {
             forced: target.forced.clone(),
             output: experiment.attribution.output,
             baseline: start,
+            routing: experiment.attribution.routing,
             method: experiment.attribution.with_settings(method),
         }
     }
@@ -337,6 +339,9 @@ impl<'a, 'm> Planner<'a, 'm> {
                 Baseline::Unk => self.one().special(None, SpecialKind::Unk),
                 Baseline::Token(text) => self.one().in_table(self.model.tokenizer.vocabulary_token(text)),
             };
+            if start == Some(BaselineVector::Zero) {
+                self.check_zero(index);
+            }
             match start {
                 Some(start) => starts.push((baseline.clone(), start)),
                 None => {
@@ -351,6 +356,31 @@ impl<'a, 'm> Planner<'a, 'm> {
             }
         }
         starts
+    }
+
+    /// Warns of a zero baseline whose maps can't be had: of an output that has no smallest value, where it goes on
+    /// changing beyond the lowest α that is looked at.
+    fn check_zero(&mut self, index: usize) {
+        let attribution = &self.experiment.attribution;
+        let path = attribution.methods.contains(&Method::IntegratedGradients);
+        let depth = self.model.checkpoint.config.model.lift();
+        if attribution.output == Output::Probability || !path || depth <= -LOWEST_LOG {
+            return;
+        }
+        let warning = Diagnostic::content(format!(
+            "from the zero vector, a model of {} layers goes on changing its {} to about α = 1e-{:.0}, far below anything \
+             that can be integrated: its maps will hardly converge",
+            self.model.checkpoint.config.model.layers,
+            match attribution.output {
+                Output::LogProbability => "log-probability",
+                _ => "logit",
+            },
+            depth / std::f64::consts::LN_10
+        ))
+        .expected("`output: probability`, another baseline, or a path that is entered later: {zero: {from: 0.0001}}")
+        .help("docs/numerics.md, \"A deep model near the zero vector\"")
+        .as_warning();
+        self.tell(&["attribution", "baselines", &index.to_string()], None, warning);
     }
 
     /// What prevents the generation, found before the model runs: with some token in the prediction's place.

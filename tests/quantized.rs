@@ -287,6 +287,7 @@ fn write_expanded(
         let data = match parameter {
             NamedParameter::Matrix(tensor) => tensor.into_data(),
             NamedParameter::Vector(tensor) => tensor.into_data(),
+            NamedParameter::Experts(tensor) => tensor.into_data(),
         };
         let shape = data.shape().to_vec();
         let mut weights: Vec<f32> = data.try_to_vec().unwrap();

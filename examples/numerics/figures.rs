@@ -7,7 +7,7 @@ use igsite::attribution::quadrature;
 
 use crate::support::cases::{self, Case, Family, Model, distance, size};
 use crate::svg::{Axis, BLUE, GREEN, PURPLE, Plot, RED, Style, picture};
-use igsite::terms::{BaselineVector, Batch, Quadrature};
+use igsite::terms::{BaselineVector, Batch, Quadrature, Routing};
 
 /// The prompt that the first two pictures are about.
 pub struct Example<'a> {
@@ -30,7 +30,7 @@ impl Example<'_> {
         let path = self
             .model
             .explainer
-            .path(&self.ids(), BaselineVector::Zero, &[])
+            .path(&self.ids(), BaselineVector::Zero, &[], Routing::Free)
             .unwrap();
         let points = Points {
             path: &path,
@@ -47,6 +47,7 @@ impl Example<'_> {
             adaptive::Value {
                 output: value.output,
                 scores: value.scores,
+                routes: value.routes,
             }
         };
         values.into_iter().next().unwrap().into_iter().map(value).collect()
@@ -58,12 +59,13 @@ impl Example<'_> {
         let Ends { input, baseline, .. } = self
             .model
             .explainer
-            .ends(&ids, BaselineVector::Zero, &[], &[scalar])
+            .ends(&ids, BaselineVector::Zero, &[], None, &[scalar])
             .unwrap()[0];
         let options = adaptive::Options {
             tolerance,
             max_evaluations: 4096,
             singular_start: true,
+            start: 0.0,
             output_rounding: 0.0,
         };
         let mut integrator = Integrator::new(ids.len(), baseline, input, options);

@@ -3,12 +3,18 @@
 //! ```text
 //! cargo run --release --example numerics                # everything
 //! cargo run --release --example numerics -- pictures    # only the two pictures that need no study
+//! cargo run --release --example numerics -- real FOLDER # the table of a real deep model, which takes hours
+//! cargo run --release --example numerics -- values FOLDER VALUES.json  # float32 against benches/deep_path.py
 //! ```
+//!
+//! `real` takes the numbers of tokens of its prompts behind the folder, and prints the table instead of writing it, if
+//! there are any.
 //!
 //! The cases are those of `tests/exactness.rs`, here with fixed rules beside them. The same processor gives the same
 //! files.
 
 mod figures;
+mod real;
 mod svg;
 #[path = "../../tests/support"]
 mod support {
@@ -40,6 +46,24 @@ fn main() -> Result<(), Box<dyn Error>> {
     if !Path::new(DOCUMENT).is_file() {
         return Err(format!("run this in the root of the repository: there is no {DOCUMENT}").into());
     }
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["values", folder, file] => {
+            print!("{}", real::values(Path::new(folder), Path::new(file))?);
+            return Ok(());
+        }
+        ["real", folder] => {
+            let table = real::table(Path::new(folder), &real::lengths())?;
+            fs::write(DOCUMENT, replaced(&fs::read_to_string(DOCUMENT)?, "real", &table)?)?;
+            return Ok(());
+        }
+        ["real", folder, lengths @ ..] => {
+            let lengths: Result<Vec<usize>, _> = lengths.iter().map(|length| length.parse()).collect();
+            print!("{}", real::table(Path::new(folder), &lengths?)?);
+            return Ok(());
+        }
+        _ => {}
+    }
     let mut models = cases::models();
     let model = shown(&mut models);
     let prompt = SHOWN.min(model.prompts.len() - 1);
@@ -47,7 +71,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     draw("path", &figures::path(&mut example))?;
     draw("convergence", &figures::convergence(&mut example))?;
 
-    if std::env::args().nth(1).as_deref() == Some("pictures") {
+    if arguments.first().map(String::as_str) == Some("pictures") {
         return Ok(());
     }
     let mut all: Vec<Case> = Vec::new();

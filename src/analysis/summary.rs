@@ -112,6 +112,9 @@ pub enum State {
     NotFinite,
     /// The method has no test of its own.
     Untested,
+    /// Not converged, and no number of points would do: more of a path from the zero vector than the tolerance lies
+    /// where the input is all but gone.
+    LostNearZero,
     /// The adaptive rule stopped before it reached the tolerance.
     NotConverged,
     /// The delta of a fixed rule is above the tolerance.
@@ -137,6 +140,8 @@ impl State {
             Self::NotFinite
         } else if attribution.converged.is_none() {
             Self::Untested
+        } else if attribution.converged == Some(false) && is_lost_near_zero(attribution) {
+            Self::LostNearZero
         } else if attribution.converged == Some(false) && !fixed {
             Self::NotConverged
         } else if attribution.within_tolerance == Some(false) && fixed {
@@ -153,6 +158,25 @@ impl State {
             Self::Converged
         }
     }
+}
+
+/// Whether more than the tolerance of a map, or of what F changes by, lies at the lowest of the levels that are told
+/// apart on a path from the zero vector: where the input is a billionth of itself.
+fn is_lost_near_zero(attribution: &AttributionRecord) -> bool {
+    let Some(((lowest, tolerance), None)) = attribution
+        .below
+        .last()
+        .zip(attribution.tolerance)
+        .map(|both| (both, attribution.from))
+    else {
+        return false;
+    };
+    let difference = attribution.f_input.zip(attribution.f_baseline);
+    let moved = lowest
+        .change
+        .zip(difference)
+        .is_some_and(|(change, (input, baseline))| change.abs() > tolerance * (input - baseline).abs());
+    moved || lowest.share.is_some_and(|share| share > tolerance)
 }
 
 /// Whether a map fails the notebook's check, that its sum is within a margin of the probability.

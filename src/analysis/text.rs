@@ -15,6 +15,35 @@ pub fn excerpt(text: &str, limit: usize) -> String {
     {
         return text.to_owned();
     }
+    ascii_excerpt(text.trim(), limit).unwrap_or_else(|| any_excerpt(text, limit))
+}
+
+/// [`excerpt`] of a text of which what counts is ASCII, where a byte is a character; none where it is not.
+fn ascii_excerpt(text: &str, limit: usize) -> Option<String> {
+    let mut out = String::with_capacity(text.len().min(limit + 4));
+    let (mut count, mut blank) = (0, false);
+    for byte in text.bytes() {
+        // A carriage return and a line feed are one character, and a mark that follows belongs to its letter.
+        if !byte.is_ascii() || byte == b'\r' {
+            return None;
+        }
+        let is_blank = char::from(byte).is_whitespace();
+        if is_blank && blank {
+            continue;
+        }
+        if count == limit {
+            out.truncate(out.trim_end().len());
+            out.push('…');
+            return Some(out);
+        }
+        blank = is_blank;
+        out.push(if is_blank { ' ' } else { char::from(byte) });
+        count += 1;
+    }
+    Some(out)
+}
+
+fn any_excerpt(text: &str, limit: usize) -> String {
     let mut out = String::new();
     let mut blank = false;
     for (count, grapheme) in text
@@ -53,6 +82,8 @@ pub fn bare(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -60,6 +91,18 @@ mod tests {
         assert_eq!(excerpt("  a \n\n b\tc ", 10), "a b c");
         assert_eq!(excerpt("👩‍👩‍👧 and more", 3), "👩‍👩‍👧 a…");
         assert_eq!(excerpt("abc", 3), "abc");
+    }
+
+    proptest! {
+        #[test]
+        fn an_ascii_text_has_the_excerpt_that_any_text_has(text in "[ -b\\t\\n\\x0b\\x1f\\r\u{301}é]{0,12}", limit in 0usize..12) {
+            prop_assert_eq!(excerpt(&text, limit), any_excerpt(&text, limit));
+        }
+
+        #[test]
+        fn so_has_a_text_of_words(text in "[a ]{0,12}", limit in 0usize..12) {
+            prop_assert_eq!(ascii_excerpt(text.trim(), limit), Some(any_excerpt(&text, limit)));
+        }
     }
 
     #[test]

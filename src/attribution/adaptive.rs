@@ -55,9 +55,16 @@ const DEEP_GAP: usize = 4;
 /// Nodes, one unit of ln α apart, by which a singular start grows towards 0 at a time.
 const GROWTH: usize = 4;
 /// The lowest ln α of a singular start: α = 1.6e-28 still leaves a float32 embedding of 1e-9 a normal number.
-const LOWEST_LOG: f64 = -64.0;
+pub const LOWEST_LOG: f64 = -64.0;
 /// What lies below that, in multiples of all that is allowed, ends the search: Σ|score| may still grow by refinement.
 const OUT_OF_REACH: f64 = 2.0;
+/// Where the choice of experts changes, F jumps, and no integral has that. An interval with another choice at either end
+/// that is this short in α is left as it is: what F changes by in it, beyond the integral, is the jump.
+const JUMP: f64 = 1.0 / 256.0;
+/// The same in ln α.
+const JUMP_LOG: f64 = 1.0 / 16.0;
+/// And below this ln α the beginning of a singular start.
+const JUMP_HEAD: f64 = FIRST_LOG as f64;
 /// Shortest interval to be halved, in α or ln α: its ends still differ in float32.
 const SHORTEST: f64 = 1e-5;
 /// From this many evaluations on, twice as many have to halve the part of the error above the tolerance. A rule of this
@@ -92,6 +99,8 @@ pub struct Value {
     pub output: f64,
     /// S(α), a token each, in F's units: Σ scores = dF/dα.
     pub scores: Vec<f64>,
+    /// What F depends on in steps, such as the choice of experts, a number each; the same length at every α, or empty.
+    pub routes: Vec<u32>,
 }
 
 /// The integral as far as it is known.
@@ -124,6 +133,7 @@ struct Node {
     output: f64,
     /// S · dα/du, a token each.
     density: Vec<f64>,
+    routes: Vec<u32>,
 }
 
 /// An integral on its way. Feed it the values of what it wants until it wants nothing.
@@ -141,6 +151,10 @@ pub struct Integrator {
     wanted: Vec<f64>,
     estimate: Estimate,
     history: Vec<Round>,
+    /// [`Value::routes`] where the integral begins.
+    first_routes: Vec<u32>,
+    /// Changes of them between neighbouring nodes, and the jumps of F there.
+    jumps: (usize, f64),
 }
 
 impl Options {
@@ -203,9 +217,22 @@ impl Integrator {
                 converged: false,
             },
             history: Vec::new(),
+            first_routes: Vec::new(),
+            jumps: (0, 0.0),
         };
         integrator.want(first);
         integrator
+    }
+
+    /// With [`Value::routes`] where it begins.
+    pub fn with_routes(mut self, first: Vec<u32>) -> Self {
+        self.first_routes = first;
+        self
+    }
+
+    /// How often routes differ between neighbouring nodes, and the sum of F's jumps there, in F's units.
+    pub fn jumps(&self) -> (usize, f64) {
+        self.jumps
     }
 
     /// The α whose values are wanted now, in rising order, all in (0, 1]; empty when done.
@@ -229,6 +256,7 @@ impl Integrator {
                 u,
                 output: value.output,
                 density,
+                routes: value.routes,
             });
         }
         self.nodes.sort_by(|a, b| a.u.total_cmp(&b.u));
@@ -293,10 +321,16 @@ impl Integrator {
         let magnitude: f64 = scores.iter().map(|score| score.abs()).sum();
         let error: f64 = errors.iter().sum();
         let delta = scores.iter().sum::<f64>() - (self.f_input - self.f_baseline);
+        self.jumps = (
+            intervals.iter().map(|interval| interval.changes).sum(),
+            intervals.iter().filter_map(|interval| interval.jump).sum(),
+        );
+        // What the integral itself is wrong by.
+        let own_delta = delta + self.jumps.1;
         let allowed = self.options.tolerance * magnitude;
         let allowed_delta =
             self.options.tolerance * (self.f_input - self.f_baseline).abs().max(DELTA_FLOOR * magnitude);
-        let (map_is_good, sum_is_good) = (error <= allowed, delta.abs() <= allowed_delta);
+        let (map_is_good, sum_is_good) = (error <= allowed, own_delta.abs() <= allowed_delta);
         let evaluations = self.nodes.len();
         self.history.push(Round {
             evaluations,
@@ -355,7 +389,24 @@ impl Integrator {
                 } else {
                     self.nodes[end - 1].output
                 };
-                let wrong = (integral.iter().sum::<f64>() - (self.nodes[end].output - before)).abs();
+                let missing = self.nodes[end].output - before - integral.iter().sum::<f64>();
+                let routes = if end == 0 {
+                    &self.first_routes
+                } else {
+                    &self.nodes[end - 1].routes
+                };
+                let changes = routes
+                    .iter()
+                    .zip(&self.nodes[end].routes)
+                    .filter(|(a, b)| a != b)
+                    .count();
+                let is_short = match (end, begin) {
+                    (0, None) => us[0] < JUMP_HEAD,
+                    (0, Some(begin)) => us[0] - begin <= self.jump(),
+                    _ => us[end] - us[end - 1] <= self.jump(),
+                };
+                let jump = (changes > 0 && is_short).then_some(missing);
+                let wrong = if jump.is_some() { 0.0 } else { missing.abs() };
                 // A NaN has to stay one, which max would not let it.
                 let rounding = ROUNDING_ERRORS * self.options.output_rounding;
                 let sum_error = if wrong < rounding { 0.0 } else { wrong - rounding };
@@ -365,9 +416,16 @@ impl Integrator {
                     integral,
                     difference,
                     sum_error,
+                    changes,
+                    jump,
                 }
             })
             .collect()
+    }
+
+    /// The longest interval, in u, in which a change of routes is left alone.
+    fn jump(&self) -> f64 {
+        if self.options.singular_start { JUMP_LOG } else { JUMP }
     }
 
     /// ∫ of the polynomial through the `points` nodes around the interval that ends at node `end`, over all or a part of
@@ -437,6 +495,7 @@ impl Integrator {
     /// its share.
     fn mark(&self, intervals: &[Interval], error: impl Fn(&Interval) -> f64, enough: f64) -> Vec<f64> {
         let mut order: Vec<(usize, f64)> = intervals.iter().map(error).enumerate().collect();
+        order.retain(|(end, _)| intervals[*end].jump.is_none());
         let mut rest: f64 = order.iter().map(|(_, error)| error).sum();
         let leave = ((1.0 - MARKED) * rest).max(enough);
         order.sort_by(|(i, a), (j, b)| b.partial_cmp(a).unwrap_or(Ordering::Equal).then(i.cmp(j)));
@@ -475,8 +534,12 @@ struct Interval {
     /// Σ|difference| and |Σ difference| over tokens.
     magnitude: f64,
     difference_of_sum: f64,
-    /// The true error of Σ integral, which is F(b) − F(a).
+    /// The true error of Σ integral, which is F(b) − F(a); 0 where F jumps.
     sum_error: f64,
+    /// Differences of routes at its ends.
+    changes: usize,
+    /// What F jumps by, where that is told apart from an error.
+    jump: Option<f64>,
 }
 
 impl Interval {

@@ -7,7 +7,8 @@ use super::adaptive::{self, Integrator};
 use super::integrated_gradients::{Ends, Value};
 use super::methods::{Attribution, Given, InProgress, Method};
 use super::quadrature::{self, Point};
-use crate::terms::{Below, LEVELS, NonFinite, PathValue, Round, Rule};
+use crate::model::experts::Routes;
+use crate::terms::{Below, LEVELS, NonFinite, PathValue, Round, Routing, RoutingQuality, Rule};
 
 /// Points that a fixed rule wants at one time: their values are held until all are there.
 const AT_ONCE: usize = 1024;
@@ -78,6 +79,7 @@ impl Method for Nodes {
             ends,
             given.starts_at_zero,
             given.from,
+            given.routing,
         ))
     }
 }
@@ -88,6 +90,7 @@ pub struct Integral {
     state: State,
     evaluations: usize,
     non_finite: Option<NonFinite>,
+    routing: Routing,
 }
 
 enum State {
@@ -101,13 +104,60 @@ enum State {
         sums: [Vec<f64>; 2],
         /// Points of the check; 0: none.
         check_points: usize,
+        /// Where experts are chosen: all points so far.
+        seen: Vec<Seen>,
+        /// The α at which the path is entered.
+        from: f64,
     },
+}
+
+/// What a point says of F's jumps.
+#[derive(Clone)]
+struct Seen {
+    alpha: f64,
+    output: f64,
+    /// dF/dα
+    slope: f64,
+    routes: Routes,
+}
+
+/// Changes of routes between neighbouring points and the ends, and the sum of F's jumps there: what F changes by, less
+/// its slope's trapezoid.
+fn jumps(seen: &[Seen], ends: &Ends, from: f64) -> (usize, f64) {
+    let [at_baseline, at_input] = ends.routes.clone();
+    let mut all = seen.to_vec();
+    all.sort_by(|a, b| a.alpha.total_cmp(&b.alpha));
+    let (Some(first), Some(last)) = (all.first().cloned(), all.last().cloned()) else {
+        return (0, 0.0);
+    };
+    // The slope at an end is not known; that of the nearest point stands for it.
+    let end = |alpha, output, slope, routes| Seen {
+        alpha,
+        output,
+        slope,
+        routes,
+    };
+    if first.alpha > from {
+        all.insert(0, end(from, ends.baseline, first.slope, at_baseline));
+    }
+    if last.alpha < 1.0 {
+        all.push(end(1.0, ends.input, last.slope, at_input));
+    }
+    let gap = |pair: &[Seen]| {
+        let [a, b] = pair else { unreachable!("windows of two") };
+        let changes = a.routes.iter().zip(&b.routes).filter(|(a, b)| a != b).count();
+        let jump = b.output - a.output - (b.alpha - a.alpha) * (a.slope + b.slope) / 2.0;
+        (changes, if changes > 0 { jump } else { 0.0 })
+    };
+    all.windows(2)
+        .map(gap)
+        .fold((0, 0.0), |sum, gap| (sum.0 + gap.0, sum.1 + gap.1))
 }
 
 impl Integral {
     /// For a prompt of `tokens` tokens, with F equal to `ends` at the ends. `singular` means that the path begins at
     /// the zero vector, or almost; `from` is the α at which it is entered, 0 if at its beginning.
-    pub fn new(rule: &Nodes, tokens: usize, ends: Ends, singular: bool, from: f64) -> Self {
+    pub fn new(rule: &Nodes, tokens: usize, ends: Ends, singular: bool, from: f64, routing: Routing) -> Self {
         let (f_input, f_baseline) = (ends.input, ends.baseline);
         let non_finite = [(f_baseline, from), (f_input, 1.0)]
             .into_iter()
@@ -128,7 +178,8 @@ impl Integral {
                     start: from,
                     output_rounding: ends.rounding,
                 };
-                State::Adaptive(Box::new(Integrator::new(tokens, f_baseline, f_input, options)))
+                let integrator = Integrator::new(tokens, f_baseline, f_input, options);
+                State::Adaptive(Box::new(integrator.with_routes(ends.routes[0].clone())))
             }
             Nodes::Fixed { points, check } => {
                 // A point of both is computed once.
@@ -152,6 +203,8 @@ impl Integral {
                     done: 0,
                     sums: [vec![0.0; tokens], vec![0.0; tokens]],
                     check_points,
+                    seen: vec![],
+                    from,
                 }
             }
         };
@@ -160,6 +213,7 @@ impl Integral {
             state,
             evaluations: 0,
             non_finite,
+            routing,
         }
     }
 }
@@ -200,10 +254,17 @@ impl InProgress for Integral {
                     .map(|value| adaptive::Value {
                         output: value.output,
                         scores: value.scores,
+                        routes: value.routes,
                     })
                     .collect(),
             ),
-            State::Fixed { points, done, sums, .. } => {
+            State::Fixed {
+                points,
+                done,
+                sums,
+                seen,
+                ..
+            } => {
                 for (value, &(_, weight, check)) in values.iter().zip(&points[*done..]) {
                     let sums = sums.iter_mut().zip([weight, check]);
                     for (sums, weight) in sums.filter(|(_, weight)| *weight != 0.0) {
@@ -212,6 +273,14 @@ impl InProgress for Integral {
                         }
                     }
                 }
+                let routed = values.iter().zip(&points[*done..]);
+                let routed = routed.filter(|(value, _)| !value.routes.is_empty());
+                seen.extend(routed.map(|(value, point)| Seen {
+                    alpha: point.0,
+                    output: value.output,
+                    slope: value.scores.iter().sum(),
+                    routes: value.routes.clone(),
+                }));
                 *done += values.len();
             }
         }
@@ -230,8 +299,20 @@ impl InProgress for Integral {
             converged: None,
             history: vec![],
             non_finite: self.non_finite,
+            routing: None,
             seconds,
         };
+        if !self.ends.routes[1].is_empty() && self.non_finite.is_none() {
+            let (changes, residual) = match &self.state {
+                State::Adaptive(integrator) => integrator.jumps(),
+                State::Fixed { seen, from, .. } => jumps(seen, &self.ends, *from),
+            };
+            result.routing = Some(RoutingQuality {
+                routing: self.routing,
+                changes,
+                residual,
+            });
+        }
         match self.state {
             State::Adaptive(integrator) => {
                 let estimate = integrator.result();

@@ -27,13 +27,14 @@ use crate::kernel::Threads;
 use crate::model::CausalLm;
 use crate::model::decoder::{Decoder, Entry};
 use crate::model::device::Backend;
+use crate::model::experts::{Choice, Frozen, Routes};
 use crate::model::ops::cpu::{Cpu, forget_memory};
 use crate::model::ops::tensor::OnDevice;
 use crate::model::ops::{Ops, Sequences, Stretch};
 use crate::model::path::Path;
 use crate::tensor::host::floats;
 use crate::tensor::matrix::Precision;
-use crate::terms::{BaselineVector, Batch, LEVELS, Output};
+use crate::terms::{BaselineVector, Batch, LEVELS, Output, Routing};
 
 /// A model on its device, ready to be explained.
 #[derive(Debug)]
@@ -85,10 +86,21 @@ pub struct Value {
     pub output: f64,
     /// Σ_d (x − x′)_{t,d} ∂F/∂x_{t,d} of each token.
     pub scores: Vec<f64>,
+    /// The experts that were chosen; empty where there are none.
+    pub routes: Routes,
+}
+
+/// What a forward pass shows.
+struct Seen {
+    logits: Tensor<2>,
+    /// Of each sequence.
+    routes: Vec<Routes>,
+    /// Of each layer; of one sequence, see [`Decoder::chosen`].
+    chosen: Vec<Option<Choice>>,
 }
 
 /// F at the ends of a path.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Ends {
     /// At the input.
     pub input: f64,
@@ -100,6 +112,8 @@ pub struct Ends {
     pub levels: [Option<f64>; LEVELS.len()],
     /// What either may be off by, where the model computes in half precision; 0 in float32.
     pub rounding: f64,
+    /// The experts that were chosen at the baseline, and at the input; empty where there are none.
+    pub routes: [Routes; 2],
 }
 
 impl Explainer {
@@ -210,16 +224,33 @@ impl Explainer {
     ///
     /// # Errors
     /// Memory runs out.
-    pub fn path(&self, ids: &[u32], start: BaselineVector, forced: &[u32]) -> Result<Path> {
+    pub fn path(&self, ids: &[u32], start: BaselineVector, forced: &[u32], routing: Routing) -> Result<Path> {
         let all = [ids, forced].concat();
-        guarded(|| Path::new(&self.decoder, self.embed(&all), self.start(start), forced))
+        guarded(|| {
+            let embeddings = self.embed(&all);
+            let mut path = Path::new(&self.decoder, embeddings.clone(), self.start(start), forced);
+            if routing == Routing::Frozen && self.decoder.has_experts() {
+                // Read at two positions, so that the last layer chooses for all of them.
+                let sequences = Sequences::with_tails(vec![all.len()], vec![all.len().min(2)]);
+                let seen = self.look(&sequences, Entry::Embeddings(&embeddings));
+                path.frozen = Some(Arc::new(Frozen { layers: seen.chosen }));
+            }
+            path
+        })
     }
 
-    /// F at the input and at the baseline, for each scalar; `forced` as for [`Self::path`].
+    /// F at the input and at the baseline, for each scalar; `forced` and `frozen` are those of [`Self::path`].
     ///
     /// # Errors
     /// Memory runs out.
-    pub fn ends(&self, ids: &[u32], start: BaselineVector, forced: &[u32], scalars: &[Scalar]) -> Result<Vec<Ends>> {
+    pub fn ends(
+        &self,
+        ids: &[u32],
+        start: BaselineVector,
+        forced: &[u32],
+        frozen: Option<&Frozen>,
+        scalars: &[Scalar],
+    ) -> Result<Vec<Ends>> {
         guarded(|| {
             let prompt = self.embed(ids);
             let forced_rows = (!forced.is_empty()).then(|| self.embed(forced));
@@ -245,7 +276,14 @@ impl Explainer {
             let count = 1 + alphas.len().max(1);
             let (length, tail) = (ids.len() + forced.len(), 1 + forced.len());
             let sequences = Sequences::with_tails(vec![length; count], vec![tail; count]);
-            let logits = self.last_logits(&sequences, &Tensor::cat(parts, 0)).cast(DType::F32);
+            let all = Tensor::cat(parts, 0);
+            let entry = match frozen {
+                Some(frozen) => Entry::Frozen(&all, frozen),
+                None => Entry::Embeddings(&all),
+            };
+            let seen = self.look(&sequences, entry);
+            let logits = seen.logits.cast(DType::F32);
+            let routes = |index: usize| seen.routes.get(index).cloned().unwrap_or_default();
             // Half a unit in the last place of the largest logit is what a logit may be off by.
             let half_unit = match self.dtype {
                 DType::BF16 => 2f64.powi(-9),
@@ -275,6 +313,7 @@ impl Explainer {
                     zero: at(0.0),
                     levels: LEVELS.map(at),
                     rounding: slope * largest * half_unit,
+                    routes: [routes(1), routes(0)],
                 }
             };
             scalars.iter().map(read).collect()
@@ -297,6 +336,7 @@ impl Explainer {
             ids: ids.to_vec(),
             forced: vec![],
             start,
+            routing: Routing::default(),
             scalar,
             method: Arc::new(method),
         };
@@ -318,7 +358,7 @@ impl Explainer {
             return Ok(false);
         }
         self.needs_warming = false;
-        let path = self.path(&task.ids, task.start, &task.forced)?;
+        let path = self.path(&task.ids, task.start, &task.forced, task.routing)?;
         let count = match batch {
             Batch::Fixed(size) => size,
             Batch::Auto => self.pass_tokens.div_ceil(task.ids.len()),
@@ -333,16 +373,28 @@ impl Explainer {
     }
 
     fn last_logits(&self, sequences: &Sequences, x: &Tensor<2>) -> Tensor<2> {
+        self.look(sequences, Entry::Embeddings(x)).logits
+    }
+
+    /// A forward pass: logits, and the experts that were chosen on the way.
+    fn look(&self, sequences: &Sequences, entry: Entry<'_>) -> Seen {
         let rotary = self.decoder.rotary(sequences.longest());
-        let entry = Entry::Embeddings(x);
         if self.kernels {
             let threads = Threads::All;
-            self.decoder
-                .forward(&Cpu { threads, rotary }, sequences, entry, false)
-                .logits
+            self.look_with(&Cpu { threads, rotary }, sequences, entry)
         } else {
             let ops = OnDevice::new(&self.device, self.dtype, &rotary, sequences);
-            self.decoder.forward(&ops, sequences, entry, false).logits
+            self.look_with(&ops, sequences, entry)
+        }
+    }
+
+    fn look_with<O: Ops>(&self, ops: &O, sequences: &Sequences, entry: Entry<'_>) -> Seen {
+        let experts = self.decoder.has_experts();
+        let trace = self.decoder.forward(ops, sequences, entry, experts);
+        Seen {
+            routes: self.decoder.routes(sequences, &trace),
+            chosen: self.decoder.chosen(&trace),
+            logits: trace.logits,
         }
     }
 
@@ -515,6 +567,7 @@ impl Explainer {
         let scalars = |&(index, _): &(usize, usize)| &wanted[index].scalars;
         let asked: Vec<Scalar> = pass.iter().flat_map(|s| scalars(s).iter().copied()).collect();
         let outputs = Outputs::new(trace.logits.clone(), &asked);
+        let routes = self.decoder.routes(sequences, &trace);
         let mut values: Vec<Vec<Value>> = pass.iter().map(|s| Vec::with_capacity(scalars(s).len())).collect();
         let rounds = pass.first().map_or(0, |s| scalars(s).len());
         for round in 0..rounds {
@@ -529,7 +582,8 @@ impl Explainer {
             let mut rows = scores.iter();
             let found = found.into_iter().zip(&seeds.sizes);
             let shapes = sequences.lengths().iter().zip(sequences.tails());
-            for ((values, (output, &size)), (&tokens, &tail)) in values.iter_mut().zip(found).zip(shapes) {
+            let of_each = values.iter_mut().zip(found).zip(shapes).zip(&routes);
+            for (((values, (output, &size)), (&tokens, &tail)), routes) in of_each {
                 let mut scores: Vec<f64> = rows
                     .by_ref()
                     .take(tokens)
@@ -537,7 +591,8 @@ impl Explainer {
                     .collect();
                 // Tokens that stay what they are have no share.
                 scores.truncate(tokens + 1 - tail);
-                values.push(Value { output, scores });
+                let routes = routes.clone();
+                values.push(Value { output, scores, routes });
             }
         }
         values

@@ -13,7 +13,7 @@ use super::methods::{Attribution, Given, InProgress, Method};
 use crate::diagnostic::Result;
 use crate::interrupt;
 use crate::model::path::Path;
-use crate::terms::{BaselineVector, Batch};
+use crate::terms::{BaselineVector, Batch, Routing};
 
 /// A map to compute.
 #[derive(Clone, Debug)]
@@ -25,10 +25,19 @@ pub struct Task {
     pub forced: Vec<u32>,
     /// Where its path starts.
     pub start: BaselineVector,
+    /// How experts are chosen along it.
+    pub routing: Routing,
     /// What is explained.
     pub scalar: Scalar,
     /// How the map is made.
     pub method: Arc<dyn Method>,
+}
+
+impl Task {
+    /// What its path is made of.
+    fn path(&self) -> (&[u32], &[u32], BaselineVector, Routing) {
+        (&self.ids, &self.forced, self.start, self.routing)
+    }
 }
 
 /// A path that is open, and the maps that are integrated along it.
@@ -69,9 +78,7 @@ pub fn run(
         while !full.by(&open) {
             let Some((first, task)) = waiting.next() else { break };
             let mut members = vec![(first, task)];
-            while let Some(next) = waiting
-                .next_if(|(_, next)| (&next.ids, &next.forced, next.start) == (&task.ids, &task.forced, task.start))
-            {
+            while let Some(next) = waiting.next_if(|(_, next)| next.path() == task.path()) {
                 members.push(next);
             }
             // A path whose ends are not finite needs no points, and is reported at once.
@@ -117,13 +124,13 @@ impl Fill {
 fn begin(explainer: &Explainer, members: &[(usize, &Task)]) -> Result<Open> {
     let began = Instant::now();
     let task = members[0].1;
-    let path = explainer.path(&task.ids, task.start, &task.forced)?;
+    let path = explainer.path(&task.ids, task.start, &task.forced, task.routing)?;
     let need = members.iter().filter(|(_, task)| task.method.needs_ends());
     let scalars: Vec<Scalar> = need.map(|(_, task)| task.scalar).collect();
     let ends = if scalars.is_empty() {
         vec![]
     } else {
-        explainer.ends(&task.ids, task.start, &task.forced, &scalars)?
+        explainer.ends(&task.ids, task.start, &task.forced, path.frozen.as_deref(), &scalars)?
     };
     let seconds = began.elapsed().as_secs_f64() / members.len() as f64;
     let starts_at_zero = guarded(|| path.starts_at_zero())?;
@@ -135,6 +142,7 @@ fn begin(explainer: &Explainer, members: &[(usize, &Task)]) -> Result<Open> {
             tokens: task.ids.len(),
             ends: if task.method.needs_ends() { ends.next() } else { None },
             starts_at_zero,
+            routing: task.routing,
             from: task.start.from(),
         }),
         seconds,

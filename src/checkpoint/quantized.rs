@@ -43,6 +43,7 @@ enum Method {
     CompressedTensors(compressed_tensors::Settings),
     Fp8(fp8::Settings),
     Mxfp4,
+    Gguf,
 }
 
 impl Quantized {
@@ -56,6 +57,15 @@ impl Quantized {
             Method::CompressedTensors(settings) => settings.word(),
             Method::Fp8(_) => Quantization::Fp8,
             Method::Mxfp4 => Quantization::Mxfp4,
+            Method::Gguf => Quantization::Gguf,
+        }
+    }
+
+    /// The blocks of a GGUF file, of whatever types.
+    pub fn gguf() -> Self {
+        Self {
+            method: Method::Gguf,
+            activations: None,
         }
     }
 

@@ -14,7 +14,9 @@ use serde::Serialize;
 
 use super::dataset::{Origin, Sample};
 use super::prompt::Templates;
-use crate::terms::{Baseline, Batch, Method, MethodWithSettings, Output, PromptStyle, Quadrature, Rule, Target};
+use crate::terms::{
+    Baseline, Batch, Method, MethodWithSettings, Output, PromptStyle, Quadrature, Routing, Rule, Target,
+};
 
 pub(super) use read::read;
 pub(super) use resolve::resolve;
@@ -79,6 +81,8 @@ pub struct AttributionSpec {
     pub output: Output,
     /// Where paths start; at least one, the first is the one maps show.
     pub baselines: Vec<Baseline>,
+    /// How a mixture's experts are chosen along a path.
+    pub routing: Routing,
     /// The rule for the path integral.
     pub quadrature: Quadrature,
     /// Points of a fixed rule.

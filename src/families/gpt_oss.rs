@@ -14,7 +14,6 @@ pub const FAMILY: Family = Family {
     types: &["gpt_oss"],
     classes: &["GptOssForCausalLM"],
     read,
-    gguf: None,
     eos: None,
     gguf: Some(Gguf {
         architectures: &["gpt-oss"],

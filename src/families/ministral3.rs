@@ -13,7 +13,6 @@ pub const FAMILY: Family = Family {
     types: &["ministral3"],
     classes: &["Ministral3ForCausalLM"],
     read,
-    gguf: None,
     eos: Some(2),
     gguf: Some(Gguf {
         architectures: &["mistral3"],

@@ -14,7 +14,6 @@ pub const FAMILY: Family = Family {
     types: &["mixtral"],
     classes: &["MixtralForCausalLM"],
     read,
-    gguf: None,
     eos: Some(2),
     gguf: Some(Gguf {
         architectures: &["llama"],

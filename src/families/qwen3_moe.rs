@@ -16,7 +16,6 @@ pub const FAMILY: Family = Family {
     types: &["qwen3_moe"],
     classes: &["Qwen3MoeForCausalLM"],
     read,
-    gguf: None,
     eos: None,
     gguf: Some(Gguf {
         architectures: &["qwen3moe"],

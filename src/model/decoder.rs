@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::Tensor;
 
-use super::experts::{self, Choice, Held, Mixture, MixtureTrace, Routes};
+use super::experts::{self, Choice, Frozen, Held, HeldBy, Mixture, MixtureTrace, Routes};
 use super::ops::{Bias, Heads, NormWeights, Ops, Sequences, Stretch, Tables, Weight, Which};
 use crate::families::shape::{Block, Halves, Shape};
 
@@ -163,6 +163,8 @@ impl Layer {
 pub enum Entry<'a> {
     /// Embeddings of tokens, `[rows, hidden]`.
     Embeddings(&'a Tensor<2>),
+    /// The same of one prompt's tokens, again and again, with the experts that they are to have.
+    Frozen(&'a Tensor<2>, &'a Frozen),
     /// Points of paths.
     Paths(&'a [Stretch<'a>]),
 }
@@ -284,7 +286,7 @@ impl Decoder {
         store: &mut dyn FnMut(LayerTrace<O>),
     ) -> (O::Rows, O::Moments, Tensor<2>) {
         let mut x = match entry {
-            Entry::Embeddings(x) => {
+            Entry::Embeddings(x) | Entry::Frozen(x, _) => {
                 let positions = sequences.lengths().iter().flat_map(|&length| 0..length);
                 ops.to_rows(self.with_positions(x.clone(), positions))
             }
@@ -298,13 +300,15 @@ impl Decoder {
             let which = self.asked(index, sequences);
             let paths = paths.filter(|_| index == 0);
             let held = match entry {
-                Entry::Paths(stretches) => Some(Held {
-                    stretches,
-                    layer: index,
-                    which,
-                }),
+                Entry::Paths(stretches) => Some(HeldBy::Paths(stretches)),
+                Entry::Frozen(_, frozen) => Some(HeldBy::Prompt(frozen, sequences)),
                 Entry::Embeddings(_) => None,
             };
+            let held = held.map(|of| Held {
+                of,
+                layer: index,
+                which,
+            });
             let (out, trace) = self.layer(ops, sequences, layer, x, which, (paths, held));
             x = out;
             store(trace);

@@ -133,36 +133,55 @@ struct Part<O: Ops> {
     up: O::Rows,
 }
 
-/// Where the choice may stand already.
+/// Where the choice of a layer may stand already.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Held<'a> {
-    pub stretches: &'a [Stretch<'a>],
+    pub of: HeldBy<'a>,
     pub layer: usize,
     pub which: Which,
+}
+
+/// What says so.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum HeldBy<'a> {
+    /// Each path.
+    Paths(&'a [Stretch<'a>]),
+    /// One prompt, of which all sequences of the pass are.
+    Prompt(&'a Frozen, &'a Sequences),
 }
 
 impl Held<'_> {
     /// Puts the choices that paths hold in the place of those of the logits.
     fn replace(&self, choice: &mut Choice) {
         let mut row = 0;
-        for stretch in self.stretches {
-            let tokens = stretch.path.tokens();
+        let mut sequence = |tokens: usize, frozen: Option<&Frozen>| {
             let from = match self.which {
                 Which::All => 0,
                 Which::Last => tokens - 1,
             };
-            let held = stretch
-                .path
-                .frozen
-                .as_ref()
-                .and_then(|frozen| frozen.layers[self.layer].as_ref());
-            for _ in stretch.alphas {
-                for token in from..tokens {
-                    if let Some(held) = held {
-                        choice.replace(row, held.of(token));
-                    }
-                    row += 1;
+            let held = frozen.and_then(|frozen| frozen.layers[self.layer].as_ref());
+            for token in from..tokens {
+                if let Some(held) = held {
+                    choice.replace(row, held.of(token));
                 }
+                row += 1;
+            }
+        };
+        match self.of {
+            HeldBy::Paths(stretches) => {
+                for stretch in stretches {
+                    let path = stretch.path;
+                    stretch
+                        .alphas
+                        .iter()
+                        .for_each(|_| sequence(path.tokens(), path.frozen.as_deref()));
+                }
+            }
+            HeldBy::Prompt(frozen, sequences) => {
+                sequences
+                    .lengths()
+                    .iter()
+                    .for_each(|&tokens| sequence(tokens, Some(frozen)));
             }
         }
     }

@@ -20,7 +20,7 @@ use crate::kernel::Threads;
 use crate::model::CausalLm;
 use crate::model::device::Backend;
 use crate::tensor::host::floats;
-use crate::terms::{BaselineVector, Batch, Output};
+use crate::terms::{BaselineVector, Batch, Output, Routing};
 
 fn shape(config: &serde_json::Value) -> Shape {
     crate::checkpoint::config::parse(config.as_object().unwrap())
@@ -438,8 +438,12 @@ fn an_answer_of_several_tokens_is_that_of_autodiff() {
             output: Output::LogProbability,
             minus: None,
         };
-        let path = explainer.path(&prompt, BaselineVector::Token(2), &answer[..2]).unwrap();
-        let short = explainer.path(&other, BaselineVector::Mean, &[]).unwrap();
+        let path = explainer
+            .path(&prompt, BaselineVector::Token(2), &answer[..2], Routing::Free)
+            .unwrap();
+        let short = explainer
+            .path(&other, BaselineVector::Mean, &[], Routing::Free)
+            .unwrap();
         let alphas = vec![0.25, 0.8];
         let wanted = [(&path, answer[2]), (&short, 7)].map(|(path, token)| Points {
             path,
@@ -506,7 +510,13 @@ fn an_answer_of_several_tokens_is_that_of_autodiff() {
         let ours = explainer.log_probability(&prompt, &answer).unwrap();
         assert!((ours - by_token).abs() < 1e-4, "{ours} for {by_token}");
         let ends = explainer
-            .ends(&prompt, BaselineVector::Token(2), &answer[..2], &[scalar(answer[2])])
+            .ends(
+                &prompt,
+                BaselineVector::Token(2),
+                &answer[..2],
+                None,
+                &[scalar(answer[2])],
+            )
             .unwrap();
         assert!((ends[0].input - by_token).abs() < 1e-4);
     }

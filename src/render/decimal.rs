@@ -33,7 +33,7 @@ pub fn push_fixed(magnitude: f64, decimals: usize, out: &mut String) {
         rest /= 10;
         count += 1;
     }
-    out.extend(digits[at..].iter().map(|&digit| char::from(digit)));
+    out.push_str(std::str::from_utf8(&digits[at..]).unwrap_or_default());
 }
 
 /// Appends a magnitude from 1e−4 to 1e6 to this many significant digits, with at most `most` decimals.

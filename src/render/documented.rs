@@ -145,6 +145,18 @@ fn given() -> BTreeMap<String, Vec<Value>> {
     adaptive_renderer.comparison(results, &mut out).expect("a comparison");
     adaptive_renderer.sample(results, 0, &mut out).expect("a sample");
     adaptive_renderer.map(results, 0, 0, &mut out).expect("a map");
+    // Maps of a deep model, one from a path that is entered and one lost near the zero vector.
+    let deep = Fixture::demo().near_zero();
+    let deep_site = deep.site(None);
+    let deep_results = [Results::of(&deep.project, &deep_site.results[0]).expect("whole")];
+    let deep_renderer = Renderer::new(&deep_site, &deep_results).expect("templates");
+    deep_renderer.map(&deep_results[0], 0, 0, &mut out).expect("a map");
+    // Of a mixture of experts.
+    let routed = Fixture::demo().routed();
+    let routed_site = routed.site(None);
+    let routed_results = [Results::of(&routed.project, &routed_site.results[0]).expect("whole")];
+    let routed_renderer = Renderer::new(&routed_site, &routed_results).expect("templates");
+    routed_renderer.map(&routed_results[0], 0, 0, &mut out).expect("a map");
     // A table of samples that is long enough to go on in pages of its own.
     let samples = (0..251).map(|i| fixture::sample(&i.to_string(), &i.to_string(), "Taxes fell.", "Ada", "D"));
     let long = Fixture::of(samples.collect(), &["llama-toy"]);
@@ -155,7 +167,12 @@ fn given() -> BTreeMap<String, Vec<Value>> {
         .samples(&long_results[0], 2, &mut out)
         .expect("pages of samples");
     let mut found: BTreeMap<String, Vec<Value>> = BTreeMap::new();
-    let all = [renderer.given(), adaptive_renderer.given(), long_renderer.given()];
+    let all = [
+        renderer.given(),
+        adaptive_renderer.given(),
+        deep_renderer.given(),
+        long_renderer.given(),
+    ];
     for (name, views) in all.into_iter().flatten() {
         for view in views {
             for (name, part) in PARTS {
@@ -178,6 +195,7 @@ const PARTS: &[(&str, &str)] = &[
     ("samples_table.html", "/samples"),
     ("map_note.html", "/shown"),
     ("answer.html", "/answer"),
+    ("near_zero.html", "/attribution"),
     ("quality.html", "/attribution"),
     ("quadrature.html", "/rule"),
     ("model_facts.html", "/facts/0/model"),
@@ -194,7 +212,7 @@ fn prefix(template: &str) -> &str {
         "samples_table.html" => "samples.",
         "map_note.html" => "shown.",
         "answer.html" => "answer.",
-        "quality.html" => "attribution.",
+        "near_zero.html" | "quality.html" => "attribution.",
         "quadrature.html" => "rule.",
         "model_facts.html" => "made_by.",
         name if name.starts_with("methods/") => "attribution.",

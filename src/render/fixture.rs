@@ -110,6 +110,7 @@ impl Fixture {
                 targets: vec![Target::Predicted, Target::Gold],
                 output: Output::Probability,
                 baselines: vec![Baseline::Zero],
+                routing: Routing::Free,
                 quadrature: Quadrature::GaussLegendre,
                 steps: 512,
                 estimate_error: false,
@@ -186,6 +187,52 @@ impl Fixture {
             }
         }
         self
+    }
+
+    /// The adaptive maps of a deep model: those of the prediction have paths that are entered, those of the right answer
+    /// are lost near the zero vector.
+    pub fn near_zero(self) -> Self {
+        let mut fixture = self.adaptive();
+        let start = PathStart::new(1e-4).expect("an α");
+        for attribution in fixture
+            .records
+            .iter_mut()
+            .flatten()
+            .flatten()
+            .flat_map(|record| &mut record.attributions)
+        {
+            let below = |alpha, share| Below {
+                alpha,
+                share: Some(share),
+                change: Some(0.02 * share),
+            };
+            if attribution.target.kind == TargetKind::Predicted {
+                attribution.baseline = Baseline::ZeroFrom(start);
+                attribution.from = Some(start.alpha());
+                attribution.f_zero = Some(0.00005);
+                attribution.remainder = attribution.f_baseline.map(|start| start - 0.00005);
+                attribution.below = vec![below(1e-3, 0.0371)];
+            } else {
+                attribution.below = vec![below(1e-3, 1.21), below(1e-6, 0.93), below(1e-9, 0.82)];
+            }
+        }
+        fixture
+    }
+
+    /// The adaptive maps of a mixture of experts: of the prediction as the model chooses, of the right answer with the
+    /// experts of the input.
+    pub fn routed(self) -> Self {
+        let mut fixture = self.adaptive();
+        let records = fixture.records.iter_mut().flatten().flatten();
+        for attribution in records.flat_map(|record| &mut record.attributions) {
+            let is_free = attribution.target.kind == TargetKind::Predicted;
+            attribution.routing = Some(RoutingQuality {
+                routing: if is_free { Routing::Free } else { Routing::Frozen },
+                changes: if is_free { 1234 } else { 0 },
+                residual: if is_free { -0.0123 } else { 0.0 },
+            });
+        }
+        fixture
     }
 
     /// The same maps with their error by the same rule at half the points.
@@ -598,5 +645,6 @@ fn attribution(
         errors: None,
         history: vec![],
         non_finite: None,
+        routing: None,
     }
 }

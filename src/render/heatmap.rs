@@ -11,7 +11,7 @@
 
 use std::fmt::Write;
 
-use crate::analysis::align::{CharText, Units};
+use crate::analysis::align::{CharText, UnitScores, Units};
 use crate::analysis::scale::{STEPS, Scale, Scales, Scores};
 use crate::render::decimal::push_significant;
 use crate::render::text::{count_into, escape, escape_into, number, signed};
@@ -145,10 +145,8 @@ impl Map<'_> {
         if !self.scores.tokens.is_empty() {
             numbers("t", &self.scores.tokens, errors.map(|e| &e.tokens[..]), None, &mut html);
         }
-        let sums = |scores: &'_ Scores| [scores.words.clone(), scores.sentences.clone(), scores.segments.clone()];
-        let of_errors = errors.map(sums);
-        for (index, sums) in sums(self.scores).iter().enumerate() {
-            let errors = of_errors.as_ref().map(|errors| &errors[index]);
+        for (index, sums) in self::sums(self.scores).into_iter().enumerate() {
+            let errors = errors.map(|errors| self::sums(errors)[index]);
             let outside = self.has_outside().then(|| (sums.outside, errors.map(|e| e.outside)));
             numbers(
                 LEVELS[index + 1].0,
@@ -206,6 +204,11 @@ impl Map<'_> {
         writer.close(end);
         writer.html
     }
+}
+
+/// The sums of a map's scores, from words up.
+fn sums(scores: &Scores) -> [&UnitScores; 3] {
+    [&scores.words, &scores.sentences, &scores.segments]
 }
 
 /// ` data-t="…"`: scores, each with its error behind a slash where errors are known; what lies outside all units comes
@@ -487,7 +490,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::analysis::align::UnitScores;
     use crate::terms::Segment;
 
     fn token(text: &str, start: usize, end: usize) -> Token {

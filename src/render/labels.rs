@@ -74,6 +74,7 @@ pub fn badge(state: State) -> (&'static str, &'static str) {
     match state {
         State::NotFinite => ("marked: not finite", "bad"),
         State::Untested => ("error unknown: this method has no test", "open"),
+        State::LostNearZero => ("not converged: lost near the zero vector", "bad"),
         State::NotConverged => ("not converged", "bad"),
         State::MissesTolerance => ("misses tolerance", "bad"),
         State::ErrorAboveTolerance => ("error above tolerance", "bad"),

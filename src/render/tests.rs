@@ -148,6 +148,51 @@ fn a_map_that_did_not_converge_is_marked_wherever_it_is() {
 }
 
 #[test]
+fn a_map_that_is_lost_near_the_zero_vector_is_marked_in_words_wherever_it_is() {
+    let mut fixture = Fixture::demo().near_zero();
+    // Pages with several models show the first map of each record: here the lost one.
+    for record in fixture.records.iter_mut().flatten().flatten() {
+        record.attributions.reverse();
+    }
+    fixture.project.experiments[0].attribution.targets.reverse();
+    let files = rendered(&fixture.site(None));
+    let badge = "<span class=\"badge bad\">not converged: lost near the zero vector</span>";
+    for (path, least) in [
+        ("experiments/claims/index.html", 6),
+        ("experiments/claims/samples/2600.json/index.html", 4),
+        ("experiments/claims/maps/orca-toy/2600.json/index.html", 1),
+        ("experiments/claims/comparison/index.html", 1),
+    ] {
+        let page = text(&files, path);
+        assert!(
+            page.matches(badge).count() >= least,
+            "{path}: {}",
+            page.matches(badge).count()
+        );
+    }
+    let words = "82.0% of this map is made where the input is a billionth of itself or less";
+    let map = text(&files, "experiments/claims/maps/orca-toy/2600.json/index.html");
+    for words in [
+        words,
+        "Do not read the scores of this map.",
+        "<code>zero: {from: 0.0001}</code>",
+        "<tr><th scope=\"row\">0.000000001</th>",
+        "121.0%",
+        // The map whose path is entered.
+        "zero vector, path from 0.0001 of the input",
+        "which the scores leave out: the path is entered at α = 0.0001",
+        "the baseline is the input times 0.0001",
+    ] {
+        assert!(map.contains(words), "{words}");
+    }
+    assert!(text(&files, "experiments/claims/samples/2600.json/index.html").contains(words));
+    // A path without a beginning at zero has nothing of that.
+    let others = rendered(&Fixture::demo().adaptive().site(None));
+    let other = text(&others, "experiments/claims/maps/orca-toy/2600.json/index.html");
+    assert!(!other.contains("near the zero vector") && !other.contains("Made near"));
+}
+
+#[test]
 fn an_experiment_on_a_data_set_of_the_hub_says_which_commit() {
     let mut fixture = Fixture::demo();
     assert!(!text(&rendered(&fixture.site(None)), "experiments/claims/index.html").contains("<dt>Data set</dt>"));

@@ -12,10 +12,7 @@ use super::decimal::{push_fixed, push_significant};
 /// Appends `text`, escaped for HTML text and quoted attributes.
 pub fn escape_into(text: &str, out: &mut String) {
     // Most texts are plain words, and pages are made of little else.
-    if text
-        .bytes()
-        .all(|b| b.is_ascii_graphic() && !matches!(b, b'&' | b'<' | b'>' | b'"' | b'\'') || b == b' ')
-    {
+    if is_word(text) {
         return out.push_str(text);
     }
     // What needs no escape is copied in runs.
@@ -38,10 +35,16 @@ pub fn escape_into(text: &str, out: &mut String) {
     out.push_str(&text[copied..]);
 }
 
+/// Whether a text is of ASCII letters and other characters that no page escapes.
+fn is_word(text: &str) -> bool {
+    let stays = |b: u8| b.is_ascii_graphic() && !matches!(b, b'&' | b'<' | b'>' | b'"' | b'\'') || b == b' ';
+    text.bytes().all(stays)
+}
+
 /// Whether a text stands in a page as it is.
 pub fn is_plain(text: &str) -> bool {
     let needs_escape = |c: char| matches!(c, '&' | '<' | '>' | '"' | '\'') || is_pictured(c);
-    !text.chars().any(needs_escape)
+    is_word(text) || !text.chars().any(needs_escape)
 }
 
 /// `text`, escaped for HTML text and quoted attributes.

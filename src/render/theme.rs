@@ -8,6 +8,7 @@ mod against_policy;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::Serialize;
 use tera::{Context, ErrorKind, Tera};
@@ -22,7 +23,7 @@ use crate::render::filters;
 use crate::render::text::{escape, is_plain};
 
 /// The built-in templates by name.
-pub const TEMPLATES: [(&str, &str); 25] = [
+pub const TEMPLATES: [(&str, &str); 26] = [
     ("base.html", include_str!("../../templates/base.html")),
     ("figure.html", include_str!("../../templates/figure.html")),
     ("figure_table.html", include_str!("../../templates/figure_table.html")),
@@ -42,6 +43,7 @@ pub const TEMPLATES: [(&str, &str); 25] = [
     ),
     ("comparison.html", include_str!("../../templates/comparison.html")),
     ("map_note.html", include_str!("../../templates/map_note.html")),
+    ("near_zero.html", include_str!("../../templates/near_zero.html")),
     ("quality.html", include_str!("../../templates/quality.html")),
     ("answer.html", include_str!("../../templates/answer.html")),
     ("quadrature.html", include_str!("../../templates/quadrature.html")),
@@ -77,6 +79,8 @@ pub struct Theme {
     metered: BTreeMap<String, Metered>,
     /// Whether Tera has the rewritten ones.
     rewritten: bool,
+    /// How long the last page of each built-in template was: the next one is about as long.
+    lengths: [AtomicUsize; TEMPLATES.len()],
     /// What each template was given, for the test of their documentation.
     #[cfg(test)]
     pub(super) given: std::sync::Mutex<BTreeMap<String, Vec<serde_json::Value>>>,
@@ -126,6 +130,7 @@ impl Theme {
             own,
             metered,
             rewritten,
+            lengths: [const { AtomicUsize::new(0) }; TEMPLATES.len()],
             #[cfg(test)]
             given: std::sync::Mutex::default(),
         };
@@ -147,9 +152,13 @@ impl Theme {
         // Rendering stops at the first error.
         let problem = |error: &tera::Error| self.told(template, error, TemplateError::from(error));
         let context = Context::from_serialize(view).map_err(|error| problem(&error))?;
-        // The work of the built-in templates depends on the data only.
-        let units = if self.metered.is_empty() { u64::MAX } else { PAGE_UNITS };
-        let (rendered, why) = meter::within(units, || self.tera.render(template, &context));
+        // The work of the built-in templates depends on the data only, and they are not deep in each other.
+        if self.metered.is_empty() {
+            return self
+                .render_built_in(template, &context)
+                .map_err(|error| problem(&error));
+        }
+        let (rendered, why) = meter::within(PAGE_UNITS, || self.tera.render(template, &context));
         rendered.map(String::into_bytes).map_err(|error| match why {
             None => problem(&error),
             Some(why) => {
@@ -161,6 +170,20 @@ impl Theme {
                 }
             }
         })
+    }
+
+    /// Renders into bytes of about the length that is needed, which are not looked at again. This compiles Tera's
+    /// interpreter once more, in this crate, where a build for tests does not optimise it: it takes more stack there.
+    fn render_built_in(&self, template: &str, context: &Context) -> tera::TeraResult<Vec<u8>> {
+        let mut known = TEMPLATES.iter().zip(&self.lengths);
+        let length = known.find_map(|((name, _), length)| (*name == template).then_some(length));
+        let expected = length.map_or(0, |length| length.load(Ordering::Relaxed));
+        let mut page = Vec::with_capacity(expected + expected / 8);
+        self.tera.render_to(template, context, &mut page)?;
+        if let Some(length) = length {
+            length.store(page.len(), Ordering::Relaxed);
+        }
+        Ok(page)
     }
 
     /// Whether there is a template of this name.

@@ -30,6 +30,7 @@ use crate::checkpoint::hash;
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
 use crate::interrupt;
 use crate::site::OutputFile;
+use crate::site::urls::HOME;
 pub use folder::Folder;
 use folder::LOCK;
 pub use growing::Growing;
@@ -483,8 +484,14 @@ fn write(path: &Path, bytes: &[u8]) -> Result<Seen> {
     Ok(Seen::of(&written))
 }
 
-/// Makes a file, and its folder where that is not there yet: most are.
+/// Makes a file, and its folder where that is not there yet: most are, but for a page's, which is its own.
 fn create(path: &Path) -> io::Result<File> {
+    if path.ends_with(HOME)
+        && let Some(parent) = path.parent()
+    {
+        // If it cannot be made, the file says why.
+        _ = fs::create_dir(parent);
+    }
     match (File::create(path), path.parent()) {
         (Err(error), Some(parent)) if error.kind() == ErrorKind::NotFound => {
             fs::create_dir_all(parent)?;

@@ -3,6 +3,8 @@
 //! Links are relative to the page they are on and name the file itself, so that one build works at `/`, under `/repo/`
 //! and from `file://`. This file uses no other module; it is the one part of `site` that `render` uses.
 
+use std::borrow::Cow;
+
 /// The front page.
 pub const HOME: &str = "index.html";
 /// The list of models.
@@ -161,32 +163,47 @@ pub fn absolute(base_url: &str, to: &str) -> String {
 }
 
 fn relative(from: &str, to: &str) -> String {
-    let from: Vec<&str> = from.split('/').collect();
-    let to: Vec<&str> = to.split('/').collect();
-    let folders = from.len() - 1;
-    let shared = from[..folders]
+    // The folders that both are in end at the last slash of what both begin with.
+    let same = from.bytes().zip(to.bytes()).take_while(|(a, b)| a == b).count();
+    let shared = from.as_bytes()[..same]
         .iter()
-        .zip(&to[..to.len() - 1])
-        .take_while(|(a, b)| a == b)
-        .count();
-    "../".repeat(folders - shared) + &encode(&to[shared..].join("/"))
+        .rposition(|&byte| byte == b'/')
+        .map_or(0, |slash| slash + 1);
+    let up = from.as_bytes()[shared..].iter().filter(|&&byte| byte == b'/').count();
+    let mut link = String::with_capacity(3 * up + to.len() - shared);
+    for _ in 0..up {
+        link.push_str("../");
+    }
+    encode_into(&to[shared..], &mut link);
+    link
 }
 
 /// Percent-encodes all but letters, digits, `-._~` and the slash between folders.
 pub fn encode(path: &str) -> String {
     let mut encoded = String::with_capacity(path.len());
+    encode_into(path, &mut encoded);
+    encoded
+}
+
+fn encode_into(path: &str, encoded: &mut String) {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/');
+    if path.as_bytes().iter().all(plain) {
+        return encoded.push_str(path);
+    }
     for byte in path.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+        if plain(&byte) {
             encoded.push(char::from(byte));
         } else {
             encoded.push_str(&format!("%{byte:02X}"));
         }
     }
-    encoded
 }
 
 /// Undoes percent-encoding; none where it is broken or no UTF-8.
-pub fn decode(link: &str) -> Option<String> {
+pub fn decode(link: &str) -> Option<Cow<'_, str>> {
+    if !link.as_bytes().contains(&b'%') {
+        return Some(Cow::Borrowed(link));
+    }
     let mut bytes = Vec::with_capacity(link.len());
     let mut rest = link.bytes();
     while let Some(byte) = rest.next() {
@@ -198,7 +215,7 @@ pub fn decode(link: &str) -> Option<String> {
             bytes.push(byte);
         }
     }
-    String::from_utf8(bytes).ok()
+    String::from_utf8(bytes).ok().map(Cow::Owned)
 }
 
 #[cfg(test)]
@@ -254,7 +271,8 @@ mod tests {
     proptest! {
         #[test]
         fn a_link_leads_where_it_was_meant_to(from in "([a-z %é]{1,3}/){0,4}x", to in "([a-z %é]{1,3}/){0,4}y") {
-            let link = decode(&Links::on(from.clone()).to(&to)).expect("valid");
+            let link = Links::on(from.clone()).to(&to);
+            let link = decode(&link).expect("valid");
             let mut at: Vec<&str> = from.split('/').collect();
             at.pop();
             for part in link.split('/') {

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::hash;
-use crate::terms::{BaselineVector, Dtype, MethodWithSettings, Output, Quantization};
+use crate::terms::{BaselineVector, Dtype, MethodWithSettings, Output, Quantization, Routing};
 
 /// Raised whenever a change to the engine changes numbers by more than rounding; old parts are then no longer found.
 pub const NUMERICS_VERSION: u32 = 3;
@@ -113,6 +113,9 @@ pub struct AttributionKey {
     pub output: Output,
     /// Where the path starts.
     pub baseline: BaselineVector,
+    /// How experts are chosen along it; only of a model that has such.
+    #[serde(default, skip_serializing_if = "Routing::is_free")]
+    pub routing: Routing,
     /// The method, with its settings.
     #[serde(flatten)]
     pub method: MethodWithSettings,
@@ -145,7 +148,7 @@ impl Key for AttributionKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::terms::{Quadrature, Rule};
+    use crate::terms::{PathStart, Quadrature, Rule};
 
     fn key() -> AttributionKey {
         AttributionKey {
@@ -155,6 +158,7 @@ mod tests {
             forced: vec![],
             output: Output::Probability,
             baseline: BaselineVector::Zero,
+            routing: Routing::Free,
             method: of(fixed(Quadrature::GaussLegendre, 8, false)),
         }
     }
@@ -194,6 +198,9 @@ mod tests {
             |k| k.forced = vec![4],
             |k| k.output = Output::Logit,
             |k| k.baseline = BaselineVector::Mean,
+            |k| k.routing = Routing::Frozen,
+            |k| k.baseline = BaselineVector::ZeroFrom(PathStart::new(1e-4).unwrap()),
+            |k| k.baseline = BaselineVector::ZeroFrom(PathStart::new(1e-5).unwrap()),
             |k| k.method = of(fixed(Quadrature::RiemannLeft, 8, false)),
             |k| k.method = of(fixed(Quadrature::GaussLegendre, 9, false)),
             |k| k.method = of(fixed(Quadrature::GaussLegendre, 8, true)),

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
 use crate::input;
 use crate::lock::{self, Patience, Sharing};
-use crate::terms::{Below, NonFinite, Round, relative_error};
+use crate::terms::{Below, NonFinite, Round, RoutingQuality, relative_error};
 use key::{AttributionKey, GenerationKey, Key, PredictionKey};
 use record::Provenance;
 
@@ -92,6 +92,9 @@ pub struct StoredAttribution {
     pub converged: Option<bool>,
     /// Where the path met a value that is not finite.
     pub non_finite: Option<NonFinite>,
+    /// What the choice of experts did along the path; none without experts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routing: Option<RoutingQuality>,
     /// How and when it was made.
     pub provenance: Provenance,
 }
@@ -238,12 +241,9 @@ impl Store {
 
     fn path<K: Key>(&self, key: &K) -> PathBuf {
         let name = key.name();
+        let folder = &name[..2];
         self.folder
-            .join("store")
-            .join(FORMAT)
-            .join(K::KIND)
-            .join(&name[..2])
-            .join(format!("{name}.json"))
+            .join(format!("store/{FORMAT}/{}/{folder}/{name}.json", K::KIND))
     }
 
     /// Takes the warnings collected so far: parts that were moved aside.

@@ -5,8 +5,8 @@
 //! fixed order in the file; numbers are written in the shortest form that reads back to the same float.
 
 use crate::terms::{
-    Baseline, Below, DeviceKind, Dtype, Method, NonFinite, Output, Quadrature, Quantization, Round, Segment,
-    TargetKind, Token,
+    Baseline, Below, DeviceKind, Dtype, Method, NonFinite, Output, Quadrature, Quantization, Round, RoutingQuality,
+    Segment, TargetKind, Token,
 };
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -229,6 +229,9 @@ pub struct AttributionRecord {
     /// Set when a value along the path was not finite: the record is marked, and no map is drawn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub non_finite: Option<NonFinite>,
+    /// What the choice of experts did along the path; only of a path integral of a model that has experts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routing: Option<RoutingQuality>,
 }
 
 impl AttributionRecord {

@@ -5,7 +5,7 @@
 //! made.
 
 use super::{StoredAttribution, StoredGeneration, StoredPrediction};
-use crate::terms::{Output, Round, Rule};
+use crate::terms::{LEVELS, Output, Round, Rule};
 
 /// What rounding may do to a probability, and to a sum in comparison with its terms.
 const ROUNDING: f64 = 1e-5;
@@ -110,7 +110,7 @@ pub fn of_attribution(part: &StoredAttribution) -> Nonsense {
         })?;
     }
     let is_contrast = key.target.len() > 1;
-    for value in [part.f_input, part.f_baseline].into_iter().flatten() {
+    for value in [part.f_input, part.f_baseline, part.f_zero].into_iter().flatten() {
         let fits = match (key.output, is_contrast) {
             (Output::Probability, false) => is_probability(value),
             (Output::Probability, true) => is_probability(value.abs()),
@@ -119,6 +119,18 @@ pub fn of_attribution(part: &StoredAttribution) -> Nonsense {
         };
         must(fits, || format!("F is {value}, and its output is {:?}", key.output))?;
     }
+    for below in &part.below {
+        let known = LEVELS.contains(&below.alpha) && below.alpha > key.baseline.from();
+        must(known && key.baseline.on_path_from_zero(), || {
+            format!("what lies below α = {}, from {}", below.alpha, key.baseline)
+        })?;
+        must(below.share.is_none_or(|share| share >= 0.0), || {
+            "a share below 0".to_owned()
+        })?;
+    }
+    must(part.f_zero.is_none() || key.baseline.from() > 0.0, || {
+        format!("F at the zero vector beside the baseline {}", key.baseline)
+    })?;
     let adaptive = matches!(key.method.rule(), Some(Rule::Adaptive { .. }));
     must(part.converged.is_some() == adaptive, || {
         "whether it converged does not fit its rule".to_owned()

@@ -15,7 +15,7 @@ use igsite::checkpoint::Checkpoint;
 use igsite::content::project::{Project, Selection};
 use igsite::hub::Hub;
 use igsite::model::device::Backend;
-use igsite::terms::{BaselineVector, Batch, Output, Quadrature};
+use igsite::terms::{BaselineVector, Batch, Output, Quadrature, Routing};
 use igsite::tokenizer::{SpecialKind, Tokenizer};
 
 use super::needs::shared;
@@ -188,7 +188,8 @@ pub fn demo_models() -> Vec<Model> {
     LAYOUTS.iter().enumerate().map(demo).collect()
 }
 
-fn model(name: String, family: Family, folder: &Path, prompts: &[&str]) -> Model {
+/// The model in a folder.
+pub fn model(name: String, family: Family, folder: &Path, prompts: &[&str]) -> Model {
     let checkpoint = Checkpoint::open(folder).unwrap();
     let tokenizer = Tokenizer::open(folder).unwrap();
     let token = tokenizer
@@ -243,6 +244,7 @@ impl Model {
             forced: vec![],
             ids: ids.to_vec(),
             start,
+            routing: Routing::Free,
             scalar,
             method: Arc::new(nodes),
         };

@@ -37,8 +37,18 @@ impl Model {
     /// The truth of each scalar. A panel that one of them needs to be halved is halved for all, since they share its
     /// passes.
     pub fn truths(&mut self, ids: &[u32], start: BaselineVector, scalars: &[Scalar]) -> Vec<Truth> {
+        self.truths_to(ids, start, scalars, DIFFERENCE)
+    }
+
+    /// The same, a panel being halved whose difference is more than `exact` of Σ|score|.
+    pub fn truths_to(&mut self, ids: &[u32], start: BaselineVector, scalars: &[Scalar], exact: f64) -> Vec<Truth> {
         let zero = start == BaselineVector::Zero;
-        let mut panels: Vec<(f64, f64)> = if zero {
+        let from = start.from();
+        let mut panels: Vec<(f64, f64)> = if from > 0.0 {
+            let count = (-2.0 * from.ln()).ceil();
+            let end = |i: usize| from.ln() * (1.0 - i as f64 / count);
+            (0..count as usize).map(|i| (end(i), end(i + 1))).collect()
+        } else if zero {
             let stretch = |pair: &[(f64, f64)]| {
                 let [(from, width), (to, _)] = [pair[0], pair[1]];
                 let count = ((to - from) / width).round() as usize;
@@ -69,7 +79,8 @@ impl Model {
             sums = maps.into_iter().map(|map| (map.scores, 0.0)).collect();
         }
         for halved in 0..=HALVINGS {
-            let rules: Vec<Nodes> = panels.iter().map(|&panel| gauss_kronrod(panel, zero)).collect();
+            let rule = |&panel: &(f64, f64)| gauss_kronrod(panel, zero || from > 0.0, from);
+            let rules: Vec<Nodes> = panels.iter().map(rule).collect();
             let asked = rules
                 .iter()
                 .flat_map(|rule| scalars.iter().map(|&scalar| (scalar, rule.clone())));
@@ -86,7 +97,7 @@ impl Model {
             let mut coarse = Vec::new();
             for (&(from, to), maps) in panels.iter().zip(maps.chunks(scalars.len())) {
                 let difference = |map: &Attribution| map.errors.as_ref().expect("a check").iter().sum::<f64>();
-                let exact = |(map, size): (&Attribution, &f64)| difference(map) <= DIFFERENCE * size;
+                let exact = |(map, size): (&Attribution, &f64)| difference(map) <= exact * size;
                 if halved == HALVINGS || maps.iter().zip(&sizes).all(exact) {
                     for ((sum, error), map) in sums.iter_mut().zip(maps) {
                         add(sum, &map.scores);
@@ -115,8 +126,9 @@ fn add(to: &mut [f64], values: &[f64]) {
     to.iter_mut().zip(values).for_each(|(to, value)| *to += value);
 }
 
-/// The rule on a panel of ln α or α, with the Gauss rule among its points as its check.
-fn gauss_kronrod((from, to): (f64, f64), zero: bool) -> Nodes {
+/// The rule on a panel of ln α or α, with the Gauss rule among its points as its check. The engine spreads a rule over
+/// what is left of a path that is entered, which is undone here.
+fn gauss_kronrod((from, to): (f64, f64), zero: bool, entered: f64) -> Nodes {
     let half = 0.5 * (to - from);
     let place = |x: f64| {
         if zero {
@@ -127,8 +139,8 @@ fn gauss_kronrod((from, to): (f64, f64), zero: bool) -> Nodes {
     };
     // dα = α d(ln α)
     let point = |x: f64, weight: f64| Point {
-        alpha: place(x),
-        weight: half * weight * if zero { place(x) } else { 1.0 },
+        alpha: (place(x) - entered) / (1.0 - entered),
+        weight: half * weight * if zero { place(x) } else { 1.0 } / (1.0 - entered),
     };
     let gauss = kronrod().filter(|(_, _, gauss)| *gauss > 0.0);
     Nodes::Fixed {

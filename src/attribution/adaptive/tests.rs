@@ -18,6 +18,7 @@ impl Path {
         Value {
             output: both.iter().map(|(share, _)| share).sum(),
             scores: both.iter().map(|(_, slope)| *slope).collect(),
+            routes: vec![],
         }
     }
 
@@ -569,4 +570,70 @@ fn what_lies_below_the_lowest_alpha_ends_the_search() {
     // The same path, entered above that, has an integral.
     let entered = deep.entered(1e-20, 0.01).result();
     assert!(entered.converged && entered.evaluations < 200, "{entered:?}");
+}
+
+#[test]
+fn a_jump_of_f_is_told_apart_and_not_chased() {
+    // Each token's share is smooth but for a step, which no slope shows.
+    let steps = [(0.3217, 0.4), (0.7031, -0.15)];
+    let jumps: f64 = steps.iter().map(|(_, step)| step).sum();
+    for singular in [false, true] {
+        let tokens = || -> Vec<Token> {
+            vec![
+                Box::new(move |a| {
+                    let up: f64 = steps.iter().filter(|(at, _)| a >= *at).map(|(_, step)| step).sum();
+                    ((2.0 * a).sin() + up, 2.0 * (2.0 * a).cos())
+                }),
+                Box::new(|a| feature(-0.5, 0.2, a)),
+            ]
+        };
+        let path = path(singular, tokens());
+        let routes = |alpha: f64| {
+            steps
+                .iter()
+                .map(|(at, _)| u32::from(alpha >= *at))
+                .collect::<Vec<u32>>()
+        };
+        let run = |routed: bool| {
+            let integrator = path.start(0.001, 3000);
+            let integrator = if routed {
+                integrator.with_routes(routes(0.0))
+            } else {
+                integrator
+            };
+            let mut wanted = integrator;
+            while !wanted.wanted().is_empty() {
+                let alphas = wanted.wanted().to_vec();
+                let value = |&alpha: &f64| Value {
+                    routes: if routed { routes(alpha) } else { vec![] },
+                    ..path.value(alpha)
+                };
+                wanted.feed(alphas.iter().map(value).collect());
+            }
+            wanted
+        };
+        let told = run(true);
+        let estimate = told.result();
+        let (changes, found) = told.jumps();
+        assert!(
+            estimate.converged && estimate.evaluations < 120,
+            "{singular}: {}",
+            estimate.evaluations
+        );
+        assert_eq!(changes, 2);
+        let magnitude: f64 = estimate.scores.iter().map(|score| score.abs()).sum();
+        assert!(
+            (found - jumps).abs() < 0.002 * magnitude,
+            "{singular}: {found} for {jumps}"
+        );
+        let delta = told.history().last().unwrap().delta;
+        assert!((delta + jumps).abs() < 0.002 * magnitude, "{delta}");
+        // What does not know of the steps looks for them in vain.
+        let blind = run(false).result();
+        assert!(
+            !blind.converged && blind.evaluations > 2 * estimate.evaluations,
+            "{}",
+            blind.evaluations
+        );
+    }
 }

@@ -2,7 +2,8 @@ use super::*;
 use crate::attribution::integral::Nodes;
 use crate::attribution::quadrature;
 use crate::checkpoint::config;
-use crate::terms::Quadrature;
+use crate::model::path::Path;
+use crate::terms::{MethodWithSettings, PathStart, Quadrature};
 
 fn explainer() -> Explainer {
     let config = serde_json::json!({
@@ -25,6 +26,7 @@ fn task(ids: &[u32], start: BaselineVector, token: u32, rule: &Nodes) -> Task {
         ids: ids.to_vec(),
         forced: vec![],
         start,
+        routing: Routing::Free,
         scalar,
         method: Arc::new(rule.clone()),
     }
@@ -150,7 +152,7 @@ fn memory_that_runs_out_halves_the_batch_and_loses_nothing() {
 fn little_memory_means_small_passes() {
     let mut explainer = explainer();
     let path = explainer
-        .path(&(0..40).collect::<Vec<_>>(), BaselineVector::Zero, &[])
+        .path(&(0..40).collect::<Vec<_>>(), BaselineVector::Zero, &[], Routing::Free)
         .unwrap();
     let one = explainer.kept(&path);
     let scalars = vec![
@@ -181,7 +183,9 @@ fn little_memory_means_small_passes() {
             "{largest} points of {one} bytes in {budget}"
         );
     }
-    let long = explainer.path(&[7; 2000], BaselineVector::Zero, &[]).unwrap();
+    let long = explainer
+        .path(&[7; 2000], BaselineVector::Zero, &[], Routing::Free)
+        .unwrap();
     assert!(explainer.kept(&long) > 40 * one);
 }
 
@@ -194,4 +198,268 @@ fn a_panic_of_tensor_code_is_an_error_that_names_the_remedies() {
     .unwrap_err();
     assert_eq!(error.message, "the device failed: out of memory: 12 GiB");
     assert!(error.help.unwrap().contains("attribution.batch"));
+}
+
+/// A mixture of experts whose weights are large enough for its experts to differ.
+fn mixture() -> Explainer {
+    use burn::module::{Module, ModuleMapper, Param};
+    use burn::tensor::TensorData;
+
+    use crate::content::random::SplitMix64;
+
+    /// The same in every run: Burn's own seed is shared by all tests of a process.
+    struct Drawn(SplitMix64);
+    impl ModuleMapper for Drawn {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            if D == 1 {
+                return param;
+            }
+            param.map(|value| {
+                let shape = value.dims();
+                let draw = |_| ((self.0.next_u64() as f64 / u64::MAX as f64 - 0.5) * 0.8) as f32;
+                let values: Vec<f32> = (0..shape.iter().product()).map(draw).collect();
+                Tensor::from_data(TensorData::new(values, shape), &value.device())
+            })
+        }
+    }
+    let config = serde_json::json!({
+        "model_type": "mixtral", "vocab_size": 50, "hidden_size": 32, "intermediate_size": 20, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "num_local_experts": 5, "num_experts_per_tok": 2,
+    });
+    let shape = config::parse(config.as_object().unwrap()).unwrap().model;
+    let backend = Backend::cpu();
+    let model = CausalLm::init(&shape, &backend.device).map(&mut Drawn(SplitMix64::new(3)));
+    Explainer::new(model, &backend, DType::F32)
+}
+
+#[test]
+fn jumps_of_a_mixture_are_told_apart_and_a_frozen_choice_has_none() {
+    let mut explainer = mixture();
+    let adaptive = Nodes::Adaptive {
+        tolerance: 0.02,
+        max_evaluations: 3000,
+    };
+    let fixed = Nodes::Fixed {
+        points: quadrature::points(Quadrature::GaussLegendre, 400).into(),
+        check: None,
+    };
+    let ids: Vec<u32> = (3..15).collect();
+    let with = |routing: Routing, rule: &Nodes| Task {
+        routing,
+        ..task(&ids, BaselineVector::Token(20), 5, rule)
+    };
+    let tasks = [
+        with(Routing::Free, &adaptive),
+        with(Routing::Frozen, &adaptive),
+        with(Routing::Free, &fixed),
+        with(Routing::Frozen, &fixed),
+    ];
+    let maps = all(&mut explainer, &tasks, Batch::Auto);
+    let quality = |map: &Attribution| map.routing.unwrap();
+    for (map, task) in maps.iter().zip(&tasks) {
+        let (found, change) = (quality(map), map.change().unwrap());
+        let size: f64 = map.scores.iter().map(|score| score.abs()).sum();
+        let delta = map.convergence_delta().unwrap();
+        assert_eq!(found.routing, task.routing);
+        // What the sum lacks is what F jumps by.
+        assert!(
+            (delta + found.residual).abs() < 0.03 * size.max(change.abs()),
+            "{found:?} {delta} {change} {size}"
+        );
+        if task.routing == Routing::Free {
+            assert!(
+                found.changes > 10 && found.residual.abs() > 0.01 * size,
+                "{found:?} {size}"
+            );
+        } else {
+            assert_eq!((found.changes, found.residual), (0, 0.0));
+            assert!(delta.abs() < 0.03 * size.max(change.abs()), "{delta} {change}");
+        }
+    }
+    assert_eq!([maps[0].converged, maps[1].converged], [Some(true); 2]);
+    // At the input the choice is the model's own; at the baseline it is not.
+    assert!((maps[0].f_input - maps[1].f_input).abs() < 1e-5);
+    assert!((maps[0].f_baseline.unwrap() - maps[1].f_baseline.unwrap()).abs() > 1e-3);
+    // A dense model has nothing to tell.
+    let dense = all(&mut self::explainer(), &[with(Routing::Frozen, &fixed)], Batch::Auto);
+    assert_eq!(dense[0].routing, None);
+}
+
+/// A decoder of 18 layers with norms before and after each half, as Gemma 3 has them, with random weights.
+fn deep_explainer() -> Explainer {
+    use burn::module::{ModuleMapper, Param};
+
+    struct Random(crate::content::random::SplitMix64);
+    impl ModuleMapper for Random {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            param.map(|value| {
+                let dims = value.dims();
+                // A gain of about 1 each; a norm's stored weight is less by 1.
+                let size = if D == 1 { 0.2 } else { (3.0 / dims[D - 1] as f64).sqrt() };
+                let mut next = || ((self.0.next_u64() as f64 / u64::MAX as f64 * 2.0 - 1.0) * size) as f32;
+                let values: Vec<f32> = (0..dims.iter().product()).map(|_| next()).collect();
+                Tensor::from_data(burn::tensor::TensorData::new(values, dims), &value.device())
+            })
+        }
+    }
+
+    let config = serde_json::json!({
+        "model_type": "gemma3_text", "vocab_size": 60, "hidden_size": 24, "intermediate_size": 40,
+        "num_hidden_layers": 18, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 12,
+        "rms_norm_eps": 1e-6, "query_pre_attn_scalar": 12, "sliding_window": 16, "tie_word_embeddings": true,
+        "hidden_activation": "gelu_pytorch_tanh", "max_position_embeddings": 64,
+    });
+    let shape = config::parse(config.as_object().unwrap()).unwrap().model;
+    assert!(shape.lift() > 248.0 && shape.lift() < 249.0, "{}", shape.lift());
+    let backend = Backend::cpu();
+    let model = CausalLm::init(&shape, &backend.device);
+    let model = burn::module::Module::map(model, &mut Random(crate::content::random::SplitMix64::new(5)));
+    Explainer::new(model, &backend, DType::F32)
+}
+
+#[test]
+fn a_deep_model_has_no_map_from_the_zero_vector_and_one_from_where_its_path_is_entered() {
+    let mut explainer = deep_explainer();
+    let ids = [3, 14, 15, 9, 26, 5];
+    let adaptive = Nodes::Adaptive {
+        tolerance: 0.01,
+        max_evaluations: 4096,
+    };
+    let mut of = |start| {
+        let task = task(&ids, start, 7, &adaptive);
+        all(&mut explainer, &[task], Batch::Auto).remove(0)
+    };
+    let zero = of(BaselineVector::Zero);
+    assert_eq!(zero.converged, Some(false));
+    assert!(zero.evaluations < 1000, "it gives up early: {}", zero.evaluations);
+    let lowest = zero.below.last().unwrap();
+    assert_eq!(lowest.alpha, 1e-9);
+    assert!(lowest.share.unwrap() > 0.3, "{:?}", zero.below);
+    assert_eq!(zero.f_zero, None);
+
+    let start = PathStart::new(1e-4).unwrap();
+    let entered = of(BaselineVector::ZeroFrom(start));
+    assert_eq!(entered.converged, Some(true), "{entered:?}");
+    assert!(entered.error_estimate().unwrap() <= 0.01);
+    assert!(entered.convergence_delta().unwrap().abs() <= 0.01 * entered.change().unwrap().abs().max(0.01));
+    // What is left out is what F changes by from the zero vector to there.
+    assert!((entered.f_zero.unwrap() - zero.f_baseline.unwrap()).abs() < 1e-4);
+    assert!((entered.f_input - zero.f_input).abs() < 1e-4);
+    assert_eq!(entered.below.iter().map(|part| part.alpha).collect::<Vec<_>>(), [1e-3]);
+    let path = explainer.path(&ids, BaselineVector::Zero, &[], Routing::Free).unwrap();
+    let points = Points {
+        path: &path,
+        alphas: vec![1e-4, 1e-3],
+        scalars: vec![task(&ids, BaselineVector::Zero, 7, &adaptive).scalar],
+    };
+    let values = explainer
+        .evaluate(&[points], Batch::Auto, &mut |_| ())
+        .unwrap()
+        .remove(0);
+    let (at_start, at_level) = (values[0][0].output, values[1][0].output);
+    assert!((entered.f_baseline.unwrap() - at_start).abs() < 1e-4);
+    assert!((entered.below[0].change.unwrap() - (at_level - at_start)).abs() < 2e-4);
+}
+
+#[test]
+fn a_path_that_is_entered_is_integrated_gradients_from_that_point() {
+    // The same token at every position: the point is then one vector, as any baseline is.
+    let mut explainer = explainer();
+    let (ids, from) = ([7; 5], 0.2);
+    let rule = |points: usize| Nodes::Fixed {
+        points: quadrature::points(Quadrature::GaussLegendre, points).into(),
+        check: None,
+    };
+    let start = BaselineVector::ZeroFrom(PathStart::new(from).unwrap());
+    let entered = all(&mut explainer, &[task(&ids, start, 5, &rule(24))], Batch::Auto).remove(0);
+    // By hand: the path from that vector, in its own α.
+    let point = explainer.embed(&ids[..1]) * from;
+    let path = Path::new(explainer.decoder(), explainer.embed(&ids), point, &[]);
+    let nodes = quadrature::points(Quadrature::GaussLegendre, 24);
+    let points = Points {
+        path: &path,
+        alphas: nodes.iter().map(|node| node.alpha).collect(),
+        scalars: vec![task(&ids, start, 5, &rule(24)).scalar],
+    };
+    let values = explainer
+        .evaluate(&[points], Batch::Auto, &mut |_| ())
+        .unwrap()
+        .remove(0);
+    let mut scores = vec![0.0; ids.len()];
+    for (value, node) in values.iter().zip(&nodes) {
+        for (sum, score) in scores.iter_mut().zip(&value[0].scores) {
+            *sum += node.weight * score;
+        }
+    }
+    let size: f64 = scores.iter().map(|score| score.abs()).sum();
+    for (one, other) in entered.scores.iter().zip(&scores) {
+        assert!((one - other).abs() < 1e-5 * size, "{:?} {scores:?}", entered.scores);
+    }
+    assert!(entered.convergence_delta().unwrap().abs() < 1e-3 * entered.change().unwrap().abs());
+    assert!(entered.f_zero.is_some() && entered.f_zero != entered.f_baseline);
+    // The adaptive rule gives the same map, and gradient × input is that of the shorter way.
+    let adaptive = Nodes::Adaptive {
+        tolerance: 1e-3,
+        max_evaluations: 1000,
+    };
+    let found = all(&mut explainer, &[task(&ids, start, 5, &adaptive)], Batch::Auto).remove(0);
+    assert_eq!(found.converged, Some(true));
+    for (one, other) in found.scores.iter().zip(&scores) {
+        assert!((one - other).abs() < 1e-3 * size, "{:?} {scores:?}", found.scores);
+    }
+    let gradients = |explainer: &mut Explainer, start| {
+        let gradient = crate::attribution::methods::prepare(MethodWithSettings::GradientXInput {});
+        let task = Task {
+            method: gradient,
+            ..task(&ids, start, 5, &rule(2))
+        };
+        all(explainer, &[task], Batch::Auto).remove(0).scores
+    };
+    let (whole, shorter) = (
+        gradients(&mut explainer, BaselineVector::Zero),
+        gradients(&mut explainer, start),
+    );
+    for (whole, shorter) in whole.iter().zip(&shorter) {
+        assert!((whole * (1.0 - from) - shorter).abs() < 1e-6 * size);
+    }
+}
+
+#[test]
+fn fixed_rules_tell_what_f_changes_by_near_the_zero_vector() {
+    let mut explainer = deep_explainer();
+    let ids = [3, 14, 15, 9];
+    let rule = Nodes::Fixed {
+        points: quadrature::points(Quadrature::GaussLegendre, 8).into(),
+        check: None,
+    };
+    let map = all(
+        &mut explainer,
+        &[task(&ids, BaselineVector::Zero, 7, &rule)],
+        Batch::Auto,
+    )
+    .remove(0);
+    assert_eq!(
+        map.below.iter().map(|part| part.alpha).collect::<Vec<_>>(),
+        [1e-3, 1e-6, 1e-9]
+    );
+    for part in &map.below {
+        assert_eq!(part.share, None);
+        let path = explainer.path(&ids, BaselineVector::Zero, &[], Routing::Free).unwrap();
+        let points = Points {
+            path: &path,
+            alphas: vec![part.alpha],
+            scalars: vec![task(&ids, BaselineVector::Zero, 7, &rule).scalar],
+        };
+        let value = explainer.evaluate(&[points], Batch::Auto, &mut |_| ()).unwrap()[0][0][0].output;
+        let change = value - map.f_baseline.unwrap();
+        assert!((part.change.unwrap() - change).abs() < 2e-4, "{part:?} {change}");
+    }
+    // From another baseline there is nothing of that.
+    let mean = all(
+        &mut explainer,
+        &[task(&ids, BaselineVector::Mean, 7, &rule)],
+        Batch::Auto,
+    )
+    .remove(0);
+    assert!(mean.below.is_empty() && mean.f_zero.is_none());
 }

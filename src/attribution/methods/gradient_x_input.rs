@@ -50,7 +50,7 @@ impl InProgress for AtTheInput {
     }
 
     fn finish(self: Box<Self>, seconds: f64) -> Attribution {
-        let Value { output, mut scores } = self.value.expect("it is fed before it is finished");
+        let Value { output, mut scores, .. } = self.value.expect("it is fed before it is finished");
         scores.iter_mut().for_each(|score| *score *= self.distance);
         let what = match (output.is_finite(), scores.iter().all(|score| score.is_finite())) {
             (true, true) => None,
@@ -68,6 +68,7 @@ impl InProgress for AtTheInput {
             converged: None,
             history: vec![],
             non_finite: what.map(|what| NonFinite { alpha: 1.0, what }),
+            routing: None,
             seconds,
         }
     }
@@ -76,17 +77,20 @@ impl InProgress for AtTheInput {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::terms::Routing;
 
     fn map(output: f64, scores: Vec<f64>) -> Attribution {
         let given = Given {
             tokens: 2,
             ends: None,
             starts_at_zero: false,
+            routing: Routing::Free,
             from: 0.0,
         };
         let mut map = GradientXInput.begin(given);
         assert_eq!(map.wanted(), [1.0]);
-        map.feed(vec![Value { output, scores }]);
+        let routes = vec![];
+        map.feed(vec![Value { output, scores, routes }]);
         assert!(map.wanted().is_empty());
         map.finish(0.5)
     }

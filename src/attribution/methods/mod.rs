@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::integral::Nodes;
 use super::integrated_gradients::{Ends, Value};
-use crate::terms::{Below, MethodWithSettings, NonFinite, Round, relative_error};
+use crate::terms::{Below, MethodWithSettings, NonFinite, Round, Routing, RoutingQuality, relative_error};
 
 /// A method with its settings, made ready for many maps.
 pub trait Method: Debug + Send + Sync {
@@ -26,7 +26,7 @@ pub trait Method: Debug + Send + Sync {
 }
 
 /// What a map begins with.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Given {
     /// Tokens of the prompt.
     pub tokens: usize,
@@ -36,6 +36,8 @@ pub struct Given {
     pub starts_at_zero: bool,
     /// α where the path is entered; 0: at its beginning. The baseline is that point of it.
     pub from: f64,
+    /// How experts are chosen along the path.
+    pub routing: Routing,
 }
 
 /// A map in the making.
@@ -73,6 +75,8 @@ pub struct Attribution {
     pub history: Vec<Round>,
     /// The first path point with a value that is not finite; the scores then mean nothing.
     pub non_finite: Option<NonFinite>,
+    /// What the choice of experts did along a path; none without experts.
+    pub routing: Option<RoutingQuality>,
     /// Time spent on it: of passes shared with others, its share of their evaluations.
     pub seconds: f64,
 }

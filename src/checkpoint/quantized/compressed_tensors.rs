@@ -264,7 +264,19 @@ pub fn take(loader: &mut Loader<'_>, settings: &Settings, base: &str, dims: [usi
                     let kept: Vec<u8> = all.chunks(outputs).flat_map(|all| &all[..rows]).copied().collect();
                     transposed(&kept, rows)
                 }
-                _ => stored.iter().map(|byte| byte.wrapping_add(middle)).collect(),
+                _ => {
+                    let unsigned = |&byte: &u8| {
+                        let zero = byte.wrapping_add(middle);
+                        if usize::from(zero) < 1 << bits {
+                            return Ok(zero);
+                        }
+                        let told = format!("a zero point of {}", byte as i8);
+                        Err(unfit(entry, &name("weight_zero_point"), told)
+                            .expected(format!("a signed integer of {bits} bits"))
+                            .download_again())
+                    };
+                    stored.iter().map(unsigned).collect::<Result<_>>()?
+                }
             };
             spread.spread(&unsigned, out)
         }

@@ -4,13 +4,14 @@ use super::{AnswerOption, AttributionSpec};
 use crate::content::decode::{Decoder, Field, Table};
 use crate::content::names::{nearest, quoted, shortened};
 use crate::diagnostic::Position;
-use crate::terms::{Baseline, Batch, Method, Output, PathStart, Quadrature, Target};
+use crate::terms::{Baseline, Batch, Method, Output, PathStart, Quadrature, Routing, Target};
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "methods",
     "targets",
     "output",
     "baselines",
+    "routing",
     "quadrature",
     "steps",
     "estimate_error",
@@ -33,6 +34,7 @@ impl Default for AttributionSpec {
             targets: vec![Target::Predicted],
             output: Output::default(),
             baselines: vec![Baseline::Zero],
+            routing: Routing::default(),
             quadrature: Quadrature::default(),
             steps: 512,
             estimate_error: false,
@@ -79,6 +81,9 @@ pub fn read(decoder: &mut Decoder, field: Option<Field>, options: Option<&[Answe
     }
     if let Some(output) = table.get("output") {
         spec.output = decoder.choice(&output, Output::WORDS).unwrap_or_default();
+    }
+    if let Some(routing) = table.get("routing") {
+        spec.routing = decoder.choice(&routing, Routing::WORDS).unwrap_or_default();
     }
     if let Some(rule) = table.get("quadrature") {
         spec.quadrature = decoder.choice(&rule, Quadrature::WORDS).unwrap_or_default();

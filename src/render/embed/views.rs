@@ -14,7 +14,7 @@ use crate::diagnostic::Result;
 use crate::render::heatmap;
 use crate::render::labels;
 use crate::render::markdown::headings::Ids;
-use crate::render::pages::map::{Attribution, convergence_with_table, noise};
+use crate::render::pages::map::{Attribution, convergence_with_table, noise, values_of};
 use crate::render::pages::sample::drawn;
 use crate::render::pages::tokens::Drawn;
 use crate::render::pages::{Answer, Link, figures};
@@ -172,7 +172,7 @@ impl<'s> Show<'s, '_> {
             sample: self.sample(map.sample),
             full: self.map_page(map.model, map.sample),
             answer: Answer::of(results, record, 20),
-            attribution: attribution.map(Attribution::of),
+            attribution: attribution.map(values_of),
             level: level.name(),
             letter: letter(level),
             map: drawn.map(|drawn| drawn.html(&scales)),
@@ -195,7 +195,7 @@ impl<'s> Show<'s, '_> {
                     href: self.map_page(model, sample).href,
                 },
                 answer: Answer::of(results, record, 20),
-                attribution: record.attributions.first().map(Attribution::of),
+                attribution: record.attributions.first().map(values_of),
                 map: all[model].as_ref().map(|drawn| drawn.html(&scales)),
             }
         };

@@ -14,7 +14,7 @@ use crate::analysis::summary;
 use crate::diagnostic::Result;
 use crate::render::plot::{self, Column, Figure};
 use crate::render::text::{or_dash, percent};
-use crate::render::values::Without;
+use crate::render::values::{Joined, Without};
 use crate::render::{Sink, heatmap, labels};
 use crate::site::urls::{self, Links};
 use crate::store::record::{AttributionRecord, SampleRecord};
@@ -56,29 +56,20 @@ struct MapPage<'a> {
 }
 
 /// A map as its record has it, but for scores, errors and history, with what these say of it.
-#[derive(Serialize)]
-pub struct Attribution<'a> {
-    #[serde(flatten)]
-    record: Without<'a, AttributionRecord>,
-    #[serde(flatten)]
-    quality: Quality,
-}
+pub type Attribution<'a> = Joined<Without<'a, AttributionRecord>, Quality>;
 
-impl<'a> Attribution<'a> {
-    /// Of a record's attribution.
-    pub fn of(attribution: &'a AttributionRecord) -> Self {
-        Self {
-            record: Without(attribution, &["scores", "errors", "history"]),
-            quality: Quality::of(attribution),
-        }
-    }
+/// Of a record's attribution.
+pub fn values_of(attribution: &AttributionRecord) -> Attribution<'_> {
+    let record = Without(attribution, &["scores", "errors", "history"]);
+    Joined(record, Quality::of(attribution))
 }
 
 /// One target and baseline.
+type MapOfPage<'a> = Joined<Attribution<'a>, Drawings<'a>>;
+
+/// What a page shows of a map besides the map's own values.
 #[derive(Serialize)]
-struct MapOfPage<'a> {
-    #[serde(flatten)]
-    attribution: Attribution<'a>,
+struct Drawings<'a> {
     id: String,
     /// Every kind of target that these tokens are.
     kinds: Vec<&'a str>,
@@ -257,8 +248,7 @@ fn attributions<'a>(results: &Results<'a>, model: usize, sample: usize) -> Attri
                 &of_other
             }
         };
-        MapOfPage {
-            attribution: Attribution::of(a),
+        let drawings = Drawings {
             id: format!("map-{}", index + 1),
             kinds: kinds.clone(),
             target_probability: map::target_probability(a, record),
@@ -271,7 +261,8 @@ fn attributions<'a>(results: &Results<'a>, model: usize, sample: usize) -> Attri
             noise: drawn.as_ref().and_then(|_| noise(index, a)),
             convergence: convergence(index, a),
             history: map::rounds(a),
-        }
+        };
+        Joined(values_of(a), drawings)
     });
     Attributions {
         legend: heatmap::legend(shared, labels::output(results.experiment.attribution.output)),

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::experiment::neighbours;
-use super::map::Attribution;
+use super::map::{Attribution, values_of};
 use super::tokens::Drawn;
 use super::{Answer, Frame, Link, Renderer, finding};
 use crate::analysis::agreement::{Agreement, Measures, TOP, largest};
@@ -217,7 +217,7 @@ fn model_map<'a>(
         href: links.to(&urls::map(&experiment.id, id, results.slug(sample))),
         json: links.to(&urls::record(&experiment.id, id, results.slug(sample))),
         answer: Answer::of(results, record, 40),
-        attribution: record.attributions.first().map(Attribution::of),
+        attribution: record.attributions.first().map(values_of),
         map: shown.map(|shown| shown.html(scales)),
         words: words
             .map(|(word, score)| StrongWord {

@@ -50,7 +50,7 @@ const WITH_SCHEME: &str = "write a link with http, https or mailto, or a path wi
 /// An address as a browser reads it: controls at its ends and line breaks within do not count, and `\` is `/`.
 pub fn as_read(address: &str) -> Cow<'_, str> {
     let trimmed = address.trim_matches(|c: char| c <= ' ');
-    if trimmed.contains(['\\', '\t', '\n', '\r']) {
+    if trimmed.bytes().any(|b| matches!(b, b'\\' | b'\t' | b'\n' | b'\r')) {
         let kept = trimmed.chars().filter(|c| !matches!(c, '\t' | '\n' | '\r'));
         Cow::Owned(kept.map(|c| if c == '\\' { '/' } else { c }).collect())
     } else {
@@ -69,11 +69,11 @@ pub fn refused_address(tag: &Tag<'_>, attribute: &str, address: &str) -> Option<
     // What a reader follows, rather than the page.
     let followed = (is("a") || is("area"))
         && (attribute.eq_ignore_ascii_case("href") || attribute.eq_ignore_ascii_case("xlink:href"));
-    let name = tag.name.to_ascii_lowercase();
+    let name = || tag.name.to_ascii_lowercase();
     if names_a_host(address) {
         let help = if followed { WITH_SCHEME } else { OWN_FILE };
         return Some((
-            format!("<{name}> leads to another host, `{address}`, without saying how"),
+            format!("<{}> leads to another host, `{address}`, without saying how", name()),
             help,
         ));
     }
@@ -87,7 +87,7 @@ pub fn refused_address(tag: &Tag<'_>, attribute: &str, address: &str) -> Option<
         Some(_) => {
             let help = if followed { WITH_SCHEME } else { OWN_FILE };
             Some((
-                format!("<{name}> leads to `{address}`, which a site must not load or run"),
+                format!("<{}> leads to `{address}`, which a site must not load or run", name()),
                 help,
             ))
         }

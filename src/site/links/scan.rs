@@ -52,6 +52,7 @@ pub fn scan(file: &OutputFile, base_url: Option<&str>) -> FileLinks {
         text,
         counted: (0, 1),
         seen: HashSet::new(),
+        own: Vec::new(),
         found: &mut found,
     };
     match kind {
@@ -70,6 +71,8 @@ struct Scan<'t, 'f> {
     counted: (usize, usize),
     /// Links that were looked at.
     seen: HashSet<Cow<'t, str>>,
+    /// Links to the file itself.
+    own: Vec<Target>,
     found: &'f mut FileLinks,
 }
 
@@ -121,21 +124,15 @@ impl<'t> Scan<'t, '_> {
                 self.broken(at, id, format!("`{name}` names `#{id}`, which the page does not have"));
             }
         }
-        let path = self.found.path.clone();
-        let (own, others) = std::mem::take(&mut self.found.targets)
-            .into_iter()
-            .partition(|target| target.path == path);
-        self.found.targets = others;
-        let own: Vec<Target> = own;
-        for target in own {
+        for target in std::mem::take(&mut self.own) {
             if let Some(anchor) = target.anchor.filter(|anchor| !ids.contains(anchor.as_str())) {
                 self.found.broken.push(Broken {
-                    page: path.clone(),
                     line: target.line,
                     message: format!(
-                        "the link `{}` leads to `#{anchor}`, which `{path}` does not have",
-                        target.link
+                        "the link `{}` leads to `#{anchor}`, which `{}` does not have",
+                        target.link, target.path
                     ),
+                    page: target.path,
                     written: target.link,
                     help: None,
                     certain: false,
@@ -176,8 +173,8 @@ impl<'t> Scan<'t, '_> {
     }
 
     fn link(&mut self, tag: &Tag<'t>, attribute: &str, link: Cow<'t, str>, at: usize) {
-        let plain = !link.contains([':', '/', '\\']);
-        if self.seen.contains(&link) && (plain || !link.contains(':') && !policy::names_a_host(&link)) {
+        // Looked at before; what it does depends on the tag only where it names a scheme or a host.
+        if self.seen.contains(&link) && !link.as_bytes().contains(&b':') && !policy::names_a_host(&link) {
             return;
         }
         if let Some((message, _)) = policy::refused_address(tag, attribute, &link) {
@@ -196,13 +193,15 @@ impl<'t> Scan<'t, '_> {
         match target {
             Some((path, anchor)) => {
                 let anchor = anchor.filter(|id| !id.is_empty() && id != "top");
-                let (line, link) = (self.line(at), link.to_owned());
-                self.found.targets.push(Target {
+                let is_own = path == self.found.path;
+                let target = Target {
                     path,
-                    anchor,
-                    link,
-                    line,
-                });
+                    anchor: anchor.map(Cow::into_owned),
+                    link: link.to_owned(),
+                    line: self.line(at),
+                };
+                let targets = if is_own { &mut self.own } else { &mut self.found.targets };
+                targets.push(target);
             }
             None => {
                 let message =
@@ -217,18 +216,28 @@ impl<'t> Scan<'t, '_> {
         if path.is_empty() {
             return Some(page.to_owned());
         }
-        let mut parts: Vec<&str> = page.split('/').collect();
-        parts.pop();
+        // With the slash at its end, or empty.
+        let mut folder = &page[..page.rfind('/').map_or(0, |slash| slash + 1)];
         let root = self.root.as_deref().filter(|_| page == urls::NOT_FOUND);
-        let path = match root.and_then(|root| path.strip_prefix(root)) {
+        let mut path = match root.and_then(|root| path.strip_prefix(root)) {
             Some(rest) => {
-                parts.clear();
+                folder = "";
                 rest
             }
             // It would work on some servers, and neither from disk nor under another path.
             None if path.starts_with('/') => return None,
             None => path,
         };
+        // Almost all links go up, and then down.
+        while let Some(rest) = path.strip_prefix("../") {
+            let inner = folder.strip_suffix('/')?;
+            folder = &inner[..inner.rfind('/').map_or(0, |slash| slash + 1)];
+            path = rest;
+        }
+        if !path.starts_with('.') && !path.contains("/.") {
+            return Some([folder, path].concat());
+        }
+        let mut parts: Vec<&str> = folder.split_terminator('/').collect();
         for part in path.split('/') {
             match part {
                 ".." => {
@@ -262,7 +271,7 @@ impl<'t> Scan<'t, '_> {
             let address = &text[at..at + text[at..].find('<').unwrap_or(text.len() - at)];
             let address = markup::unescape(address);
             let path = address.strip_prefix(start.as_str()).and_then(urls::decode);
-            let Some(mut path) = path else {
+            let Some(path) = path else {
                 self.broken(
                     at,
                     &address,
@@ -270,6 +279,7 @@ impl<'t> Scan<'t, '_> {
                 );
                 continue;
             };
+            let mut path = path.into_owned();
             if path.is_empty() || path.ends_with('/') {
                 path += urls::HOME;
             }

@@ -16,7 +16,12 @@ pub struct Growing {
     file: File,
     hasher: blake3::Hasher,
     bytes: u64,
+    /// What is not hashed and written yet.
+    waiting: Vec<u8>,
 }
+
+/// Bytes that are hashed and written at once: a record has some thousands, and BLAKE3 is fast on many.
+const PIECE: usize = 1 << 18;
 
 impl Growing {
     /// Its path in the site.
@@ -34,11 +39,19 @@ impl Growing {
     /// # Errors
     /// It cannot be written.
     pub fn add(&mut self, part: &[u8]) -> Result<()> {
-        self.hasher.update(part);
         self.bytes += part.len() as u64;
-        self.file
-            .write_all(part)
-            .map_err(|error| Diagnostic::io(Kind::Output, "write", &self.staged, &error))
+        self.waiting.extend_from_slice(part);
+        if self.waiting.len() < PIECE {
+            return Ok(());
+        }
+        self.flush()
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.hasher.update(&self.waiting);
+        let written = self.file.write_all(&self.waiting);
+        self.waiting.clear();
+        written.map_err(|error| Diagnostic::io(Kind::Output, "write", &self.staged, &error))
     }
 }
 
@@ -58,14 +71,16 @@ impl Output<'_> {
             file,
             hasher: blake3::Hasher::new(),
             bytes: 0,
+            waiting: Vec::new(),
         })
     }
 
     /// Ends a file: compares it with the one in place, and leaves it staged where they differ.
     ///
     /// # Errors
-    /// A file that is the same as the one in place cannot be taken back.
-    pub fn end(&self, file: Growing) -> Result<Looked> {
+    /// Its end cannot be written; a file that is the same as the one in place cannot be taken back.
+    pub fn end(&self, mut file: Growing) -> Result<Looked> {
+        file.flush()?;
         let hash = file.hasher.finalize().to_hex().to_string();
         let written = file.file.metadata();
         let written = written.map_err(|error| Diagnostic::io(Kind::Output, "write", &file.staged, &error))?;

@@ -1,7 +1,7 @@
 //! The keys of an experiment, and prompts.
 
 use super::*;
-use crate::terms::{Baseline, Batch, Output, PromptStyle, Quadrature, Role, Target};
+use crate::terms::{Baseline, Batch, Output, PathStart, PromptStyle, Quadrature, Role, Target};
 
 #[test]
 fn a_small_experiment_has_every_default() {
@@ -64,6 +64,14 @@ fn everything_can_be_said() {
         Target::Contrast(Box::new(Target::Option("B".into())), Box::new(Target::Gold))
     );
     assert_eq!(spec.baselines, [Baseline::Mean, Baseline::Token("z".into())]);
+    let entered = "title: T\nattribution:\n  baselines: [zero, {zero: {from: 1e-4}}, {zero: {from: 0.5}}]\n";
+    let project = Site::new().experiment(entered).project();
+    let starts = [1e-4, 0.5].map(|alpha| Baseline::ZeroFrom(PathStart::new(alpha).unwrap()));
+    let [first, second] = starts;
+    assert_eq!(
+        project.experiments[0].attribution.baselines,
+        [Baseline::Zero, first, second]
+    );
     assert_eq!(
         (spec.quadrature, spec.steps, spec.batch),
         (Quadrature::Trapezoid, 4, Batch::Fixed(8))
@@ -126,6 +134,26 @@ fn what_the_attribution_refuses() {
         ),
         ("targets: []", "found an empty list"),
         ("baselines: [zeros]", "attribution.baselines[0]: found text `zeros`"),
+        (
+            "baselines: [{zero: {from: 1}}]",
+            "attribution.baselines[0].zero.from: found the number `1`\n  expected: a number from 1e-30 to 1",
+        ),
+        (
+            "baselines: [{zero: {from: 0}}]",
+            "attribution.baselines[0].zero.from: found the number `0`\n  expected: a number above 0",
+        ),
+        (
+            "baselines: [{zero: 0.1}]",
+            "attribution.baselines[0].zero: found the number `0.1`\n  expected: a mapping with the keys `from`",
+        ),
+        (
+            "baselines: [{zero: {form: 0.1, from: 0.1}}]",
+            "help: did you mean `from`?",
+        ),
+        (
+            "baselines: [{zero: {from: 0.1}}, {zero: {from: 1e-1}}]",
+            "attribution.baselines[1]: this baseline is here twice",
+        ),
         ("tolerance: 0", "found the number `0`\n  expected: a number above 0"),
         (
             "max_evaluations: many",
