@@ -9,6 +9,7 @@ use igsite::kernel::attention::Attention;
 use igsite::kernel::gemm::{Product, Right, View};
 use igsite::kernel::matrix::{Code, Elements, Four, Half, quantize};
 use igsite::kernel::norm::Norm;
+use igsite::kernel::packed::{BlockType, Blocks, Codes, Groups};
 use igsite::kernel::{Threads, activation};
 
 fn main() {
@@ -58,12 +59,48 @@ mod product {
         own(bencher, size, false);
     }
 
-    /// With a factor that is kept in another form, as a layer's weights may be: by the name of the form.
-    #[divan::bench(args = ["float32", "bfloat16", "nf4"])]
-    fn forward_kept(bencher: Bencher, form: &str) {
-        let (m, k, n) = SIZES[2];
+    /// With a factor that is kept in another form, as a layer's weights may be: by the name of the form. Of five texts,
+    /// and of one, where expanding the factor is a larger part of the work.
+    #[divan::bench(args = FORMS, consts = [405, 81])]
+    fn forward_kept<const ROWS: usize>(bencher: Bencher, form: &str) {
+        kept(bencher, form, ROWS, true);
+    }
+
+    #[divan::bench(args = FORMS, consts = [405, 81])]
+    fn backward_kept<const ROWS: usize>(bencher: Bencher, form: &str) {
+        kept(bencher, form, ROWS, false);
+    }
+
+    const FORMS: [&str; 9] = [
+        "float32",
+        "bfloat16",
+        "float16",
+        "nf4",
+        "Q4_K",
+        "Q6_K",
+        "Q8_0",
+        "GPTQ",
+        "GPTQ, act-order",
+    ];
+
+    /// Weights of a layer from 2,048 to 5,504, `[out, in]`.
+    fn kept(bencher: Bencher, form: &str, m: usize, forward: bool) {
+        let (_, inputs, outputs) = SIZES[2];
+        let (k, n) = if forward { (inputs, outputs) } else { (outputs, inputs) };
         let (a, b, mut c) = (numbers(m * k), numbers(k * n), vec![0.0; m * n]);
+        let bytes = |count: usize| (0..count).map(|i| (i * 31 % 251) as u8).collect::<Vec<u8>>();
+        let block = match form {
+            "Q4_K" => BlockType::Q4_K,
+            "Q6_K" => BlockType::Q6_K,
+            _ => BlockType::Q8_0,
+        };
+        let blocks = bytes(block.size(b.len()).expect("whole blocks"));
+        // Groups of 128 with zero points.
+        let groups = b.len() / 128;
+        let (fours, group_scales, zeros) = (bytes(b.len() / 2), vec![0.01; groups], vec![7; groups]);
+        let columns: Vec<u32> = (0..inputs).map(|i| (i * 13 % (inputs / 128)) as u32).collect();
         let halves: Vec<u8> = b.iter().flat_map(|&x| half::bf16::from_f32(x).to_le_bytes()).collect();
+        let shorts: Vec<u8> = b.iter().flat_map(|&x| half::f16::from_f32(x).to_le_bytes()).collect();
         let (codes, scales) = quantize(b.len(), Code::Nf4, |range, to| to.copy_from_slice(&b[range]));
         let values = Code::Nf4.values();
         let elements = match form {
@@ -74,13 +111,32 @@ mod product {
                 first: 0,
             }),
             "bfloat16" => Elements::Halves(&halves, Half::Bf16),
-            _ => Elements::Floats(&b),
+            "float16" => Elements::Halves(&shorts, Half::F16),
+            "float32" => Elements::Floats(&b),
+            form if form.starts_with("GPTQ") => Elements::Groups(Groups {
+                codes: &fours,
+                kind: Codes::Four,
+                scales: &group_scales,
+                zeros: &zeros,
+                width: inputs,
+                per_row: inputs / 128,
+                group: 128,
+                columns: form.ends_with("act-order").then_some(&columns),
+                first: 0,
+            }),
+            _ => Elements::Blocks(Blocks {
+                kind: block,
+                bytes: &blocks,
+                first: 0,
+            }),
         };
+        let right = Right::rows(elements, inputs);
+        let right = if forward { right.transposed() } else { right };
         bencher.counter(ItemsCount::new(m * k * n)).bench_local(|| {
             Product {
                 size: (m, k, n),
                 a: View::rows(&a, k),
-                b: Right::rows(elements, k).transposed(),
+                b: right,
                 c: &mut c,
                 stride: n,
                 add: false,
