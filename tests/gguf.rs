@@ -9,10 +9,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use igsite::attribution::integrated_gradients::Explainer;
 use igsite::checkpoint::{Checkpoint, config};
 use igsite::families::FAMILIES;
+use igsite::model::device::Backend;
 use igsite::model::{CausalLm, NamedParameter};
+use igsite::terms::Quantization;
+use igsite::tokenizer::Tokenizer;
 use serde_json::{Value, json};
+use support::project::Project;
 use support::writer::Writer;
 use support::{gguf, tiny};
 
@@ -217,7 +222,8 @@ fn settings_that_are_not_computed_are_named() {
     let writer = gguf::written(&config, &tensors);
     let told = |writer: Writer| open(&writer).1.err().map(|error| error.to_string());
     let with = |key: &str, value: support::writer::Value| told(writer.clone().with(key, value)).unwrap_or_default();
-    assert!(with("llama.expert_count", 4.into()).contains("`llama.expert_count: 4`"));
+    assert!(with("llama.expert_count", 4.into()).contains("`llama.expert_used_count` is missing"));
+    assert!(with("llama.expert_weights_scale", 2f32.into()).contains("`llama.expert_weights_scale: 2.0`"));
     assert!(with("llama.rope.dimension_count", 4.into()).contains("`llama.rope.dimension_count: 4`"));
     assert!(with("llama.rope.scaling.type", "spiral".into()).contains("`llama.rope.scaling.type: \"spiral\"`"));
     assert!(with("llama.rope.scaling.type", "yarn".into()).contains("`llama.rope.scaling.factor` is missing"));
@@ -255,6 +261,162 @@ fn settings_that_are_not_computed_are_named() {
     assert!(error.contains("IQ2_XXS") && error.contains("Q4_K"), "{error}");
 }
 
+/// Weights that are packed in the file stay so, and are those that they expand to.
+#[test]
+fn packed_weights_are_those_that_they_expand_to() {
+    for family in ["llama", "qwen3", "gemma3_text", "mixtral"] {
+        let mut config = config_of(family);
+        for (key, value) in [("hidden_size", 32), ("intermediate_size", 64), ("head_dim", 16)] {
+            config[key] = json!(value);
+        }
+        let (mut tensors, _) = model_of(&config);
+        for (dims, values) in tensors.values_mut().filter(|(dims, _)| dims.len() == 2) {
+            assert_eq!(dims[1] % 32, 0);
+            values.chunks_mut(32).for_each(|block| {
+                let (scale, codes) = support::writer::q8_0(block);
+                block
+                    .iter_mut()
+                    .zip(codes)
+                    .for_each(|(value, code)| *value = scale * f32::from(code));
+            });
+        }
+        let plain = gguf::written(&config, &tensors);
+        let (backend, ids) = (Backend::cpu(), [3, 17, 39, 0, 8, 21, 5]);
+        let opened = |writer: &Writer| {
+            let (folder, checkpoint) = open(writer);
+            let checkpoint = checkpoint.unwrap_or_else(|error| panic!("{family}: {error}"));
+            (folder, checkpoint)
+        };
+        let (_folder, checkpoint) = opened(&plain);
+        let expected = Explainer::load(&checkpoint, &backend, DType::F32)
+            .unwrap()
+            .logits(&ids)
+            .unwrap();
+        let (_folder, packed) = opened(&plain.packed());
+        assert_eq!(packed.quantization(), Some(Quantization::Gguf));
+        assert_eq!(packed.parameters(), checkpoint.parameters());
+        let found = Explainer::load(&packed, &backend, DType::F32)
+            .unwrap()
+            .logits(&ids)
+            .unwrap();
+        let largest = expected.iter().fold(0f32, |most, logit| most.max(logit.abs()));
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!(
+                (found - expected).abs() <= 2e-6 * largest,
+                "{family}: {found}, not {expected}"
+            );
+        }
+        let error = backend
+            .precision(None, Quantization::Nf4, &packed)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("packed already, as Q8_0"), "{error}");
+        assert!(backend.precision(None, Quantization::Nf4, &checkpoint).is_ok());
+    }
+}
+
+const BUILD: [&str; 3] = ["build", "--device", "cpu"];
+
+/// The numbers of a record, and what its tokens read as.
+fn record(project: &Project) -> Value {
+    serde_json::from_str(&project.read("site/data/first/tiny/a.json")).unwrap()
+}
+
+fn close(found: &Value, expected: &Value, place: &str) {
+    match (found, expected) {
+        (Value::Number(found), Value::Number(expected)) => {
+            let (found, expected) = (found.as_f64().unwrap(), expected.as_f64().unwrap());
+            assert!(
+                (found - expected).abs() <= 1e-6 * expected.abs().max(1.0),
+                "{place}: {found}, not {expected}"
+            );
+        }
+        (Value::Array(found), Value::Array(expected)) => {
+            assert_eq!(found.len(), expected.len(), "{place}");
+            let both = found.iter().zip(expected).enumerate();
+            both.for_each(|(at, (found, expected))| close(found, expected, &format!("{place}[{at}]")));
+        }
+        (Value::Object(found), Value::Object(expected)) => {
+            assert!(found.keys().eq(expected.keys()), "{place}: {:?}", found.keys());
+            for (key, expected) in expected {
+                close(&found[key], expected, &format!("{place}.{key}"));
+            }
+        }
+        _ => assert_eq!(found, expected, "{place}"),
+    }
+}
+
+/// A site with a GGUF file has the records of one with the folder that it was made from.
+#[test]
+fn a_site_of_a_file_is_the_site_of_its_folder() {
+    let folder = Project::small();
+    folder.run(&BUILD).ended(0);
+    let project = Project::small()
+        .file("content/models/tiny.yaml", "title: Tiny\nsource: ./tiny.Q32.gguf\n")
+        .file("content/models/tiny.Q32.gguf", gguf::tiny_llama().bytes());
+    std::fs::remove_dir_all(project.path("content/models/tiny")).unwrap();
+    let ran = project.run(&BUILD);
+    assert!(!ran.ended(0).contains("warning"), "{}", ran.stderr);
+    let (mut found, mut expected) = (record(&project), record(&folder));
+    let model = found["model"].take();
+    expected["model"].take();
+    for record in [&mut found, &mut expected] {
+        record["provenance"].take();
+    }
+    close(&found, &expected, "record");
+    assert_eq!(model["source"], "./tiny.Q32.gguf");
+    assert_eq!(
+        (&model["revision"], &model["quantization"]),
+        (&Value::Null, &json!("none"))
+    );
+    assert_eq!(model["architecture"], "llama");
+    let page = project.read("site/models/tiny/index.html");
+    assert!(page.contains("none (a file)"), "{page}");
+
+    // Nothing changed: nothing is done. Another file: all is.
+    assert!(
+        project.run(&BUILD).ended(0).contains("0 models loaded"),
+        "{}",
+        project.run(&BUILD).stderr
+    );
+    let other = gguf::tiny_llama().without("output.weight");
+    let project = project.file("content/models/tiny.Q32.gguf", other.bytes());
+    assert!(project.run(&BUILD).ended(0).contains("1 model loaded"));
+    assert_ne!(record(&project)["model"]["weights_sha256"], model["weights_sha256"]);
+    project.run(&["check"]).ended(0);
+
+    // What is not there, or no file of a repository, is told with its line.
+    let error = |project: Project, code: i32| project.run(&BUILD).ended(code).to_owned();
+    let with = |yaml: &str| error(Project::small().file("content/models/tiny.yaml", yaml), 2);
+    let told = with("source: ./absent.gguf\n");
+    assert!(
+        told.contains("tiny.yaml:1:9: source: the checkpoint `./absent.gguf` is not there"),
+        "{told}"
+    );
+    let told = with("source: tiny/m.gguf\n");
+    assert!(
+        told.contains("tiny.yaml:1:9") && told.contains("`./tiny/m.gguf`"),
+        "{told}"
+    );
+    let told = with("source: ./tiny\nfile: m.gguf\n");
+    assert!(
+        told.contains("tiny.yaml:2:7: file: `file` goes with a repository of the hub only"),
+        "{told}"
+    );
+    for name in ["model.safetensors", "../m.gguf", "/m.gguf", "a//m.gguf"] {
+        let told = with(&format!("source: org/tiny\nfile: {name}\n"));
+        assert!(
+            told.contains(&format!("tiny.yaml:2:7: file: `{name}` is no such name")),
+            "{told}"
+        );
+    }
+    let told = with("source: org/tiny\nfile: m-00001-of-00003.gguf\n");
+    assert!(
+        told.contains("one of 3 parts of a model") && told.contains("llama-gguf-split --merge"),
+        "{told}"
+    );
+}
+
 /// Files that `tests/gguf/make.py` has made of `../shared/families`, in the folder that `IGSITE_GGUF` names.
 #[test]
 #[allow(
@@ -285,6 +447,63 @@ fn files_of_the_python_package_have_the_numbers_of_pytorch() {
     assert_eq!(failed, [""; 0]);
 }
 
+/// Tokens, logits and a map of each prompt: the one of the fewest steps, since a file's model is a folder's otherwise.
 fn same(file: &Path, folder: &Path) {
-    support::numbers::same_numbers(file, &support::json(&folder.join("expected.json"))["prompts"]);
+    let mut prompts = support::json(&folder.join("expected.json"))["prompts"].take();
+    for prompt in prompts.as_array_mut().unwrap() {
+        let cases = prompt["cases"].as_array_mut().unwrap();
+        cases.sort_by_key(|case| case["steps"].as_u64());
+        cases.truncate(1);
+    }
+    support::numbers::same_numbers(file, &prompts);
+}
+
+/// Gemma 3 270M as `../shared/tools/real_model.py DIR` gets it, in the folder that `IGSITE_REAL` names: probabilities of
+/// PyTorch in float32 with the weights that `gguf.dequantize` gives, put into transformers' model by another program.
+#[test]
+#[allow(clippy::print_stdout, reason = "the reason for a skipped test")]
+fn a_real_file_has_the_probabilities_of_pytorch() {
+    let Some(folder) = std::env::var_os("IGSITE_REAL").map(PathBuf::from) else {
+        println!("skipped: IGSITE_REAL names no folder with gemma-3-270m.gguf");
+        return;
+    };
+    let file = folder.join("gemma-3-270m.gguf");
+    let tokenizer = Tokenizer::open(&file).unwrap();
+    let checkpoint = Checkpoint::open(&file).unwrap();
+    assert_eq!(checkpoint.parameters(), 268_098_176);
+    let mut explainer = Explainer::load(&checkpoint, &Backend::cpu(), DType::F32).unwrap();
+    let prompts = [
+        (
+            "The capital of France is",
+            [
+                (" the", 0.191_278_3),
+                (" a", 0.111_037_1),
+                (" Paris", 0.084_006_9),
+                (" one", 0.071_899_8),
+            ],
+        ),
+        (
+            "Statement: Says the tax cuts of 2001 added a trillion dollars to the debt. True or false? Answer:",
+            [
+                (" False", 0.231_941_4),
+                (" True", 0.166_772_7),
+                (" Yes", 0.089_870_6),
+                (" No", 0.083_596_7),
+            ],
+        ),
+    ];
+    for (prompt, expected) in prompts {
+        let ids: Vec<u32> = tokenizer.encode(prompt).unwrap().iter().map(|token| token.id).collect();
+        let logits = explainer.logits(&ids).unwrap();
+        let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let sum: f64 = logits.iter().map(|&logit| f64::from(logit - largest).exp()).sum();
+        for (word, probability) in expected {
+            let id = tokenizer.answer_token(prompt, &ids, word).unwrap();
+            let found = f64::from(logits[id as usize] - largest).exp() / sum;
+            assert!(
+                (found - probability).abs() < 1e-4,
+                "{prompt}{word}: {found}, not {probability}"
+            );
+        }
+    }
 }

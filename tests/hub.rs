@@ -774,3 +774,83 @@ fn a_small_file_without_end_is_cut_off() {
     let blobs = std::fs::read_dir(setting.cache().join("blobs")).unwrap();
     assert_eq!(blobs.count(), 0, "nothing of it is kept");
 }
+
+/// A repository of GGUF files: the one that is named comes, and nothing else.
+#[test]
+fn a_gguf_file_of_a_repository_comes_alone() {
+    let bytes = support::gguf::tiny_llama().bytes();
+    let mut files: BTreeMap<String, Vec<u8>> = [("README.md".to_owned(), b"not needed".to_vec())].into();
+    for name in ["tiny.F32.gguf", "more/tiny.Q4_0.gguf"] {
+        files.insert(name.to_owned(), bytes.clone());
+    }
+    let mut setting = Setting::with(files);
+    let named = |setting: Setting, yaml: &str| Setting {
+        project: setting.project.file(MODEL, yaml),
+        ..setting
+    };
+
+    // Without a name, and with a wrong one, the error names those that there are.
+    let ran = setting.run(&BUILD);
+    assert!(ran.ended(1).contains("`file: more/tiny.Q4_0.gguf`"), "{}", ran.stderr);
+    setting = named(setting, "source: org/tiny\nfile: small.gguf\n");
+    let ran = setting.run(&BUILD);
+    let told = ran.ended(1);
+    assert!(told.contains("`org/tiny` holds no file `small.gguf`"), "{told}");
+    assert!(told.contains("one of `more/tiny.Q4_0.gguf`, `tiny.F32.gguf`"), "{told}");
+    setting.hub.asked();
+
+    // A check brings nothing, and says so.
+    setting = named(setting, "source: org/tiny\nfile: tiny.F32.gguf\n");
+    let ran = setting.run(&["check"]);
+    let told = ran.ended(1);
+    assert!(
+        told.contains("`tiny.F32.gguf` of `org/tiny` is not on this machine") && told.contains("igsite fetch"),
+        "{told}"
+    );
+    setting.hub.asked();
+
+    setting.run(&BUILD).ended(0);
+    assert_eq!(
+        short(&setting.hub.asked()),
+        [
+            "GET hub /api/models/org/tiny/revision/main".to_owned(),
+            format!("HEAD hub /org/tiny/resolve/{COMMIT}/tiny.F32.gguf"),
+            format!("GET hub /org/tiny/resolve/{COMMIT}/tiny.F32.gguf"),
+            format!("GET cdn /blobs/{}", sha256(&bytes)),
+        ]
+    );
+    let model = &setting.record()["model"];
+    assert_eq!(
+        (&model["source"], &model["file"]),
+        (&Value::from("org/tiny"), &Value::from("tiny.F32.gguf"))
+    );
+    assert_eq!(model["revision"], COMMIT);
+    let page = setting.project.read("site/models/tiny/index.html");
+    assert!(page.contains("tiny.F32.gguf"), "{page}");
+
+    // It is here now: for a check, without the network, and as a commit.
+    setting.run(&["check"]).ended(0);
+    let ran = setting.run(&[&BUILD[..], &["--offline"]].concat());
+    assert!(
+        ran.ended(0).contains("nothing to do") || ran.stderr.contains("0 maps computed"),
+        "{}",
+        ran.stderr
+    );
+    let ran = setting.run(&["fetch"]);
+    assert!(ran.ended(0).contains("everything is here"), "{}", ran.stderr);
+    setting = named(
+        setting,
+        &format!("source: org/tiny\nrevision: {COMMIT}\nfile: tiny.F32.gguf\n"),
+    );
+    setting.hub.asked();
+    setting.run(&BUILD).ended(0);
+    assert_eq!(setting.hub.asked(), []);
+
+    // Another file of it is another model; without the network it is told that it is not here.
+    setting = named(setting, "source: org/tiny\nfile: more/tiny.Q4_0.gguf\n");
+    let ran = setting.run(&[&BUILD[..], &["--offline"]].concat());
+    assert!(ran.ended(1).contains("more/tiny.Q4_0.gguf"), "{}", ran.stderr);
+    // The bytes are known by their hash: nothing comes.
+    setting.run(&BUILD).ended(0);
+    assert_eq!(setting.record()["model"]["file"], "more/tiny.Q4_0.gguf");
+}

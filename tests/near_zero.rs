@@ -61,7 +61,7 @@ fn a_zero_baseline_that_cannot_be_had_is_warned_of_and_marked() {
     let told = project.run(&["check"]);
     let told = told.ended(0);
     for words in [
-        "attribution.baselines[0]: from the zero vector, a model of 16 layers goes on changing its log-probability",
+        "first.yaml:15:52: model `tiny`: from the zero vector, a model of 16 layers goes on changing its log-probability",
         "{zero: {from: 0.0001}}",
     ] {
         assert!(told.contains(words), "{words}: {told}");

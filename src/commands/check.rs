@@ -22,7 +22,7 @@ pub fn run(global: &Global, arguments: &Check, report: &Report) -> Result<ExitSt
         backend: &backend,
         memo: &mut memo,
         hub: &hub,
-        weights: Weights::AsTheyAre,
+        weights: Weights::NotFetched,
     };
     let models = plan::open_models(&project, sources, &mut diagnostics);
     let runs = plan::runs(&project, &models, &mut diagnostics);

@@ -392,6 +392,9 @@ const FATAL: &[&str] = &[
     "residual_scale",
     "logit_scale",
     "rope.dimension_sections",
+    "rope.dimension_count_swa",
+    "attention.key_length_swa",
+    "attention.value_length_swa",
     "rope.scaling.yarn_log_multiplier",
     "embedding_length_per_layer_input",
     "deepstack_mapping",
@@ -599,17 +602,16 @@ impl<'a> File<'a> {
     pub fn partial_rotary(&self, config: &Config) -> Result<Map<String, Value>> {
         let head = self.head(config)?;
         let mut rotary = self.scaling(config)?;
-        if let Some(turns) = self.count("rope.dimension_count")? {
-            if turns > head {
-                return Err(self.wrong("rope.dimension_count", &format!("at most {head}, the width of a head")));
-            }
-            // The share from which the same number comes back.
-            let mut share = turns as f64 / head as f64;
-            if ((head as f64 * share) as usize) < turns {
-                share = share.next_up();
-            }
-            rotary.insert("partial_rotary_factor".to_owned(), share.into());
+        let turns = self.count("rope.dimension_count")?.unwrap_or(head);
+        if turns > head {
+            return Err(self.wrong("rope.dimension_count", &format!("at most {head}, the width of a head")));
         }
+        // The share from which the same number comes back.
+        let mut share = turns as f64 / head as f64;
+        if ((head as f64 * share) as usize) < turns {
+            share = share.next_up();
+        }
+        rotary.insert("partial_rotary_factor".to_owned(), share.into());
         Ok(rotary)
     }
 

@@ -75,8 +75,11 @@ impl OpenedModel {
 pub enum Weights {
     /// To compute: they are fetched.
     Fetched,
-    /// To check: those that are here are read, and no others are fetched.
+    /// To look first: those that are here are read, and no others are fetched, but for a GGUF file, beside which there is
+    /// nothing to look at.
     AsTheyAre,
+    /// To check: not even that.
+    NotFetched,
 }
 
 /// Where a model's files are found.
@@ -140,24 +143,25 @@ pub fn warn(spec: &ModelSpec, hub: &Hub, diagnostics: &mut Diagnostics) {
 }
 
 fn open_model(spec: &ModelSpec, sources: &mut Sources<'_>) -> Result<OpenedModel> {
-    let fetched = sources.weights == Weights::Fetched;
     let (place, snapshot, weights) = match &spec.source {
         ModelSource::Folder(place) | ModelSource::File(place) => (place.clone(), None, true),
         ModelSource::Hub(repository) => {
-            let found = match fetched {
-                true => sources
+            let found = match sources.weights {
+                Weights::Fetched => sources
                     .hub
                     .model(repository, &spec.revision)
                     .map(|snapshot| (snapshot, true)),
-                false => sources.hub.model_without_weights(repository, &spec.revision),
+                Weights::AsTheyAre | Weights::NotFetched => {
+                    sources.hub.model_without_weights(repository, &spec.revision)
+                }
             };
             let (snapshot, weights) = found.map_err(|error| located(spec, error))?;
             (snapshot.folder.clone(), Some(snapshot), weights)
         }
         ModelSource::HubFile(repository, file) => {
-            let found = match fetched {
-                true => sources.hub.gguf(repository, &spec.revision, file),
-                false => sources.hub.gguf_that_is_here(repository, &spec.revision, file),
+            let found = match sources.weights {
+                Weights::Fetched | Weights::AsTheyAre => sources.hub.gguf(repository, &spec.revision, file),
+                Weights::NotFetched => sources.hub.gguf_that_is_here(repository, &spec.revision, file),
             };
             let snapshot = found.map_err(|error| located(spec, error))?;
             (snapshot.folder.join(file), Some(snapshot), true)

@@ -94,6 +94,13 @@ def main(folder, output, kind="F32"):
         w.add_sliding_window(window)
     if name in ("olmo2", "exaone4") and window is not None:
         w.add_sliding_window_pattern([kind == "sliding_attention" for kind in config["layer_types"]])
+    # What llama.cpp's converter leaves out, since llama.cpp has it as a constant or not at all.
+    if config["model_type"] in ("mistral", "starcoder2", "qwen2") and window is not None:
+        w.add_sliding_window(window)
+    if config["model_type"] == "qwen2" and config.get("use_sliding_window"):
+        w.add_sliding_window_pattern([kind == "sliding_attention" for kind in config["layer_types"]])
+    if name in ("gemma2", "gemma3") and config["query_pre_attn_scalar"] != head:
+        w.add_attention_scale(config["query_pre_attn_scalar"] ** -0.5)
     if name == "gemma2":
         w.add_attn_logit_softcapping(config["attn_logit_softcapping"])
         w.add_final_logit_softcapping(config["final_logit_softcapping"])

@@ -8,7 +8,7 @@ use igsite::families::shape::{NormKind, Scaling, Shape};
 use igsite::families::tensors::{Entry, Order, Slot};
 use serde_json::Value;
 
-use super::tiny::Tensors;
+use super::tiny::{self, Tensors};
 use super::writer::{self, Writer};
 
 /// `general.architecture` of a family; none: llama.cpp has no layout for it.
@@ -101,6 +101,28 @@ fn parts_of_experts(
         }
     }
     parts
+}
+
+/// The tiny Llama with its tokenizer, which is a SentencePiece one.
+pub fn tiny_llama() -> Writer {
+    let pieces = tiny::vocabulary();
+    let kind = |piece: &String| match piece.as_str() {
+        "<unk>" => 2,
+        "<s>" | "</s>" => 3,
+        _ if piece.starts_with("<0x") => 6,
+        _ => 1,
+    };
+    let kinds: Vec<i32> = pieces.iter().map(kind).collect();
+    written(&tiny::config(), &tiny::tensors())
+        .with("general.name", "Tiny")
+        .with("tokenizer.ggml.model", "llama")
+        .with("tokenizer.ggml.scores", vec![0.0f32; pieces.len()])
+        .with("tokenizer.ggml.tokens", pieces)
+        .with("tokenizer.ggml.token_type", kinds)
+        .with("tokenizer.ggml.unknown_token_id", 0)
+        .with("tokenizer.ggml.bos_token_id", 1)
+        .with("tokenizer.ggml.eos_token_id", 2)
+        .with("tokenizer.ggml.add_bos_token", true)
 }
 
 fn keys(config: &Value, shape: &Shape, architecture: &'static str) -> Writer {

@@ -396,7 +396,7 @@ fn well(host: &str, request: &Request, state: &State, ignore_range: bool) -> Ans
             let commit = ("X-Repo-Commit", repo.commit.clone());
             let hash = sha256(bytes);
             // Large files lie elsewhere, and are named by their SHA-256.
-            let large = [".safetensors", ".bin", ".parquet"]
+            let large = [".safetensors", ".bin", ".gguf", ".parquet"]
                 .iter()
                 .any(|end| file.ends_with(end));
             if large && !state.small {

@@ -273,7 +273,7 @@ fn jumps_of_a_mixture_are_told_apart_and_a_frozen_choice_has_none() {
             );
         } else {
             assert_eq!((found.changes, found.residual), (0, 0.0));
-            assert!(delta.abs() < 0.03 * change.abs(), "{delta} {change}");
+            assert!(delta.abs() < 0.03 * size.max(change.abs()), "{delta} {change}");
         }
     }
     assert_eq!([maps[0].converged, maps[1].converged], [Some(true); 2]);

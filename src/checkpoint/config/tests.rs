@@ -268,12 +268,13 @@ fn falcons_switches_are_read_as_python_reads_them() {
     for (key, value) in [
         ("activation", json!("quick_gelu")),
         ("activation", json!(null)),
-        ("alibi", json!(true)),
         ("num_ln_in_parallel_attn", json!(2)),
     ] {
         assert!(falcon(key, value.clone()).is_err(), "{key}: {value}");
     }
     assert_eq!(falcon("n_embed", json!(32)).unwrap().model.hidden, 32);
+    let alibi = falcon("alibi", json!(true)).unwrap().model;
+    assert!(alibi.blocks[0].attention.alibi && alibi.blocks[0].attention.rotary.is_none() && alibi.rotary.is_empty());
 }
 
 #[test]

@@ -206,8 +206,76 @@ fn a_long_vocabulary_is_read_at_once() {
     assert!(found == tokens);
 }
 
+/// A model of one layer, all zeros.
+fn model() -> Writer {
+    let mut writer = Writer::default()
+        .with("general.architecture", "llama")
+        .with("llama.block_count", 1)
+        .with("llama.context_length", 64)
+        .with("llama.embedding_length", 8)
+        .with("llama.feed_forward_length", 6)
+        .with("llama.attention.head_count", 2)
+        .with("llama.attention.head_count_kv", 1)
+        .with("llama.attention.layer_norm_rms_epsilon", 1e-5)
+        .with("llama.rope.freq_base", 1e4)
+        .with("tokenizer.ggml.eos_token_id", 2)
+        .floats("rope_freqs.weight", &[2], &[1.0, 8.0]);
+    for (name, shape) in [
+        ("token_embd", &[5, 8][..]),
+        ("output_norm", &[8]),
+        ("blk.0.attn_norm", &[8]),
+        ("blk.0.attn_q", &[8, 8]),
+        ("blk.0.attn_k", &[4, 8]),
+        ("blk.0.attn_v", &[4, 8]),
+        ("blk.0.attn_output", &[8, 8]),
+        ("blk.0.ffn_norm", &[8]),
+        ("blk.0.ffn_gate", &[6, 8]),
+        ("blk.0.ffn_up", &[6, 8]),
+        ("blk.0.ffn_down", &[8, 6]),
+        ("blk.0.ffn_up_exps", &[2, 3, 4]),
+    ] {
+        writer = writer.floats(&format!("{name}.weight"), shape, &vec![0.0; shape.iter().product()]);
+    }
+    writer
+}
+
+#[test]
+fn a_model_is_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.gguf");
+    std::fs::write(&path, model().bytes()).unwrap();
+    let (config, entries) = open(&path).unwrap();
+    assert_eq!(
+        (config.model.layers, config.model.vocabulary, config.stop),
+        (1, 5, vec![2])
+    );
+    assert_eq!(config.context, Some(64));
+    // Factors are settings, and experts are found one by one.
+    assert!(!entries.contains_key("rope_freqs.weight"));
+    let part = &entries["blk.0.ffn_up_exps.1.weight"];
+    assert_eq!((&part.shape[..], part.bytes), (&[3, 4][..], 48));
+    assert_eq!(part.offset, entries["blk.0.ffn_up_exps.0.weight"].offset + 48);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn no_change_of_a_model_makes_it_panic(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+    ) {
+        let mut bytes = model().bytes();
+        // The head, where all that can go wrong is said.
+        let head = bytes.len() - 4 * 400;
+        for (at, byte) in changes {
+            let at = at.index(head);
+            bytes[at] = byte;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.gguf");
+        std::fs::write(&path, bytes).unwrap();
+        _ = open(&path);
+    }
 
     #[test]
     fn a_file_that_ends_early_is_refused(at in any::<prop::sample::Index>()) {

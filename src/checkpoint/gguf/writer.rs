@@ -178,6 +178,30 @@ impl Writer {
         writer
     }
 
+    /// The same with all matrices of float32 whose rows are whole blocks as Q8_0.
+    #[must_use]
+    pub fn packed(&self) -> Self {
+        let mut writer = self.clone();
+        for (_, shape, kind, bytes) in &mut writer.tensors {
+            if *kind != 0 || shape.len() < 2 || !shape[shape.len() - 1].is_multiple_of(32) {
+                continue;
+            }
+            let (floats, _) = bytes.as_chunks::<4>();
+            let floats: Vec<f32> = floats.iter().map(|&float| f32::from_le_bytes(float)).collect();
+            let block = |block: &[f32]| {
+                let (scale, codes) = q8_0(block);
+                // A power of two as float16.
+                let mut bytes = ((((scale.to_bits() >> 23) as u16) - 127 + 15) << 10)
+                    .to_le_bytes()
+                    .to_vec();
+                bytes.extend(codes.iter().map(|code| code.to_le_bytes()[0]));
+                bytes
+            };
+            (*kind, *bytes) = (8, floats.chunks(32).flat_map(block).collect());
+        }
+        writer
+    }
+
     /// The file.
     pub fn bytes(&self) -> Vec<u8> {
         let mut out = b"GGUF".to_vec();
@@ -206,4 +230,15 @@ impl Writer {
         }
         out
     }
+}
+
+/// Scale and codes of a block of Q8_0. The scale is a power of two, so that what a block expands to has the same codes
+/// again.
+pub fn q8_0(block: &[f32]) -> (f32, Vec<i8>) {
+    let largest = block.iter().fold(0f32, |most, value| most.max(value.abs()));
+    let mut scale = 2f32.powi(-14);
+    while scale * 127.0 < largest {
+        scale *= 2.0;
+    }
+    (scale, block.iter().map(|value| (value / scale).round() as i8).collect())
 }

@@ -29,6 +29,14 @@ fn a_model_is_a_repository_or_a_folder() {
         folder("source: /models/tiny"),
         ModelSource::Folder("/models/tiny".into())
     );
+    assert_eq!(
+        folder("source: ./m.GGUF"),
+        ModelSource::File("root/content/models/m.GGUF".into())
+    );
+    assert_eq!(
+        folder("source: a/b-GGUF\nfile: q/m.gguf"),
+        ModelSource::HubFile("a/b-GGUF".into(), "q/m.gguf".into())
+    );
     let spec = model("title: T\ndescription: D\nsource: a/b\nrevision: 1.0\ndtype: bf16\nquantization: nf4\n").unwrap();
     assert_eq!(
         (spec.title.as_str(), spec.description.as_str(), spec.revision.as_str()),
