@@ -61,15 +61,30 @@ mod product {
 
     /// With a factor that is kept in another form, as a layer's weights may be: by the name of the form. `gptq-4` has
     /// groups of 128 with zero points.
-    const FORMS: [&str; 9] = [
-        "float32", "bfloat16", "nf4", "Q8_0", "Q4_K", "Q6_K", "MXFP4", "gptq-4", "fp8",
+    const FORMS: [&str; 11] = [
+        "float32",
+        "bfloat16",
+        "float16",
+        "nf4",
+        "Q8_0",
+        "Q4_K",
+        "Q6_K",
+        "MXFP4",
+        "gptq-4",
+        "gptq-4, act-order",
+        "fp8",
     ];
 
     /// x wᵀ (`turned`) or x w with weights in a form.
     fn kept(bencher: Bencher, form: &str, turned: bool) {
-        let (m, k, n) = SIZES[2];
+        kept_by_rows(bencher, form, turned, SIZES[2].0);
+    }
+
+    fn kept_by_rows(bencher: Bencher, form: &str, turned: bool, m: usize) {
+        let (_, k, n) = SIZES[2];
         let (a, b, mut c) = (numbers(m * k), numbers(k * n), vec![0.0; m * n]);
         let halves: Vec<u8> = b.iter().flat_map(|&x| half::bf16::from_f32(x).to_le_bytes()).collect();
+        let shorts: Vec<u8> = b.iter().flat_map(|&x| half::f16::from_f32(x).to_le_bytes()).collect();
         let (codes, scales) = quantize(b.len(), Code::Nf4, |range, to| to.copy_from_slice(&b[range]));
         let values = Code::Nf4.values();
         let width = if turned { k } else { n };
@@ -77,6 +92,7 @@ mod product {
         let bytes: Vec<u8> = (0..b.len() * 2).map(|i| (i * 7919 % 251) as u8).collect();
         let few = vec![0.001f32; b.len().div_ceil(128)];
         let zeros: Vec<u8> = (0..few.len()).map(|i| (i % 16) as u8).collect();
+        let columns: Vec<u32> = (0..width).map(|i| (i * 13 % (width / 128)) as u32).collect();
         let groups = |kind: Codes, zeros| {
             Elements::Groups(Groups {
                 codes: &bytes[..kind.bytes(b.len())],
@@ -86,7 +102,7 @@ mod product {
                 width,
                 per_row: width / 128,
                 group: 128,
-                columns: None,
+                columns: form.ends_with("act-order").then_some(&columns[..]),
                 first: 0,
             })
         };
@@ -99,7 +115,8 @@ mod product {
                 first: 0,
             }),
             "bfloat16" => Elements::Halves(&halves, Half::Bf16),
-            "gptq-4" => groups(Codes::Four, &zeros[..]),
+            "float16" => Elements::Halves(&shorts, Half::F16),
+            "gptq-4" | "gptq-4, act-order" => groups(Codes::Four, &zeros[..]),
             "fp8" => groups(Codes::E4m3, &[]),
             "float32" => Elements::Floats(&b),
             name => {
@@ -145,6 +162,12 @@ mod product {
     #[divan::bench(args = FORMS)]
     fn backward_kept(bencher: Bencher, form: &str) {
         kept(bencher, form, false);
+    }
+
+    /// Of one text of 81 tokens, where expanding the weights is a larger part of the work.
+    #[divan::bench(args = FORMS)]
+    fn forward_kept_81(bencher: Bencher, form: &str) {
+        kept_by_rows(bencher, form, true, 81);
     }
 
     fn crates(bencher: Bencher, (m, k, n): (usize, usize, usize), turned: bool) {
