@@ -471,7 +471,7 @@ fn a_real_file_has_the_probabilities_of_pytorch() {
     let tokenizer = Tokenizer::open(&file).unwrap();
     let checkpoint = Checkpoint::open(&file).unwrap();
     assert_eq!(checkpoint.parameters(), 268_098_176);
-    let mut explainer = Explainer::load(&checkpoint, &Backend::cpu(), DType::F32).unwrap();
+    let explainer = Explainer::load(&checkpoint, &Backend::cpu(), DType::F32).unwrap();
     let prompts = [
         (
             "The capital of France is",
