@@ -9,6 +9,7 @@ use igsite::kernel::attention::Attention;
 use igsite::kernel::gemm::{Product, Right, View};
 use igsite::kernel::matrix::{Code, Elements, Four, Half, quantize};
 use igsite::kernel::norm::Norm;
+use igsite::kernel::packed::{BlockType, Blocks, Codes, Groups};
 use igsite::kernel::{Threads, activation};
 
 fn main() {
@@ -58,14 +59,54 @@ mod product {
         own(bencher, size, false);
     }
 
-    /// With a factor that is kept in another form, as a layer's weights may be: by the name of the form.
-    #[divan::bench(args = ["float32", "bfloat16", "nf4"])]
-    fn forward_kept(bencher: Bencher, form: &str) {
-        let (m, k, n) = SIZES[2];
+    /// With a factor that is kept in another form, as a layer's weights may be: by the name of the form. `gptq-4` has
+    /// groups of 128 with zero points.
+    const FORMS: [&str; 11] = [
+        "float32",
+        "bfloat16",
+        "float16",
+        "nf4",
+        "Q8_0",
+        "Q4_K",
+        "Q6_K",
+        "MXFP4",
+        "gptq-4",
+        "gptq-4, act-order",
+        "fp8",
+    ];
+
+    /// x wᵀ (`turned`) or x w with weights in a form.
+    fn kept(bencher: Bencher, form: &str, turned: bool) {
+        kept_by_rows(bencher, form, turned, SIZES[2].0);
+    }
+
+    fn kept_by_rows(bencher: Bencher, form: &str, turned: bool, m: usize) {
+        let (_, k, n) = SIZES[2];
         let (a, b, mut c) = (numbers(m * k), numbers(k * n), vec![0.0; m * n]);
         let halves: Vec<u8> = b.iter().flat_map(|&x| half::bf16::from_f32(x).to_le_bytes()).collect();
+        let shorts: Vec<u8> = b.iter().flat_map(|&x| half::f16::from_f32(x).to_le_bytes()).collect();
         let (codes, scales) = quantize(b.len(), Code::Nf4, |range, to| to.copy_from_slice(&b[range]));
         let values = Code::Nf4.values();
+        let width = if turned { k } else { n };
+        // Any bytes are codes; scales of 2⁻¹¹ keep them small.
+        let bytes: Vec<u8> = (0..b.len() * 2).map(|i| (i * 7919 % 251) as u8).collect();
+        let few = vec![0.001f32; b.len().div_ceil(128)];
+        let zeros: Vec<u8> = (0..few.len()).map(|i| (i % 16) as u8).collect();
+        let columns: Vec<u32> = (0..width).map(|i| (i * 13 % (width / 128)) as u32).collect();
+        let groups = |kind: Codes, zeros| {
+            Elements::Groups(Groups {
+                codes: &bytes[..kind.bytes(b.len())],
+                kind,
+                scales: &few,
+                zeros,
+                width,
+                per_row: width / 128,
+                group: 128,
+                columns: form.ends_with("act-order").then_some(&columns[..]),
+                first: 0,
+            })
+        };
+        let mut blocks = vec![];
         let elements = match form {
             "nf4" => Elements::Four(Four {
                 codes: &codes,
@@ -74,19 +115,59 @@ mod product {
                 first: 0,
             }),
             "bfloat16" => Elements::Halves(&halves, Half::Bf16),
-            _ => Elements::Floats(&b),
+            "float16" => Elements::Halves(&shorts, Half::F16),
+            "gptq-4" | "gptq-4, act-order" => groups(Codes::Four, &zeros[..]),
+            "fp8" => groups(Codes::E4m3, &[]),
+            "float32" => Elements::Floats(&b),
+            name => {
+                let kind = BlockType::ALL.into_iter().find(|kind| kind.name() == name).unwrap();
+                blocks.extend_from_slice(&bytes[..kind.size(b.len()).unwrap()]);
+                let scales: &[usize] = match kind {
+                    BlockType::Q8_0 => &[0],
+                    BlockType::Q6_K => &[208],
+                    BlockType::MXFP4 => &[],
+                    _ => &[0, 2],
+                };
+                for block in blocks.chunks_mut(kind.bytes()) {
+                    scales
+                        .iter()
+                        .for_each(|&at| block[at..at + 2].copy_from_slice(&[0, 0x10]));
+                }
+                Elements::Blocks(Blocks {
+                    kind,
+                    bytes: &blocks,
+                    first: 0,
+                })
+            }
         };
         bencher.counter(ItemsCount::new(m * k * n)).bench_local(|| {
+            let b = Right::rows(elements, width);
             Product {
                 size: (m, k, n),
                 a: View::rows(&a, k),
-                b: Right::rows(elements, k).transposed(),
+                b: if turned { b.transposed() } else { b },
                 c: &mut c,
                 stride: n,
                 add: false,
             }
             .run(Threads::One);
         });
+    }
+
+    #[divan::bench(args = FORMS)]
+    fn forward_kept(bencher: Bencher, form: &str) {
+        kept(bencher, form, true);
+    }
+
+    #[divan::bench(args = FORMS)]
+    fn backward_kept(bencher: Bencher, form: &str) {
+        kept(bencher, form, false);
+    }
+
+    /// Of one text of 81 tokens, where expanding the weights is a larger part of the work.
+    #[divan::bench(args = FORMS)]
+    fn forward_kept_81(bencher: Bencher, form: &str) {
+        kept_by_rows(bencher, form, true, 81);
     }
 
     fn crates(bencher: Bencher, (m, k, n): (usize, usize, usize), turned: bool) {
@@ -240,6 +321,7 @@ fn adaptive(bencher: Bencher) {
         Value {
             output: parts.iter().map(|p| p.0).sum(),
             scores: parts.iter().map(|p| p.1).collect(),
+            routes: vec![],
         }
     };
     bencher.bench_local(|| {

@@ -13,6 +13,8 @@
 //! The cases are those of `tests/exactness.rs`, here with fixed rules beside them. The same processor gives the same
 //! files.
 
+#![allow(clippy::print_stdout, reason = "a command that prints a table")]
+
 mod figures;
 mod real;
 mod svg;

@@ -26,7 +26,7 @@ const TEXT: &str = "The capital of France is a city on the river Seine, and most
      the north have had no new pupils since the summer. A newspaper looked at the figures of the ministry and found that \
      both sides had chosen the year in which they began to count. Asked whether the first claim is true, the editor said";
 const LENGTHS: [usize; 4] = [10, 27, 85, 170];
-/// Prompts with more tokens than this are looked at with less: three outputs, and no rule of many points beside;
+/// Prompts with more tokens than this are looked at with less: two outputs, and no rule of many points beside;
 const LONG: usize = 20;
 /// and with more than this only as far as the rule itself goes.
 const VERY_LONG: usize = 40;
@@ -86,7 +86,7 @@ fn rows(model: &mut Model, ids: &[u32], (name, start): (&'static str, BaselineVe
         .scalars(ids)
         .into_iter()
         .zip(OUTPUTS)
-        .filter(|(_, output)| !long || ["probability", "log-probability", "contrast of logits"].contains(output))
+        .filter(|(_, output)| !long || ["probability", "log-probability"].contains(output))
         .map(|((_, scalar), output)| (output, scalar))
         .collect();
     let gauss: &[usize] = if long { &[50] } else { &[50, 512] };

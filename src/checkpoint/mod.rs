@@ -30,6 +30,7 @@ use crate::kernel::packed::BlockType;
 use crate::tensor::matrix::Precision;
 use crate::terms::Quantization;
 use config::{CheckpointConfig, SpecialTokens};
+use quantized::Quantized;
 
 pub use loader::Loader;
 pub use stored::{Stored, Strides, TensorEntry};
@@ -200,10 +201,7 @@ impl Checkpoint {
 
     /// How its linear layers are stored quantised, as a record says it; none: they are not.
     pub fn quantization(&self) -> Option<Quantization> {
-        match &self.config.quantization {
-            Some(quantized) => Some(quantized.word()),
-            None => self.blocks().map(|_| Quantization::Gguf),
-        }
+        self.config.quantization.as_ref().map(Quantized::word)
     }
 
     /// What activations would be rounded to, where the checkpoint was made to be computed with that.

@@ -47,6 +47,14 @@ enum Method {
 }
 
 impl Quantized {
+    /// Of a GGUF file.
+    pub fn gguf() -> Self {
+        Self {
+            method: Method::Gguf,
+            activations: None,
+        }
+    }
+
     /// What a record calls it.
     pub fn word(&self) -> Quantization {
         match &self.method {
@@ -58,14 +66,6 @@ impl Quantized {
             Method::Fp8(_) => Quantization::Fp8,
             Method::Mxfp4 => Quantization::Mxfp4,
             Method::Gguf => Quantization::Gguf,
-        }
-    }
-
-    /// The blocks of a GGUF file, of whatever types.
-    pub fn gguf() -> Self {
-        Self {
-            method: Method::Gguf,
-            activations: None,
         }
     }
 

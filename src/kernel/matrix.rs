@@ -242,7 +242,8 @@ fn expand_four(four: Four<'_>, first: usize, to: &mut [f32]) {
         let count = (BLOCK - index % BLOCK).min(rest.len());
         let scale = scales[index / BLOCK];
         let (now, later) = rest.split_at_mut(count);
-        for (to, index) in now.iter_mut().zip(index..) {
+        let eights = expand_eights(&codes[index / 2..], index, values, scale, now);
+        for (to, index) in now[eights..].iter_mut().zip(index + eights..) {
             let byte = codes[index / 2];
             let code = if index.is_multiple_of(2) { byte >> 4 } else { byte & 15 };
             *to = values[usize::from(code)] * scale;
@@ -250,6 +251,46 @@ fn expand_four(four: Four<'_>, first: usize, to: &mut [f32]) {
         index += count;
         rest = later;
     }
+}
+
+/// Expands as many of a block's weights, eight at a time, as the processor can look up in a register and as come in
+/// eights; how many. `codes` begin with the byte of weight `index`.
+fn expand_eights(codes: &[u8], index: usize, values: &[f32; 16], scale: f32, to: &mut [f32]) -> usize {
+    #[cfg(target_arch = "x86_64")]
+    if index.is_multiple_of(2) && std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: AVX2 is there.
+        return unsafe { expand_eights_avx2(codes, values, scale, to) };
+    }
+    let _ = (codes, index, values, scale, to);
+    0
+}
+
+/// As [`expand_eights`], from a byte of two weights on.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn expand_eights_avx2(codes: &[u8], values: &[f32; 16], scale: f32, to: &mut [f32]) -> usize {
+    use std::arch::x86_64::*;
+    // SAFETY: sixteen values are two registers.
+    let [low, high] = [0, 8].map(|half| unsafe { _mm256_loadu_ps(values[half..].as_ptr()) });
+    let scale = _mm256_set1_ps(scale);
+    let shifts = _mm256_setr_epi32(4, 0, 4, 0, 4, 0, 4, 0);
+    let ((codes, _), (eights, _)) = (codes.as_chunks::<4>(), to.as_chunks_mut::<8>());
+    for (to, &bytes) in eights.iter_mut().zip(codes) {
+        let bytes = _mm_cvtsi32_si128(i32::from_le_bytes(bytes));
+        // Each byte twice; the even weight is its high half. A look-up reads three bits, and the choice of the table the
+        // fourth, which is moved to where it looks.
+        let twice = _mm256_cvtepu8_epi32(_mm_unpacklo_epi8(bytes, bytes));
+        let codes = _mm256_srlv_epi32(twice, shifts);
+        let (small, large) = (
+            _mm256_permutevar8x32_ps(low, codes),
+            _mm256_permutevar8x32_ps(high, codes),
+        );
+        let fourth = _mm256_castsi256_ps(_mm256_slli_epi32::<28>(codes));
+        let values = _mm256_blendv_ps(small, large, fourth);
+        // SAFETY: there is room for eight.
+        unsafe { _mm256_storeu_ps(to.as_mut_ptr(), _mm256_mul_ps(values, scale)) };
+    }
+    8 * eights.len()
 }
 
 /// Codes and scales of weights. `read` writes the requested range as float32 into the slice.
@@ -354,6 +395,23 @@ mod tests {
         let edge = (NF4[9] + NF4[10]) / 2.0;
         let next = f32::from_bits(edge.to_bits() + 1);
         assert_eq!(back(&[1.0, edge, next], Code::Nf4), [1.0, NF4[9], NF4[10]]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_part_of_4_bits_expands_by_the_definition(
+            codes in prop::collection::vec(any::<u8>(), 96..=96), from in 0usize..192, count in 0usize..192, first in 0usize..20,
+        ) {
+            let (values, scales) = (Code::Nf4.values(), [0.5, -3.0, 1e-3]);
+            let elements = Elements::Four(Four { codes: &codes, scales: &scales, values: &values, first });
+            let from = from.min(elements.len());
+            let mut out = vec![f32::NAN; count.min(elements.len() - from)];
+            elements.expand(from, &mut out);
+            for (index, found) in (first + from..).zip(out) {
+                let code = codes[index / 2] >> (4 * (1 - index % 2)) & 15;
+                prop_assert_eq!(found.to_bits(), (values[usize::from(code)] * scales[index / BLOCK]).to_bits());
+            }
+        }
     }
 
     #[test]

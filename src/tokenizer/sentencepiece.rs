@@ -14,8 +14,8 @@ use super::prefix::Prefix;
 use crate::diagnostic::{Diagnostic, Kind, Result};
 use crate::input;
 
-/// A message of more pieces than this is no vocabulary.
-const MOST_PIECES: usize = 4_000_000;
+/// More pieces than this are no vocabulary.
+pub const MOST_PIECES: usize = 4_000_000;
 
 const NORMAL: u64 = 1;
 const UNKNOWN: u64 = 2;

@@ -3,6 +3,7 @@
 
 use crate::checkpoint::gguf::Metadata;
 use crate::diagnostic::{Diagnostic, Diagnostics, Result};
+use crate::tokenizer::sentencepiece::MOST_PIECES;
 
 pub const MODEL: &str = "tokenizer.ggml.model";
 pub const PRE: &str = "tokenizer.ggml.pre";
@@ -151,6 +152,11 @@ impl<'m> Said<'m> {
     /// length, an id of no token.
     pub fn read(metadata: &'m Metadata) -> Result<Self> {
         let model = model(metadata)?;
+        if let Some(count) = metadata.count(TOKENS).filter(|&count| count > MOST_PIECES) {
+            return Err(metadata
+                .wrong(TOKENS, format!("{count} tokens"))
+                .expected(format!("at most {MOST_PIECES}")));
+        }
         let tokens = metadata.texts(TOKENS)?.unwrap_or_default();
         if tokens.is_empty() {
             return Err(metadata.wrong(TOKENS, "there are no tokens").expected("the vocabulary"));
@@ -288,5 +294,7 @@ fn is_known(key: &str) -> bool {
         || ENDS.contains(&key)
         || OTHER_IDS.contains(&key)
         || HARMLESS.contains(&key)
-        || key.starts_with(TEMPLATE)
+        || key
+            .strip_prefix(TEMPLATE)
+            .is_some_and(|rest| matches!(rest, "" | "s") || rest.starts_with('.'))
 }
