@@ -2,9 +2,9 @@
 //!
 //! The ids are those of transformers 5.24 reading the same file (`integrations/gguf/gguf_tokenizer_mapping.py`). It
 //! passes over some of what a file says. Where that makes other tokens than the model's own tokenizer does, igsite does
-//! as that one, and as llama.cpp (`llama-vocab.cpp`): the pre-tokenizer of every name (`split.rs`), whole words that are
-//! tokens, the token that begins a text by default, `add_space_prefix: false`, and added tokens keep their ids whatever
-//! letters they are written in. No text is normalised, as in both programs: a GGUF file does not say how.
+//! as that one, and as llama.cpp (`llama-vocab.cpp`): the pre-tokenizer of every name (`split.rs`), whole words that
+//! are tokens, the token that begins a text by default, `add_space_prefix: false`, and added tokens keep their ids
+//! whatever letters they are written in. No text is normalised, as in both programs: a GGUF file does not say how.
 //!
 //! In SentencePiece files the two programs differ where a text begins with a blank or has special tokens in it, and
 //! where two merges have the same score; transformers is followed.
@@ -128,7 +128,8 @@ fn build(said: &mut Said<'_>) -> Result<(tokenizers::Tokenizer, Writing)> {
             let steps = Steps {
                 normalizer: Value::Null,
                 pre_tokenizer: split.steps(),
-                decoder: json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false}),
+                decoder: json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false,
+                    "use_regex": false}),
             };
             (vocabulary::bytes(said, split)?, steps, Writing::Bytes, split.begins)
         }

@@ -21,8 +21,8 @@ pub struct Scored<'p> {
 }
 
 /// Every pair of pieces that makes a third, the third's best score first, then the longest left part, then the longest
-/// right part, as `generate_merges` of transformers 5.24 (`tokenization_utils_base.py`) orders them. A piece's id is its
-/// place.
+/// right part, as `generate_merges` of transformers 5.24 (`tokenization_utils_base.py`) orders them. A piece's id is
+/// its place.
 ///
 /// # Errors
 /// A piece is longer than any model's, or the merges are many times as long as the pieces: an error without a file.

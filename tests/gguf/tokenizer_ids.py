@@ -1,5 +1,5 @@
-"""Expected ids of tests/gguf_tokenizers.rs: transformers' reading of the same files, or the model's own steps where transformers passes over
-the name of the pre-tokenizer.
+"""Expected ids of tests/gguf_tokenizers.rs: transformers' reading of the same files, or the model's own steps where
+transformers passes over the name of the pre-tokenizer.
 
 usage: IGSITE_WRITE=DIR cargo test --test gguf_tokenizers write_the_files -- --ignored
        tokenizer_ids.py DIR > tokenizer_ids.json        (python 3 with transformers 5.24, tokenizers 0.23, gguf)

@@ -5,6 +5,7 @@ use crate::checkpoint::gguf::Metadata;
 use crate::diagnostic::{Diagnostic, Diagnostics, Result};
 use crate::tokenizer::sentencepiece::MOST_PIECES;
 
+// The keys that the modules here read, by what they are for.
 pub const MODEL: &str = "tokenizer.ggml.model";
 pub const PRE: &str = "tokenizer.ggml.pre";
 pub const TOKENS: &str = "tokenizer.ggml.tokens";
