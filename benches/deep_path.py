@@ -2,9 +2,10 @@
 
 usage: deep_path.py FOLDER PICTURE.svg VALUES.json [PROMPT]
 
-FOLDER holds a checkpoint of Gemma 3 (text) with its tokenizer.json; needs torch, safetensors and tokenizers. The model is
-written out here in float64, since transformers takes norms, softmax and rotary angles in float32. VALUES.json has F and the
-scores at each α, which `cargo run --release --example numerics -- values FOLDER VALUES.json` holds igsite's against.
+FOLDER holds a checkpoint of Gemma 3 (text) with its tokenizer.json; needs torch, safetensors and tokenizers. The model
+is written out here in float64, since transformers takes norms, softmax and rotary angles in float32. VALUES.json has F
+and the scores at each α, which `cargo run --release --example numerics -- values FOLDER VALUES.json` holds igsite's
+against.
 """
 import json
 import math
@@ -90,13 +91,16 @@ def drawn(us, outputs, densities, at_zero):
 
     plot(26, 170, outputs, -120, 0, [-120, -80, -40, 0], "F, log-probability of the predicted token in nats", us)
     logs = [math.log10(max(d, 1e-3)) for d in densities]
-    plot(236, 170, logs, -3, 2, [-3, -2, -1, 0, 1, 2], "α · Σ|S|, nats of the map for each unit of ln α (logarithmic)", us, True)
+    label = "α · Σ|S|, nats of the map for each unit of ln α (logarithmic)"
+    plot(236, 170, logs, -3, 2, [-3, -2, -1, 0, 1, 2], label, us, True)
     for tick in range(math.ceil(us[0] / 100) * 100, 1, 100):
         parts.append(f"<path d='M{x(tick):.1f} 26V406' stroke='#e3e6ea'/>")
         parts.append(f"<text x='{x(tick):.1f}' y='424' text-anchor='middle'>{str(tick).replace('-', '−')}</text>")
-    for alpha, name in ((math.log(1e-9), "α = 10⁻⁹"), (-64, "α = 10⁻²⁸, igsite’s end"), (math.log(2**-126), "float32 ends")):
+    marks = ((math.log(1e-9), "α = 10⁻⁹"), (-64, "α = 10⁻²⁸, igsite’s end"), (math.log(2**-126), "float32 ends"))
+    for alpha, name in marks:
         parts.append(f"<path d='M{x(alpha):.1f} 26V406' stroke='#d55e00' stroke-dasharray='4 3'/>")
-        parts.append(f"<text transform='translate({x(alpha) - 4:.1f} 192) rotate(-90)' fill='#d55e00' font-size='10'>{name}</text>")
+        place = f"translate({x(alpha) - 4:.1f} 192) rotate(-90)"
+        parts.append(f"<text transform='{place}' fill='#d55e00' font-size='10'>{name}</text>")
     zero = 26 + 170 * (1 - (at_zero + 120) / 120)
     parts.append(f"<path d='M{left} {zero:.1f}h14' stroke='#009e73' stroke-width='3'/>")
     parts.append(f"<text x='{left + 4}' y='{zero - 7:.1f}' fill='#009e73' font-size='10'>F at the zero vector</text>")

@@ -321,6 +321,7 @@ fn adaptive(bencher: Bencher) {
         Value {
             output: parts.iter().map(|p| p.0).sum(),
             scores: parts.iter().map(|p| p.1).collect(),
+            routes: vec![],
         }
     };
     bencher.bench_local(|| {

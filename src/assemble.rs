@@ -265,6 +265,37 @@ mod tests {
     }
 
     #[test]
+    fn a_part_that_tells_of_a_path_that_it_is_not_on_makes_no_sense() {
+        use crate::store::Part;
+        use crate::terms::PathStart;
+
+        let below = |alpha, share| Below {
+            alpha,
+            share,
+            change: Some(0.1),
+        };
+        let entered = BaselineVector::ZeroFrom(PathStart::new(1e-4).unwrap());
+        let (zero, mean) = (BaselineVector::Zero, BaselineVector::Mean);
+        for (baseline, f_zero, below, expected) in [
+            (zero, None, vec![below(1e-3, Some(2.0)), below(1e-9, None)], true),
+            (entered, Some(0.2), vec![below(1e-3, Some(0.0))], true),
+            (mean, None, vec![], true),
+            (zero, Some(0.2), vec![], false),
+            (mean, Some(0.2), vec![], false),
+            (mean, None, vec![below(1e-3, None)], false),
+            (entered, Some(0.2), vec![below(1e-6, None)], false),
+            (zero, None, vec![below(1e-4, None)], false),
+            (zero, None, vec![below(1e-3, Some(-0.1))], false),
+            (entered, Some(1.5), vec![], false),
+        ] {
+            let mut part = part(&AttributionSpec::default(), None, Some(true));
+            part.key.baseline = baseline;
+            (part.f_zero, part.below) = (f_zero, below);
+            assert_eq!(part.sense(10).is_ok(), expected, "{part:?}");
+        }
+    }
+
+    #[test]
     fn the_error_estimate_is_relative_to_the_l1_norm() {
         let estimate = |scores: &[f64], errors: &[f64]| {
             let mut part = part(&AttributionSpec::default(), Some(errors.to_vec()), None);

@@ -368,8 +368,8 @@ impl<'a, 'm> Planner<'a, 'm> {
             return;
         }
         let warning = Diagnostic::content(format!(
-            "from the zero vector, a model of {} layers goes on changing its {} to about α = 1e-{:.0}, far below anything \
-             that can be integrated: its maps will hardly converge",
+            "from the zero vector, a model of {} layers goes on changing its {} to about α = 1e-{:.0}, \
+             far below anything that can be integrated: its maps will hardly converge",
             self.model.checkpoint.config.model.layers,
             match attribution.output {
                 Output::LogProbability => "log-probability",

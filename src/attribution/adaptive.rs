@@ -24,8 +24,8 @@
 //! half of what is allowed (marking after Dörfler, SIAM J. Numer. Anal. 33, 1996), at least 16 of them so that a pass
 //! is full.
 //!
-//! **Where it ends.** A path can be entered at an α above 0, `start`; the integral is then that from there on. From 0 it
-//! never asks for α = 0 itself, where a zero embedding has slopes of 1/√eps. On a singular start [0, a] up to the first
+//! **Where it ends.** A path can be entered at an α above 0, `start`; the integral is then that from there on. From 0
+//! it never asks for α = 0 itself, where a zero embedding has slopes of 1/√eps. On a singular start [0, a] up to the first
 //! node a counts a·S(a), with all of that as its error (or R times that of its sum, F(a) − F(0), if that is more), so
 //! that a is driven towards 0 until nothing can hide there.
 
@@ -428,8 +428,8 @@ impl Integrator {
         if self.options.singular_start { JUMP_LOG } else { JUMP }
     }
 
-    /// ∫ of the polynomial through the `points` nodes around the interval that ends at node `end`, over all or a part of
-    /// it.
+    /// ∫ of the polynomial through the `points` nodes around the interval that ends at node `end`, over all or a part
+    /// of it.
     fn integrate(&self, us: &[f64], end: usize, (from, to): (f64, f64), points: usize) -> Vec<f64> {
         let first = end.saturating_sub(points / 2).min(us.len() - points);
         let weights = weights(&us[first..first + points], from, to);
@@ -465,8 +465,8 @@ impl Integrator {
         errors
     }
 
-    /// Whether what lies below the lowest α that is looked at keeps the map from its tolerance, whatever else is done: a
-    /// deep model whose output goes on changing towards the zero vector.
+    /// Whether what lies below the lowest α that is looked at keeps the map from its tolerance, whatever else is done:
+    /// a deep model whose output goes on changing towards the zero vector.
     fn is_out_of_reach(&self, intervals: &[Interval], allowed: f64, allowed_delta: f64) -> bool {
         let at_the_end = self.options.begin().is_none() && self.nodes[0].u <= LOWEST_LOG;
         let below = &intervals[0];

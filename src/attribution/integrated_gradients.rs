@@ -254,34 +254,26 @@ impl Explainer {
         guarded(|| {
             let prompt = self.embed(ids);
             let forced_rows = (!forced.is_empty()).then(|| self.embed(forced));
-            // The αs of a path from the zero vector at which F is read, the baseline's first.
-            let alphas: Vec<f64> = match start.on_path_from_zero() {
-                true => {
-                    let zero = (start.from() > 0.0).then_some(0.0);
-                    let levels = LEVELS.into_iter().filter(|level| *level > start.from());
-                    [start.from()].into_iter().chain(zero).chain(levels).collect()
-                }
-                false => vec![],
-            };
-            let mut parts = vec![prompt.clone()];
-            parts.extend(forced_rows.clone());
-            let mut with_forced = |rows: Tensor<2>| {
-                parts.push(rows);
-                parts.extend(forced_rows.clone());
-            };
-            if alphas.is_empty() {
-                with_forced(self.start(start).repeat_dim(0, ids.len()));
-            }
-            alphas.iter().for_each(|&alpha| with_forced(prompt.clone() * alpha));
-            let count = 1 + alphas.len().max(1);
             let (length, tail) = (ids.len() + forced.len(), 1 + forced.len());
-            let sequences = Sequences::with_tails(vec![length; count], vec![tail; count]);
-            let all = Tensor::cat(parts, 0);
-            let entry = match frozen {
-                Some(frozen) => Entry::Frozen(&all, frozen),
-                None => Entry::Embeddings(&all),
+            let look = |prompts: &[Tensor<2>]| {
+                let parts = prompts
+                    .iter()
+                    .flat_map(|rows| [Some(rows.clone()), forced_rows.clone()]);
+                let all = Tensor::cat(parts.flatten().collect(), 0);
+                let count = prompts.len();
+                let sequences = Sequences::with_tails(vec![length; count], vec![tail; count]);
+                let entry = match frozen {
+                    Some(frozen) => Entry::Frozen(&all, frozen),
+                    None => Entry::Embeddings(&all),
+                };
+                self.look(&sequences, entry)
             };
-            let seen = self.look(&sequences, entry);
+            let at = |alpha: f64| prompt.clone() * alpha;
+            let baseline = match start.from() {
+                0.0 => self.start(start).repeat_dim(0, ids.len()),
+                from => at(from),
+            };
+            let seen = look(&[prompt.clone(), baseline]);
             let logits = seen.logits.cast(DType::F32);
             let routes = |index: usize| seen.routes.get(index).cloned().unwrap_or_default();
             // Half a unit in the last place of the largest logit is what a logit may be off by.
@@ -296,12 +288,29 @@ impl Explainer {
                 0.0
             };
             let outputs = Outputs::new(logits, scalars);
+            // Where else F is read on a path from the zero vector. Two sequences a pass, as above: more might not fit.
+            let further: Vec<f64> = if start.on_path_from_zero() {
+                let zero = (start.from() > 0.0).then_some(0.0);
+                let levels = LEVELS.into_iter().filter(|level| *level > start.from());
+                zero.into_iter().chain(levels).collect()
+            } else {
+                vec![]
+            };
+            let pairs = further.chunks(2).map(|alphas| {
+                let rows: Vec<Tensor<2>> = alphas.iter().map(|&alpha| at(alpha)).collect();
+                (alphas, Outputs::new(look(&rows).logits.cast(DType::F32), scalars))
+            });
+            let pairs: Vec<(&[f64], Outputs)> = pairs.collect();
             let read = |&scalar: &Scalar| {
-                let values = outputs.values(&vec![scalar; count], vec![forced; count].into_iter()).0;
+                let values = outputs.values(&[scalar; 2], [forced; 2].into_iter()).0;
                 let (input, baseline) = (values[0], values[1]);
                 let at = |alpha: f64| {
-                    let read = alphas.iter().skip(1).position(|&read| read == alpha);
-                    read.map(|index| values[2 + index])
+                    pairs.iter().find_map(|(alphas, outputs)| {
+                        let place = alphas.iter().position(|&read| read == alpha)?;
+                        let count = alphas.len();
+                        let values = outputs.values(&vec![scalar; count], vec![forced; count].into_iter()).0;
+                        Some(values[place])
+                    })
                 };
                 let slope = match scalar.output {
                     Output::Probability => input.abs().max(baseline.abs()),

@@ -53,8 +53,6 @@ fn read(fields: &Fields) -> Result<Shape> {
     let mut shape = DEFAULTS.read(fields)?;
     let window = fields.optional_count("sliding_window")?;
     llama::use_window(fields, window)?;
-    // Noise of training alone.
-    fields.get("router_jitter_noise");
     let (count, chosen) = chosen(fields, &["num_local_experts", "num_experts"], 8, 2)?;
     let block = &mut shape.blocks[0];
     block.attention.window = window;

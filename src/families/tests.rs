@@ -112,3 +112,58 @@ fn the_documentation_lists_every_family() {
     known.sort_unstable();
     assert_eq!(listed, known);
 }
+
+/// Configs of mixtures, of Falcon-RW and of Ministral 3 as their repositories have them.
+#[test]
+fn published_configs_are_read_without_a_warning() {
+    let rope = json!({"beta_fast": 32.0, "beta_slow": 1.0, "factor": 32.0, "original_max_position_embeddings": 4096,
+        "rope_type": "yarn", "truncate": false});
+    let configs = [
+        json!({"architectures": ["MixtralForCausalLM"], "attention_dropout": 0.0, "bos_token_id": 1, "eos_token_id": 2,
+            "hidden_act": "silu", "hidden_size": 4096, "initializer_range": 0.02, "intermediate_size": 14336,
+            "max_position_embeddings": 32768, "model_type": "mixtral", "num_attention_heads": 32,
+            "num_experts_per_tok": 2, "num_hidden_layers": 32, "num_key_value_heads": 8, "num_local_experts": 8,
+            "output_router_logits": false, "rms_norm_eps": 1e-5, "rope_theta": 1e6, "router_aux_loss_coef": 0.02,
+            "sliding_window": null, "tie_word_embeddings": false, "torch_dtype": "bfloat16",
+            "transformers_version": "4.36.0.dev0", "use_cache": true, "vocab_size": 32000}),
+        json!({"architectures": ["Qwen3MoeForCausalLM"], "attention_bias": false, "attention_dropout": 0.0,
+            "bos_token_id": 151_643, "decoder_sparse_step": 1, "eos_token_id": 151_645, "head_dim": 128,
+            "hidden_act": "silu", "hidden_size": 2048, "initializer_range": 0.02, "intermediate_size": 6144,
+            "max_position_embeddings": 40960, "max_window_layers": 48, "mlp_only_layers": [], "model_type": "qwen3_moe",
+            "moe_intermediate_size": 768, "norm_topk_prob": true, "num_attention_heads": 32, "num_experts": 128,
+            "num_experts_per_tok": 8, "num_hidden_layers": 48, "num_key_value_heads": 4, "output_router_logits": false,
+            "rms_norm_eps": 1e-6, "rope_scaling": null, "rope_theta": 1e6, "router_aux_loss_coef": 0.001,
+            "sliding_window": null, "tie_word_embeddings": false, "torch_dtype": "bfloat16",
+            "transformers_version": "4.51.0", "use_cache": true, "use_sliding_window": false, "vocab_size": 151_936}),
+        json!({"architectures": ["GptOssForCausalLM"], "attention_bias": true, "attention_dropout": 0.0,
+            "eos_token_id": 200_002, "experts_per_token": 4, "head_dim": 64, "hidden_act": "silu", "hidden_size": 2880,
+            "initial_context_length": 4096, "initializer_range": 0.02, "intermediate_size": 2880,
+            "layer_types": ["sliding_attention", "full_attention"], "max_position_embeddings": 131_072,
+            "model_type": "gpt_oss", "num_attention_heads": 64, "num_experts_per_tok": 4, "num_hidden_layers": 2,
+            "num_key_value_heads": 8, "num_local_experts": 32, "output_router_logits": false, "pad_token_id": 199_999,
+            "quantization_config": {"modules_to_not_convert": ["model.layers.*.self_attn", "model.layers.*.mlp.router",
+                "model.embed_tokens", "lm_head"], "quant_method": "mxfp4"},
+            "rms_norm_eps": 1e-5, "rope_scaling": rope, "rope_theta": 150_000, "router_aux_loss_coef": 0.9,
+            "sliding_window": 128, "swiglu_limit": 7.0, "tie_word_embeddings": false,
+            "transformers_version": "4.55.0.dev0", "use_cache": true, "vocab_size": 201_088}),
+        json!({"alibi": true, "architectures": ["FalconForCausalLM"], "attention_dropout": 0.0, "bias": true,
+            "bos_token_id": 1, "eos_token_id": 2, "hidden_dropout": 0.0, "hidden_size": 2048,
+            "initializer_range": 0.02, "layer_norm_epsilon": 1e-5, "model_type": "falcon", "multi_query": false,
+            "new_decoder_architecture": false, "num_attention_heads": 32, "num_hidden_layers": 24,
+            "parallel_attn": false, "torch_dtype": "bfloat16", "transformers_version": "4.27.4", "use_cache": true,
+            "vocab_size": 50304}),
+        json!({"architectures": ["Ministral3ForCausalLM"], "attention_dropout": 0.0, "dtype": "bfloat16",
+            "head_dim": 128, "hidden_act": "silu", "hidden_size": 3072, "initializer_range": 0.02,
+            "intermediate_size": 9216, "max_position_embeddings": 262_144, "model_type": "ministral3",
+            "num_attention_heads": 32, "num_hidden_layers": 26, "num_key_value_heads": 8, "rms_norm_eps": 1e-5,
+            "rope_parameters": {"beta_fast": 32.0, "beta_slow": 1.0, "factor": 16.0, "llama_4_scaling_beta": 0.1,
+                "max_position_embeddings": 262_144, "mscale": 1.0, "mscale_all_dim": 1.0,
+                "original_max_position_embeddings": 16384, "rope_theta": 1e6, "rope_type": "yarn", "type": "yarn"},
+            "sliding_window": null, "tie_word_embeddings": true, "use_cache": true, "vocab_size": 131_072}),
+    ];
+    for config in configs {
+        let read = config::parse(config.as_object().unwrap()).unwrap_or_else(|e| panic!("{config}: {e}"));
+        let warnings: Vec<String> = read.warnings.iter().map(ToString::to_string).collect();
+        assert!(warnings.is_empty(), "{}: {warnings:?}", config["model_type"]);
+    }
+}

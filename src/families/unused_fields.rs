@@ -38,6 +38,10 @@ const HARMLESS: &[&str] = &[
     "tf_legacy_loss",
     "tie_last_hidden_states",
     // Training.
+    "router_aux_loss_coef",
+    "router_z_loss_coef",
+    "router_jitter_noise",
+    "output_router_logits",
     "embedding_dropout",
     "residual_dropout",
     "rescale_every",

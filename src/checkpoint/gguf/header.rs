@@ -201,7 +201,7 @@ impl<'a> Header<'a> {
                 let inner = self.kind(place)?;
                 let length = self.u64(place)?;
                 if let Some(size) = inner.size() {
-                    self.take(length.checked_mul(size as u64).unwrap_or(u64::MAX), place)?;
+                    self.take(length.saturating_mul(size as u64), place)?;
                 } else {
                     for _ in 0..length {
                         self.pass(inner, place, depth + 1)?;

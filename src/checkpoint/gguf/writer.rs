@@ -191,9 +191,8 @@ impl Writer {
             let block = |block: &[f32]| {
                 let (scale, codes) = q8_0(block);
                 // A power of two as float16.
-                let mut bytes = ((((scale.to_bits() >> 23) as u16) - 127 + 15) << 10)
-                    .to_le_bytes()
-                    .to_vec();
+                let exponent = (scale.to_bits() >> 23) as u16 + 15 - 127;
+                let mut bytes = (exponent << 10).to_le_bytes().to_vec();
                 bytes.extend(codes.iter().map(|code| code.to_le_bytes()[0]));
                 bytes
             };
