@@ -77,7 +77,11 @@ pub fn rows(record: &SampleRecord, units: &Units, maps: &[Option<Drawn<'_>>], sc
         } else {
             "<th scope=row><bdi>"
         });
-        escape_into(&shown(token), &mut html);
+        if is_shown_as_it_is(token) {
+            escape_into(&token.text, &mut html);
+        } else {
+            escape_into(&shown(token), &mut html);
+        }
         html.push_str("</bdi>");
         if let Some(shared) = shared(&text, token) {
             html.push_str(" <small>of <bdi>");
@@ -125,14 +129,44 @@ pub fn rows(record: &SampleRecord, units: &Units, maps: &[Option<Drawn<'_>>], sc
     html
 }
 
+/// Whether [`shown`] is the token's own text, as it is of most: short, and of characters that a reader counts one by
+/// one.
+fn is_shown_as_it_is(token: &Token) -> bool {
+    token.text.len() <= LONGEST && token.text.chars().all(|c| c.is_ascii_graphic() || c == '▁')
+}
+
+/// Characters of a token that are shown.
+const LONGEST: usize = 60;
+
 /// A token as it reads, with blanks and line breaks as signs.
 fn shown(token: &Token) -> String {
-    excerpt(&token.text.replace(' ', "␣").replace('\n', "↵").replace('\t', "⇥"), 60)
+    let signs = token.text.replace(' ', "␣").replace('\n', "↵").replace('\t', "⇥");
+    excerpt(&signs, LONGEST)
 }
 
 /// The characters that a token has a byte of, where an earlier token shows them: its own text is `<0xBB>` then.
 fn shared(text: &CharText<'_>, token: &Token) -> Option<String> {
+    if token.special || !token.text.starts_with("<0x") {
+        return None;
+    }
     let slice = text.slice(token.start, token.end);
-    let byte = !token.special && token.text.starts_with("<0x") && !slice.is_empty() && !slice.contains(&token.text);
-    byte.then(|| excerpt(slice, 60))
+    let byte = !slice.is_empty() && !slice.contains(&token.text);
+    byte.then(|| excerpt(slice, LONGEST))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_shown_as_it_is_is_shown_so(text in "[ -~▁é\u{301}\n]{0,8}|[a▁]{15,25}") {
+            let token = Token { id: 0, text, start: 0, end: 0, special: false };
+            if is_shown_as_it_is(&token) {
+                prop_assert_eq!(shown(&token), token.text);
+            }
+        }
+    }
 }
