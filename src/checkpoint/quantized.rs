@@ -219,3 +219,40 @@ impl Loader<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::packed::BlockType;
+
+    /// The table of docs/models.md has every word that a record may say, and every method that is read.
+    #[test]
+    fn the_documentation_lists_every_form() {
+        let text = include_str!("../../docs/models.md");
+        let (_, section) = text.split_once("### Quantized checkpoints").unwrap();
+        let (table, more) = section.split_once("\nLayers that").unwrap();
+        let rows: Vec<Vec<&str>> = table
+            .lines()
+            .filter(|line| line.starts_with("| "))
+            .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+            .skip(1)
+            .collect();
+        let quoted = |cell: &str| -> Vec<String> { cell.split('`').skip(1).step_by(2).map(str::to_owned).collect() };
+        let mut words: Vec<String> = rows.iter().flat_map(|row| quoted(row[3])).collect();
+        let mut known: Vec<String> = Quantization::WORDS.iter().map(|(word, _)| (*word).to_owned()).collect();
+        known.retain(|word| word != "none");
+        words.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(words, known);
+        for method in rows.iter().flat_map(|row| quoted(row[0])) {
+            // What is wrong with so little of a config is something else than the method.
+            let message = read(&serde_json::json!({"quant_method": method}));
+            let unknown =
+                method != "bitsandbytes" && message.is_err_and(|error| error.message.contains("stored quant"));
+            assert!(!unknown, "{method}");
+        }
+        for kind in BlockType::ALL {
+            assert!(more.contains(kind.name()), "{}", kind.name());
+        }
+    }
+}
