@@ -20,6 +20,10 @@
 //! times the true error of its sum, errors add up over the intervals without cancelling, and no other factor is
 //! applied.
 //!
+//! **Jumps.** In a mixture of experts F jumps where the choice changes. Nodes say what was chosen; where two neighbours
+//! that are near enough differ, F changes by a jump between them, which is told apart and not chased, and no polynomial
+//! goes across.
+//!
 //! **Rounds.** Each round halves the intervals with the largest errors, until those left alone hold 30% of the error or
 //! half of what is allowed (marking after Dörfler, SIAM J. Numer. Anal. 33, 1996), at least 16 of them so that a pass
 //! is full.
@@ -30,6 +34,7 @@
 //! that a is driven towards 0 until nothing can hide there.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 
 /// Nodes of the polynomial that is integrated.
 const POINTS: usize = 8;
@@ -275,7 +280,7 @@ impl Integrator {
         let mut sum = vec![0.0; self.tokens];
         let Some(&first) = us.first() else { return sum };
         let to = if self.options.singular_start { alpha.ln() } else { alpha };
-        let points = POINTS.min(us.len());
+        let pieces = self.pieces();
         let mut from = match self.options.begin() {
             Some(begin) => begin,
             None => {
@@ -288,7 +293,13 @@ impl Integrator {
             if to <= from {
                 break;
             }
-            add(&mut sum, 1.0, &self.integrate(&us, end, (from, u.min(to)), points));
+            let around = around(&pieces, end);
+            let points = POINTS.min(around.len());
+            add(
+                &mut sum,
+                1.0,
+                &self.integrate(&us, end, (from, u.min(to)), (&around, points)),
+            );
             from = u;
         }
         sum
@@ -323,7 +334,11 @@ impl Integrator {
         let delta = scores.iter().sum::<f64>() - (self.f_input - self.f_baseline);
         self.jumps = (
             intervals.iter().map(|interval| interval.changes).sum(),
-            intervals.iter().filter_map(|interval| interval.jump).sum(),
+            // Not `sum`, whose nothing is −0.
+            intervals
+                .iter()
+                .filter_map(|interval| interval.jump)
+                .fold(0.0, |sum, jump| sum + jump),
         );
         // What the integral itself is wrong by.
         let own_delta = delta + self.jumps.1;
@@ -367,8 +382,7 @@ impl Integrator {
     /// All of the path: first the interval from its beginning to the first node, then those between neighbours.
     fn intervals(&self) -> Vec<Interval> {
         let us: Vec<f64> = self.nodes.iter().map(|node| node.u).collect();
-        let points = POINTS.min(us.len());
-        let fewer = FEWER_POINTS.min(points.saturating_sub(2)).max(1);
+        let pieces = self.pieces();
         (0..us.len())
             .map(|end| {
                 let begin = self.options.begin();
@@ -379,9 +393,19 @@ impl Integrator {
                     (head.clone(), head)
                 } else {
                     let from = if end == 0 { begin.unwrap_or(us[0]) } else { us[end - 1] };
-                    let integral = self.integrate(&us, end, (from, us[end]), points);
+                    let around = around(&pieces, end);
+                    let points = POINTS.min(around.len());
+                    let fewer = FEWER_POINTS.min(points.saturating_sub(2)).max(1);
+                    let integral = self.integrate(&us, end, (from, us[end]), (&around, points));
                     let mut difference = integral.clone();
-                    add(&mut difference, -1.0, &self.integrate(&us, end, (from, us[end]), fewer));
+                    // One node among many that is a piece of its own has nothing to be compared with.
+                    if points > 1 || us.len() == 1 {
+                        add(
+                            &mut difference,
+                            -1.0,
+                            &self.integrate(&us, end, (from, us[end]), (&around, fewer)),
+                        );
+                    }
                     (integral, difference)
                 };
                 let before = if end == 0 {
@@ -423,6 +447,23 @@ impl Integrator {
             .collect()
     }
 
+    /// For each node, those among which S is smooth as far as is known: a piece ends where F jumps.
+    fn pieces(&self) -> Vec<Range<usize>> {
+        let jumps_before = |end: usize| {
+            let (before, node) = (&self.nodes[end - 1], &self.nodes[end]);
+            node.u - before.u <= self.jump() && before.routes != node.routes
+        };
+        let count = self.nodes.len();
+        let mut pieces = Vec::with_capacity(count);
+        for end in 1..=count {
+            if end == count || jumps_before(end) {
+                let from = pieces.len();
+                pieces.extend(std::iter::repeat_n(from..end, end - from));
+            }
+        }
+        pieces
+    }
+
     /// The longest interval, in u, in which a change of routes is left alone.
     fn jump(&self) -> f64 {
         if self.options.singular_start { JUMP_LOG } else { JUMP }
@@ -430,8 +471,14 @@ impl Integrator {
 
     /// ∫ of the polynomial through the `points` nodes around the interval that ends at node `end`, over all or a part
     /// of it.
-    fn integrate(&self, us: &[f64], end: usize, (from, to): (f64, f64), points: usize) -> Vec<f64> {
-        let first = end.saturating_sub(points / 2).min(us.len() - points);
+    fn integrate(
+        &self,
+        us: &[f64],
+        end: usize,
+        (from, to): (f64, f64),
+        (around, points): (&Range<usize>, usize),
+    ) -> Vec<f64> {
+        let first = end.saturating_sub(points / 2).clamp(around.start, around.end - points);
         let weights = weights(&us[first..first + points], from, to);
         let mut integral = vec![0.0; self.tokens];
         for (weight, node) in weights.iter().zip(&self.nodes[first..]) {
@@ -522,6 +569,17 @@ impl Integrator {
             rest -= error;
         }
         places
+    }
+}
+
+/// The nodes whose polynomial stands for S in the interval that ends at a node: those of its piece, or both its ends
+/// where F jumps between them.
+fn around(pieces: &[Range<usize>], end: usize) -> Range<usize> {
+    let piece = &pieces[end];
+    if end > 0 && piece.start == end {
+        end - 1..end + 1
+    } else {
+        piece.clone()
     }
 }
 

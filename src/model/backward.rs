@@ -83,8 +83,8 @@ impl Decoder {
         let [q, k, v] = &trace.qkv;
         let [dq, dk, dv] = ops.attend_back(sequences, which, layer.heads(), &attended, [q, k, v]);
         let [q_norm, k_norm] = &trace.qk_norms;
-        let dq = self.placed_back(ops, sequences, layer, which, dq, layer.of_queries(), q_norm);
-        let dk = self.placed_back(ops, sequences, layer, Which::All, dk, layer.of_keys(), k_norm);
+        let dq = self.placed_back(ops, sequences, layer, which, dq, (layer.of_queries(), q_norm));
+        let dk = self.placed_back(ops, sequences, layer, Which::All, dk, (layer.of_keys(), k_norm));
         if from_path {
             let mut through = vec![dq, dk, dv];
             if let Some((gate, up)) = beside.take() {
@@ -248,8 +248,7 @@ impl Decoder {
         layer: &Layer,
         which: Which,
         gradient: O::Rows,
-        (norm, rotary): (Option<&NormWeights>, Option<usize>),
-        read: &Option<Normed<O>>,
+        ((norm, rotary), read): ((Option<&NormWeights>, Option<usize>), &Option<Normed<O>>),
     ) -> O::Rows {
         let attention = &layer.block.attention;
         let rotate = |x: O::Rows| match rotary {

@@ -62,6 +62,7 @@ pub(super) struct Layer {
 
 /// What stands behind attention.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "one a layer, never moved about")]
 pub(super) enum Feed {
     /// One MLP.
     Dense(Mlp),
