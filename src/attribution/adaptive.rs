@@ -305,6 +305,17 @@ impl Integrator {
         sum
     }
 
+    /// Whether no more of the map than the tolerance lies below the first of the first nodes. Where more does, the model
+    /// goes on changing towards zero, and that it seems to be at rest at the lowest node may be chance: there are quiet
+    /// stretches between what one norm does and the next.
+    pub fn begins_quietly(&self) -> bool {
+        let size = |scores: &[f64]| scores.iter().map(|score| score.abs()).sum::<f64>();
+        let deep = self.up_to(f64::from(DEEP_LOG).exp());
+        self.options.begin().is_some()
+            || !self.options.singular_start
+            || size(&deep) <= self.options.tolerance * size(&self.estimate.scores)
+    }
+
     /// One entry a round.
     pub fn history(&self) -> &[Round] {
         &self.history

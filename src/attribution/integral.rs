@@ -316,7 +316,8 @@ impl InProgress for Integral {
         match self.state {
             State::Adaptive(integrator) => {
                 let estimate = integrator.result();
-                result.converged = Some(estimate.converged && result.non_finite.is_none());
+                result.converged =
+                    Some(estimate.converged && integrator.begins_quietly() && result.non_finite.is_none());
                 if result.non_finite.is_none() {
                     let size = |scores: &[f64]| scores.iter().map(|score| score.abs()).sum::<f64>();
                     let share = |alpha: f64| size(&integrator.up_to(alpha)) / size(&estimate.scores);

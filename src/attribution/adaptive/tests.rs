@@ -637,3 +637,25 @@ fn a_jump_of_f_is_told_apart_and_not_chased() {
         );
     }
 }
+
+#[test]
+fn rest_at_the_lowest_node_is_no_proof_where_the_map_lies_deep() {
+    // Two features that cancel in F, one pair below e⁻⁴⁰: further down all is quiet, and F is what it is at zero.
+    let path = |scale: f64| {
+        path(
+            true,
+            vec![
+                Box::new(|a| feature(1.0, 1e-3, a)),
+                Box::new(move |a| feature(3.0, scale, a)),
+                Box::new(move |a| feature(-3.0, scale, a)),
+            ],
+        )
+    };
+    for (scale, quiet) in [((-42f64).exp(), false), (1e-12, true)] {
+        let integrator = path(scale).run(0.01, 2000, |_| ());
+        assert!(integrator.result().converged, "{scale}");
+        assert_eq!(integrator.begins_quietly(), quiet, "{scale}");
+    }
+    let entered = path((-42f64).exp()).entered(1e-30, 0.01);
+    assert!(entered.result().converged && entered.begins_quietly());
+}
