@@ -48,7 +48,7 @@ pub fn written(config: &Value, tensors: &Tensors) -> Writer {
     if let Some(factors) = llama3_factors(&shape) {
         writer = writer.floats("rope_freqs.weight", &[factors.len()], &factors);
     }
-    let mut stacked: BTreeMap<String, BTreeMap<usize, (Vec<usize>, Vec<f32>)>> = BTreeMap::new();
+    let mut stacked: BTreeMap<String, Experts> = BTreeMap::new();
     for (name, (dims, values)) in tensors {
         let (entry, layer, ending, expert) = entry_of(&shape, name);
         if entry.slots[0] >= Slot::ExpertGate {
@@ -102,6 +102,9 @@ fn parts_of_experts(
     }
     parts
 }
+
+/// Shape and values of one tensor of each expert.
+type Experts = BTreeMap<usize, (Vec<usize>, Vec<f32>)>;
 
 /// The tiny Llama with its tokenizer, which is a SentencePiece one.
 pub fn tiny_llama() -> Writer {

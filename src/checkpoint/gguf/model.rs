@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{File, Tensor};
 use crate::checkpoint::config::{self, CheckpointConfig};
+use crate::checkpoint::quantized::Quantized;
 use crate::checkpoint::{Stored, TensorEntry};
 use crate::diagnostic::{Diagnostic, Kind, Result};
 use crate::families::gguf::{self, FACTORS};
@@ -58,6 +59,8 @@ pub fn open(path: &Path) -> Result<(CheckpointConfig, BTreeMap<String, TensorEnt
             Some(_) => entries.extend(experts(&file, tensor, &entry)?),
         }
     }
+    let packed = entries.values().any(|entry| matches!(entry.stored, Stored::Blocks(_)));
+    config.quantization = packed.then(Quantized::gguf);
     Ok((config, entries))
 }
 
