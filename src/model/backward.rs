@@ -1,6 +1,6 @@
 //! The backward pass of the decoder, written out: each function undoes one of [`super::decoder`].
 
-use super::decoder::{Decoder, Feed, FeedTrace, Input, Layer, LayerTrace, Linear, Normed, Trace};
+use super::decoder::{Decoder, Feed, FeedTrace, Input, Layer, LayerTrace, Linear, Normed, Placing, Trace};
 use super::ops::{NormWeights, Ops, Sequences, Stretch, Which};
 use crate::families::shape::Halves;
 
@@ -248,7 +248,7 @@ impl Decoder {
         layer: &Layer,
         which: Which,
         gradient: O::Rows,
-        ((norm, rotary), read): ((Option<&NormWeights>, Option<usize>), &Option<Normed<O>>),
+        ((norm, rotary), read): (Placing<'_>, &Option<Normed<O>>),
     ) -> O::Rows {
         let attention = &layer.block.attention;
         let rotate = |x: O::Rows| match rotary {

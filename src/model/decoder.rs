@@ -135,13 +135,13 @@ impl Layer {
     }
 
     /// The norm of queries, and their rotary position embedding.
-    pub(super) fn of_queries(&self) -> (Option<&NormWeights>, Option<usize>) {
+    pub(super) fn of_queries(&self) -> Placing<'_> {
         let attention = &self.block.attention;
         (self.query_norm.as_ref(), attention.query_rotary.or(attention.rotary))
     }
 
     /// As [`Self::of_queries`], of keys.
-    pub(super) fn of_keys(&self) -> (Option<&NormWeights>, Option<usize>) {
+    pub(super) fn of_keys(&self) -> Placing<'_> {
         (self.key_norm.as_ref(), self.block.attention.rotary)
     }
 
@@ -182,6 +182,9 @@ pub struct Trace<O: Ops> {
 
 /// Rows that a norm reads, and their moments.
 pub(super) type Normed<O> = (<O as Ops>::Rows, <O as Ops>::Moments);
+
+/// The norm of queries or keys, and their rotary position embedding.
+pub(super) type Placing<'a> = (Option<&'a NormWeights>, Option<usize>);
 
 /// What a layer leaves for its backward pass.
 pub(super) struct LayerTrace<O: Ops> {
@@ -533,7 +536,7 @@ impl Decoder {
         layer: &Layer,
         which: Which,
         x: O::Rows,
-        (norm, rotary): (Option<&NormWeights>, Option<usize>),
+        (norm, rotary): Placing<'_>,
     ) -> (O::Rows, Option<Normed<O>>) {
         let attention = &layer.block.attention;
         let width = attention.heads.width;

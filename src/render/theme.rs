@@ -243,13 +243,15 @@ impl Theme {
     }
 
     fn problems<'e>(&'e self, template: &'e str, error: &'e tera::Error) -> impl Iterator<Item = Diagnostic> + 'e {
-        let all = TemplateError::all(error).into_iter();
-        // A built-in template is loaded under two names.
-        let once = all.filter(|error| {
+        let all = || TemplateError::all(error).into_iter();
+        // A built-in template is loaded under two names, of which Tera may name either.
+        let is_first = |error: &TemplateError| {
             let built_in = error.template.as_ref().and_then(|name| name.strip_prefix(BUILT_IN));
             built_in.is_none_or(|name| self.own.contains_key(name))
-        });
-        once.map(move |told| self.told(template, error, told))
+        };
+        let once: Vec<TemplateError> = all().filter(is_first).collect();
+        let once = if once.is_empty() { all().collect() } else { once };
+        once.into_iter().map(move |told| self.told(template, error, told))
     }
 
     /// An error with its file and place.
