@@ -63,11 +63,14 @@ const GROWTH: usize = 4;
 pub const LOWEST_LOG: f64 = -64.0;
 /// What lies below that, in multiples of all that is allowed, ends the search: Σ|score| may still grow by refinement.
 const OUT_OF_REACH: f64 = 2.0;
-/// Where the choice of experts changes, F jumps, and no integral has that. An interval with another choice at either end
-/// that is this short in α is left as it is: what F changes by in it, beyond the integral, is the jump.
+/// Where the choice of experts changes, F jumps, and no integral has that. In an interval with another choice at either
+/// end that is this short in α, what F changes by beyond the integral is the jump.
 const JUMP: f64 = 1.0 / 256.0;
 /// The same in ln α.
 const JUMP_LOG: f64 = 1.0 / 16.0;
+/// Such an interval is halved as long as S differs at its ends by more than the map's error allows, down to this share
+/// of its length.
+const SHORTEST_JUMP: f64 = 1.0 / 64.0;
 /// And below this ln α the beginning of a singular start.
 const JUMP_HEAD: f64 = FIRST_LOG as f64;
 /// Shortest interval to be halved, in α or ln α: its ends still differ in float32.
@@ -553,7 +556,10 @@ impl Integrator {
     /// its share.
     fn mark(&self, intervals: &[Interval], error: impl Fn(&Interval) -> f64, enough: f64) -> Vec<f64> {
         let mut order: Vec<(usize, f64)> = intervals.iter().map(error).enumerate().collect();
-        order.retain(|(end, _)| intervals[*end].jump.is_none());
+        order.retain(|&(end, _)| {
+            let is_long = end > 0 && self.nodes[end].u - self.nodes[end - 1].u > SHORTEST_JUMP * self.jump();
+            intervals[end].jump.is_none() || is_long
+        });
         let mut rest: f64 = order.iter().map(|(_, error)| error).sum();
         let leave = ((1.0 - MARKED) * rest).max(enough);
         order.sort_by(|(i, a), (j, b)| b.partial_cmp(a).unwrap_or(Ordering::Equal).then(i.cmp(j)));
