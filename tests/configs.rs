@@ -299,8 +299,8 @@ fn the_true_reason_is_told() {
         (json!({"tie_word_embeddings": 1}), "`tie_word_embeddings: 1`"),
         (json!({"eos_token_id": "2"}), "`eos_token_id: \"2\"`"),
         (
-            json!({"quantization_config": {"quant_method": "awq"}}),
-            "quantised by awq",
+            json!({"quantization_config": {"quant_method": "hqq"}}),
+            "quantised by hqq",
         ),
         (json!({"quantization": {"bits": 4}}), "`quantization:"),
         (json!({"vocab_size": 12}), "expected: [12, 16], by config.json"),
