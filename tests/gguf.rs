@@ -12,8 +12,8 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use igsite::attribution::integrated_gradients::Explainer;
 use igsite::checkpoint::{Checkpoint, config};
 use igsite::families::FAMILIES;
+use igsite::model::CausalLm;
 use igsite::model::device::Backend;
-use igsite::model::{CausalLm, NamedParameter};
 use igsite::terms::Quantization;
 use igsite::tokenizer::Tokenizer;
 use serde_json::{Value, json};
@@ -111,11 +111,7 @@ fn variants() -> Vec<Value> {
 
 fn tensors(model: &CausalLm) -> tiny::Tensors {
     let named = model.named_parameters().into_iter().map(|(name, parameter)| {
-        let data = match parameter {
-            NamedParameter::Matrix(tensor) => tensor.into_data(),
-            NamedParameter::Vector(tensor) => tensor.into_data(),
-            NamedParameter::Experts(tensor) => tensor.into_data(),
-        };
+        let data = parameter.into_data();
         (name, (data.shape().to_vec(), data.try_to_vec::<f32>().unwrap()))
     });
     named.collect::<BTreeMap<_, _>>()

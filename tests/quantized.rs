@@ -11,8 +11,8 @@ use igsite::attribution::integral::Nodes;
 use igsite::attribution::integrated_gradients::{Explainer, Scalar};
 use igsite::checkpoint::Checkpoint;
 use igsite::kernel::matrix::{Code, Elements, Four, quantize};
+use igsite::model::CausalLm;
 use igsite::model::device::Backend;
-use igsite::model::{CausalLm, NamedParameter};
 use igsite::tensor::matrix::Precision;
 use igsite::terms::{BaselineVector, Batch, Output};
 use igsite::tokenizer::Tokenizer;
@@ -284,11 +284,7 @@ fn write_expanded(
     let model = CausalLm::load(checkpoint, &Device::flex(), DType::F32).unwrap();
     let (mut header, mut bytes) = (serde_json::Map::new(), Vec::new());
     for (name, parameter) in model.named_parameters() {
-        let data = match parameter {
-            NamedParameter::Matrix(tensor) => tensor.into_data(),
-            NamedParameter::Vector(tensor) => tensor.into_data(),
-            NamedParameter::Experts(tensor) => tensor.into_data(),
-        };
+        let data = parameter.into_data();
         let shape = data.shape().to_vec();
         let mut weights: Vec<f32> = data.try_to_vec().unwrap();
         let is_table = name.contains("embed") || name.contains("lm_head");

@@ -5,18 +5,14 @@ mod write;
 
 use burn::tensor::{DType, Device};
 use igsite::checkpoint::Checkpoint;
-use igsite::model::{CausalLm, NamedParameter};
+use igsite::model::CausalLm;
 use serde_json::json;
 
 use write::{Format, NamedTensor, Stored};
 
 fn tensors(model: &CausalLm) -> Vec<NamedTensor> {
     let named = model.named_parameters().into_iter().map(|(name, parameter)| {
-        let data = match parameter {
-            NamedParameter::Matrix(tensor) => tensor.into_data(),
-            NamedParameter::Vector(tensor) => tensor.into_data(),
-            NamedParameter::Experts(tensor) => tensor.into_data(),
-        };
+        let data = parameter.into_data();
         NamedTensor {
             name,
             shape: data.shape().to_vec(),

@@ -21,7 +21,7 @@ use std::time::Instant;
 
 use burn::tensor::{DType, Device};
 use igsite::checkpoint::{Checkpoint, config};
-use igsite::model::{CausalLm, NamedParameter};
+use igsite::model::CausalLm;
 use igsite::tokenizer::Tokenizer;
 
 use claims::{Claim, Claims, Split};
@@ -96,11 +96,7 @@ fn make(recipe: &Recipe, folder: &Path, held_out: &[Claim]) -> Result<(), Box<dy
 /// The model's parameters, ready to be written.
 fn tensors(model: &CausalLm) -> Result<Vec<NamedTensor>, Box<dyn Error>> {
     let named = model.named_parameters().into_iter().map(|(name, parameter)| {
-        let data = match parameter {
-            NamedParameter::Matrix(tensor) => tensor.into_data(),
-            NamedParameter::Vector(tensor) => tensor.into_data(),
-            NamedParameter::Experts(tensor) => tensor.into_data(),
-        };
+        let data = parameter.into_data();
         Ok(NamedTensor {
             name,
             shape: data.shape().to_vec(),

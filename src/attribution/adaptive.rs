@@ -438,12 +438,7 @@ impl Integrator {
                     .zip(&self.nodes[end].routes)
                     .filter(|(a, b)| a != b)
                     .count();
-                let is_short = match (end, begin) {
-                    (0, None) => us[0] < JUMP_HEAD,
-                    (0, Some(begin)) => us[0] - begin <= self.jump(),
-                    _ => us[end] - us[end - 1] <= self.jump(),
-                };
-                let jump = (changes > 0 && is_short).then_some(missing);
+                let jump = (changes > 0 && self.is_short(end)).then_some(missing);
                 let wrong = if jump.is_some() { 0.0 } else { missing.abs() };
                 // A NaN has to stay one, which max would not let it.
                 let rounding = ROUNDING_ERRORS * self.options.output_rounding;
@@ -463,10 +458,7 @@ impl Integrator {
 
     /// For each node, those among which S is smooth as far as is known: a piece ends where F jumps.
     fn pieces(&self) -> Vec<Range<usize>> {
-        let jumps_before = |end: usize| {
-            let (before, node) = (&self.nodes[end - 1], &self.nodes[end]);
-            node.u - before.u <= self.jump() && before.routes != node.routes
-        };
+        let jumps_before = |end: usize| self.is_short(end) && self.nodes[end - 1].routes != self.nodes[end].routes;
         let count = self.nodes.len();
         let mut pieces = Vec::with_capacity(count);
         for end in 1..=count {
@@ -476,6 +468,16 @@ impl Integrator {
             }
         }
         pieces
+    }
+
+    /// Whether the interval that ends at a node is so short that a change of routes in it counts as a jump.
+    fn is_short(&self, end: usize) -> bool {
+        let u = self.nodes[end].u;
+        match (end.checked_sub(1), self.options.begin()) {
+            (Some(before), _) => u - self.nodes[before].u <= self.jump(),
+            (None, Some(begin)) => u - begin <= self.jump(),
+            (None, None) => u < JUMP_HEAD,
+        }
     }
 
     /// The longest interval, in u, in which a change of routes is left alone.

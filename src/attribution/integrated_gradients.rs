@@ -232,7 +232,7 @@ impl Explainer {
             if routing == Routing::Frozen && self.decoder.has_experts() {
                 // Read at two positions, so that the last layer chooses for all of them.
                 let sequences = Sequences::with_tails(vec![all.len()], vec![all.len().min(2)]);
-                let seen = self.look(&sequences, Entry::Embeddings(&embeddings));
+                let seen = self.look(&sequences, Entry::Embeddings(&embeddings), true);
                 path.frozen = Some(Arc::new(Frozen { layers: seen.chosen }));
             }
             path
@@ -266,7 +266,7 @@ impl Explainer {
                     Some(frozen) => Entry::Frozen(&all, frozen),
                     None => Entry::Embeddings(&all),
                 };
-                self.look(&sequences, entry)
+                self.look(&sequences, entry, self.decoder.has_experts())
             };
             let at = |alpha: f64| prompt.clone() * alpha;
             let baseline = match start.from() {
@@ -382,23 +382,23 @@ impl Explainer {
     }
 
     fn last_logits(&self, sequences: &Sequences, x: &Tensor<2>) -> Tensor<2> {
-        self.look(sequences, Entry::Embeddings(x)).logits
+        self.look(sequences, Entry::Embeddings(x), false).logits
     }
 
-    /// A forward pass: logits, and the experts that were chosen on the way.
-    fn look(&self, sequences: &Sequences, entry: Entry<'_>) -> Seen {
+    /// A forward pass: logits, and where `experts` are asked for, those that were chosen on the way. That takes the
+    /// memory of a pass that is gone back through.
+    fn look(&self, sequences: &Sequences, entry: Entry<'_>, experts: bool) -> Seen {
         let rotary = self.decoder.rotary(sequences.longest());
         if self.kernels {
             let threads = Threads::All;
-            self.look_with(&Cpu { threads, rotary }, sequences, entry)
+            self.look_with(&Cpu { threads, rotary }, sequences, entry, experts)
         } else {
             let ops = OnDevice::new(&self.device, self.dtype, &rotary, sequences);
-            self.look_with(&ops, sequences, entry)
+            self.look_with(&ops, sequences, entry, experts)
         }
     }
 
-    fn look_with<O: Ops>(&self, ops: &O, sequences: &Sequences, entry: Entry<'_>) -> Seen {
-        let experts = self.decoder.has_experts();
+    fn look_with<O: Ops>(&self, ops: &O, sequences: &Sequences, entry: Entry<'_>, experts: bool) -> Seen {
         let trace = self.decoder.forward(ops, sequences, entry, experts);
         Seen {
             routes: self.decoder.routes(sequences, &trace),

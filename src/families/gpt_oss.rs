@@ -1,10 +1,12 @@
 //! gpt-oss (OpenAI 2025, arXiv:2508.10925), after `configuration_gpt_oss.py` and `modeling_gpt_oss.py` of transformers
 //! 5.24: mixtures of experts whose activation is clamped, attention with sinks, every second layer a window, YaRN.
 
+use serde_json::{Map, Value, json};
+
 use super::base::{Defaults, Kind, attention_bias, by_kind, chosen, kinds_or_every};
 use super::fields::Fields;
 use super::gguf::{Config, File, Gguf, SOFTMAX_OF_CHOSEN, WINDOW, any};
-use super::shape::{Activation, Experts, NormKind, Pairs, Rotary, Scaling, Shape};
+use super::shape::{Activation, Experts, NormKind, Shape};
 use super::tensors::{Entry, Order, Slot, one};
 use super::{Family, rope};
 use crate::diagnostic::Result;
@@ -70,15 +72,9 @@ fn read(fields: &Fields) -> Result<Shape> {
     // The activation is the clamped one, whatever is said.
     fields.must_be("hidden_act", &["silu", "swish"])?;
     let (mut shape, head) = DEFAULTS.without_rotary(fields)?;
-    let scaled = ["rope_scaling", "rope_parameters"]
-        .iter()
-        .any(|key| fields.some(key).is_some());
+    super::even("the head's width", head)?;
     let wanted = rope::Wanted::whole(head, DEFAULTS.theta);
-    shape.rotary = vec![if scaled {
-        rope::read(fields, &wanted)?
-    } else {
-        default_rotary(fields, head)?
-    }];
+    shape.rotary = vec![rope::read_or(fields, &wanted, &default_rotary())?];
     attention_bias(fields, &mut shape, true)?;
     let (count, chosen) = chosen(fields, &["num_local_experts", "num_experts"], 128, 4)?;
     // What files of transformers 4 call it beside `num_experts_per_tok`.
@@ -105,23 +101,12 @@ fn read(fields: &Fields) -> Result<Shape> {
 }
 
 /// What `configuration_gpt_oss.py` has where the file says nothing of rotary positions.
-fn default_rotary(fields: &Fields, head: usize) -> Result<Rotary> {
-    super::even("the head's width", head)?;
-    fields.get("original_max_position_embeddings");
-    Ok(Rotary {
-        theta: fields.number("rope_theta", DEFAULTS.theta)?,
-        width: head,
-        pairs: Pairs::Halves,
-        scaling: Scaling::Yarn {
-            factor: 32.0,
-            original: 4096.0,
-            fast: 32.0,
-            slow: 1.0,
-            truncate: false,
-            attention: 0.1 * 32f64.ln() + 1.0,
-        },
-        growth: None,
-    })
+fn default_rotary() -> Map<String, Value> {
+    let settings = json!({
+        "rope_type": "yarn", "factor": 32.0, "beta_fast": 32.0, "beta_slow": 1.0, "truncate": false,
+        "original_max_position_embeddings": 4096,
+    });
+    settings.as_object().cloned().unwrap_or_default()
 }
 
 /// Bounds of YaRN are not rounded, which no file says.

@@ -23,7 +23,8 @@ pub const FAMILY: Family = Family {
     }),
 };
 
-/// The names that most families share with Llama; norms of queries and keys are Qwen3's.
+/// The names that most families share with Llama; norms of queries and keys are Qwen3's, the router and
+/// experts those of its mixtures.
 pub const TENSORS: &[Entry] = &[
     one("model.embed_tokens", &[Slot::Embedding]),
     one("model.layers.{}.input_layernorm", &[Slot::BeforeAttention]),
@@ -37,6 +38,10 @@ pub const TENSORS: &[Entry] = &[
     one("model.layers.{}.mlp.gate_proj", &[Slot::Gate]),
     one("model.layers.{}.mlp.up_proj", &[Slot::Up]),
     one("model.layers.{}.mlp.down_proj", &[Slot::Down]),
+    one("model.layers.{}.mlp.gate", &[Slot::Router]),
+    one("model.layers.{}.mlp.experts.{e}.gate_proj", &[Slot::ExpertGate]),
+    one("model.layers.{}.mlp.experts.{e}.up_proj", &[Slot::ExpertUp]),
+    one("model.layers.{}.mlp.experts.{e}.down_proj", &[Slot::ExpertDown]),
     one("model.norm", &[Slot::Norm]),
     one("lm_head", &[Slot::Output]),
 ];

@@ -3,12 +3,11 @@
 
 use serde_json::Value;
 
-use super::Family;
 use super::base::{Defaults, activation, at_most, attention_bias, chosen};
 use super::fields::Fields;
 use super::gguf::{Config, File, Gguf, SOFTMAX, any};
 use super::shape::{Activation, Experts, NormKind, Over, QkNorm, Shape};
-use super::tensors::{Entry, Slot, one};
+use super::{Family, llama};
 use crate::diagnostic::Result;
 
 /// The family.
@@ -25,30 +24,9 @@ pub const FAMILY: Family = Family {
     }),
 };
 
-const TENSORS: &[Entry] = &[
-    one("model.embed_tokens", &[Slot::Embedding]),
-    one("model.layers.{}.input_layernorm", &[Slot::BeforeAttention]),
-    one("model.layers.{}.self_attn.q_proj", &[Slot::Query]),
-    one("model.layers.{}.self_attn.k_proj", &[Slot::Key]),
-    one("model.layers.{}.self_attn.v_proj", &[Slot::Value]),
-    one("model.layers.{}.self_attn.q_norm", &[Slot::QueryNorm]),
-    one("model.layers.{}.self_attn.k_norm", &[Slot::KeyNorm]),
-    one("model.layers.{}.self_attn.o_proj", &[Slot::AttentionOutput]),
-    one("model.layers.{}.post_attention_layernorm", &[Slot::BeforeMlp]),
-    one("model.layers.{}.mlp.gate", &[Slot::Router]),
-    one("model.layers.{}.mlp.experts.{e}.gate_proj", &[Slot::ExpertGate]),
-    one("model.layers.{}.mlp.experts.{e}.up_proj", &[Slot::ExpertUp]),
-    one("model.layers.{}.mlp.experts.{e}.down_proj", &[Slot::ExpertDown]),
-    one("model.layers.{}.mlp.gate_proj", &[Slot::Gate]),
-    one("model.layers.{}.mlp.up_proj", &[Slot::Up]),
-    one("model.layers.{}.mlp.down_proj", &[Slot::Down]),
-    one("model.norm", &[Slot::Norm]),
-    one("lm_head", &[Slot::Output]),
-];
-
 const DEFAULTS: Defaults = Defaults {
     family: "qwen3_moe",
-    tensors: TENSORS,
+    tensors: llama::TENSORS,
     vocabulary: 151_936,
     hidden: 2048,
     inner: 6144,

@@ -8,7 +8,7 @@
 use serde_json::{Map, Value};
 
 use super::fields::{Fields, NOT_COMPUTED, is_empty, positive, shown};
-use super::shape::{Pairs, Rotary, Scaling};
+use super::shape::{Growth, Pairs, Rotary, Scaling};
 use crate::diagnostic::{Diagnostic, Result};
 
 /// What a family has before its file says anything.
@@ -24,9 +24,6 @@ pub struct Wanted {
     pub pairs: Pairs,
 }
 
-/// Settings beside those of this file that a family reads by itself.
-const OTHERS: [&str; 1] = ["llama_4_scaling_beta"];
-
 impl Wanted {
     /// As in Llama: the whole head turns.
     pub fn whole(head: usize, theta: f64) -> Self {
@@ -39,11 +36,34 @@ impl Wanted {
     }
 }
 
+/// How fast queries grow.
+const BETA: &str = "llama_4_scaling_beta";
+
 /// Settings for all layers.
 ///
 /// # Errors
 /// A form that is not computed; a value that is not a number above zero.
 pub fn read(fields: &Fields, wanted: &Wanted) -> Result<Rotary> {
+    read_or(fields, wanted, &Map::new())
+}
+
+/// As [`read`], with the settings of a family whose file has none.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_or(fields: &Fields, wanted: &Wanted, default: &Map<String, Value>) -> Result<Rotary> {
+    one_for_all(fields, wanted, default, false)
+}
+
+/// As [`read_or`], where queries grow with their position (`llama_4_scaling_beta`).
+///
+/// # Errors
+/// As [`read`]; or the settings do not say how they grow.
+pub fn read_growing(fields: &Fields, wanted: &Wanted, default: &Map<String, Value>) -> Result<Rotary> {
+    one_for_all(fields, wanted, default, true)
+}
+
+fn one_for_all(fields: &Fields, wanted: &Wanted, default: &Map<String, Value>, grows: bool) -> Result<Rotary> {
     let share = fields.get("partial_rotary_factor");
     let top = theta_at_the_top(fields, "rope_theta", wanted.theta)?;
     let scaling = settings(fields, "rope_scaling")?;
@@ -62,11 +82,11 @@ pub fn read(fields: &Fields, wanted: &Wanted) -> Result<Rotary> {
         (None, Some(map)) => ("rope_parameters", Some(map)),
         (None, None) => ("rope_scaling", None),
     };
-    let empty = Map::new();
     let source = Source {
         fields,
         name,
-        map: map.unwrap_or(&empty),
+        map: map.unwrap_or(default),
+        grows,
     };
     let theta = source.theta()?;
     // A file of transformers 5 without a base at the top says it among `rope_parameters` alone.
@@ -114,6 +134,7 @@ pub fn read_by_kind(fields: &Fields, full: &Wanted, sliding: &Wanted, local: Opt
             fields,
             name,
             map: map.unwrap_or(&empty),
+            grows: false,
         };
         let theta = source.theta()?;
         source.rotary(wanted, theta.or(top).unwrap_or(wanted.theta), share)
@@ -161,6 +182,8 @@ struct Source<'a> {
     fields: &'a Fields<'a>,
     name: &'static str,
     map: &'a Map<String, Value>,
+    /// Queries grow with their position.
+    grows: bool,
 }
 
 impl Source<'_> {
@@ -262,7 +285,7 @@ impl Source<'_> {
             width,
             pairs: wanted.pairs,
             scaling,
-            growth: None,
+            growth: self.growth()?,
         })
     }
 
@@ -336,6 +359,16 @@ impl Source<'_> {
         }
     }
 
+    fn growth(&self) -> Result<Option<Growth>> {
+        if !self.grows {
+            return Ok(None);
+        }
+        Ok(Some(Growth {
+            beta: self.number(BETA, None)?,
+            original: self.number("original_max_position_embeddings", None)?,
+        }))
+    }
+
     fn yarn(&self) -> Result<Scaling> {
         let factor = self.number("factor", None)?;
         let scale = |scale: f64, by: f64| if scale <= 1.0 { 1.0 } else { 0.1 * by * scale.ln() + 1.0 };
@@ -400,7 +433,7 @@ impl Source<'_> {
             .iter()
             .filter(|(key, value)| {
                 !(ALL.contains(&key.as_str())
-                    || OTHERS.contains(&key.as_str())
+                    || (self.grows && *key == BETA)
                     || own.contains(&key.as_str())
                     || value.is_null())
             })

@@ -121,6 +121,7 @@ pub fn weights_back(logits: &[f32], chosen: &[u16], renormalise: bool, gradient:
 /// What a mixture leaves for its backward pass.
 pub(super) struct MixtureTrace<O: Ops> {
     logits: O::Rows,
+    weights: O::Rows,
     pub(super) choice: Choice,
     parts: Vec<Part<O>>,
 }
@@ -229,7 +230,15 @@ impl Decoder {
             written = ops.add_at(written, &at, &ops.weigh(out, &at, &weights, expert));
             parts.push(Part { expert, at, gate, up });
         }
-        (written, MixtureTrace { logits, choice, parts })
+        (
+            written,
+            MixtureTrace {
+                logits,
+                weights,
+                choice,
+                parts,
+            },
+        )
     }
 
     /// The gradient of what a mixture reads, given that of what it wrote.
@@ -243,7 +252,6 @@ impl Decoder {
         gradient: &O::Rows,
     ) -> O::Rows {
         let shape::Experts { count, renormalise, .. } = mixture.shape;
-        let weights = ops.route(rows, &trace.logits, &trace.choice, renormalise);
         let mut of_weights = ops.zeros(rows, count);
         let mut read = ops.zeros(rows, self.shape.hidden);
         for part in &trace.parts {
@@ -262,7 +270,7 @@ impl Decoder {
                 let bias = ops.add_bias(count, ops.zeros(count, self.shape.hidden), bias);
                 of_weights = ops.add_dots(of_weights, at, part.expert, &written, &bias);
             }
-            let back = ops.weigh(back, at, &weights, part.expert);
+            let back = ops.weigh(back, at, &trace.weights, part.expert);
             let (gate, up) = self.activated_back(ops, count, layer, back, &part.gate, &part.up);
             let own = ops.back(count, &up, &mlp.up.weight);
             let own = match gate.as_ref().zip(mlp.gate.as_ref()) {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use burn::module::{Module, Param};
-use burn::tensor::{Distribution, Tensor, TensorCreationOptions};
+use burn::tensor::{Distribution, Tensor, TensorCreationOptions, TensorData};
 
 use super::decoder::{self, Decoder, Feed};
 use super::experts::Mixture;
@@ -88,6 +88,17 @@ pub enum NamedParameter {
     Vector(Tensor<1>),
     /// One for all experts, `[experts, in, out]`.
     Experts(Tensor<3>),
+}
+
+impl NamedParameter {
+    /// Its numbers and their shape.
+    pub fn into_data(self) -> TensorData {
+        match self {
+            Self::Matrix(tensor) => tensor.into_data(),
+            Self::Vector(tensor) => tensor.into_data(),
+            Self::Experts(tensor) => tensor.into_data(),
+        }
+    }
 }
 
 /// What the families' tables promise; a test holds them to it.
