@@ -129,6 +129,14 @@ export function number(text) {
   return Number(text.replace("−", "-").replace(/[+%×]/g, "").trim());
 }
 
+// Follows a link to another page, and waits until it is all there: a click alone returns while the page before it still
+// stands, or while the next one is half read.
+export async function follow(page, link) {
+  const loaded = page.waitForEvent("load");
+  await link.click();
+  await loaded;
+}
+
 // Waits until a condition holds in the page, and says which where it does not.
 export async function until(page, told, condition, argument) {
   await page.waitForFunction(condition, argument, { timeout: 10_000 }).catch(() => assert.fail("never: " + told));

@@ -1,6 +1,6 @@
 // What a map reads out under pointer and key, held against the record's own numbers at every level.
 import assert from "node:assert/strict";
-import { each, placeOf, until } from "../harness.mjs";
+import { each, follow, placeOf, until } from "../harness.mjs";
 
 const LETTERS = { token: "t", word: "w", sentence: "s", segment: "g" }, LEVELS = Object.keys(LETTERS);
 
@@ -218,8 +218,8 @@ export default (site) => {
         await choose(window, "segment");
         await window.reload();
         assert((await coloured(window)).span > 0, "after a reload");
-        await window.locator("article.model-map h3 a").first().click();
-        await window.waitForURL(/\/maps\//);
+        await follow(window, window.locator("article.model-map h3 a").first());
+        assert.match(window.url(), /\/maps\//);
         await window.goBack();
         await until(window, "segment is chosen after going back", () => document.querySelector("input[value=segment]").checked);
         assert((await coloured(window)).span > 0, "after going back");

@@ -1,7 +1,7 @@
 // What a reader takes along: tables, figures and maps as files, links, embedded maps.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { each } from "../harness.mjs";
+import { each, follow } from "../harness.mjs";
 
 // Opens the menu beside an element and takes what one of its entries saves.
 async function saved(page, menu, entry) {
@@ -156,7 +156,7 @@ export default (site) => {
         await page.locator(".map").focus();
         await page.keyboard.press("Home");
         assert.notEqual(await page.locator(".readout").textContent(), "");
-        await page.locator("main a[target=_top]").last().click();
+        await follow(page, page.locator("main a[target=_top]").last());
         assert.equal(new URL(page.url()).hash, "#" + id);
         assert(await page.locator("h1").count());
         // A map page has several maps; each has a link of its own.

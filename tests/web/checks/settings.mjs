@@ -1,6 +1,6 @@
 // The switches of every page, pages without scripts, and the ways from page to page.
 import assert from "node:assert/strict";
-import { each } from "../harness.mjs";
+import { each, follow } from "../harness.mjs";
 import { choose } from "./maps.mjs";
 
 export default (site) => {
@@ -23,7 +23,7 @@ export default (site) => {
         assert.equal(new URL(page.url()).searchParams.get("q"), id);
         await page.reload();
         await results.first().waitFor();
-        await page.locator(`.results a[href="../${sample.path}"]`).click();
+        await follow(page, page.locator(`.results a[href="../${sample.path}"]`));
         assert.match(await page.locator("h1").textContent(), new RegExp(id));
         await page.goto(reader.address(search.path, disk));
         await page.getByRole("searchbox").fill("no such words anywhere");
@@ -85,15 +85,15 @@ export default (site) => {
       async run(reader) {
         const samples = site.all("sample").filter(({ of }) => of[0] === sample.of[0]).length;
         const page = await reader.open(sample.path, { disk: true });
-        while (await page.locator("a[rel=prev]").count()) await page.locator("a[rel=prev]").click();
+        while (await page.locator("a[rel=prev]").count()) await follow(page, page.locator("a[rel=prev]"));
         const titles = [];
         for (;;) {
           titles.push(await page.title());
           if (titles.length > samples || !(await page.locator("a[rel=next]").count())) break;
-          await page.locator("a[rel=next]").click();
+          await follow(page, page.locator("a[rel=next]"));
         }
         assert.equal(new Set(titles).size, samples);
-        await page.locator("a[rel=prev]").click();
+        await follow(page, page.locator("a[rel=prev]"));
         assert.equal(await page.title(), titles.at(-2));
       },
     },

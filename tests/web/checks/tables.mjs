@@ -153,7 +153,9 @@ export default (site) => {
         const pages = await links.count();
         for (let index = 0; index < pages; index++) {
           await links.nth(index).click();
-          assert.equal((await page.locator("nav.pages [aria-current=page]").innerText()).replace(/\D/g, ""), String(index + 1));
+          // The first link may lead to where we are, and load nothing.
+          await page.locator("nav.pages [aria-current=page]", { hasText: new RegExp(`^\\D*${index + 1}\\D*$`) }).waitFor();
+          await page.waitForLoadState();
           titles.push(...await page.locator("table.samples tbody th a").allTextContents());
         }
         assert.equal(titles.length, long.size);
