@@ -5,6 +5,7 @@
 pub mod agreement;
 pub mod calibration;
 pub mod map;
+pub mod map_verdict;
 pub mod pairs;
 pub mod results;
 pub mod scale;

@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::analysis::agreement::{Agreement, Scored, agreement, largest};
+use crate::analysis::map;
 use crate::analysis::scale::Scale;
 use crate::analysis::summary::{self, Mean, ModelSummary, Share};
 use crate::analysis::text::{bare, excerpt};
@@ -354,7 +355,7 @@ impl SampleResults {
                         None => Some(sums),
                     }
                 };
-                (sums(&shown.scores), shown.errors.as_deref().and_then(sums))
+                (sums(&shown.scores), map::errors(shown).as_deref().and_then(sums))
             })
             .unzip();
         let mut agreements = Vec::new();

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::analysis::calibration;
 use crate::content::units::{Level, UnitScores, Units};
 use crate::store::record::{AttributionRecord, SampleRecord, chosen};
+use crate::terms::Method;
 
 /// `count` of `of`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -112,6 +113,10 @@ pub enum State {
     NotFinite,
     /// The method has no test of its own.
     Untested,
+    /// Each score is what F loses, as computed; nothing makes them add up.
+    ExactAlone,
+    /// The scores add up to F(x) − F(x′) exactly, and each has a standard error.
+    AddsUp,
     /// Not converged, and no number of points would do: more of a path from the zero vector than the tolerance lies
     /// where the input is all but gone.
     LostNearZero,
@@ -139,7 +144,11 @@ impl State {
         if attribution.non_finite.is_some() {
             Self::NotFinite
         } else if attribution.converged.is_none() {
-            Self::Untested
+            match attribution.method {
+                Method::Occlusion => Self::ExactAlone,
+                Method::Shapley => Self::AddsUp,
+                _ => Self::Untested,
+            }
         } else if attribution.converged == Some(false) && is_lost_near_zero(attribution) {
             Self::LostNearZero
         } else if attribution.converged == Some(false) && !fixed {

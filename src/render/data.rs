@@ -6,6 +6,7 @@
 
 use serde::Serialize;
 
+use crate::analysis::map;
 use crate::diagnostic::{Diagnostic, Result};
 use crate::store::record::SampleRecord;
 use crate::terms::Token;
@@ -44,7 +45,7 @@ pub const COLUMNS: [(&str, &str); 26] = [
     ),
     (
         "error",
-        "error estimate of the score, in the same unit; empty where the rule has none",
+        "error estimate of the score, in the same unit; of Shapley values their standard error; empty where the method knows none",
     ),
     ("evaluations", "forward and backward passes spent on the map"),
     (
@@ -107,12 +108,13 @@ pub fn csv(record: &SampleRecord) -> Vec<u8> {
         after.plain(attribution.error_estimate);
         after.plain(attribution.converged);
         after.text(attribution.method.word());
+        let errors = map::errors(attribution);
         for (index, token) in tokens.iter().enumerate() {
             lines.extend_from_slice(&before.0);
             lines.extend_from_slice(token);
             let mut own = Cells(lines);
             own.plain(attribution.scores.get(index));
-            own.plain(attribution.errors.as_ref().and_then(|errors| errors.get(index)));
+            own.plain(errors.as_ref().and_then(|errors| errors.get(index)));
             lines = own.0;
             lines.extend_from_slice(&after.0);
             // The comma behind the last cell.

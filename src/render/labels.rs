@@ -74,6 +74,8 @@ pub fn badge(state: State) -> (&'static str, &'static str) {
     match state {
         State::NotFinite => ("marked: not finite", "bad"),
         State::Untested => ("error unknown: this method has no test", "open"),
+        State::ExactAlone => ("each score exact, not additive", "open"),
+        State::AddsUp => ("adds up, standard errors known", "open"),
         State::LostNearZero => ("not converged: lost near the zero vector", "bad"),
         State::NotConverged => ("not converged", "bad"),
         State::MissesTolerance => ("misses tolerance", "bad"),

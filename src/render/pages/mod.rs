@@ -6,6 +6,7 @@ mod cite;
 mod comparison;
 mod differences;
 mod experiment;
+mod faithfulness;
 pub(in crate::render) mod figures;
 mod finding;
 mod front;
