@@ -34,6 +34,7 @@ macro_rules! words {
 }
 
 mod baseline;
+mod faithfulness;
 mod machine;
 mod method;
 mod output;
@@ -42,8 +43,13 @@ mod routing;
 mod rule;
 mod target;
 mod text;
+mod units;
 
 pub use baseline::{Baseline, BaselineVector, PathStart};
+pub use faithfulness::{
+    Band, Bins, Bounds, Controls, CurvePoint, Curves, Faithfulness, Interval, Normalised, NormalisedNumbers,
+    NormalisedSpread, PositionControl, Shuffled, ShuffledCurves, Spread, TestNumbers,
+};
 pub use machine::{DeviceKind, Dtype, Quantization};
 pub use method::{Method, MethodWithSettings};
 pub use output::Output;
@@ -52,3 +58,4 @@ pub use routing::{Routing, RoutingQuality};
 pub use rule::{Batch, Quadrature, Rule};
 pub use target::{Target, TargetKind};
 pub use text::{PromptStyle, Role, Segment, Token};
+pub use units::UnitKind;
