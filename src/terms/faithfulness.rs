@@ -43,8 +43,8 @@ pub struct Faithfulness {
     /// Both, as shares of what any order could reach: the form that may stand beside another model's. Null where it
     /// was not asked for, or where every order gives the same.
     pub normalised: Option<Normalised>,
-    /// The smallest number of most relevant units whose removal changes the answer; null where none does, and where
-    /// nobody said what the answers are.
+    /// The smallest number of most relevant units whose removal changes the most probable next token; null where none
+    /// does.
     pub flip: Option<usize>,
     /// Spearman's correlation, over random halves of the units, of F with the sum of the scores of what is kept. Null
     /// where one of them is the same for all halves.
