@@ -380,9 +380,6 @@ fn read_expected(decoder: &mut Decoder, field: &Field, templates: Option<&Templa
     let mut expected: Vec<String> = Vec::new();
     let items = decoder.list(field, EXPECTED)?;
     let before = decoder.diagnostics.error_count();
-    if items.is_empty() {
-        decoder.wrong(field, EXPECTED);
-    }
     for item in items {
         let Some(name) = decoder.located(&item, "the name of a segment of the prompt") else {
             continue;
