@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 
+use crate::analysis::verdict::listed;
 use crate::terms::{Faithfulness, TestNumbers, UnitKind};
 
 /// How a map fares against its controls.
@@ -21,15 +22,6 @@ pub enum Fares {
     Alone,
     /// There are no numbers.
     Failed,
-}
-
-/// `a`, `a and b`, `a, b and c`
-fn listed(items: &[String]) -> String {
-    match items {
-        [] => String::new(),
-        [one] => one.clone(),
-        [most @ .., last] => format!("{} and {last}", most.join(", ")),
-    }
 }
 
 /// How a map fares, and why.

@@ -157,6 +157,23 @@ fn given() -> BTreeMap<String, Vec<Value>> {
     let routed_results = [Results::of(&routed.project, &routed_site.results[0]).expect("whole")];
     let routed_renderer = Renderer::new(&routed_site, &routed_results).expect("templates");
     routed_renderer.map(&routed_results[0], 0, 0, &mut out).expect("a map");
+    // By every method, and put to the test.
+    let methods = Fixture::demo().methods();
+    let methods_site = methods.site(None);
+    let methods_results = [Results::of(&methods.project, &methods_site.results[0]).expect("whole")];
+    let methods_renderer = Renderer::new(&methods_site, &methods_results).expect("templates");
+    methods_renderer.front(&mut out).expect("the front page");
+    methods_renderer
+        .experiment(&methods_results[0], &mut out)
+        .expect("an experiment");
+    for sample in 0..2 {
+        methods_renderer
+            .sample(&methods_results[0], sample, &mut out)
+            .expect("a sample");
+        methods_renderer
+            .map(&methods_results[0], 0, sample, &mut out)
+            .expect("a map");
+    }
     // A table of samples that is long enough to go on in pages of its own.
     let samples = (0..251).map(|i| fixture::sample(&i.to_string(), &i.to_string(), "Taxes fell.", "Ada", "D"));
     let long = Fixture::of(samples.collect(), &["llama-toy"]);
@@ -171,6 +188,7 @@ fn given() -> BTreeMap<String, Vec<Value>> {
         renderer.given(),
         adaptive_renderer.given(),
         deep_renderer.given(),
+        methods_renderer.given(),
         long_renderer.given(),
     ];
     for (name, views) in all.into_iter().flatten() {
@@ -180,6 +198,29 @@ fn given() -> BTreeMap<String, Vec<Value>> {
                     .entry((*name).to_owned())
                     .or_default()
                     .extend(view.pointer(part).filter(|part| part.is_object()).cloned());
+            }
+            // Each map is shown by the template of its method, too.
+            for map in view
+                .pointer("/attributions")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+            {
+                if let Some(method) = map["method"].as_str() {
+                    found
+                        .entry(format!("methods/{method}.html"))
+                        .or_default()
+                        .push(map.clone());
+                }
+                found
+                    .entry("quality_line.html".to_owned())
+                    .or_default()
+                    .push(map.clone());
+                let tests = map["tests"].as_array().into_iter().flatten();
+                found
+                    .entry("faithfulness.html".to_owned())
+                    .or_default()
+                    .extend(tests.cloned());
             }
             found.entry(name.clone()).or_default().push(view);
         }
@@ -199,8 +240,6 @@ const PARTS: &[(&str, &str)] = &[
     ("quality.html", "/attribution"),
     ("quadrature.html", "/rule"),
     ("model_facts.html", "/facts/0/model"),
-    ("methods/gradient_x_input.html", "/attributions/0"),
-    ("methods/integrated_gradients.html", "/attributions/0"),
 ];
 
 /// Under which name a template that is included has its values.
@@ -212,7 +251,8 @@ fn prefix(template: &str) -> &str {
         "samples_table.html" => "samples.",
         "map_note.html" => "shown.",
         "answer.html" => "answer.",
-        "near_zero.html" | "quality.html" => "attribution.",
+        "near_zero.html" | "quality.html" | "quality_line.html" => "attribution.",
+        "faithfulness.html" => "test.",
         "quadrature.html" => "rule.",
         "model_facts.html" => "made_by.",
         name if name.starts_with("methods/") => "attribution.",

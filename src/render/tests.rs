@@ -120,6 +120,64 @@ fn a_map_says_what_its_rule_knows_of_its_error() {
     assert!(!text(&unknown, path).contains("How the estimate converged"));
 }
 
+/// What a page says between two texts, without its drawings.
+fn said<'p>(page: &'p str, from: &str, to: &str) -> String {
+    let (_, rest) = page.split_once(from).unwrap_or_else(|| panic!("no {from}"));
+    let (part, _) = rest.split_once(to).unwrap_or_else(|| panic!("no {to}"));
+    let drawings = part.split("<svg").enumerate();
+    let without = drawings.map(|(index, part): (usize, &'p str)| match part.split_once("</svg>") {
+        Some((_, rest)) if index > 0 => rest.to_owned(),
+        _ => part.to_owned(),
+    });
+    without.collect()
+}
+
+#[test]
+fn maps_by_every_method_say_what_they_know_and_what_became_of_their_test() {
+    let sample = fixture::sample(
+        "s-1",
+        "s-1",
+        "Taxes fell twice in one year, not once.",
+        "Ada Merton",
+        "D",
+    );
+    let fixture = Fixture::of(vec![sample], &["llama-toy", "orca-toy"]).methods();
+    let files = rendered(&fixture.site(None));
+    assert_eq!(broken_links(&files, None), Vec::<String>::new());
+    let page = text(&files, "experiments/claims/maps/llama-toy/s-1/index.html");
+    let maps: Vec<&str> = page.split("<section class=\"attribution\"").collect();
+    let of = |method: &str| {
+        let by = format!(", by {method}</small></h2>");
+        *maps
+            .iter()
+            .find(|map| map.contains(&by))
+            .unwrap_or_else(|| panic!("no map {by}"))
+    };
+    for (name, method) in [
+        ("map_gim", "GIM"),
+        ("map_occlusion", "occlusion"),
+        ("map_shapley", "Shapley values"),
+    ] {
+        insta::assert_snapshot!(name, said(of(method), "<h3>How right is it?</h3>", "</section>"));
+    }
+    // A heatmap that is finer than its units says so, and F without a word is there for every map of the same target.
+    assert!(of("occlusion").contains("<span class=\"at t\">Scores are of words:"));
+    assert!(!of("GIM").contains("<span class=\"at t\">Scores are of words:"));
+    assert!(
+        maps[1..]
+            .iter()
+            .all(|map| map.contains(" data-without-w=\"") && map.contains(" data-f=\""))
+    );
+    // What failed says why, and shows no number.
+    let failed = text(&files, "experiments/claims/maps/orca-toy/s-1/index.html");
+    assert!(failed.contains("The test failed, and has no numbers: F is not finite where 3 words are removed."));
+    let maps = failed.matches("<h3>Is it true?</h3>").count();
+    assert_eq!(
+        failed.matches("<caption>The map beside what explains nothing").count(),
+        maps - 1
+    );
+}
+
 #[test]
 fn a_map_that_did_not_converge_is_marked_wherever_it_is() {
     let mut fixture = Fixture::demo().adaptive();
