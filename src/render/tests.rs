@@ -644,6 +644,7 @@ fn fixture_site() {
         ("hostile", hostile_fixture()),
         ("adaptive", Fixture::demo().adaptive()),
         ("estimated", Fixture::demo().estimated()),
+        ("methods", Fixture::demo().adaptive().methods()),
     ] {
         let folder = Folder::take(&target.join(name), Path::new("."), Patience::None);
         let done = folder.map(|mut folder| crate::publish::write(&fixture.site(None), &mut folder).map(|_| ()));

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::map::Place;
 use crate::analysis::map_verdict::{MapVerdict, unit_name};
+use crate::analysis::text::bare;
 use crate::content::units::{CharText, Units};
 use crate::render::labels;
 use crate::render::plot::{self, Column, Entry, Figure, Table};
@@ -253,6 +254,8 @@ fn capitalised(text: &str) -> String {
 /// The text of each unit under test.
 struct Texts<'t> {
     text: CharText<'t>,
+    /// Whether a unit is a word, which lists show without the punctuation at its ends.
+    words: bool,
     /// First character of each unit, and one past its last.
     ranges: Vec<(usize, usize)>,
 }
@@ -271,13 +274,15 @@ impl<'t> Texts<'t> {
         let ranges: Vec<(usize, usize)> = tokens.iter().map(range).collect::<Option<_>>()?;
         (ranges.len() == test.count).then(|| Self {
             text: CharText::new(&record.prompt),
+            words: test.units == UnitKind::Word,
             ranges,
         })
     }
 
     fn unit(&self, unit: usize) -> Option<String> {
         let (start, end) = *self.ranges.get(unit)?;
-        Some(excerpt(self.text.slice(start, end), 60))
+        let text = self.text.slice(start, end);
+        Some(excerpt(&if self.words { bare(text) } else { text.to_owned() }, 60))
     }
 
     /// All units with what is between them, as HTML; those named are deleted.
