@@ -88,8 +88,8 @@ fn tangled(units: usize, seed: u64) -> impl Fn(&[bool]) -> f64 {
         let mut sum = 0.0;
         for i in 0..units {
             sum += single[i] * kept(i);
-            for j in 0..i {
-                sum += pairs[i][j] * kept(i) * kept(j);
+            for (j, pair) in pairs[i].iter().enumerate().take(i) {
+                sum += pair * kept(i) * kept(j);
             }
         }
         1.0 / (1.0 + (-sum).exp())
