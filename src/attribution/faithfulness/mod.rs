@@ -201,9 +201,8 @@ pub fn test(removal: &mut dyn Removal, tested: &Tested<'_>, settings: &Settings)
         Err(Stop::Error(error)) => return Err(error),
         Err(Stop::NotFinite { removed, value }) => {
             result.failed = Some(format!(
-                "F is {value} with {removed} of {count} {} replaced by {}",
-                plural(tested.units),
-                tested.replacement
+                "F is {value} with {removed} of {count} {} removed",
+                plural(tested.units)
             ));
         }
     }
