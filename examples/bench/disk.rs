@@ -6,7 +6,7 @@ use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use igsite::content::random::SplitMix64;
+use igsite::random::SplitMix64;
 use igsite::diagnostic::{Diagnostic, Kind, Result};
 use igsite::model::CausalLm;
 use rayon::prelude::*;

@@ -9,7 +9,7 @@ use igsite::attribution::integral::Nodes;
 use igsite::attribution::integrated_gradients::{Explainer, Scalar};
 use igsite::attribution::quadrature;
 use igsite::checkpoint::Checkpoint;
-use igsite::content::random::SplitMix64;
+use igsite::random::SplitMix64;
 use igsite::diagnostic::{Diagnostic, Result};
 use igsite::guard;
 use igsite::kernel::Threads;

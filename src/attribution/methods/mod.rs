@@ -59,6 +59,10 @@ pub struct Attribution {
     pub scores: Vec<f64>,
     /// The method's own estimate of each score's error, absolute; none where it has none.
     pub errors: Option<Vec<f64>>,
+    /// The whole score of each unit, where the method replaces units; a token's score is then its share of it.
+    pub unit_scores: Option<Vec<f64>>,
+    /// The standard error of each unit's score, where the method knows one.
+    pub unit_errors: Option<Vec<f64>>,
     /// F at the input.
     pub f_input: f64,
     /// F at the baseline, where the method reads it.
@@ -109,5 +113,8 @@ pub fn prepare(method: MethodWithSettings) -> Arc<dyn Method> {
     match method {
         MethodWithSettings::IntegratedGradients(rule) => Arc::new(Nodes::of(rule)),
         MethodWithSettings::GradientXInput {} => Arc::new(gradient_x_input::GradientXInput),
+        MethodWithSettings::Gim {} | MethodWithSettings::Occlusion { .. } | MethodWithSettings::Shapley { .. } => {
+            unreachable!("no experiment is read that asks for it")
+        }
     }
 }

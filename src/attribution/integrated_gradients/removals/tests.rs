@@ -1,6 +1,6 @@
 use super::super::tests::drawn;
 use super::*;
-use crate::content::random::SplitMix64;
+use crate::random::SplitMix64;
 use crate::tensor::host::floats;
 use crate::terms::{Output, PathStart};
 
