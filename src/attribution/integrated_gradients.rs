@@ -21,7 +21,7 @@ use outputs::Outputs;
 use passes::Size;
 pub use removals::{Reading, RemovalOf, Removals, Replaceable};
 
-use super::methods::{Attribution, Method};
+use super::methods::{Attribution, Method, Prepared};
 use super::schedule::{self, Task};
 use crate::checkpoint::Checkpoint;
 use crate::diagnostic::{Diagnostic, Result};
@@ -372,7 +372,7 @@ impl Explainer {
             routing: Routing::default(),
             units: vec![],
             scalar,
-            method: Arc::new(method),
+            method: Prepared::Path(Arc::new(method)),
         };
         let mut result = None;
         schedule::run(self, &[task], batch, &mut |_| (), &mut |_, found| {
@@ -382,7 +382,7 @@ impl Explainer {
         Ok(result.expect("each task is told once"))
     }
 
-    /// On a GPU, computes one full pass of a task's points and discards it: kernels are compiled and tuned at their
+    /// On a GPU, computes one full pass of a task's points, or masks, and discards it: kernels are compiled and tuned at their
     /// first use, and the time of that is no measure of the time left. Returns whether it was needed.
     ///
     /// # Errors
@@ -392,6 +392,20 @@ impl Explainer {
             return Ok(false);
         }
         self.needs_warming = false;
+        if let Prepared::Removal(method) = &task.method {
+            let mut removals = self.removals(&Replaceable {
+                ids: &task.ids,
+                forced: &task.forced,
+                units: &task.units,
+                replacement: task.start,
+                routing: task.routing,
+                scalars: &[task.scalar],
+            })?;
+            let mut masks = method.masks(task.units.len());
+            masks.truncate(self.pass_tokens.div_ceil(task.ids.len()));
+            self.remove(&mut [(&mut removals, &masks[..])], batch, &mut |_| ())?;
+            return Ok(true);
+        }
         let path = self.path(&task.ids, task.start, &task.forced, task.routing)?;
         let count = match batch {
             Batch::Fixed(size) => size,

@@ -15,7 +15,7 @@ fn explainer() -> Explainer {
     Explainer::new(CausalLm::init(&shape, &backend.device), &backend, DType::F32)
 }
 
-fn task(ids: &[u32], start: BaselineVector, token: u32, rule: &Nodes) -> Task {
+pub(super) fn task(ids: &[u32], start: BaselineVector, token: u32, rule: &Nodes) -> Task {
     let output = Output::LogProbability;
     let scalar = Scalar {
         token,
@@ -29,11 +29,11 @@ fn task(ids: &[u32], start: BaselineVector, token: u32, rule: &Nodes) -> Task {
         routing: Routing::Free,
         units: vec![],
         scalar,
-        method: Arc::new(rule.clone()),
+        method: Prepared::Path(Arc::new(rule.clone())),
     }
 }
 
-fn all(explainer: &mut Explainer, tasks: &[Task], batch: Batch) -> Vec<Attribution> {
+pub(super) fn all(explainer: &mut Explainer, tasks: &[Task], batch: Batch) -> Vec<Attribution> {
     let mut found = vec![None; tasks.len()];
     let mut evaluations = 0;
     schedule::run(

@@ -1,8 +1,12 @@
-use super::super::tests::drawn;
+use super::super::tests::{all, drawn, task};
 use super::*;
+use crate::attribution::integral::Nodes;
+use crate::attribution::methods::prepare;
+use crate::attribution::quadrature;
+use crate::attribution::schedule::Task;
 use crate::random::SplitMix64;
 use crate::tensor::host::floats;
-use crate::terms::{Output, PathStart};
+use crate::terms::{MethodWithSettings, Output, PathStart, Quadrature, UnitKind};
 
 fn explainer(kind: &str) -> Explainer {
     let mut config = serde_json::json!({
@@ -306,4 +310,105 @@ fn experts_may_be_those_of_the_prompt() {
         }
     }
     assert!(differ, "a model that always chooses the same experts shows nothing");
+}
+
+/// Tasks of several methods, scalars, baselines and prompts, some of which share passes.
+fn tasks() -> Vec<Task> {
+    let rule = Nodes::Fixed {
+        points: quadrature::points(Quadrature::GaussLegendre, 8).into(),
+        check: None,
+    };
+    let kind = UnitKind::Word;
+    let occlusion = prepare(MethodWithSettings::Occlusion { units: kind });
+    let shapley = |permutations, seed| {
+        prepare(MethodWithSettings::Shapley {
+            units: kind,
+            permutations,
+            seed,
+        })
+    };
+    let mut tasks = Vec::new();
+    for (ids, units) in [(&IDS[..], units()), (&IDS[2..8], vec![vec![0], vec![1, 2], vec![5]])] {
+        for start in [BaselineVector::Mean, BaselineVector::Token(9)] {
+            for token in [5, 45] {
+                let path = task(ids, start, token, &rule);
+                let methods = [occlusion.clone(), shapley(3, 1), shapley(4, 2)];
+                tasks.push(path.clone());
+                tasks.extend(methods.map(|method| Task {
+                    units: units.clone(),
+                    method,
+                    ..path.clone()
+                }));
+            }
+        }
+    }
+    tasks
+}
+
+#[test]
+fn maps_are_the_same_alone_and_in_company() {
+    let tasks = tasks();
+    for kernels in [true, false] {
+        let mut explainer = explainer("llama");
+        explainer.kernels = kernels;
+        let together = all(&mut explainer, &tasks, Batch::Auto);
+        for size in [1, 6] {
+            for (one, other) in all(&mut explainer, &tasks, Batch::Fixed(size)).iter().zip(&together) {
+                close(
+                    std::slice::from_ref(&one.scores),
+                    std::slice::from_ref(&other.scores),
+                    1e-3,
+                );
+            }
+        }
+        for (task, map) in tasks.iter().zip(&together) {
+            let alone = all(&mut explainer, std::slice::from_ref(task), Batch::Auto).remove(0);
+            close(
+                std::slice::from_ref(&alone.scores),
+                std::slice::from_ref(&map.scores),
+                1e-3,
+            );
+            assert_eq!(alone.evaluations, map.evaluations);
+        }
+        for of_path in together.chunks(4) {
+            let [path, occlusion, shapley, other] = of_path else {
+                unreachable!("four methods")
+            };
+            let change = shapley.change().unwrap();
+            assert_eq!((occlusion.change(), other.change()), (Some(change), Some(change)));
+            for map in [shapley, other] {
+                let delta = map.convergence_delta().unwrap();
+                assert!(
+                    delta.abs() < 1e-12 * change.abs().max(1.0),
+                    "exact additivity: {delta:e}"
+                );
+                assert_eq!(
+                    map.unit_errors.as_ref().map(Vec::len),
+                    map.unit_scores.as_ref().map(Vec::len)
+                );
+            }
+            assert_eq!(
+                (&occlusion.unit_errors, &occlusion.errors, path.unit_scores.is_none()),
+                (&None, &None, true)
+            );
+        }
+    }
+}
+
+#[test]
+fn occlusion_is_what_whole_passes_say() {
+    let mut explainer = explainer("llama");
+    let tasks = tasks();
+    let occlusion = all(&mut explainer, &tasks[1..2], Batch::Auto).remove(0);
+    let units = units();
+    let scalars = [Scalar {
+        minus: None,
+        ..tasks[1].scalar
+    }];
+    let prompt = prompt(&units, &scalars);
+    let f = |mask: &[bool]| by_hand(&explainer, &prompt, mask)[0];
+    let input = f(&[false; 7]);
+    let expected = (0..7).map(|unit| input - f(&std::array::from_fn::<bool, 7, _>(|other| other == unit)));
+    close(&[occlusion.unit_scores.unwrap()], &[expected.collect()], 1e-3);
+    assert_eq!(occlusion.evaluations, 9);
 }
