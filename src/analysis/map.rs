@@ -87,12 +87,8 @@ pub struct Without {
 /// F without each unit, for a map of any method: by the occlusion of the same record for the same target from the same
 /// baseline. None where there is none.
 pub fn without(attribution: &AttributionRecord, record: &SampleRecord) -> Option<Without> {
-    let occlusion = record.attributions.iter().find(|other| {
-        other.method == Method::Occlusion
-            && is_contrast(other) == is_contrast(attribution)
-            && (&other.target.token_ids, &other.baseline, other.output)
-                == (&attribution.target.token_ids, &attribution.baseline, attribution.output)
-    })?;
+    let mut others = record.attributions.iter();
+    let occlusion = others.find(|other| other.method == Method::Occlusion && explain_the_same(other, attribution))?;
     let (tokens, scores) = (occlusion.unit_tokens.as_ref()?, occlusion.unit_scores.as_ref()?);
     let f_input = occlusion.f_input?;
     let of = |(tokens, score): (&Vec<usize>, &f64)| Some((*tokens.first()?, f_input - score));
@@ -100,6 +96,12 @@ pub fn without(attribution: &AttributionRecord, record: &SampleRecord) -> Option
         units: occlusion.units?,
         values: tokens.iter().zip(scores).filter_map(of).collect(),
     })
+}
+
+/// Whether two maps explain the same number by what it is at the same baseline, be it by different methods.
+pub fn explain_the_same(a: &AttributionRecord, b: &AttributionRecord) -> bool {
+    (&a.target.token_ids, &a.baseline, a.output, is_contrast(a))
+        == (&b.target.token_ids, &b.baseline, b.output, is_contrast(b))
 }
 
 fn is_contrast(attribution: &AttributionRecord) -> bool {
@@ -138,10 +140,7 @@ pub fn rounds(attribution: &AttributionRecord) -> Vec<RoundInProportion> {
 pub fn distinct(attributions: &[AttributionRecord]) -> Vec<(Vec<&str>, &AttributionRecord)> {
     let mut maps: Vec<(Vec<&str>, &AttributionRecord)> = Vec::new();
     for a in attributions {
-        let same = |(_, b): &&mut (Vec<&str>, &AttributionRecord)| {
-            (a.method, &a.target.token_ids, &a.baseline) == (b.method, &b.target.token_ids, &b.baseline)
-                && is_contrast(a) == is_contrast(b)
-        };
+        let same = |(_, b): &&mut (Vec<&str>, &AttributionRecord)| a.method == b.method && explain_the_same(a, b);
         match maps.iter_mut().find(same) {
             Some((kinds, _)) => kinds.push(a.target.kind.word()),
             None => maps.push((vec![a.target.kind.word()], a)),

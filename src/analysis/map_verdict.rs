@@ -61,7 +61,7 @@ impl MapVerdict {
             rivals(test).into_iter().partition(|(_, reached)| *reached < own);
         let shuffles = test.controls.shuffled.filter(|shuffled| shuffled.count > 0);
         let of_shuffles = shuffles.map(|shuffled| shuffled.beaten as f64 / shuffled.count as f64);
-        let mut sentences: Vec<String> = flip(test).into_iter().collect();
+        let mut sentences: Vec<String> = Vec::new();
         if let Some(shuffled) = shuffles {
             let units = unit_name(test.units, 2);
             sentences.push(match (shuffled.beaten, shuffled.count) {
@@ -103,6 +103,11 @@ impl MapVerdict {
         } else {
             Fares::Beats
         };
+        // What a reader must not miss comes first.
+        let place = if fares == Fares::Loses { sentences.len() } else { 0 };
+        if let Some(flip) = flip(test) {
+            sentences.insert(place, flip);
+        }
         if let Some(spearman) = test.controls.parameters.as_ref().and_then(|map| map.spearman) {
             // As alike as most maps of one prompt are not: a convention, not a threshold of anything above.
             if spearman > 0.5 {

@@ -34,7 +34,7 @@ struct Documented {
 }
 
 /// Every filter of [`filters::register`].
-const FILTERS: [Documented; 24] = [
+const FILTERS: [Documented; 25] = [
     filter("number", "four significant digits", "{{ 0.5 | number }}"),
     filter("signed", "a score: a number with its sign", "{{ 0.012345 | signed }}"),
     filter(
@@ -100,6 +100,11 @@ const FILTERS: [Documented; 24] = [
         "{{ \"gauss_legendre\" | quadrature }}",
     ),
     filter("badge", "the state of a map, as a badge", "{{ \"converged\" | badge }}"),
+    filter(
+        "standing",
+        "how maps fare against their controls, as a badge",
+        "{{ \"no_better\" | standing }}",
+    ),
     filter("json", "a value as JSON; a text stays as it is", "{{ [1, 2] | json }}"),
     filter("encode", "a text as a part of an address", "{{ \"a b\" | encode }}"),
     filter(
@@ -237,6 +242,8 @@ const PARTS: &[(&str, &str)] = &[
     ("map_note.html", "/shown"),
     ("answer.html", "/answer"),
     ("near_zero.html", "/attribution"),
+    ("methods_beside.html", "/methods/0"),
+    ("evidence.html", "/evidence"),
     ("quality.html", "/attribution"),
     ("quadrature.html", "/rule"),
     ("model_facts.html", "/facts/0/model"),
@@ -253,6 +260,8 @@ fn prefix(template: &str) -> &str {
         "answer.html" => "answer.",
         "near_zero.html" | "quality.html" | "quality_line.html" => "attribution.",
         "faithfulness.html" => "test.",
+        "methods_beside.html" => "beside.",
+        "evidence.html" => "evidence.",
         "quadrature.html" => "rule.",
         "model_facts.html" => "made_by.",
         name if name.starts_with("methods/") => "attribution.",

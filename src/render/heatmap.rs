@@ -72,6 +72,16 @@ pub fn difference_legend(scales: &Scales, unit: &str) -> String {
     )
 }
 
+/// The legend of differences of one method's map from another's.
+pub fn method_difference_legend(scales: &Scales, unit: &str) -> String {
+    let note = "Solid underline: the first method’s score is the greater. Dashed: the second’s.";
+    legend_in(
+        scales,
+        unit,
+        ["second greater", "first greater", "Differences of scores", note],
+    )
+}
+
 /// The words are those of the lower end, of the upper one, of what is drawn, and of the sign.
 fn legend_in(scales: &Scales, unit: &str, [low, high, what, sign]: [&str; 4]) -> String {
     let each = [scales.token, scales.word, scales.sentence, scales.segment];

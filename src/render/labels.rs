@@ -3,6 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde::de::value::StrDeserializer;
 
+use crate::analysis::bootstrap::Standing;
 use crate::analysis::summary::{State, is_right};
 use crate::store::record::AttributionRecord;
 use crate::terms::{Baseline, Method, Output, Quadrature};
@@ -84,6 +85,28 @@ pub fn badge(state: State) -> (&'static str, &'static str) {
         State::DeltaWithinTolerance => ("delta within tolerance, error unknown", "open"),
         State::ErrorAndDeltaWithinTolerance => ("error and delta within tolerance", "good"),
         State::Converged => ("converged", "good"),
+    }
+}
+
+/// The badge of the standing of this name.
+pub fn standing_named(name: &str) -> Option<(&'static str, &'static str)> {
+    let named = match name {
+        "better" => Standing::Better,
+        "no_better" => Standing::NoBetter,
+        "worse" => Standing::Worse,
+        "too_few" => Standing::TooFew,
+        _ => return None,
+    };
+    Some(standing(named))
+}
+
+/// How maps fare against their controls in words, and the class that colours them.
+pub fn standing(standing: Standing) -> (&'static str, &'static str) {
+    match standing {
+        Standing::Better => ("beat every control", "good"),
+        Standing::NoBetter => ("no better than a control", "bad"),
+        Standing::Worse => ("lose to a control", "bad"),
+        Standing::TooFew => ("too few samples to tell", "open"),
     }
 }
 

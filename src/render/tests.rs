@@ -168,6 +168,16 @@ fn maps_by_every_method_say_what_they_know_and_what_became_of_their_test() {
             .iter()
             .all(|map| map.contains(" data-without-w=\"") && map.contains(" data-f=\""))
     );
+    // The methods are held beside each other: every two, and each less the first.
+    let section = said(page, "<h2 id=\"methods\">", "</section>");
+    let targets = section.matches("<h3 id=\"methods-").count();
+    assert_eq!(section.matches("<details data-of=\"map-").count(), 4 * targets);
+    assert_eq!(
+        section.matches("<caption>Rank agreement of every two methods").count(),
+        targets
+    );
+    assert_eq!(section.matches("<th scope=\"row\">").count(), 2 * 10 * targets);
+    assert!(section.contains("<th scope=\"col\" class=\"num\" data-sort=\"number\">F without it</th>"));
     // What failed says why, and shows no number.
     let failed = text(&files, "experiments/claims/maps/orca-toy/s-1/index.html");
     assert!(failed.contains("The test failed, and has no numbers: F is not finite where 3 words are removed."));
@@ -176,6 +186,50 @@ fn maps_by_every_method_say_what_they_know_and_what_became_of_their_test() {
         failed.matches("<caption>The map beside what explains nothing").count(),
         maps - 1
     );
+}
+
+#[test]
+fn an_experiment_says_whether_its_maps_hold_and_which_method_finds_the_cause() {
+    let fixture = Fixture::demo().methods();
+    let files = rendered(&fixture.site(None));
+    assert_eq!(broken_links(&files, None), Vec::<String>::new());
+    let page = text(&files, "experiments/claims/index.html");
+    insta::assert_snapshot!(
+        "experiment_evidence",
+        said(
+            page,
+            "<section aria-labelledby=\"hold\">",
+            "<section aria-labelledby=\"options\">"
+        )
+    );
+    // A row a model, method and target, all of them with a verdict.
+    let rows = 4 * 5 * 2;
+    let table = said(page, "<table data-figure=\"tests\">", "</table>");
+    assert_eq!(table.matches("<th scope=\"row\">").count(), rows);
+    assert_eq!(table.matches("class=\"badge ").count(), rows);
+    // Of each control a row for each of the tests that did not fail, and one for each map.
+    let mut csv = csv::Reader::from_reader(text(&files, "data/claims/tests.csv").as_bytes());
+    let names: Vec<String> = csv.headers().expect("a header").iter().map(str::to_owned).collect();
+    assert_eq!(names, data::TEST_COLUMNS.map(|(name, _)| name));
+    let lines: Vec<csv::StringRecord> = csv.records().map(|row| row.expect("a row")).collect();
+    let maps = rows * fixture.records[0][0].len();
+    assert_eq!(lines.len(), maps + 5 * (maps - 1));
+    let test = &fixture.records[0][0][0].attributions[0].faithfulness[0];
+    let first = |column: &str| lines[0][names.iter().position(|name| *name == column).expect(column)].to_owned();
+    assert_eq!(first("tested"), "map");
+    assert_eq!(first("comprehensiveness").parse::<f64>().ok(), test.comprehensiveness);
+    assert_eq!(
+        lines.iter().filter(|line| !line[12].is_empty()).count(),
+        1,
+        "one test failed"
+    );
+    // The front page has it in a sentence.
+    let headline = "every control";
+    assert!(text(&files, "index.html").contains(headline) || text(&files, "index.html").contains("position"));
+    // Without tests there is nothing of it.
+    let plain = rendered(&Fixture::demo().site(None));
+    assert!(!plain.contains_key("data/claims/tests.csv"));
+    assert!(!text(&plain, "experiments/claims/index.html").contains("Do the maps hold?"));
 }
 
 #[test]

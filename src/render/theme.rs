@@ -23,7 +23,7 @@ use crate::render::filters;
 use crate::render::text::{escape, is_plain};
 
 /// The built-in templates by name.
-pub const TEMPLATES: [(&str, &str); 31] = [
+pub const TEMPLATES: [(&str, &str); 33] = [
     ("base.html", include_str!("../../templates/base.html")),
     ("figure.html", include_str!("../../templates/figure.html")),
     ("figure_table.html", include_str!("../../templates/figure_table.html")),
@@ -52,6 +52,11 @@ pub const TEMPLATES: [(&str, &str); 31] = [
     ),
     ("quality_line.html", include_str!("../../templates/quality_line.html")),
     ("faithfulness.html", include_str!("../../templates/faithfulness.html")),
+    (
+        "methods_beside.html",
+        include_str!("../../templates/methods_beside.html"),
+    ),
+    ("evidence.html", include_str!("../../templates/evidence.html")),
     ("comparison.html", include_str!("../../templates/comparison.html")),
     ("map_note.html", include_str!("../../templates/map_note.html")),
     ("near_zero.html", include_str!("../../templates/near_zero.html")),

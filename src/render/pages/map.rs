@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::cite::{self, Cited};
 use super::experiment::neighbours;
 use super::faithfulness::{self, MapTest};
+use super::methods::{self, MethodsBeside, OfPage};
 use super::settings::Rule;
 use super::tokens::{self, Drawn};
 use super::{Answer, Frame, Link, Renderer};
@@ -38,6 +39,8 @@ struct MapPage<'a> {
     switches: String,
     legend: String,
     attributions: Vec<MapOfPage<'a>>,
+    /// The methods side by side, for each target and baseline that several have.
+    methods: Vec<MethodsBeside<'a>>,
     tokens: Option<TokenTable>,
     options: Vec<OptionLine<'a>>,
     rule: Rule,
@@ -205,6 +208,7 @@ impl Renderer<'_> {
             switches: heatmap::switches("t"),
             legend: drawn.legend,
             attributions: drawn.attributions,
+            methods: drawn.methods,
             tokens: drawn.tokens,
             options: options(results, record),
             rule: Rule::of(&experiment.attribution),
@@ -241,6 +245,7 @@ impl Renderer<'_> {
 struct Attributions<'a> {
     legend: String,
     attributions: Vec<MapOfPage<'a>>,
+    methods: Vec<MethodsBeside<'a>>,
     tokens: Option<TokenTable>,
 }
 
@@ -289,6 +294,14 @@ fn attributions<'a>(results: &Results<'a>, model: usize, sample: usize) -> Attri
         replaced: maps.iter().any(|(_, a)| a.method == Method::Occlusion),
         rows: tokens::rows(record, units, &drawn, shared),
     });
+    let unit = labels::output(results.experiment.attribution.output);
+    let of_page: Vec<OfPage<'_, '_>> = maps
+        .iter()
+        .zip(&drawn)
+        .enumerate()
+        .filter_map(|(index, ((kinds, a), drawn))| Some((index, kinds.as_slice(), *a, drawn.as_ref()?)))
+        .collect();
+    let methods = methods::beside(&place, &of_page, unit);
     let maps = maps.iter().zip(&drawn).enumerate().map(|(index, ((kinds, a), drawn))| {
         let of_other;
         let scales = match (a.method == first, summary::is_right(a)) {
@@ -318,8 +331,9 @@ fn attributions<'a>(results: &Results<'a>, model: usize, sample: usize) -> Attri
         Joined(values_of(a), drawings)
     });
     Attributions {
-        legend: heatmap::legend(shared, labels::output(results.experiment.attribution.output)),
+        legend: heatmap::legend(shared, unit),
         attributions: maps.collect(),
+        methods,
         tokens,
     }
 }

@@ -59,6 +59,12 @@ impl<'a> Drawn<'a> {
         })
     }
 
+    /// F without each word, where occlusion took words away.
+    pub fn without_words(&self) -> Option<&[Option<f64>]> {
+        let words = self.without.as_ref().filter(|without| without.letter == "w");
+        words.map(|without| without.values.as_slice())
+    }
+
     /// The map as HTML.
     pub fn html(&self, scales: &Scales) -> String {
         heatmap::Map {
