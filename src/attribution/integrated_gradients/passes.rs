@@ -74,7 +74,12 @@ impl Explainer {
     }
 
     /// The next sequences, cut into passes that run at the same time, each by `threads`.
-    pub(super) fn passes<'s, S>(&self, left: &'s [S], batch: Batch, size: &dyn Fn(&S) -> Size) -> (Vec<&'s [S]>, Threads) {
+    pub(super) fn passes<'s, S>(
+        &self,
+        left: &'s [S],
+        batch: Batch,
+        size: &dyn Fn(&S) -> Size,
+    ) -> (Vec<&'s [S]>, Threads) {
         let workers = if self.kernels { rayon::current_num_threads() } else { 1 };
         let now = match batch {
             Batch::Fixed(size) => &left[..size.min(left.len())],
