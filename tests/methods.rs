@@ -288,7 +288,7 @@ fn units_that_are_replaced_have_scores_of_their_own() {
             let outside = (0..tokens.len()).filter(|token| !units.iter().flatten().any(|own| own == token));
             assert!(outside.into_iter().all(|token| tokens[token] == 0.0));
             assert!(whole.iter().any(|score| score.abs() > 1e-6), "{whole:?}");
-            let change = number(&map["f_input"]) - number(&map["f_baseline"]);
+            let change = number(&map["f_input"]) - number(&map["residual"]["f_baseline"]);
             if method == "shapley" {
                 assert!(
                     (number(&map["sum"]) - change).abs() < 1e-9,
