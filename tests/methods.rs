@@ -285,8 +285,8 @@ fn units_that_are_replaced_have_scores_of_their_own() {
                     "equal shares"
                 );
             }
-            let outside = (0..tokens.len()).filter(|token| !units.iter().flatten().any(|own| own == token));
-            assert!(outside.into_iter().all(|token| tokens[token] == 0.0));
+            let mut outside = (0..tokens.len()).filter(|token| !units.iter().flatten().any(|own| own == token));
+            assert!(outside.all(|token| tokens[token] == 0.0));
             assert!(whole.iter().any(|score| score.abs() > 1e-6), "{whole:?}");
             let change = number(&map["f_input"]) - number(&map["residual"]["f_baseline"]);
             if method == "shapley" {
