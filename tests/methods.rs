@@ -246,7 +246,7 @@ fn an_unknown_method_is_an_error_that_names_the_known_ones() {
         ("methods: [gradient_x_inputs]", "did you mean `gradient_x_input`?"),
         (
             "methods: [saliency]",
-            "one of `integrated_gradients`, `gradient_x_input`",
+            "one of `integrated_gradients`, `gradient_x_input`, `occlusion`, `shapley`",
         ),
         ("methods: []", "methods"),
         (
@@ -258,4 +258,58 @@ fn an_unknown_method_is_an_error_that_names_the_known_ones() {
         let said = ran.ended(2);
         assert!(said.contains(told) && said.contains("first.yaml:"), "{methods}: {said}");
     }
+}
+
+/// A unit's score is shared out among its tokens; the differences along an order add up; both are found again.
+#[test]
+fn units_that_are_replaced_have_scores_of_their_own() {
+    let methods = "methods: [occlusion, shapley]\n  units: word\n  permutations: 6\n  seed: 4";
+    let project = with_methods(methods);
+    project.run(&BUILD).ended(0);
+    let found = record(&project, "a");
+    let numbers = |value: &Value| -> Vec<f64> { value.as_array().unwrap().iter().map(number).collect() };
+    for method in ["occlusion", "shapley"] {
+        let maps = by(&found, method);
+        assert!(!maps.is_empty());
+        for map in maps {
+            assert_eq!(map["units"], "word");
+            let units: Vec<Vec<usize>> = serde_json::from_value(map["unit_tokens"].clone()).unwrap();
+            let whole = numbers(&map["unit_scores"]);
+            let tokens = scores(map);
+            assert!(units.len() > 3 && units.len() == whole.len());
+            for (unit, score) in units.iter().zip(&whole) {
+                let sum: f64 = unit.iter().map(|&token| tokens[token]).sum();
+                assert!((sum - score).abs() < 1e-12);
+                assert!(
+                    unit.iter().all(|&token| tokens[token] == tokens[unit[0]]),
+                    "equal shares"
+                );
+            }
+            let mut outside = (0..tokens.len()).filter(|token| !units.iter().flatten().any(|own| own == token));
+            assert!(outside.all(|token| tokens[token] == 0.0));
+            assert!(whole.iter().any(|score| score.abs() > 1e-6), "{whole:?}");
+            let change = number(&map["f_input"]) - number(&map["residual"]["f_baseline"]);
+            if method == "shapley" {
+                assert!(
+                    (number(&map["sum"]) - change).abs() < 1e-9,
+                    "{} for {change}",
+                    map["sum"]
+                );
+                let errors = numbers(&map["unit_errors"]);
+                assert!(errors.len() == whole.len() && errors.iter().all(|error| *error >= 0.0));
+            } else {
+                assert_eq!(map["unit_errors"], Value::Null);
+                assert_eq!(map["evaluations"], units.len() + 2);
+            }
+            assert_eq!(map["converged"], Value::Null);
+        }
+    }
+    // All is found again; another seed is another map of one method.
+    let parts = |project: &Project| project.files(".igsite/store/v2/attributions").len();
+    let before = parts(&project);
+    project.run(&BUILD).ended(0);
+    assert_eq!(parts(&project), before);
+    let project = project.edit(FIRST, "seed: 4", "seed: 5");
+    project.run(&BUILD).ended(0);
+    assert_eq!(parts(&project), before + before / 2);
 }

@@ -103,7 +103,11 @@ fn check(reference: &Path) {
                 .collect();
             near(&of("shares"), &sums, own, 1e-12);
             let outside = (0..map.scores.len()).filter(|token| !units.iter().flatten().any(|own| own == token));
-            assert!(outside.clone().count() > 0 && outside.into_iter().all(|token| map.scores[token] == 0.0));
+            let outside: Vec<f64> = outside.map(|token| map.scores[token]).collect();
+            assert!(
+                !outside.is_empty() && outside.iter().all(|score| *score == 0.0),
+                "{outside:?}"
+            );
         }
         near(
             &of("errors"),

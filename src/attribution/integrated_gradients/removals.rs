@@ -83,11 +83,6 @@ impl Removals {
         self.units.len()
     }
 
-    /// What is read.
-    pub fn scalars(&self) -> &[Scalar] {
-        &self.scalars
-    }
-
     /// What the model says of a mask, where it was computed.
     pub fn get(&self, mask: &Mask) -> Option<&Reading> {
         self.found.get(mask)
@@ -96,11 +91,6 @@ impl Removals {
     /// Rows of a mask's pass.
     pub fn rows(&self, mask: &Mask) -> usize {
         self.tokens - self.before(mask)
-    }
-
-    /// Masks that were computed.
-    pub fn known(&self) -> usize {
-        self.found.len()
     }
 
     /// From now on each mask takes a pass over the whole prompt, for comparison.
