@@ -35,7 +35,7 @@ impl Example<'_> {
         let points = Points {
             path: &path,
             alphas: alphas.to_vec(),
-            scalars: vec![self.scalar()],
+            asked: vec![self.scalar().into()],
         };
         let values = self
             .model

@@ -25,6 +25,7 @@ use crate::diagnostic::{Diagnostic, Result};
 use crate::guard;
 use crate::kernel::Threads;
 use crate::model::CausalLm;
+use crate::model::backward::Gradients;
 use crate::model::decoder::{Decoder, Entry};
 use crate::model::device::Backend;
 use crate::model::experts::{Choice, Frozen, Routes};
@@ -68,6 +69,25 @@ pub struct Scalar {
     pub minus: Option<u32>,
 }
 
+/// What is wanted of a point.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Asked {
+    /// F
+    pub scalar: Scalar,
+    /// What its gradient is taken to be.
+    pub gradients: Gradients,
+}
+
+impl From<Scalar> for Asked {
+    /// With the model's own gradient.
+    fn from(scalar: Scalar) -> Self {
+        Self {
+            scalar,
+            gradients: Gradients::OWN,
+        }
+    }
+}
+
 /// Points of one path that are wanted for the same outputs.
 #[derive(Clone, Debug)]
 pub struct Points<'a> {
@@ -76,7 +96,13 @@ pub struct Points<'a> {
     /// Where on it.
     pub alphas: Vec<f64>,
     /// What is read at each.
-    pub scalars: Vec<Scalar>,
+    pub asked: Vec<Asked>,
+}
+
+impl Points<'_> {
+    fn gradients(&self) -> Vec<Gradients> {
+        self.asked.iter().map(|asked| asked.gradients).collect()
+    }
 }
 
 /// The integrand at one point, for one output.
@@ -84,7 +110,7 @@ pub struct Points<'a> {
 pub struct Value {
     /// F
     pub output: f64,
-    /// Σ_d (x − x′)_{t,d} ∂F/∂x_{t,d} of each token.
+    /// Σ_d (x − x′)_{t,d} g_{t,d} of each token; g is ∂F/∂x, or what the method takes for it.
     pub scores: Vec<f64>,
     /// The experts that were chosen; empty where there are none.
     pub routes: Routes,
@@ -375,7 +401,7 @@ impl Explainer {
         let points = Points {
             path: &path,
             alphas: (1..=count).map(|i| i as f64 / count as f64).collect(),
-            scalars: vec![task.scalar],
+            asked: vec![task.asked()],
         };
         self.evaluate(&[points], batch, &mut |_| ())?;
         Ok(true)
@@ -438,9 +464,12 @@ impl Explainer {
             .iter()
             .map(|points| Vec::with_capacity(points.alphas.len()))
             .collect();
-        // Points with more outputs first, so that a backward pass for a second output is one for the first sequences.
+        // Points with more outputs first, so that a backward pass for a second output is one for the first sequences;
+        // and those by the same gradients together, since a backward pass has one kind.
+        let kinds: Vec<Vec<Gradients>> = wanted.iter().map(Points::gradients).collect();
+        let kind = |index: usize| kinds.iter().position(|kind| *kind == kinds[index]);
         let mut order: Vec<usize> = (0..wanted.len()).collect();
-        order.sort_by_key(|&index| std::cmp::Reverse(wanted[index].scalars.len()));
+        order.sort_by_key(|&index| (std::cmp::Reverse(kinds[index].len()), kind(index)));
         let points = |index: usize| (0..wanted[index].alphas.len()).map(move |alpha| (index, alpha));
         let sequences: Vec<(usize, usize)> = order.into_iter().flat_map(points).collect();
         let mut left = &sequences[..];
@@ -485,6 +514,11 @@ impl Explainer {
     ) -> (Vec<&'s [(usize, usize)]>, Threads) {
         let tokens = |&(index, _): &(usize, usize)| wanted[index].path.tokens();
         let kept = |&(index, _): &(usize, usize)| self.kept(wanted[index].path);
+        // A backward pass takes what it is asked for of its first sequence.
+        let alike = |&(first, _): &(usize, usize), &(index, _): &(usize, usize)| {
+            let asked = wanted[first].asked.iter().zip(&wanted[index].asked);
+            asked.into_iter().all(|(first, own)| first.gradients == own.gradients)
+        };
         let workers = if self.kernels { rayon::current_num_threads() } else { 1 };
         let now = match batch {
             Batch::Fixed(size) => &left[..size.min(left.len())],
@@ -517,7 +551,8 @@ impl Explainer {
             let (mut count, mut filled, mut bytes) = (0, 0, 0);
             for sequence in rest {
                 let more = kept(sequence);
-                let fits = filled + tokens(sequence) / 2 < rows
+                let fits = alike(&rest[0], sequence)
+                    && filled + tokens(sequence) / 2 < rows
                     && (batch != Batch::Auto || (bytes + more) * together <= self.budget);
                 if count > 0 && !fits {
                     break;
@@ -573,21 +608,29 @@ impl Explainer {
         };
         let all = stretches(pass.len());
         let trace = self.decoder.forward(ops, sequences, Entry::Paths(&all), true);
-        let scalars = |&(index, _): &(usize, usize)| &wanted[index].scalars;
-        let asked: Vec<Scalar> = pass.iter().flat_map(|s| scalars(s).iter().copied()).collect();
-        let outputs = Outputs::new(trace.logits.clone(), &asked);
+        let of = |&(index, _): &(usize, usize)| &wanted[index].asked;
+        let all_asked: Vec<Scalar> = pass
+            .iter()
+            .flat_map(|s| of(s).iter().map(|asked| asked.scalar))
+            .collect();
+        let outputs = Outputs::new(trace.logits.clone(), &all_asked);
         let routes = self.decoder.routes(sequences, &trace);
-        let mut values: Vec<Vec<Value>> = pass.iter().map(|s| Vec::with_capacity(scalars(s).len())).collect();
-        let rounds = pass.first().map_or(0, |s| scalars(s).len());
-        for round in 0..rounds {
-            let asked: Vec<Scalar> = pass.iter().map_while(|s| scalars(s).get(round).copied()).collect();
+        let mut values: Vec<Vec<Value>> = pass.iter().map(|s| Vec::with_capacity(of(s).len())).collect();
+        for (round, first) in pass.first().into_iter().flat_map(of).enumerate() {
+            let asked = pass.iter().map_while(|s| of(s).get(round));
+            let asked: Vec<Scalar> = asked.map(|asked| asked.scalar).collect();
             let count = asked.len();
             let forced = pass.iter().map(|&(index, _)| wanted[index].path.forced());
             let (found, seeds) = outputs.values(&asked, forced);
             let gradient = outputs.hidden_gradient(ops, &self.decoder, &seeds);
-            let scores = self
-                .decoder
-                .backward(ops, &sequences.first(count), &trace, &stretches(count), gradient);
+            let scores = self.decoder.backward(
+                ops,
+                &sequences.first(count),
+                &trace,
+                &stretches(count),
+                gradient,
+                first.gradients,
+            );
             let mut rows = scores.iter();
             let found = found.into_iter().zip(&seeds.sizes);
             let shapes = sequences.lengths().iter().zip(sequences.tails());

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::integrated_gradients::{Explainer, Points, Scalar, guarded};
+use super::integrated_gradients::{Asked, Explainer, Points, Scalar, guarded};
 use super::methods::{Attribution, Given, InProgress, Method};
 use crate::diagnostic::Result;
 use crate::interrupt;
@@ -34,6 +34,14 @@ pub struct Task {
 }
 
 impl Task {
+    /// What is asked of each of its points.
+    pub(super) fn asked(&self) -> Asked {
+        Asked {
+            scalar: self.scalar,
+            gradients: self.method.gradients(),
+        }
+    }
+
     /// What its path is made of.
     fn path(&self) -> (&[u32], &[u32], BaselineVector, Routing) {
         (&self.ids, &self.forced, self.start, self.routing)
@@ -48,7 +56,7 @@ struct Open {
 
 struct Member {
     task: usize,
-    scalar: Scalar,
+    asked: Asked,
     map: Box<dyn InProgress>,
     seconds: f64,
 }
@@ -137,7 +145,7 @@ fn begin(explainer: &Explainer, members: &[(usize, &Task)]) -> Result<Open> {
     let mut ends = ends.into_iter();
     let member = |&(index, task): &(usize, &Task)| Member {
         task: index,
-        scalar: task.scalar,
+        asked: task.asked(),
         map: task.method.begin(Given {
             tokens: task.ids.len(),
             ends: if task.method.needs_ends() { ends.next() } else { None },
@@ -183,9 +191,9 @@ fn round(explainer: &mut Explainer, open: &mut [Open], batch: Batch, progress: &
         .map(|(index, members, alphas)| Points {
             path: &open[*index].path,
             alphas: alphas.clone(),
-            scalars: members
+            asked: members
                 .iter()
-                .map(|&member| open[*index].members[member].scalar)
+                .map(|&member| open[*index].members[member].asked)
                 .collect(),
         })
         .collect();

@@ -71,6 +71,17 @@ pub struct Coefficients {
     pub back: f64,
 }
 
+impl Coefficients {
+    /// The same where r counts as a constant: dn/dα = r Δ̄ ∘ γ.
+    pub fn detached(self) -> Self {
+        Self {
+            along: self.scale,
+            back: 0.0,
+            ..self
+        }
+    }
+}
+
 impl Projection {
     /// At a row of the path.
     pub fn at(&self, row: usize, alpha: f64) -> Coefficients {

@@ -170,7 +170,7 @@ fn little_memory_means_small_passes() {
     let wanted = [Points {
         path: &path,
         alphas: vec![0.5; 64],
-        scalars,
+        asked: scalars.into_iter().map(Asked::from).collect(),
     }];
     let sequences: Vec<(usize, usize)> = (0..64).map(|alpha| (0, alpha)).collect();
     for (budget, most) in [(usize::MAX / 4, 12), (6 * one, 6), (one, 1), (0, 1)] {
@@ -350,7 +350,7 @@ fn a_deep_model_has_no_map_from_the_zero_vector_and_one_from_where_its_path_is_e
     let points = Points {
         path: &path,
         alphas: vec![1e-4, 1e-3],
-        scalars: vec![task(&ids, BaselineVector::Zero, 7, &adaptive).scalar],
+        asked: vec![task(&ids, BaselineVector::Zero, 7, &adaptive).scalar.into()],
     };
     let values = explainer
         .evaluate(&[points], Batch::Auto, &mut |_| ())
@@ -379,7 +379,7 @@ fn a_path_that_is_entered_is_integrated_gradients_from_that_point() {
     let points = Points {
         path: &path,
         alphas: nodes.iter().map(|node| node.alpha).collect(),
-        scalars: vec![task(&ids, start, 5, &rule(24)).scalar],
+        asked: vec![task(&ids, start, 5, &rule(24)).scalar.into()],
     };
     let values = explainer
         .evaluate(&[points], Batch::Auto, &mut |_| ())
@@ -448,7 +448,7 @@ fn fixed_rules_tell_what_f_changes_by_near_the_zero_vector() {
         let points = Points {
             path: &path,
             alphas: vec![part.alpha],
-            scalars: vec![task(&ids, BaselineVector::Zero, 7, &rule).scalar],
+            asked: vec![task(&ids, BaselineVector::Zero, 7, &rule).scalar.into()],
         };
         let value = explainer.evaluate(&[points], Batch::Auto, &mut |_| ()).unwrap()[0][0][0].output;
         let change = value - map.f_baseline.unwrap();

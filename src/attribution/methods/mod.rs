@@ -1,9 +1,10 @@
 //! The methods, one file each, and what any of them is given and gives.
 //!
 //! A method reads the model at points of the straight path from a baseline x′ (α = 0) to the input x (α = 1): F there,
-//! and Σ_d (x − x′)_{t,d} ∂F/∂x_{t,d} of each token t. It says which points it wants, is fed their values, and says
+//! and Σ_d (x − x′)_{t,d} g_{t,d} of each token t, where g is ∂F/∂x or what the method takes for it. It says which points it wants, is fed their values, and says
 //! again. Many maps are made at once ([`super::schedule`]), so that passes over the model are full.
 
+mod gim;
 mod gradient_x_input;
 
 use std::fmt::Debug;
@@ -11,12 +12,18 @@ use std::sync::Arc;
 
 use super::integral::Nodes;
 use super::integrated_gradients::{Ends, Value};
+use crate::model::backward::Gradients;
 use crate::terms::{Below, MethodWithSettings, NonFinite, Round, Routing, RoutingQuality, relative_error};
 
 /// A method with its settings, made ready for many maps.
 pub trait Method: Debug + Send + Sync {
     /// Whether it reads F at both ends of the path, which takes a forward pass of its own.
     fn needs_ends(&self) -> bool;
+
+    /// What it takes for the gradients of a model's parts.
+    fn gradients(&self) -> Gradients {
+        Gradients::OWN
+    }
 
     /// Passes that a map may take, for the display of progress.
     fn expected_evaluations(&self) -> usize;
