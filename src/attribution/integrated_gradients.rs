@@ -265,7 +265,8 @@ impl Explainer {
         })
     }
 
-    /// F at the input and at the baseline, for each scalar; `forced` and `frozen` are those of [`Self::path`].
+    /// F at the input and at the baseline, for each scalar; `forced` and `frozen` are those of [`Self::path`], and of
+    /// the former so many are given only ([`Path::with_given`]).
     ///
     /// # Errors
     /// Memory runs out.
@@ -273,14 +274,15 @@ impl Explainer {
         &self,
         ids: &[u32],
         start: BaselineVector,
-        forced: &[u32],
+        (forced, given): (&[u32], usize),
         frozen: Option<&Frozen>,
         scalars: &[Scalar],
     ) -> Result<Vec<Ends>> {
         guarded(|| {
             let prompt = self.embed(ids);
             let forced_rows = (!forced.is_empty()).then(|| self.embed(forced));
-            let (length, tail) = (ids.len() + forced.len(), 1 + forced.len());
+            let counted = &forced[given..];
+            let (length, tail) = (ids.len() + forced.len(), 1 + counted.len());
             let look = |prompts: &[Tensor<2>]| {
                 let parts = prompts
                     .iter()
@@ -328,13 +330,15 @@ impl Explainer {
             });
             let pairs: Vec<(&[f64], Outputs)> = pairs.collect();
             let read = |&scalar: &Scalar| {
-                let values = outputs.values(&[scalar; 2], [forced; 2].into_iter()).0;
+                let values = outputs.values(&[scalar; 2], [counted; 2].into_iter()).0;
                 let (input, baseline) = (values[0], values[1]);
                 let at = |alpha: f64| {
                     pairs.iter().find_map(|(alphas, outputs)| {
                         let place = alphas.iter().position(|&read| read == alpha)?;
                         let count = alphas.len();
-                        let values = outputs.values(&vec![scalar; count], vec![forced; count].into_iter()).0;
+                        let values = outputs
+                            .values(&vec![scalar; count], vec![counted; count].into_iter())
+                            .0;
                         Some(values[place])
                     })
                 };
@@ -370,6 +374,7 @@ impl Explainer {
         let task = Task {
             ids: ids.to_vec(),
             forced: vec![],
+            given: 0,
             start,
             routing: Routing::default(),
             scalar,
@@ -394,6 +399,7 @@ impl Explainer {
         }
         self.needs_warming = false;
         let path = self.path(&task.ids, task.start, &task.forced, task.routing)?;
+        let path = path.with_given(task.given);
         let count = match batch {
             Batch::Fixed(size) => size,
             Batch::Auto => self.pass_tokens.div_ceil(task.ids.len()),
@@ -435,7 +441,7 @@ impl Explainer {
 
     /// Bytes that a pass keeps for one point of a path, from what its backward half reads.
     fn kept(&self, path: &Path) -> usize {
-        let (tokens, outputs) = (path.tokens(), 1 + path.forced().len());
+        let (tokens, outputs) = (path.tokens(), 1 + path.counted().len());
         let (row, sequence, heads) = self.decoder.kept();
         let size = if self.dtype == DType::F32 { 4 } else { 2 };
         // Burn's operations hold the attention weights of a layer, in float32, about five times at once; the kernels
@@ -576,7 +582,7 @@ impl Explainer {
         #[cfg(test)]
         assert!(pass.len() <= self.most, "out of memory");
         let paths = pass.iter().map(|&(index, _)| wanted[index].path);
-        let (lengths, tails) = paths.map(|path| (path.tokens(), 1 + path.forced().len())).unzip();
+        let (lengths, tails) = paths.map(|path| (path.tokens(), 1 + path.counted().len())).unzip();
         let sequences = Sequences::with_tails(lengths, tails);
         let rotary = self.decoder.rotary(sequences.longest());
         if self.kernels {
@@ -620,8 +626,8 @@ impl Explainer {
             let asked = pass.iter().map_while(|s| of(s).get(round));
             let asked: Vec<Scalar> = asked.map(|asked| asked.scalar).collect();
             let count = asked.len();
-            let forced = pass.iter().map(|&(index, _)| wanted[index].path.forced());
-            let (found, seeds) = outputs.values(&asked, forced);
+            let counted = pass.iter().map(|&(index, _)| wanted[index].path.counted());
+            let (found, seeds) = outputs.values(&asked, counted);
             let gradient = outputs.hidden_gradient(ops, &self.decoder, &seeds);
             let scores = self.decoder.backward(
                 ops,
@@ -633,16 +639,16 @@ impl Explainer {
             );
             let mut rows = scores.iter();
             let found = found.into_iter().zip(&seeds.sizes);
-            let shapes = sequences.lengths().iter().zip(sequences.tails());
-            let of_each = values.iter_mut().zip(found).zip(shapes).zip(&routes);
-            for (((values, (output, &size)), (&tokens, &tail)), routes) in of_each {
+            let paths = pass.iter().map(|&(index, _)| wanted[index].path);
+            let of_each = values.iter_mut().zip(found).zip(paths).zip(&routes);
+            for (((values, (output, &size)), path), routes) in of_each {
                 let mut scores: Vec<f64> = rows
                     .by_ref()
-                    .take(tokens)
+                    .take(path.tokens())
                     .map(|&score| f64::from(score) * size)
                     .collect();
                 // Tokens that stay what they are have no share.
-                scores.truncate(tokens + 1 - tail);
+                scores.truncate(path.tokens() - path.forced().len());
                 let routes = routes.clone();
                 values.push(Value { output, scores, routes });
             }

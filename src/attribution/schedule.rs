@@ -20,9 +20,11 @@ use crate::terms::{BaselineVector, Batch, Routing};
 pub struct Task {
     /// The prompt.
     pub ids: Vec<u32>,
-    /// The earlier tokens of an answer of several, of which the scalar's is the last: their log-probabilities are added
-    /// to it.
+    /// The tokens between the prompt and the scalar's own: the earlier ones of an answer of several, whose
+    /// log-probabilities are added to it, behind those that are `given`.
     pub forced: Vec<u32>,
+    /// How many of their first are only given to the model, and not counted in F.
+    pub given: usize,
     /// Where its path starts.
     pub start: BaselineVector,
     /// How experts are chosen along it.
@@ -43,8 +45,8 @@ impl Task {
     }
 
     /// What its path is made of.
-    fn path(&self) -> (&[u32], &[u32], BaselineVector, Routing) {
-        (&self.ids, &self.forced, self.start, self.routing)
+    fn path(&self) -> (&[u32], &[u32], usize, BaselineVector, Routing) {
+        (&self.ids, &self.forced, self.given, self.start, self.routing)
     }
 }
 
@@ -133,12 +135,14 @@ fn begin(explainer: &Explainer, members: &[(usize, &Task)]) -> Result<Open> {
     let began = Instant::now();
     let task = members[0].1;
     let path = explainer.path(&task.ids, task.start, &task.forced, task.routing)?;
+    let path = path.with_given(task.given);
     let need = members.iter().filter(|(_, task)| task.method.needs_ends());
     let scalars: Vec<Scalar> = need.map(|(_, task)| task.scalar).collect();
     let ends = if scalars.is_empty() {
         vec![]
     } else {
-        explainer.ends(&task.ids, task.start, &task.forced, path.frozen.as_deref(), &scalars)?
+        let forced = (&task.forced[..], task.given);
+        explainer.ends(&task.ids, task.start, forced, path.frozen.as_deref(), &scalars)?
     };
     let seconds = began.elapsed().as_secs_f64() / members.len() as f64;
     let starts_at_zero = guarded(|| path.starts_at_zero())?;

@@ -109,6 +109,9 @@ pub struct AttributionKey {
     /// The tokens before the target's in an answer of several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub forced: Vec<u32>,
+    /// How many of their first the model is only given: F does not count them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub given: usize,
     /// The unit.
     pub output: Output,
     /// Where the path starts.
@@ -119,6 +122,11 @@ pub struct AttributionKey {
     /// The method, with its settings.
     #[serde(flatten)]
     pub method: MethodWithSettings,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// A key of some kind of part.
@@ -156,6 +164,7 @@ mod tests {
             token_ids: vec![1, 2],
             target: vec![3],
             forced: vec![],
+            given: 0,
             output: Output::Probability,
             baseline: BaselineVector::Zero,
             routing: Routing::Free,
@@ -196,6 +205,7 @@ mod tests {
             |k| k.token_ids = vec![1, 3],
             |k| k.target = vec![3, 4],
             |k| k.forced = vec![4],
+            |k| (k.forced, k.given) = (vec![4], 1),
             |k| k.output = Output::Logit,
             |k| k.baseline = BaselineVector::Mean,
             |k| k.routing = Routing::Frozen,

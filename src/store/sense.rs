@@ -109,6 +109,9 @@ pub fn of_attribution(part: &StoredAttribution) -> Nonsense {
             "an error below 0".to_owned()
         })?;
     }
+    must(key.given <= key.forced.len(), || {
+        format!("{} given tokens of {}", key.given, key.forced.len())
+    })?;
     let is_contrast = key.target.len() > 1;
     for value in [part.f_input, part.f_baseline, part.f_zero].into_iter().flatten() {
         let fits = match (key.output, is_contrast) {
