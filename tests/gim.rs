@@ -63,6 +63,7 @@ fn by_the_method(explainer: &mut Explainer, ids: &[u32], start: BaselineVector, 
     let task = Task {
         ids: ids.to_vec(),
         forced: vec![],
+        given: 0,
         start,
         routing: Routing::Free,
         scalar,

@@ -582,12 +582,32 @@ fn an_answer_of_several_tokens_is_that_of_autodiff() {
             .ends(
                 &prompt,
                 BaselineVector::Token(2),
-                &answer[..2],
+                (&answer[..2], 0),
                 None,
                 &[scalar(answer[2])],
             )
             .unwrap();
         assert!((ends[0].input - by_token).abs() < 1e-4);
+        // A token that is given stays where it is, and counts no more: what is left is the whole less its own share.
+        let of = |forced: &[u32], given, token| {
+            let path = explainer.path(&prompt, BaselineVector::Token(2), forced, Routing::Free);
+            (path.unwrap().with_given(given), scalar(token))
+        };
+        let paths = [of(&answer[..2], 0, answer[2]), of(&answer[..2], 1, answer[2]), of(&[], 0, answer[0])];
+        let wanted = paths.each_ref().map(|(path, scalar)| Points {
+            path,
+            alphas: vec![0.4],
+            asked: vec![(*scalar).into()],
+        });
+        let found = explainer.evaluate(&wanted, Batch::Auto, &mut |_| ()).unwrap();
+        let [whole, behind, first] = [0, 1, 2].map(|index| &found[index][0][0]);
+        assert!((whole.output - behind.output - first.output).abs() < 1e-4);
+        for ((whole, behind), first) in whole.scores.iter().zip(&behind.scores).zip(&first.scores) {
+            assert!((whole - behind - first).abs() < 2e-4, "{whole} {behind} {first}");
+        }
+        let ends = explainer.ends(&prompt, BaselineVector::Token(2), (&answer[..2], 1), None, &[scalar(answer[2])]);
+        let alone = explainer.log_probability(&prompt, &answer[..1]).unwrap();
+        assert!((ends.unwrap()[0].input - (by_token - alone)).abs() < 1e-4);
     }
 }
 

@@ -500,6 +500,7 @@ fn record(model: &str, sample: &Sample) -> SampleRecord {
         kind: TargetKind::Predicted,
         token_ids: vec![token_id],
         text: answer.clone(),
+        given: None,
     };
     let mut attributions = vec![attribution(model, sample, &tokens, predicted, confidence)];
     if let Some(gold) = &gold {
@@ -508,6 +509,7 @@ fn record(model: &str, sample: &Sample) -> SampleRecord {
             kind: TargetKind::Gold,
             token_ids: vec![option.token_id],
             text: gold.clone(),
+            given: None,
         };
         attributions.push(attribution(model, sample, &tokens, target, option.probability));
     }
@@ -644,6 +646,7 @@ fn attribution(
         scores,
         errors: None,
         history: vec![],
+        absent: None,
         non_finite: None,
         routing: None,
     }

@@ -25,6 +25,7 @@ fn task(ids: &[u32], start: BaselineVector, token: u32, rule: &Nodes) -> Task {
     Task {
         ids: ids.to_vec(),
         forced: vec![],
+        given: 0,
         start,
         routing: Routing::Free,
         scalar,
