@@ -188,6 +188,7 @@ impl Worker<'_> {
                         forced: target.forced.clone(),
                         start,
                         routing: spec.routing,
+                        units: key.units.clone(),
                         scalar: target.scalar(spec.output, prediction.token_id),
                         method: Arc::clone(prepared),
                     });
@@ -211,6 +212,7 @@ impl Worker<'_> {
         let parts = found.into_iter().map(|(prediction, slots, generation)| Parts {
             prediction,
             generation,
+            tests: vec![],
             attributions: slots
                 .into_iter()
                 .flatten()
@@ -247,6 +249,8 @@ impl Worker<'_> {
                 f_input: finite(found.f_input),
                 f_baseline: found.f_baseline.and_then(finite),
                 f_zero: found.f_zero.and_then(finite),
+                unit_scores: found.unit_scores,
+                unit_errors: found.unit_errors,
                 below: found.below,
                 scores: found.scores,
                 errors: found

@@ -65,6 +65,7 @@ fn by_the_method(explainer: &mut Explainer, ids: &[u32], start: BaselineVector, 
         forced: vec![],
         start,
         routing: Routing::Free,
+        units: vec![],
         scalar,
         method: prepare(MethodWithSettings::Gim {}),
     };
@@ -75,7 +76,7 @@ fn by_the_method(explainer: &mut Explainer, ids: &[u32], start: BaselineVector, 
     })
     .unwrap();
     let map = found.unwrap();
-    assert_eq!((map.evaluations, map.f_baseline, &map.errors), (1, None, &None));
+    assert_eq!((map.evaluations, map.converged, &map.errors), (1, None, &None));
     (map.f_input, map.scores)
 }
 

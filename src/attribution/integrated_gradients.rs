@@ -155,6 +155,23 @@ impl Explainer {
         Ok(Self::new(model, backend, precision.dtype))
     }
 
+    /// As [`Self::load`], with permuted parameters ([`CausalLm::permuted`]): a control.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_permuted(
+        checkpoint: &Checkpoint,
+        backend: &Backend,
+        precision: impl Into<Precision>,
+        seed: u64,
+    ) -> Result<Self> {
+        let mut precision = precision.into();
+        precision.kernels = backend.has_kernels(precision.dtype);
+        let load = || CausalLm::load(checkpoint, &backend.device, precision).map(|model| model.permuted(seed));
+        let model = guarded(load).map_err(|e| e.in_file(&checkpoint.folder))??;
+        Ok(Self::new(model, backend, precision.dtype))
+    }
+
     /// A model that is already on its device, without autodiff.
     pub fn new(model: CausalLm, backend: &Backend, dtype: DType) -> Self {
         let decoder = model.decoder();
@@ -372,6 +389,7 @@ impl Explainer {
             forced: vec![],
             start,
             routing: Routing::default(),
+            units: vec![],
             scalar,
             method: Arc::new(method),
         };

@@ -12,7 +12,6 @@ use super::ops::tensor::OnDevice;
 use super::ops::{Ops, Sequences, Stretch};
 use super::path::Path;
 use crate::attribution::integrated_gradients::{Explainer, Points, Scalar, argmax};
-use crate::content::random::SplitMix64;
 use crate::families::shape::{
     self, Activation, Attention, Block, Experts, Growth, Halves, Mlp, Norm, Over, Pairs, QkNorm, Rotary, Scaling, Shape,
 };
@@ -20,6 +19,7 @@ use crate::families::tensors::{self, Order, Slot, one};
 use crate::kernel::Threads;
 use crate::model::CausalLm;
 use crate::model::device::Backend;
+use crate::random::SplitMix64;
 use crate::tensor::host::floats;
 use crate::terms::{BaselineVector, Batch, Output, Routing};
 

@@ -245,6 +245,7 @@ impl Model {
             ids: ids.to_vec(),
             start,
             routing: Routing::Free,
+            units: vec![],
             scalar,
             method: Arc::new(nodes),
         };
