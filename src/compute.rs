@@ -202,6 +202,7 @@ impl Worker<'_> {
                         given: target.given,
                         start,
                         routing: spec.routing,
+                        units: key.units.clone(),
                         scalar: target.scalar(spec.output),
                         method: Arc::clone(prepared),
                     });
@@ -225,6 +226,7 @@ impl Worker<'_> {
         let parts = found.into_iter().map(|(prediction, slots, generation)| Parts {
             prediction,
             generation,
+            tests: vec![],
             attributions: slots
                 .into_iter()
                 .flatten()
@@ -261,6 +263,8 @@ impl Worker<'_> {
                 f_input: finite(found.f_input),
                 f_baseline: found.f_baseline.and_then(finite),
                 f_zero: found.f_zero.and_then(finite),
+                unit_scores: found.unit_scores,
+                unit_errors: found.unit_errors,
                 below: found.below,
                 scores: found.scores,
                 errors: found

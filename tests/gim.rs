@@ -66,6 +66,7 @@ fn by_the_method(explainer: &mut Explainer, ids: &[u32], start: BaselineVector, 
         given: 0,
         start,
         routing: Routing::Free,
+        units: vec![],
         scalar,
         method: prepare(MethodWithSettings::Gim {}),
     };
@@ -76,7 +77,7 @@ fn by_the_method(explainer: &mut Explainer, ids: &[u32], start: BaselineVector, 
     })
     .unwrap();
     let map = found.unwrap();
-    assert_eq!((map.evaluations, map.f_baseline, &map.errors), (1, None, &None));
+    assert_eq!((map.evaluations, map.converged, &map.errors), (1, None, &None));
     (map.f_input, map.scores)
 }
 

@@ -246,7 +246,7 @@ fn an_unknown_method_is_an_error_that_names_the_known_ones() {
         ("methods: [gradient_x_inputs]", "did you mean `gradient_x_input`?"),
         (
             "methods: [saliency]",
-            "one of `integrated_gradients`, `gradient_x_input`",
+            "one of `integrated_gradients`, `gradient_x_input`, `gim`",
         ),
         ("methods: []", "methods"),
         (

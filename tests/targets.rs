@@ -27,7 +27,11 @@ fn ids(value: &Value) -> Vec<u32> {
 /// A project with these targets, whose model is asked to go on.
 fn with(targets: &str, asked: &str) -> Project {
     Project::small()
-        .edit(FIRST, "[predicted, gold]", &format!("{targets}\n  output: log_probability"))
+        .edit(
+            FIRST,
+            "[predicted, gold]",
+            &format!("{targets}\n  output: log_probability"),
+        )
         .edit(FIRST, "steps: 8", "steps: 300")
         .edit(FIRST, "options:", &format!("generate: {{{asked}}}\noptions:"))
 }
@@ -59,7 +63,12 @@ fn a_text_and_the_models_own_words_are_explained() {
     let project = with("[{text: \"Yes, <b>it\"}, generated, {text: A}, A]", ASKED);
     project.run(&BUILD).ended(0);
     let found = record(&project, "a");
-    let prompt: Vec<u32> = found["tokens"].as_array().unwrap().iter().map(|token| number(&token["id"]) as u32).collect();
+    let prompt: Vec<u32> = found["tokens"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|token| number(&token["id"]) as u32)
+        .collect();
     let texts = of_kind(&found, "text");
     assert_eq!(texts.len(), 4);
     let long = texts[0];
@@ -73,14 +82,20 @@ fn a_text_and_the_models_own_words_are_explained() {
     assert!((number(&long["f_input"]) - expected).abs() < 1e-4 * expected.abs());
     // A text that is an option is explained as that option is.
     let option = of_kind(&found, "option");
-    assert_eq!((&texts[2]["scores"], &texts[2]["f_input"]), (&option[0]["scores"], &option[0]["f_input"]));
+    assert_eq!(
+        (&texts[2]["scores"], &texts[2]["f_input"]),
+        (&option[0]["scores"], &option[0]["f_input"])
+    );
 
     let said = &found["generation"];
     let generated = of_kind(&found, "generated");
     assert_eq!(generated.len(), 2);
     for map in generated {
         let target = &map["target"];
-        assert_eq!((&target["token_ids"], &target["text"]), (&said["token_ids"], &said["text"]));
+        assert_eq!(
+            (&target["token_ids"], &target["text"]),
+            (&said["token_ids"], &said["text"])
+        );
         let answer = found["prediction"]["text"].as_str().unwrap();
         assert_eq!(target["given"]["text"], format!("{answer}) Why? "));
         is_a_map(map, &found);
@@ -101,7 +116,11 @@ fn a_text_and_the_models_own_words_are_explained() {
     assert!(!page.contains("<b>it"));
     // Everything is found again, and without the model too.
     let again = project.run(&BUILD);
-    assert!(again.ended(0).contains("0 models loaded, 0 maps computed"), "{}", again.stderr);
+    assert!(
+        again.ended(0).contains("0 models loaded, 0 maps computed"),
+        "{}",
+        again.stderr
+    );
     let site = project.files("site");
     std::fs::remove_dir_all(project.path("content/models/tiny")).unwrap();
     std::fs::remove_dir_all(project.path("site")).unwrap();
@@ -115,8 +134,14 @@ fn a_long_text_is_an_excerpt_in_headings_and_whole_once() {
     let project = with(&format!("[{{text: \"{text}\"}}]"), ASKED);
     project.run(&BUILD).ended(0);
     let page = project.read("site/experiments/first/maps/tiny/a/index.html");
-    assert!(page.contains("…” (text)") && page.contains("the whole of this text"), "{page}");
-    assert!(page.contains(&format!("<blockquote class=\"own-words\"><bdi>{text}</bdi>")), "{page}");
+    assert!(
+        page.contains("…” (text)") && page.contains("the whole of this text"),
+        "{page}"
+    );
+    assert!(
+        page.contains(&format!("<blockquote class=\"own-words\"><bdi>{text}</bdi>")),
+        "{page}"
+    );
     let sample = project.read("site/experiments/first/samples/a/index.html");
     assert!(!sample.contains(text) || sample.contains('…'), "{sample}");
 }
@@ -138,8 +163,20 @@ fn a_model_that_says_nothing_has_no_map_and_says_so() {
     assert_eq!(maps.len(), 4, "one for each target and baseline");
     for map in &maps[..2] {
         assert_eq!(
-            (&map["absent"], &map["scores"], &map["f_input"], &map["sum"], &map["evaluations"]),
-            (&"nothing_generated".into(), &Value::Array(vec![]), &Value::Null, &Value::Null, &0.into())
+            (
+                &map["absent"],
+                &map["scores"],
+                &map["f_input"],
+                &map["sum"],
+                &map["evaluations"]
+            ),
+            (
+                &"nothing_generated".into(),
+                &Value::Array(vec![]),
+                &Value::Null,
+                &Value::Null,
+                &0.into()
+            )
         );
     }
     for map in &maps[2..] {
@@ -153,11 +190,19 @@ fn a_model_that_says_nothing_has_no_map_and_says_so() {
     );
     // No row of the CSV stands for a map that is not there.
     let csv = project.read("site/data/first.csv");
-    let rows = |kind: &str| csv.lines().filter(|line| line.starts_with("first,tiny,a,") && line.contains(kind)).count();
+    let rows = |kind: &str| {
+        csv.lines()
+            .filter(|line| line.starts_with("first,tiny,a,") && line.contains(kind))
+            .count()
+    };
     let tokens = found["tokens"].as_array().unwrap().len();
     assert_eq!((rows(",generated,"), rows(",gold,")), (0, 2 * tokens));
     let again = project.run(&BUILD);
-    assert!(again.ended(0).contains("0 models loaded, 0 maps computed"), "{}", again.stderr);
+    assert!(
+        again.ended(0).contains("0 models loaded, 0 maps computed"),
+        "{}",
+        again.stderr
+    );
     let site = project.files("site");
     std::fs::remove_dir_all(project.path("content/models/tiny")).unwrap();
     project.run(&FROZEN).ended(0);
@@ -203,6 +248,9 @@ fn what_cannot_be_explained_is_told_with_its_place() {
     one.run(&BUILD).ended(0);
     let found = record(&one, "a");
     let generated = of_kind(&found, "generated")[0];
-    assert_eq!(generated["target"]["token_ids"], serde_json::json!([found["prediction"]["token_id"]]));
+    assert_eq!(
+        generated["target"]["token_ids"],
+        serde_json::json!([found["prediction"]["token_id"]])
+    );
     assert!((number(&generated["f_input"]) - number(&found["prediction"]["probability"])).abs() < 1e-5);
 }

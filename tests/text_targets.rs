@@ -51,6 +51,7 @@ fn check(model: &str) {
                 _ => BaselineVector::Mean,
             },
             routing: Routing::Free,
+            units: vec![],
             scalar: Scalar {
                 token,
                 output: Output::LogProbability,
@@ -81,7 +82,10 @@ fn check(model: &str) {
         assert!(off < tolerance, "{off} of the largest score; {case:.200}");
         for (what, ours) in [("f_input", map.f_input), ("f_baseline", map.f_baseline.unwrap())] {
             let expected: f64 = parsed(&case[what]);
-            assert!((ours - expected).abs() < tolerance * expected.abs(), "{what}: {ours} for {expected}");
+            assert!(
+                (ours - expected).abs() < tolerance * expected.abs(),
+                "{what}: {ours} for {expected}"
+            );
         }
     }
     println!("{model}, {dtype:?} on {backend}: scores within {worst:.1e} of the largest");

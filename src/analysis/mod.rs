@@ -3,7 +3,6 @@
 //! Pure functions over [`crate::store::record`]. Nothing here knows HTML, files or models.
 
 pub mod agreement;
-pub mod align;
 pub mod calibration;
 pub mod map;
 pub mod pairs;

@@ -7,8 +7,8 @@
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::analysis::align::{Level, UnitScores, Units};
 use crate::analysis::calibration;
+use crate::content::units::{Level, UnitScores, Units};
 use crate::store::record::{AttributionRecord, SampleRecord, chosen};
 
 /// `count` of `of`.

@@ -155,6 +155,23 @@ impl Explainer {
         Ok(Self::new(model, backend, precision.dtype))
     }
 
+    /// As [`Self::load`], with permuted parameters ([`CausalLm::permuted`]): a control.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_permuted(
+        checkpoint: &Checkpoint,
+        backend: &Backend,
+        precision: impl Into<Precision>,
+        seed: u64,
+    ) -> Result<Self> {
+        let mut precision = precision.into();
+        precision.kernels = backend.has_kernels(precision.dtype);
+        let load = || CausalLm::load(checkpoint, &backend.device, precision).map(|model| model.permuted(seed));
+        let model = guarded(load).map_err(|e| e.in_file(&checkpoint.folder))??;
+        Ok(Self::new(model, backend, precision.dtype))
+    }
+
     /// A model that is already on its device, without autodiff.
     pub fn new(model: CausalLm, backend: &Backend, dtype: DType) -> Self {
         let decoder = model.decoder();
@@ -336,9 +353,7 @@ impl Explainer {
                     pairs.iter().find_map(|(alphas, outputs)| {
                         let place = alphas.iter().position(|&read| read == alpha)?;
                         let count = alphas.len();
-                        let values = outputs
-                            .values(&vec![scalar; count], vec![counted; count].into_iter())
-                            .0;
+                        let values = outputs.values(&vec![scalar; count], vec![counted; count].into_iter()).0;
                         Some(values[place])
                     })
                 };
@@ -377,6 +392,7 @@ impl Explainer {
             given: 0,
             start,
             routing: Routing::default(),
+            units: vec![],
             scalar,
             method: Arc::new(method),
         };

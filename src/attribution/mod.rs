@@ -8,4 +8,5 @@ pub mod integral;
 pub mod integrated_gradients;
 pub mod methods;
 pub mod quadrature;
+pub mod removal;
 pub mod schedule;

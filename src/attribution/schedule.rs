@@ -29,6 +29,8 @@ pub struct Task {
     pub start: BaselineVector,
     /// How experts are chosen along it.
     pub routing: Routing,
+    /// The places of each unit's tokens, where the method replaces units.
+    pub units: Vec<Vec<usize>>,
     /// What is explained.
     pub scalar: Scalar,
     /// How the map is made.

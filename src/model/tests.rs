@@ -12,7 +12,6 @@ use super::ops::tensor::OnDevice;
 use super::ops::{Ops, Sequences, Stretch};
 use super::path::Path;
 use crate::attribution::integrated_gradients::{Explainer, Points, Scalar, argmax};
-use crate::content::random::SplitMix64;
 use crate::families::shape::{
     self, Activation, Attention, Block, Experts, Growth, Halves, Mlp, Norm, Over, Pairs, QkNorm, Rotary, Scaling, Shape,
 };
@@ -20,6 +19,7 @@ use crate::families::tensors::{self, Order, Slot, one};
 use crate::kernel::Threads;
 use crate::model::CausalLm;
 use crate::model::device::Backend;
+use crate::random::SplitMix64;
 use crate::tensor::host::floats;
 use crate::terms::{BaselineVector, Batch, Output, Routing};
 
@@ -593,7 +593,11 @@ fn an_answer_of_several_tokens_is_that_of_autodiff() {
             let path = explainer.path(&prompt, BaselineVector::Token(2), forced, Routing::Free);
             (path.unwrap().with_given(given), scalar(token))
         };
-        let paths = [of(&answer[..2], 0, answer[2]), of(&answer[..2], 1, answer[2]), of(&[], 0, answer[0])];
+        let paths = [
+            of(&answer[..2], 0, answer[2]),
+            of(&answer[..2], 1, answer[2]),
+            of(&[], 0, answer[0]),
+        ];
         let wanted = paths.each_ref().map(|(path, scalar)| Points {
             path,
             alphas: vec![0.4],
@@ -605,7 +609,13 @@ fn an_answer_of_several_tokens_is_that_of_autodiff() {
         for ((whole, behind), first) in whole.scores.iter().zip(&behind.scores).zip(&first.scores) {
             assert!((whole - behind - first).abs() < 2e-4, "{whole} {behind} {first}");
         }
-        let ends = explainer.ends(&prompt, BaselineVector::Token(2), (&answer[..2], 1), None, &[scalar(answer[2])]);
+        let ends = explainer.ends(
+            &prompt,
+            BaselineVector::Token(2),
+            (&answer[..2], 1),
+            None,
+            &[scalar(answer[2])],
+        );
         let alone = explainer.log_probability(&prompt, &answer[..1]).unwrap();
         assert!((ends.unwrap()[0].input - (by_token - alone)).abs() < 1e-4);
     }

@@ -21,7 +21,10 @@ pub const COLUMNS: [(&str, &str); 26] = [
         "correct",
         "whether the prediction is the gold option; empty without one",
     ),
-    ("target_kind", "predicted, gold, option, token, contrast, text or generated"),
+    (
+        "target_kind",
+        "predicted, gold, option, token, contrast, text or generated",
+    ),
     ("target", "text of what is explained"),
     ("output", "unit of the score: probability, logit or log_probability"),
     ("baseline", "where the path starts"),

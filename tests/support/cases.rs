@@ -246,6 +246,7 @@ impl Model {
             ids: ids.to_vec(),
             start,
             routing: Routing::Free,
+            units: vec![],
             scalar,
             method: Arc::new(nodes),
         };

@@ -28,6 +28,7 @@ fn task(ids: &[u32], start: BaselineVector, token: u32, rule: &Nodes) -> Task {
         given: 0,
         start,
         routing: Routing::Free,
+        units: vec![],
         scalar,
         method: Arc::new(rule.clone()),
     }
@@ -206,7 +207,7 @@ fn mixture() -> Explainer {
     use burn::module::{Module, ModuleMapper, Param};
     use burn::tensor::TensorData;
 
-    use crate::content::random::SplitMix64;
+    use crate::random::SplitMix64;
 
     /// The same in every run: Burn's own seed is shared by all tests of a process.
     struct Drawn(SplitMix64);
@@ -290,7 +291,7 @@ fn jumps_of_a_mixture_are_told_apart_and_a_frozen_choice_has_none() {
 fn deep_explainer() -> Explainer {
     use burn::module::{ModuleMapper, Param};
 
-    struct Random(crate::content::random::SplitMix64);
+    struct Random(crate::random::SplitMix64);
     impl ModuleMapper for Random {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
             param.map(|value| {
@@ -314,7 +315,7 @@ fn deep_explainer() -> Explainer {
     assert!(shape.lift() > 248.0 && shape.lift() < 249.0, "{}", shape.lift());
     let backend = Backend::cpu();
     let model = CausalLm::init(&shape, &backend.device);
-    let model = burn::module::Module::map(model, &mut Random(crate::content::random::SplitMix64::new(5)));
+    let model = burn::module::Module::map(model, &mut Random(crate::random::SplitMix64::new(5)));
     Explainer::new(model, &backend, DType::F32)
 }
 

@@ -8,7 +8,8 @@
 //! The first three are those of the authors' package gim-explain 0.1.4, the last is `scale_mlp_gate` of the paper's own
 //! program. docs/methods.md says what is done where the package says nothing.
 //!
-//! The map is not complete: scores need not sum to F(x) − F(x′), and nothing in it says how far off they are.
+//! The map is not complete: scores need not sum to F(x) − F(x′), and F(x′) is read only to say how far off they
+//! are.
 
 use super::gradient_x_input::AtTheInput;
 use super::{Given, InProgress, Method};
@@ -29,7 +30,7 @@ const GRADIENTS: Gradients = Gradients {
 
 impl Method for Gim {
     fn needs_ends(&self) -> bool {
-        false
+        true
     }
 
     fn gradients(&self) -> Gradients {

@@ -1,8 +1,8 @@
 //! The methods, one file each, and what any of them is given and gives.
 //!
 //! A method reads the model at points of the straight path from a baseline x′ (α = 0) to the input x (α = 1): F there,
-//! and Σ_d (x − x′)_{t,d} g_{t,d} of each token t, where g is ∂F/∂x or what the method takes for it. It says which points it wants, is fed their values, and says
-//! again. Many maps are made at once ([`super::schedule`]), so that passes over the model are full.
+//! and Σ_d (x − x′)_{t,d} g_{t,d} of each token t, where g is ∂F/∂x or what the method takes for it. It says which
+//! points it wants, is fed their values, and says again. Many maps are made at once ([`super::schedule`]), so that passes over the model are full.
 
 mod gim;
 mod gradient_x_input;
@@ -66,6 +66,10 @@ pub struct Attribution {
     pub scores: Vec<f64>,
     /// The method's own estimate of each score's error, absolute; none where it has none.
     pub errors: Option<Vec<f64>>,
+    /// The whole score of each unit, where the method replaces units; a token's score is then its share of it.
+    pub unit_scores: Option<Vec<f64>>,
+    /// The standard error of each unit's score, where the method knows one.
+    pub unit_errors: Option<Vec<f64>>,
     /// F at the input.
     pub f_input: f64,
     /// F at the baseline, where the method reads it.
@@ -116,5 +120,9 @@ pub fn prepare(method: MethodWithSettings) -> Arc<dyn Method> {
     match method {
         MethodWithSettings::IntegratedGradients(rule) => Arc::new(Nodes::of(rule)),
         MethodWithSettings::GradientXInput {} => Arc::new(gradient_x_input::GradientXInput),
+        MethodWithSettings::Gim {} => Arc::new(gim::Gim),
+        MethodWithSettings::Occlusion { .. } | MethodWithSettings::Shapley { .. } => {
+            unreachable!("no experiment is read that asks for it")
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::attribution::{self, Attribution, TARGET_WORDS};
+use super::faithfulness::{self, Faithfulness};
 use super::{AnswerOption, GenerateSpec, generate};
 use crate::content::dataset::{Draw, Selector, Source, read_selector, read_source};
 use crate::content::decode::{Decoder, Field, Located, Table};
@@ -11,7 +12,7 @@ use crate::content::prompt::{SegmentSource, TEMPLATE, Templates};
 use crate::content::yaml;
 use crate::terms::{Output, PromptStyle, Role};
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "title",
     "description",
     "draft",
@@ -23,6 +24,7 @@ const KEYS: [&str; 11] = [
     "options",
     "attribution",
     "generate",
+    "faithfulness",
 ];
 const DATASET_KEYS: [&str; 9] = [
     "source", "path", "split", "config", "revision", "rows", "id", "gold", "select",
@@ -49,6 +51,7 @@ pub struct Written {
     pub options: Option<Vec<AnswerOption>>,
     pub attribution: Option<Attribution>,
     pub generate: Option<GenerateSpec>,
+    pub faithfulness: Option<Faithfulness>,
 }
 
 /// The `dataset` block.
@@ -108,6 +111,10 @@ pub fn read(id: &str, path: &Path, yaml: String, decoder: &mut Decoder) -> Optio
     let generate = table
         .get("generate")
         .and_then(|field| generate::read(decoder, path, &field));
+    let own = attribution.as_ref().map(|attribution| &attribution.spec.baselines[..]);
+    let faithfulness = table
+        .get("faithfulness")
+        .and_then(|field| faithfulness::read(decoder, &field, own));
     if let (Some(dataset), Some(options)) = (&dataset, &options) {
         check_gold(
             decoder,
@@ -135,6 +142,7 @@ pub fn read(id: &str, path: &Path, yaml: String, decoder: &mut Decoder) -> Optio
         options,
         attribution,
         generate,
+        faithfulness,
         yaml,
     })
 }
@@ -174,9 +182,14 @@ fn check_gold(
 
 /// What the target `generated` needs: that the model says something, and an output of so many tokens.
 fn check_generated(decoder: &mut Decoder, attribution: &Attribution, says: bool, generate: Option<&GenerateSpec>) {
-    let Some(position) = attribution.needs_generate else { return };
+    let Some(position) = attribution.needs_generate else {
+        return;
+    };
     if !says {
-        let error = decoder.error(position, "the target `generated`, and nothing says what the model goes on from");
+        let error = decoder.error(
+            position,
+            "the target `generated`, and nothing says what the model goes on from",
+        );
         decoder.push(
             error
                 .place("attribution.targets")

@@ -157,6 +157,7 @@ impl StoredSample {
             options,
             targets: self.targets.clone(),
             baselines: baselines.to_vec(),
+            tested: false,
             generation: self.generation.clone(),
         })
     }
