@@ -102,6 +102,52 @@ fn maps_are_the_same_alone_and_in_company() {
     }
 }
 
+/// GIM and gradient × input are of the same point; neither changes what the other, or a path integral, gives.
+#[test]
+fn methods_of_other_gradients_share_passes_and_nothing_else() {
+    let mut explainer = explainer();
+    let rule = Nodes::Fixed {
+        // The right end is the input, which the others want too.
+        points: quadrature::points(Quadrature::RiemannRight, 5).into(),
+        check: None,
+    };
+    let mut tasks = Vec::new();
+    for (length, start) in [(30, BaselineVector::Zero), (13, BaselineVector::Mean)] {
+        let ids: Vec<u32> = (0..length).collect();
+        for method in [MethodWithSettings::GradientXInput {}, MethodWithSettings::Gim {}] {
+            tasks.push(Task {
+                method: crate::attribution::methods::prepare(method),
+                ..task(&ids, start, 5, &rule)
+            });
+        }
+        tasks.push(task(&ids, start, 5, &rule));
+    }
+    let together = all(&mut explainer, &tasks, Batch::Auto);
+    for (task, map) in tasks.iter().zip(&together) {
+        same(&all(&mut explainer, std::slice::from_ref(task), Batch::Auto)[0], map);
+    }
+    for size in [1, 3, 100] {
+        for (one, other) in all(&mut explainer, &tasks, Batch::Fixed(size)).iter().zip(&together) {
+            same(one, other);
+        }
+    }
+    for maps in together.chunks(3) {
+        let [plain, gim, integral] = maps else {
+            panic!("three methods")
+        };
+        assert_eq!((plain.f_input, plain.f_baseline), (gim.f_input, gim.f_baseline));
+        assert_eq!((gim.evaluations, integral.evaluations), (1, 5));
+        let largest = plain.scores.iter().fold(0.0f64, |most, score| most.max(score.abs()));
+        let moved = plain.scores.iter().zip(&gim.scores).map(|(a, b)| (a - b).abs());
+        assert!(
+            moved.fold(0.0, f64::max) > 0.05 * largest,
+            "{:?} {:?}",
+            plain.scores,
+            gim.scores
+        );
+    }
+}
+
 /// To the bit where the processor's product allows it, else but for rounding.
 fn same(one: &Attribution, other: &Attribution) {
     if crate::kernel::gemm::rows_are_independent() {
