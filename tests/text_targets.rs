@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use igsite::attribution::integral::Nodes;
 use igsite::attribution::integrated_gradients::{Explainer, Scalar};
+use igsite::attribution::methods::Prepared;
 use igsite::attribution::quadrature;
 use igsite::attribution::schedule::{self, Task};
 use igsite::checkpoint::{Checkpoint, hash};
@@ -57,10 +58,10 @@ fn check(model: &str) {
                 output: Output::LogProbability,
                 minus: None,
             },
-            method: Arc::new(Nodes::Fixed {
+            method: Prepared::Path(Arc::new(Nodes::Fixed {
                 points: points.into(),
                 check: None,
-            }),
+            })),
         }
     };
     let tasks: Vec<Task> = cases.iter().map(task).collect();

@@ -54,6 +54,8 @@ pub struct Experiment {
     pub generate: Option<GenerateSpec>,
     /// How maps are put to the test, if they are.
     pub faithfulness: Option<FaithfulnessSpec>,
+    /// The segments in which the cause lies, by what the author knows of the data; empty where nobody says.
+    pub expected: Vec<String>,
 }
 
 /// The `generate` block.

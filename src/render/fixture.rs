@@ -90,6 +90,7 @@ impl Fixture {
         let experiment = Experiment {
             generate: None,
             faithfulness: None,
+            expected: vec![],
             id: "claims".into(),
             path: "content/experiments/claims.yaml".into(),
             yaml: "title: Claims, zero shot\nmodels: [falcon-toy, llama-toy]\n".into(),

@@ -24,10 +24,12 @@ const KEYS: [&str; 15] = [
     "batch",
 ];
 /// The methods that there are.
-const COMPUTED: [(&str, Method); 3] = [
+const COMPUTED: [(&str, Method); 5] = [
     ("integrated_gradients", Method::IntegratedGradients),
     ("gradient_x_input", Method::GradientXInput),
     ("gim", Method::Gim),
+    ("occlusion", Method::Occlusion),
+    ("shapley", Method::Shapley),
 ];
 /// Words that are targets, and so cannot be letters.
 pub const TARGET_WORDS: [&str; 4] = ["predicted", "gold", "all_options", "generated"];
