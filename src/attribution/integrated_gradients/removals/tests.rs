@@ -414,3 +414,45 @@ fn occlusion_is_what_whole_passes_say() {
     close(&[occlusion.unit_scores.unwrap()], &[expected.collect()], 1e-3);
     assert_eq!(occlusion.evaluations, 9);
 }
+
+/// What a model is given before what is explained is no part of F, whatever is replaced; its own answer stays that
+/// behind the prompt.
+#[test]
+fn tokens_that_are_given_do_not_count() {
+    let (units, masks) = (units(), masks(12));
+    for kernels in [true, false] {
+        let mut explainer = explainer("llama");
+        explainer.kernels = kernels;
+        let of = |forced, given, scalars| Replaceable {
+            forced,
+            given,
+            ..prompt(&units, scalars)
+        };
+        let (last, first) = ([scalar(7, Output::LogProbability)], [scalar(9, Output::LogProbability)]);
+        let mut read = |prompt: &Replaceable<'_>| found(&mut explainer, prompt, &masks, Batch::Auto);
+        let whole = read(&of(&[9, 31], 0, &last));
+        let behind = read(&of(&[9, 31], 1, &last));
+        let own = read(&of(&[], 0, &first));
+        let rest: Vec<Vec<f64>> = whole.iter().zip(&own).map(|(all, own)| vec![all[0] - own[0]]).collect();
+        close(&behind, &rest, 1e-4);
+        // Beside a prompt of which all is counted.
+        let (given, counted) = (of(&[9, 31], 1, &last), of(&[], 0, &first));
+        let mut two = [
+            explainer.removals(&given).unwrap(),
+            explainer.removals(&counted).unwrap(),
+        ];
+        let masks: Vec<Mask> = masks.iter().map(|mask| Mask::of(mask)).collect();
+        let [one, other] = &mut two;
+        let mut wanted = [(one, &masks[..]), (other, &masks[..])];
+        explainer.remove(&mut wanted, Batch::Auto, &mut |_| ()).unwrap();
+        for (mask, (behind, own)) in masks.iter().zip(behind.iter().zip(&own)) {
+            let [given, counted] = two.each_ref().map(|removals| removals.get(mask).unwrap());
+            close(
+                &[given.values.clone(), counted.values.clone()],
+                &[behind.clone(), own.clone()],
+                1e-4,
+            );
+            assert_eq!(given.answer, counted.answer);
+        }
+    }
+}
