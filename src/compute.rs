@@ -182,7 +182,9 @@ impl Worker<'_> {
                     let (method, prepared) = &methods[m];
                     // Nothing to explain: the model generated nothing.
                     let Some(target) = &known[t] else {
-                        self.progress.add(prepared.expected_evaluations() as u64);
+                        let kind = spec.with_settings(*method).units();
+                        let units = kind.map_or(0, |kind| job.units(kind, None).len());
+                        self.progress.add(prepared.expected_evaluations(units) as u64);
                         continue;
                     };
                     let key = job.attribution_key(run.experiment, *method, target, start);
