@@ -606,7 +606,7 @@ mod tests {
             sinks: Some(&sinks),
             slopes: None,
             lengths: &[tokens],
-            last: false,
+            queries: &[tokens],
         };
         let [q, k, v, c] = [1.0, 2.0, 3.0, 4.0].map(|seed| numbers(tokens * width, seed));
         let [mut dq, mut dk, mut dv, mut own_dq, mut own_dk, mut own_dv] = [(); 6].map(|()| vec![9.0; q.len()]);

@@ -287,7 +287,7 @@ fn experts_may_be_those_of_the_prompt() {
                 let path = explainer.path(&IDS, BaselineVector::Mean, forced, routing).unwrap();
                 let frozen = path.frozen.as_deref();
                 let ends = explainer
-                    .ends(&IDS, BaselineVector::Mean, forced, frozen, &scalars)
+                    .ends(&IDS, BaselineVector::Mean, (forced, 0), frozen, &scalars)
                     .unwrap();
                 let masks = [vec![false; 14], vec![true; 14]];
                 let found = found(&mut explainer, &prompt, &masks, Batch::Auto);
