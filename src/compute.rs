@@ -1,10 +1,13 @@
 //! Jobs to stored parts: computes what the store lacks, model by model. Each model is loaded at most once and only if
 //! needed.
 
+mod tested;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::{Instant, SystemTime};
 
+use self::tested::Computed;
 use crate::attribution::integrated_gradients::{Explainer, argmax};
 use crate::attribution::methods::{self, Attribution, Prepared};
 use crate::attribution::schedule::{self, Task};
@@ -89,7 +92,8 @@ pub fn complete(
     for id in waiting {
         let model = &models[id];
         progress.at(format!("loading {id}"));
-        let explainer = Explainer::load(&model.checkpoint, backend, model.precision)?;
+        let load = || Explainer::load(&model.checkpoint, backend, model.precision);
+        let explainer = load()?;
         work.models_loaded += 1;
         let mut worker = Worker {
             model,
@@ -105,6 +109,33 @@ pub fn complete(
             let jobs: Vec<&Job> = of_run.iter().map(|&(_, job)| &run.jobs[job]).collect();
             for (&(run, job), found) in of_run.iter().zip(worker.jobs(run, &jobs)?) {
                 parts[run][job] = Some(found);
+            }
+        }
+        // Tests come last: of maps of all methods, and held against the permuted model's.
+        for of_run in jobs.chunk_by(|a, b| a.0 == b.0) {
+            let run = &runs[of_run[0].0];
+            let Some(spec) = &run.experiment.faithfulness else {
+                continue;
+            };
+            let computed = of_run
+                .iter()
+                .filter_map(|&(at, job)| Some((&run.jobs[job], parts[at][job].as_ref()?)));
+            let computed: Vec<Computed> = computed.collect();
+            let lacking = worker.lacking_permuted(run, &computed)?;
+            if !lacking.is_empty() {
+                worker.progress.at(format!("loading {id}, its parameters permuted"));
+                let permuted = || Explainer::load_permuted(&model.checkpoint, backend, model.precision, spec.seed);
+                worker = worker.with(permuted)?;
+                worker.permuted_maps(run, &computed, lacking)?;
+                worker.progress.at(format!("loading {id}"));
+                worker = worker.with(load)?;
+            }
+            let tests = computed.iter().map(|&of_job| worker.tests(run, of_job));
+            let tests: Vec<_> = tests.collect::<Result<_>>()?;
+            for (&(at, job), tests) in of_run.iter().zip(tests) {
+                if let Some(parts) = &mut parts[at][job] {
+                    parts.tests = tests;
+                }
             }
         }
     }
@@ -125,16 +156,42 @@ struct Worker<'a> {
     work: &'a mut Work,
 }
 
+impl<'a> Worker<'a> {
+    /// With another model, loaded when there is room for it.
+    fn with(self, load: impl FnOnce() -> Result<Explainer>) -> Result<Self> {
+        let Self {
+            model,
+            store,
+            backend,
+            explainer,
+            progress,
+            work,
+        } = self;
+        drop(explainer);
+        Ok(Self {
+            explainer: load()?,
+            model,
+            store,
+            backend,
+            progress,
+            work,
+        })
+    }
+}
+
+/// What messages call a job.
+fn place(run: &Run, job: &Job) -> String {
+    format!(
+        "model `{}`, experiment `{}`, sample `{}`",
+        run.model, run.experiment.id, job.sample.slug
+    )
+}
+
 impl Worker<'_> {
     /// The parts of jobs of one run: predictions first, then all maps together, so that passes are full.
     fn jobs(&mut self, run: &Run, jobs: &[&Job]) -> Result<Vec<Parts>> {
         let spec = &run.experiment.attribution;
-        let place = |job: &Job| {
-            format!(
-                "model `{}`, experiment `{}`, sample `{}`",
-                run.model, run.experiment.id, job.sample.slug
-            )
-        };
+        let place = |job: &Job| place(run, job);
         let methods = prepared(spec);
         let mut found = Vec::with_capacity(jobs.len());
         let mut failed = None;
