@@ -186,6 +186,53 @@ fn each_map_names_its_method_and_has_only_its_own_facts() {
 }
 
 #[test]
+fn gim_is_another_map_of_the_same_point() {
+    let project = with_methods("methods: [integrated_gradients, gim, gradient_x_input]");
+    project.run(&BUILD).ended(0);
+    let found = record(&project, "a");
+    let (gim, plain) = (by(&found, "gim"), by(&found, "gradient_x_input"));
+    assert_eq!((gim.len(), plain.len()), (4, 4));
+    for (gim, plain) in gim.iter().zip(&plain) {
+        assert_eq!(
+            (&gim["f_input"], &gim["baseline"]),
+            (&plain["f_input"], &plain["baseline"])
+        );
+        for of_a_path in [
+            "quadrature",
+            "steps",
+            "convergence_delta",
+            "errors",
+            "converged",
+            "within_margin",
+        ] {
+            assert_eq!(gim[of_a_path], Value::Null, "{of_a_path}");
+        }
+        let largest = scores(plain).iter().fold(0.0f64, |most, score| most.max(score.abs()));
+        let moved = scores(gim)
+            .iter()
+            .zip(&scores(plain))
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f64::max);
+        assert!(moved > 0.01 * largest, "{moved} of {largest}");
+    }
+    // What the others say is to the bit what they say alone.
+    let alone = with_methods(BOTH);
+    alone.run(&BUILD).ended(0);
+    let expected = record(&alone, "a");
+    for method in ["integrated_gradients", "gradient_x_input"] {
+        assert_eq!(by(&found, method), by(&expected, method));
+    }
+    let page = project.read("site/experiments/first/maps/tiny/a/index.html");
+    assert!(page.contains("by GIM") && page.contains("GIM is gradient × input with another backward pass"));
+    let again = project.run(&BUILD);
+    assert!(
+        again.ended(0).contains("0 models loaded, 0 maps computed"),
+        "{}",
+        again.stderr
+    );
+}
+
+#[test]
 fn pages_with_several_models_say_which_method_they_show() {
     let project = with_methods(BOTH)
         .model("other")
@@ -246,7 +293,7 @@ fn an_unknown_method_is_an_error_that_names_the_known_ones() {
         ("methods: [gradient_x_inputs]", "did you mean `gradient_x_input`?"),
         (
             "methods: [saliency]",
-            "one of `integrated_gradients`, `gradient_x_input`, `occlusion`, `shapley`",
+            "one of `integrated_gradients`, `gradient_x_input`, `gim`, `occlusion`, `shapley`",
         ),
         ("methods: []", "methods"),
         (

@@ -181,11 +181,14 @@ pub fn values(folder: &Path, file: &Path) -> Result<String, Box<dyn Error>> {
     let points = Points {
         path: &path,
         alphas: places.iter().map(|(u, ..)| u.exp()).collect(),
-        scalars: vec![Scalar {
-            token,
-            output: Output::LogProbability,
-            minus: None,
-        }],
+        asked: vec![
+            Scalar {
+                token,
+                output: Output::LogProbability,
+                minus: None,
+            }
+            .into(),
+        ],
     };
     let found = model.explainer.evaluate(&[points], Batch::Auto, &mut |_| ())?.remove(0);
     let mut table =

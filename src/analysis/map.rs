@@ -75,6 +75,7 @@ pub fn distinct(attributions: &[AttributionRecord]) -> Vec<(Vec<&str>, &Attribut
     for a in attributions {
         let same = |(_, b): &&mut (Vec<&str>, &AttributionRecord)| {
             (a.method, &a.target.token_ids, &a.baseline) == (b.method, &b.target.token_ids, &b.baseline)
+                && a.target.given == b.target.given
                 && (a.target.kind == TargetKind::Contrast) == (b.target.kind == TargetKind::Contrast)
         };
         match maps.iter_mut().find(same) {
@@ -87,7 +88,8 @@ pub fn distinct(attributions: &[AttributionRecord]) -> Vec<(Vec<&str>, &Attribut
 
 /// The probability of what is explained, where that is one answer, and the record knows it.
 pub fn target_probability(attribution: &AttributionRecord, record: &SampleRecord) -> Option<f64> {
-    if attribution.target.kind == TargetKind::Contrast {
+    let behind_more = attribution.target.given.is_some() && attribution.output == Output::Logit;
+    if attribution.target.kind == TargetKind::Contrast || behind_more {
         return None;
     }
     let token = *attribution.target.token_ids.first()?;

@@ -101,13 +101,15 @@ pub fn is_drawable(attribution: &AttributionRecord, record: &SampleRecord) -> bo
 /// Whether a map is as right as was asked for, as far as its method can tell: nothing speaks against one without such a
 /// test.
 pub fn is_right(attribution: &AttributionRecord) -> bool {
-    attribution.converged != Some(false) && attribution.non_finite.is_none()
+    attribution.converged != Some(false) && attribution.non_finite.is_none() && attribution.absent.is_none()
 }
 
 /// How right a map is, in one word that claims no more than its rule can tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
+    /// There is no map: the model generated nothing to explain.
+    Absent,
     /// A value along the path was not finite: the record is marked, and no map is drawn.
     NotFinite,
     /// The method has no test of its own.
@@ -136,7 +138,9 @@ impl State {
     pub fn of(attribution: &AttributionRecord) -> Self {
         let fixed = attribution.has_fixed_rule();
         let has_error = attribution.error_estimate.is_some();
-        if attribution.non_finite.is_some() {
+        if attribution.absent.is_some() {
+            Self::Absent
+        } else if attribution.non_finite.is_some() {
             Self::NotFinite
         } else if attribution.converged.is_none() {
             Self::Untested
@@ -253,7 +257,7 @@ impl ModelSummary {
             let gold = record.sample.gold.as_ref().and_then(|gold| record.options.get(gold));
             summary.right_probability.add(gold.map(|option| option.probability));
             summary.seconds.add(Some(record.provenance.seconds));
-            for attribution in &record.attributions {
+            for attribution in record.attributions.iter().filter(|a| a.absent.is_none()) {
                 // Maps of methods without a test are no share of those that pass it.
                 if let Some(within) = attribution.within_tolerance {
                     summary.within_tolerance.add(within && attribution.non_finite.is_none());

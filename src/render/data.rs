@@ -21,7 +21,10 @@ pub const COLUMNS: [(&str, &str); 26] = [
         "correct",
         "whether the prediction is the gold option; empty without one",
     ),
-    ("target_kind", "predicted, gold, option, token or contrast"),
+    (
+        "target_kind",
+        "predicted, gold, option, token, contrast, text or generated",
+    ),
     ("target", "text of what is explained"),
     ("output", "unit of the score: probability, logit or log_probability"),
     ("baseline", "where the path starts"),
@@ -86,7 +89,7 @@ pub fn csv(record: &SampleRecord) -> Vec<u8> {
         .enumerate()
         .map(|(i, t)| token(record, i, t))
         .collect();
-    for attribution in &record.attributions {
+    for attribution in record.attributions.iter().filter(|a| a.absent.is_none()) {
         let mut before = Cells::default();
         before.text(&record.experiment);
         before.text(&record.model.id);

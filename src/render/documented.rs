@@ -199,6 +199,7 @@ const PARTS: &[(&str, &str)] = &[
     ("quality.html", "/attribution"),
     ("quadrature.html", "/rule"),
     ("model_facts.html", "/facts/0/model"),
+    ("methods/gim.html", "/attributions/0"),
     ("methods/gradient_x_input.html", "/attributions/0"),
     ("methods/integrated_gradients.html", "/attributions/0"),
 ];

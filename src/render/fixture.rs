@@ -503,6 +503,7 @@ fn record(model: &str, sample: &Sample) -> SampleRecord {
         kind: TargetKind::Predicted,
         token_ids: vec![token_id],
         text: answer.clone(),
+        given: None,
     };
     let mut attributions = vec![attribution(model, sample, &tokens, predicted, confidence)];
     if let Some(gold) = &gold {
@@ -511,6 +512,7 @@ fn record(model: &str, sample: &Sample) -> SampleRecord {
             kind: TargetKind::Gold,
             token_ids: vec![option.token_id],
             text: gold.clone(),
+            given: None,
         };
         attributions.push(attribution(model, sample, &tokens, target, option.probability));
     }
@@ -656,6 +658,7 @@ fn attribution(
         scores,
         errors: None,
         history: vec![],
+        absent: None,
         non_finite: None,
         routing: None,
     }

@@ -72,6 +72,7 @@ pub fn baseline(baseline: &Baseline) -> String {
 /// A map's state in words, and the class that colours them.
 pub fn badge(state: State) -> (&'static str, &'static str) {
     match state {
+        State::Absent => ("no map: nothing was generated", "open"),
         State::NotFinite => ("marked: not finite", "bad"),
         State::Untested => ("error unknown: this method has no test", "open"),
         State::LostNearZero => ("not converged: lost near the zero vector", "bad"),

@@ -23,7 +23,7 @@ use crate::render::filters;
 use crate::render::text::{escape, is_plain};
 
 /// The built-in templates by name.
-pub const TEMPLATES: [(&str, &str); 26] = [
+pub const TEMPLATES: [(&str, &str); 27] = [
     ("base.html", include_str!("../../templates/base.html")),
     ("figure.html", include_str!("../../templates/figure.html")),
     ("figure_table.html", include_str!("../../templates/figure_table.html")),
@@ -33,6 +33,7 @@ pub const TEMPLATES: [(&str, &str); 26] = [
     ("samples_table.html", include_str!("../../templates/samples_table.html")),
     ("sample.html", include_str!("../../templates/sample.html")),
     ("map.html", include_str!("../../templates/map.html")),
+    ("methods/gim.html", include_str!("../../templates/methods/gim.html")),
     (
         "methods/gradient_x_input.html",
         include_str!("../../templates/methods/gradient_x_input.html"),

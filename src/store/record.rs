@@ -5,8 +5,8 @@
 //! fixed order in the file; numbers are written in the shortest form that reads back to the same float.
 
 use crate::terms::{
-    Baseline, Below, DeviceKind, Dtype, Faithfulness, Method, NonFinite, Output, Quadrature, Quantization, Round,
-    RoutingQuality, Segment, TargetKind, Token, UnitKind,
+    Absent, Baseline, Below, DeviceKind, Dtype, Faithfulness, Method, NonFinite, Output, Quadrature, Quantization,
+    Round, RoutingQuality, Segment, TargetKind, Token, UnitKind,
 };
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -161,6 +161,18 @@ pub struct TargetRecord {
     pub token_ids: Vec<u32>,
     /// The token's text; `B − D` for a contrast.
     pub text: String,
+    /// What the model was given between the prompt and what is explained, and F does not count; only of `generated`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given: Option<GivenRecord>,
+}
+
+/// What a model was given behind a prompt before it spoke.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenRecord {
+    /// Its tokens.
+    pub token_ids: Vec<u32>,
+    /// What they read as.
+    pub text: String,
 }
 
 /// An attribution map: one signed score a token.
@@ -245,6 +257,9 @@ pub struct AttributionRecord {
     pub faithfulness: Vec<Faithfulness>,
     /// How the estimate came about, a round each; empty for a fixed rule without `estimate_error`.
     pub history: Vec<Round>,
+    /// Why there is no map; then there are no scores either, and F was not computed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub absent: Option<Absent>,
     /// Set when a value along the path was not finite: the record is marked, and no map is drawn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub non_finite: Option<NonFinite>,

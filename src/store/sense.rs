@@ -128,6 +128,9 @@ pub fn of_attribution(part: &StoredAttribution) -> Nonsense {
     must(key.units.iter().flatten().all(|&place| place < tokens), || {
         format!("a unit with a token behind the last of {tokens}")
     })?;
+    must(key.given <= key.forced.len(), || {
+        format!("{} given tokens of {}", key.given, key.forced.len())
+    })?;
     let is_contrast = key.target.len() > 1;
     for value in [part.f_input, part.f_baseline, part.f_zero].into_iter().flatten() {
         let fits = match (key.output, is_contrast) {

@@ -110,7 +110,8 @@ fn quality(results: &Results<'_>) -> String {
         .records
         .iter()
         .flatten()
-        .flat_map(|record| &record.attributions);
+        .flat_map(|record| &record.attributions)
+        .filter(|a| a.absent.is_none());
     let marked = all.clone().filter(|a| a.non_finite.is_some()).count();
     // Gradient × input, for one, says nothing of its own error.
     let without_test = all.clone().next().is_some() && all.clone().all(|a| a.converged.is_none());

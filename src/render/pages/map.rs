@@ -18,7 +18,10 @@ use crate::render::values::{Joined, Without};
 use crate::render::{Sink, heatmap, labels};
 use crate::site::urls::{self, Links};
 use crate::store::record::{AttributionRecord, SampleRecord};
-use crate::terms::Method;
+use crate::terms::{Method, TargetKind};
+
+/// Characters of a target's text that a heading of the page has (`templates/map.html`).
+const HEADING: usize = 60;
 
 #[derive(Serialize)]
 struct MapPage<'a> {
@@ -73,6 +76,10 @@ struct Drawings<'a> {
     id: String,
     /// Every kind of target that these tokens are.
     kinds: Vec<&'a str>,
+    /// Whether it explains a text that is to be shown whole: what the model generated, or more than a heading holds.
+    is_text: bool,
+    /// What the model was given between the prompt and that.
+    given: Option<&'a str>,
     target_probability: Option<f64>,
     /// |sum − probability|.
     margin_distance: Option<f64>,
@@ -251,6 +258,9 @@ fn attributions<'a>(results: &Results<'a>, model: usize, sample: usize) -> Attri
         let drawings = Drawings {
             id: format!("map-{}", index + 1),
             kinds: kinds.clone(),
+            is_text: a.absent.is_none()
+                && (a.target.kind == TargetKind::Generated || a.target.text.chars().count() > HEADING),
+            given: a.target.given.as_ref().map(|given| given.text.as_str()),
             target_probability: map::target_probability(a, record),
             margin_distance: map::margin_distance(a, record),
             map: drawn.as_ref().map(|drawn| drawn.html(scales)),

@@ -88,6 +88,8 @@ fn target(target: &Target) -> String {
         Target::AllOptions => "every option".to_owned(),
         Target::Option(letter) => format!("option {letter}"),
         Target::Token(text) => format!("token “{text}”"),
+        Target::Text(text) => format!("text “{text}”"),
+        Target::Generated => "what the model generates".to_owned(),
         Target::Contrast(a, b) => format!("{} minus {}", self::target(a), self::target(b)),
     }
 }
