@@ -7,11 +7,11 @@ use crate::content::experiment::{AttributionSpec, Experiment};
 use crate::plan::{Job, ModelFacts, PlannedTarget, Run};
 use crate::store::key::PredictionKey;
 use crate::store::record::{
-    AttributionRecord, Generation, ModelRecord, OptionRecord, Prediction, Provenance, SCHEMA, SampleInfo, SampleRecord,
-    TargetRecord, chosen,
+    AttributionRecord, Generation, ModelRecord, OptionRecord, Prediction, Provenance, Residual, SCHEMA, SampleInfo,
+    SampleRecord, TargetRecord, chosen,
 };
-use crate::store::{Parts, StoredAttribution, StoredPrediction};
-use crate::terms::{Baseline, Method, Output, TargetKind};
+use crate::store::{Parts, StoredAttribution, StoredPrediction, StoredTest};
+use crate::terms::{Baseline, Faithfulness, Method, Output, TargetKind};
 use crate::tokenizer::Vocabulary;
 
 /// One record for each job of a run, in order.
@@ -19,18 +19,12 @@ pub fn records(run: &Run, model: &ModelFacts, parts: &[Parts], vocabulary: &dyn 
     run.jobs
         .par_iter()
         .zip(parts)
-        .map(|(job, parts)| record(run.experiment, model, job, parts, vocabulary))
+        .map(|(job, parts)| record(run, model, job, parts, vocabulary))
         .collect()
 }
 
-fn record(
-    experiment: &Experiment,
-    model: &ModelFacts,
-    job: &Job,
-    parts: &Parts,
-    vocabulary: &dyn Vocabulary,
-) -> SampleRecord {
-    let Job { sample, .. } = job;
+fn record(run: &Run, model: &ModelFacts, job: &Job, parts: &Parts, vocabulary: &dyn Vocabulary) -> SampleRecord {
+    let (Job { sample, .. }, experiment) = (job, run.experiment);
     let prediction = &parts.prediction;
     let predicted = prediction.token_id;
     let options: IndexMap<String, OptionRecord> = job
@@ -83,7 +77,11 @@ fn record(
         options,
         attributions: asked
             .zip(&parts.attributions)
-            .map(|(asked, part)| attribution(experiment, vocabulary, asked, predicted, part))
+            .enumerate()
+            .map(|(index, (asked, part))| AttributionRecord {
+                faithfulness: tests(run, parts, index),
+                ..attribution(experiment, vocabulary, asked, predicted, part)
+            })
             .collect(),
         generation: parts.generation.as_ref().map(|(prompt, said)| Generation {
             prompt: prompt.clone(),
@@ -94,6 +92,16 @@ fn record(
         }),
         provenance: provenance(parts),
     }
+}
+
+/// The tests of a map; what removed units become is called what this author calls it.
+fn tests(run: &Run, parts: &Parts, map: usize) -> Vec<Faithfulness> {
+    let found = parts.tests.get(map).into_iter().flatten().zip(&run.replacements);
+    let test = |(test, (replacement, _)): (&StoredTest, &(Baseline, _))| Faithfulness {
+        replacement: replacement.clone(),
+        ..test.result.clone()
+    };
+    found.map(test).collect()
 }
 
 /// An option's tokens with their probability.
@@ -146,7 +154,8 @@ fn attribution(
         .zip(change)
         .is_some_and(|(delta, change)| delta.abs() <= spec.tolerance * change.abs());
     // What only a path integral has.
-    let rule = spec.with_settings(method).rule();
+    let settings = spec.with_settings(method);
+    let rule = settings.rule();
     let fixed = rule.filter(|_| spec.quadrature.is_fixed());
     let adaptive = rule.filter(|_| !spec.quadrature.is_fixed());
     AttributionRecord {
@@ -165,7 +174,7 @@ fn attribution(
         max_evaluations: adaptive.map(|_| spec.max_evaluations),
         evaluations: part.evaluations,
         f_input: part.f_input,
-        f_baseline: part.f_baseline,
+        f_baseline: part.f_baseline.filter(|_| rule.is_some()),
         from: match baseline {
             Baseline::ZeroFrom(start) => Some(start.alpha()),
             _ => None,
@@ -173,8 +182,20 @@ fn attribution(
         f_zero: part.f_zero,
         remainder: part.f_baseline.zip(part.f_zero).map(|(start, zero)| start - zero),
         below: part.below.clone(),
+        faithfulness: vec![],
+        units: settings.units(),
+        unit_tokens: settings.units().map(|_| part.key.units.clone()),
+        unit_scores: part.unit_scores.clone(),
+        unit_errors: part.unit_errors.clone(),
+        residual: sum
+            .zip(change)
+            .zip(part.f_baseline)
+            .map(|((sum, change), f_baseline)| Residual {
+                f_baseline,
+                value: change - sum,
+            }),
         sum,
-        convergence_delta: delta,
+        convergence_delta: delta.filter(|_| rule.is_some()),
         error_estimate: part.error_estimate(),
         converged: rule.map(|_| converged(spec, part, within_tolerance)),
         within_tolerance: rule.map(|_| within_tolerance),
@@ -239,6 +260,7 @@ mod tests {
                 token_ids: vec![1, 2],
                 target: vec![3],
                 forced: vec![],
+                units: vec![],
                 output: Output::Probability,
                 baseline: BaselineVector::Zero,
                 routing: Routing::Free,
@@ -249,6 +271,8 @@ mod tests {
             f_zero: None,
             below: vec![],
             scores: vec![0.75, -0.5],
+            unit_scores: None,
+            unit_errors: None,
             errors,
             evaluations: 45,
             history: vec![],

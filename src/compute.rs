@@ -3,11 +3,10 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use crate::attribution::integrated_gradients::{Explainer, argmax};
-use crate::attribution::methods::{self, Attribution};
+use crate::attribution::methods::{self, Attribution, Prepared};
 use crate::attribution::schedule::{self, Task};
 use crate::calendar;
 use crate::content::experiment::AttributionSpec;
@@ -64,10 +63,18 @@ pub fn complete(
     for (run, parts) in runs.iter().zip(&parts) {
         let jobs = run.jobs.iter().zip(parts).filter(|(_, found)| found.is_none());
         let spec = &run.experiment.attribution;
-        let maps: usize = jobs.map(|(job, _)| spec.maps(job.targets.len())).sum();
         let methods: Vec<_> = prepared(spec);
-        let of_each: usize = methods.iter().map(|(_, method)| method.expected_evaluations()).sum();
-        total += maps / methods.len() * of_each;
+        let mut maps = 0;
+        for (job, _) in jobs {
+            maps += spec.maps(job.targets.len());
+            let of_each = |(method, prepared): &(Method, Prepared)| {
+                let kind = spec.with_settings(*method).units();
+                let units = kind.map_or(0, |kind| job.units(kind, None).len());
+                prepared.expected_evaluations(units)
+            };
+            let of_all: usize = methods.iter().map(of_each).sum();
+            total += spec.maps(job.targets.len()) / methods.len() * of_all;
+        }
         if maps > 0 && !waiting.contains(&run.model) {
             waiting.push(run.model);
         }
@@ -169,14 +176,14 @@ impl Worker<'_> {
                     let slot = &mut slots[(m * targets + t) * baselines + b];
                     // Stored by an earlier build that was killed.
                     if let Some(found) = self.store.get::<StoredAttribution>(&key, run.vocabulary)? {
-                        self.progress.add(prepared.expected_evaluations() as u64);
+                        self.progress.add(prepared.expected_evaluations(key.units.len()) as u64);
                         self.work.kept += 1;
                         *slot = Some(Slot::Kept(Box::new(found)));
                         continue;
                     }
                     let name = key.name();
                     if let Some(&index) = indices.get(&name) {
-                        self.progress.add(prepared.expected_evaluations() as u64);
+                        self.progress.add(prepared.expected_evaluations(key.units.len()) as u64);
                         self.work.shared += 1;
                         *slot = Some(Slot::Task(index));
                         continue;
@@ -188,8 +195,9 @@ impl Worker<'_> {
                         forced: target.forced.clone(),
                         start,
                         routing: spec.routing,
+                        units: key.units.clone(),
                         scalar: target.scalar(spec.output, prediction.token_id),
-                        method: Arc::clone(prepared),
+                        method: prepared.clone(),
                     });
                     keys.push((key, place(job)));
                 }
@@ -211,6 +219,7 @@ impl Worker<'_> {
         let parts = found.into_iter().map(|(prediction, slots, generation)| Parts {
             prediction,
             generation,
+            tests: vec![],
             attributions: slots
                 .into_iter()
                 .flatten()
@@ -247,6 +256,8 @@ impl Worker<'_> {
                 f_input: finite(found.f_input),
                 f_baseline: found.f_baseline.and_then(finite),
                 f_zero: found.f_zero.and_then(finite),
+                unit_scores: found.unit_scores,
+                unit_errors: found.unit_errors,
                 below: found.below,
                 scores: found.scores,
                 errors: found
@@ -263,7 +274,7 @@ impl Worker<'_> {
             work.computed += 1;
             let mut progress = progress.borrow_mut();
             progress.correct(
-                tasks[index].method.expected_evaluations() as u64,
+                tasks[index].method.expected_evaluations(tasks[index].units.len()) as u64,
                 part.evaluations as u64,
             );
             progress.at(keys[index].1.clone());
@@ -341,7 +352,7 @@ enum Slot {
 }
 
 /// The methods of an experiment, made ready.
-fn prepared(spec: &AttributionSpec) -> Vec<(Method, Arc<dyn methods::Method>)> {
+fn prepared(spec: &AttributionSpec) -> Vec<(Method, Prepared)> {
     let ready = |&method: &Method| (method, methods::prepare(spec.with_settings(method)));
     spec.methods.iter().map(ready).collect()
 }

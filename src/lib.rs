@@ -38,6 +38,8 @@ mod needs;
 pub mod plan;
 pub mod progress;
 pub mod publish;
+pub mod random;
+pub mod ranks;
 pub mod render;
 pub mod serve;
 pub mod site;

@@ -29,9 +29,11 @@ use crate::content::experiment::Experiment;
 use crate::content::names::shortened;
 use crate::content::project::Project;
 use crate::content::prompt::Prompt;
+use crate::content::subject::subject_segments;
+use crate::content::units::Units;
 use crate::diagnostic::{Diagnostic, Diagnostics, Result};
-use crate::store::key::{AttributionKey, PredictionKey};
-use crate::terms::{Baseline, BaselineVector, Method, Output, PromptStyle, TargetKind, Token};
+use crate::store::key::{AttributionKey, Key, PredictionKey, TESTS_VERSION, TestKey};
+use crate::terms::{Baseline, BaselineVector, Control, Method, Output, PromptStyle, TargetKind, Token, UnitKind};
 use crate::tokenizer::SpecialKind;
 
 /// One experiment with one model.
@@ -45,10 +47,14 @@ pub struct Run<'a> {
     pub chat: Option<Chat>,
     /// Where paths start: what the author wrote, and which vector that is.
     pub baselines: Vec<(Baseline, BaselineVector)>,
+    /// What removed units become where maps are tested.
+    pub replacements: Vec<(Baseline, BaselineVector)>,
     /// The tokens that end what the model says in its own words.
     pub stop: Vec<u32>,
     /// How many tokens the model knows.
     pub vocabulary: usize,
+    /// The segments whose words are removed where maps are tested.
+    pub subject: Vec<String>,
     /// One for each sample.
     pub jobs: Vec<Job<'a>>,
 }
@@ -70,6 +76,8 @@ pub struct Job<'a> {
     pub targets: Vec<PlannedTarget>,
     /// Where paths start: what the author wrote, and which vector that is.
     pub baselines: Vec<(Baseline, BaselineVector)>,
+    /// Whether its maps are tested.
+    pub tested: bool,
     /// What a stored plan knows of the generation.
     pub generation: Option<StoredGenerationPlan>,
 }
@@ -178,6 +186,52 @@ impl Job<'_> {
         })
     }
 
+    /// The places of the tokens of each unit of the prompt; with `within`, of those segments alone.
+    pub fn units(&self, kind: UnitKind, within: Option<&[String]>) -> Vec<Vec<usize>> {
+        Units::of(&self.prompt.text, &self.prompt.segments).tokens(kind, &self.prompt.text, &self.tokens, within)
+    }
+
+    /// The keys of the tests of its maps, once the prediction is known: for each map, in the order of
+    /// [`Self::attribution_keys`], one for each replacement. None where they are not tested.
+    pub fn test_keys(&self, run: &Run, predicted: u32) -> Vec<Vec<TestKey>> {
+        let Some(spec) = run.experiment.faithfulness.as_ref().filter(|_| self.tested) else {
+            return vec![];
+        };
+        let units = self.units(spec.units, Some(&run.subject));
+        let maps: Vec<AttributionKey> = self.attribution_keys(run.experiment, predicted).collect();
+        let of_map = |map: &AttributionKey| {
+            let controls = &spec.controls;
+            // The first other target of the same method and baseline.
+            let other = |key: &&AttributionKey| {
+                key.method == map.method && key.baseline == map.baseline && key.target != map.target
+            };
+            let other = maps.iter().find(other).filter(|_| controls.contains(&Control::Option));
+            let permuted = controls
+                .contains(&Control::Parameters)
+                .then(|| self.permuted(map, spec.seed));
+            let of_replacement = |&(_, replacement): &(Baseline, BaselineVector)| TestKey {
+                tests: TESTS_VERSION,
+                map: map.name(),
+                replacement,
+                units: units.clone(),
+                controls: controls.clone(),
+                permuted: permuted.as_ref().map(Key::name),
+                other: other.map(Key::name),
+                beam: spec.beam,
+                seed: spec.seed,
+            };
+            run.replacements.iter().map(of_replacement).collect()
+        };
+        maps.iter().map(of_map).collect()
+    }
+
+    /// The key of the same map of the model with permuted parameters.
+    pub fn permuted(&self, map: &AttributionKey, seed: u64) -> AttributionKey {
+        let mut key = map.clone();
+        key.model.permuted = Some(seed);
+        key
+    }
+
     /// The key of an attribution, once the prediction is known.
     pub fn attribution_key(
         &self,
@@ -187,15 +241,17 @@ impl Job<'_> {
         start: BaselineVector,
         predicted: u32,
     ) -> AttributionKey {
+        let settings = experiment.attribution.with_settings(method);
         AttributionKey {
             model: self.prediction.model.clone(),
             token_ids: self.prediction.token_ids.clone(),
             target: target.ids(predicted),
             forced: target.forced.clone(),
+            units: settings.units().map_or_else(Vec::new, |kind| self.units(kind, None)),
             output: experiment.attribution.output,
             baseline: start,
             routing: experiment.attribution.routing,
-            method: experiment.attribution.with_settings(method),
+            method: settings,
         }
     }
 }
@@ -231,6 +287,7 @@ pub fn runs_with<'a>(
                 told: BTreeSet::new(),
             };
             let baselines = planner.baselines();
+            let replacements = planner.replacements();
             let chat = match planner.chat() {
                 Ok(chat) => chat,
                 Err(error) => {
@@ -272,15 +329,34 @@ pub fn runs_with<'a>(
                 model: id,
                 chat,
                 baselines,
+                replacements,
                 stop: model.stop(),
                 vocabulary: model.checkpoint.config.model.vocabulary,
-                jobs,
+                subject: tested_segments(experiment),
+                jobs: mark_tested(experiment, jobs),
             };
             planner.check_generation(&run);
             runs.push(run);
         }
     }
     runs
+}
+
+/// The segments whose words are removed where maps are tested: what the samples are about. Instructions, options and the
+/// beginning of the answer stay as they are.
+fn tested_segments(experiment: &Experiment) -> Vec<String> {
+    match experiment.faithfulness {
+        Some(_) => subject_segments(experiment),
+        None => vec![],
+    }
+}
+
+/// Jobs of all samples, in order, of which those to be tested are told apart.
+fn mark_tested<'a>(experiment: &Experiment, mut jobs: Vec<Job<'a>>) -> Vec<Job<'a>> {
+    for (sample, job) in jobs.iter_mut().enumerate() {
+        job.tested = experiment.faithfulness.as_ref().is_some_and(|spec| spec.tests(sample));
+    }
+    jobs
 }
 
 struct Planner<'a, 'm> {
@@ -325,10 +401,32 @@ impl<'a, 'm> Planner<'a, 'm> {
         }
     }
 
+    /// Where paths start.
     fn baselines(&mut self) -> Vec<(Baseline, BaselineVector)> {
+        let baselines = &self.experiment.attribution.baselines;
+        for (index, _) in baselines
+            .iter()
+            .enumerate()
+            .filter(|(_, baseline)| **baseline == Baseline::Zero)
+        {
+            self.check_zero(index);
+        }
+        self.vectors(baselines, &["attribution", "baselines"])
+    }
+
+    /// What removed units become where maps are tested.
+    fn replacements(&mut self) -> Vec<(Baseline, BaselineVector)> {
+        match &self.experiment.faithfulness {
+            Some(spec) => self.vectors(&spec.replacement, &["faithfulness", "replacement"]),
+            None => vec![],
+        }
+    }
+
+    /// The vectors that baselines are for this model; `way` is where they stand.
+    fn vectors(&mut self, baselines: &[Baseline], way: &[&str]) -> Vec<(Baseline, BaselineVector)> {
         let special = self.model.checkpoint.config.special;
         let mut starts = Vec::new();
-        for (index, baseline) in self.experiment.attribution.baselines.iter().enumerate() {
+        for (index, baseline) in baselines.iter().enumerate() {
             let start = match baseline {
                 Baseline::Zero => Some(BaselineVector::Zero),
                 Baseline::ZeroFrom(start) => Some(BaselineVector::ZeroFrom(*start)),
@@ -339,9 +437,6 @@ impl<'a, 'm> Planner<'a, 'm> {
                 Baseline::Unk => self.one().special(None, SpecialKind::Unk),
                 Baseline::Token(text) => self.one().in_table(self.model.tokenizer.vocabulary_token(text)),
             };
-            if start == Some(BaselineVector::Zero) {
-                self.check_zero(index);
-            }
             match start {
                 Some(start) => starts.push((baseline.clone(), start)),
                 None => {
@@ -351,7 +446,7 @@ impl<'a, 'm> Planner<'a, 'm> {
                     })
                     .expected("a baseline that every model of the experiment has")
                     .help("`zero`, `mean` and `eos` are there for every model; or give a model without it an experiment of its own");
-                    self.tell(&["attribution", "baselines", &index.to_string()], None, error);
+                    self.tell(&[way, &[&index.to_string()]].concat(), None, error);
                 }
             }
         }

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Instant;
 
-use igsite::content::random::SplitMix64;
+use igsite::random::SplitMix64;
 use support::project::Project;
 use support::records::{assert_same, records};
 

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use igsite::content::random::SplitMix64;
+use igsite::random::SplitMix64;
 use serde_json::{Value, json};
 use support::project::{EXPERIMENT, Project, Ran};
 use support::records::{assert_same, difference, records};

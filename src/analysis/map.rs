@@ -3,10 +3,10 @@
 use indexmap::IndexMap;
 use serde::Serialize;
 
-use crate::analysis::align::Units;
 use crate::analysis::results::SPECIAL;
 use crate::analysis::scale::Scores;
 use crate::analysis::summary::{self, State, difference, is_right, relative_delta, relative_residual};
+use crate::content::units::Units;
 use crate::store::record::{AttributionRecord, SampleRecord};
 use crate::terms::{Output, Round, TargetKind};
 

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::analysis::agreement::{Agreement, Measures};
-use crate::analysis::align::CharText;
 use crate::analysis::results::Results;
 use crate::analysis::summary::{self, Mean, Share};
 use crate::analysis::text::bare;
+use crate::content::units::CharText;
 
 /// Of so few pairs of words with a certain order nothing is listed: their agreement would be a matter of two or three
 /// words.

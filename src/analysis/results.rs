@@ -5,13 +5,13 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::analysis::agreement::{Agreement, Scored, agreement, largest};
-use crate::analysis::align::{CharText, UnitScores, Units};
 use crate::analysis::scale::Scale;
 use crate::analysis::summary::{self, Mean, ModelSummary, Share};
 use crate::analysis::text::{bare, excerpt};
 use crate::content::experiment::Experiment;
 use crate::content::project::Project;
-use crate::content::prompt::Prompt;
+use crate::content::subject::{subject_segments, subject_text};
+use crate::content::units::{CharText, UnitScores, Units};
 use crate::diagnostic::{Diagnostic, Result};
 use crate::store::record::{SampleRecord, TargetRecord};
 use crate::terms::{Baseline, Method, Output, PromptStyle};
@@ -419,45 +419,6 @@ fn within_template(record: &SampleRecord) -> (Units, Option<UnitScores>) {
         units.word_scores(&assignment, &shown.scores)
     });
     (units, words)
-}
-
-/// Segments that give a prompt its form; what is left is what a sample is about.
-const FORM: [&str; 4] = ["instruction", "options", "answer", "shots"];
-
-/// The segments that tell the samples apart, by name and in order: `claim` where there is one, else those that differ
-/// and are not mere form (an instruction that names the speaker differs, too), else whatever differs.
-pub fn subject_segments(experiment: &Experiment) -> Vec<String> {
-    let Some(first) = experiment.samples.first().map(|sample| &sample.prompt) else {
-        return Vec::new();
-    };
-    let text_of = |prompt: &Prompt, name: &str| {
-        let segment = prompt.segments.iter().find(|segment| segment.name == name)?;
-        Some(CharText::new(&prompt.text).slice(segment.start, segment.end).to_owned())
-    };
-    let differs = |name: &str| {
-        let text = text_of(first, name);
-        experiment.samples.len() == 1 || experiment.samples.iter().any(|s| text_of(&s.prompt, name) != text)
-    };
-    let mut names: Vec<&str> = first.segments.iter().map(|segment| segment.name.as_str()).collect();
-    names.dedup();
-    if names.contains(&"claim") {
-        return vec!["claim".to_owned()];
-    }
-    names.retain(|name| differs(name));
-    let form = |name: &&str| FORM.contains(name);
-    if !names.iter().all(form) {
-        names.retain(|name| !form(name));
-    }
-    names.into_iter().map(str::to_owned).collect()
-}
-
-/// The text from the first to the last of the segments named; all of the prompt where it has none of them.
-pub fn subject_text<'p>(prompt: &'p Prompt, names: &[String]) -> &'p str {
-    let named = || prompt.segments.iter().filter(|segment| names.contains(&segment.name));
-    match (named().map(|s| s.start).min(), named().map(|s| s.end).max()) {
-        (Some(start), Some(end)) => CharText::new(&prompt.text).slice(start, end),
-        _ => &prompt.text,
-    }
 }
 
 fn segment_shares(samples: &[SampleResults], model: usize) -> IndexMap<String, Mean> {

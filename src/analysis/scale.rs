@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::analysis::align::{Level, UnitScores, Units};
+use crate::content::units::{Level, UnitScores, Units};
 
 /// Shades of each sign.
 pub const STEPS: i32 = 20;

@@ -7,8 +7,8 @@
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::analysis::align::{Level, UnitScores, Units};
 use crate::analysis::calibration;
+use crate::content::units::{Level, UnitScores, Units};
 use crate::store::record::{AttributionRecord, SampleRecord, chosen};
 
 /// Where F(input) and F(baseline) are all but equal, the adaptive rule takes this share of the map's L1 norm for their

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::analysis::align::CharText;
 use crate::analysis::results::Results;
 use crate::analysis::summary::{self, Mean};
 use crate::analysis::text::bare;
+use crate::content::units::CharText;
 
 /// How many words each list has at most.
 const LISTED: usize = 6;

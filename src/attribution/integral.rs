@@ -291,6 +291,8 @@ impl InProgress for Integral {
         let mut result = Attribution {
             scores: vec![],
             errors: None,
+            unit_scores: None,
+            unit_errors: None,
             f_input,
             f_baseline: Some(f_baseline),
             f_zero: self.ends.zero,

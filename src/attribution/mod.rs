@@ -4,8 +4,10 @@
 //! many at once; `integrated_gradients` computes the integrand on a model and is the only file here that knows Burn.
 
 pub mod adaptive;
+pub mod faithfulness;
 pub mod integral;
 pub mod integrated_gradients;
 pub mod methods;
 pub mod quadrature;
+pub mod removal;
 pub mod schedule;

@@ -1,6 +1,7 @@
 //! One experiment: models × samples × targets, as its YAML file says, resolved.
 
 mod attribution;
+mod faithfulness;
 mod generate;
 mod locate;
 mod read;
@@ -15,7 +16,8 @@ use serde::Serialize;
 use super::dataset::{Origin, Sample};
 use super::prompt::Templates;
 use crate::terms::{
-    Baseline, Batch, Method, MethodWithSettings, Output, PromptStyle, Quadrature, Routing, Rule, Target,
+    Baseline, Batch, Control, Method, MethodSettings, MethodWithSettings, Output, PromptStyle, Quadrature, Routing,
+    Rule, Target, UnitKind,
 };
 
 pub(super) use read::read;
@@ -50,6 +52,10 @@ pub struct Experiment {
     pub attribution: AttributionSpec,
     /// The text that the model continues, if any.
     pub generate: Option<GenerateSpec>,
+    /// How maps are put to the test, if they are.
+    pub faithfulness: Option<FaithfulnessSpec>,
+    /// The segments in which the cause lies, by what the author knows of the data; empty where nobody says.
+    pub expected: Vec<String>,
 }
 
 /// The `generate` block.
@@ -59,6 +65,32 @@ pub struct GenerateSpec {
     template: Templates,
     /// Tokens at most.
     pub max_new_tokens: usize,
+}
+
+/// The `faithfulness` block: how maps are put to the test.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FaithfulnessSpec {
+    /// What is removed at a time.
+    pub units: UnitKind,
+    /// What the embeddings of a removed unit become; at least one.
+    pub replacement: Vec<Baseline>,
+    /// What the map is held against.
+    pub controls: Vec<Control>,
+    /// A subset of the samples, as indices in rising order; none: all.
+    pub samples: Option<Vec<usize>>,
+    /// Width of the beam search of the normalised numbers; 0: there are none.
+    pub beam: usize,
+    /// Of all that is drawn at random.
+    pub seed: u64,
+}
+
+impl FaithfulnessSpec {
+    /// Whether the maps of a sample are tested.
+    pub fn tests(&self, sample: usize) -> bool {
+        self.samples
+            .as_ref()
+            .is_none_or(|samples| samples.binary_search(&sample).is_ok())
+    }
 }
 
 /// A possible answer: a letter the model may say, and the value of the gold column that makes it the right one.
@@ -75,6 +107,12 @@ pub struct AnswerOption {
 pub struct AttributionSpec {
     /// How maps are made; at least one, the first is the one that pages with several models show.
     pub methods: Vec<Method>,
+    /// What occlusion and Shapley values take away at a time.
+    pub units: UnitKind,
+    /// Orders that Shapley values are the mean over.
+    pub permutations: usize,
+    /// Of the random orders.
+    pub seed: u64,
     /// What is explained; at least one.
     pub targets: Vec<Target>,
     /// The unit of what is explained.
@@ -104,7 +142,12 @@ pub struct AttributionSpec {
 impl AttributionSpec {
     /// A method, with those of the settings that its numbers depend on.
     pub fn with_settings(&self, method: Method) -> MethodWithSettings {
-        method.with_settings(self.rule())
+        method.with_settings(MethodSettings {
+            rule: self.rule(),
+            units: self.units,
+            permutations: self.permutations,
+            seed: self.seed,
+        })
     }
 
     /// How many maps each target and baseline has, all methods together; with `targets` targets.

@@ -14,8 +14,9 @@ pub mod names;
 pub mod page;
 pub mod project;
 pub mod prompt;
-pub mod random;
+pub mod subject;
 pub mod templating;
+pub mod units;
 pub mod yaml;
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! A model's parameters: one structure for all families. They are taken from checkpoints, and given back, by a family's
 //! table of names.
 
+mod permuted;
+
 use std::collections::BTreeMap;
 
 use burn::module::{Module, Param};

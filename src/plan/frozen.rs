@@ -4,7 +4,7 @@
 //! many maps lack; nothing is computed, fetched or asked.
 
 use super::kept::{Stale, StoredPlans};
-use super::{ModelFacts, Run, stored};
+use super::{ModelFacts, Run, mark_tested, stored, tested_segments};
 use crate::content::experiment::Experiment;
 use crate::content::model::{ModelSource, ModelSpec};
 use crate::content::names::shortened;
@@ -106,9 +106,11 @@ fn run<'a>(
         model: id,
         chat: None,
         baselines: baselines.to_vec(),
+        replacements: kept.head.replacements.clone(),
         stop: kept.stop().to_vec(),
         vocabulary: kept.head.vocabulary,
-        jobs: jobs.into_iter().flatten().collect(),
+        subject: tested_segments(experiment),
+        jobs: mark_tested(experiment, jobs.into_iter().flatten().collect()),
     };
     let parts = stored::parts(store, &run, None)?;
     let missing = run.jobs.iter().zip(&parts).filter(|(_, parts)| parts.is_none());

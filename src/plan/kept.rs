@@ -76,6 +76,9 @@ pub struct Head {
     pub chat_template: Option<String>,
     /// Where paths start: `zero`, `mean` or a token.
     baselines: Vec<(Baseline, BaselineVector)>,
+    /// What removed units become where maps are tested.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replacements: Vec<(Baseline, BaselineVector)>,
     /// The tokens that end what the model says in its own words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     stop: Vec<u32>,
@@ -106,7 +109,7 @@ pub fn experiment_hash(experiment: &Experiment) -> String {
         .generate
         .as_ref()
         .map(|spec| (spec.text(), spec.max_new_tokens));
-    short(&json(&(
+    let all = json(&(
         SCHEMA,
         experiment.prompt_style,
         letters,
@@ -114,7 +117,11 @@ pub fn experiment_hash(experiment: &Experiment) -> String {
         attribution.output,
         &attribution.baselines,
         generate,
-    )))
+    ));
+    short(&match &experiment.faithfulness {
+        None => all,
+        Some(spec) => json(&(all, &spec.replacement)),
+    })
 }
 
 /// A hash of what a model's file says of its numbers.
@@ -169,6 +176,7 @@ impl StoredPlan {
             vocabulary: run.vocabulary,
             chat_template: run.chat.as_ref().map(|chat| chat.template_sha256().to_owned()),
             baselines: run.baselines.clone(),
+            replacements: run.replacements.clone(),
             stop: run
                 .experiment
                 .generate
@@ -315,7 +323,8 @@ fn json(value: &impl Serialize) -> String {
 
 impl Head {
     fn makes_sense(&self) -> bool {
-        let starts = self.baselines.iter().all(|(_, vector)| match vector {
+        let vectors = self.baselines.iter().chain(&self.replacements);
+        let starts = vectors.into_iter().all(|(_, vector)| match vector {
             BaselineVector::Zero | BaselineVector::ZeroFrom(_) | BaselineVector::Mean => true,
             BaselineVector::Token(id) => self.knows(*id),
         });

@@ -188,6 +188,7 @@ fn open_model(spec: &ModelSpec, sources: &mut Sources<'_>) -> Result<OpenedModel
             .quantization()
             .unwrap_or_else(|| quantization_word(precision.quantization)),
         revision: commit.clone(),
+        permuted: None,
     };
     Ok(OpenedModel {
         spec: spec.clone(),

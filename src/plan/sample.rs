@@ -140,6 +140,7 @@ impl<'a> One<'a, '_> {
             options,
             targets,
             baselines: baselines.to_vec(),
+            tested: false,
             generation: None,
         })
     }

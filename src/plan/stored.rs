@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::{Job, OpenedModel, Run, generation};
 use crate::diagnostic::Result;
-use crate::store::{Parts, Store, StoredAttribution, StoredGeneration, StoredPrediction};
+use crate::store::{Parts, Store, StoredAttribution, StoredGeneration, StoredPrediction, StoredTest};
 
 /// The parts of each job of a run, where the store has all of them; without a model only a kept plan can say what that
 /// would be asked.
@@ -73,9 +73,21 @@ fn find(store: &Store, run: &Run, model: Option<&OpenedModel>, job: &Job) -> Res
             None => return Ok(None),
         }
     }
+    let mut tests = Vec::new();
+    for keys in job.test_keys(run, prediction.token_id) {
+        let mut of_map = Vec::with_capacity(keys.len());
+        for key in keys {
+            match store.get::<StoredTest>(&key, run.vocabulary)? {
+                Some(found) => of_map.push(found),
+                None => return Ok(None),
+            }
+        }
+        tests.push(of_map);
+    }
     Ok(Some(Parts {
         prediction,
         attributions,
+        tests,
         generation,
     }))
 }

@@ -89,6 +89,8 @@ impl Fixture {
     pub fn of(samples: Vec<Sample>, models: &[&str]) -> Self {
         let experiment = Experiment {
             generate: None,
+            faithfulness: None,
+            expected: vec![],
             id: "claims".into(),
             path: "content/experiments/claims.yaml".into(),
             yaml: "title: Claims, zero shot\nmodels: [falcon-toy, llama-toy]\n".into(),
@@ -118,6 +120,7 @@ impl Fixture {
                 max_evaluations: 4096,
                 margin: 0.1,
                 batch: Batch::Auto,
+                ..AttributionSpec::default()
             },
             samples,
         };
@@ -641,6 +644,15 @@ fn attribution(
         f_input: Some(probability),
         f_baseline: Some(f_baseline),
         from: None,
+        faithfulness: vec![],
+        units: None,
+        unit_tokens: None,
+        unit_scores: None,
+        unit_errors: None,
+        residual: Some(Residual {
+            f_baseline,
+            value: -delta,
+        }),
         f_zero: None,
         remainder: None,
         below: vec![],

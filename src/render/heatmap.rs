@@ -11,8 +11,8 @@
 
 use std::fmt::Write;
 
-use crate::analysis::align::{CharText, UnitScores, Units};
 use crate::analysis::scale::{STEPS, Scale, Scales, Scores};
+use crate::content::units::{CharText, UnitScores, Units};
 use crate::render::decimal::push_significant;
 use crate::render::text::{count_into, escape, escape_into, number, signed};
 use crate::terms::Token;

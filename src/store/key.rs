@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::hash;
-use crate::terms::{BaselineVector, Dtype, MethodWithSettings, Output, Quantization, Routing};
+use crate::terms::{BaselineVector, Control, Dtype, MethodWithSettings, Output, Quantization, Routing};
 
 /// Raised whenever a change to the engine changes numbers by more than rounding; old parts are then no longer found.
 pub const NUMERICS_VERSION: u32 = 3;
@@ -29,6 +29,9 @@ pub struct ModelKey {
     /// a hub.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
+    /// The seed by which its parameters were permuted: the control of a test, and no model of anybody's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permuted: Option<u64>,
 }
 
 #[cfg(test)]
@@ -43,6 +46,7 @@ impl ModelKey {
             dtype: Dtype::F32,
             quantization: Quantization::None,
             revision: None,
+            permuted: None,
         }
     }
 }
@@ -113,12 +117,43 @@ pub struct AttributionKey {
     pub output: Output,
     /// Where the path starts.
     pub baseline: BaselineVector,
+    /// What is replaced at a time: the places of its tokens; only of methods that replace.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub units: Vec<Vec<usize>>,
     /// How experts are chosen along it; only of a model that has such.
     #[serde(default, skip_serializing_if = "Routing::is_free")]
     pub routing: Routing,
     /// The method, with its settings.
     #[serde(flatten)]
     pub method: MethodWithSettings,
+}
+
+/// Raised whenever the definition of a test changes, or of one of its numbers.
+pub const TESTS_VERSION: u32 = 1;
+
+/// A test of a map.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestKey {
+    /// [`TESTS_VERSION`].
+    pub tests: u32,
+    /// The name of the map's own key, which says the model, the prompt and the target.
+    pub map: String,
+    /// What removed units become.
+    pub replacement: BaselineVector,
+    /// The places of each unit's tokens.
+    pub units: Vec<Vec<usize>>,
+    /// What the map is held against.
+    pub controls: Vec<Control>,
+    /// The name of the key of the permuted model's map, where that is a control.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permuted: Option<String>,
+    /// The name of the key of another target's map, where that is a control and there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other: Option<String>,
+    /// Width of the beam search.
+    pub beam: usize,
+    /// Of what is drawn at random.
+    pub seed: u64,
 }
 
 /// A key of some kind of part.
@@ -141,6 +176,10 @@ impl Key for GenerationKey {
     const KIND: &'static str = "generations";
 }
 
+impl Key for TestKey {
+    const KIND: &'static str = "tests";
+}
+
 impl Key for AttributionKey {
     const KIND: &'static str = "attributions";
 }
@@ -148,7 +187,7 @@ impl Key for AttributionKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::terms::{PathStart, Quadrature, Rule};
+    use crate::terms::{PathStart, Quadrature, Rule, UnitKind};
 
     fn key() -> AttributionKey {
         AttributionKey {
@@ -158,6 +197,7 @@ mod tests {
             forced: vec![],
             output: Output::Probability,
             baseline: BaselineVector::Zero,
+            units: vec![],
             routing: Routing::Free,
             method: of(fixed(Quadrature::GaussLegendre, 8, false)),
         }
@@ -173,6 +213,14 @@ mod tests {
 
     fn of(rule: Rule) -> MethodWithSettings {
         MethodWithSettings::IntegratedGradients(rule)
+    }
+
+    fn shapley(units: UnitKind, permutations: usize, seed: u64) -> MethodWithSettings {
+        MethodWithSettings::Shapley {
+            units,
+            permutations,
+            seed,
+        }
     }
 
     fn adaptive(tolerance: f64, max_evaluations: usize) -> Rule {
@@ -208,6 +256,16 @@ mod tests {
             |k| k.method = of(adaptive(0.02, 4096)),
             |k| k.method = of(adaptive(0.01, 4095)),
             |k| k.method = MethodWithSettings::GradientXInput {},
+            |k| k.method = MethodWithSettings::Gim {},
+            |k| k.method = MethodWithSettings::Occlusion { units: UnitKind::Word },
+            |k| k.method = shapley(UnitKind::Word, 25, 0),
+            |k| k.method = shapley(UnitKind::Segment, 25, 0),
+            |k| k.method = shapley(UnitKind::Word, 26, 0),
+            |k| k.method = shapley(UnitKind::Word, 25, 1),
+            |k| k.units = vec![vec![0], vec![1]],
+            |k| k.units = vec![vec![0, 1]],
+            |k| k.model.permuted = Some(0),
+            |k| k.model.permuted = Some(1),
         ];
         let mut names = vec![key().name()];
         for change in changes {

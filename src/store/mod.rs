@@ -22,8 +22,8 @@ use serde::{Deserialize, Serialize};
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
 use crate::input;
 use crate::lock::{self, Patience, Sharing};
-use crate::terms::{Below, NonFinite, Round, RoutingQuality, relative_error};
-use key::{AttributionKey, GenerationKey, Key, PredictionKey};
+use crate::terms::{Below, Faithfulness, NonFinite, Round, RoutingQuality, relative_error};
+use key::{AttributionKey, GenerationKey, Key, PredictionKey, TestKey};
 use record::Provenance;
 
 /// Raised when the files' own form changes. Parts of `v1` had no checksum.
@@ -83,6 +83,12 @@ pub struct StoredAttribution {
     /// a fixed rule from itself at half its points; none where the rule has none, or where a value along the path was
     /// not finite.
     pub errors: Option<Vec<f64>>,
+    /// The whole score of each unit, where the method replaces units.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit_scores: Option<Vec<f64>>,
+    /// The error of each unit's score, where the method knows one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit_errors: Option<Vec<f64>>,
     /// Forward and backward passes spent, those of a fixed rule at half its points included.
     pub evaluations: usize,
     /// The estimate after each round. For a fixed rule it is empty, or has the results at half its points and at all.
@@ -107,6 +113,17 @@ impl StoredAttribution {
     }
 }
 
+/// A stored test of a map.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredTest {
+    /// What it depends on.
+    pub key: TestKey,
+    /// What became of it.
+    pub result: Faithfulness,
+    /// How and when it was made.
+    pub provenance: Provenance,
+}
+
 /// All that a job's record is made of.
 #[derive(Clone, Debug)]
 pub struct Parts {
@@ -114,6 +131,8 @@ pub struct Parts {
     pub prediction: StoredPrediction,
     /// Methods outer, then targets, baselines inner.
     pub attributions: Vec<StoredAttribution>,
+    /// The tests of each of them, one for each replacement; empty where they are not tested.
+    pub tests: Vec<Vec<StoredTest>>,
     /// What the model was asked to say, and says.
     pub generation: Option<(String, StoredGeneration)>,
 }
@@ -166,6 +185,18 @@ impl Part for StoredAttribution {
 
     fn sense(&self, _: usize) -> sense::Nonsense {
         sense::of_attribution(self)
+    }
+}
+
+impl Part for StoredTest {
+    type Key = TestKey;
+
+    fn key(&self) -> &TestKey {
+        &self.key
+    }
+
+    fn sense(&self, _: usize) -> sense::Nonsense {
+        sense::of_test(self)
     }
 }
 

@@ -5,8 +5,8 @@
 //! fixed order in the file; numbers are written in the shortest form that reads back to the same float.
 
 use crate::terms::{
-    Baseline, Below, DeviceKind, Dtype, Method, NonFinite, Output, Quadrature, Quantization, Round, RoutingQuality,
-    Segment, TargetKind, Token,
+    Baseline, Below, DeviceKind, Dtype, Faithfulness, Method, NonFinite, Output, Quadrature, Quantization, Round,
+    RoutingQuality, Segment, TargetKind, Token, UnitKind,
 };
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -224,6 +224,25 @@ pub struct AttributionRecord {
     pub scores: Vec<f64>,
     /// The error estimate of each score, in the output's unit; null where the rule has none.
     pub errors: Option<Vec<f64>>,
+    /// What the scores stand for, where the method replaces units: a unit's score is shared out evenly among its tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub units: Option<UnitKind>,
+    /// The places of each unit's tokens, with `units`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit_tokens: Option<Vec<Vec<usize>>>,
+    /// The whole score of each unit, with `units`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit_scores: Option<Vec<f64>>,
+    /// The standard error of each unit's score, where the method knows one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit_errors: Option<Vec<f64>>,
+    /// What the scores leave unexplained: the same line for every method. Null for a marked record, and where F was
+    /// not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub residual: Option<Residual>,
+    /// What became of it when it was put to the test, one for each replacement; absent where it was not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faithfulness: Vec<Faithfulness>,
     /// How the estimate came about, a round each; empty for a fixed rule without `estimate_error`.
     pub history: Vec<Round>,
     /// Set when a value along the path was not finite: the record is marked, and no map is drawn.
@@ -232,6 +251,15 @@ pub struct AttributionRecord {
     /// What the choice of experts did along the path; only of a path integral of a model that has experts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub routing: Option<RoutingQuality>,
+}
+
+/// What the scores of a map leave unexplained.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Residual {
+    /// F(x′): at the baseline; with every unit replaced, where the method replaces units.
+    pub f_baseline: f64,
+    /// F(x) − F(x′) − Σφ; zero where a method is complete and exact.
+    pub value: f64,
 }
 
 impl AttributionRecord {

@@ -4,7 +4,7 @@
 //! as tokens, probabilities between 0 and 1, a sum that fits the last delta. Nothing here knows how the numbers were
 //! made.
 
-use super::{StoredAttribution, StoredGeneration, StoredPrediction};
+use super::{StoredAttribution, StoredGeneration, StoredPrediction, StoredTest};
 use crate::terms::{LEVELS, Output, Round, Rule};
 
 /// What rounding may do to a probability, and to a sum in comparison with its terms.
@@ -136,6 +136,39 @@ pub fn of_attribution(part: &StoredAttribution) -> Nonsense {
         "whether it converged does not fit its rule".to_owned()
     })?;
     of_the_last_round(part)
+}
+
+/// Of a test.
+///
+/// # Errors
+/// What makes no sense.
+pub fn of_test(part: &StoredTest) -> Nonsense {
+    let (units, test) = (part.key.units.len(), &part.result);
+    must(test.count == units, || {
+        format!("a test of {} units, and {units} were asked for", test.count)
+    })?;
+    let mut order = test.order.clone();
+    order.sort_unstable();
+    let expected = if test.failed.is_some() { 0 } else { units };
+    must(order == (0..expected).collect::<Vec<_>>(), || {
+        "an order that is not one of its units".to_owned()
+    })?;
+    must(test.flip.is_none_or(|flip| (1..=units).contains(&flip)), || {
+        format!("an answer that changes without {:?} of {units} units", test.flip)
+    })?;
+    let Some(curves) = &test.curves else {
+        return Ok(());
+    };
+    for curve in [&curves.morf, &curves.lerf, &curves.keep] {
+        let whole = curve.len() == units + 1
+            && curve
+                .iter()
+                .all(|(share, f)| (0.0..=1.0).contains(share) && f.is_finite());
+        must(whole, || {
+            "a curve that has not a point for each number of units".to_owned()
+        })?;
+    }
+    Ok(())
 }
 
 /// The last round of a map's history is the map itself.

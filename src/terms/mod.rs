@@ -34,6 +34,8 @@ macro_rules! words {
 }
 
 mod baseline;
+mod control;
+mod faithfulness;
 mod machine;
 mod method;
 mod output;
@@ -42,13 +44,20 @@ mod routing;
 mod rule;
 mod target;
 mod text;
+mod units;
 
 pub use baseline::{Baseline, BaselineVector, PathStart};
+pub use control::Control;
+pub use faithfulness::{
+    Band, Bins, Bounds, Controls, CurvePoint, Curves, Faithfulness, Interval, Normalised, NormalisedNumbers,
+    NormalisedSpread, OtherMap, PositionControl, Shuffled, ShuffledCurves, Spread, TestNumbers,
+};
 pub use machine::{DeviceKind, Dtype, Quantization};
-pub use method::{Method, MethodWithSettings};
+pub use method::{Method, MethodSettings, MethodWithSettings};
 pub use output::Output;
 pub use quality::{Below, LEVELS, NonFinite, PathValue, Round, relative_error};
 pub use routing::{Routing, RoutingQuality};
 pub use rule::{Batch, Quadrature, Rule};
 pub use target::{Target, TargetKind};
 pub use text::{PromptStyle, Role, Segment, Token};
+pub use units::UnitKind;

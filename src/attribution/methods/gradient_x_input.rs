@@ -2,8 +2,8 @@
 //!
 //! φ_t = Σ_d (x − x′)_{t,d} ∂F/∂x_{t,d}(x) (Shrikumar, Greenside, Shcherbina and Kundaje 2016, arXiv 1605.01713; with
 //! the zero baseline it is the product with the input itself). That is the integrand of Integrated Gradients at α = 1
-//! alone: one forward and one backward pass. It is not complete: scores need not sum to F(x) − F(x′), and nothing in it
-//! says how far off they are.
+//! alone: one forward and one backward pass. It is not complete: scores need not sum to F(x) − F(x′), and F(x′) is read
+//! only to say how far off they are.
 
 use super::{Attribution, Given, InProgress, Method};
 use crate::attribution::integrated_gradients::Value;
@@ -15,7 +15,7 @@ pub struct GradientXInput;
 
 impl Method for GradientXInput {
     fn needs_ends(&self) -> bool {
-        false
+        true
     }
 
     fn expected_evaluations(&self) -> usize {
@@ -25,6 +25,7 @@ impl Method for GradientXInput {
     fn begin(&self, given: Given) -> Box<dyn InProgress> {
         Box::new(AtTheInput {
             value: None,
+            f_baseline: given.ends.map(|ends| ends.baseline),
             distance: 1.0 - given.from,
         })
     }
@@ -33,6 +34,8 @@ impl Method for GradientXInput {
 /// A map: what the model says at the input, once it said it.
 struct AtTheInput {
     value: Option<Value>,
+    /// F at the baseline, for what the scores leave unexplained.
+    f_baseline: Option<f64>,
     /// Of the baseline from the input, in α.
     distance: f64,
 }
@@ -60,8 +63,10 @@ impl InProgress for AtTheInput {
         Attribution {
             scores: if what.is_none() { scores } else { vec![] },
             errors: None,
+            unit_scores: None,
+            unit_errors: None,
             f_input: output,
-            f_baseline: None,
+            f_baseline: self.f_baseline,
             f_zero: None,
             below: vec![],
             evaluations: 1,

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use super::Table;
 use crate::content::decode::{Decoder, Field, Located};
 use crate::content::names::{near_miss, nearest, quoted, shortened};
-use crate::content::random;
 use crate::diagnostic::Diagnostic;
+use crate::random;
 
 /// The choice of rows.
 #[derive(Clone, Debug)]

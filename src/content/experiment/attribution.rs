@@ -4,10 +4,13 @@ use super::{AnswerOption, AttributionSpec};
 use crate::content::decode::{Decoder, Field, Table};
 use crate::content::names::{nearest, quoted, shortened};
 use crate::diagnostic::Position;
-use crate::terms::{Baseline, Batch, Method, Output, PathStart, Quadrature, Routing, Target};
+use crate::terms::{Baseline, Batch, Method, Output, PathStart, Quadrature, Routing, Target, UnitKind};
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 15] = [
     "methods",
+    "units",
+    "permutations",
+    "seed",
     "targets",
     "output",
     "baselines",
@@ -20,6 +23,13 @@ const KEYS: [&str; 12] = [
     "margin",
     "batch",
 ];
+/// The methods that there are.
+const COMPUTED: [(&str, Method); 4] = [
+    ("integrated_gradients", Method::IntegratedGradients),
+    ("gradient_x_input", Method::GradientXInput),
+    ("occlusion", Method::Occlusion),
+    ("shapley", Method::Shapley),
+];
 /// Words that are targets, and so cannot be letters.
 pub const TARGET_WORDS: [&str; 3] = ["predicted", "gold", "all_options"];
 /// More points than this are a slip of the finger: a day of computing for one map.
@@ -31,6 +41,9 @@ impl Default for AttributionSpec {
     fn default() -> Self {
         Self {
             methods: vec![Method::default()],
+            units: UnitKind::default(),
+            permutations: 25,
+            seed: 0,
             targets: vec![Target::Predicted],
             output: Output::default(),
             baselines: vec![Baseline::Zero],
@@ -66,6 +79,9 @@ pub fn read(decoder: &mut Decoder, field: Option<Field>, options: Option<&[Answe
     let spec = &mut read.spec;
     if let Some(methods) = table.get("methods") {
         spec.methods = read_methods(decoder, &methods).unwrap_or_default();
+    }
+    if let Some(units) = table.get("units") {
+        spec.units = decoder.choice(&units, UnitKind::WORDS).unwrap_or_default();
     }
     if let Some(targets) = table.get("targets") {
         let mut reader = TargetReader {
@@ -112,6 +128,12 @@ fn read_numbers(decoder: &mut Decoder, table: &Table, spec: &mut AttributionSpec
             }
         }
     }
+    if let Some(permutations) = table.get("permutations") {
+        spec.permutations = decoder.whole(&permutations, 2..=MOST_STEPS).unwrap_or_default() as usize;
+    }
+    if let Some(seed) = table.get("seed") {
+        spec.seed = decoder.whole(&seed, 0..=u64::MAX).unwrap_or_default();
+    }
     if let Some(tolerance) = table.get("tolerance") {
         spec.tolerance = decoder.positive(&tolerance).unwrap_or_default();
     }
@@ -133,7 +155,7 @@ fn read_numbers(decoder: &mut Decoder, table: &Table, spec: &mut AttributionSpec
 fn read_methods(decoder: &mut Decoder, field: &Field) -> Option<Vec<Method>> {
     let mut methods = Vec::new();
     for item in decoder.list(field, "a list, such as [integrated_gradients]")? {
-        let Some(method) = decoder.choice(&item, Method::WORDS) else {
+        let Some(method) = decoder.choice(&item, &COMPUTED) else {
             continue;
         };
         if methods.contains(&method) {
@@ -144,7 +166,8 @@ fn read_methods(decoder: &mut Decoder, field: &Field) -> Option<Vec<Method>> {
     Some(methods)
 }
 
-fn read_baselines(decoder: &mut Decoder, field: &Field) -> Option<Vec<Baseline>> {
+/// Baselines, each once; also what replaces a removed unit.
+pub fn read_baselines(decoder: &mut Decoder, field: &Field) -> Option<Vec<Baseline>> {
     let mut baselines = Vec::new();
     for item in decoder.list(field, "a list, such as [zero, mean]")? {
         let baseline = if item.has("zero") {

@@ -8,7 +8,7 @@ use crate::content::dataset::{DataFiles, Draw, Sample, Table, check_column, choo
 use crate::content::decode::{Decoder, Located};
 use crate::content::names::{near_miss, nearest, quoted, shortened, slugs};
 use crate::content::prompt::{Prompt, Templates};
-use crate::content::random;
+use crate::random;
 use crate::terms::Role;
 
 /// Resolves an experiment; everything that is wrong with it goes to `decoder`. `models` are the ids that have a file.
@@ -45,6 +45,7 @@ pub fn resolve(
             .find_map(|sample| generate.check(&sample.fields, &sample.prompt.text).err());
         failed.into_iter().for_each(|error| decoder.push(error));
     }
+    let samples = samples?;
     Some(Experiment {
         id: written.id,
         path: written.path,
@@ -55,7 +56,9 @@ pub fn resolve(
         models: written.models.into_iter().map(|model| model.value).collect(),
         prompt_style: written.prompt_style,
         origin: table.origin.clone(),
-        samples: samples?,
+        faithfulness: written.faithfulness.map(|written| written.resolve(samples.len())),
+        expected: written.expected?,
+        samples,
         options: written.options?,
         attribution: written.attribution?.spec,
         generate: written.generate,

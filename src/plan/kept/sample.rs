@@ -154,6 +154,7 @@ impl StoredSample {
             options,
             targets: self.targets.clone(),
             baselines: baselines.to_vec(),
+            tested: false,
             generation: self.generation.clone(),
         })
     }

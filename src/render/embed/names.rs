@@ -3,11 +3,11 @@
 //! All of this is known without any result, so that `igsite check` finds what is misspelt, and so does a build before
 //! it computes.
 
-use crate::analysis::align::Level;
 use crate::content::decode::{Decoder, Field, Table};
 use crate::content::experiment::Experiment;
 use crate::content::names::{nearest, quoted, shortened};
 use crate::content::project::{LeftOut, Project};
+use crate::content::units::Level;
 use crate::content::yaml::Node;
 use crate::diagnostic::Diagnostic;
 use crate::render::markdown::Refusal;

@@ -4,8 +4,9 @@ use pulldown_cmark::{Event, Parser, TagEnd};
 use serde::Serialize;
 
 use super::{Frame, Renderer};
-use crate::analysis::results::{Results, subject_segments, subject_text};
+use crate::analysis::results::Results;
 use crate::content::prompt::Prompt;
+use crate::content::subject::{subject_segments, subject_text};
 use crate::diagnostic::Result;
 use crate::render::Sink;
 use crate::render::assets::short_hash;

@@ -3,10 +3,10 @@
 //!
 //! The table's rows are written here and not in a template: they are most of a page.
 
-use crate::analysis::align::{CharText, Units};
 use crate::analysis::results::SPECIAL;
 use crate::analysis::scale::{Scales, Scores};
 use crate::analysis::summary;
+use crate::content::units::{CharText, Units};
 use crate::render::heatmap;
 use crate::render::text::{count_into, escape_into, excerpt, percent, plus_minus_into, signed_into};
 use crate::store::record::{AttributionRecord, SampleRecord};

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::pack::undo::{Reader, inflate, printable};
 use super::*;
-use crate::content::random::SplitMix64;
+use crate::random::SplitMix64;
 
 /// The script that searches, which is loaded too.
 const SCRIPT: usize = include_str!("../../../static/assets/search.js").len();

@@ -9,7 +9,7 @@
 use unicode_segmentation::UnicodeSegmentation;
 
 use crate::content::prompt::TEMPLATE;
-use crate::terms::{Segment, Token};
+use crate::terms::{Segment, Token, UnitKind};
 
 /// A text that is sliced by character offsets, as records count.
 #[derive(Clone, Debug)]
@@ -157,6 +157,32 @@ impl Units {
         let previous = next.unwrap_or(self.words.len()).checked_sub(1);
         let here = |word: &usize| Some(self.segment_of_word(*word)) == segment;
         next.filter(here).or(previous.filter(here)).or(next).or(previous)
+    }
+
+    /// The places of the tokens of each unit of a prompt, in order; units without tokens are left out. Special tokens and
+    /// what a chat template adds belong to none, and where `within` names segments, only what lies in those does.
+    pub fn tokens(&self, kind: UnitKind, prompt: &str, tokens: &[Token], within: Option<&[String]>) -> Vec<Vec<usize>> {
+        let words = self.assign(prompt, tokens);
+        let mut units: Vec<(usize, Vec<usize>)> = Vec::new();
+        for (place, word) in words.into_iter().enumerate() {
+            let Some(word) = word else { continue };
+            let segment = self.segment_of_word(word);
+            let name = &self.segments[segment].name;
+            if name == TEMPLATE || within.is_some_and(|within| !within.contains(name)) {
+                continue;
+            }
+            let unit = match kind {
+                UnitKind::Token => place,
+                UnitKind::Word => word,
+                UnitKind::Sentence => self.words[word].parent,
+                UnitKind::Segment => segment,
+            };
+            match units.iter_mut().rev().find(|(known, _)| *known == unit) {
+                Some((_, places)) => places.push(place),
+                None => units.push((unit, vec![place])),
+            }
+        }
+        units.into_iter().map(|(_, places)| places).collect()
     }
 
     /// Word scores of a prompt within a chat template, over the words of the prompt by itself: these are all words but

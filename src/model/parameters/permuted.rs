@@ -1,0 +1,137 @@
+//! The same model with its parameters permuted: a control. A map that says something of what the model has learned is
+//! another one here (Adebayo and others 2018, arXiv 1810.03292).
+//!
+//! Of every linear layer the rows change places, its biases in the same way, and of every norm and every other vector
+//! the numbers: all numbers are kept, in whatever form they are stored, and the layers no longer fit each other.
+//! Embeddings of tokens and of positions stay: they are the input. So does an output layer that is tied to them.
+
+use burn::module::{Param, ParamId};
+use burn::tensor::Tensor;
+
+use super::{CausalLm, Layer, Linear, Mlp, Norm};
+use crate::model::indices;
+use crate::random::{self, SplitMix64};
+
+impl CausalLm {
+    /// With permuted parameters; the same seed gives the same.
+    pub fn permuted(mut self, seed: u64) -> Self {
+        let random = &mut SplitMix64::new(seed);
+        for layer in &mut self.layers {
+            layer.permute(random);
+        }
+        self.norm.permute(random);
+        if let Some(head) = &mut self.head {
+            let rows = order(head.dims()[0], random);
+            *head = head.gather(&rows);
+            permute_by(self.head_bias.as_mut(), &rows);
+        }
+        self
+    }
+}
+
+/// A random order of so many things.
+fn order(count: usize, random: &mut SplitMix64) -> Vec<usize> {
+    let all: Vec<usize> = (0..count).collect();
+    random::draw(&all, count, random.next_u64())
+}
+
+fn permute_by(vector: Option<&mut Param<Tensor<1>>>, order: &[usize]) {
+    if let Some(vector) = vector {
+        let values = vector.val();
+        let places = indices(order.iter().copied(), &values.device());
+        *vector = Param::initialized(ParamId::new(), values.select(0, places));
+    }
+}
+
+fn permute(vector: Option<&mut Param<Tensor<1>>>, random: &mut SplitMix64) {
+    if let Some(vector) = vector {
+        let order = order(vector.val().dims()[0], random);
+        permute_by(Some(vector), &order);
+    }
+}
+
+impl Layer {
+    fn permute(&mut self, random: &mut SplitMix64) {
+        let norms = [
+            &mut self.before_attention,
+            &mut self.query_norm,
+            &mut self.key_norm,
+            &mut self.after_attention,
+            &mut self.before_mlp,
+            &mut self.after_mlp,
+        ];
+        norms.into_iter().flatten().for_each(|norm| norm.permute(random));
+        for linear in [&mut self.query, &mut self.key, &mut self.value, &mut self.output] {
+            linear.permute(random);
+        }
+        self.router.iter_mut().for_each(|router| router.permute(random));
+        let mlps = self.mlp.iter_mut().chain(&mut self.experts);
+        mlps.for_each(|mlp| mlp.permute(random));
+        permute(self.sinks.as_mut(), random);
+    }
+}
+
+impl Mlp {
+    fn permute(&mut self, random: &mut SplitMix64) {
+        let linears = self.gate.iter_mut().chain([&mut self.up, &mut self.down]);
+        linears.for_each(|linear| linear.permute(random));
+    }
+}
+
+impl Linear {
+    fn permute(&mut self, random: &mut SplitMix64) {
+        let rows = order(self.weight.dims()[0], random);
+        self.weight = self.weight.gather(&rows);
+        permute_by(self.bias.as_mut(), &rows);
+    }
+}
+
+impl Norm {
+    fn permute(&mut self, random: &mut SplitMix64) {
+        let order = order(self.weight.val().dims()[0], random);
+        permute_by(Some(&mut self.weight), &order);
+        permute_by(self.bias.as_mut(), &order);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::checkpoint::config;
+    use crate::model::NamedParameter;
+
+    fn floats_of(parameter: NamedParameter) -> Vec<f32> {
+        parameter.into_data().try_to_vec().unwrap()
+    }
+
+    #[test]
+    fn it_has_the_same_numbers_elsewhere_but_for_the_embeddings() {
+        let config = serde_json::json!({
+            "model_type": "qwen3", "vocab_size": 40, "hidden_size": 24, "intermediate_size": 44, "num_hidden_layers": 2,
+            "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 6, "rms_norm_eps": 1e-5,
+            "tie_word_embeddings": false, "attention_bias": true,
+        });
+        let shape = config::parse(config.as_object().unwrap()).unwrap().model;
+        let numbers = |model: &CausalLm| -> Vec<(String, Vec<f32>)> {
+            let read = |(name, parameter): (String, NamedParameter)| (name, floats_of(parameter));
+            model.named_parameters().into_iter().map(read).collect()
+        };
+        let model = CausalLm::init(&shape, &Device::default());
+        let before = numbers(&model);
+        let after = numbers(&model.clone().permuted(7));
+        assert_eq!(after, numbers(&model.clone().permuted(7)));
+        assert_ne!(after, numbers(&model.permuted(8)));
+        let sorted = |values: &[f32]| {
+            let mut values = values.to_vec();
+            values.sort_by(f32::total_cmp);
+            values
+        };
+        for ((name, before), (_, after)) in before.iter().zip(&after) {
+            assert_eq!(sorted(before), sorted(after), "{name}");
+            let constant = before.iter().all(|value| *value == before[0]);
+            assert_eq!(before == after, constant || name.contains("embed_tokens"), "{name}");
+        }
+    }
+}
