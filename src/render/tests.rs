@@ -215,7 +215,6 @@ fn a_map_that_leaves_out_jumps_of_f_is_marked_in_words_wherever_it_is() {
     let good = "<span class=\"badge good\">converged</span>";
     let map = text(&files, "experiments/claims/maps/mistral-toy/2600.json/index.html");
     for words in [
-        badge,
         "<p class=\"alarm\">Incomplete. <bdi>The integral converged, with an error estimate of 0.4% of the map, but the \
          scores do not sum to F(input) − F(baseline); delta is ",
         ", 72.8% of F(input) − F(baseline). Where the choice of experts changes along the path (1234 changes), F jumps: by ",
