@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::analysis::results::SPECIAL;
 use crate::analysis::scale::Scores;
-use crate::analysis::summary::{self, State, is_right, relative_delta};
+use crate::analysis::summary::{self, State, difference, is_right, relative_delta, relative_residual};
 use crate::content::units::Units;
 use crate::store::record::{AttributionRecord, SampleRecord};
 use crate::terms::{Output, Round, TargetKind};
@@ -25,6 +25,8 @@ pub struct Quality {
     pub difference: Option<f64>,
     /// |delta| as a share of |F(input) − F(baseline)|.
     pub relative_delta: Option<f64>,
+    /// |routing residual| as a share of the same; none where experts do not change by themselves.
+    pub relative_residual: Option<f64>,
 }
 
 impl Quality {
@@ -37,12 +39,9 @@ impl Quality {
             has_errors: attribution.errors.is_some(),
             difference: difference(attribution),
             relative_delta: relative_delta(attribution),
+            relative_residual: relative_residual(attribution),
         }
     }
-}
-
-fn difference(attribution: &AttributionRecord) -> Option<f64> {
-    Some(attribution.f_input? - attribution.f_baseline?)
 }
 
 /// A state of the estimate on its way, as the record has it, with its delta in proportion.

@@ -11,6 +11,10 @@ use crate::analysis::calibration;
 use crate::content::units::{Level, UnitScores, Units};
 use crate::store::record::{AttributionRecord, SampleRecord, chosen};
 
+/// Where F(input) and F(baseline) are all but equal, the adaptive rule takes this share of the map's L1 norm for their
+/// difference, and so does [`is_incomplete`].
+const SMALL_CHANGE: f64 = 0.01;
+
 /// `count` of `of`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Share {
@@ -101,7 +105,24 @@ pub fn is_drawable(attribution: &AttributionRecord, record: &SampleRecord) -> bo
 /// Whether a map is as right as was asked for, as far as its method can tell: nothing speaks against one without such a
 /// test.
 pub fn is_right(attribution: &AttributionRecord) -> bool {
-    attribution.converged != Some(false) && attribution.non_finite.is_none() && attribution.absent.is_none()
+    let is_there = attribution.non_finite.is_none() && attribution.absent.is_none();
+    attribution.converged != Some(false) && is_there && !is_incomplete(attribution)
+}
+
+/// Whether an integral converged, and its scores miss F(input) − F(baseline) all the same: F jumps by more than the rule
+/// allows of a delta where the choice of experts changes, and no scores sum to a jump.
+pub fn is_incomplete(attribution: &AttributionRecord) -> bool {
+    let Some(((routing, tolerance), difference)) = attribution
+        .routing
+        .zip(attribution.tolerance)
+        .zip(difference(attribution))
+    else {
+        return false;
+    };
+    let norm: f64 = attribution.scores.iter().map(|score| score.abs()).sum();
+    attribution.converged == Some(true)
+        && !attribution.has_fixed_rule()
+        && routing.residual.abs() > tolerance * difference.abs().max(SMALL_CHANGE * norm)
 }
 
 /// How right a map is, in one word that claims no more than its rule can tell.
@@ -129,6 +150,8 @@ pub enum State {
     DeltaWithinTolerance,
     /// A fixed rule with an error estimate: both are within tolerance.
     ErrorAndDeltaWithinTolerance,
+    /// The adaptive rule reached its tolerance, and F jumps by more than that where the choice of experts changes.
+    Incomplete,
     /// The adaptive rule reached its tolerance.
     Converged,
 }
@@ -158,6 +181,8 @@ impl State {
             Self::DeltaWithinTolerance
         } else if fixed {
             Self::ErrorAndDeltaWithinTolerance
+        } else if is_incomplete(attribution) {
+            Self::Incomplete
         } else {
             Self::Converged
         }
@@ -175,11 +200,10 @@ fn is_lost_near_zero(attribution: &AttributionRecord) -> bool {
     else {
         return false;
     };
-    let difference = attribution.f_input.zip(attribution.f_baseline);
     let moved = lowest
         .change
-        .zip(difference)
-        .is_some_and(|(change, (input, baseline))| change.abs() > tolerance * (input - baseline).abs());
+        .zip(difference(attribution))
+        .is_some_and(|(change, difference)| change.abs() > tolerance * difference.abs());
     moved || lowest.share.is_some_and(|share| share > tolerance)
 }
 
@@ -203,10 +227,21 @@ pub fn answer_probability(record: &SampleRecord) -> f64 {
     })
 }
 
+/// F(input) − F(baseline).
+pub fn difference(attribution: &AttributionRecord) -> Option<f64> {
+    Some(attribution.f_input? - attribution.f_baseline?)
+}
+
 /// |delta| as a share of |F(input) − F(baseline)|.
 pub fn relative_delta(attribution: &AttributionRecord) -> Option<f64> {
-    let difference = (attribution.f_input? - attribution.f_baseline?).abs();
-    Some(attribution.convergence_delta?.abs() / difference).filter(|share| share.is_finite())
+    let share = attribution.convergence_delta?.abs() / difference(attribution)?.abs();
+    Some(share).filter(|share| share.is_finite())
+}
+
+/// |routing residual| as a share of |F(input) − F(baseline)|; none where experts do not change by themselves.
+pub fn relative_residual(attribution: &AttributionRecord) -> Option<f64> {
+    let routing = attribution.routing.filter(|routing| routing.routing.is_free())?;
+    Some(routing.residual.abs() / difference(attribution)?.abs()).filter(|share| share.is_finite())
 }
 
 /// A model's numbers over the samples of an experiment.
@@ -226,7 +261,8 @@ pub struct ModelSummary {
     pub calibration_error: Option<f64>,
     /// Maps (all targets and baselines) whose delta is within tolerance.
     pub within_tolerance: Share,
-    /// Maps that reached their tolerance: by the error estimate, where there is one, and by the delta.
+    /// Maps that reached their tolerance: by the error estimate, where there is one, and by the delta. Incomplete maps
+    /// do not count.
     pub converged: Share,
     /// The median error estimate, of the maps that have one.
     pub median_error: Option<f64>,
@@ -234,6 +270,8 @@ pub struct ModelSummary {
     pub within_margin: Share,
     /// Maps that are marked: a value along the path was not finite.
     pub marked: usize,
+    /// Maps that are no more than incomplete: the integral converged, but F jumps where the choice of experts changes.
+    pub incomplete: usize,
     /// Evaluations a map.
     pub evaluations: Mean,
     /// |delta| relative to |F(input) − F(baseline)|, the largest of all maps.
@@ -268,6 +306,7 @@ impl ModelSummary {
                     summary.within_margin.add(within);
                 }
                 summary.marked += usize::from(attribution.non_finite.is_some());
+                summary.incomplete += usize::from(State::of(attribution) == State::Incomplete);
                 summary.evaluations.add(Some(attribution.evaluations as f64));
                 if let Some(delta) = relative_delta(attribution) {
                     summary.worst_delta = Some(summary.worst_delta.map_or(delta, |worst| worst.max(delta)));

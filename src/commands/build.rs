@@ -284,7 +284,7 @@ impl<'a> Building<'a> {
         let records = site.results.iter().flat_map(|result| result.records.iter().flatten());
         let below = records
             .flat_map(|record| &record.attributions)
-            .filter(|a| a.converged == Some(false) || summary::misses_margin(a))
+            .filter(|a| !summary::is_right(a) || summary::misses_margin(a))
             .count();
         // Hundreds of megabytes in small pieces: they are freed while the rest is done.
         let records: Vec<_> = site.results.into_iter().map(|result| result.records).collect();

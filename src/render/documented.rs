@@ -156,6 +156,9 @@ fn given() -> BTreeMap<String, Vec<Value>> {
     let routed_site = routed.site(None);
     let routed_results = [Results::of(&routed.project, &routed_site.results[0]).expect("whole")];
     let routed_renderer = Renderer::new(&routed_site, &routed_results).expect("templates");
+    routed_renderer
+        .sample(&routed_results[0], 0, &mut out)
+        .expect("a sample");
     routed_renderer.map(&routed_results[0], 0, 0, &mut out).expect("a map");
     // A table of samples that is long enough to go on in pages of its own.
     let samples = (0..251).map(|i| fixture::sample(&i.to_string(), &i.to_string(), "Taxes fell.", "Ada", "D"));
@@ -171,6 +174,7 @@ fn given() -> BTreeMap<String, Vec<Value>> {
         renderer.given(),
         adaptive_renderer.given(),
         deep_renderer.given(),
+        routed_renderer.given(),
         long_renderer.given(),
     ];
     for (name, views) in all.into_iter().flatten() {
@@ -196,6 +200,7 @@ const PARTS: &[(&str, &str)] = &[
     ("map_note.html", "/shown"),
     ("answer.html", "/answer"),
     ("near_zero.html", "/attribution"),
+    ("jumps.html", "/attribution"),
     ("quality.html", "/attribution"),
     ("quadrature.html", "/rule"),
     ("model_facts.html", "/facts/0/model"),
@@ -213,7 +218,7 @@ fn prefix(template: &str) -> &str {
         "samples_table.html" => "samples.",
         "map_note.html" => "shown.",
         "answer.html" => "answer.",
-        "near_zero.html" | "quality.html" => "attribution.",
+        "near_zero.html" | "jumps.html" | "quality.html" => "attribution.",
         "quadrature.html" => "rule.",
         "model_facts.html" => "made_by.",
         name if name.starts_with("methods/") => "attribution.",

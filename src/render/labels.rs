@@ -82,6 +82,7 @@ pub fn badge(state: State) -> (&'static str, &'static str) {
         State::ErrorUnknown => ("error unknown", "bad"),
         State::DeltaWithinTolerance => ("delta within tolerance, error unknown", "open"),
         State::ErrorAndDeltaWithinTolerance => ("error and delta within tolerance", "good"),
+        State::Incomplete => ("incomplete: F jumps where experts change", "bad"),
         State::Converged => ("converged", "good"),
     }
 }

@@ -45,6 +45,7 @@ pub const TEMPLATES: [(&str, &str); 27] = [
     ("comparison.html", include_str!("../../templates/comparison.html")),
     ("map_note.html", include_str!("../../templates/map_note.html")),
     ("near_zero.html", include_str!("../../templates/near_zero.html")),
+    ("jumps.html", include_str!("../../templates/jumps.html")),
     ("quality.html", include_str!("../../templates/quality.html")),
     ("answer.html", include_str!("../../templates/answer.html")),
     ("quadrature.html", include_str!("../../templates/quadrature.html")),

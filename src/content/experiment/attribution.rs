@@ -23,14 +23,6 @@ const KEYS: [&str; 15] = [
     "margin",
     "batch",
 ];
-/// The methods that there are.
-const COMPUTED: [(&str, Method); 5] = [
-    ("integrated_gradients", Method::IntegratedGradients),
-    ("gradient_x_input", Method::GradientXInput),
-    ("gim", Method::Gim),
-    ("occlusion", Method::Occlusion),
-    ("shapley", Method::Shapley),
-];
 /// Words that are targets, and so cannot be letters.
 pub const TARGET_WORDS: [&str; 4] = ["predicted", "gold", "all_options", "generated"];
 /// More points than this are a slip of the finger: a day of computing for one map.
@@ -159,7 +151,7 @@ fn read_numbers(decoder: &mut Decoder, table: &Table, spec: &mut AttributionSpec
 fn read_methods(decoder: &mut Decoder, field: &Field) -> Option<Vec<Method>> {
     let mut methods = Vec::new();
     for item in decoder.list(field, "a list, such as [integrated_gradients]")? {
-        let Some(method) = decoder.choice(&item, &COMPUTED) else {
+        let Some(method) = decoder.choice(&item, Method::WORDS) else {
             continue;
         };
         if methods.contains(&method) {

@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 
 use crate::analysis::results::Results;
-use crate::analysis::summary::{self, Mean, Share};
+use crate::analysis::summary::{self, Mean, Share, State};
 use crate::render::text::{correlation, excerpt, interval, list, percent, signed};
 
 /// An experiment's headline.
@@ -137,7 +137,10 @@ fn quality(results: &Results<'_>) -> String {
         let median = median.map_or_else(String::new, |median| {
             format!("; the median error estimate is {median} of a map")
         });
-        format!("{count} of {of} maps converged to {tolerance}, by error estimate and convergence delta{median}.")
+        format!(
+            "{count} of {of} maps converged to {tolerance}, by error estimate and convergence delta{median}.{}",
+            incomplete(results)
+        )
     };
     let marked = match marked {
         0 => String::new(),
@@ -145,6 +148,27 @@ fn quality(results: &Results<'_>) -> String {
         marked => format!(" {marked} maps are marked: a value was not finite, and they are not drawn."),
     };
     format!("{maps}{marked}")
+}
+
+/// Maps that leave out what F jumps by; nothing of models without experts.
+fn incomplete(results: &Results<'_>) -> String {
+    let all = results.source.records.iter().flatten();
+    let maps = all.flat_map(|record| &record.attributions);
+    let residuals: Vec<f64> = maps
+        .filter(|a| State::of(a) == State::Incomplete)
+        .filter_map(summary::relative_residual)
+        .collect();
+    let Some(median) = summary::median(&residuals).map(percent) else {
+        return String::new();
+    };
+    let (count, are) = match residuals.len() {
+        1 => ("One more".to_owned(), "is"),
+        count => (format!("{count} more"), "are"),
+    };
+    format!(
+        " {count} {are} incomplete: the choice of experts changes along the path, and F jumps there by what no scores hold, \
+         {median} of F(input) − F(baseline) in the median."
+    )
 }
 
 /// The word of what the sample is about on which each model's answer rests most.

@@ -331,7 +331,11 @@ fn convergence(index: usize, attribution: &AttributionRecord) -> Option<Figure> 
             dash(first.relative_delta),
             dash(last.relative_delta),
             percent(tolerance)
-        )
+        ) + if summary::is_incomplete(attribution) {
+            " The delta holds the routing residual, which no number of points takes away."
+        } else {
+            ""
+        }
     };
     let plotted = !attribution.has_fixed_rule() && history.len() > 1;
     Some(Figure {
