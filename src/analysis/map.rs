@@ -1,14 +1,16 @@
 //! One map in numbers: how right it is, what its segments hold, and which of its scores are more than noise.
 
+use std::borrow::Cow;
+
 use indexmap::IndexMap;
 use serde::Serialize;
 
 use crate::analysis::results::SPECIAL;
 use crate::analysis::scale::Scores;
-use crate::analysis::summary::{self, State, difference, is_right, relative_delta, relative_residual};
+use crate::analysis::summary::{self, State, difference, is_right, relative_delta, relative_routing_residual};
 use crate::content::units::Units;
 use crate::store::record::{AttributionRecord, SampleRecord};
-use crate::terms::{Output, Round, TargetKind};
+use crate::terms::{Method, Output, Round, TargetKind, UnitKind};
 
 /// What the numbers of a map say of it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -21,12 +23,16 @@ pub struct Quality {
     pub fixed: bool,
     /// Whether the errors of its scores are known.
     pub has_errors: bool,
+    /// The largest standard error of a unit's score, where the method knows them.
+    pub largest_error: Option<f64>,
+    /// |F(x) − F(x′) − Σφ| as a share of |F(x) − F(x′)|.
+    pub relative_residual: Option<f64>,
     /// F(input) − F(baseline).
     pub difference: Option<f64>,
     /// |delta| as a share of |F(input) − F(baseline)|.
     pub relative_delta: Option<f64>,
     /// |routing residual| as a share of the same; none where experts do not change by themselves.
-    pub relative_residual: Option<f64>,
+    pub relative_routing_residual: Option<f64>,
 }
 
 impl Quality {
@@ -36,12 +42,77 @@ impl Quality {
             state: State::of(attribution),
             right: is_right(attribution),
             fixed: attribution.has_fixed_rule(),
-            has_errors: attribution.errors.is_some(),
+            has_errors: errors(attribution).is_some(),
+            largest_error: attribution
+                .unit_errors
+                .as_ref()
+                .and_then(|errors| errors.iter().copied().reduce(f64::max)),
+            relative_residual: relative_residual(attribution),
             difference: difference(attribution),
             relative_delta: relative_delta(attribution),
-            relative_residual: relative_residual(attribution),
+            relative_routing_residual: relative_routing_residual(attribution),
         }
     }
+}
+
+/// |F(x) − F(x′) − Σφ| as a share of |F(x) − F(x′)|.
+fn relative_residual(attribution: &AttributionRecord) -> Option<f64> {
+    let residual = attribution.residual?;
+    let change = (attribution.f_input? - residual.f_baseline).abs();
+    Some(residual.value.abs() / change).filter(|share| share.is_finite())
+}
+
+/// The errors of a map's scores, one a token, where the method knows them. The standard error of a unit is shared out
+/// among its tokens as its score is: evenly.
+pub fn errors(attribution: &AttributionRecord) -> Option<Cow<'_, [f64]>> {
+    if let Some(errors) = &attribution.errors {
+        return Some(Cow::Borrowed(errors));
+    }
+    let (units, errors) = (attribution.unit_tokens.as_ref()?, attribution.unit_errors.as_ref()?);
+    let mut shared = vec![0.0; attribution.scores.len()];
+    for (tokens, error) in units.iter().zip(errors) {
+        for &token in tokens {
+            *shared.get_mut(token)? = error / tokens.len() as f64;
+        }
+    }
+    Some(Cow::Owned(shared))
+}
+
+/// What F becomes when a unit of the prompt is replaced, as occlusion computed it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Without {
+    /// What is replaced at a time.
+    pub units: UnitKind,
+    /// The first token of each unit, and F without the unit.
+    pub values: Vec<(usize, f64)>,
+}
+
+/// F without each unit, for a map of any method: by the occlusion of the same record for the same target from the same
+/// baseline. None where there is none.
+pub fn without(attribution: &AttributionRecord, record: &SampleRecord) -> Option<Without> {
+    let mut others = record.attributions.iter();
+    let occlusion = others.find(|other| other.method == Method::Occlusion && explain_the_same(other, attribution))?;
+    let (tokens, scores) = (occlusion.unit_tokens.as_ref()?, occlusion.unit_scores.as_ref()?);
+    let f_input = occlusion.f_input?;
+    let of = |(tokens, score): (&Vec<usize>, &f64)| Some((*tokens.first()?, f_input - score));
+    Some(Without {
+        units: occlusion.units?,
+        values: tokens.iter().zip(scores).filter_map(of).collect(),
+    })
+}
+
+/// Whether two maps explain the same number by what it is at the same baseline, be it by different methods.
+pub fn explain_the_same(a: &AttributionRecord, b: &AttributionRecord) -> bool {
+    (&a.target.token_ids, &a.baseline, a.output, is_contrast(a))
+        == (&b.target.token_ids, &b.baseline, b.output, is_contrast(b))
+}
+
+fn is_contrast(attribution: &AttributionRecord) -> bool {
+    attribution.target.kind == TargetKind::Contrast
+}
+
+fn difference(attribution: &AttributionRecord) -> Option<f64> {
+    Some(attribution.f_input? - attribution.f_baseline?)
 }
 
 /// A state of the estimate on its way, as the record has it, with its delta in proportion.
@@ -72,11 +143,7 @@ pub fn rounds(attribution: &AttributionRecord) -> Vec<RoundInProportion> {
 pub fn distinct(attributions: &[AttributionRecord]) -> Vec<(Vec<&str>, &AttributionRecord)> {
     let mut maps: Vec<(Vec<&str>, &AttributionRecord)> = Vec::new();
     for a in attributions {
-        let same = |(_, b): &&mut (Vec<&str>, &AttributionRecord)| {
-            (a.method, &a.target.token_ids, &a.baseline) == (b.method, &b.target.token_ids, &b.baseline)
-                && a.target.given == b.target.given
-                && (a.target.kind == TargetKind::Contrast) == (b.target.kind == TargetKind::Contrast)
-        };
+        let same = |(_, b): &&mut (Vec<&str>, &AttributionRecord)| a.method == b.method && explain_the_same(a, b);
         match maps.iter_mut().find(same) {
             Some((kinds, _)) => kinds.push(a.target.kind.word()),
             None => maps.push((vec![a.target.kind.word()], a)),
@@ -159,7 +226,7 @@ pub struct Noise {
 
 /// The scores of a map against their errors; none where these are unknown.
 pub fn noise(attribution: &AttributionRecord) -> Option<Noise> {
-    let errors = attribution.errors.as_ref()?;
+    let errors = errors(attribution)?;
     let points: Vec<(f64, f64)> = attribution.scores.iter().copied().zip(errors.iter().copied()).collect();
     let is_above = |(score, error): &&(f64, f64)| score.abs() > *error;
     let sum = |points: &mut dyn Iterator<Item = &(f64, f64)>| points.map(|(score, _)| score.abs()).sum::<f64>();
@@ -229,6 +296,46 @@ mod tests {
         map.errors = Some(vec![1.0, 1.0, 0.1]);
         let noise = noise(&map).expect("errors");
         assert_eq!((noise.above, noise.share), (2, Some(3.5 / 4.5)));
+    }
+
+    #[test]
+    fn the_error_of_a_unit_is_shared_out_as_its_score_is() {
+        let mut map = fixture::records("tiny", 1).remove(0).attributions.remove(0);
+        map.scores = vec![0.0, 0.5, 0.5, 3.0];
+        map.unit_tokens = Some(vec![vec![1, 2], vec![3]]);
+        assert_eq!(errors(&map), None);
+        map.unit_errors = Some(vec![0.25, 0.125]);
+        assert_eq!(errors(&map).as_deref(), Some(&[0.0, 0.125, 0.125, 0.125][..]));
+        assert_eq!(Quality::of(&map).largest_error, Some(0.25));
+        // Of a path integral they are its own.
+        map.errors = Some(vec![1.0; 4]);
+        assert_eq!(errors(&map).as_deref(), Some(&[1.0; 4][..]));
+    }
+
+    #[test]
+    fn what_f_becomes_without_a_unit_is_read_from_the_occlusion_of_the_same_map() {
+        let mut record = fixture::records("tiny", 1).remove(0);
+        let map = record.attributions[0].clone();
+        assert_eq!(without(&map, &record), None);
+        let mut occlusion = map.clone();
+        occlusion.method = Method::Occlusion;
+        (occlusion.units, occlusion.f_input) = (Some(UnitKind::Word), Some(0.75));
+        occlusion.unit_tokens = Some(vec![vec![1, 2], vec![4]]);
+        occlusion.unit_scores = Some(vec![0.5, -0.125]);
+        record.attributions.push(occlusion);
+        let values = vec![(1, 0.25), (4, 0.875)];
+        assert_eq!(
+            without(&map, &record),
+            Some(Without {
+                units: UnitKind::Word,
+                values
+            })
+        );
+        let elsewhere = AttributionRecord {
+            baseline: Baseline::Mean,
+            ..map
+        };
+        assert_eq!(without(&elsewhere, &record), None);
     }
 
     #[test]

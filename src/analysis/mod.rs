@@ -9,6 +9,7 @@ pub mod evidence;
 pub mod faithfulness;
 pub mod groups;
 pub mod map;
+pub mod map_verdict;
 pub mod methods;
 pub mod pairs;
 pub mod results;

@@ -5,6 +5,8 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::analysis::agreement::{Agreement, Scored, agreement, largest};
+use crate::analysis::evidence::Evidence;
+use crate::analysis::map;
 use crate::analysis::scale::Scale;
 use crate::analysis::summary::{self, Mean, ModelSummary, Share};
 use crate::analysis::text::{bare, excerpt};
@@ -51,6 +53,8 @@ pub struct Results<'a> {
     pub segment_shares: Vec<IndexMap<String, Mean>>,
     /// The segments that the samples are about ([`subject_segments`]).
     pub subject: Vec<String>,
+    /// What speaks for or against the maps.
+    pub evidence: Evidence,
     /// The same by option, over the lines of the prompt that begin with the option's letter.
     pub option_shares: Vec<IndexMap<String, Mean>>,
 }
@@ -160,8 +164,19 @@ impl<'a> Results<'a> {
             scale,
             segment_shares,
             subject,
+            evidence: Evidence::of(experiment, &source.records),
             option_shares,
         })
+    }
+
+    /// One sentence on how the maps stand against their controls; none where they were not tested.
+    pub fn standing(&self) -> Option<String> {
+        let ids = self.experiment.models.iter().zip(&self.models);
+        let title = |id: &str| {
+            let known = ids.clone().find(|(known, _)| *known == id);
+            known.map_or_else(|| id.to_owned(), |(_, title)| title.clone())
+        };
+        self.evidence.headline(title)
     }
 
     /// The record of a model and a sample.
@@ -354,7 +369,7 @@ impl SampleResults {
                         None => Some(sums),
                     }
                 };
-                (sums(&shown.scores), shown.errors.as_deref().and_then(sums))
+                (sums(&shown.scores), map::errors(shown).as_deref().and_then(sums))
             })
             .unzip();
         let mut agreements = Vec::new();

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::analysis::calibration;
 use crate::content::units::{Level, UnitScores, Units};
 use crate::store::record::{AttributionRecord, SampleRecord, chosen};
+use crate::terms::Method;
 
 /// Where F(input) and F(baseline) are all but equal, the adaptive rule takes this share of the map's L1 norm for their
 /// difference, and so does [`is_incomplete`].
@@ -135,6 +136,10 @@ pub enum State {
     NotFinite,
     /// The method has no test of its own.
     Untested,
+    /// Each score is what F loses, as computed; nothing makes them add up.
+    ExactAlone,
+    /// The scores add up to F(x) − F(x′) exactly, and each has a standard error.
+    AddsUp,
     /// Not converged, and no number of points would do: more of a path from the zero vector than the tolerance lies
     /// where the input is all but gone.
     LostNearZero,
@@ -166,7 +171,11 @@ impl State {
         } else if attribution.non_finite.is_some() {
             Self::NotFinite
         } else if attribution.converged.is_none() {
-            Self::Untested
+            match attribution.method {
+                Method::Occlusion => Self::ExactAlone,
+                Method::Shapley => Self::AddsUp,
+                _ => Self::Untested,
+            }
         } else if attribution.converged == Some(false) && is_lost_near_zero(attribution) {
             Self::LostNearZero
         } else if attribution.converged == Some(false) && !fixed {
@@ -239,7 +248,7 @@ pub fn relative_delta(attribution: &AttributionRecord) -> Option<f64> {
 }
 
 /// |routing residual| as a share of |F(input) − F(baseline)|; none where experts do not change by themselves.
-pub fn relative_residual(attribution: &AttributionRecord) -> Option<f64> {
+pub fn relative_routing_residual(attribution: &AttributionRecord) -> Option<f64> {
     let routing = attribution.routing.filter(|routing| routing.routing.is_free())?;
     Some(routing.residual.abs() / difference(attribution)?.abs()).filter(|share| share.is_finite())
 }

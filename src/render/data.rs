@@ -6,9 +6,10 @@
 
 use serde::Serialize;
 
+use crate::analysis::map;
 use crate::diagnostic::{Diagnostic, Result};
 use crate::store::record::SampleRecord;
-use crate::terms::Token;
+use crate::terms::{Shuffled, TestNumbers, Token};
 
 /// The columns of the CSV, in order, and what they hold; pages show this table too.
 pub const COLUMNS: [(&str, &str); 26] = [
@@ -47,7 +48,7 @@ pub const COLUMNS: [(&str, &str); 26] = [
     ),
     (
         "error",
-        "error estimate of the score, in the same unit; empty where the rule has none",
+        "error estimate of the score, in the same unit; of Shapley values their standard error; empty where the method knows none",
     ),
     ("evaluations", "forward and backward passes spent on the map"),
     (
@@ -110,17 +111,138 @@ pub fn csv(record: &SampleRecord) -> Vec<u8> {
         after.plain(attribution.error_estimate);
         after.plain(attribution.converged);
         after.text(attribution.method.word());
+        let errors = map::errors(attribution);
         for (index, token) in tokens.iter().enumerate() {
             lines.extend_from_slice(&before.0);
             lines.extend_from_slice(token);
             let mut own = Cells(lines);
             own.plain(attribution.scores.get(index));
-            own.plain(attribution.errors.as_ref().and_then(|errors| errors.get(index)));
+            own.plain(errors.as_ref().and_then(|errors| errors.get(index)));
             lines = own.0;
             lines.extend_from_slice(&after.0);
             // The comma behind the last cell.
             lines.pop();
             lines.push(b'\n');
+        }
+    }
+    lines
+}
+
+/// The columns of the CSV of tests, in order, and what they hold.
+pub const TEST_COLUMNS: [(&str, &str); 24] = [
+    ("experiment", "id of the experiment"),
+    ("model", "id of the model"),
+    ("sample", "id of the sample, exact"),
+    ("method", "how the map was made"),
+    ("target_kind", "what kind of thing the map explains"),
+    ("target", "text of what is explained"),
+    ("output", "unit of F"),
+    ("baseline", "what the map compares the input with"),
+    ("replacement", "what removed units become"),
+    ("units", "what is removed at a time"),
+    ("count", "how many units there are"),
+    (
+        "tested",
+        "what was put to the test: `map`, or one of its controls: `shuffled` (means of the shuffles), `last_first`, `first_first`, `parameters`, `option`",
+    ),
+    ("failed", "why there are no numbers; empty where there are"),
+    (
+        "comprehensiveness",
+        "in the output’s unit: not for comparison between models",
+    ),
+    ("sufficiency", "the same"),
+    (
+        "normalised_comprehensiveness",
+        "0 for the worst order of removal that is known, 1 for the best",
+    ),
+    ("normalised_sufficiency", "the same; less is better"),
+    (
+        "flip",
+        "how many units must go until another token is the most probable; empty where none does",
+    ),
+    (
+        "lds",
+        "rank correlation of F with the sum of the scores of what is kept",
+    ),
+    (
+        "spearman",
+        "of another map: rank correlation of its |scores| with the map’s",
+    ),
+    (
+        "comprehensiveness_deviation",
+        "standard deviation over the shuffles; empty of all else",
+    ),
+    ("shuffles", "how many there are; empty of all else"),
+    (
+        "shuffles_beaten",
+        "how many of them have a smaller comprehensiveness than the map; empty of all else",
+    ),
+    ("seed", "what everything random was drawn by"),
+];
+
+/// The first line of the CSV of tests.
+pub fn tests_header() -> Vec<u8> {
+    (TEST_COLUMNS.map(|(name, _)| name).join(",") + "\n").into_bytes()
+}
+
+/// The tests of a record's maps as lines of CSV: a row a map, replacement and control.
+pub fn tests_csv(record: &SampleRecord) -> Vec<u8> {
+    let mut lines = Vec::new();
+    for map in &record.attributions {
+        for test in &map.faithfulness {
+            let mut before = Cells::default();
+            before.text(&record.experiment);
+            before.text(&record.model.id);
+            before.text(&record.sample.id);
+            before.text(map.method.word());
+            before.text(map.target.kind.word());
+            before.text(&map.target.text);
+            before.word(map.output);
+            before.text(&map.baseline.to_string());
+            before.text(&test.replacement.to_string());
+            before.text(test.units.word());
+            before.plain(Some(test.count));
+            let mut row = |name: &str, numbers: &TestNumbers, spearman: Option<f64>, shuffled: Option<&Shuffled>| {
+                let mut cells = Cells(before.0.clone());
+                cells.text(name);
+                cells.text(test.failed.as_deref().unwrap_or(""));
+                let normalised = numbers.normalised;
+                for number in [
+                    numbers.comprehensiveness,
+                    numbers.sufficiency,
+                    normalised.map(|both| both.comprehensiveness),
+                    normalised.map(|both| both.sufficiency),
+                ] {
+                    cells.plain(number);
+                }
+                match shuffled {
+                    Some(shuffled) => cells.plain(shuffled.flip.map(|flip| flip.mean)),
+                    None => cells.plain(numbers.flip),
+                }
+                cells.plain(numbers.lds);
+                cells.plain(spearman);
+                cells.plain(shuffled.and_then(|shuffled| Some(shuffled.comprehensiveness?.deviation)));
+                cells.plain(shuffled.map(|shuffled| shuffled.count));
+                cells.plain(shuffled.map(|shuffled| shuffled.beaten));
+                cells.plain(Some(test.seed));
+                cells.0.pop();
+                cells.0.push(b'\n');
+                lines.extend_from_slice(&cells.0);
+            };
+            row("map", &test.numbers(), None, None);
+            let controls = &test.controls;
+            if let Some(shuffled) = &controls.shuffled {
+                row("shuffled", &shuffled.means(), None, Some(shuffled));
+            }
+            if let Some(position) = &controls.position {
+                row("last_first", &position.last_first, None, None);
+                row("first_first", &position.first_first, None, None);
+            }
+            for (name, other) in [("parameters", &controls.parameters), ("option", &controls.option)] {
+                if let Some(other) = other {
+                    row(name, &other.numbers, other.spearman, None);
+                }
+            }
         }
     }
     lines

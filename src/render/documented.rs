@@ -34,7 +34,7 @@ struct Documented {
 }
 
 /// Every filter of [`filters::register`].
-const FILTERS: [Documented; 24] = [
+const FILTERS: [Documented; 25] = [
     filter("number", "four significant digits", "{{ 0.5 | number }}"),
     filter("signed", "a score: a number with its sign", "{{ 0.012345 | signed }}"),
     filter(
@@ -100,6 +100,11 @@ const FILTERS: [Documented; 24] = [
         "{{ \"gauss_legendre\" | quadrature }}",
     ),
     filter("badge", "the state of a map, as a badge", "{{ \"converged\" | badge }}"),
+    filter(
+        "standing",
+        "how maps fare against their controls, as a badge",
+        "{{ \"no_better\" | standing }}",
+    ),
     filter("json", "a value as JSON; a text stays as it is", "{{ [1, 2] | json }}"),
     filter("encode", "a text as a part of an address", "{{ \"a b\" | encode }}"),
     filter(
@@ -160,6 +165,23 @@ fn given() -> BTreeMap<String, Vec<Value>> {
         .sample(&routed_results[0], 0, &mut out)
         .expect("a sample");
     routed_renderer.map(&routed_results[0], 0, 0, &mut out).expect("a map");
+    // By every method, and put to the test.
+    let methods = Fixture::demo().methods();
+    let methods_site = methods.site(None);
+    let methods_results = [Results::of(&methods.project, &methods_site.results[0]).expect("whole")];
+    let methods_renderer = Renderer::new(&methods_site, &methods_results).expect("templates");
+    methods_renderer.front(&mut out).expect("the front page");
+    methods_renderer
+        .experiment(&methods_results[0], &mut out)
+        .expect("an experiment");
+    for sample in 0..2 {
+        methods_renderer
+            .sample(&methods_results[0], sample, &mut out)
+            .expect("a sample");
+        methods_renderer
+            .map(&methods_results[0], 0, sample, &mut out)
+            .expect("a map");
+    }
     // A table of samples that is long enough to go on in pages of its own.
     let samples = (0..251).map(|i| fixture::sample(&i.to_string(), &i.to_string(), "Taxes fell.", "Ada", "D"));
     let long = Fixture::of(samples.collect(), &["llama-toy"]);
@@ -175,6 +197,7 @@ fn given() -> BTreeMap<String, Vec<Value>> {
         adaptive_renderer.given(),
         deep_renderer.given(),
         routed_renderer.given(),
+        methods_renderer.given(),
         long_renderer.given(),
     ];
     for (name, views) in all.into_iter().flatten() {
@@ -184,6 +207,29 @@ fn given() -> BTreeMap<String, Vec<Value>> {
                     .entry((*name).to_owned())
                     .or_default()
                     .extend(view.pointer(part).filter(|part| part.is_object()).cloned());
+            }
+            // Each map is shown by the template of its method, too.
+            for map in view
+                .pointer("/attributions")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+            {
+                if let Some(method) = map["method"].as_str() {
+                    found
+                        .entry(format!("methods/{method}.html"))
+                        .or_default()
+                        .push(map.clone());
+                }
+                found
+                    .entry("quality_line.html".to_owned())
+                    .or_default()
+                    .push(map.clone());
+                let tests = map["tests"].as_array().into_iter().flatten();
+                found
+                    .entry("faithfulness.html".to_owned())
+                    .or_default()
+                    .extend(tests.cloned());
             }
             found.entry(name.clone()).or_default().push(view);
         }
@@ -201,12 +247,11 @@ const PARTS: &[(&str, &str)] = &[
     ("answer.html", "/answer"),
     ("near_zero.html", "/attribution"),
     ("jumps.html", "/attribution"),
+    ("methods_beside.html", "/methods/0"),
+    ("evidence.html", "/evidence"),
     ("quality.html", "/attribution"),
     ("quadrature.html", "/rule"),
     ("model_facts.html", "/facts/0/model"),
-    ("methods/gim.html", "/attributions/0"),
-    ("methods/gradient_x_input.html", "/attributions/0"),
-    ("methods/integrated_gradients.html", "/attributions/0"),
 ];
 
 /// Under which name a template that is included has its values.
@@ -218,7 +263,10 @@ fn prefix(template: &str) -> &str {
         "samples_table.html" => "samples.",
         "map_note.html" => "shown.",
         "answer.html" => "answer.",
-        "near_zero.html" | "jumps.html" | "quality.html" => "attribution.",
+        "near_zero.html" | "jumps.html" | "quality.html" | "quality_line.html" => "attribution.",
+        "faithfulness.html" => "test.",
+        "methods_beside.html" => "beside.",
+        "evidence.html" => "evidence.",
         "quadrature.html" => "rule.",
         "model_facts.html" => "made_by.",
         name if name.starts_with("methods/") => "attribution.",

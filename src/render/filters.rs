@@ -75,6 +75,15 @@ pub fn register(tera: &mut Tera) {
             "<span class=\"badge {class}\">{text}</span>"
         )))
     });
+    tera.register_filter("standing", |value: &Value, _: Kwargs, _: &State| {
+        let Some(standing) = value.as_str() else {
+            return known_or_nothing(value).map(|()| Value::from("–"));
+        };
+        let (text, class) = labels::standing_named(standing).ok_or_else(|| unheard_of("standing of maps", standing))?;
+        Ok::<_, Error>(Value::safe_string(&format!(
+            "<span class=\"badge {class}\">{text}</span>"
+        )))
+    });
     tera.register_filter("encode", |text: &str, _: Kwargs, _: &State| urls::encode(text));
     tera.register_filter("link", |path: &str, _: Kwargs, state: &State| {
         let page = state.get::<Value>("page")?.ok_or_else(|| {

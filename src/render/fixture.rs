@@ -1,5 +1,7 @@
 //! Fabricated experiments for tests: claims, models and scores that nobody measured, in the shape of real ones.
 
+mod methods;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

@@ -72,6 +72,16 @@ pub fn difference_legend(scales: &Scales, unit: &str) -> String {
     )
 }
 
+/// The legend of differences of one method's map from another's.
+pub fn method_difference_legend(scales: &Scales, unit: &str) -> String {
+    let note = "Solid underline: the first method’s score is the greater. Dashed: the second’s.";
+    legend_in(
+        scales,
+        unit,
+        ["second greater", "first greater", "Differences of scores", note],
+    )
+}
+
 /// The words are those of the lower end, of the upper one, of what is drawn, and of the sign.
 fn legend_in(scales: &Scales, unit: &str, [low, high, what, sign]: [&str; 4]) -> String {
     let each = [scales.token, scales.word, scales.sentence, scales.segment];
@@ -113,6 +123,17 @@ fn legend_in(scales: &Scales, unit: &str, [low, high, what, sign]: [&str; 4]) ->
     html
 }
 
+/// F without each unit of one level, for a script to read out beside the score.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WithoutUnits {
+    /// The letter of the level.
+    pub letter: &'static str,
+    /// F with all of them.
+    pub f_input: f64,
+    /// F without each unit; none of those that were not replaced.
+    pub values: Vec<Option<f64>>,
+}
+
 /// A map, ready to be written.
 #[derive(Clone, Copy)]
 pub struct Map<'a> {
@@ -126,6 +147,8 @@ pub struct Map<'a> {
     pub scores: &'a Scores,
     /// The errors of the scores, at most, where they are known.
     pub errors: Option<&'a Scores>,
+    /// What F becomes without each unit, where that was computed.
+    pub without: Option<&'a WithoutUnits>,
     /// What full colour stands for.
     pub scales: &'a Scales,
     /// What lies outside all units is called.
@@ -156,6 +179,9 @@ impl Map<'_> {
                 &mut html,
             );
         }
+        if let Some(without) = self.without {
+            self.without(without, &mut html);
+        }
         html.push('>');
         self.body(html) + "</div>"
     }
@@ -168,6 +194,22 @@ impl Map<'_> {
             "<div class=\"map\" dir=\"auto\">"
         };
         self.body(open.to_owned()) + "</div>"
+    }
+
+    /// ` data-f=".57" data-without-w=".31 ? .6"`: F, and F without each element of a level, in the order of its scores;
+    /// a question mark where it is not known.
+    fn without(&self, without: &WithoutUnits, html: &mut String) {
+        html.push_str(" data-f=\"");
+        compact(without.f_input, 4, html);
+        let _ = write!(html, "\" data-without-{}=\"", without.letter);
+        let outside = (without.letter != "t" && self.has_outside()).then_some(&None);
+        for (index, value) in outside.into_iter().chain(&without.values).enumerate() {
+            if index > 0 {
+                html.push(' ');
+            }
+            compact(value.unwrap_or(f64::NAN), 4, html);
+        }
+        html.push('"');
     }
 
     fn has_outside(&self) -> bool {
@@ -532,6 +574,7 @@ mod tests {
             tokens,
             scores: &scores,
             errors: errors.as_ref(),
+            without: None,
             scales: &ONE,
             outside: "special tokens",
         }
@@ -634,6 +677,7 @@ mod tests {
             tokens: &[],
             scores: &scores,
             errors: None,
+            without: None,
             scales: &ONE,
             outside: "",
         };
@@ -702,7 +746,7 @@ mod tests {
             let units = Units::of(&prompt, &[segment("a", 0, split), segment("b", split, split), segment("c", split, length)]);
             let assignment = units.assign(&prompt, &tokens);
             let scores = Scores::of(&units, &assignment, &vec![0.5; tokens.len()]);
-            let map = Map { prompt: &prompt, units: &units, tokens: &tokens, scores: &scores, errors: None, scales: &ONE, outside: "x" };
+            let map = Map { prompt: &prompt, units: &units, tokens: &tokens, scores: &scores, errors: None, without: None, scales: &ONE, outside: "x" };
             let (read, counts) = read_back(&map.html());
             prop_assert_eq!(read, prompt.clone());
             let expected = [tokens.len(), units.words.len(), units.sentences.len(), units.segments.len()];

@@ -3,6 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde::de::value::StrDeserializer;
 
+use crate::analysis::bootstrap::Standing;
 use crate::analysis::summary::{State, is_right};
 use crate::store::record::AttributionRecord;
 use crate::terms::{Baseline, Method, Output, Quadrature};
@@ -75,6 +76,8 @@ pub fn badge(state: State) -> (&'static str, &'static str) {
         State::Absent => ("no map: nothing was generated", "open"),
         State::NotFinite => ("marked: not finite", "bad"),
         State::Untested => ("error unknown: this method has no test", "open"),
+        State::ExactAlone => ("each score exact, not additive", "open"),
+        State::AddsUp => ("adds up, standard errors known", "open"),
         State::LostNearZero => ("not converged: lost near the zero vector", "bad"),
         State::NotConverged => ("not converged", "bad"),
         State::MissesTolerance => ("misses tolerance", "bad"),
@@ -84,6 +87,28 @@ pub fn badge(state: State) -> (&'static str, &'static str) {
         State::ErrorAndDeltaWithinTolerance => ("error and delta within tolerance", "good"),
         State::Incomplete => ("incomplete: F jumps where experts change", "bad"),
         State::Converged => ("converged", "good"),
+    }
+}
+
+/// The badge of the standing of this name.
+pub fn standing_named(name: &str) -> Option<(&'static str, &'static str)> {
+    let named = match name {
+        "better" => Standing::Better,
+        "no_better" => Standing::NoBetter,
+        "worse" => Standing::Worse,
+        "too_few" => Standing::TooFew,
+        _ => return None,
+    };
+    Some(standing(named))
+}
+
+/// How maps fare against their controls in words, and the class that colours them.
+pub fn standing(standing: Standing) -> (&'static str, &'static str) {
+    match standing {
+        Standing::Better => ("beat every control", "good"),
+        Standing::NoBetter => ("no better than a control", "bad"),
+        Standing::Worse => ("lose to a control", "bad"),
+        Standing::TooFew => ("too few samples to tell", "open"),
     }
 }
 

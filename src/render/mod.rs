@@ -132,6 +132,15 @@ fn records<R: Receiver>(results: &Results<'_>, flow: &mut Flow<'_, R>) -> Result
             files.par_iter_mut().enumerate().try_for_each(grow)
         })?;
     }
+    if !results.evidence.tested.is_empty() {
+        let path = urls::tests(&experiment.id);
+        let mut file = flow.begin(&path)?;
+        R::grow(&mut file, &data::tests_header())?;
+        for record in results.source.records.iter().flatten() {
+            R::grow(&mut file, &data::tests_csv(record))?;
+        }
+        flow.end(path, file, "the tests of an experiment’s maps")?;
+    }
     let mut ended = paths.into_iter().zip(files);
     ended.try_for_each(|(path, file)| flow.end(path, file, "an experiment’s data"))
 }

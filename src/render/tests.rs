@@ -121,6 +121,118 @@ fn a_map_says_what_its_rule_knows_of_its_error() {
     assert!(!text(&unknown, path).contains("How the estimate converged"));
 }
 
+/// What a page says between two texts, without its drawings.
+fn said<'p>(page: &'p str, from: &str, to: &str) -> String {
+    let (_, rest) = page.split_once(from).unwrap_or_else(|| panic!("no {from}"));
+    let (part, _) = rest.split_once(to).unwrap_or_else(|| panic!("no {to}"));
+    let drawings = part.split("<svg").enumerate();
+    let without = drawings.map(|(index, part): (usize, &'p str)| match part.split_once("</svg>") {
+        Some((_, rest)) if index > 0 => rest.to_owned(),
+        _ => part.to_owned(),
+    });
+    without.collect()
+}
+
+#[test]
+fn maps_by_every_method_say_what_they_know_and_what_became_of_their_test() {
+    let sample = fixture::sample(
+        "s-1",
+        "s-1",
+        "Taxes fell twice in one year, not once.",
+        "Ada Merton",
+        "D",
+    );
+    let fixture = Fixture::of(vec![sample], &["llama-toy", "orca-toy"]).methods();
+    let files = rendered(&fixture.site(None));
+    assert_eq!(broken_links(&files, None), Vec::<String>::new());
+    let page = text(&files, "experiments/claims/maps/llama-toy/s-1/index.html");
+    let maps: Vec<&str> = page.split("<section class=\"attribution\"").collect();
+    let of = |method: &str| {
+        let by = format!(", by {method}</small></h2>");
+        *maps
+            .iter()
+            .find(|map| map.contains(&by))
+            .unwrap_or_else(|| panic!("no map {by}"))
+    };
+    for (name, method) in [
+        ("map_gim", "GIM"),
+        ("map_occlusion", "occlusion"),
+        ("map_shapley", "Shapley values"),
+    ] {
+        insta::assert_snapshot!(name, said(of(method), "<h3>How right is it?</h3>", "</section>"));
+    }
+    // A heatmap that is finer than its units says so, and F without a word is there for every map of the same target.
+    assert!(of("occlusion").contains("<span class=\"at t\">Scores are of words:"));
+    assert!(!of("GIM").contains("<span class=\"at t\">Scores are of words:"));
+    assert!(
+        maps[1..]
+            .iter()
+            .all(|map| map.contains(" data-without-w=\"") && map.contains(" data-f=\""))
+    );
+    // The methods are held beside each other: every two, and each less the first.
+    let section = said(page, "<h2 id=\"methods\">", "</section>");
+    let targets = section.matches("<h3 id=\"methods-").count();
+    assert_eq!(section.matches("<details data-of=\"map-").count(), 4 * targets);
+    assert_eq!(
+        section.matches("<caption>Rank agreement of every two methods").count(),
+        targets
+    );
+    assert_eq!(section.matches("<th scope=\"row\">").count(), 2 * 10 * targets);
+    assert!(section.contains("<th scope=\"col\" class=\"num\" data-sort=\"number\">F without it</th>"));
+    // What failed says why, and shows no number.
+    let failed = text(&files, "experiments/claims/maps/orca-toy/s-1/index.html");
+    assert!(failed.contains("The test failed, and has no numbers: F is not finite where 3 words are removed."));
+    let maps = failed.matches("<h3>Is it true?</h3>").count();
+    assert_eq!(
+        failed.matches("<caption>The map beside what explains nothing").count(),
+        maps - 1
+    );
+}
+
+#[test]
+fn an_experiment_says_whether_its_maps_hold_and_which_method_finds_the_cause() {
+    let fixture = Fixture::demo().methods();
+    let files = rendered(&fixture.site(None));
+    assert_eq!(broken_links(&files, None), Vec::<String>::new());
+    let page = text(&files, "experiments/claims/index.html");
+    insta::assert_snapshot!(
+        "experiment_evidence",
+        said(
+            page,
+            "<section aria-labelledby=\"hold\">",
+            "<section aria-labelledby=\"options\">"
+        )
+    );
+    // A row a model, method and target, all of them with a verdict.
+    let rows = 4 * 5 * 2;
+    let table = said(page, "<table data-figure=\"tests\">", "</table>");
+    assert_eq!(table.matches("<th scope=\"row\">").count(), rows);
+    assert_eq!(table.matches("class=\"badge ").count(), rows);
+    // Of each control a row for each of the tests that did not fail, and one for each map.
+    let mut csv = csv::Reader::from_reader(text(&files, "data/claims/tests.csv").as_bytes());
+    let names: Vec<String> = csv.headers().expect("a header").iter().map(str::to_owned).collect();
+    assert_eq!(names, data::TEST_COLUMNS.map(|(name, _)| name));
+    let lines: Vec<csv::StringRecord> = csv.records().map(|row| row.expect("a row")).collect();
+    let maps = rows * fixture.records[0][0].len();
+    assert_eq!(lines.len(), maps + 5 * (maps - 1));
+    let test = &fixture.records[0][0][0].attributions[0].faithfulness[0];
+    let first = |column: &str| lines[0][names.iter().position(|name| *name == column).expect(column)].to_owned();
+    assert_eq!(first("tested"), "map");
+    assert_eq!(first("comprehensiveness").parse::<f64>().ok(), test.comprehensiveness);
+    assert_eq!(
+        lines.iter().filter(|line| !line[12].is_empty()).count(),
+        1,
+        "one test failed"
+    );
+    // The front page has it in a sentence.
+    let headline = "every control";
+    assert!(text(&files, "index.html").contains(headline) || text(&files, "index.html").contains("position"));
+    // Without tests there is nothing of it.
+    let plain = rendered(&Fixture::demo().site(None));
+    assert!(!plain.contains_key("data/claims/tests.csv"));
+    assert!(!text(&plain, "experiments/claims/index.html").contains("Do the maps hold?"));
+}
+
 #[test]
 fn a_map_that_did_not_converge_is_marked_wherever_it_is() {
     let mut fixture = Fixture::demo().adaptive();
@@ -643,6 +755,7 @@ fn fixture_site() {
         ("hostile", hostile_fixture()),
         ("adaptive", Fixture::demo().adaptive()),
         ("estimated", Fixture::demo().estimated()),
+        ("methods", Fixture::demo().adaptive().methods()),
     ] {
         let folder = Folder::take(&target.join(name), Path::new("."), Patience::None);
         let done = folder.map(|mut folder| crate::publish::write(&fixture.site(None), &mut folder).map(|_| ()));

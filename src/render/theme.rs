@@ -23,7 +23,7 @@ use crate::render::filters;
 use crate::render::text::{escape, is_plain};
 
 /// The built-in templates by name.
-pub const TEMPLATES: [(&str, &str); 27] = [
+pub const TEMPLATES: [(&str, &str); 35] = [
     ("base.html", include_str!("../../templates/base.html")),
     ("figure.html", include_str!("../../templates/figure.html")),
     ("figure_table.html", include_str!("../../templates/figure_table.html")),
@@ -42,6 +42,22 @@ pub const TEMPLATES: [(&str, &str); 27] = [
         "methods/integrated_gradients.html",
         include_str!("../../templates/methods/integrated_gradients.html"),
     ),
+    ("methods/gim.html", include_str!("../../templates/methods/gim.html")),
+    (
+        "methods/occlusion.html",
+        include_str!("../../templates/methods/occlusion.html"),
+    ),
+    (
+        "methods/shapley.html",
+        include_str!("../../templates/methods/shapley.html"),
+    ),
+    ("quality_line.html", include_str!("../../templates/quality_line.html")),
+    ("faithfulness.html", include_str!("../../templates/faithfulness.html")),
+    (
+        "methods_beside.html",
+        include_str!("../../templates/methods_beside.html"),
+    ),
+    ("evidence.html", include_str!("../../templates/evidence.html")),
     ("comparison.html", include_str!("../../templates/comparison.html")),
     ("map_note.html", include_str!("../../templates/map_note.html")),
     ("near_zero.html", include_str!("../../templates/near_zero.html")),

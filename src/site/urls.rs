@@ -67,6 +67,11 @@ pub fn csv(experiment: &str) -> String {
     format!("data/{experiment}.csv")
 }
 
+/// The tests of an experiment's maps, one a row.
+pub fn tests(experiment: &str) -> String {
+    format!("data/{experiment}/tests.csv")
+}
+
 /// The records of an experiment, one a line.
 pub fn json_lines(experiment: &str) -> String {
     format!("data/{experiment}.jsonl")

@@ -86,13 +86,16 @@ function pieces(map) {
   const numbers = numbersOf(map, letter);
   const total = numbers.reduce((sum, [score]) => sum + Math.abs(score), 0);
   const text = (number) => number.replace(/^(-?)\./, "$10.").replaceAll("-", "−");
+  // What F becomes without each piece, where that was computed.
+  const without = map.dataset["without" + letter.toUpperCase()]?.split(" ");
+  const left = (f) => (f && f !== "?" ? `; F is ${text(f)} without it, ${text(map.dataset.f)} with it` : "");
   let count = -1;
   return all(selector, map).map((element) => {
     if (!element.classList.contains("more")) count++;
     const [score, error] = numbers[count] ?? ["0"];
     return {
       element, count, score, error,
-      said: (score > 0 ? "+" : "") + text(score) + (error ? " ± " + text(error) : "") + (total ? `, ${(100 * Math.abs(score) / total).toFixed(1)}% of all |${map.closest("[data-of]") ? "difference" : "score"}|` : ""),
+      said: (score > 0 ? "+" : "") + text(score) + (error ? " ± " + text(error) : "") + (total ? `, ${(100 * Math.abs(score) / total).toFixed(1)}% of all |${map.closest("[data-of]") ? "difference" : "score"}|` : "") + left(without?.[count]),
     };
   });
 }

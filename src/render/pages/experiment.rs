@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::cite::{self, Cited};
+use super::evidence::{self, EvidenceView};
 use super::samples::SampleTable;
 use super::settings::Settings;
 use super::{Frame, Link, ModelLine, Renderer, figures, finding};
@@ -28,6 +29,8 @@ struct ExperimentPage<'a> {
     calibrations: Vec<Figure>,
     has_margin: bool,
     words: Vec<TargetWords>,
+    /// What speaks for or against the maps; none where nothing does.
+    evidence: Option<EvidenceView<'a>>,
     options: Vec<Label>,
     option_shares: Vec<OptionShares<'a>>,
     confusions: Vec<Figure>,
@@ -81,6 +84,7 @@ impl Renderer<'_> {
             calibrations: figures::calibrations(results),
             has_margin: results.summaries.iter().any(|model| model.within_margin.of > 0),
             words: words::by_target(results),
+            evidence: evidence::of(results, links.to(&urls::tests(&experiment.id))),
             options: results.options(),
             option_shares: option_shares(results),
             confusions: if judged {

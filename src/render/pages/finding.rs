@@ -5,6 +5,7 @@ use indexmap::IndexMap;
 use crate::analysis::results::Results;
 use crate::analysis::summary::{self, Mean, Share, State};
 use crate::render::text::{correlation, excerpt, interval, list, percent, signed};
+use crate::terms::Method;
 
 /// An experiment's headline.
 pub fn of_experiment(results: &Results<'_>) -> Vec<String> {
@@ -13,6 +14,7 @@ pub fn of_experiment(results: &Results<'_>) -> Vec<String> {
         same_answer(results),
         attribution(results),
         Some(quality(results)),
+        results.standing(),
     ]
     .into_iter()
     .flatten()
@@ -113,12 +115,22 @@ fn quality(results: &Results<'_>) -> String {
         .flat_map(|record| &record.attributions)
         .filter(|a| a.absent.is_none());
     let marked = all.clone().filter(|a| a.non_finite.is_some()).count();
-    // Gradient × input, for one, says nothing of its own error.
+    // Of methods, path integrals alone have such a test.
     let without_test = all.clone().next().is_some() && all.clone().all(|a| a.converged.is_none());
+    let by = if spec.methods.len() > 1 {
+        format!(" by {}", Method::IntegratedGradients.name())
+    } else {
+        String::new()
+    };
     let errors: Vec<f64> = all.filter_map(|a| a.error_estimate).collect();
     let median = summary::median(&errors).map(percent);
     let maps = if without_test {
-        "The method of these maps has no test of its own: the error of their scores is unknown.".to_owned()
+        match &spec.methods[..] {
+            [Method::Occlusion] => "Each score is what F loses, as computed; the scores need not add up.".to_owned(),
+            [Method::Shapley] => "The scores of a map add up, and each has a standard error.".to_owned(),
+            [_] => "The method of these maps has no test of its own: the error of their scores is unknown.".to_owned(),
+            _ => "The methods of these maps have no test of the sum of their scores.".to_owned(),
+        }
     } else if spec.quadrature.is_fixed() {
         let Share { count, of } = results.within_tolerance();
         let error = match median {
@@ -130,7 +142,7 @@ fn quality(results: &Results<'_>) -> String {
             ),
         };
         format!(
-            "The convergence delta of {count} of {of} maps is within {tolerance} of F(input) − F(baseline); {error}."
+            "The convergence delta of {count} of {of} maps{by} is within {tolerance} of F(input) − F(baseline); {error}."
         )
     } else {
         let Share { count, of } = results.converged();
@@ -138,7 +150,7 @@ fn quality(results: &Results<'_>) -> String {
             format!("; the median error estimate is {median} of a map")
         });
         format!(
-            "{count} of {of} maps converged to {tolerance}, by error estimate and convergence delta{median}.{}",
+            "{count} of {of} maps{by} converged to {tolerance}, by error estimate and convergence delta{median}.{}",
             incomplete(results)
         )
     };
@@ -156,7 +168,7 @@ fn incomplete(results: &Results<'_>) -> String {
     let maps = all.flat_map(|record| &record.attributions);
     let residuals: Vec<f64> = maps
         .filter(|a| State::of(a) == State::Incomplete)
-        .filter_map(summary::relative_residual)
+        .filter_map(summary::relative_routing_residual)
         .collect();
     let Some(median) = summary::median(&residuals).map(percent) else {
         return String::new();

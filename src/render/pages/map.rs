@@ -4,6 +4,8 @@ use serde::Serialize;
 
 use super::cite::{self, Cited};
 use super::experiment::neighbours;
+use super::faithfulness::{self, MapTest};
+use super::methods::{self, MethodsBeside, OfPage};
 use super::settings::Rule;
 use super::tokens::{self, Drawn};
 use super::{Answer, Frame, Link, Renderer};
@@ -11,6 +13,7 @@ use crate::analysis::map::{self, Quality, RoundInProportion, SegmentSum};
 use crate::analysis::results::Results;
 use crate::analysis::scale::Scales;
 use crate::analysis::summary;
+use crate::content::units::Units;
 use crate::diagnostic::Result;
 use crate::render::plot::{self, Column, Figure};
 use crate::render::text::{or_dash, percent};
@@ -18,7 +21,7 @@ use crate::render::values::{Joined, Without};
 use crate::render::{Sink, heatmap, labels};
 use crate::site::urls::{self, Links};
 use crate::store::record::{AttributionRecord, SampleRecord};
-use crate::terms::{Method, TargetKind};
+use crate::terms::{Method, TargetKind, UnitKind};
 
 /// Characters of a target's text that a heading of the page has (`templates/map.html`).
 const HEADING: usize = 60;
@@ -39,6 +42,8 @@ struct MapPage<'a> {
     switches: String,
     legend: String,
     attributions: Vec<MapOfPage<'a>>,
+    /// The methods side by side, for each target and baseline that several have.
+    methods: Vec<MethodsBeside<'a>>,
     tokens: Option<TokenTable>,
     options: Vec<OptionLine<'a>>,
     rule: Rule,
@@ -46,6 +51,8 @@ struct MapPage<'a> {
     several_methods: bool,
     /// That of the page's legend.
     first_method: Method,
+    /// Whether some map has no convergence delta, so that the table of all maps has the residual, which all have.
+    by_residual: bool,
     margin: f64,
     yaml: &'a str,
     yaml_name: String,
@@ -61,9 +68,32 @@ struct MapPage<'a> {
 /// A map as its record has it, but for scores, errors and history, with what these say of it.
 pub type Attribution<'a> = Joined<Without<'a, AttributionRecord>, Quality>;
 
+/// What a page shows by other means than by going through it in a template.
+const LONG: [&str; 7] = [
+    "scores",
+    "errors",
+    "history",
+    "unit_tokens",
+    "unit_scores",
+    "unit_errors",
+    "faithfulness",
+];
+
+/// A record with its units: where a map lies.
+pub struct Place<'a> {
+    /// The record.
+    pub record: &'a SampleRecord,
+    /// The units of its prompt.
+    pub units: &'a Units,
+    /// The word of each token.
+    pub assignment: &'a [Option<usize>],
+    /// The segments that the samples are about.
+    pub subject: &'a [String],
+}
+
 /// Of a record's attribution.
 pub fn values_of(attribution: &AttributionRecord) -> Attribution<'_> {
-    let record = Without(attribution, &["scores", "errors", "history"]);
+    let record = Without(attribution, &LONG);
     Joined(record, Quality::of(attribution))
 }
 
@@ -93,6 +123,11 @@ struct Drawings<'a> {
     /// How the estimate came about: words, and a plot where there is anything to plot.
     convergence: Option<Figure>,
     history: Vec<RoundInProportion>,
+    /// Where scores are of units that a method replaced: the letters of the levels that are finer, on which they are
+    /// shared out evenly.
+    finer: Option<&'static str>,
+    /// What became of it when it was put to the test.
+    tests: Vec<MapTest<'a>>,
 }
 
 #[derive(Serialize)]
@@ -107,8 +142,13 @@ struct OptionLine<'a> {
 #[derive(Serialize)]
 struct TokenTable {
     count: usize,
-    /// Where the errors behind the scores come from: `estimate`, or `half_points` for a fixed rule against itself.
+    /// Where the errors behind the scores come from: `estimate`, `half_points` for a fixed rule against itself, or
+    /// `standard` for the spread of what a method drew; of several methods the first that knows any.
     errors: Option<&'static str>,
+    /// Whether some errors are standard errors.
+    standard: bool,
+    /// Whether some map is of occlusion, with F behind the score of each unit.
+    replaced: bool,
     rows: String,
 }
 
@@ -175,10 +215,12 @@ impl Renderer<'_> {
             switches: heatmap::switches("t"),
             legend: drawn.legend,
             attributions: drawn.attributions,
+            methods: drawn.methods,
             tokens: drawn.tokens,
             options: options(results, record),
             rule: Rule::of(&experiment.attribution),
             several_methods: experiment.attribution.methods.len() > 1,
+            by_residual: record.attributions.iter().any(|a| a.quadrature.is_none()),
             first_method: record.attributions.first().map(|a| a.method).unwrap_or_default(),
             margin: experiment.attribution.margin,
             yaml: &experiment.yaml,
@@ -210,6 +252,7 @@ impl Renderer<'_> {
 struct Attributions<'a> {
     legend: String,
     attributions: Vec<MapOfPage<'a>>,
+    methods: Vec<MethodsBeside<'a>>,
     tokens: Option<TokenTable>,
 }
 
@@ -221,6 +264,12 @@ fn attributions<'a>(results: &Results<'a>, model: usize, sample: usize) -> Attri
     let units = results.samples[sample].units_of(model);
     let assignment = units.assign(&record.prompt, &record.tokens);
     let maps = map::distinct(&record.attributions);
+    let place = Place {
+        record,
+        units,
+        assignment: &assignment,
+        subject: &results.subject,
+    };
     let drawn: Vec<Option<Drawn>> = maps
         .iter()
         .map(|(_, a)| Drawn::of(record, a, units, &assignment))
@@ -239,12 +288,27 @@ fn attributions<'a>(results: &Results<'a>, model: usize, sample: usize) -> Attri
     let shared = if right == Scales::default() { &doubtful } else { &right };
     let tokens = drawn.iter().any(Option::is_some).then(|| TokenTable {
         count: record.tokens.len(),
-        errors: maps
-            .iter()
-            .find(|(_, a)| a.errors.is_some())
-            .map(|(_, a)| if a.has_fixed_rule() { "half_points" } else { "estimate" }),
+        errors: maps.iter().find(|(_, a)| map::errors(a).is_some()).map(|(_, a)| {
+            if a.has_fixed_rule() {
+                "half_points"
+            } else if a.errors.is_some() {
+                "estimate"
+            } else {
+                "standard"
+            }
+        }),
+        standard: maps.iter().any(|(_, a)| a.unit_errors.is_some()),
+        replaced: maps.iter().any(|(_, a)| a.method == Method::Occlusion),
         rows: tokens::rows(record, units, &drawn, shared),
     });
+    let unit = labels::output(results.experiment.attribution.output);
+    let of_page: Vec<OfPage<'_, '_>> = maps
+        .iter()
+        .zip(&drawn)
+        .enumerate()
+        .filter_map(|(index, ((kinds, a), drawn))| Some((index, kinds.as_slice(), *a, drawn.as_ref()?)))
+        .collect();
+    let methods = methods::beside(&place, &of_page, unit);
     let maps = maps.iter().zip(&drawn).enumerate().map(|(index, ((kinds, a), drawn))| {
         let of_other;
         let scales = match (a.method == first, summary::is_right(a)) {
@@ -271,13 +335,26 @@ fn attributions<'a>(results: &Results<'a>, model: usize, sample: usize) -> Attri
             noise: drawn.as_ref().and_then(|_| noise(index, a)),
             convergence: convergence(index, a),
             history: map::rounds(a),
+            finer: a.units.and_then(finer),
+            tests: faithfulness::tests(&place, index, a),
         };
         Joined(values_of(a), drawings)
     });
     Attributions {
-        legend: heatmap::legend(shared, labels::output(results.experiment.attribution.output)),
+        legend: heatmap::legend(shared, unit),
         attributions: maps.collect(),
+        methods,
         tokens,
+    }
+}
+
+/// The letters of the levels below that of these units.
+fn finer(units: UnitKind) -> Option<&'static str> {
+    match units {
+        UnitKind::Token => None,
+        UnitKind::Word => Some("t"),
+        UnitKind::Sentence => Some("t w"),
+        UnitKind::Segment => Some("t w s"),
     }
 }
 

@@ -5,12 +5,15 @@
 mod cite;
 mod comparison;
 mod differences;
+pub(in crate::render) mod evidence;
 mod experiment;
+mod faithfulness;
 pub(in crate::render) mod figures;
 mod finding;
 mod front;
 pub(in crate::render) mod map;
 mod markdown;
+mod methods;
 mod model;
 pub(in crate::render) mod sample;
 mod samples;

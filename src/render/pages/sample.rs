@@ -354,6 +354,7 @@ fn differences<'a>(results: &'a Results<'a>, sample: usize) -> (Vec<Difference<'
                 tokens: &[],
                 scores,
                 errors: None,
+                without: None,
                 scales: &scales,
                 outside: results.outside(),
             }

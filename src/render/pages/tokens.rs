@@ -3,14 +3,15 @@
 //!
 //! The table's rows are written here and not in a template: they are most of a page.
 
+use crate::analysis::map::{self, Without};
 use crate::analysis::results::SPECIAL;
 use crate::analysis::scale::{Scales, Scores};
 use crate::analysis::summary;
 use crate::content::units::{CharText, Units};
-use crate::render::heatmap;
-use crate::render::text::{count_into, escape_into, excerpt, percent, plus_minus_into, signed_into};
+use crate::render::heatmap::{self, WithoutUnits};
+use crate::render::text::{count_into, escape_into, excerpt, number_into, percent, plus_minus_into, signed_into};
 use crate::store::record::{AttributionRecord, SampleRecord};
-use crate::terms::Token;
+use crate::terms::{Method, Token, UnitKind};
 
 /// A map that may be drawn, summed at every level.
 pub struct Drawn<'a> {
@@ -20,6 +21,10 @@ pub struct Drawn<'a> {
     pub scores: Scores,
     /// Their errors, at most, where they are known.
     pub errors: Option<Scores>,
+    /// What F becomes without each unit, where occlusion was run.
+    without: Option<WithoutUnits>,
+    /// Where the map is the occlusion itself: F without the unit that begins at a token.
+    replaced: Vec<(usize, f64)>,
 }
 
 impl<'a> Drawn<'a> {
@@ -32,12 +37,32 @@ impl<'a> Drawn<'a> {
         assignment: &[Option<usize>],
     ) -> Option<Self> {
         let of = |values: &[f64]| Scores::of(units, assignment, values);
-        summary::is_drawable(attribution, record).then(|| Self {
-            record,
-            units,
-            scores: of(&attribution.scores),
-            errors: attribution.errors.as_deref().map(of),
+        summary::is_drawable(attribution, record).then(|| {
+            let without = map::without(attribution, record);
+            Self {
+                record,
+                units,
+                scores: of(&attribution.scores),
+                errors: map::errors(attribution).as_deref().map(of),
+                without: without.as_ref().zip(attribution.f_input).map(|(without, f_input)| {
+                    let (letter, values) = by_element(without, units, assignment);
+                    WithoutUnits {
+                        letter,
+                        f_input,
+                        values,
+                    }
+                }),
+                replaced: without
+                    .filter(|_| attribution.method == Method::Occlusion)
+                    .map_or_else(Vec::new, |without| without.values),
+            }
         })
+    }
+
+    /// F without each word, where occlusion took words away.
+    pub fn without_words(&self) -> Option<&[Option<f64>]> {
+        let words = self.without.as_ref().filter(|without| without.letter == "w");
+        words.map(|without| without.values.as_slice())
     }
 
     /// The map as HTML.
@@ -48,11 +73,36 @@ impl<'a> Drawn<'a> {
             tokens: &self.record.tokens,
             scores: &self.scores,
             errors: self.errors.as_ref(),
+            without: self.without.as_ref(),
             scales,
             outside: SPECIAL,
         }
         .html()
     }
+}
+
+/// F without each element of the level whose units were replaced, with the letter of that level.
+fn by_element(without: &Without, units: &Units, assignment: &[Option<usize>]) -> (&'static str, Vec<Option<f64>>) {
+    let word = |token: usize| assignment.get(token).copied().flatten();
+    let (letter, count) = match without.units {
+        UnitKind::Token => ("t", assignment.len()),
+        UnitKind::Word => ("w", units.words.len()),
+        UnitKind::Sentence => ("s", units.sentences.len()),
+        UnitKind::Segment => ("g", units.segments.len()),
+    };
+    let mut values = vec![None; count];
+    for &(token, value) in &without.values {
+        let element = match without.units {
+            UnitKind::Token => Some(token),
+            UnitKind::Word => word(token),
+            UnitKind::Sentence => word(token).map(|word| units.words[word].parent),
+            UnitKind::Segment => word(token).map(|word| units.segment_of_word(word)),
+        };
+        if let Some(place) = element.and_then(|element| values.get_mut(element)) {
+            *place = Some(value);
+        }
+    }
+    (letter, values)
 }
 
 /// The rows of the table of tokens: number, text, id, characters, segment, and for each map the score with its error. A
@@ -113,6 +163,11 @@ pub fn rows(record: &SampleRecord, units: &Units, maps: &[Option<Drawn<'_>>], sc
             if let Some(error) = map.errors.as_ref().and_then(|errors| errors.tokens.get(index)) {
                 html.push_str(" <small>");
                 plus_minus_into(*error, &mut html);
+                html.push_str("</small>");
+            }
+            if let Some((_, value)) = map.replaced.iter().find(|(token, _)| *token == index) {
+                html.push_str(" <small>F ");
+                number_into(*value, &mut html);
                 html.push_str("</small>");
             }
         }

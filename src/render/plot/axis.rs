@@ -3,7 +3,7 @@
 use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint, Ranged};
 use plotters::coord::types::RangedCoordf64;
 
-use crate::render::text::number;
+use crate::render::text::{decimals, number};
 
 /// One direction of a plot.
 #[derive(Clone, Debug)]
@@ -70,6 +70,40 @@ impl Axis {
         Self {
             ticks: ticks.into(),
             ..Self::plain(-2.0 * step, 2.0 * step).titled(title)
+        }
+    }
+
+    /// Linear from a round number to a round number, wide enough for all of `values`, with some of them between.
+    pub fn over(values: impl Iterator<Item = f64>, title: &str) -> Self {
+        let (low, high) = values
+            .filter(|value| value.is_finite())
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
+                (low.min(value), high.max(value))
+            });
+        let (low, high) = if low <= high { (low, high) } else { (0.0, 1.0) };
+        let span = (high - low)
+            .max(low.abs().max(high.abs()) * 1e-9)
+            .max(f64::MIN_POSITIVE * 1e9);
+        let decade = 10f64.powf((span / 5.0).log10().floor());
+        let steps = [1.0, 2.0, 5.0, 10.0].map(|step| step * decade);
+        let step = steps.into_iter().find(|step| span / step <= 5.0).unwrap_or(span);
+        let (from, to) = ((low / step).floor(), (high / step).ceil());
+        let to = if to > from { to } else { from + 1.0 };
+        // The step has one digit that is not zero, so that many decimals say it.
+        let places = (-decade.log10()).max(0.0).round();
+        let tick = |n: f64| {
+            let value = n * step;
+            let text = if places > 6.0 || value.abs() >= 1e6 {
+                short(value)
+            } else {
+                decimals(value, places as usize)
+            };
+            (value, text)
+        };
+        let count = (to - from) as usize;
+        Self {
+            ticks: (0..=count).map(|n| tick(from + n as f64)).collect(),
+            ..Self::plain(from * step, to * step).titled(title)
         }
     }
 
@@ -254,6 +288,15 @@ mod tests {
             texts(&Axis::decades([0.02, 5.0].into_iter(), 8, "", percent_decade)),
             ["1%", "10%", "100%", "1000%"]
         );
+        assert_eq!(
+            texts(&Axis::over([0.03, 0.574].into_iter(), "")),
+            ["0.0", "0.2", "0.4", "0.6"]
+        );
+        assert_eq!(
+            texts(&Axis::over([-3.2, -11.0].into_iter(), "")),
+            ["−12", "−10", "−8", "−6", "−4", "−2"]
+        );
+        assert_eq!(texts(&Axis::over([].into_iter(), "")).len(), 6);
         assert_eq!(round_numbers(100.0, 110.0), [100.0, 110.0]);
         assert_eq!(
             [

@@ -8,6 +8,7 @@
 pub mod axis;
 pub mod canvas;
 mod convergence;
+mod curves;
 mod matrix;
 mod rows;
 mod scatter;
@@ -15,8 +16,9 @@ mod shares;
 pub mod sheet;
 
 pub use convergence::{convergence, convergence_keys};
+pub use curves::{curves, curves_keys};
 pub use matrix::{Cell, matrix};
-pub use rows::{Interval, accuracy, stacked};
+pub use rows::{Beside, Interval, accuracy, beside, stacked};
 pub use scatter::{Spent, cost, score_against_error, words};
 pub use shares::{calibration, option_probabilities};
 

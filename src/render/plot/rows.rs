@@ -49,6 +49,42 @@ pub fn accuracy(rows: &[Interval], guessing: Option<f64>, told: &str) -> String 
     })
 }
 
+/// A number from 0 to 1 with its interval, and others to hold it against.
+pub struct Beside {
+    /// Whose it is.
+    pub name: String,
+    /// The number.
+    pub value: f64,
+    /// Where it may well lie, where that is known.
+    pub range: Option<(f64, f64)>,
+    /// The number in words.
+    pub text: String,
+    /// The others: the series of the mark, and the number.
+    pub others: Vec<(u8, f64)>,
+}
+
+/// Numbers with their intervals, a row each, with the marks of what they are held against below.
+pub fn beside(rows: &[Beside], title: &str, told: &str) -> String {
+    let sheet = Sheet {
+        x: Axis::over([0.0, 1.0].into_iter(), title),
+        ..sheet(rows.len(), "")
+    };
+    sheet.draw(told, |pen| {
+        for (index, row) in rows.iter().enumerate() {
+            let top = -(index as f64);
+            pen.text(Ink::Strong, &short(&row.name), (0.0, top - 0.22), -1);
+            pen.text(Ink::Label, &row.text, (1.0, top - 0.22), 1);
+            for (series, value) in &row.others {
+                pen.mark(*series, (*value, top - 0.86));
+            }
+            if let Some((low, high)) = row.range {
+                pen.line(Ink::Range(0), [(low, top - 0.6), (high, top - 0.6)]);
+            }
+            pen.mark(0, (row.value, top - 0.6));
+        }
+    })
+}
+
 /// Parts of a whole, a row each.
 pub fn stacked(rows: &[(String, Vec<f64>)], title: &str, told: &str) -> String {
     sheet(rows.len(), title).draw(told, |pen| {
@@ -80,6 +116,27 @@ mod tests {
         let svg = accuracy(&[row], Some(0.25), "It is.");
         assert!(svg.contains("d=\"M89.9 38.2H245.9\""), "{svg}");
         assert!(svg.contains("class=\"bound\"") && svg.contains("&lt;b&gt;") && svg.contains("aria-label=\"It is.\""));
+    }
+
+    #[test]
+    fn what_a_number_is_held_against_lies_below_it() {
+        let row = Beside {
+            name: "a".into(),
+            value: 0.75,
+            range: Some((0.5, 1.0)),
+            text: "0.75 (0.50 to 1.00)".into(),
+            others: vec![(1, 0.25)],
+        };
+        let svg = beside(&[row], "share", "It is.");
+        assert!(
+            svg.contains("class=\"range m0\" d=\"M168 ") && svg.contains(">0.2<"),
+            "{svg}"
+        );
+        let (range, mark) = (
+            svg.find("range m0").expect("a range"),
+            svg.find("mark m1").expect("a mark"),
+        );
+        assert!(mark < range && svg.contains("mark m0"), "{svg}");
     }
 
     #[test]

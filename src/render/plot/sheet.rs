@@ -152,6 +152,18 @@ impl<'o> Pen<'_, '_, 'o> {
         self.chart.plotting_area().draw(&area).expect(MEMORY);
     }
 
+    /// The area between two lines over the same places: (x, lower, upper).
+    pub fn band(&mut self, ink: Ink, points: &[(f64, f64, f64)]) {
+        if points.len() < 2 {
+            return;
+        }
+        let upper = points.iter().map(|&(x, _, high)| self.at((x, high)));
+        let lower = points.iter().rev().map(|&(x, low, _)| self.at((x, low)));
+        let corners: Vec<(f64, f64)> = upper.chain(lower).collect();
+        let band = Polygon::new(corners, ink.colour().filled());
+        self.chart.plotting_area().draw(&band).expect(MEMORY);
+    }
+
     /// A small dot.
     pub fn dot(&mut self, series: u8, point: (f64, f64)) {
         let dot = Pixel::new(self.at(point), Ink::Dots(series).colour());
@@ -223,6 +235,8 @@ mod tests {
             Axis::counts(0.0, 0.0, ""),
             Axis::counts(7.0, 4e7, ""),
             Axis::names(&[], ""),
+            Axis::over(values.into_iter(), ""),
+            Axis::over([0.25; 3].into_iter(), ""),
         ];
         for x in &axes {
             for y in &axes {
@@ -238,9 +252,10 @@ mod tests {
                         pen.dot(0, (value, 1.0));
                     }
                     pen.line(Ink::Line(0), values.map(|value| (value, value)));
+                    pen.band(Ink::Back, &values.map(|value| (value, value, value)));
                 });
                 assert!(
-                    !svg.contains("NaN") && !svg.contains("inf") && svg.len() < 6000,
+                    !svg.contains("NaN") && !svg.contains("inf") && svg.len() < 7000,
                     "{svg}"
                 );
                 assert!(

@@ -48,7 +48,16 @@ function summed(values, level, words, units) {
   return units.outside ? [outside, ...sums] : sums;
 }
 
-function expected(record, { scores, errors }, level, units) {
+// The errors of tokens; of units they are shared out evenly.
+function errorsOf({ scores, errors, unit_tokens, unit_errors }) {
+  if (errors || !unit_errors) return errors;
+  const shared = scores.map(() => 0);
+  unit_tokens.forEach((tokens, unit) => tokens.forEach((token) => { shared[token] = unit_errors[unit] / tokens.length; }));
+  return shared;
+}
+
+function expected(record, attribution, level, units) {
+  const scores = attribution.scores, errors = errorsOf(attribution);
   const words = wordsOf(record, units);
   const sums = summed(scores, level, words, units), bounds = errors && summed(errors, level, words, units);
   const total = sums.reduce((sum, score) => sum + Math.abs(score), 0);
@@ -56,8 +65,9 @@ function expected(record, { scores, errors }, level, units) {
 }
 
 function parse(said) {
-  const [, score, error, share] = said.match(/^([+−]?[\d.e−+]+?)(?: ± ([\d.e−]+))?(?:, ([\d.]+)% of all \|(?:score|difference)\|)?$/) ?? assert.fail(`cannot read ${JSON.stringify(said)}`);
-  return { score: Number(score.replaceAll("−", "-")), error: error && Number(error.replaceAll("−", "-")), share: share && Number(share) };
+  const [, score, error, share, left, whole] = said.match(/^([+−]?[\d.e−+]+?)(?: ± ([\d.e−]+))?(?:, ([\d.]+)% of all \|(?:score|difference)\|)?(?:; F is ([\d.e−]+) without it, ([\d.e−]+) with it)?$/) ?? assert.fail(`cannot read ${JSON.stringify(said)}`);
+  const number = (text) => text && Number(text.replaceAll("−", "-"));
+  return { score: number(score), error: number(error), share: share && Number(share), left: number(left), whole: number(whole) };
 }
 
 // Four digits, three where the number is written with an exponent.
@@ -109,6 +119,7 @@ export default (site) => {
   const maps = site.all("map").filter(({ path }) => drawn(site.text(path)));
   // Of each experiment the first, and one whose text is not ASCII.
   const chosen = maps.filter(({ of, path }, i) => maps.findIndex((other) => other.of[0] === of[0]) === i || /[🦀ש]/u.test(site.text(path))).slice(0, 4);
+  const replaced = site.first("map", (text) => text.includes(" data-without-w="));
   const page = maps[0], sample = site.first("sample", drawn), different = site.first("sample", (text) => text.includes("data-of="));
   const coloured = (page) => page.locator(".map").first().evaluate((map) => Object.fromEntries(["i", "b", "u", "span"].map((name) => [name, [...map.querySelectorAll(name)].filter((e) => getComputedStyle(e).backgroundColor !== "rgba(0, 0, 0, 0)").length])));
   return [
@@ -117,9 +128,9 @@ export default (site) => {
       async run(reader) {
         const page = await reader.open(path), record = site.record(...of);
         // Targets that are the same tokens share a map.
-        const key = ({ target, baseline }) => target.token_ids.join() + baseline;
+        const key = ({ method, target, baseline }) => method + target.token_ids.join() + baseline;
         const drawn = record.attributions.filter((one, i, all) => one.scores.length && all.findIndex((other) => key(other) === key(one)) === i);
-        const maps = await page.locator(".map").all();
+        const maps = await page.locator(".attribution .map").all();
         assert.equal(maps.length, drawn.length);
         for (const [i, map] of maps.entries()) await walked(page, record, drawn[i], map, i ? ["word"] : LEVELS);
       },
@@ -132,6 +143,28 @@ export default (site) => {
           const model = (await article.locator("h3 a").getAttribute("href")).match(/maps\/([^/]+)\//)[1];
           const record = site.record(sample.of[0], model, sample.of[1]);
           if (record.attributions[0].scores.length) await walked(page, record, record.attributions[0], article.locator(".map"), ["token", "word"]);
+        }
+      },
+    },
+    replaced && {
+      name: "where occlusion took words away, every map of the same target reads out what F is without them",
+      async run(reader) {
+        const page = await reader.open(replaced.path), record = site.record(...replaced.of);
+        const occlusion = record.attributions.find(({ method, units }) => method === "occlusion" && units === "word");
+        const same = ({ target, baseline }) => target.token_ids.join() + baseline === occlusion.target.token_ids.join() + occlusion.baseline;
+        // Targets that are the same tokens share a map.
+        const key = ({ method, target, baseline }) => method + target.token_ids.join() + baseline;
+        const drawn = record.attributions.filter((one, i, all) => one.scores.length && all.findIndex((other) => key(other) === key(one)) === i);
+        await choose(page, "word");
+        for (const [i, map] of (await page.locator(".attribution .map").all()).entries()) {
+          if (!same(drawn[i])) continue;
+          const units = await map.evaluate(outline), words = wordsOf(record, units), first = units.outside ? 1 : 0;
+          const left = new Map(occlusion.unit_tokens.map(([token], unit) => [words[token] + first, occlusion.f_input - occlusion.unit_scores[unit]]));
+          each(await walk(page, map), ({ said }, piece) => {
+            const got = parse(said), wanted = left.get(piece);
+            if (wanted === undefined) return got.left === undefined ? null : `number ${piece}: ${said}`;
+            return near(got.left, wanted, digits(wanted)) && near(got.whole, occlusion.f_input, 6e-4) ? null : `number ${piece}: ${said}, not ${wanted}`;
+          });
         }
       },
     },
