@@ -6,9 +6,9 @@ use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use igsite::random::SplitMix64;
 use igsite::diagnostic::{Diagnostic, Kind, Result};
 use igsite::model::CausalLm;
+use igsite::random::SplitMix64;
 use rayon::prelude::*;
 use serde::Serialize;
 use serde_json::{Map, Value, json};

@@ -9,7 +9,6 @@ use igsite::attribution::integral::Nodes;
 use igsite::attribution::integrated_gradients::{Explainer, Scalar};
 use igsite::attribution::quadrature;
 use igsite::checkpoint::Checkpoint;
-use igsite::random::SplitMix64;
 use igsite::diagnostic::{Diagnostic, Result};
 use igsite::guard;
 use igsite::kernel::Threads;
@@ -17,6 +16,7 @@ use igsite::kernel::gemm::{Product, View};
 use igsite::kernel::matrix::Code;
 use igsite::model::CausalLm;
 use igsite::model::device::{Backend, dtype_word};
+use igsite::random::SplitMix64;
 use igsite::terms::{BaselineVector, Batch, DeviceKind, Output, Quadrature, Quantization};
 use serde::Serialize;
 

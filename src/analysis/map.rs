@@ -74,7 +74,9 @@ pub fn distinct(attributions: &[AttributionRecord]) -> Vec<(Vec<&str>, &Attribut
     let mut maps: Vec<(Vec<&str>, &AttributionRecord)> = Vec::new();
     for a in attributions {
         let same = |(_, b): &&mut (Vec<&str>, &AttributionRecord)| {
-            (a.method, &a.target.token_ids, &a.baseline) == (b.method, &b.target.token_ids, &b.baseline)
+            (a.method, &a.imported, &a.target.token_ids, &a.baseline)
+                == (b.method, &b.imported, &b.target.token_ids, &b.baseline)
+                && (a.imported.is_none() || a.target.text == b.target.text)
                 && (a.target.kind == TargetKind::Contrast) == (b.target.kind == TargetKind::Contrast)
         };
         match maps.iter_mut().find(same) {
@@ -90,11 +92,18 @@ pub fn target_probability(attribution: &AttributionRecord, record: &SampleRecord
     if attribution.target.kind == TargetKind::Contrast {
         return None;
     }
+    if attribution.imported.is_some() {
+        // What the file says of F, without a word on what else it knows.
+        return attribution
+            .f_input
+            .filter(|_| attribution.output == Output::Probability);
+    }
     let token = *attribution.target.token_ids.first()?;
+    let known = record.prediction.as_ref();
     match attribution.output {
         Output::Probability => attribution.f_input,
         Output::LogProbability => attribution.f_input.map(f64::exp),
-        Output::Logit if token == record.prediction.token_id => Some(record.prediction.probability),
+        Output::Logit if known.is_some_and(|known| known.token_id == token) => known.map(|known| known.probability),
         Output::Logit => record
             .options
             .values()
@@ -186,9 +195,9 @@ mod tests {
         let mut contrast = second.clone();
         contrast.target.kind = TargetKind::Contrast;
         let mut elsewhere = second.clone();
-        elsewhere.baseline = Baseline::Mean;
+        elsewhere.baseline = Some(Baseline::Mean);
         let mut otherwise = second.clone();
-        otherwise.method = Method::GradientXInput;
+        otherwise.method = Some(Method::GradientXInput);
         record.attributions.truncate(1);
         record.attributions.extend([second, contrast, elsewhere, otherwise]);
         let first = record.attributions[0].target.kind.word();
@@ -238,8 +247,10 @@ mod tests {
         assert_eq!(margin_distance(&map, &record), Some(0.25));
         (map.output, map.f_input) = (Output::LogProbability, Some(0.5_f64.ln()));
         assert!((target_probability(&map, &record).expect("known") - 0.5).abs() < 1e-12);
-        (map.output, record.prediction.probability) = (Output::Logit, 0.75);
-        record.prediction.token_id = map.target.token_ids[0];
+        map.output = Output::Logit;
+        let prediction = record.prediction.as_mut().expect("a prediction");
+        prediction.probability = 0.75;
+        prediction.token_id = map.target.token_ids[0];
         assert_eq!(target_probability(&map, &record), Some(0.75));
         map.target.kind = TargetKind::Contrast;
         assert_eq!(margin_distance(&map, &record), None);

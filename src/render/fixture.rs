@@ -90,6 +90,7 @@ impl Fixture {
         let experiment = Experiment {
             generate: None,
             faithfulness: None,
+            imported: None,
             id: "claims".into(),
             path: "content/experiments/claims.yaml".into(),
             yaml: "title: Claims, zero shot\nmodels: [falcon-toy, llama-toy]\n".into(),
@@ -141,6 +142,7 @@ impl Fixture {
             first_line: 4,
         };
         let project = Project {
+            imports: vec![],
             left_out: BTreeMap::new(),
             root: PathBuf::from("/nonexistent/igsite-fixture"),
             models: experiment
@@ -209,7 +211,7 @@ impl Fixture {
                 change: Some(0.02 * share),
             };
             if attribution.target.kind == TargetKind::Predicted {
-                attribution.baseline = Baseline::ZeroFrom(start);
+                attribution.baseline = Some(Baseline::ZeroFrom(start));
                 attribution.from = Some(start.alpha());
                 attribution.f_zero = Some(0.00005);
                 attribution.remainder = attribution.f_baseline.map(|start| start - 0.00005);
@@ -523,12 +525,12 @@ fn record(model: &str, sample: &Sample) -> SampleRecord {
             revision: None,
             requested_revision: None,
             file: None,
-            architecture: architecture.into(),
-            dtype: Dtype::F32,
-            quantization: Quantization::None,
+            architecture: Some(architecture.into()),
+            dtype: Some(Dtype::F32),
+            quantization: Some(Quantization::None),
             activations: None,
-            weights_sha256: format!("{:064x}", (skill * 1e15) as u64),
-            tokenizer_sha256: format!("{:064x}", longest),
+            weights_sha256: Some(format!("{:064x}", (skill * 1e15) as u64)),
+            tokenizer_sha256: Some(format!("{:064x}", longest)),
         },
         sample: SampleInfo {
             id: sample.id.clone(),
@@ -538,20 +540,21 @@ fn record(model: &str, sample: &Sample) -> SampleRecord {
         prompt: sample.prompt.text.clone(),
         segments: sample.prompt.segments.clone(),
         tokens,
-        prediction: Prediction {
+        prediction: Some(Prediction {
             token_id,
             text: answer,
             probability: confidence,
-        },
+        }),
         correct,
         options,
         attributions,
-        provenance: Provenance {
+        provenance: Some(Provenance {
             igsite: "0.1.0".into(),
             backend: DeviceKind::Cpu,
             seconds: 1.25,
             created: "2026-01-02T03:04:05Z".into(),
-        },
+        }),
+        imported: None,
     }
 }
 
@@ -623,8 +626,9 @@ fn attribution(
     AttributionRecord {
         target,
         output: Output::Probability,
-        baseline: Baseline::Zero,
-        method: Method::IntegratedGradients,
+        baseline: Some(Baseline::Zero),
+        method: Some(Method::IntegratedGradients),
+        imported: None,
         quadrature: Some(Quadrature::GaussLegendre),
         steps: Some(512),
         estimate_error: Some(false),

@@ -3,6 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde::de::value::StrDeserializer;
 
+use crate::analysis::results::Results;
 use crate::analysis::summary::{State, is_right};
 use crate::store::record::AttributionRecord;
 use crate::terms::{Baseline, Method, Output, Quadrature};
@@ -34,6 +35,21 @@ pub fn output(output: Output) -> &'static str {
         Output::Logit => "logit",
         Output::LogProbability => "log-probability (nats)",
     }
+}
+
+/// The unit of a map's scores: of the output that they are parts of, or what an imported file says.
+pub fn unit(attribution: &AttributionRecord) -> String {
+    let stated = attribution
+        .imported
+        .as_ref()
+        .and_then(|imported| imported.unit.as_deref());
+    stated.map_or_else(|| output(attribution.output).to_owned(), str::to_owned)
+}
+
+/// The unit of the maps of an experiment that pages with several models show.
+pub fn unit_of(results: &Results<'_>) -> String {
+    let otherwise = || output(results.experiment.attribution.output).to_owned();
+    results.first_map().map_or_else(otherwise, unit)
 }
 
 /// What people call the method of this name.
@@ -73,6 +89,7 @@ pub fn baseline(baseline: &Baseline) -> String {
 pub fn badge(state: State) -> (&'static str, &'static str) {
     match state {
         State::NotFinite => ("marked: not finite", "bad"),
+        State::Imported => ("imported: igsite did not compute it", "open"),
         State::Untested => ("error unknown: this method has no test", "open"),
         State::LostNearZero => ("not converged: lost near the zero vector", "bad"),
         State::NotConverged => ("not converged", "bad"),

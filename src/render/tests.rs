@@ -300,12 +300,13 @@ fn hostile_fixture() -> Fixture {
         model.title = bad.into();
     }
     for record in fixture.records.iter_mut().flatten().flatten() {
-        record.prediction.text = bad.into();
-        record.prediction.token_id = 7;
+        let prediction = record.prediction.as_mut().expect("a prediction");
+        prediction.text = bad.into();
+        prediction.token_id = 7;
         record.tokens[0].text = bad.into();
         record.model.source = bad.into();
         record.attributions[0].target.text = bad.into();
-        record.attributions[0].baseline = crate::terms::Baseline::Token(bad.to_owned());
+        record.attributions[0].baseline = Some(crate::terms::Baseline::Token(bad.to_owned()));
     }
     fixture
 }
@@ -470,7 +471,10 @@ fn data_files_read_back_to_the_same() {
                     (&row[2], &row[4], &row[15]),
                     (
                         record.sample.id.as_str(),
-                        record.prediction.text.as_str(),
+                        record
+                            .prediction
+                            .as_ref()
+                            .map_or("", |prediction| prediction.text.as_str()),
                         token.text.as_str()
                     )
                 );

@@ -23,7 +23,7 @@ use crate::render::filters;
 use crate::render::text::{escape, is_plain};
 
 /// The built-in templates by name.
-pub const TEMPLATES: [(&str, &str); 26] = [
+pub const TEMPLATES: [(&str, &str); 27] = [
     ("base.html", include_str!("../../templates/base.html")),
     ("figure.html", include_str!("../../templates/figure.html")),
     ("figure_table.html", include_str!("../../templates/figure_table.html")),
@@ -40,6 +40,10 @@ pub const TEMPLATES: [(&str, &str); 26] = [
     (
         "methods/integrated_gradients.html",
         include_str!("../../templates/methods/integrated_gradients.html"),
+    ),
+    (
+        "methods/imported.html",
+        include_str!("../../templates/methods/imported.html"),
     ),
     ("comparison.html", include_str!("../../templates/comparison.html")),
     ("map_note.html", include_str!("../../templates/map_note.html")),

@@ -61,6 +61,7 @@ pub fn resolve(
         options: written.options?,
         attribution: written.attribution?.spec,
         generate: written.generate,
+        imported: None,
     })
 }
 

@@ -113,6 +113,9 @@ fn quality(results: &Results<'_>) -> String {
         .flat_map(|record| &record.attributions);
     let marked = all.clone().filter(|a| a.non_finite.is_some()).count();
     // Gradient × input, for one, says nothing of its own error.
+    if results.experiment.imported.is_some() {
+        return imported(results);
+    }
     let without_test = all.clone().next().is_some() && all.clone().all(|a| a.converged.is_none());
     let errors: Vec<f64> = all.filter_map(|a| a.error_estimate).collect();
     let median = summary::median(&errors).map(percent);
@@ -146,6 +149,16 @@ fn quality(results: &Results<'_>) -> String {
     format!("{maps}{marked}")
 }
 
+/// Who computed the maps that igsite did not.
+fn imported(results: &Results<'_>) -> String {
+    let made = results.imported_by().into_iter();
+    let made: Vec<String> = made.map(|(by, method)| format!("{by} ({method})")).collect();
+    format!(
+        "These maps are imported: computed by {}. igsite did not compute them, and does not know how right they are.",
+        list(&made)
+    )
+}
+
 /// The word of what the sample is about on which each model's answer rests most.
 fn strongest_words(results: &Results<'_>, sample: usize) -> Option<String> {
     let mut words: Vec<(String, Vec<String>)> = Vec::new();
@@ -177,12 +190,14 @@ pub fn of_sample(results: &Results<'_>, sample: usize) -> Vec<String> {
     }
     let mut answers: Vec<(String, Vec<String>)> = Vec::new();
     for (model, record) in results.records_of(sample).enumerate() {
-        let answer = results.option_label(&excerpt(summary::answer(record), 20));
-        let told = format!(
-            "{} ({})",
-            results.models[model],
-            percent(summary::answer_probability(record))
-        );
+        let Some(answer) = summary::answer(record) else {
+            continue;
+        };
+        let answer = results.option_label(&excerpt(answer, 20));
+        let told = match summary::answer_probability(record) {
+            Some(probability) => format!("{} ({})", results.models[model], percent(probability)),
+            None => results.models[model].clone(),
+        };
         match answers.iter_mut().find(|(known, _)| *known == answer) {
             Some((_, models)) => models.push(told),
             None => answers.push((answer, vec![told])),

@@ -279,9 +279,11 @@ fn answer(results: &Results<'_>, model: usize, sample: usize, links: &Links, htm
         None => "",
     };
     let _ = write!(html, "</bdi></a> <span class=\"answer {verdict}\"><b><bdi>");
-    escape_into(&excerpt(summary::answer(record), 12), html);
+    escape_into(&excerpt(summary::answer_text(record), 12), html);
     html.push_str("</bdi></b> ");
-    escape_into(&percent(summary::answer_probability(record)), html);
+    if let Some(probability) = summary::answer_probability(record) {
+        escape_into(&percent(probability), html);
+    }
     if !verdict.is_empty() {
         let _ = write!(html, " <span class=verdict>{verdict}</span>");
     }
