@@ -24,9 +24,8 @@ use super::experiment::Experiment;
 use super::files::{position_at, without_bom};
 use super::names::shortened;
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Position, Result};
-pub use form::{
-    ImportFile, ImportHead, ImportedMap, MapLine, MethodLine, ModelLine, OptionLine, PredictionLine, SCHEMA,
-};
+pub use form::{ImportFile, ImportHead, ImportedMap, ModelLine};
+use form::{MapLine, SCHEMA};
 pub use inseq::{Choices, Numbers};
 pub use resolve::resolve;
 

@@ -157,6 +157,17 @@ fn given() -> BTreeMap<String, Vec<Value>> {
     let routed_results = [Results::of(&routed.project, &routed_site.results[0]).expect("whole")];
     let routed_renderer = Renderer::new(&routed_site, &routed_results).expect("templates");
     routed_renderer.map(&routed_results[0], 0, 0, &mut out).expect("a map");
+    // Of another program.
+    let foreign = Fixture::demo().imported();
+    let foreign_site = foreign.site(None);
+    let foreign_results = [Results::of(&foreign.project, &foreign_site.results[0]).expect("whole")];
+    let foreign_renderer = Renderer::new(&foreign_site, &foreign_results).expect("templates");
+    foreign_renderer
+        .experiment(&foreign_results[0], &mut out)
+        .expect("an experiment");
+    foreign_renderer
+        .map(&foreign_results[0], 0, 0, &mut out)
+        .expect("a map");
     // A table of samples that is long enough to go on in pages of its own.
     let samples = (0..251).map(|i| fixture::sample(&i.to_string(), &i.to_string(), "Taxes fell.", "Ada", "D"));
     let long = Fixture::of(samples.collect(), &["llama-toy"]);
@@ -172,6 +183,7 @@ fn given() -> BTreeMap<String, Vec<Value>> {
         adaptive_renderer.given(),
         deep_renderer.given(),
         long_renderer.given(),
+        foreign_renderer.given(),
     ];
     for (name, views) in all.into_iter().flatten() {
         for view in views {
@@ -201,6 +213,7 @@ const PARTS: &[(&str, &str)] = &[
     ("model_facts.html", "/facts/0/model"),
     ("methods/gradient_x_input.html", "/attributions/0"),
     ("methods/integrated_gradients.html", "/attributions/0"),
+    ("methods/imported.html", "/attributions/0"),
 ];
 
 /// Under which name a template that is included has its values.

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::content::dataset::Sample;
 use crate::content::experiment::*;
+use crate::content::imports::{ImportFile, ImportHead};
 use crate::content::model::{ModelSource, ModelSpec};
 use crate::content::page::Page;
 use crate::content::project::Project;
@@ -237,6 +238,43 @@ impl Fixture {
             });
         }
         fixture
+    }
+
+    /// The maps as if another program had computed them, of models of which nothing but the source is known; without a
+    /// prediction for the last model.
+    pub fn imported(mut self) -> Self {
+        let experiment = &mut self.project.experiments[0];
+        experiment.path = "content/imports/claims.jsonl".into();
+        experiment.yaml.clear();
+        experiment.imported = Some(ImportHead {
+            files: vec![ImportFile {
+                name: "theirs.json".into(),
+                sha256: "00".repeat(32),
+            }],
+            igsite: Some("0.1.0".into()),
+            created: Some("2026-01-02T03:04:05Z".into()),
+            ..ImportHead::default()
+        });
+        let last = self.records[0].len() - 1;
+        for (model, records) in self.records[0].iter_mut().enumerate() {
+            for record in records {
+                record.provenance = None;
+                record.imported = Some(ImportedRecord {
+                    file: "content/imports/claims.jsonl".into(),
+                    igsite: Some("0.1.0".into()),
+                    created: Some("2026-01-02T03:04:05Z".into()),
+                });
+                let known = &mut record.model;
+                (known.architecture, known.dtype, known.quantization) = (None, None, None);
+                (known.weights_sha256, known.tokenizer_sha256) = (None, None);
+                if model == last {
+                    record.options.clear();
+                    (record.prediction, record.correct) = (None, None);
+                }
+                record.attributions.iter_mut().for_each(import);
+            }
+        }
+        self
     }
 
     /// The same maps with their error by the same rule at half the points.
@@ -556,6 +594,22 @@ fn record(model: &str, sample: &Sample) -> SampleRecord {
         }),
         imported: None,
     }
+}
+
+/// A map as if another program had computed it.
+fn import(map: &mut AttributionRecord) {
+    map.imported = Some(Imported {
+        tool: "captum".into(),
+        version: Some("0.9.0".into()),
+        method: "LayerIntegratedGradients".into(),
+        baseline: Some("padding tokens".into()),
+        unit: Some("a unit of its own".into()),
+        note: Some("summed over the hidden dimensions".into()),
+        file: Some("theirs.json".into()),
+    });
+    (map.method, map.baseline, map.quadrature, map.steps) = (None, None, None, None);
+    (map.estimate_error, map.tolerance, map.max_evaluations, map.evaluations) = (None, None, None, 0);
+    (map.converged, map.within_tolerance, map.within_margin, map.residual) = (None, None, None, None);
 }
 
 fn attribution(

@@ -105,6 +105,33 @@ fn each_page_kind_looks_as_it_did() {
 }
 
 #[test]
+fn pages_of_imported_maps_say_whose_they_are_and_count_nothing() {
+    let sample = fixture::sample("s-1", "s-1", "Taxes fell twice.", "Ada Merton", "D");
+    let fixture = Fixture::of(vec![sample], &["llama-toy", "orca-toy"]).imported();
+    let files = rendered(&fixture.site(None));
+    assert_eq!(broken_links(&files, None), Vec::<String>::new());
+    for (name, path) in [
+        ("imported_experiment", "experiments/claims/index.html"),
+        ("imported_map", "experiments/claims/maps/orca-toy/s-1/index.html"),
+    ] {
+        insta::assert_snapshot!(name, unhashed(&files, path));
+    }
+    for path in [
+        "index.html",
+        "experiments/claims/index.html",
+        "experiments/claims/samples/s-1/index.html",
+        "experiments/claims/maps/llama-toy/s-1/index.html",
+        "experiments/claims/comparison/index.html",
+    ] {
+        let page = text(&files, path);
+        assert!(page.contains("igsite did not compute"), "{path}");
+        for never in ["converged to", "0 of 0", "not converged", "of 2 maps"] {
+            assert!(!page.contains(never), "{never} in {path}");
+        }
+    }
+}
+
+#[test]
 fn a_map_says_what_its_rule_knows_of_its_error() {
     let fixture = || {
         let sample = fixture::sample("s-1", "s-1", "Taxes fell twice.", "Ada Merton", "D");

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use half::{bf16, f16};
 use serde::Deserialize;
 
 /// Numbers, the last dimension the fastest.
@@ -43,8 +42,10 @@ pub fn read(text: &str) -> Result<Tensor, String> {
             f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]])
         }),
         "F32" => (4, |b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]).into()),
-        "F16" => (2, |b| f16::from_le_bytes([b[0], b[1]]).into()),
-        "BF16" => (2, |b| bf16::from_le_bytes([b[0], b[1]]).into()),
+        "F16" => (2, |b| of_sixteen_bits(u16::from_le_bytes([b[0], b[1]]))),
+        "BF16" => (2, |b| {
+            f32::from_bits(u32::from(u16::from_le_bytes([b[0], b[1]])) << 16).into()
+        }),
         "F8_E4M3" => (1, |b| of_eight_bits(b[0])),
         other => {
             return Err(format!(
@@ -61,6 +62,18 @@ pub fn read(text: &str) -> Result<Tensor, String> {
         }),
         _ => Err(format!("has not the bytes that its shape {:?} needs", entry.shape)),
     }
+}
+
+/// IEEE 754's binary16.
+fn of_sixteen_bits(bits: u16) -> f64 {
+    let (exponent, fraction) = (i32::from((bits >> 10) & 31), f64::from(bits & 0x3ff));
+    let size = match exponent {
+        31 if fraction == 0.0 => f64::INFINITY,
+        31 => f64::NAN,
+        0 => fraction * (-24_f64).exp2(),
+        _ => (1.0 + fraction / 1024.0) * f64::from(exponent - 15).exp2(),
+    };
+    if bits & 0x8000 == 0 { size } else { -size }
 }
 
 /// Four bits of exponent and three of fraction, without infinities (`float8_e4m3fn`).
@@ -126,6 +139,14 @@ mod tests {
             assert_eq!(of_eight_bits(byte), value, "{byte:#x}");
         }
         assert!(of_eight_bits(0x7f).is_nan());
+    }
+
+    #[test]
+    fn numbers_of_sixteen_bits_are_those_of_the_crate_half() {
+        for bits in 0..=u16::MAX {
+            let (found, expected) = (of_sixteen_bits(bits), half::f16::from_bits(bits).to_f64());
+            assert!(found == expected || found.is_nan() && expected.is_nan(), "{bits:#x}");
+        }
     }
 
     #[test]
