@@ -226,7 +226,7 @@ mod attention {
             scale: None,
             cap: None,
             lengths: &LENGTHS,
-            last: false,
+            queries: &LENGTHS,
         }
     }
 

@@ -1,13 +1,15 @@
 //! Jobs to stored parts: computes what the store lacks, model by model. Each model is loaded at most once and only if
 //! needed.
 
+mod tested;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use self::tested::Computed;
 use crate::attribution::integrated_gradients::{Explainer, argmax};
-use crate::attribution::methods::{self, Attribution};
+use crate::attribution::methods::{self, Attribution, Prepared};
 use crate::attribution::schedule::{self, Task};
 use crate::calendar;
 use crate::content::experiment::AttributionSpec;
@@ -64,10 +66,18 @@ pub fn complete(
     for (run, parts) in runs.iter().zip(&parts) {
         let jobs = run.jobs.iter().zip(parts).filter(|(_, found)| found.is_none());
         let spec = &run.experiment.attribution;
-        let maps: usize = jobs.map(|(job, _)| spec.maps(job.targets.len())).sum();
         let methods: Vec<_> = prepared(spec);
-        let of_each: usize = methods.iter().map(|(_, method)| method.expected_evaluations()).sum();
-        total += maps / methods.len() * of_each;
+        let mut maps = 0;
+        for (job, _) in jobs {
+            maps += spec.maps(job.targets.len());
+            let of_each = |(method, prepared): &(Method, Prepared)| {
+                let kind = spec.with_settings(*method).units();
+                let units = kind.map_or(0, |kind| job.units(kind, None).len());
+                prepared.expected_evaluations(units)
+            };
+            let of_all: usize = methods.iter().map(of_each).sum();
+            total += spec.maps(job.targets.len()) / methods.len() * of_all;
+        }
         if maps > 0 && !waiting.contains(&run.model) {
             waiting.push(run.model);
         }
@@ -82,7 +92,8 @@ pub fn complete(
     for id in waiting {
         let model = &models[id];
         progress.at(format!("loading {id}"));
-        let explainer = Explainer::load(&model.checkpoint, backend, model.precision)?;
+        let load = || Explainer::load(&model.checkpoint, backend, model.precision);
+        let explainer = load()?;
         work.models_loaded += 1;
         let mut worker = Worker {
             model,
@@ -98,6 +109,33 @@ pub fn complete(
             let jobs: Vec<&Job> = of_run.iter().map(|&(_, job)| &run.jobs[job]).collect();
             for (&(run, job), found) in of_run.iter().zip(worker.jobs(run, &jobs)?) {
                 parts[run][job] = Some(found);
+            }
+        }
+        // Tests come last: of maps of all methods, and held against the permuted model's.
+        for of_run in jobs.chunk_by(|a, b| a.0 == b.0) {
+            let run = &runs[of_run[0].0];
+            let Some(spec) = &run.experiment.faithfulness else {
+                continue;
+            };
+            let computed = of_run
+                .iter()
+                .filter_map(|&(at, job)| Some((&run.jobs[job], parts[at][job].as_ref()?)));
+            let computed: Vec<Computed> = computed.collect();
+            let lacking = worker.lacking_permuted(run, &computed)?;
+            if !lacking.is_empty() {
+                worker.progress.at(format!("loading {id}, its parameters permuted"));
+                let permuted = || Explainer::load_permuted(&model.checkpoint, backend, model.precision, spec.seed);
+                worker = worker.with(permuted)?;
+                worker.permuted_maps(run, &computed, lacking)?;
+                worker.progress.at(format!("loading {id}"));
+                worker = worker.with(load)?;
+            }
+            let tests = computed.iter().map(|&of_job| worker.tests(run, of_job));
+            let tests: Vec<_> = tests.collect::<Result<_>>()?;
+            for (&(at, job), tests) in of_run.iter().zip(tests) {
+                if let Some(parts) = &mut parts[at][job] {
+                    parts.tests = tests;
+                }
             }
         }
     }
@@ -118,16 +156,42 @@ struct Worker<'a> {
     work: &'a mut Work,
 }
 
+impl<'a> Worker<'a> {
+    /// With another model, loaded when there is room for it.
+    fn with(self, load: impl FnOnce() -> Result<Explainer>) -> Result<Self> {
+        let Self {
+            model,
+            store,
+            backend,
+            explainer,
+            progress,
+            work,
+        } = self;
+        drop(explainer);
+        Ok(Self {
+            explainer: load()?,
+            model,
+            store,
+            backend,
+            progress,
+            work,
+        })
+    }
+}
+
+/// What messages call a job.
+fn place(run: &Run, job: &Job) -> String {
+    format!(
+        "model `{}`, experiment `{}`, sample `{}`",
+        run.model, run.experiment.id, job.sample.slug
+    )
+}
+
 impl Worker<'_> {
     /// The parts of jobs of one run: predictions first, then all maps together, so that passes are full.
     fn jobs(&mut self, run: &Run, jobs: &[&Job]) -> Result<Vec<Parts>> {
         let spec = &run.experiment.attribution;
-        let place = |job: &Job| {
-            format!(
-                "model `{}`, experiment `{}`, sample `{}`",
-                run.model, run.experiment.id, job.sample.slug
-            )
-        };
+        let place = |job: &Job| place(run, job);
         let methods = prepared(spec);
         let mut found = Vec::with_capacity(jobs.len());
         let mut failed = None;
@@ -169,14 +233,14 @@ impl Worker<'_> {
                     let slot = &mut slots[(m * targets + t) * baselines + b];
                     // Stored by an earlier build that was killed.
                     if let Some(found) = self.store.get::<StoredAttribution>(&key, run.vocabulary)? {
-                        self.progress.add(prepared.expected_evaluations() as u64);
+                        self.progress.add(prepared.expected_evaluations(key.units.len()) as u64);
                         self.work.kept += 1;
                         *slot = Some(Slot::Kept(Box::new(found)));
                         continue;
                     }
                     let name = key.name();
                     if let Some(&index) = indices.get(&name) {
-                        self.progress.add(prepared.expected_evaluations() as u64);
+                        self.progress.add(prepared.expected_evaluations(key.units.len()) as u64);
                         self.work.shared += 1;
                         *slot = Some(Slot::Task(index));
                         continue;
@@ -190,7 +254,7 @@ impl Worker<'_> {
                         routing: spec.routing,
                         units: key.units.clone(),
                         scalar: target.scalar(spec.output, prediction.token_id),
-                        method: Arc::clone(prepared),
+                        method: prepared.clone(),
                     });
                     keys.push((key, place(job)));
                 }
@@ -267,7 +331,7 @@ impl Worker<'_> {
             work.computed += 1;
             let mut progress = progress.borrow_mut();
             progress.correct(
-                tasks[index].method.expected_evaluations() as u64,
+                tasks[index].method.expected_evaluations(tasks[index].units.len()) as u64,
                 part.evaluations as u64,
             );
             progress.at(keys[index].1.clone());
@@ -345,7 +409,7 @@ enum Slot {
 }
 
 /// The methods of an experiment, made ready.
-fn prepared(spec: &AttributionSpec) -> Vec<(Method, Arc<dyn methods::Method>)> {
+fn prepared(spec: &AttributionSpec) -> Vec<(Method, Prepared)> {
     let ready = |&method: &Method| (method, methods::prepare(spec.with_settings(method)));
     spec.methods.iter().map(ready).collect()
 }

@@ -39,6 +39,7 @@ pub mod plan;
 pub mod progress;
 pub mod publish;
 pub mod random;
+pub mod ranks;
 pub mod render;
 pub mod serve;
 pub mod site;

@@ -15,6 +15,7 @@ pub use certain::{Certain, Place, certain, places};
 use serde::Serialize;
 
 use crate::analysis::summary::Share;
+pub use crate::ranks::spearman;
 
 /// How many of the most important words [`Agreement::overlap`] looks at.
 pub const TOP: usize = 10;
@@ -87,45 +88,6 @@ pub fn agreement(a: Scored<'_>, b: Scored<'_>) -> Agreement {
     }
 }
 
-/// Spearman's rank correlation: Pearson's correlation of the ranks.
-pub fn spearman(a: &[f64], b: &[f64]) -> Option<f64> {
-    if a.len() != b.len() || a.len() < 2 {
-        return None;
-    }
-    let (a, b) = (ranks(a), ranks(b));
-    // Ranks, tied or not, always have this mean.
-    let mean = (a.len() as f64 + 1.0) / 2.0;
-    let (mut product, mut square_a, mut square_b) = (0.0, 0.0, 0.0);
-    for (x, y) in a.iter().zip(&b) {
-        product += (x - mean) * (y - mean);
-        square_a += (x - mean).powi(2);
-        square_b += (y - mean).powi(2);
-    }
-    let norm = (square_a * square_b).sqrt();
-    (norm > 0.0).then(|| (product / norm).clamp(-1.0, 1.0))
-}
-
-/// Ranks from 1; equal values share the mean of their ranks.
-fn ranks(values: &[f64]) -> Vec<f64> {
-    let mut order: Vec<usize> = (0..values.len()).collect();
-    order.sort_by(|&i, &j| values[i].total_cmp(&values[j]));
-    let mut ranks = vec![0.0; values.len()];
-    let mut start = 0;
-    while start < order.len() {
-        let mut end = start + 1;
-        while end < order.len() && values[order[end]] == values[order[start]] {
-            end += 1;
-        }
-        // Ranks start+1 … end, their mean:
-        let rank = (start + 1 + end) as f64 / 2.0;
-        for &index in &order[start..end] {
-            ranks[index] = rank;
-        }
-        start = end;
-    }
-    ranks
-}
-
 /// Kendall's tau-b: concordant minus discordant pairs, over the geometric mean of the pairs that are untied in each.
 pub fn kendall(a: &[f64], b: &[f64]) -> Option<f64> {
     if a.len() != b.len() {
@@ -188,7 +150,6 @@ mod tests {
 
     #[test]
     fn ties_share_their_mean_rank() {
-        assert_eq!(ranks(&[1.0, 2.0, 2.0, 3.0]), [1.0, 2.5, 2.5, 4.0]);
         // Ranks (1, 2.5, 2.5, 4) and (1, 3, 2, 4): products 2.25 + 0 + 0 + 2.25 = 4.5, squares 4.5 and 5.
         let (a, b) = ([1.0, 2.0, 2.0, 3.0], [1.0, 3.0, 2.0, 4.0]);
         close(spearman(&a, &b), 4.5 / (4.5f64 * 5.0).sqrt());

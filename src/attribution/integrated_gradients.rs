@@ -9,16 +9,19 @@
 
 mod generate;
 mod outputs;
+mod passes;
+mod removals;
 
 use std::sync::{Arc, OnceLock};
 
 use burn::tensor::{DType, Device, Tensor};
-use rayon::prelude::*;
 
 pub use generate::argmax;
 use outputs::Outputs;
+use passes::Size;
+pub use removals::{Reading, RemovalOf, Removals, Replaceable};
 
-use super::methods::{Attribution, Method};
+use super::methods::{Attribution, Method, Prepared};
 use super::schedule::{self, Task};
 use crate::checkpoint::Checkpoint;
 use crate::diagnostic::{Diagnostic, Result};
@@ -247,13 +250,19 @@ impl Explainer {
             let embeddings = self.embed(&all);
             let mut path = Path::new(&self.decoder, embeddings.clone(), self.start(start), forced);
             if routing == Routing::Frozen && self.decoder.has_experts() {
-                // Read at two positions, so that the last layer chooses for all of them.
-                let sequences = Sequences::with_tails(vec![all.len()], vec![all.len().min(2)]);
-                let seen = self.look(&sequences, Entry::Embeddings(&embeddings), true);
-                path.frozen = Some(Arc::new(Frozen { layers: seen.chosen }));
+                path.frozen = Some(Arc::new(self.choices(&embeddings)));
             }
             path
         })
+    }
+
+    /// The experts that are chosen for a prompt.
+    fn choices(&self, embeddings: &Tensor<2>) -> Frozen {
+        let tokens = embeddings.dims()[0];
+        // Read at two positions, so that the last layer chooses for all of them.
+        let sequences = Sequences::with_tails(vec![tokens], vec![tokens.min(2)]);
+        let seen = self.look(&sequences, Entry::Embeddings(embeddings), true);
+        Frozen { layers: seen.chosen }
     }
 
     /// F at the input and at the baseline, for each scalar; `forced` and `frozen` are those of [`Self::path`].
@@ -272,6 +281,7 @@ impl Explainer {
             let prompt = self.embed(ids);
             let forced_rows = (!forced.is_empty()).then(|| self.embed(forced));
             let (length, tail) = (ids.len() + forced.len(), 1 + forced.len());
+            let frozen = [frozen; 2];
             let look = |prompts: &[Tensor<2>]| {
                 let parts = prompts
                     .iter()
@@ -279,10 +289,7 @@ impl Explainer {
                 let all = Tensor::cat(parts.flatten().collect(), 0);
                 let count = prompts.len();
                 let sequences = Sequences::with_tails(vec![length; count], vec![tail; count]);
-                let entry = match frozen {
-                    Some(frozen) => Entry::Frozen(&all, frozen),
-                    None => Entry::Embeddings(&all),
-                };
+                let entry = Entry::Frozen(&all, &frozen[..count]);
                 self.look(&sequences, entry, self.decoder.has_experts())
             };
             let at = |alpha: f64| prompt.clone() * alpha;
@@ -365,7 +372,7 @@ impl Explainer {
             routing: Routing::default(),
             units: vec![],
             scalar,
-            method: Arc::new(method),
+            method: Prepared::Path(Arc::new(method)),
         };
         let mut result = None;
         schedule::run(self, &[task], batch, &mut |_| (), &mut |_, found| {
@@ -375,7 +382,7 @@ impl Explainer {
         Ok(result.expect("each task is told once"))
     }
 
-    /// On a GPU, computes one full pass of a task's points and discards it: kernels are compiled and tuned at their
+    /// On a GPU, computes one full pass of a task's points, or masks, and discards it: kernels are compiled and tuned at their
     /// first use, and the time of that is no measure of the time left. Returns whether it was needed.
     ///
     /// # Errors
@@ -385,6 +392,20 @@ impl Explainer {
             return Ok(false);
         }
         self.needs_warming = false;
+        if let Prepared::Removal(method) = &task.method {
+            let mut removals = self.removals(&Replaceable {
+                ids: &task.ids,
+                forced: &task.forced,
+                units: &task.units,
+                replacement: task.start,
+                routing: task.routing,
+                scalars: &[task.scalar],
+            })?;
+            let mut masks = method.masks(task.units.len());
+            masks.truncate(self.pass_tokens.div_ceil(task.ids.len()));
+            self.remove(&mut [(&mut removals, &masks[..])], batch, &mut |_| ())?;
+            return Ok(true);
+        }
         let path = self.path(&task.ids, task.start, &task.forced, task.routing)?;
         let count = match batch {
             Batch::Fixed(size) => size,
@@ -461,103 +482,26 @@ impl Explainer {
         order.sort_by_key(|&index| std::cmp::Reverse(wanted[index].scalars.len()));
         let points = |index: usize| (0..wanted[index].alphas.len()).map(move |alpha| (index, alpha));
         let sequences: Vec<(usize, usize)> = order.into_iter().flat_map(points).collect();
-        let mut left = &sequences[..];
-        while !left.is_empty() {
-            let (passes, threads) = self.passes(wanted, left, batch);
-            let concurrent = passes.len().min(rayon::current_num_threads());
-            let compute = |pass: &&[(usize, usize)]| guarded(|| self.pass(wanted, pass, threads));
-            let done: Vec<Result<Vec<Vec<Value>>>> = if passes.len() > 1 {
-                passes.par_iter().map(compute).collect()
-            } else {
-                passes.iter().map(compute).collect()
-            };
-            for (pass, done) in passes.into_iter().zip(done) {
-                match done {
-                    Ok(done) => {
-                        progress(done.iter().map(Vec::len).sum());
-                        for (&(index, _), value) in pass.iter().zip(done) {
-                            values[index].push(value);
-                        }
-                        left = &left[pass.len()..];
-                    }
-                    // Half of it needs half the memory; what was computed so far stays.
-                    Err(_) if batch == Batch::Auto && pass.len() * concurrent > 1 => {
-                        let kept = pass.iter().map(|&(index, _)| self.kept(wanted[index].path));
-                        let used = kept.sum::<usize>() * concurrent;
-                        self.budget = (used / 2).min(self.budget / 2);
-                        break;
-                    }
-                    Err(error) => return Err(error),
-                }
+        let size = |this: &Self, &(index, _): &(usize, usize)| {
+            let path = wanted[index].path;
+            Size {
+                rows: path.tokens(),
+                bytes: this.kept(path),
+                kind: 0,
             }
-        }
+        };
+        let compute = |this: &Self, pass: &[(usize, usize)], threads: Threads| this.pass(wanted, pass, threads);
+        self.in_passes(&sequences, batch, &size, &compute, &mut |pass, done| {
+            progress(done.iter().map(Vec::len).sum());
+            for (&(index, _), value) in pass.iter().zip(done) {
+                values[index].push(value);
+            }
+        })?;
         Ok(values)
-    }
-
-    /// The next sequences, cut into passes that run at the same time, each by `threads`.
-    fn passes<'s>(
-        &self,
-        wanted: &[Points<'_>],
-        left: &'s [(usize, usize)],
-        batch: Batch,
-    ) -> (Vec<&'s [(usize, usize)]>, Threads) {
-        let tokens = |&(index, _): &(usize, usize)| wanted[index].path.tokens();
-        let kept = |&(index, _): &(usize, usize)| self.kept(wanted[index].path);
-        let workers = if self.kernels { rayon::current_num_threads() } else { 1 };
-        let now = match batch {
-            Batch::Fixed(size) => &left[..size.min(left.len())],
-            Batch::Auto => left,
-        };
-        // A pass for each thread, where sequences keep half of them busy and memory suffices; else all threads in one.
-        let together = workers.min(now.len());
-        let largest = now.iter().take(together).map(kept).max();
-        let fits = largest.unwrap_or(0).saturating_mul(together) <= self.budget;
-        let together = if 2 * now.len() >= workers && fits { together } else { 1 };
-        let threads = if together > 1 || workers == 1 {
-            Threads::One
-        } else {
-            Threads::All
-        };
-        // Rows beyond which a larger pass is no faster; fewer where the sequences would not go round evenly.
-        let all: usize = now.iter().map(tokens).sum();
-        let rows = match batch {
-            Batch::Fixed(_) => all.div_ceil(together),
-            Batch::Auto => {
-                let most = self.pass_tokens / if together > 1 { workers } else { 1 };
-                let rounds = all.div_ceil(most * together).max(1);
-                all.div_ceil(rounds * together).min(most)
-            }
-        };
-        let mut passes = Vec::new();
-        let mut rest = now;
-        // A few rounds for each thread, so that a late one does not delay the others, and progress is reported.
-        while !rest.is_empty() && passes.len() < 4 * together {
-            let (mut count, mut filled, mut bytes) = (0, 0, 0);
-            for sequence in rest {
-                let more = kept(sequence);
-                let fits = filled + tokens(sequence) / 2 < rows
-                    && (batch != Batch::Auto || (bytes + more) * together <= self.budget);
-                if count > 0 && !fits {
-                    break;
-                }
-                count += 1;
-                filled += tokens(sequence);
-                bytes += more;
-            }
-            let (pass, later) = rest.split_at(count);
-            passes.push(pass);
-            rest = later;
-            if together == 1 {
-                break;
-            }
-        }
-        (passes, threads)
     }
 
     /// One pass: for each sequence, for each of its scalars, the integrand.
     fn pass(&self, wanted: &[Points<'_>], pass: &[(usize, usize)], threads: Threads) -> Vec<Vec<Value>> {
-        #[cfg(test)]
-        assert!(pass.len() <= self.most, "out of memory");
         let paths = pass.iter().map(|&(index, _)| wanted[index].path);
         let (lengths, tails) = paths.map(|path| (path.tokens(), 1 + path.forced().len())).unzip();
         let sequences = Sequences::with_tails(lengths, tails);

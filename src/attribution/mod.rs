@@ -4,6 +4,7 @@
 //! many at once; `integrated_gradients` computes the integrand on a model and is the only file here that knows Burn.
 
 pub mod adaptive;
+pub mod faithfulness;
 pub mod integral;
 pub mod integrated_gradients;
 pub mod methods;

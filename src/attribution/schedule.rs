@@ -1,19 +1,21 @@
-//! Many path integrals at once, so that every pass is full.
+//! Many maps at once, so that every pass is full.
 //!
 //! Paths are opened until the points that they want together fill the device; the targets of one path want many of the
 //! same points, and share their forward passes. Which points a map gets depends on its own values alone, never on its
-//! company.
+//! company. Methods that replace units of a prompt ([`replaced`]) want all their masks at once.
+
+mod replaced;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Instant;
 
 use super::integrated_gradients::{Explainer, Points, Scalar, guarded};
-use super::methods::{Attribution, Given, InProgress, Method};
+use super::methods::{Attribution, ByRemoval, Given, InProgress, Method, Prepared};
 use crate::diagnostic::Result;
 use crate::interrupt;
 use crate::model::path::Path;
 use crate::terms::{BaselineVector, Batch, Routing};
+use replaced::Replaced;
 
 /// A map to compute.
 #[derive(Clone, Debug)]
@@ -32,11 +34,11 @@ pub struct Task {
     /// What is explained.
     pub scalar: Scalar,
     /// How the map is made.
-    pub method: Arc<dyn Method>,
+    pub method: Prepared,
 }
 
 impl Task {
-    /// What its path is made of.
+    /// What its path is made of, or what its units are replaced by.
     fn path(&self) -> (&[u32], &[u32], BaselineVector, Routing) {
         (&self.ids, &self.forced, self.start, self.routing)
     }
@@ -71,32 +73,68 @@ pub fn run(
     let mut waiting = tasks.iter().enumerate().peekable();
     let mut open: Vec<Open> = Vec::new();
     loop {
+        let mut replaced: Vec<Replaced<'_>> = Vec::new();
         interrupt::check()?;
         let full = match batch {
             Batch::Fixed(points) => Fill::Points(points),
             // Two passes' worth, so that a late one does not keep all others waiting.
             Batch::Auto => Fill::Tokens(2 * explainer.pass_tokens()),
         };
-        while !full.by(&open) {
+        while !full.by(&open, &replaced) {
             let Some((first, task)) = waiting.next() else { break };
             let mut members = vec![(first, task)];
             while let Some(next) = waiting.next_if(|(_, next)| next.path() == task.path()) {
                 members.push(next);
             }
-            // A path whose ends are not finite needs no points, and is reported at once.
-            let path = finish(begin(explainer, &members)?, done)?;
-            open.extend(path);
+            let (along, without) = by_kind(&members);
+            if !along.is_empty() {
+                // A path whose ends are not finite needs no points, and is reported at once.
+                let path = finish(begin(explainer, &along)?, done)?;
+                open.extend(path);
+            }
+            for members in without {
+                replaced.push(Replaced::begin(explainer, &members)?);
+            }
         }
-        if open.is_empty() {
+        if open.is_empty() && replaced.is_empty() {
             return Ok(());
         }
-        round(explainer, &mut open, batch, progress)?;
+        if !replaced.is_empty() {
+            replaced::round(explainer, replaced, batch, progress, done)?;
+        }
+        if !open.is_empty() {
+            round(explainer, &mut open, batch, progress)?;
+        }
         let mut left = Vec::with_capacity(open.len());
         for path in open {
             left.extend(finish(path, done)?);
         }
         open = left;
     }
+}
+
+/// Tasks of one kind of method, each with its place.
+type Along<'t> = Vec<(usize, &'t Task, &'t dyn Method)>;
+/// The same, with the same units.
+type Without<'t> = Vec<(usize, &'t Task, &'t dyn ByRemoval)>;
+
+/// Those that read a path, and those that replace units, by their units.
+fn by_kind<'t>(members: &[(usize, &'t Task)]) -> (Along<'t>, Vec<Without<'t>>) {
+    let mut along = Along::new();
+    let mut without: Vec<Without<'t>> = Vec::new();
+    for &(index, task) in members {
+        match &task.method {
+            Prepared::Path(method) => along.push((index, task, &**method)),
+            Prepared::Removal(method) => {
+                let member = (index, task, &**method);
+                match without.iter_mut().find(|others| others[0].1.units == task.units) {
+                    Some(others) => others.push(member),
+                    None => without.push(vec![member]),
+                }
+            }
+        }
+    }
+    (along, without)
 }
 
 /// Reports the maps of a path that are finished; returns the path with the others, if there are any.
@@ -114,21 +152,26 @@ enum Fill {
 }
 
 impl Fill {
-    fn by(&self, open: &[Open]) -> bool {
+    fn by(&self, open: &[Open], replaced: &[Replaced<'_>]) -> bool {
         let points = |path: &Open| groups(path).iter().map(|(_, alphas)| alphas.len()).sum::<usize>();
+        let of_paths = |size: &dyn Fn(&Open) -> usize| open.iter().map(size).sum::<usize>();
+        let of_prompts =
+            |size: fn((usize, usize)) -> usize| -> usize { replaced.iter().map(|prompt| size(prompt.size())).sum() };
         match self {
-            Self::Points(count) => open.iter().map(points).sum::<usize>() >= *count,
-            Self::Tokens(count) => open.iter().map(|path| points(path) * path.path.tokens()).sum::<usize>() >= *count,
+            Self::Points(count) => of_paths(&points) + of_prompts(|(sequences, _)| sequences) >= *count,
+            Self::Tokens(count) => {
+                of_paths(&|path| points(path) * path.path.tokens()) + of_prompts(|(_, rows)| rows) >= *count
+            }
         }
     }
 }
 
-fn begin(explainer: &Explainer, members: &[(usize, &Task)]) -> Result<Open> {
+fn begin(explainer: &Explainer, members: &[(usize, &Task, &dyn Method)]) -> Result<Open> {
     let began = Instant::now();
     let task = members[0].1;
     let path = explainer.path(&task.ids, task.start, &task.forced, task.routing)?;
-    let need = members.iter().filter(|(_, task)| task.method.needs_ends());
-    let scalars: Vec<Scalar> = need.map(|(_, task)| task.scalar).collect();
+    let need = members.iter().filter(|(.., method)| method.needs_ends());
+    let scalars: Vec<Scalar> = need.map(|(_, task, _)| task.scalar).collect();
     let ends = if scalars.is_empty() {
         vec![]
     } else {
@@ -137,12 +180,12 @@ fn begin(explainer: &Explainer, members: &[(usize, &Task)]) -> Result<Open> {
     let seconds = began.elapsed().as_secs_f64() / members.len() as f64;
     let starts_at_zero = guarded(|| path.starts_at_zero())?;
     let mut ends = ends.into_iter();
-    let member = |&(index, task): &(usize, &Task)| Member {
+    let member = |&(index, task, method): &(usize, &Task, &dyn Method)| Member {
         task: index,
         scalar: task.scalar,
-        map: task.method.begin(Given {
+        map: method.begin(Given {
             tokens: task.ids.len(),
-            ends: if task.method.needs_ends() { ends.next() } else { None },
+            ends: if method.needs_ends() { ends.next() } else { None },
             starts_at_zero,
             routing: task.routing,
             from: task.start.from(),

@@ -58,6 +58,8 @@ pub struct Experiment {
     pub faithfulness: Option<FaithfulnessSpec>,
     /// Where its maps come from, if another program computed them.
     pub imported: Option<ImportHead>,
+    /// The segments in which the cause lies, by what the author knows of the data; empty where nobody says.
+    pub expected: Vec<String>,
 }
 
 /// The `generate` block.

@@ -37,11 +37,11 @@ pub struct Attention<'a> {
     pub sinks: Option<&'a [f32]>,
     /// Slopes of each query head ([`alibi_slopes`]): scores get [`alibi`] of the key's position before they are scaled.
     pub slopes: Option<&'a [f32]>,
-    /// Tokens of each sequence.
+    /// Tokens of each sequence, which have a key and a value each.
     pub lengths: &'a [usize],
-    /// Only the last position of each sequence has a query; `q`, `out` and their gradients have one row for each
-    /// sequence.
-    pub last: bool,
+    /// How many of each sequence's last positions have a query; `q`, `out` and their gradients have rows for those
+    /// alone.
+    pub queries: &'a [usize],
 }
 
 /// One sequence's rows, and the query head that is computed.
@@ -75,8 +75,7 @@ impl Attention<'_> {
     fn tasks(&self) -> Vec<Task> {
         let mut tasks = Vec::new();
         let (mut query, mut key) = (0, 0);
-        for &length in self.lengths {
-            let asked = if self.last { 1 } else { length };
+        for (&length, &asked) in self.lengths.iter().zip(self.queries) {
             for head in 0..self.query_heads {
                 tasks.push(Task {
                     queries: query..query + asked,
@@ -92,9 +91,10 @@ impl Attention<'_> {
 
     fn check(&self, q: &[f32], k: &[f32], v: &[f32]) {
         let keys: usize = self.lengths.iter().sum();
-        let queries = if self.last { self.lengths.len() } else { keys };
+        let queries: usize = self.queries.iter().sum();
         assert!(
-            q.len() == queries * self.query_heads * self.width
+            self.lengths.len() == self.queries.len()
+                && q.len() == queries * self.query_heads * self.width
                 && k.len() == keys * self.key_heads * self.width
                 && v.len() == k.len(),
             "attention: rows do not fit the sequences"
@@ -437,8 +437,8 @@ mod tests {
         let mut out = Vec::new();
         let mut start = 0;
         let mut row = 0;
-        for &length in shape.lengths {
-            for i in if shape.last { length - 1..length } else { 0..length } {
+        for (&length, &asked) in shape.lengths.iter().zip(shape.queries) {
+            for i in length - asked..length {
                 for h in 0..shape.query_heads {
                     let q = &q[(row * shape.query_heads + h) * width..][..width];
                     let at = |j: usize| ((start + j) * shape.key_heads + h / group) * width;
@@ -478,16 +478,26 @@ mod tests {
     #[test]
     fn forward_and_backward_equal_the_definition() {
         let (sinks, slopes) = ([-1.0, 30.0, 0.4, 1.2], alibi_slopes(4));
-        for (lengths, last, window, key_heads, scale, cap, sinks, slopes) in [
-            (&[5, 1, 90][..], false, None, 2, None, None, None, None),
-            (&[7, 50][..], true, None, 4, None, Some(0.8), None, None),
-            (&[60][..], false, Some(9), 1, Some(0.7), Some(1.5), None, None),
-            (&[60][..], true, Some(100), 2, Some(0.3), None, None, None),
-            (&[60][..], false, Some(9), 2, None, None, Some(&sinks[..]), None),
-            (&[60, 2][..], false, None, 4, None, None, None, Some(&slopes[..])),
+        for (lengths, queries, window, key_heads, scale, cap, sinks, slopes) in [
+            (&[5, 1, 90][..], &[5, 1, 90][..], None, 2, None, None, None, None),
+            (&[7, 50][..], &[1, 1][..], None, 4, None, Some(0.8), None, None),
+            (&[60][..], &[60][..], Some(9), 1, Some(0.7), Some(1.5), None, None),
+            (&[60][..], &[1][..], Some(100), 2, Some(0.3), None, None, None),
+            (&[60][..], &[60][..], Some(9), 2, None, None, Some(&sinks[..]), None),
+            (
+                &[60, 70, 9][..],
+                &[4, 50, 9][..],
+                Some(9),
+                2,
+                None,
+                None,
+                None,
+                Some(&slopes[..]),
+            ),
+            (&[60, 2][..], &[60, 2][..], None, 4, None, None, None, Some(&slopes[..])),
             (
                 &[9, 60][..],
-                true,
+                &[1, 1][..],
                 None,
                 4,
                 Some(0.5),
@@ -507,10 +517,10 @@ mod tests {
                     sinks,
                     slopes,
                     lengths,
-                    last,
+                    queries,
                 };
                 let keys: usize = lengths.iter().sum();
-                let queries = if last { lengths.len() } else { keys };
+                let queries: usize = queries.iter().sum();
                 let q = numbers(queries * 24, 1.0);
                 let (k, v) = (numbers(keys * key_heads * 6, 2.0), numbers(keys * key_heads * 6, 3.0));
                 let c = numbers(q.len(), 4.0);
@@ -563,7 +573,7 @@ mod tests {
             sinks: None,
             slopes: None,
             lengths: &[2],
-            last: false,
+            queries: &[2],
         };
         let mut out = [0.0; 4];
         shape.forward(&[1.0; 4], &[1.0, f32::NAN, 1.0, 1.0], &[1.0; 4], &mut out, Threads::One);

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use burn::tensor::Tensor;
 
 use super::experts::{self, Choice, Frozen, Held, HeldBy, Mixture, MixtureTrace, Routes};
+use super::known::Known;
 use super::ops::{Bias, Heads, NormWeights, Ops, Sequences, Stretch, Tables, Weight, Which};
 use crate::families::shape::{Block, Halves, Shape};
 
@@ -145,6 +146,24 @@ impl Layer {
         (self.key_norm.as_ref(), self.block.attention.rotary)
     }
 
+    /// Floats that its backward pass needs of each row.
+    pub(super) fn kept(&self, hidden: usize) -> usize {
+        let heads = self.block.attention.heads;
+        let (q, k) = (heads.query * heads.width, heads.key * heads.width);
+        let of = |norm: &Option<NormWeights>, width| if norm.is_some() { width } else { 0 };
+        let mlp = self.block.mlp;
+        let experts = self.block.experts.map_or(1, |experts| experts.chosen);
+        of(&self.before_attention, hidden)
+            + of(&self.query_norm, q)
+            + of(&self.key_norm, k)
+            + q
+            + 2 * k
+            + of(&self.after_attention, hidden)
+            + of(&self.before_mlp, hidden)
+            + experts * (1 + usize::from(mlp.gated)) * mlp.inner
+            + of(&self.after_mlp, hidden)
+    }
+
     fn norms(&self) -> impl Iterator<Item = &NormWeights> {
         [
             &self.before_attention,
@@ -164,8 +183,8 @@ impl Layer {
 pub enum Entry<'a> {
     /// Embeddings of tokens, `[rows, hidden]`.
     Embeddings(&'a Tensor<2>),
-    /// The same of one prompt's tokens, again and again, with the experts that they are to have.
-    Frozen(&'a Tensor<2>, &'a Frozen),
+    /// The same, with the experts that the tokens of each sequence's prompt are to have, where it says so.
+    Frozen(&'a Tensor<2>, &'a [Option<&'a Frozen>]),
     /// Points of paths.
     Paths(&'a [Stretch<'a>]),
 }
@@ -271,7 +290,7 @@ impl Decoder {
                 layers.push(trace);
             }
         };
-        let (end, end_moments, logits) = self.through(ops, sequences, entry, &mut store);
+        let (end, end_moments, logits) = self.through(ops, sequences, entry, &[], &mut store);
         Trace {
             layers,
             end,
@@ -281,17 +300,18 @@ impl Decoder {
     }
 
     /// The residual stream at the positions that are read, its moments, and the logits; `store` gets what each layer
-    /// leaves.
+    /// leaves. What is `known` of each sequence is needed where some of its tokens were read before.
     pub(super) fn through<O: Ops>(
         &self,
         ops: &O,
         sequences: &Sequences,
         entry: Entry<'_>,
+        known: &[&Known<O>],
         store: &mut dyn FnMut(LayerTrace<O>),
     ) -> (O::Rows, O::Moments, Tensor<2>) {
         let mut x = match entry {
             Entry::Embeddings(x) | Entry::Frozen(x, _) => {
-                let positions = sequences.lengths().iter().flat_map(|&length| 0..length);
+                let positions = sequences.positions(Which::All).flatten();
                 ops.to_rows(self.with_positions(x.clone(), positions))
             }
             Entry::Paths(stretches) => ops.along(stretches),
@@ -305,7 +325,7 @@ impl Decoder {
             let paths = paths.filter(|_| index == 0);
             let held = match entry {
                 Entry::Paths(stretches) => Some(HeldBy::Paths(stretches)),
-                Entry::Frozen(_, frozen) => Some(HeldBy::Prompt(frozen, sequences)),
+                Entry::Frozen(_, frozen) => Some(HeldBy::Prompts(frozen, sequences)),
                 Entry::Embeddings(_) => None,
             };
             let held = held.map(|of| Held {
@@ -313,7 +333,8 @@ impl Decoder {
                 layer: index,
                 which,
             });
-            let (out, trace) = self.layer(ops, sequences, layer, x, which, (paths, held));
+            let known: Vec<&[O::Rows; 2]> = known.iter().map(|known| &known.layers[index]).collect();
+            let (out, trace) = self.layer(ops, sequences, layer, x, which, (paths, held, &known));
             x = out;
             store(trace);
         }
@@ -413,7 +434,7 @@ impl Decoder {
         layer: &Layer,
         x: O::Rows,
         which: Which,
-        (paths, held): (Option<&[Stretch<'_>]>, Option<Held<'_>>),
+        (paths, held, known): (Option<&[Stretch<'_>]>, Option<Held<'_>>, &[&[O::Rows; 2]]),
     ) -> (O::Rows, LayerTrace<O>) {
         let out = sequences.rows_of(which);
         let first = match paths {
@@ -423,6 +444,13 @@ impl Decoder {
         let [q, k, v] = first.qkv;
         let (q, q_norm) = self.placed(ops, sequences, layer, which, q, layer.of_queries());
         let (k, k_norm) = self.placed(ops, sequences, layer, Which::All, k, layer.of_keys());
+        let [k, v] = match known {
+            [] => [k, v],
+            _ => {
+                let side = |side: usize| -> Vec<&O::Rows> { known.iter().map(|known| &known[side]).collect() };
+                [ops.behind(sequences, &side(0), &k), ops.behind(sequences, &side(1), &v)]
+            }
+        };
         let attended = ops.attend(sequences, which, layer.heads(), [&q, &k, &v]);
         let (residual, after_attention) = self.write(
             ops,
@@ -697,23 +725,7 @@ impl Decoder {
 
     /// Floats that the backward pass needs of each row, and beyond them of each sequence; and the number of heads.
     pub fn kept(&self) -> (usize, usize, usize) {
-        let hidden = self.shape.hidden;
-        let per_layer = |layer: &Layer| {
-            let heads = layer.block.attention.heads;
-            let (q, k) = (heads.query * heads.width, heads.key * heads.width);
-            let of = |norm: &Option<NormWeights>, width| if norm.is_some() { width } else { 0 };
-            let mlp = layer.block.mlp;
-            let experts = layer.block.experts.map_or(1, |experts| experts.chosen);
-            of(&layer.before_attention, hidden)
-                + of(&layer.query_norm, q)
-                + of(&layer.key_norm, k)
-                + q
-                + 2 * k
-                + of(&layer.after_attention, hidden)
-                + of(&layer.before_mlp, hidden)
-                + experts * (1 + usize::from(mlp.gated)) * mlp.inner
-                + of(&layer.after_mlp, hidden)
-        };
+        let per_layer = |layer: &Layer| layer.kept(self.shape.hidden);
         let layers: usize = self.layers.iter().map(per_layer).sum();
         // While a layer is at work, its own intermediate results stand beside what is stored: about twice a layer's
         // share.

@@ -4,6 +4,8 @@
 //! choice changes, and F jumps there: [`Routes`] are what a count of such changes compares, and a path may hold the
 //! choice that was made at its end ([`Frozen`]), so that F is smooth.
 
+use std::ops::Range;
+
 use super::decoder::{Decoder, Layer, Linear, Mlp};
 use super::ops::{Ops, Sequences, Stretch, Which};
 use crate::families::shape;
@@ -147,21 +149,17 @@ pub(super) struct Held<'a> {
 pub(super) enum HeldBy<'a> {
     /// Each path.
     Paths(&'a [Stretch<'a>]),
-    /// One prompt, of which all sequences of the pass are.
-    Prompt(&'a Frozen, &'a Sequences),
+    /// The prompt of each sequence, where it holds a choice.
+    Prompts(&'a [Option<&'a Frozen>], &'a Sequences),
 }
 
 impl Held<'_> {
     /// Puts the choices that paths hold in the place of those of the logits.
     fn replace(&self, choice: &mut Choice) {
         let mut row = 0;
-        let mut sequence = |tokens: usize, frozen: Option<&Frozen>| {
-            let from = match self.which {
-                Which::All => 0,
-                Which::Last => tokens - 1,
-            };
+        let mut sequence = |tokens: Range<usize>, frozen: Option<&Frozen>| {
             let held = frozen.and_then(|frozen| frozen.layers[self.layer].as_ref());
-            for token in from..tokens {
+            for token in tokens {
                 if let Some(held) = held {
                     choice.replace(row, held.of(token));
                 }
@@ -172,17 +170,19 @@ impl Held<'_> {
             HeldBy::Paths(stretches) => {
                 for stretch in stretches {
                     let path = stretch.path;
+                    let from = match self.which {
+                        Which::All => 0,
+                        Which::Last => path.tokens() - 1,
+                    };
                     stretch
                         .alphas
                         .iter()
-                        .for_each(|_| sequence(path.tokens(), path.frozen.as_deref()));
+                        .for_each(|_| sequence(from..path.tokens(), path.frozen.as_deref()));
                 }
             }
-            HeldBy::Prompt(frozen, sequences) => {
-                sequences
-                    .lengths()
-                    .iter()
-                    .for_each(|&tokens| sequence(tokens, Some(frozen)));
+            HeldBy::Prompts(frozen, sequences) => {
+                let all = sequences.positions(self.which).zip(frozen);
+                all.for_each(|(tokens, frozen)| sequence(tokens, *frozen));
             }
         }
     }

@@ -8,10 +8,10 @@ pub mod backward;
 pub mod decoder;
 pub mod device;
 pub mod experts;
+pub mod known;
 pub mod ops;
 mod parameters;
 pub mod path;
-mod step;
 #[cfg(test)]
 mod tests;
 

@@ -5,6 +5,7 @@ pub mod cpu;
 pub mod tensor;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::{DType, Int, Tensor, TensorData};
@@ -294,10 +295,15 @@ impl Tables {
     }
 }
 
-/// Sequences of a pass, one after another in its rows.
+/// Sequences of a pass, one after another in its rows. What an earlier pass has read of a sequence has no rows.
 #[derive(Clone, Debug)]
 pub struct Sequences {
+    /// Rows of each in the pass.
     lengths: Vec<usize>,
+    /// Tokens of each that stand before them, and have keys and values already.
+    before: Vec<usize>,
+    /// Both together.
+    wholes: Vec<usize>,
     /// How many of each one's last positions are read.
     tails: Vec<usize>,
     /// No sequence of the pass is read at more than one position.
@@ -315,11 +321,23 @@ impl Sequences {
 
     /// Of these many tokens each, read at these many of the last positions.
     pub fn with_tails(lengths: Vec<usize>, tails: Vec<usize>) -> Self {
+        let before = vec![0; lengths.len()];
+        Self::behind(before, lengths, tails)
+    }
+
+    /// Of these many tokens each behind those that were read before.
+    pub fn behind(before: Vec<usize>, lengths: Vec<usize>, tails: Vec<usize>) -> Self {
         Self {
             rows: lengths.iter().sum(),
             outputs: tails.iter().sum(),
             single: tails.iter().all(|&tail| tail == 1),
+            wholes: before
+                .iter()
+                .zip(&lengths)
+                .map(|(before, length)| before + length)
+                .collect(),
             lengths,
+            before,
             tails,
         }
     }
@@ -329,7 +347,11 @@ impl Sequences {
         Self {
             // The pass was made for all.
             single: self.single,
-            ..Self::with_tails(self.lengths[..count].to_vec(), self.tails[..count].to_vec())
+            ..Self::behind(
+                self.before[..count].to_vec(),
+                self.lengths[..count].to_vec(),
+                self.tails[..count].to_vec(),
+            )
         }
     }
 
@@ -353,7 +375,7 @@ impl Sequences {
         self.lengths.len()
     }
 
-    /// Tokens in all.
+    /// Tokens in all that have rows.
     pub fn rows(&self) -> usize {
         self.rows
     }
@@ -366,14 +388,33 @@ impl Sequences {
         }
     }
 
-    /// Tokens of the longest.
+    /// Tokens of the longest, with those that were read before.
     pub fn longest(&self) -> usize {
-        self.lengths.iter().copied().max().unwrap_or(0)
+        self.wholes.iter().copied().max().unwrap_or(0)
     }
 
-    /// Tokens of each.
+    /// Tokens of each that have rows.
     pub fn lengths(&self) -> &[usize] {
         &self.lengths
+    }
+
+    /// Tokens of each that were read before.
+    pub fn before(&self) -> &[usize] {
+        &self.before
+    }
+
+    /// Tokens of each, with those that were read before.
+    pub fn wholes(&self) -> &[usize] {
+        &self.wholes
+    }
+
+    /// The positions of each one's rows of a kind.
+    pub fn positions(&self, which: Which) -> impl Iterator<Item = Range<usize>> + '_ {
+        let rows = match which {
+            Which::All => &self.lengths,
+            Which::Last => &self.tails,
+        };
+        self.wholes.iter().zip(rows).map(|(&whole, rows)| whole - rows..whole)
     }
 
     /// The rows of what is read of each, which are its last ones.
@@ -385,18 +426,50 @@ impl Sequences {
         ends.zip(&self.tails).flat_map(|(end, tail)| end - tail..end)
     }
 
-    /// Runs of sequences of one length: (first sequence, first row, how many, their length).
-    pub fn runs(&self) -> Vec<(usize, usize, usize, usize)> {
-        let mut runs: Vec<(usize, usize, usize, usize)> = Vec::new();
-        let mut row = 0;
-        for (index, &length) in self.lengths.iter().enumerate() {
+    /// Runs of sequences with as many tokens each, before and in the pass.
+    pub fn runs(&self) -> Vec<Run> {
+        let mut runs: Vec<Run> = Vec::new();
+        let (mut row, mut key) = (0, 0);
+        for (sequence, (&length, &before)) in self.lengths.iter().zip(&self.before).enumerate() {
             match runs.last_mut() {
-                Some(run) if run.3 == length => run.2 += 1,
-                _ => runs.push((index, row, 1, length)),
+                Some(run) if (run.length, run.before) == (length, before) => run.count += 1,
+                _ => runs.push(Run {
+                    sequence,
+                    row,
+                    key,
+                    count: 1,
+                    before,
+                    length,
+                }),
             }
             row += length;
+            key += before + length;
         }
         runs
+    }
+}
+
+/// Sequences one after another that have as many tokens each.
+#[derive(Clone, Copy, Debug)]
+pub struct Run {
+    /// The first of them.
+    pub sequence: usize,
+    /// Its first row.
+    pub row: usize,
+    /// The first row of its keys and values, which those that were read before have too.
+    pub key: usize,
+    /// How many they are.
+    pub count: usize,
+    /// Tokens of each that were read before.
+    pub before: usize,
+    /// Tokens of each that have rows.
+    pub length: usize,
+}
+
+impl Run {
+    /// Tokens of each.
+    pub fn whole(&self) -> usize {
+        self.before + self.length
     }
 }
 
@@ -457,8 +530,8 @@ pub trait Ops {
         table: usize,
         back: bool,
     ) -> Self::Rows;
-    /// Attention; `which` says for which rows there are queries (the last of each sequence, where not for all). Rotary
-    /// position embeddings are applied before.
+    /// Attention; `which` says for which rows there are queries (the last of each sequence, where not for all). Keys
+    /// and values are those of whole sequences. Rotary position embeddings are applied before.
     fn attend(&self, sequences: &Sequences, which: Which, heads: Heads<'_>, qkv: [&Self::Rows; 3]) -> Self::Rows;
     /// Gradients of queries, keys and values.
     fn attend_back(
@@ -513,8 +586,9 @@ pub trait Ops {
     /// All zeros, with `last` in the rows that are read of each sequence.
     fn only_last(&self, sequences: &Sequences, last: &Self::Rows) -> Self::Rows;
 
-    /// All of one's rows, then all of another's.
-    fn join(&self, first: &Self::Rows, second: &Self::Rows) -> Self::Rows;
+    /// Keys, or values, of whole sequences: those of the tokens that were read before, which are the first rows of what
+    /// is `known` for each sequence, then those of the pass.
+    fn behind(&self, sequences: &Sequences, known: &[&Self::Rows], x: &Self::Rows) -> Self::Rows;
     /// The same again.
     fn copy(&self, rows: usize, x: &Self::Rows) -> Self::Rows;
     /// Nothing yet.

@@ -6,6 +6,7 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use serde_json::json;
 
 use super::decoder::{Decoder, Entry};
+use super::known::Known;
 use super::ops::cpu::Cpu;
 use super::ops::tensor::OnDevice;
 use super::ops::{Ops, Sequences, Stretch};
@@ -572,13 +573,18 @@ impl burn::module::ModuleMapper for ToDtype {
     }
 }
 
-/// The token step, with every switch: logits of a prompt read token by token are those of the whole prompt.
+/// With every switch: logits of a prompt that is read token by token are those of the whole prompt.
 #[test]
-fn a_step_is_a_forward_pass_whatever_the_switches() {
-    fn by_steps<O: Ops>(model: &Decoder, ops: impl Fn(usize) -> O, x: &Tensor<2>) -> Tensor<2> {
-        let (mut logits, mut cache) = model.read(&ops(3), &x.clone().narrow(0, 0, 3));
+fn a_token_behind_others_is_that_of_a_forward_pass_whatever_the_switches() {
+    fn by_token<O: Ops>(model: &Decoder, ops: impl Fn(&Sequences) -> O, x: &Tensor<2>) -> Tensor<2> {
+        let read = |rows: std::ops::Range<usize>, known: Option<&Known<O>>| {
+            let sequence = Sequences::behind(vec![rows.start], vec![rows.len()], vec![1]);
+            let x = x.clone().narrow(0, rows.start, rows.len());
+            model.read(&ops(&sequence), &sequence, Entry::Embeddings(&x), known)
+        };
+        let (mut logits, mut known) = read(0..3, None);
         for token in 3..x.dims()[0] {
-            (logits, cache) = model.step(&ops(token + 1), &x.clone().narrow(0, token, 1), cache);
+            (logits, known) = read(token..token + 1, Some(&known));
         }
         logits
     }
@@ -593,10 +599,70 @@ fn a_step_is_a_forward_pass_whatever_the_switches() {
             threads: Threads::One,
             rotary: rotary.clone(),
         };
-        let on_device = |tokens| OnDevice::new(&device, DType::F32, &rotary, &Sequences::new(vec![tokens]));
+        let on_device = |sequences: &Sequences| OnDevice::new(&device, DType::F32, &rotary, sequences);
         let whole = model.forward(&cpu, &Sequences::new(vec![11]), Entry::Embeddings(&x), false);
         let whole = floats(whole.logits);
-        close(&floats(by_steps(&model, |_| cpu.clone(), &x)), &whole, 2e-5);
-        close(&floats(by_steps(&model, on_device, &x)), &whole, 2e-5);
+        close(&floats(by_token(&model, |_| cpu.clone(), &x)), &whole, 2e-5);
+        close(&floats(by_token(&model, on_device, &x)), &whole, 2e-5);
+    }
+}
+
+/// With every switch: several sequences in one pass, each with rows of its own behind a part of one of two prompts that
+/// were read before. `IGSITE_SEEDS=200` tries more.
+#[test]
+fn rows_behind_a_known_part_are_those_of_a_forward_pass_whatever_the_switches() {
+    fn both<O: Ops>(
+        model: &Decoder,
+        ops: impl Fn(&Sequences) -> O,
+        prompts: &[Tensor<2>; 2],
+        sequences: &[(usize, usize, Tensor<2>)],
+        tails: &[usize],
+    ) -> [Vec<f32>; 2] {
+        let known = prompts.each_ref().map(|x| {
+            let one = Sequences::new(vec![x.dims()[0]]);
+            model.read(&ops(&one), &one, Entry::Embeddings(x), None).1
+        });
+        let known: Vec<&Known<O>> = sequences.iter().map(|(prompt, ..)| &known[*prompt]).collect();
+        let lengths = sequences.iter().map(|(.., rows)| rows.dims()[0]).collect();
+        let before: Vec<usize> = sequences.iter().map(|(_, before, _)| *before).collect();
+        let parts = Sequences::behind(before, lengths, tails.to_vec());
+        let rows = Tensor::cat(sequences.iter().map(|(.., rows)| rows.clone()).collect(), 0);
+        let behind = model.behind(&ops(&parts), &parts, Entry::Embeddings(&rows), &known);
+        let whole = |(prompt, before, rows): &(usize, usize, Tensor<2>)| match before {
+            0 => rows.clone(),
+            _ => Tensor::cat(vec![prompts[*prompt].clone().narrow(0, 0, *before), rows.clone()], 0),
+        };
+        let rows = Tensor::cat(sequences.iter().map(whole).collect(), 0);
+        let wholes = Sequences::with_tails(parts.wholes().to_vec(), tails.to_vec());
+        let all = model.forward(&ops(&wholes), &wholes, Entry::Embeddings(&rows), false);
+        [floats(behind), floats(all.logits)]
+    }
+    let device = Device::flex();
+    let seeds = std::env::var("IGSITE_SEEDS").ok().and_then(|text| text.parse().ok());
+    for seed in 0..seeds.unwrap_or(24) {
+        let shape = any_shape(&mut SplitMix64::new(seed));
+        let (plain, _) = models(&shape);
+        let model = plain.decoder();
+        let from = &mut SplitMix64::new(6);
+        let prompts = [11, 7].map(|rows| random([rows, 24], 0.6, from));
+        let ends = [(0, 4), (0, 4), (0, 9), (0, 0), (1, 4), (1, 3), (1, 6)];
+        let sequences = ends.map(|(prompt, before): (usize, usize)| {
+            let length = prompts[prompt].dims()[0] - before;
+            (prompt, before, random([length, 24], 0.6, from))
+        });
+        let rotary = model.rotary(11);
+        let on_device = |sequences: &Sequences| OnDevice::new(&device, DType::F32, &rotary, sequences);
+        for tails in [[1; 7], [2, 1, 2, 3, 1, 4, 1]] {
+            for threads in [Threads::One, Threads::All] {
+                let cpu = |_: &Sequences| Cpu {
+                    threads,
+                    rotary: rotary.clone(),
+                };
+                let [behind, whole] = both(&model, cpu, &prompts, &sequences, &tails);
+                close(&behind, &whole, 2e-5);
+            }
+            let [behind, whole] = both(&model, on_device, &prompts, &sequences, &tails);
+            close(&behind, &whole, 2e-5);
+        }
     }
 }

@@ -92,6 +92,7 @@ impl Fixture {
             generate: None,
             faithfulness: None,
             imported: None,
+            expected: vec![],
             id: "claims".into(),
             path: "content/experiments/claims.yaml".into(),
             yaml: "title: Claims, zero shot\nmodels: [falcon-toy, llama-toy]\n".into(),

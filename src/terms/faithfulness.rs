@@ -43,8 +43,8 @@ pub struct Faithfulness {
     /// Both, as shares of what any order could reach: the form that may stand beside another model's. Null where it
     /// was not asked for, or where every order gives the same.
     pub normalised: Option<Normalised>,
-    /// The smallest number of most relevant units whose removal changes the answer; null where none does, and where
-    /// nobody said what the answers are.
+    /// The smallest number of most relevant units whose removal changes the most probable next token; null where none
+    /// does.
     pub flip: Option<usize>,
     /// Spearman's correlation, over random halves of the units, of F with the sum of the scores of what is kept. Null
     /// where one of them is the same for all halves.
@@ -69,7 +69,6 @@ impl Faithfulness {
             }),
             flip: self.flip,
             lds: self.lds,
-            spearman: None,
         }
     }
 
@@ -174,10 +173,24 @@ pub struct Controls {
     pub position: Option<PositionControl>,
     /// The map of the model with permuted parameters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parameters: Option<TestNumbers>,
+    pub parameters: Option<OtherMap>,
     /// The map of another target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub option: Option<TestNumbers>,
+    pub option: Option<OtherMap>,
+}
+
+/// A map of something else, tested on the F of the map under test.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct OtherMap {
+    /// Its numbers: all null where its scores are not finite.
+    #[serde(flatten)]
+    pub numbers: TestNumbers,
+    /// Spearman's correlation of its |scores| with those of the map under test: near 0 where the map depends on what
+    /// is different in the other.
+    pub spearman: Option<f64>,
+    /// Its score of each unit; empty where they are not finite, and of a map that the record has anyway.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scores: Vec<f64>,
 }
 
 /// The two orders that look at nothing but the place of a unit.
@@ -202,9 +215,6 @@ pub struct TestNumbers {
     pub flip: Option<usize>,
     /// See [`Faithfulness::lds`].
     pub lds: Option<f64>,
-    /// Spearman's correlation of |score| with the map under test; only of other maps.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub spearman: Option<f64>,
 }
 
 /// The numbers of all shuffles.
@@ -238,7 +248,6 @@ impl Shuffled {
             }),
             flip: None,
             lds: self.lds.map(|spread| spread.mean),
-            spearman: None,
         }
     }
 }
@@ -340,6 +349,11 @@ mod tests {
                     last_first: numbers,
                     first_first: numbers,
                 }),
+                parameters: Some(OtherMap {
+                    numbers,
+                    spearman: Some(-0.5),
+                    scores: vec![0.1],
+                }),
                 ..Controls::default()
             },
             seed: 3,
@@ -348,7 +362,8 @@ mod tests {
         let json = serde_json::to_string(&tested).unwrap();
         assert_eq!(serde_json::from_str::<Faithfulness>(&json).unwrap(), tested);
         let numbers = r#"{"comprehensiveness":0.25,"sufficiency":null,"normalised":null,"flip":null,"lds":null}"#;
-        let expected = r#"{"replacement":"mean","units":"word","count":1,"order":[0],"curves":{"morf":[[0.0,0.5],[1.0,0.25]],"lerf":[],"keep":[]},"bins":"1..N","comprehensiveness":0.25,"sufficiency":null,"normalised":{"comprehensiveness":0.5,"sufficiency":0.0,"bounds":{"comprehensiveness":{"low":0.0,"high":0.5},"sufficiency":{"low":0.0,"high":0.5},"exact":true},"beam":5},"flip":1,"lds":null,"controls":{"position":{"last_first":NUMBERS,"first_first":NUMBERS}},"seed":3,"evaluations":2}"#;
-        assert_eq!(json, expected.replace("NUMBERS", numbers));
+        let expected = r#"{"replacement":"mean","units":"word","count":1,"order":[0],"curves":{"morf":[[0.0,0.5],[1.0,0.25]],"lerf":[],"keep":[]},"bins":"1..N","comprehensiveness":0.25,"sufficiency":null,"normalised":{"comprehensiveness":0.5,"sufficiency":0.0,"bounds":{"comprehensiveness":{"low":0.0,"high":0.5},"sufficiency":{"low":0.0,"high":0.5},"exact":true},"beam":5},"flip":1,"lds":null,"controls":{"position":{"last_first":NUMBERS,"first_first":NUMBERS},"parameters":OTHER},"seed":3,"evaluations":2}"#;
+        let other = numbers.replace('}', r#","spearman":-0.5,"scores":[0.1]}"#);
+        assert_eq!(json, expected.replace("NUMBERS", numbers).replace("OTHER", &other));
     }
 }

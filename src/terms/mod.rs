@@ -50,7 +50,7 @@ pub use baseline::{Baseline, BaselineVector, PathStart};
 pub use control::Control;
 pub use faithfulness::{
     Band, Bins, Bounds, Controls, CurvePoint, Curves, Faithfulness, Interval, Normalised, NormalisedNumbers,
-    NormalisedSpread, PositionControl, Shuffled, ShuffledCurves, Spread, TestNumbers,
+    NormalisedSpread, OtherMap, PositionControl, Shuffled, ShuffledCurves, Spread, TestNumbers,
 };
 pub use machine::{DeviceKind, Dtype, Quantization};
 pub use method::{Method, MethodSettings, MethodWithSettings};

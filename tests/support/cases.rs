@@ -8,7 +8,7 @@ use std::sync::Arc;
 use burn::tensor::DType;
 use igsite::attribution::integral::Nodes;
 use igsite::attribution::integrated_gradients::{Explainer, Scalar};
-use igsite::attribution::methods::Attribution;
+use igsite::attribution::methods::{Attribution, Prepared};
 use igsite::attribution::quadrature;
 use igsite::attribution::schedule::{self, Task};
 use igsite::checkpoint::Checkpoint;
@@ -247,7 +247,7 @@ impl Model {
             routing: Routing::Free,
             units: vec![],
             scalar,
-            method: Arc::new(nodes),
+            method: Prepared::Path(Arc::new(nodes)),
         };
         let tasks: Vec<Task> = asked.into_iter().map(task).collect();
         let mut maps = vec![None; tasks.len()];

@@ -5,6 +5,8 @@ use burn::tensor::Tensor;
 use super::{Explainer, guarded};
 use crate::diagnostic::{Diagnostic, Result};
 use crate::kernel::Threads;
+use crate::model::decoder::Entry;
+use crate::model::known::Known;
 use crate::model::ops::cpu::Cpu;
 use crate::model::ops::tensor::OnDevice;
 use crate::model::ops::{Ops, Sequences};
@@ -35,31 +37,34 @@ impl Explainer {
             };
             self.say(ids, most, |_| cpu.clone(), &mut next)
         } else {
-            let on_device = |length: usize| {
-                let sequences = Sequences::new(vec![length]);
-                OnDevice::new(&self.device, self.dtype, &rotary, &sequences)
-            };
+            let on_device = |sequence: &Sequences| OnDevice::new(&self.device, self.dtype, &rotary, sequence);
             self.say(ids, most, on_device, &mut next)
         }
     }
 
-    /// The same by the operations that `ops` makes for a length; `next` chooses a token, or the end.
+    /// The same by the operations that `ops` makes for a sequence; `next` chooses a token, or the end.
     fn say<O: Ops>(
         &self,
         ids: &[u32],
         most: usize,
-        ops: impl Fn(usize) -> O,
+        ops: impl Fn(&Sequences) -> O,
         next: &mut dyn FnMut(Tensor<2>) -> Result<Option<u32>>,
     ) -> Result<Vec<u32>> {
+        let read = |ids: &[u32], known: Option<Known<O>>| {
+            let before = known.as_ref().map_or(0, |known| known.length);
+            let sequence = Sequences::behind(vec![before], vec![ids.len()], vec![1]);
+            let x = self.embed(ids);
+            let entry = Entry::Embeddings(&x);
+            guarded(|| self.decoder.read(&ops(&sequence), &sequence, entry, known.as_ref()))
+        };
         let mut said = Vec::new();
-        let (mut logits, mut cache) = guarded(|| self.decoder.read(&ops(ids.len()), &self.embed(ids)))?;
+        let (mut logits, mut known) = read(ids, None)?;
         while let Some(token) = next(logits)? {
             said.push(token);
             if said.len() == most {
                 break;
             }
-            let step = || self.decoder.step(&ops(cache.length + 1), &self.embed(&[token]), cache);
-            (logits, cache) = guarded(step)?;
+            (logits, known) = read(&[token], Some(known))?;
         }
         Ok(said)
     }

@@ -15,7 +15,7 @@ fn explainer() -> Explainer {
     Explainer::new(CausalLm::init(&shape, &backend.device), &backend, DType::F32)
 }
 
-fn task(ids: &[u32], start: BaselineVector, token: u32, rule: &Nodes) -> Task {
+pub(super) fn task(ids: &[u32], start: BaselineVector, token: u32, rule: &Nodes) -> Task {
     let output = Output::LogProbability;
     let scalar = Scalar {
         token,
@@ -29,11 +29,11 @@ fn task(ids: &[u32], start: BaselineVector, token: u32, rule: &Nodes) -> Task {
         routing: Routing::Free,
         units: vec![],
         scalar,
-        method: Arc::new(rule.clone()),
+        method: Prepared::Path(Arc::new(rule.clone())),
     }
 }
 
-fn all(explainer: &mut Explainer, tasks: &[Task], batch: Batch) -> Vec<Attribution> {
+pub(super) fn all(explainer: &mut Explainer, tasks: &[Task], batch: Batch) -> Vec<Attribution> {
     let mut found = vec![None; tasks.len()];
     let mut evaluations = 0;
     schedule::run(
@@ -174,9 +174,14 @@ fn little_memory_means_small_passes() {
         scalars,
     }];
     let sequences: Vec<(usize, usize)> = (0..64).map(|alpha| (0, alpha)).collect();
+    let size = |&(index, _): &(usize, usize)| Size {
+        rows: wanted[index].path.tokens(),
+        bytes: one,
+        kind: 0,
+    };
     for (budget, most) in [(usize::MAX / 4, 12), (6 * one, 6), (one, 1), (0, 1)] {
         explainer.limit_memory(budget);
-        let (passes, _) = explainer.passes(&wanted, &sequences, Batch::Auto);
+        let (passes, _) = explainer.passes(&sequences, Batch::Auto, &size);
         let largest = passes.iter().map(|pass| pass.len()).max().unwrap();
         assert!(largest <= most && largest * passes.len().min(rayon::current_num_threads()) <= most * 64);
         assert!(
@@ -201,8 +206,8 @@ fn a_panic_of_tensor_code_is_an_error_that_names_the_remedies() {
     assert!(error.help.unwrap().contains("attribution.batch"));
 }
 
-/// A mixture of experts whose weights are large enough for its experts to differ.
-fn mixture() -> Explainer {
+/// A model with weights that are large enough for its answers, and experts, to differ.
+pub(super) fn drawn(config: &serde_json::Value) -> Explainer {
     use burn::module::{Module, ModuleMapper, Param};
     use burn::tensor::TensorData;
 
@@ -223,14 +228,17 @@ fn mixture() -> Explainer {
             })
         }
     }
-    let config = serde_json::json!({
-        "model_type": "mixtral", "vocab_size": 50, "hidden_size": 32, "intermediate_size": 20, "num_hidden_layers": 2,
-        "num_attention_heads": 4, "num_key_value_heads": 2, "num_local_experts": 5, "num_experts_per_tok": 2,
-    });
     let shape = config::parse(config.as_object().unwrap()).unwrap().model;
     let backend = Backend::cpu();
     let model = CausalLm::init(&shape, &backend.device).map(&mut Drawn(SplitMix64::new(3)));
     Explainer::new(model, &backend, DType::F32)
+}
+
+fn mixture() -> Explainer {
+    drawn(&serde_json::json!({
+        "model_type": "mixtral", "vocab_size": 50, "hidden_size": 32, "intermediate_size": 20, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "num_local_experts": 5, "num_experts_per_tok": 2,
+    }))
 }
 
 #[test]

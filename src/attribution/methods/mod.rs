@@ -2,9 +2,13 @@
 //!
 //! A method reads the model at points of the straight path from a baseline x′ (α = 0) to the input x (α = 1): F there,
 //! and Σ_d (x − x′)_{t,d} ∂F/∂x_{t,d} of each token t. It says which points it wants, is fed their values, and says
-//! again. Many maps are made at once ([`super::schedule`]), so that passes over the model are full.
+//! again. Other methods read F of the prompt with some of its units replaced ([`removal`]). Many maps are made at once
+//! ([`super::schedule`]), so that passes over the model are full.
 
 mod gradient_x_input;
+pub mod occlusion;
+pub mod removal;
+pub mod shapley;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -13,7 +17,28 @@ use super::integral::Nodes;
 use super::integrated_gradients::{Ends, Value};
 use crate::terms::{Below, MethodWithSettings, NonFinite, Round, Routing, RoutingQuality, relative_error};
 
-/// A method with its settings, made ready for many maps.
+pub use removal::ByRemoval;
+
+/// A method made ready, by what it reads.
+#[derive(Clone, Debug)]
+pub enum Prepared {
+    /// Points of a path.
+    Path(Arc<dyn Method>),
+    /// A prompt with units replaced.
+    Removal(Arc<dyn ByRemoval>),
+}
+
+impl Prepared {
+    /// Passes that a map of so many units may take, for the display of progress.
+    pub fn expected_evaluations(&self, units: usize) -> usize {
+        match self {
+            Self::Path(method) => method.expected_evaluations(),
+            Self::Removal(method) => method.expected_evaluations(units),
+        }
+    }
+}
+
+/// A method that reads a path, with its settings, made ready for many maps.
 pub trait Method: Debug + Send + Sync {
     /// Whether it reads F at both ends of the path, which takes a forward pass of its own.
     fn needs_ends(&self) -> bool;
@@ -109,12 +134,14 @@ impl Attribution {
 }
 
 /// A method made ready.
-pub fn prepare(method: MethodWithSettings) -> Arc<dyn Method> {
+pub fn prepare(method: MethodWithSettings) -> Prepared {
     match method {
-        MethodWithSettings::IntegratedGradients(rule) => Arc::new(Nodes::of(rule)),
-        MethodWithSettings::GradientXInput {} => Arc::new(gradient_x_input::GradientXInput),
-        MethodWithSettings::Gim {} | MethodWithSettings::Occlusion { .. } | MethodWithSettings::Shapley { .. } => {
-            unreachable!("no experiment is read that asks for it")
+        MethodWithSettings::IntegratedGradients(rule) => Prepared::Path(Arc::new(Nodes::of(rule))),
+        MethodWithSettings::GradientXInput {} => Prepared::Path(Arc::new(gradient_x_input::GradientXInput)),
+        MethodWithSettings::Gim {} => unreachable!("no experiment is read that asks for it"),
+        MethodWithSettings::Occlusion { .. } => Prepared::Removal(Arc::new(occlusion::Occlusion)),
+        MethodWithSettings::Shapley { permutations, seed, .. } => {
+            Prepared::Removal(Arc::new(shapley::Shapley { permutations, seed }))
         }
     }
 }

@@ -24,9 +24,11 @@ const KEYS: [&str; 15] = [
     "batch",
 ];
 /// The methods that there are.
-const COMPUTED: [(&str, Method); 2] = [
+const COMPUTED: [(&str, Method); 4] = [
     ("integrated_gradients", Method::IntegratedGradients),
     ("gradient_x_input", Method::GradientXInput),
+    ("occlusion", Method::Occlusion),
+    ("shapley", Method::Shapley),
 ];
 /// Words that are targets, and so cannot be letters.
 pub const TARGET_WORDS: [&str; 3] = ["predicted", "gold", "all_options"];

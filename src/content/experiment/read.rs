@@ -7,12 +7,12 @@ use super::faithfulness::{self, Faithfulness};
 use super::{AnswerOption, GenerateSpec, generate};
 use crate::content::dataset::{Draw, Selector, Source, read_selector, read_source};
 use crate::content::decode::{Decoder, Field, Located, Table};
-use crate::content::names::shortened;
+use crate::content::names::{nearest, quoted, shortened};
 use crate::content::prompt::{SegmentSource, TEMPLATE, Templates};
 use crate::content::yaml;
 use crate::terms::{PromptStyle, Role};
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "title",
     "description",
     "draft",
@@ -25,6 +25,7 @@ const KEYS: [&str; 12] = [
     "attribution",
     "generate",
     "faithfulness",
+    "expected",
 ];
 const DATASET_KEYS: [&str; 9] = [
     "source", "path", "split", "config", "revision", "rows", "id", "gold", "select",
@@ -52,6 +53,8 @@ pub struct Written {
     pub attribution: Option<Attribution>,
     pub generate: Option<GenerateSpec>,
     pub faithfulness: Option<Faithfulness>,
+    /// Names of segments of the prompt.
+    pub expected: Option<Vec<String>>,
 }
 
 /// The `dataset` block.
@@ -115,6 +118,10 @@ pub fn read(id: &str, path: &Path, yaml: String, decoder: &mut Decoder) -> Optio
     let faithfulness = table
         .get("faithfulness")
         .and_then(|field| faithfulness::read(decoder, &field, own));
+    let expected = match table.get("expected") {
+        Some(expected) => read_expected(decoder, &expected, templates.as_ref()),
+        None => Some(Vec::new()),
+    };
     if let (Some(dataset), Some(options)) = (&dataset, &options) {
         check_gold(
             decoder,
@@ -139,6 +146,7 @@ pub fn read(id: &str, path: &Path, yaml: String, decoder: &mut Decoder) -> Optio
         attribution,
         generate,
         faithfulness,
+        expected,
         yaml,
     })
 }
@@ -364,6 +372,39 @@ fn read_role(decoder: &mut Decoder, table: &Table, style: Option<PromptStyle>, l
     }
     *latest = role;
     role
+}
+
+/// The segments in which the cause lies; `templates` is `None` when the prompt could not be read.
+fn read_expected(decoder: &mut Decoder, field: &Field, templates: Option<&Templates>) -> Option<Vec<String>> {
+    const EXPECTED: &str = "a list of segments of the prompt, such as [cause]";
+    let mut expected: Vec<String> = Vec::new();
+    let items = decoder.list(field, EXPECTED)?;
+    let before = decoder.diagnostics.error_count();
+    for item in items {
+        let Some(name) = decoder.located(&item, "the name of a segment of the prompt") else {
+            continue;
+        };
+        let known = || {
+            templates
+                .into_iter()
+                .flat_map(|templates| templates.names().map(|(name, _)| name))
+        };
+        if templates.is_some() && !known().any(|known| known == name.value) {
+            let message = format!("the prompt has no segment `{}`", shortened(&name.value));
+            let error = decoder.error(name.position, message).place(&item.name);
+            let mut error = error.expected(format!("one of {}", quoted(known())));
+            error.help = nearest(&name.value, known()).map(|meant| format!("did you mean `{meant}`?"));
+            decoder.push(error);
+        } else if expected.contains(&name.value) {
+            let error = decoder.error(
+                name.position,
+                format!("the segment `{}` is here twice", shortened(&name.value)),
+            );
+            decoder.push(error.place(&item.name));
+        }
+        expected.push(name.value);
+    }
+    (decoder.diagnostics.error_count() == before).then_some(expected)
 }
 
 fn read_shots(decoder: &mut Decoder, field: &Field) -> Option<Draw> {

@@ -57,6 +57,7 @@ pub fn resolve(
         prompt_style: written.prompt_style,
         origin: table.origin.clone(),
         faithfulness: written.faithfulness.map(|written| written.resolve(samples.len())),
+        expected: written.expected?,
         samples,
         options: written.options?,
         attribution: written.attribution?.spec,

@@ -135,6 +135,7 @@ pub fn resolve(id: &str, path: &Path, head: ImportHead, placed: Vec<Placed>) -> 
         attribution: spec(output),
         generate: None,
         faithfulness: None,
+        expected: Vec::new(),
         imported: Some(head),
     };
     let mut left: Vec<Option<ImportedMap>> = placed.into_iter().map(|one| Some(one.map)).collect();

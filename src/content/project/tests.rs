@@ -89,7 +89,7 @@ fn all_errors_of_all_files_come_at_once() {
         site.errors(),
         [
             "content/experiments/broken.yml:1:5: this is not valid YAML: mapping values are not allowed in this context\n  help: put text that contains `: ` between quotes",
-            "content/experiments/e.yaml:1:1: unknown key `modles`\n  expected: one of `title`, `description`, `draft`, `models`, `dataset`, `prompt`, `prompt_style`, `shots`, `options`, `attribution`, `generate`\n  help: did you mean `models`?",
+            "content/experiments/e.yaml:1:1: unknown key `modles`\n  expected: one of `title`, `description`, `draft`, `models`, `dataset`, `prompt`, `prompt_style`, `shots`, `options`, `attribution`, `generate`, `faithfulness`, `expected`\n  help: did you mean `models`?",
             "content/experiments/e.yaml:2:13: models: there is no model `n`\n  expected: one of `m`, `o`\n  help: did you mean `m`?",
             "content/experiments/e.yaml:3:35: dataset.id: the data has no column `idd`\n  expected: one of `id`, `text`\n  help: did you mean `id`?",
             "content/experiments/e.yaml:4:29: prompt[0].text (segment `c`), line 1, column 4 of the template: the data has no column `txt`\n  expected: one of `id`, `text`\n  help: did you mean `text`?",

@@ -145,8 +145,11 @@ impl Cpu {
             cap: heads.cap.map(|cap| cap as f32),
             sinks: heads.sinks.map(|sinks| &sinks.host[..]),
             slopes: heads.slopes,
-            lengths: sequences.lengths(),
-            last: which == Which::Last,
+            lengths: sequences.wholes(),
+            queries: match which {
+                Which::All => sequences.lengths(),
+                Which::Last => sequences.tails(),
+            },
         }
     }
 }
@@ -234,12 +237,8 @@ impl Ops for Cpu {
         };
         let row = x.width;
         let mut rows = x.chunks_exact_mut(row);
-        for &length in sequences.lengths() {
-            let angles = table.of(length);
-            let positions = match which {
-                Which::All => 0..length,
-                Which::Last => length - 1..length,
-            };
+        for (&whole, positions) in sequences.wholes().iter().zip(sequences.positions(which)) {
+            let angles = table.of(whole);
             for (position, row) in positions.zip(&mut rows) {
                 let at = position * angles.half..(position + 1) * angles.half;
                 rotate(row, width, &angles.cos[at.clone()], &angles.sin[at], back);
@@ -377,12 +376,18 @@ impl Ops for Cpu {
         self.add_to_last(sequences, into, last)
     }
 
-    fn join(&self, first: &Rows, second: &Rows) -> Rows {
-        let rows = (first.length + second.length) / first.width;
-        let mut out = Rows::new(rows, first.width);
-        let (before, behind) = out.split_at_mut(first.length);
-        before.copy_from_slice(first);
-        behind.copy_from_slice(second);
+    fn behind(&self, sequences: &Sequences, known: &[&Rows], x: &Rows) -> Rows {
+        let width = x.width;
+        let mut out = Rows::new(sequences.wholes().iter().sum(), width);
+        let (mut new, mut rest) = (&x[..], &mut out[..]);
+        let parts = known.iter().zip(sequences.before()).zip(sequences.lengths());
+        for ((known, before), length) in parts {
+            let (to, later) = rest.split_at_mut((before + length) * width);
+            let (own, others) = new.split_at(length * width);
+            to[..before * width].copy_from_slice(known.rows(*before));
+            to[before * width..].copy_from_slice(own);
+            (new, rest) = (others, later);
+        }
         out
     }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use burn::tensor::activation::{gelu, relu, sigmoid, softmax};
 use burn::tensor::{DType, Device, IndexingUpdateOp, Int, Tensor, TensorData};
 
-use super::{Bias, Heads, NormWeights, Ops, Sequences, Stretch, Tables, Weight, Which};
+use super::{Bias, Heads, NormWeights, Ops, Run, Sequences, Stretch, Tables, Weight, Which};
 use crate::families::shape::{Activation, Pairs};
 use crate::kernel::attention::alibi;
 use crate::model::experts::Choice;
@@ -43,14 +43,11 @@ impl OnDevice {
             let half = table.of(0).half;
             let rows = |which: Which| {
                 let (mut cos, mut sin) = (Vec::new(), Vec::new());
-                for &length in sequences.lengths() {
-                    let angles = table.of(length);
-                    let from = match which {
-                        Which::All => 0,
-                        Which::Last => length - 1,
-                    };
-                    cos.extend_from_slice(&angles.cos[from * half..length * half]);
-                    sin.extend_from_slice(&angles.sin[from * half..length * half]);
+                for (&whole, positions) in sequences.wholes().iter().zip(sequences.positions(which)) {
+                    let angles = table.of(whole);
+                    let at = positions.start * half..positions.end * half;
+                    cos.extend_from_slice(&angles.cos[at.clone()]);
+                    sin.extend_from_slice(&angles.sin[at]);
                 }
                 [cos, sin].map(|values| {
                     let rows = values.len() / half.max(1);
@@ -119,9 +116,9 @@ fn joined(mut parts: Vec<Tensor<2>>) -> Tensor<2> {
     }
 }
 
-/// One run of attention: heads of queries stacked along the token axis, so that a group's keys and values are used
+/// Attention of a run of sequences: heads of queries stacked along the token axis, so that a group's keys and values are used
 /// without being repeated.
-struct Run {
+struct Attended {
     /// `[count, key heads, group · queried, width]`
     q: Tensor<4>,
     /// `[count, key heads, length, width]`
@@ -174,17 +171,18 @@ impl OnDevice {
             .reshape([count * queried, heads * width])
     }
 
-    fn runs(&self, sequences: &Sequences, which: Which, heads: Heads<'_>, qkv: [&Tensor<2>; 3]) -> Vec<Run> {
+    fn runs(&self, sequences: &Sequences, which: Which, heads: Heads<'_>, qkv: [&Tensor<2>; 3]) -> Vec<Attended> {
         let [q, k, v] = qkv;
         let scale = factor(heads);
-        let make = |(sequence, row, count, length): (usize, usize, usize, usize)| {
+        let make = |run: Run| {
+            let (count, length) = (run.count, run.whole());
             let (from, queried) = match which {
-                Which::All => (row, length),
-                Which::Last => (sequence, 1),
+                Which::All => (run.row, run.length),
+                Which::Last => (run.sequence, 1),
             };
             let q = Self::stack(self.split(q, (from, count, queried), heads.query), heads.key);
-            let k = self.split(k, (row, count, length), heads.key);
-            let v = self.split(v, (row, count, length), heads.key);
+            let k = self.split(k, (run.key, count, length), heads.key);
+            let v = self.split(v, (run.key, count, length), heads.key);
             let scores = (q.clone() * scale).matmul(k.clone().transpose()).cast(DType::F32);
             let group = heads.query / heads.key;
             let scores = match heads.slopes {
@@ -221,7 +219,7 @@ impl OnDevice {
                 None => softmax(scores, 3),
             };
             let weights = weights.reshape([count, heads.key, group * queried, length]);
-            Run {
+            Attended {
                 q,
                 k,
                 v,
@@ -458,7 +456,7 @@ impl Ops for OnDevice {
     }
 
     fn attend(&self, sequences: &Sequences, which: Which, heads: Heads<'_>, qkv: [&Tensor<2>; 3]) -> Tensor<2> {
-        let part = |run: Run| {
+        let part = |run: Attended| {
             let out = run.weights.cast(self.dtype).matmul(run.v);
             Self::rows(out, heads.query, run.queried)
         };
@@ -476,12 +474,15 @@ impl Ops for OnDevice {
         let scale = factor(heads);
         let mut parts: [Vec<Tensor<2>>; 3] = Default::default();
         let runs = self.runs(sequences, which, heads, qkv);
-        for (run, (sequence, row, count, length)) in runs.into_iter().zip(sequences.runs()) {
+        for (run, at) in runs.into_iter().zip(sequences.runs()) {
             let from = match which {
-                Which::All => row,
-                Which::Last => sequence,
+                Which::All => at.row,
+                Which::Last => at.sequence,
             };
-            let g = Self::stack(self.split(gradient, (from, count, run.queried), heads.query), heads.key);
+            let g = Self::stack(
+                self.split(gradient, (from, at.count, run.queried), heads.query),
+                heads.key,
+            );
             let dw = g.clone().matmul(run.v.transpose()).cast(DType::F32);
             let mean = (run.weights.clone() * dw.clone()).sum_dim(3);
             let ds = run.weights.clone() * (dw - mean) * scale;
@@ -494,8 +495,8 @@ impl Ops for OnDevice {
             let dk = ds.transpose().matmul(run.q);
             let dv = run.weights.cast(self.dtype).transpose().matmul(g);
             parts[0].push(Self::rows(dq, heads.query, run.queried));
-            parts[1].push(Self::rows(dk, heads.key, length));
-            parts[2].push(Self::rows(dv, heads.key, length));
+            parts[1].push(Self::rows(dk, heads.key, at.whole()));
+            parts[2].push(Self::rows(dv, heads.key, at.whole()));
         }
         parts.map(joined)
     }
@@ -603,8 +604,23 @@ impl Ops for OnDevice {
         self.add_to_last(sequences, self.zeros(sequences.rows(), last.dims()[1]), last)
     }
 
-    fn join(&self, first: &Tensor<2>, second: &Tensor<2>) -> Tensor<2> {
-        joined(vec![first.clone(), second.clone()])
+    fn behind(&self, sequences: &Sequences, known: &[&Tensor<2>], x: &Tensor<2>) -> Tensor<2> {
+        let mut parts = Vec::new();
+        for at in sequences.runs() {
+            let mut from = 0;
+            // Sequences of one prompt, which are one part.
+            for same in known[at.sequence..at.sequence + at.count].chunk_by(|a, b| std::ptr::eq(*a, *b)) {
+                let count = same.len();
+                let new = run(x, at.row + from * at.length, count, at.length);
+                let whole = match at.before {
+                    0 => new,
+                    before => Tensor::cat(vec![run(same[0], 0, 1, before).repeat_dim(0, count), new], 1),
+                };
+                parts.push(flat(whole));
+                from += count;
+            }
+        }
+        joined(parts)
     }
 
     fn copy(&self, rows: usize, x: &Tensor<2>) -> Tensor<2> {

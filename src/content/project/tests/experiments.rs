@@ -334,3 +334,31 @@ fn options_and_prompts_are_checked() {
         assert!(errors[0].contains(message), "{to}: {errors:#?}");
     }
 }
+
+#[test]
+fn where_the_cause_lies_is_a_list_of_segments() {
+    let project = Site::new().experiment("expected: [claim]\n").project();
+    assert_eq!(project.experiments[0].expected, ["claim"]);
+    assert_eq!(Site::new().experiment("").project().experiments[0].expected, [""; 0]);
+    for (expected, message) in [
+        (
+            "[cliam]",
+            "7:12: expected[0]: the prompt has no segment `cliam`\n  expected: one of `claim`\n  help: did you mean `claim`?",
+        ),
+        ("[claim, claim]", "7:19: expected[1]: the segment `claim` is here twice"),
+        (
+            "claim",
+            "7:11: expected: found text `claim`\n  expected: a list of segments of the prompt, such as [cause]",
+        ),
+        (
+            "[]",
+            "7:11: expected: found an empty list\n  expected: a list of segments of the prompt, such as [cause]",
+        ),
+        // Worked examples are no part of a sample: no cause of its answer is known there.
+        ("[shots]", "7:12: expected[0]: the prompt has no segment `shots`"),
+    ] {
+        let errors = Site::new().experiment(&format!("expected: {expected}\n")).errors();
+        let found = errors[0].strip_prefix("content/experiments/e.yaml:").unwrap();
+        assert!(found.starts_with(message), "{expected}: {errors:#?}");
+    }
+}
