@@ -35,6 +35,8 @@ pub struct SampleTable<'a> {
     answers: Vec<Label>,
     /// Whether a map fails the margin check.
     off_margin: bool,
+    /// Whether igsite did not compute the maps, and none of them is converged or not.
+    imported: bool,
     /// The score of a full bar.
     full_bar: f64,
     shown: Option<Shown<'a>>,
@@ -87,6 +89,7 @@ impl<'a> SampleTable<'a> {
                 Vec::new()
             },
             off_margin: first && results.source.records.iter().flatten().any(has_missed_margin),
+            imported: results.experiment.imported.is_some(),
             full_bar: results.scale.max,
             shown: results.shown(),
             rows,
