@@ -1,5 +1,7 @@
 //! Stored parts to the records that the site publishes.
 
+mod imported;
+
 use indexmap::IndexMap;
 use rayon::prelude::*;
 
@@ -13,6 +15,7 @@ use crate::store::record::{
 use crate::store::{Parts, StoredAttribution, StoredPrediction, StoredTest};
 use crate::terms::{Absent, Baseline, Faithfulness, Method, Output, TargetKind};
 use crate::tokenizer::Vocabulary;
+pub use imported::imported;
 
 /// One record for each job of a run, in order.
 pub fn records(run: &Run, model: &ModelFacts, parts: &[Parts], vocabulary: &dyn Vocabulary) -> Vec<SampleRecord> {
@@ -67,12 +70,12 @@ fn record(run: &Run, model: &ModelFacts, job: &Job, parts: &Parts, vocabulary: &
             file: model.spec.file.clone(),
             revision: model.key.revision.clone(),
             requested_revision: model.key.revision.is_some().then(|| model.spec.revision.clone()),
-            architecture: model.architecture.to_owned(),
-            dtype: model.key.dtype,
-            quantization: model.key.quantization,
+            architecture: Some(model.architecture.to_owned()),
+            dtype: Some(model.key.dtype),
+            quantization: Some(model.key.quantization),
             activations: model.activations.map(str::to_owned),
-            weights_sha256: model.key.weights_sha256.clone(),
-            tokenizer_sha256: model.key.tokenizer_sha256.clone(),
+            weights_sha256: Some(model.key.weights_sha256.clone()),
+            tokenizer_sha256: Some(model.key.tokenizer_sha256.clone()),
         },
         sample: SampleInfo {
             id: sample.id.clone(),
@@ -82,15 +85,15 @@ fn record(run: &Run, model: &ModelFacts, job: &Job, parts: &Parts, vocabulary: &
         prompt: job.prompt.text.clone(),
         segments: job.prompt.segments.clone(),
         tokens: job.tokens.clone(),
-        prediction: Prediction {
+        prediction: Some(Prediction {
             token_id: predicted,
             text: vocabulary.text_of(predicted),
             probability: prediction.probability,
-        },
+        }),
         correct: sample
             .gold
             .as_deref()
-            .map(|gold| chosen(&options, predicted) == Some(gold)),
+            .map(|gold| chosen(&options, Some(predicted)) == Some(gold)),
         options,
         attributions,
         generation: parts.generation.as_ref().map(|(prompt, said)| Generation {
@@ -100,7 +103,8 @@ fn record(run: &Run, model: &ModelFacts, job: &Job, parts: &Parts, vocabulary: &
             max_new_tokens: said.key.max_new_tokens,
             ended: said.token_ids.len() < said.key.max_new_tokens,
         }),
-        provenance: provenance(parts),
+        provenance: Some(provenance(parts)),
+        imported: None,
     }
 }
 
@@ -178,8 +182,9 @@ fn attribution(
             given,
         },
         output: spec.output,
-        baseline: baseline.clone(),
-        method,
+        baseline: Some(baseline.clone()),
+        method: Some(method),
+        imported: None,
         quadrature: rule.map(|_| spec.quadrature),
         steps: fixed.map(|_| spec.steps),
         estimate_error: fixed.map(|_| spec.estimate_error),
@@ -242,8 +247,9 @@ fn nothing_generated(experiment: &Experiment, method: Method, baseline: &Baselin
             given: None,
         },
         output: spec.output,
-        baseline: baseline.clone(),
-        method,
+        baseline: Some(baseline.clone()),
+        method: Some(method),
+        imported: None,
         quadrature: rule.map(|_| spec.quadrature),
         steps: fixed.map(|_| spec.steps),
         estimate_error: fixed.map(|_| spec.estimate_error),

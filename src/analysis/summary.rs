@@ -134,6 +134,8 @@ pub enum State {
     Absent,
     /// A value along the path was not finite: the record is marked, and no map is drawn.
     NotFinite,
+    /// Another program computed it, and igsite did not test it.
+    Imported,
     /// The method has no test of its own.
     Untested,
     /// Each score is what F loses, as computed; nothing makes them add up.
@@ -170,10 +172,12 @@ impl State {
             Self::Absent
         } else if attribution.non_finite.is_some() {
             Self::NotFinite
+        } else if attribution.imported.is_some() {
+            Self::Imported
         } else if attribution.converged.is_none() {
             match attribution.method {
-                Method::Occlusion => Self::ExactAlone,
-                Method::Shapley => Self::AddsUp,
+                Some(Method::Occlusion) => Self::ExactAlone,
+                Some(Method::Shapley) => Self::AddsUp,
                 _ => Self::Untested,
             }
         } else if attribution.converged == Some(false) && is_lost_near_zero(attribution) {
@@ -223,17 +227,21 @@ pub fn misses_margin(attribution: &AttributionRecord) -> bool {
 
 /// The option that the model predicts.
 pub fn predicted_option(record: &SampleRecord) -> Option<&str> {
-    chosen(&record.options, record.prediction.token_id)
+    chosen(
+        &record.options,
+        record.prediction.as_ref().map(|prediction| prediction.token_id),
+    )
 }
 
 /// The probability of the model's answer: of the predicted option, where options are several tokens, else of the
-/// predicted token.
-pub fn answer_probability(record: &SampleRecord) -> f64 {
+/// predicted token; none where an imported record does not tell it.
+pub fn answer_probability(record: &SampleRecord) -> Option<f64> {
     let several = record.options.values().any(|option| !option.token_ids.is_empty());
     let option = predicted_option(record).filter(|_| several);
-    option.map_or(record.prediction.probability, |letter| {
-        record.options[letter].probability
-    })
+    match option {
+        Some(letter) => Some(record.options[letter].probability),
+        None => record.prediction.as_ref().map(|prediction| prediction.probability),
+    }
 }
 
 /// F(input) − F(baseline).
@@ -298,12 +306,13 @@ impl ModelSummary {
             summary.samples += 1;
             if let Some(correct) = record.correct {
                 summary.accuracy.add(correct);
-                summary.confidence.add(Some(answer_probability(record)));
-                answers.push((answer_probability(record), correct));
+                let probability = answer_probability(record);
+                summary.confidence.add(probability);
+                answers.extend(probability.map(|probability| (probability, correct)));
             }
             let gold = record.sample.gold.as_ref().and_then(|gold| record.options.get(gold));
             summary.right_probability.add(gold.map(|option| option.probability));
-            summary.seconds.add(Some(record.provenance.seconds));
+            summary.seconds.add(record.provenance.as_ref().map(|made| made.seconds));
             for attribution in record.attributions.iter().filter(|a| a.absent.is_none()) {
                 // Maps of methods without a test are no share of those that pass it.
                 if let Some(within) = attribution.within_tolerance {
@@ -316,6 +325,10 @@ impl ModelSummary {
                 }
                 summary.marked += usize::from(attribution.non_finite.is_some());
                 summary.incomplete += usize::from(State::of(attribution) == State::Incomplete);
+                // What another program spent, and what its numbers come to, is no work of igsite's.
+                if attribution.imported.is_some() {
+                    continue;
+                }
                 summary.evaluations.add(Some(attribution.evaluations as f64));
                 if let Some(delta) = relative_delta(attribution) {
                     summary.worst_delta = Some(summary.worst_delta.map_or(delta, |worst| worst.max(delta)));
@@ -351,7 +364,11 @@ pub fn same_answer(records: &[Vec<SampleRecord>]) -> Share {
         return share;
     }
     for sample in 0..records.iter().map(Vec::len).min().unwrap_or(0) {
-        share.add(gives_same_answer(records.iter().map(|model| &model[sample])));
+        let of_sample = || records.iter().map(move |model| &model[sample]);
+        // Imported records may not tell what their model answers.
+        if of_sample().all(|record| answer(record).is_some()) {
+            share.add(gives_same_answer(of_sample()));
+        }
     }
     share
 }
@@ -363,9 +380,16 @@ pub fn gives_same_answer<'a>(records: impl IntoIterator<Item = &'a SampleRecord>
     answers.all(|answer| answer == first)
 }
 
-/// What a model answers: the option's letter, or the predicted token's text trimmed of white space.
-pub fn answer(record: &SampleRecord) -> &str {
-    predicted_option(record).unwrap_or_else(|| record.prediction.text.trim())
+/// What a model answers: the option's letter, or the predicted token's text trimmed of white space; none where an
+/// imported record does not tell it.
+pub fn answer(record: &SampleRecord) -> Option<&str> {
+    let predicted = || record.prediction.as_ref().map(|prediction| prediction.text.trim());
+    predicted_option(record).or_else(predicted)
+}
+
+/// The same as pages write it.
+pub fn answer_text(record: &SampleRecord) -> &str {
+    answer(record).unwrap_or("no answer told")
 }
 
 /// Share of the sum of |word score| that each segment holds, and special tokens last.
@@ -456,7 +480,7 @@ mod tests {
     #[test]
     fn confusion_counts_each_record_with_a_gold_answer_once() {
         let mut records = fixture::records("tiny", 6);
-        records[0].prediction.token_id = 999_999;
+        records[0].prediction.as_mut().expect("a prediction").token_id = 999_999;
         let counts = confusion(&["A", "B", "C", "D", "E", "F"], &records);
         assert_eq!(counts.iter().flatten().sum::<usize>(), 6);
         assert_eq!(counts.iter().map(|row| row[6]).sum::<usize>(), 1);

@@ -182,6 +182,17 @@ fn given() -> BTreeMap<String, Vec<Value>> {
             .map(&methods_results[0], 0, sample, &mut out)
             .expect("a map");
     }
+    // Of another program.
+    let foreign = Fixture::demo().imported();
+    let foreign_site = foreign.site(None);
+    let foreign_results = [Results::of(&foreign.project, &foreign_site.results[0]).expect("whole")];
+    let foreign_renderer = Renderer::new(&foreign_site, &foreign_results).expect("templates");
+    foreign_renderer
+        .experiment(&foreign_results[0], &mut out)
+        .expect("an experiment");
+    foreign_renderer
+        .map(&foreign_results[0], 0, 0, &mut out)
+        .expect("a map");
     // A table of samples that is long enough to go on in pages of its own.
     let samples = (0..251).map(|i| fixture::sample(&i.to_string(), &i.to_string(), "Taxes fell.", "Ada", "D"));
     let long = Fixture::of(samples.collect(), &["llama-toy"]);
@@ -199,6 +210,7 @@ fn given() -> BTreeMap<String, Vec<Value>> {
         routed_renderer.given(),
         methods_renderer.given(),
         long_renderer.given(),
+        foreign_renderer.given(),
     ];
     for (name, views) in all.into_iter().flatten() {
         for view in views {
@@ -252,6 +264,7 @@ const PARTS: &[(&str, &str)] = &[
     ("quality.html", "/attribution"),
     ("quadrature.html", "/rule"),
     ("model_facts.html", "/facts/0/model"),
+    ("methods/imported.html", "/attributions/0"),
 ];
 
 /// Under which name a template that is included has its values.

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::content::dataset::Sample;
 use crate::content::experiment::*;
+use crate::content::imports::{ImportFile, ImportHead};
 use crate::content::model::{ModelSource, ModelSpec};
 use crate::content::page::Page;
 use crate::content::project::Project;
@@ -92,6 +93,7 @@ impl Fixture {
         let experiment = Experiment {
             generate: None,
             faithfulness: None,
+            imported: None,
             expected: vec![],
             id: "claims".into(),
             path: "content/experiments/claims.yaml".into(),
@@ -144,6 +146,7 @@ impl Fixture {
             first_line: 4,
         };
         let project = Project {
+            imports: vec![],
             left_out: BTreeMap::new(),
             root: PathBuf::from("/nonexistent/igsite-fixture"),
             models: experiment
@@ -212,7 +215,7 @@ impl Fixture {
                 change: Some(0.02 * share),
             };
             if attribution.target.kind == TargetKind::Predicted {
-                attribution.baseline = Baseline::ZeroFrom(start);
+                attribution.baseline = Some(Baseline::ZeroFrom(start));
                 attribution.from = Some(start.alpha());
                 attribution.f_zero = Some(0.00005);
                 attribution.remainder = attribution.f_baseline.map(|start| start - 0.00005);
@@ -247,6 +250,43 @@ impl Fixture {
             }
         }
         fixture
+    }
+
+    /// The maps as if another program had computed them, of models of which nothing but the source is known; without a
+    /// prediction for the last model.
+    pub fn imported(mut self) -> Self {
+        let experiment = &mut self.project.experiments[0];
+        experiment.path = "content/imports/claims.jsonl".into();
+        experiment.yaml.clear();
+        experiment.imported = Some(ImportHead {
+            files: vec![ImportFile {
+                name: "theirs.json".into(),
+                sha256: "00".repeat(32),
+            }],
+            igsite: Some("0.1.0".into()),
+            created: Some("2026-01-02T03:04:05Z".into()),
+            ..ImportHead::default()
+        });
+        let last = self.records[0].len() - 1;
+        for (model, records) in self.records[0].iter_mut().enumerate() {
+            for record in records {
+                record.provenance = None;
+                record.imported = Some(ImportedRecord {
+                    file: "content/imports/claims.jsonl".into(),
+                    igsite: Some("0.1.0".into()),
+                    created: Some("2026-01-02T03:04:05Z".into()),
+                });
+                let known = &mut record.model;
+                (known.architecture, known.dtype, known.quantization) = (None, None, None);
+                (known.weights_sha256, known.tokenizer_sha256) = (None, None);
+                if model == last {
+                    record.options.clear();
+                    (record.prediction, record.correct) = (None, None);
+                }
+                record.attributions.iter_mut().for_each(import);
+            }
+        }
+        self
     }
 
     /// The same maps with their error by the same rule at half the points.
@@ -537,12 +577,12 @@ fn record(model: &str, sample: &Sample) -> SampleRecord {
             revision: None,
             requested_revision: None,
             file: None,
-            architecture: architecture.into(),
-            dtype: Dtype::F32,
-            quantization: Quantization::None,
+            architecture: Some(architecture.into()),
+            dtype: Some(Dtype::F32),
+            quantization: Some(Quantization::None),
             activations: None,
-            weights_sha256: format!("{:064x}", (skill * 1e15) as u64),
-            tokenizer_sha256: format!("{:064x}", longest),
+            weights_sha256: Some(format!("{:064x}", (skill * 1e15) as u64)),
+            tokenizer_sha256: Some(format!("{:064x}", longest)),
         },
         sample: SampleInfo {
             id: sample.id.clone(),
@@ -552,21 +592,38 @@ fn record(model: &str, sample: &Sample) -> SampleRecord {
         prompt: sample.prompt.text.clone(),
         segments: sample.prompt.segments.clone(),
         tokens,
-        prediction: Prediction {
+        prediction: Some(Prediction {
             token_id,
             text: answer,
             probability: confidence,
-        },
+        }),
         correct,
         options,
         attributions,
-        provenance: Provenance {
+        provenance: Some(Provenance {
             igsite: "0.1.0".into(),
             backend: DeviceKind::Cpu,
             seconds: 1.25,
             created: "2026-01-02T03:04:05Z".into(),
-        },
+        }),
+        imported: None,
     }
+}
+
+/// A map as if another program had computed it.
+fn import(map: &mut AttributionRecord) {
+    map.imported = Some(Imported {
+        tool: "captum".into(),
+        version: Some("0.9.0".into()),
+        method: "LayerIntegratedGradients".into(),
+        baseline: Some("padding tokens".into()),
+        unit: Some("a unit of its own".into()),
+        note: Some("summed over the hidden dimensions".into()),
+        file: Some("theirs.json".into()),
+    });
+    (map.method, map.baseline, map.quadrature, map.steps) = (None, None, None, None);
+    (map.estimate_error, map.tolerance, map.max_evaluations, map.evaluations) = (None, None, None, 0);
+    (map.converged, map.within_tolerance, map.within_margin, map.residual) = (None, None, None, None);
 }
 
 fn attribution(
@@ -637,8 +694,9 @@ fn attribution(
     AttributionRecord {
         target,
         output: Output::Probability,
-        baseline: Baseline::Zero,
-        method: Method::IntegratedGradients,
+        baseline: Some(Baseline::Zero),
+        method: Some(Method::IntegratedGradients),
+        imported: None,
         quadrature: Some(Quadrature::GaussLegendre),
         steps: Some(512),
         estimate_error: Some(false),

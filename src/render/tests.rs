@@ -106,6 +106,33 @@ fn each_page_kind_looks_as_it_did() {
 }
 
 #[test]
+fn pages_of_imported_maps_say_whose_they_are_and_count_nothing() {
+    let sample = fixture::sample("s-1", "s-1", "Taxes fell twice.", "Ada Merton", "D");
+    let fixture = Fixture::of(vec![sample], &["llama-toy", "orca-toy"]).imported();
+    let files = rendered(&fixture.site(None));
+    assert_eq!(broken_links(&files, None), Vec::<String>::new());
+    for (name, path) in [
+        ("imported_experiment", "experiments/claims/index.html"),
+        ("imported_map", "experiments/claims/maps/orca-toy/s-1/index.html"),
+    ] {
+        insta::assert_snapshot!(name, unhashed(&files, path));
+    }
+    for path in [
+        "index.html",
+        "experiments/claims/index.html",
+        "experiments/claims/samples/s-1/index.html",
+        "experiments/claims/maps/llama-toy/s-1/index.html",
+        "experiments/claims/comparison/index.html",
+    ] {
+        let page = text(&files, path);
+        assert!(page.contains("igsite did not compute"), "{path}");
+        for never in ["converged to", "not converged", "within tolerance</dt>"] {
+            assert!(!page.contains(never), "{never} in {path}");
+        }
+    }
+}
+
+#[test]
 fn a_map_says_what_its_rule_knows_of_its_error() {
     let fixture = || {
         let sample = fixture::sample("s-1", "s-1", "Taxes fell twice.", "Ada Merton", "D");
@@ -469,12 +496,13 @@ fn hostile_fixture() -> Fixture {
         model.title = bad.into();
     }
     for record in fixture.records.iter_mut().flatten().flatten() {
-        record.prediction.text = bad.into();
-        record.prediction.token_id = 7;
+        let prediction = record.prediction.as_mut().expect("a prediction");
+        prediction.text = bad.into();
+        prediction.token_id = 7;
         record.tokens[0].text = bad.into();
         record.model.source = bad.into();
         record.attributions[0].target.text = bad.into();
-        record.attributions[0].baseline = crate::terms::Baseline::Token(bad.to_owned());
+        record.attributions[0].baseline = Some(crate::terms::Baseline::Token(bad.to_owned()));
     }
     fixture
 }
@@ -639,7 +667,10 @@ fn data_files_read_back_to_the_same() {
                     (&row[2], &row[4], &row[15]),
                     (
                         record.sample.id.as_str(),
-                        record.prediction.text.as_str(),
+                        record
+                            .prediction
+                            .as_ref()
+                            .map_or("", |prediction| prediction.text.as_str()),
                         token.text.as_str()
                     )
                 );

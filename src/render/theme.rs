@@ -23,7 +23,7 @@ use crate::render::filters;
 use crate::render::text::{escape, is_plain};
 
 /// The built-in templates by name.
-pub const TEMPLATES: [(&str, &str); 35] = [
+pub const TEMPLATES: [(&str, &str); 36] = [
     ("base.html", include_str!("../../templates/base.html")),
     ("figure.html", include_str!("../../templates/figure.html")),
     ("figure_table.html", include_str!("../../templates/figure_table.html")),
@@ -58,6 +58,10 @@ pub const TEMPLATES: [(&str, &str); 35] = [
         include_str!("../../templates/methods_beside.html"),
     ),
     ("evidence.html", include_str!("../../templates/evidence.html")),
+    (
+        "methods/imported.html",
+        include_str!("../../templates/methods/imported.html"),
+    ),
     ("comparison.html", include_str!("../../templates/comparison.html")),
     ("map_note.html", include_str!("../../templates/map_note.html")),
     ("near_zero.html", include_str!("../../templates/near_zero.html")),

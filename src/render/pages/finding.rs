@@ -115,6 +115,9 @@ fn quality(results: &Results<'_>) -> String {
         .flat_map(|record| &record.attributions)
         .filter(|a| a.absent.is_none());
     let marked = all.clone().filter(|a| a.non_finite.is_some()).count();
+    if results.experiment.imported.is_some() {
+        return imported(results);
+    }
     // Of methods, path integrals alone have such a test.
     let without_test = all.clone().next().is_some() && all.clone().all(|a| a.converged.is_none());
     let by = if spec.methods.len() > 1 {
@@ -183,6 +186,16 @@ fn incomplete(results: &Results<'_>) -> String {
     )
 }
 
+/// Who computed the maps that igsite did not.
+fn imported(results: &Results<'_>) -> String {
+    let made = results.imported_by().into_iter();
+    let made: Vec<String> = made.map(|(by, method)| format!("{by} ({method})")).collect();
+    format!(
+        "These maps are imported: computed by {}. igsite did not compute them, and does not know how right they are.",
+        list(&made)
+    )
+}
+
 /// The word of what the sample is about on which each model's answer rests most.
 fn strongest_words(results: &Results<'_>, sample: usize) -> Option<String> {
     let mut words: Vec<(String, Vec<String>)> = Vec::new();
@@ -214,12 +227,14 @@ pub fn of_sample(results: &Results<'_>, sample: usize) -> Vec<String> {
     }
     let mut answers: Vec<(String, Vec<String>)> = Vec::new();
     for (model, record) in results.records_of(sample).enumerate() {
-        let answer = results.option_label(&excerpt(summary::answer(record), 20));
-        let told = format!(
-            "{} ({})",
-            results.models[model],
-            percent(summary::answer_probability(record))
-        );
+        let Some(answer) = summary::answer(record) else {
+            continue;
+        };
+        let answer = results.option_label(&excerpt(answer, 20));
+        let told = match summary::answer_probability(record) {
+            Some(probability) => format!("{} ({})", results.models[model], percent(probability)),
+            None => results.models[model].clone(),
+        };
         match answers.iter_mut().find(|(known, _)| *known == answer) {
             Some((_, models)) => models.push(told),
             None => answers.push((answer, vec![told])),
