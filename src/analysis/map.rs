@@ -328,7 +328,7 @@ mod tests {
         let map = record.attributions[0].clone();
         assert_eq!(without(&map, &record), None);
         let mut occlusion = map.clone();
-        occlusion.method = Method::Occlusion;
+        occlusion.method = Some(Method::Occlusion);
         (occlusion.units, occlusion.f_input) = (Some(UnitKind::Word), Some(0.75));
         occlusion.unit_tokens = Some(vec![vec![1, 2], vec![4]]);
         occlusion.unit_scores = Some(vec![0.5, -0.125]);
@@ -342,7 +342,7 @@ mod tests {
             })
         );
         let elsewhere = AttributionRecord {
-            baseline: Baseline::Mean,
+            baseline: Some(Baseline::Mean),
             ..map
         };
         assert_eq!(without(&elsewhere, &record), None);

@@ -89,7 +89,7 @@ impl<'a> Renderer<'a> {
         Ok(())
     }
 
-    fn title(&self, id: &String) -> String {
+    fn title(&self, id: &str) -> String {
         self.site.project.model_title(id).to_owned()
     }
 

@@ -86,7 +86,7 @@ impl Renderer<'_> {
         let imported = project.imported_models();
         let imported = imported.into_iter().filter(|(id, _)| shown(id)).map(|(id, model)| {
             let text = format!("{id} {}", model.source);
-            entry(Kind::Model, &model.title, &urls::model(id), &model.source, text)
+            entry(Kind::Model, model.title, &urls::model(id), model.source, text)
         });
         let pages = project.pages.iter().map(|page| {
             let about = page
