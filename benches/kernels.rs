@@ -241,7 +241,7 @@ mod attention {
     fn backward(bencher: Bencher) {
         let x = numbers(405 * 512);
         let [mut q, mut k, mut v] = [0; 3].map(|_| vec![0.0; x.len()]);
-        bencher.bench_local(|| shape().backward(&x, [&x, &x, &x], [&mut q, &mut k, &mut v], Threads::One));
+        bencher.bench_local(|| shape().backward(&x, [&x, &x, &x], [&mut q, &mut k, &mut v], 1.0, Threads::One));
     }
 }
 

@@ -63,6 +63,7 @@ fn measure(mut explainer: Explainer, vocabulary: usize) {
         let prompt = Replaceable {
             ids: &ids,
             forced: &[],
+            given: 0,
             units: &units,
             replacement: BaselineVector::Mean,
             routing: Routing::Free,

@@ -1,18 +1,21 @@
 //! Stored parts to the records that the site publishes.
 
+mod imported;
+
 use indexmap::IndexMap;
 use rayon::prelude::*;
 
 use crate::content::experiment::{AttributionSpec, Experiment};
-use crate::plan::{Job, ModelFacts, PlannedTarget, Run};
+use crate::plan::{Job, KnownTarget, ModelFacts, Run};
 use crate::store::key::PredictionKey;
 use crate::store::record::{
-    AttributionRecord, Generation, ModelRecord, OptionRecord, Prediction, Provenance, Residual, SCHEMA, SampleInfo,
-    SampleRecord, TargetRecord, chosen,
+    AttributionRecord, Generation, GivenRecord, ModelRecord, OptionRecord, Prediction, Provenance, Residual, SCHEMA,
+    SampleInfo, SampleRecord, TargetRecord, chosen,
 };
 use crate::store::{Parts, StoredAttribution, StoredPrediction, StoredTest};
-use crate::terms::{Baseline, Faithfulness, Method, Output, TargetKind};
+use crate::terms::{Absent, Baseline, Faithfulness, Method, Output, TargetKind};
 use crate::tokenizer::Vocabulary;
+pub use imported::imported;
 
 /// One record for each job of a run, in order.
 pub fn records(run: &Run, model: &ModelFacts, parts: &[Parts], vocabulary: &dyn Vocabulary) -> Vec<SampleRecord> {
@@ -33,14 +36,31 @@ fn record(run: &Run, model: &ModelFacts, job: &Job, parts: &Parts, vocabulary: &
         .map(|(letter, tokens)| ((*letter).to_owned(), option(job, prediction, tokens)))
         .collect();
     let methods = experiment.attribution.methods.iter();
+    let said = parts.generation.as_ref().map(|(_, said)| said);
+    let known = job.known_targets(predicted, said);
+    let known = known.unwrap_or_else(|e| unreachable!("its maps were found by the same: {}", e.message));
     let asked = methods.flat_map(|&method| {
         let of_target = move |target| {
             job.baselines
                 .iter()
                 .map(move |(baseline, _)| (method, target, baseline))
         };
-        job.targets.iter().flat_map(of_target)
+        known.iter().flat_map(of_target)
     });
+    let mut found = parts.attributions.iter().enumerate();
+    let attributions = asked
+        .filter_map(|(method, target, baseline)| match target {
+            Some(target) => {
+                let asked = (method, target, baseline);
+                let (index, found) = found.next()?;
+                Some(AttributionRecord {
+                    faithfulness: tests(run, parts, index),
+                    ..attribution(experiment, vocabulary, asked, found)
+                })
+            }
+            None => Some(nothing_generated(experiment, method, baseline)),
+        })
+        .collect();
     SampleRecord {
         schema: SCHEMA.to_owned(),
         experiment: experiment.id.clone(),
@@ -50,12 +70,12 @@ fn record(run: &Run, model: &ModelFacts, job: &Job, parts: &Parts, vocabulary: &
             file: model.spec.file.clone(),
             revision: model.key.revision.clone(),
             requested_revision: model.key.revision.is_some().then(|| model.spec.revision.clone()),
-            architecture: model.architecture.to_owned(),
-            dtype: model.key.dtype,
-            quantization: model.key.quantization,
+            architecture: Some(model.architecture.to_owned()),
+            dtype: Some(model.key.dtype),
+            quantization: Some(model.key.quantization),
             activations: model.activations.map(str::to_owned),
-            weights_sha256: model.key.weights_sha256.clone(),
-            tokenizer_sha256: model.key.tokenizer_sha256.clone(),
+            weights_sha256: Some(model.key.weights_sha256.clone()),
+            tokenizer_sha256: Some(model.key.tokenizer_sha256.clone()),
         },
         sample: SampleInfo {
             id: sample.id.clone(),
@@ -65,24 +85,17 @@ fn record(run: &Run, model: &ModelFacts, job: &Job, parts: &Parts, vocabulary: &
         prompt: job.prompt.text.clone(),
         segments: job.prompt.segments.clone(),
         tokens: job.tokens.clone(),
-        prediction: Prediction {
+        prediction: Some(Prediction {
             token_id: predicted,
             text: vocabulary.text_of(predicted),
             probability: prediction.probability,
-        },
+        }),
         correct: sample
             .gold
             .as_deref()
-            .map(|gold| chosen(&options, predicted) == Some(gold)),
+            .map(|gold| chosen(&options, Some(predicted)) == Some(gold)),
         options,
-        attributions: asked
-            .zip(&parts.attributions)
-            .enumerate()
-            .map(|(index, (asked, part))| AttributionRecord {
-                faithfulness: tests(run, parts, index),
-                ..attribution(experiment, vocabulary, asked, predicted, part)
-            })
-            .collect(),
+        attributions,
         generation: parts.generation.as_ref().map(|(prompt, said)| Generation {
             prompt: prompt.clone(),
             text: vocabulary.decode(&said.token_ids),
@@ -90,7 +103,8 @@ fn record(run: &Run, model: &ModelFacts, job: &Job, parts: &Parts, vocabulary: &
             max_new_tokens: said.key.max_new_tokens,
             ended: said.token_ids.len() < said.key.max_new_tokens,
         }),
-        provenance: provenance(parts),
+        provenance: Some(provenance(parts)),
+        imported: None,
     }
 }
 
@@ -130,20 +144,22 @@ fn option(job: &Job, prediction: &StoredPrediction, tokens: &[u32]) -> OptionRec
 fn attribution(
     experiment: &Experiment,
     vocabulary: &dyn Vocabulary,
-    (method, target, baseline): (Method, &PlannedTarget, &Baseline),
-    predicted: u32,
+    (method, target, baseline): (Method, &KnownTarget, &Baseline),
     part: &StoredAttribution,
 ) -> AttributionRecord {
     let spec = &experiment.attribution;
-    let ids = target.ids(predicted);
-    let texts: Vec<String> = ids.iter().map(|&id| vocabulary.text_of(id)).collect();
-    let (token_ids, text) = if target.forced.is_empty() {
-        (ids, texts.join(" − "))
+    let token_ids = target.counted();
+    let text = if target.is_joined() {
+        vocabulary.decode(&token_ids)
     } else {
-        let whole = [&target.forced[..], &ids].concat();
-        let text = vocabulary.decode(&whole);
-        (whole, text)
+        let texts: Vec<String> = token_ids.iter().map(|&id| vocabulary.text_of(id)).collect();
+        texts.join(" − ")
     };
+    let given = target.given_ids();
+    let given = (!given.is_empty()).then(|| GivenRecord {
+        token_ids: given.to_vec(),
+        text: vocabulary.decode(given),
+    });
     let sum: Option<f64> = part.non_finite.is_none().then(|| part.scores.iter().sum());
     let change = part
         .f_input
@@ -163,10 +179,12 @@ fn attribution(
             kind: target.kind,
             token_ids,
             text,
+            given,
         },
         output: spec.output,
-        baseline: baseline.clone(),
-        method,
+        baseline: Some(baseline.clone()),
+        method: Some(method),
+        imported: None,
         quadrature: rule.map(|_| spec.quadrature),
         steps: fixed.map(|_| spec.steps),
         estimate_error: fixed.map(|_| spec.estimate_error),
@@ -210,8 +228,60 @@ fn attribution(
         scores: part.scores.clone(),
         errors: part.errors.clone(),
         history: part.history.clone(),
+        absent: None,
         non_finite: part.non_finite,
         routing: part.routing,
+    }
+}
+
+/// In the place of the map of what a model did not say.
+fn nothing_generated(experiment: &Experiment, method: Method, baseline: &Baseline) -> AttributionRecord {
+    let spec = &experiment.attribution;
+    let rule = spec.with_settings(method).rule();
+    let fixed = rule.filter(|_| spec.quadrature.is_fixed());
+    AttributionRecord {
+        target: TargetRecord {
+            kind: TargetKind::Generated,
+            token_ids: vec![],
+            text: String::new(),
+            given: None,
+        },
+        output: spec.output,
+        baseline: Some(baseline.clone()),
+        method: Some(method),
+        imported: None,
+        quadrature: rule.map(|_| spec.quadrature),
+        steps: fixed.map(|_| spec.steps),
+        estimate_error: fixed.map(|_| spec.estimate_error),
+        tolerance: rule.map(|_| spec.tolerance),
+        max_evaluations: rule
+            .filter(|_| !spec.quadrature.is_fixed())
+            .map(|_| spec.max_evaluations),
+        evaluations: 0,
+        f_input: None,
+        f_baseline: None,
+        from: None,
+        f_zero: None,
+        remainder: None,
+        below: vec![],
+        sum: None,
+        convergence_delta: None,
+        error_estimate: None,
+        converged: None,
+        within_tolerance: None,
+        within_margin: None,
+        scores: vec![],
+        errors: None,
+        units: None,
+        unit_tokens: None,
+        unit_scores: None,
+        unit_errors: None,
+        residual: None,
+        faithfulness: vec![],
+        history: vec![],
+        absent: Some(Absent::NothingGenerated),
+        non_finite: None,
+        routing: None,
     }
 }
 
@@ -260,6 +330,7 @@ mod tests {
                 token_ids: vec![1, 2],
                 target: vec![3],
                 forced: vec![],
+                given: 0,
                 units: vec![],
                 output: Output::Probability,
                 baseline: BaselineVector::Zero,

@@ -92,6 +92,8 @@ pub enum Command {
     Check(Check),
     /// Bring the models and data sets of the hub that experiments name, for later runs without a network
     Fetch(Fetch),
+    /// Take in maps that another program computed, as an experiment of the project
+    Import(Import),
     /// Make a new project
     Init(Init),
 }
@@ -181,6 +183,32 @@ pub struct Fetch {
     /// Which experiments.
     #[command(flatten)]
     pub chosen: Chosen,
+}
+
+/// `igsite import`
+#[derive(Clone, Debug, Args)]
+pub struct Import {
+    /// Files of maps: JSON Lines as docs/import.md describes them, or what inseq saves; packed with gzip or not
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// What the experiment is called [default: as the maps say, or the first file's name]
+    #[arg(long, value_name = "NAME")]
+    pub experiment: Option<String>,
+    /// Its title
+    #[arg(long, value_name = "TEXT")]
+    pub title: Option<String>,
+    /// The id of the model that inseq explained [default: made from inseq's name for it]
+    #[arg(long, value_name = "ID")]
+    pub model: Option<String>,
+    /// The version of inseq, which its files do not tell
+    #[arg(long, value_name = "VERSION")]
+    pub tool_version: Option<String>,
+    /// Of each sequence that inseq explained, the first N generated tokens only
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub steps: Option<u32>,
+    /// Overwrite maps that were imported under this name before
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// `igsite init`

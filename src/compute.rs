@@ -222,14 +222,29 @@ impl Worker<'_> {
                     break;
                 }
             };
+            let said = generation.as_ref().map(|(_, said)| said);
+            let known = match job.known_targets(prediction.token_id, said) {
+                Ok(known) => known,
+                Err(error) => {
+                    failed = Some(error.place(place(job)));
+                    break;
+                }
+            };
             let mut slots = vec![None; spec.maps(job.targets.len())];
             // Baselines outside: all maps of one path are computed together.
             let (targets, baselines) = (job.targets.len(), job.baselines.len());
             let of_path = (0..targets).flat_map(|t| (0..methods.len()).map(move |m| (t, m)));
             for (b, &(_, start)) in job.baselines.iter().enumerate() {
                 for (t, m) in of_path.clone() {
-                    let (target, (method, prepared)) = (&job.targets[t], &methods[m]);
-                    let key = job.attribution_key(run.experiment, *method, target, start, prediction.token_id);
+                    let (method, prepared) = &methods[m];
+                    // Nothing to explain: the model generated nothing.
+                    let Some(target) = &known[t] else {
+                        let kind = spec.with_settings(*method).units();
+                        let units = kind.map_or(0, |kind| job.units(kind, None).len());
+                        self.progress.add(prepared.expected_evaluations(units) as u64);
+                        continue;
+                    };
+                    let key = job.attribution_key(run.experiment, *method, target, start);
                     let slot = &mut slots[(m * targets + t) * baselines + b];
                     // Stored by an earlier build that was killed.
                     if let Some(found) = self.store.get::<StoredAttribution>(&key, run.vocabulary)? {
@@ -250,10 +265,11 @@ impl Worker<'_> {
                     tasks.push(Task {
                         ids: job.prediction.token_ids.clone(),
                         forced: target.forced.clone(),
+                        given: target.given,
                         start,
                         routing: spec.routing,
                         units: key.units.clone(),
-                        scalar: target.scalar(spec.output, prediction.token_id),
+                        scalar: target.scalar(spec.output),
                         method: prepared.clone(),
                     });
                     keys.push((key, place(job)));

@@ -32,8 +32,11 @@ use crate::content::prompt::Prompt;
 use crate::content::subject::subject_segments;
 use crate::content::units::Units;
 use crate::diagnostic::{Diagnostic, Diagnostics, Result};
+use crate::store::StoredGeneration;
 use crate::store::key::{AttributionKey, Key, PredictionKey, TESTS_VERSION, TestKey};
-use crate::terms::{Baseline, BaselineVector, Control, Method, Output, PromptStyle, TargetKind, Token, UnitKind};
+use crate::terms::{
+    Baseline, BaselineVector, Control, Method, Output, PromptStyle, Target, TargetKind, Token, UnitKind,
+};
 use crate::tokenizer::SpecialKind;
 
 /// One experiment with one model.
@@ -87,11 +90,59 @@ pub struct Job<'a> {
 pub struct PlannedTarget {
     /// What kind of thing it is.
     pub kind: TargetKind,
-    /// One token, the last of an answer of several; or two for a contrast, the first minus the second.
+    /// One token, the last of an answer of several; or two for a contrast, the first minus the second; none of what the
+    /// model is yet to generate.
     tokens: Vec<TargetToken>,
     /// The tokens before it in an answer of several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub forced: Vec<u32>,
+}
+
+/// What is explained, once the model has said what it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownTarget {
+    /// What kind of thing it is.
+    pub kind: TargetKind,
+    /// One token, the last of an answer of several; or two for a contrast, the first minus the second.
+    pub ids: Vec<u32>,
+    /// The tokens between the prompt and it.
+    pub forced: Vec<u32>,
+    /// How many of their first are only given to the model, and not counted in F.
+    pub given: usize,
+}
+
+impl KnownTarget {
+    /// What is read of the model's outputs.
+    pub fn scalar(&self, output: Output) -> Scalar {
+        Scalar {
+            token: self.ids[0],
+            output,
+            minus: self.ids.get(1).copied(),
+        }
+    }
+
+    /// The tokens that F counts: all of an answer of several, or two of a contrast.
+    pub fn counted(&self) -> Vec<u32> {
+        [&self.forced[self.given..], &self.ids].concat()
+    }
+
+    /// Whether its text is that of several tokens together, or of one that the model chose among others.
+    pub fn is_joined(&self) -> bool {
+        !self.forced.is_empty() || self.kind == TargetKind::Generated
+    }
+
+    /// The tokens behind the prompt that are only given.
+    pub fn given_ids(&self) -> &[u32] {
+        &self.forced[..self.given]
+    }
+}
+
+/// What a model generated behind a prompt.
+#[derive(Clone, Copy, Debug)]
+struct Said<'a> {
+    /// What it was given between the prompt and its own words.
+    given: &'a [u32],
+    tokens: &'a [u32],
 }
 
 /// A token that may not be known yet; as data its id, or null.
@@ -148,10 +199,23 @@ impl PlannedTarget {
         }
     }
 
-    /// Whether two tokens are there for a contrast, and one for anything else.
+    /// What the model generates, which nobody knows yet.
+    pub fn generated() -> Self {
+        Self {
+            kind: TargetKind::Generated,
+            tokens: vec![],
+            forced: vec![],
+        }
+    }
+
+    /// Whether two tokens are there for a contrast, none for what is generated, and one for anything else.
     pub fn makes_sense(&self) -> bool {
-        let expected = if self.kind == TargetKind::Contrast { 2 } else { 1 };
-        self.tokens.len() == expected
+        self.tokens.len()
+            == match self.kind {
+                TargetKind::Contrast => 2,
+                TargetKind::Generated => 0,
+                _ => 1,
+            }
     }
 
     /// The tokens that are known before the model ran, those of the answer before them too.
@@ -160,28 +224,77 @@ impl PlannedTarget {
         known.chain(self.forced.iter().copied())
     }
 
-    /// What is read of the model's outputs, once the prediction is known.
-    pub fn scalar(&self, output: Output, predicted: u32) -> Scalar {
-        Scalar {
-            token: self.tokens[0].id(predicted),
-            output,
-            minus: self.tokens.get(1).map(|token| token.id(predicted)),
+    /// With the predicted token and the generated ones in their places; none where nothing was generated.
+    fn known(&self, predicted: u32, said: Option<Said<'_>>) -> Option<KnownTarget> {
+        let kind = self.kind;
+        if kind != TargetKind::Generated {
+            return Some(KnownTarget {
+                kind,
+                ids: self.tokens.iter().map(|token| token.id(predicted)).collect(),
+                forced: self.forced.clone(),
+                given: 0,
+            });
         }
-    }
-
-    /// Its tokens, once the prediction is known: one, or two for a contrast.
-    pub fn ids(&self, predicted: u32) -> Vec<u32> {
-        self.tokens.iter().map(|token| token.id(predicted)).collect()
+        let said = said?;
+        let (last, before) = said.tokens.split_last()?;
+        Some(KnownTarget {
+            kind,
+            ids: vec![*last],
+            forced: [said.given, before].concat(),
+            given: said.given.len(),
+        })
     }
 }
 
 impl Job<'_> {
-    /// The keys of all its attributions, once the prediction is known: methods outer, then targets, baselines inner.
-    pub fn attribution_keys(&self, experiment: &Experiment, predicted: u32) -> impl Iterator<Item = AttributionKey> {
+    /// What is explained, once the prediction is known, and what the model generated where it is asked to; none where
+    /// there is nothing to explain.
+    ///
+    /// # Errors
+    /// Generated text is explained, and what the model went on from does not begin with the prompt's tokens.
+    pub fn known_targets(
+        &self,
+        predicted: u32,
+        generation: Option<&StoredGeneration>,
+    ) -> Result<Vec<Option<KnownTarget>>> {
+        let explained = self.targets.iter().any(|target| target.kind == TargetKind::Generated);
+        let said = match generation.filter(|_| explained) {
+            Some(found) => Some(Said {
+                given: self.given(&found.key.token_ids)?,
+                tokens: &found.token_ids,
+            }),
+            None => None,
+        };
+        Ok(self
+            .targets
+            .iter()
+            .map(|target| target.known(predicted, said))
+            .collect())
+    }
+
+    /// What stands between the prompt and the model's own words, in the tokens of the text that it goes on from.
+    fn given<'i>(&self, ids: &'i [u32]) -> Result<&'i [u32]> {
+        ids.strip_prefix(self.prediction.token_ids.as_slice()).ok_or_else(|| {
+            Diagnostic::content(
+                "the target `generated`: the tokens of the text that the model goes on from do not begin with the \
+                 prompt's, since the end of the prompt joins with what follows it into other tokens",
+            )
+            .expected("the prompt's own tokens, then others")
+            .help("end the prompt so that what follows it in `generate.prompt` begins a token, as `Choice: (` does")
+        })
+    }
+
+    /// The keys of all its attributions, once it is known what is explained: methods outer, then targets, baselines
+    /// inner.
+    pub fn attribution_keys(
+        &self,
+        experiment: &Experiment,
+        targets: &[Option<KnownTarget>],
+    ) -> impl Iterator<Item = AttributionKey> {
         experiment.attribution.methods.iter().flat_map(move |&method| {
-            self.targets.iter().flat_map(move |target| {
+            targets.iter().flatten().flat_map(move |target| {
                 let starts = self.baselines.iter();
-                starts.map(move |&(_, start)| self.attribution_key(experiment, method, target, start, predicted))
+                starts.map(move |&(_, start)| self.attribution_key(experiment, method, target, start))
             })
         })
     }
@@ -191,19 +304,19 @@ impl Job<'_> {
         Units::of(&self.prompt.text, &self.prompt.segments).tokens(kind, &self.prompt.text, &self.tokens, within)
     }
 
-    /// The keys of the tests of its maps, once the prediction is known: for each map, in the order of
+    /// The keys of the tests of its maps, once it is known what is explained: for each map, in the order of
     /// [`Self::attribution_keys`], one for each replacement. None where they are not tested.
-    pub fn test_keys(&self, run: &Run, predicted: u32) -> Vec<Vec<TestKey>> {
+    pub fn test_keys(&self, run: &Run, targets: &[Option<KnownTarget>]) -> Vec<Vec<TestKey>> {
         let Some(spec) = run.experiment.faithfulness.as_ref().filter(|_| self.tested) else {
             return vec![];
         };
         let units = self.units(spec.units, Some(&run.subject));
-        let maps: Vec<AttributionKey> = self.attribution_keys(run.experiment, predicted).collect();
+        let maps: Vec<AttributionKey> = self.attribution_keys(run.experiment, targets).collect();
         let of_map = |map: &AttributionKey| {
             let controls = &spec.controls;
             // The first other target of the same method and baseline.
             let other = |key: &&AttributionKey| {
-                key.method == map.method && key.baseline == map.baseline && key.target != map.target
+                key.method == map.method && key.baseline == map.baseline && key.explained() != map.explained()
             };
             let other = maps.iter().find(other).filter(|_| controls.contains(&Control::Option));
             let permuted = controls
@@ -237,16 +350,16 @@ impl Job<'_> {
         &self,
         experiment: &Experiment,
         method: Method,
-        target: &PlannedTarget,
+        target: &KnownTarget,
         start: BaselineVector,
-        predicted: u32,
     ) -> AttributionKey {
         let settings = experiment.attribution.with_settings(method);
         AttributionKey {
             model: self.prediction.model.clone(),
             token_ids: self.prediction.token_ids.clone(),
-            target: target.ids(predicted),
+            target: target.ids.clone(),
             forced: target.forced.clone(),
+            given: target.given,
             units: settings.units().map_or_else(Vec::new, |kind| self.units(kind, None)),
             output: experiment.attribution.output,
             baseline: start,
@@ -488,7 +601,10 @@ impl<'a, 'm> Planner<'a, 'm> {
                 continue;
             }
             let found = match generation(run, self.model, job, stand_in) {
-                Ok(Some((_, key))) => key.token_ids.len() + spec.max_new_tokens,
+                Ok(Some((text, key))) => {
+                    self.check_generated(job, &text, &key.token_ids);
+                    key.token_ids.len() + spec.max_new_tokens
+                }
                 Ok(None) => continue,
                 Err(error) => {
                     self.tell(&["generate"], Some(job.sample), error);
@@ -496,6 +612,26 @@ impl<'a, 'm> Planner<'a, 'm> {
                 }
             };
             self.check_generation_context(job, found);
+        }
+    }
+
+    /// What is generated can be explained where it follows the prompt.
+    fn check_generated(&mut self, job: &Job, text: &str, ids: &[u32]) {
+        let targets = &self.experiment.attribution.targets;
+        let Some(index) = targets.iter().position(|target| *target == Target::Generated) else {
+            return;
+        };
+        let error = if text.starts_with(&job.prompt.text) {
+            job.given(ids).err()
+        } else {
+            let error = Diagnostic::content(
+                "the target `generated`: the model goes on from another text than the sample's prompt",
+            );
+            let error = error.expected("a `generate.prompt` that begins with `{{ prompt }}`");
+            Some(error.help("its map is over the sample's prompt, which has to be what the model reads first"))
+        };
+        if let Some(error) = error {
+            self.tell(&["attribution", "targets", &index.to_string()], Some(job.sample), error);
         }
     }
 

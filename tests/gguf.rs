@@ -5,10 +5,9 @@
 //! numbers of PyTorch as `../shared/families` themselves.
 mod support;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device};
 use igsite::attribution::integrated_gradients::Explainer;
 use igsite::checkpoint::{Checkpoint, config};
 use igsite::families::FAMILIES;
@@ -17,112 +16,45 @@ use igsite::model::device::Backend;
 use igsite::terms::Quantization;
 use igsite::tokenizer::Tokenizer;
 use serde_json::{Value, json};
+use support::families::{config_of, config_with, logits, tensors, with_other_tensors};
 use support::project::Project;
 use support::writer::Writer;
 use support::{gguf, tiny};
 
-/// A small `config.json` of a family, with what a GGUF file can't say at llama.cpp's own constant.
-fn config_of(family: &str) -> Value {
-    match family {
-        "gpt2" => json!({"model_type": "gpt2", "vocab_size": 40, "n_embd": 16, "n_layer": 3, "n_head": 4,
-            "n_positions": 32}),
-        _ => {
-            let mut config = json!({
-                "model_type": family, "vocab_size": 40, "hidden_size": 16, "intermediate_size": 24,
-                "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2, "sliding_window": 3,
-                "query_pre_attn_scalar": 8, "max_position_embeddings": 2048,
-            });
-            if family == "phi" {
-                // It has no grouped keys in llama.cpp.
-                config["num_key_value_heads"] = json!(4);
-            }
-            if !["phi", "phi3", "stablelm", "starcoder2", "granite", "gpt_neox", "falcon"].contains(&family) {
-                config["head_dim"] = json!(8);
-            }
-            if ["gpt_neox", "phi", "stablelm"].contains(&family) {
-                config["partial_rotary_factor"] = json!(0.5);
-            }
-            if ["llama", "mixtral", "qwen3_moe"].contains(&family) {
-                config.as_object_mut().unwrap().remove("sliding_window");
-            }
-            match family {
-                "mixtral" | "gpt_oss" => config["num_local_experts"] = json!(4),
-                "qwen3_moe" => {
-                    config["num_experts"] = json!(4);
-                    config["moe_intermediate_size"] = json!(24);
-                    config["norm_topk_prob"] = json!(true);
-                }
-                _ => {}
-            }
-            if ["mixtral", "gpt_oss", "qwen3_moe"].contains(&family) {
-                config["num_experts_per_tok"] = json!(2);
-            }
-            config
-        }
-    }
-}
-
 /// Every family that GGUF files hold, and variants with other tensors or settings.
 fn variants() -> Vec<Value> {
     let families = FAMILIES.iter().map(|family| family.types[0]);
-    let mut all: Vec<Value> = families
-        .filter(|family| gguf::architecture(family).is_some())
+    let families = families.filter(|family| gguf::architecture(family).is_some());
+    let settings = [
+        (
+            "llama",
+            json!({"rope_scaling": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
+                "high_freq_factor": 4.0, "original_max_position_embeddings": 64}}),
+        ),
+        ("llama", json!({"rope_scaling": {"rope_type": "linear", "factor": 4.0}})),
+        (
+            "llama",
+            json!({"rope_scaling": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 128}}),
+        ),
+        (
+            "granite",
+            json!({"embedding_multiplier": 3.0, "attention_multiplier": 0.3, "residual_multiplier": 0.7,
+                "logits_scaling": 2.0}),
+        ),
+        (
+            "falcon",
+            json!({"new_decoder_architecture": true, "num_kv_heads": 2, "num_ln_in_parallel_attn": 1}),
+        ),
+        ("gpt_neox", json!({"use_parallel_residual": false})),
+        ("qwen2", json!({"use_sliding_window": true, "max_window_layers": 1})),
+        ("exaone4", json!({"sliding_window": null})),
+    ];
+    let settings = settings.into_iter().map(|(family, more)| config_with(family, more));
+    families
         .map(config_of)
-        .collect();
-    let mut with = |family: &str, more: Value| {
-        let mut config = config_of(family);
-        for (key, value) in more.as_object().unwrap() {
-            config[key] = value.clone();
-        }
-        all.push(config);
-    };
-    with(
-        "llama",
-        json!({"attention_bias": true, "mlp_bias": true, "tie_word_embeddings": true}),
-    );
-    with(
-        "llama",
-        json!({"rope_scaling": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
-        "high_freq_factor": 4.0, "original_max_position_embeddings": 64}}),
-    );
-    with("llama", json!({"rope_scaling": {"rope_type": "linear", "factor": 4.0}}));
-    with(
-        "llama",
-        json!({"rope_scaling": {"rope_type": "yarn", "factor": 4.0,
-        "original_max_position_embeddings": 128}}),
-    );
-    with(
-        "granite",
-        json!({"embedding_multiplier": 3.0, "attention_multiplier": 0.3, "residual_multiplier": 0.7,
-        "logits_scaling": 2.0}),
-    );
-    with("falcon", json!({"new_decoder_architecture": true, "num_kv_heads": 2}));
-    with(
-        "falcon",
-        json!({"new_decoder_architecture": true, "num_kv_heads": 2, "num_ln_in_parallel_attn": 1}),
-    );
-    with("gpt_neox", json!({"use_parallel_residual": false}));
-    with("stablelm", json!({"use_parallel_residual": true, "use_qkv_bias": true}));
-    with("starcoder2", json!({"use_bias": false, "tie_word_embeddings": false}));
-    with("qwen2", json!({"use_sliding_window": true, "max_window_layers": 1}));
-    with("exaone4", json!({"sliding_window": null}));
-    all
-}
-
-fn tensors(model: &CausalLm) -> tiny::Tensors {
-    let named = model.named_parameters().into_iter().map(|(name, parameter)| {
-        let data = parameter.into_data();
-        (name, (data.shape().to_vec(), data.try_to_vec::<f32>().unwrap()))
-    });
-    named.collect::<BTreeMap<_, _>>()
-}
-
-fn logits(model: &CausalLm) -> Vec<f32> {
-    let ids = Tensor::<2, Int>::from_data(
-        TensorData::new(vec![3_i64, 17, 39, 0, 8, 21, 5], [1, 7]),
-        &Device::flex(),
-    );
-    model.last_logits(model.embed(ids)).into_data().try_to_vec().unwrap()
+        .chain(with_other_tensors())
+        .chain(settings)
+        .collect()
 }
 
 /// The model of a `config.json`, with weights far from where they begin: norms and biases, too.

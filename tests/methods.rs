@@ -186,6 +186,53 @@ fn each_map_names_its_method_and_has_only_its_own_facts() {
 }
 
 #[test]
+fn gim_is_another_map_of_the_same_point() {
+    let project = with_methods("methods: [integrated_gradients, gim, gradient_x_input]");
+    project.run(&BUILD).ended(0);
+    let found = record(&project, "a");
+    let (gim, plain) = (by(&found, "gim"), by(&found, "gradient_x_input"));
+    assert_eq!((gim.len(), plain.len()), (4, 4));
+    for (gim, plain) in gim.iter().zip(&plain) {
+        assert_eq!(
+            (&gim["f_input"], &gim["baseline"]),
+            (&plain["f_input"], &plain["baseline"])
+        );
+        for of_a_path in [
+            "quadrature",
+            "steps",
+            "convergence_delta",
+            "errors",
+            "converged",
+            "within_margin",
+        ] {
+            assert_eq!(gim[of_a_path], Value::Null, "{of_a_path}");
+        }
+        let largest = scores(plain).iter().fold(0.0f64, |most, score| most.max(score.abs()));
+        let moved = scores(gim)
+            .iter()
+            .zip(&scores(plain))
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f64::max);
+        assert!(moved > 0.01 * largest, "{moved} of {largest}");
+    }
+    // What the others say is to the bit what they say alone.
+    let alone = with_methods(BOTH);
+    alone.run(&BUILD).ended(0);
+    let expected = record(&alone, "a");
+    for method in ["integrated_gradients", "gradient_x_input"] {
+        assert_eq!(by(&found, method), by(&expected, method));
+    }
+    let page = project.read("site/experiments/first/maps/tiny/a/index.html");
+    assert!(page.contains("by GIM") && page.contains("GIM is gradient × input with another backward pass"));
+    let again = project.run(&BUILD);
+    assert!(
+        again.ended(0).contains("0 models loaded, 0 maps computed"),
+        "{}",
+        again.stderr
+    );
+}
+
+#[test]
 fn pages_with_several_models_say_which_method_they_show() {
     let project = with_methods(BOTH)
         .model("other")
@@ -246,7 +293,7 @@ fn an_unknown_method_is_an_error_that_names_the_known_ones() {
         ("methods: [gradient_x_inputs]", "did you mean `gradient_x_input`?"),
         (
             "methods: [saliency]",
-            "one of `integrated_gradients`, `gradient_x_input`",
+            "one of `integrated_gradients`, `gradient_x_input`, `gim`, `occlusion`, `shapley`",
         ),
         ("methods: []", "methods"),
         (
@@ -258,4 +305,58 @@ fn an_unknown_method_is_an_error_that_names_the_known_ones() {
         let said = ran.ended(2);
         assert!(said.contains(told) && said.contains("first.yaml:"), "{methods}: {said}");
     }
+}
+
+/// A unit's score is shared out among its tokens; the differences along an order add up; both are found again.
+#[test]
+fn units_that_are_replaced_have_scores_of_their_own() {
+    let methods = "methods: [occlusion, shapley]\n  units: word\n  permutations: 6\n  seed: 4";
+    let project = with_methods(methods);
+    project.run(&BUILD).ended(0);
+    let found = record(&project, "a");
+    let numbers = |value: &Value| -> Vec<f64> { value.as_array().unwrap().iter().map(number).collect() };
+    for method in ["occlusion", "shapley"] {
+        let maps = by(&found, method);
+        assert!(!maps.is_empty());
+        for map in maps {
+            assert_eq!(map["units"], "word");
+            let units: Vec<Vec<usize>> = serde_json::from_value(map["unit_tokens"].clone()).unwrap();
+            let whole = numbers(&map["unit_scores"]);
+            let tokens = scores(map);
+            assert!(units.len() > 3 && units.len() == whole.len());
+            for (unit, score) in units.iter().zip(&whole) {
+                let sum: f64 = unit.iter().map(|&token| tokens[token]).sum();
+                assert!((sum - score).abs() < 1e-12);
+                assert!(
+                    unit.iter().all(|&token| tokens[token] == tokens[unit[0]]),
+                    "equal shares"
+                );
+            }
+            let mut outside = (0..tokens.len()).filter(|token| !units.iter().flatten().any(|own| own == token));
+            assert!(outside.all(|token| tokens[token] == 0.0));
+            assert!(whole.iter().any(|score| score.abs() > 1e-6), "{whole:?}");
+            let change = number(&map["f_input"]) - number(&map["residual"]["f_baseline"]);
+            if method == "shapley" {
+                assert!(
+                    (number(&map["sum"]) - change).abs() < 1e-9,
+                    "{} for {change}",
+                    map["sum"]
+                );
+                let errors = numbers(&map["unit_errors"]);
+                assert!(errors.len() == whole.len() && errors.iter().all(|error| *error >= 0.0));
+            } else {
+                assert_eq!(map["unit_errors"], Value::Null);
+                assert_eq!(map["evaluations"], units.len() + 2);
+            }
+            assert_eq!(map["converged"], Value::Null);
+        }
+    }
+    // All is found again; another seed is another map of one method.
+    let parts = |project: &Project| project.files(".igsite/store/v2/attributions").len();
+    let before = parts(&project);
+    project.run(&BUILD).ended(0);
+    assert_eq!(parts(&project), before);
+    let project = project.edit(FIRST, "seed: 4", "seed: 5");
+    project.run(&BUILD).ended(0);
+    assert_eq!(parts(&project), before + before / 2);
 }

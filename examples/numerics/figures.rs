@@ -35,7 +35,7 @@ impl Example<'_> {
         let points = Points {
             path: &path,
             alphas: alphas.to_vec(),
-            scalars: vec![self.scalar()],
+            asked: vec![self.scalar().into()],
         };
         let values = self
             .model
@@ -59,7 +59,7 @@ impl Example<'_> {
         let Ends { input, baseline, .. } = self
             .model
             .explainer
-            .ends(&ids, BaselineVector::Zero, &[], None, &[scalar])
+            .ends(&ids, BaselineVector::Zero, (&[], 0), None, &[scalar])
             .unwrap()[0];
         let options = adaptive::Options {
             tolerance,

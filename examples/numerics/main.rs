@@ -5,10 +5,12 @@
 //! cargo run --release --example numerics -- pictures    # only the two pictures that need no study
 //! cargo run --release --example numerics -- real FOLDER # the table of a real deep model, which takes hours
 //! cargo run --release --example numerics -- values FOLDER VALUES.json  # float32 against benches/deep_path.py
+//! cargo run --release --example numerics -- points FOLDER      # float32 by point, for benches/kinks.py
+//! cargo run --release --example numerics -- forms FIRST OTHER… # maps of one model from a GGUF file and from folders
 //! ```
 //!
-//! `real` takes the numbers of tokens of its prompts behind the folder, and prints the table instead of writing it, if
-//! there are any.
+//! `real` takes the numbers of tokens of its prompts behind the folder, each with a baseline if not all are wanted
+//! (`27 85:token`), and prints the table instead of writing it, if there are any.
 //!
 //! The cases are those of `tests/exactness.rs`, here with fixed rules beside them. The same processor gives the same
 //! files.
@@ -16,6 +18,7 @@
 #![allow(clippy::print_stdout, reason = "a command that prints a table")]
 
 mod figures;
+mod points;
 mod real;
 mod svg;
 #[path = "../../tests/support"]
@@ -30,6 +33,7 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
+use real::Asked;
 use support::cases::{self, Case, Family, Model};
 
 /// Gauss–Legendre rules to hold the adaptive one against: from zero all but the last, which is for the real model,
@@ -54,14 +58,22 @@ fn main() -> Result<(), Box<dyn Error>> {
             print!("{}", real::values(Path::new(folder), Path::new(file))?);
             return Ok(());
         }
+        ["points", folder] => {
+            println!("{}", points::of(Path::new(folder))?);
+            return Ok(());
+        }
         ["real", folder] => {
-            let table = real::table(Path::new(folder), &real::lengths())?;
+            let table = real::table(Path::new(folder), &Asked::all())?;
             fs::write(DOCUMENT, replaced(&fs::read_to_string(DOCUMENT)?, "real", &table)?)?;
             return Ok(());
         }
-        ["real", folder, lengths @ ..] => {
-            let lengths: Result<Vec<usize>, _> = lengths.iter().map(|length| length.parse()).collect();
-            print!("{}", real::table(Path::new(folder), &lengths?)?);
+        ["real", folder, asked @ ..] => {
+            let asked: Result<Vec<Asked>, _> = asked.iter().map(|asked| asked.parse()).collect();
+            print!("{}", real::table(Path::new(folder), &asked?)?);
+            return Ok(());
+        }
+        ["forms", first, others @ ..] => {
+            print!("{}", real::forms(Path::new(first), others)?);
             return Ok(());
         }
         _ => {}

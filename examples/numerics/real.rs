@@ -4,7 +4,9 @@
 use std::error::Error;
 use std::fmt::Write as _;
 use std::fs;
+use std::num::ParseIntError;
 use std::path::Path;
+use std::str::FromStr;
 use std::time::Instant;
 
 use igsite::attribution::integrated_gradients::{Points, Scalar};
@@ -34,14 +36,47 @@ const VERY_LONG: usize = 40;
 const ENTERED: f64 = 1e-4;
 /// What the rule is asked for.
 const ASKED: [f64; 2] = [0.05, 0.01];
+/// What it is asked for where forms of one model are compared: less than they differ by.
+const FORMS_ASKED: f64 = 0.002;
 /// How exact the truth is, as a share of Σ|score|: enough for what it is held against.
 const EXACT: f64 = 2e-4;
+
+/// Prompts of the table: so many tokens, and from which baseline, if not from all.
+#[derive(Debug)]
+pub struct Asked {
+    tokens: usize,
+    baseline: Option<String>,
+}
+
+impl Asked {
+    /// Those that a table has unless others are asked for.
+    pub fn all() -> Vec<Self> {
+        let of = |tokens| Self { tokens, baseline: None };
+        LENGTHS.into_iter().map(of).collect()
+    }
+}
+
+/// As it is typed: `27`, or `27:token`.
+impl FromStr for Asked {
+    type Err = ParseIntError;
+
+    fn from_str(typed: &str) -> Result<Self, ParseIntError> {
+        let (tokens, baseline) = match typed.split_once(':') {
+            Some((tokens, baseline)) => (tokens, Some(baseline.to_owned())),
+            None => (typed, None),
+        };
+        Ok(Self {
+            tokens: tokens.parse()?,
+            baseline,
+        })
+    }
+}
 
 /// The table, and what it took.
 ///
 /// # Errors
-/// The folder's checkpoint cannot be read.
-pub fn table(folder: &Path, lengths: &[usize]) -> Result<String, Box<dyn Error>> {
+/// A baseline that is asked for is none of the table's.
+pub fn table(folder: &Path, asked: &[Asked]) -> Result<String, Box<dyn Error>> {
     let mut model = cases::model("real".to_owned(), Family::Stories, folder, &[TEXT]);
     let text = model.prompts.remove(0);
     let entered = PathStart::new(ENTERED).ok_or("an α between 0 and 1")?;
@@ -57,9 +92,18 @@ pub fn table(folder: &Path, lengths: &[usize]) -> Result<String, Box<dyn Error>>
                      true | Gauss–Legendre 50, 512: true | share of the map below α = 10⁻³, 10⁻⁶, 10⁻⁹ |\n\
                      |---|---|---|---|---|---|---|\n"
             .to_owned();
-    for &length in lengths {
-        let ids = text[..length.min(text.len())].to_vec();
-        for start in starts {
+    for Asked { tokens, baseline } in asked {
+        let ids = text[..*tokens.min(&text.len())].to_vec();
+        let of_name = |(name, _): &(&str, _)| baseline.as_ref().is_none_or(|asked| asked == name);
+        if !starts.iter().any(of_name) {
+            let names = starts.map(|(name, _)| name).join(", ");
+            return Err(format!(
+                "a baseline is one of {names}, not {}",
+                baseline.as_deref().unwrap_or("")
+            )
+            .into());
+        }
+        for start in starts.into_iter().filter(of_name) {
             let began = Instant::now();
             let rows = rows(&mut model, &ids, start);
             eprint!("{rows}");
@@ -73,11 +117,6 @@ pub fn table(folder: &Path, lengths: &[usize]) -> Result<String, Box<dyn Error>>
         }
     }
     Ok(table)
-}
-
-/// The lengths that a table has unless others are asked for.
-pub fn lengths() -> Vec<usize> {
-    LENGTHS.to_vec()
 }
 
 fn rows(model: &mut Model, ids: &[u32], (name, start): (&'static str, BaselineVector)) -> String {
@@ -157,6 +196,48 @@ fn rows(model: &mut Model, ids: &[u32], (name, start): (&'static str, BaselineVe
     told
 }
 
+/// Maps of one model from files of several forms, held against those of the first: the beginning of the text, mean
+/// embedding, every output. How far apart they are is Σ|difference| / Σ|score|.
+///
+/// # Errors
+/// The files have other tokens.
+pub fn forms(first: &Path, others: &[&str]) -> Result<String, Box<dyn Error>> {
+    let mut model = cases::model("first".to_owned(), Family::Stories, first, &[TEXT]);
+    let ids = model.prompts[0][..LENGTHS[0]].to_vec();
+    let scalars = model.scalars(&ids);
+    let maps = |model: &mut Model| {
+        let asked = scalars
+            .iter()
+            .map(|(_, scalar)| (*scalar, cases::adaptive(FORMS_ASKED)));
+        model.along(&ids, BaselineVector::Mean, asked.collect())
+    };
+    let expected = maps(&mut model);
+    drop(model);
+    let mut table = "| form | output | evaluations | stated | difference of F(input) | difference of the maps |\n\
+                     |---|---|---|---|---|---|\n"
+        .to_owned();
+    for other in others {
+        let mut model = cases::model((*other).to_owned(), Family::Stories, Path::new(other), &[TEXT]);
+        if model.prompts[0][..LENGTHS[0]] != ids {
+            return Err(format!("the tokens of {other} are not those of {}", first.display()).into());
+        }
+        for (((output, _), map), expected) in scalars.iter().zip(maps(&mut model)).zip(&expected) {
+            let stated = [expected, &map].map(|map| map.error_estimate().map_or("unknown".to_owned(), percent));
+            let _ = writeln!(
+                table,
+                "| {other} | {output} | {}, {} | {}, {} | {:.1e} | {} |",
+                expected.evaluations,
+                map.evaluations,
+                stated[0],
+                stated[1],
+                (map.f_input - expected.f_input).abs(),
+                percent(distance(&map.scores, &expected.scores) / size(&expected.scores)),
+            );
+        }
+    }
+    Ok(table)
+}
+
 /// Igsite's values on a path from the zero embedding against those of `benches/deep_path.py`, by stretch of ln α.
 ///
 /// # Errors
@@ -181,11 +262,14 @@ pub fn values(folder: &Path, file: &Path) -> Result<String, Box<dyn Error>> {
     let points = Points {
         path: &path,
         alphas: places.iter().map(|(u, ..)| u.exp()).collect(),
-        scalars: vec![Scalar {
-            token,
-            output: Output::LogProbability,
-            minus: None,
-        }],
+        asked: vec![
+            Scalar {
+                token,
+                output: Output::LogProbability,
+                minus: None,
+            }
+            .into(),
+        ],
     };
     let found = model.explainer.evaluate(&[points], Batch::Auto, &mut |_| ())?.remove(0);
     let mut table =

@@ -51,7 +51,7 @@ pub fn of_records(records: &[SampleRecord]) -> Vec<Bin> {
     let answers = || {
         records
             .iter()
-            .filter_map(|record| Some((answer_probability(record), record.correct?)))
+            .filter_map(|record| Some((answer_probability(record)?, record.correct?)))
     };
     bins(answers(), bin_count(answers().count()))
 }

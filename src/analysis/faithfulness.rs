@@ -28,7 +28,7 @@ pub struct TestedMaps {
     pub units: UnitKind,
     /// Samples with numbers.
     pub samples: usize,
-    /// Samples whose test failed: F was not finite.
+    /// Samples whose test failed: F or the map was not finite.
     pub failed: usize,
     /// F(x) − F(x without the most relevant), in the output's unit: not for comparison between models.
     pub comprehensiveness: Option<Estimate>,
@@ -268,7 +268,7 @@ impl TestedMaps {
         if self.failed > 0 {
             let of = self.failed + self.samples;
             said.push(format!(
-                "The test failed on {} of {of} samples, where F is not finite.",
+                "The test failed on {} of {of} samples, where F or the map is not finite.",
                 self.failed
             ));
         }

@@ -1,5 +1,5 @@
 //! The maps of an experiment, sorted by what they are maps of: one group for each model, method, target and baseline,
-//! with at most one map a sample.
+//! with at most one map a sample. Imported maps are in none.
 
 use serde::Serialize;
 
@@ -50,13 +50,17 @@ pub fn groups(records: &[SampleRecord]) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for (sample, record) in records.iter().enumerate() {
         for (place, map) in record.attributions.iter().enumerate() {
+            // Maps that another program computed are no maps of a method of ours.
+            let (Some(method), Some(baseline)) = (map.method, &map.baseline) else {
+                continue;
+            };
             let alike = |other: &&AttributionRecord| (other.method, &other.baseline) == (map.method, &map.baseline);
             // Targets are in the same order in all records, though what they say may differ.
             let target = record.attributions[..place].iter().filter(alike).count();
             let member = Member { sample, record, map };
             let same = |group: &&mut Group<'_>| {
                 let common = &group.common;
-                (common.method, &common.baseline, group.target) == (map.method, &map.baseline, target)
+                (common.method, &common.baseline, group.target) == (method, baseline, target)
             };
             match groups.iter_mut().find(same) {
                 Some(group) => {
@@ -68,11 +72,11 @@ pub fn groups(records: &[SampleRecord]) -> Vec<Group<'_>> {
                 None => groups.push(Group {
                     common: Common {
                         model: record.model.id.clone(),
-                        method: map.method,
+                        method,
                         kind: map.target.kind,
                         target: Some(map.target.text.clone()),
                         output: map.output,
-                        baseline: map.baseline.clone(),
+                        baseline: baseline.clone(),
                     },
                     target,
                     members: vec![member],
@@ -96,8 +100,8 @@ mod tests {
         for (group, first) in groups.iter().zip(&records[0].attributions) {
             assert_eq!(group.members.len(), records.len());
             assert_eq!(
-                (group.common.kind, &group.common.baseline),
-                (first.target.kind, &first.baseline)
+                (group.common.kind, Some(&group.common.baseline)),
+                (first.target.kind, first.baseline.as_ref())
             );
             for (sample, member) in group.members.iter().enumerate() {
                 assert_eq!(member.sample, sample);

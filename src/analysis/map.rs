@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::analysis::results::SPECIAL;
 use crate::analysis::scale::Scores;
-use crate::analysis::summary::{self, State, is_right, relative_delta};
+use crate::analysis::summary::{self, State, difference, is_right, relative_delta, relative_routing_residual};
 use crate::content::units::Units;
 use crate::store::record::{AttributionRecord, SampleRecord};
 use crate::terms::{Method, Output, Round, TargetKind, UnitKind};
@@ -31,6 +31,8 @@ pub struct Quality {
     pub difference: Option<f64>,
     /// |delta| as a share of |F(input) − F(baseline)|.
     pub relative_delta: Option<f64>,
+    /// |routing residual| as a share of the same; none where experts do not change by themselves.
+    pub relative_routing_residual: Option<f64>,
 }
 
 impl Quality {
@@ -48,6 +50,7 @@ impl Quality {
             relative_residual: relative_residual(attribution),
             difference: difference(attribution),
             relative_delta: relative_delta(attribution),
+            relative_routing_residual: relative_routing_residual(attribution),
         }
     }
 }
@@ -88,7 +91,8 @@ pub struct Without {
 /// baseline. None where there is none.
 pub fn without(attribution: &AttributionRecord, record: &SampleRecord) -> Option<Without> {
     let mut others = record.attributions.iter();
-    let occlusion = others.find(|other| other.method == Method::Occlusion && explain_the_same(other, attribution))?;
+    let occlusion =
+        others.find(|other| other.method == Some(Method::Occlusion) && explain_the_same(other, attribution))?;
     let (tokens, scores) = (occlusion.unit_tokens.as_ref()?, occlusion.unit_scores.as_ref()?);
     let f_input = occlusion.f_input?;
     let of = |(tokens, score): (&Vec<usize>, &f64)| Some((*tokens.first()?, f_input - score));
@@ -100,16 +104,14 @@ pub fn without(attribution: &AttributionRecord, record: &SampleRecord) -> Option
 
 /// Whether two maps explain the same number by what it is at the same baseline, be it by different methods.
 pub fn explain_the_same(a: &AttributionRecord, b: &AttributionRecord) -> bool {
+    let foreign = |map: &AttributionRecord| map.imported.as_ref().map(|by| (by.baseline.clone(), by.unit.clone()));
     (&a.target.token_ids, &a.baseline, a.output, is_contrast(a))
         == (&b.target.token_ids, &b.baseline, b.output, is_contrast(b))
+        && foreign(a) == foreign(b)
 }
 
 fn is_contrast(attribution: &AttributionRecord) -> bool {
     attribution.target.kind == TargetKind::Contrast
-}
-
-fn difference(attribution: &AttributionRecord) -> Option<f64> {
-    Some(attribution.f_input? - attribution.f_baseline?)
 }
 
 /// A state of the estimate on its way, as the record has it, with its delta in proportion.
@@ -140,7 +142,11 @@ pub fn rounds(attribution: &AttributionRecord) -> Vec<RoundInProportion> {
 pub fn distinct(attributions: &[AttributionRecord]) -> Vec<(Vec<&str>, &AttributionRecord)> {
     let mut maps: Vec<(Vec<&str>, &AttributionRecord)> = Vec::new();
     for a in attributions {
-        let same = |(_, b): &&mut (Vec<&str>, &AttributionRecord)| a.method == b.method && explain_the_same(a, b);
+        let same = |(_, b): &&mut (Vec<&str>, &AttributionRecord)| {
+            (a.method, &a.imported) == (b.method, &b.imported)
+                && (a.imported.is_none() || a.target.text == b.target.text)
+                && explain_the_same(a, b)
+        };
         match maps.iter_mut().find(same) {
             Some((kinds, _)) => kinds.push(a.target.kind.word()),
             None => maps.push((vec![a.target.kind.word()], a)),
@@ -151,14 +157,22 @@ pub fn distinct(attributions: &[AttributionRecord]) -> Vec<(Vec<&str>, &Attribut
 
 /// The probability of what is explained, where that is one answer, and the record knows it.
 pub fn target_probability(attribution: &AttributionRecord, record: &SampleRecord) -> Option<f64> {
-    if attribution.target.kind == TargetKind::Contrast {
+    let behind_more = attribution.target.given.is_some() && attribution.output == Output::Logit;
+    if attribution.target.kind == TargetKind::Contrast || behind_more {
         return None;
     }
+    if attribution.imported.is_some() {
+        // What the file says of F, without a word on what else it knows.
+        return attribution
+            .f_input
+            .filter(|_| attribution.output == Output::Probability);
+    }
     let token = *attribution.target.token_ids.first()?;
+    let known = record.prediction.as_ref();
     match attribution.output {
         Output::Probability => attribution.f_input,
         Output::LogProbability => attribution.f_input.map(f64::exp),
-        Output::Logit if token == record.prediction.token_id => Some(record.prediction.probability),
+        Output::Logit if known.is_some_and(|known| known.token_id == token) => known.map(|known| known.probability),
         Output::Logit => record
             .options
             .values()
@@ -250,9 +264,9 @@ mod tests {
         let mut contrast = second.clone();
         contrast.target.kind = TargetKind::Contrast;
         let mut elsewhere = second.clone();
-        elsewhere.baseline = Baseline::Mean;
+        elsewhere.baseline = Some(Baseline::Mean);
         let mut otherwise = second.clone();
-        otherwise.method = Method::GradientXInput;
+        otherwise.method = Some(Method::GradientXInput);
         record.attributions.truncate(1);
         record.attributions.extend([second, contrast, elsewhere, otherwise]);
         let first = record.attributions[0].target.kind.word();
@@ -314,7 +328,7 @@ mod tests {
         let map = record.attributions[0].clone();
         assert_eq!(without(&map, &record), None);
         let mut occlusion = map.clone();
-        occlusion.method = Method::Occlusion;
+        occlusion.method = Some(Method::Occlusion);
         (occlusion.units, occlusion.f_input) = (Some(UnitKind::Word), Some(0.75));
         occlusion.unit_tokens = Some(vec![vec![1, 2], vec![4]]);
         occlusion.unit_scores = Some(vec![0.5, -0.125]);
@@ -328,7 +342,7 @@ mod tests {
             })
         );
         let elsewhere = AttributionRecord {
-            baseline: Baseline::Mean,
+            baseline: Some(Baseline::Mean),
             ..map
         };
         assert_eq!(without(&elsewhere, &record), None);
@@ -342,8 +356,10 @@ mod tests {
         assert_eq!(margin_distance(&map, &record), Some(0.25));
         (map.output, map.f_input) = (Output::LogProbability, Some(0.5_f64.ln()));
         assert!((target_probability(&map, &record).expect("known") - 0.5).abs() < 1e-12);
-        (map.output, record.prediction.probability) = (Output::Logit, 0.75);
-        record.prediction.token_id = map.target.token_ids[0];
+        map.output = Output::Logit;
+        let prediction = record.prediction.as_mut().expect("a prediction");
+        prediction.probability = 0.75;
+        prediction.token_id = map.target.token_ids[0];
         assert_eq!(target_probability(&map, &record), Some(0.75));
         map.target.kind = TargetKind::Contrast;
         assert_eq!(margin_distance(&map, &record), None);

@@ -57,8 +57,7 @@ impl MapVerdict {
                 )],
             };
         };
-        let (beaten, others): (Vec<(String, f64)>, Vec<(String, f64)>) =
-            rivals(test).into_iter().partition(|(_, reached)| *reached < own);
+        let (beaten, others): (Vec<_>, Vec<_>) = rivals(test).into_iter().partition(|(_, reached)| *reached < own);
         let shuffles = test.controls.shuffled.filter(|shuffled| shuffled.count > 0);
         let of_shuffles = shuffles.map(|shuffled| shuffled.beaten as f64 / shuffled.count as f64);
         let mut sentences: Vec<String> = Vec::new();

@@ -144,7 +144,7 @@ mod tests {
         );
         for (sample, record) in records.iter_mut().enumerate() {
             for mut map in record.attributions.clone() {
-                map.method = Method::GradientXInput;
+                map.method = Some(Method::GradientXInput);
                 if sample == 0 {
                     // The opposite ranks, and no other: what stood first in size still does.
                     map.scores.iter_mut().for_each(|score| *score = -*score);

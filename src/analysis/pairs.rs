@@ -45,13 +45,18 @@ pub fn is_weighted(results: &Results<'_>) -> bool {
 pub fn same_answers(results: &Results<'_>, a: usize, b: usize) -> Share {
     let mut share = Share::default();
     for sample in 0..results.samples.len() {
-        share.add(answer_alike(results, (a, b), sample));
+        answer_alike(results, (a, b), sample)
+            .into_iter()
+            .for_each(|alike| share.add(alike));
     }
     share
 }
 
-fn answer_alike(results: &Results<'_>, (a, b): (usize, usize), sample: usize) -> bool {
-    summary::gives_same_answer([results.record(a, sample), results.record(b, sample)])
+/// None where an imported record does not tell an answer.
+fn answer_alike(results: &Results<'_>, (a, b): (usize, usize), sample: usize) -> Option<bool> {
+    let records = [results.record(a, sample), results.record(b, sample)];
+    let told = records.iter().all(|record| summary::answer(record).is_some());
+    told.then(|| summary::gives_same_answer(records))
 }
 
 /// Two models in numbers, means over the samples.
@@ -124,7 +129,10 @@ pub fn on_samples(results: &Results<'_>) -> OnSamples {
             let Some(agreement) = results.agreement_of_reasons((a, b), sample) else {
                 continue;
             };
-            let alike = answer_alike(results, (a, b), sample);
+            // Where no answer is told there is no same answer, nor another one.
+            let Some(alike) = answer_alike(results, (a, b), sample) else {
+                continue;
+            };
             let certain = agreement.pairs().and_then(Share::value);
             let says_something = certain.is_none_or(|share| share >= LEAST_CERTAIN);
             match agreement.leading().spearman.filter(|_| says_something) {

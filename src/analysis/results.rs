@@ -15,7 +15,7 @@ use crate::content::project::Project;
 use crate::content::subject::{subject_segments, subject_text};
 use crate::content::units::{CharText, UnitScores, Units};
 use crate::diagnostic::{Diagnostic, Result};
-use crate::store::record::{SampleRecord, TargetRecord};
+use crate::store::record::{AttributionRecord, Imported, SampleRecord, TargetRecord};
 use crate::terms::{Baseline, Method, Output, PromptStyle};
 
 /// What the last of [`Results::segment_shares`] is called.
@@ -67,9 +67,12 @@ pub struct Shown<'a> {
     /// The output that all explain.
     pub output: Output,
     /// What the first compares the input with.
-    pub baseline: &'a Baseline,
+    pub baseline: Option<&'a Baseline>,
     /// How the first is made.
-    pub method: Method,
+    pub method: Option<Method>,
+    /// Who made the first, where igsite did not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub imported: Option<&'a Imported>,
     /// Whether the experiment has other methods too.
     pub several_methods: bool,
     /// How many maps a model and a sample have.
@@ -126,12 +129,7 @@ impl<'a> Results<'a> {
             .in_file(&experiment.path)
             .help("run `igsite build` again: it computes the records that are missing"));
         }
-        let title = |id: &String| {
-            project
-                .models
-                .get(id)
-                .map_or_else(|| id.clone(), |model| model.title.clone())
-        };
+        let title = |id: &String| project.model_title(id).to_owned();
         let subject = subject_segments(experiment);
         let samples: Vec<SampleResults> = (0..experiment.samples.len())
             .into_par_iter()
@@ -214,17 +212,55 @@ impl<'a> Results<'a> {
 
     /// Which of the maps the pages with several models show: the first target and baseline of each record.
     pub fn shown(&self) -> Option<Shown<'a>> {
-        let mut records = self.source.records.iter().flatten();
-        let first = records.find_map(|record| record.attributions.first())?;
+        let first = self.first_map()?;
         Some(Shown {
             target: &first.target,
             output: self.experiment.attribution.output,
-            baseline: &first.baseline,
+            baseline: first.baseline.as_ref(),
             method: first.method,
-            several_methods: self.experiment.attribution.methods.len() > 1,
+            imported: first.imported.as_ref(),
+            several_methods: self.several_methods(),
             maps: self.most_maps,
             prompt_style: self.experiment.prompt_style,
         })
+    }
+
+    /// Whether its maps are by several methods.
+    pub fn several_methods(&self) -> bool {
+        if self.experiment.imported.is_none() {
+            return self.experiment.attribution.methods.len() > 1;
+        }
+        let mut records = self.source.records.iter().flatten();
+        records.any(|record| {
+            let mut maps = record.attributions.iter().map(AttributionRecord::made_by);
+            let first = maps.next();
+            maps.any(|other| Some(other) != first)
+        })
+    }
+
+    /// The programs that computed the imported maps, each with a method, in the order of first sight; none of maps
+    /// that igsite computed.
+    pub fn imported_by(&self) -> Vec<(String, String)> {
+        let maps = self
+            .source
+            .records
+            .iter()
+            .flatten()
+            .flat_map(|record| &record.attributions);
+        let mut known = Vec::new();
+        for imported in maps.filter_map(|map| map.imported.as_ref()) {
+            let one = (imported.by(), imported.method.clone());
+            if !known.contains(&one) {
+                known.push(one);
+            }
+        }
+        known
+    }
+
+    /// The first of the maps that pages with several models show.
+    pub fn first_map(&self) -> Option<&'a AttributionRecord> {
+        let mut records = self.source.records.iter().flatten();
+        records.find_map(|record| record.attributions.first())
     }
 
     /// The options with what they stand for.

@@ -12,6 +12,10 @@ use crate::content::units::{Level, UnitScores, Units};
 use crate::store::record::{AttributionRecord, SampleRecord, chosen};
 use crate::terms::Method;
 
+/// Where F(input) and F(baseline) are all but equal, the adaptive rule takes this share of the map's L1 norm for their
+/// difference, and so does [`is_incomplete`].
+const SMALL_CHANGE: f64 = 0.01;
+
 /// `count` of `of`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Share {
@@ -102,15 +106,36 @@ pub fn is_drawable(attribution: &AttributionRecord, record: &SampleRecord) -> bo
 /// Whether a map is as right as was asked for, as far as its method can tell: nothing speaks against one without such a
 /// test.
 pub fn is_right(attribution: &AttributionRecord) -> bool {
-    attribution.converged != Some(false) && attribution.non_finite.is_none()
+    let is_there = attribution.non_finite.is_none() && attribution.absent.is_none();
+    attribution.converged != Some(false) && is_there && !is_incomplete(attribution)
+}
+
+/// Whether an integral converged, and its scores miss F(input) − F(baseline) all the same: F jumps by more than the rule
+/// allows of a delta where the choice of experts changes, and no scores sum to a jump.
+pub fn is_incomplete(attribution: &AttributionRecord) -> bool {
+    let Some(((routing, tolerance), difference)) = attribution
+        .routing
+        .zip(attribution.tolerance)
+        .zip(difference(attribution))
+    else {
+        return false;
+    };
+    let norm: f64 = attribution.scores.iter().map(|score| score.abs()).sum();
+    attribution.converged == Some(true)
+        && !attribution.has_fixed_rule()
+        && routing.residual.abs() > tolerance * difference.abs().max(SMALL_CHANGE * norm)
 }
 
 /// How right a map is, in one word that claims no more than its rule can tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
+    /// There is no map: the model generated nothing to explain.
+    Absent,
     /// A value along the path was not finite: the record is marked, and no map is drawn.
     NotFinite,
+    /// Another program computed it, and igsite did not test it.
+    Imported,
     /// The method has no test of its own.
     Untested,
     /// Each score is what F loses, as computed; nothing makes them add up.
@@ -132,6 +157,8 @@ pub enum State {
     DeltaWithinTolerance,
     /// A fixed rule with an error estimate: both are within tolerance.
     ErrorAndDeltaWithinTolerance,
+    /// The adaptive rule reached its tolerance, and F jumps by more than that where the choice of experts changes.
+    Incomplete,
     /// The adaptive rule reached its tolerance.
     Converged,
 }
@@ -141,12 +168,16 @@ impl State {
     pub fn of(attribution: &AttributionRecord) -> Self {
         let fixed = attribution.has_fixed_rule();
         let has_error = attribution.error_estimate.is_some();
-        if attribution.non_finite.is_some() {
+        if attribution.absent.is_some() {
+            Self::Absent
+        } else if attribution.non_finite.is_some() {
             Self::NotFinite
+        } else if attribution.imported.is_some() {
+            Self::Imported
         } else if attribution.converged.is_none() {
             match attribution.method {
-                Method::Occlusion => Self::ExactAlone,
-                Method::Shapley => Self::AddsUp,
+                Some(Method::Occlusion) => Self::ExactAlone,
+                Some(Method::Shapley) => Self::AddsUp,
                 _ => Self::Untested,
             }
         } else if attribution.converged == Some(false) && is_lost_near_zero(attribution) {
@@ -163,6 +194,8 @@ impl State {
             Self::DeltaWithinTolerance
         } else if fixed {
             Self::ErrorAndDeltaWithinTolerance
+        } else if is_incomplete(attribution) {
+            Self::Incomplete
         } else {
             Self::Converged
         }
@@ -180,11 +213,10 @@ fn is_lost_near_zero(attribution: &AttributionRecord) -> bool {
     else {
         return false;
     };
-    let difference = attribution.f_input.zip(attribution.f_baseline);
     let moved = lowest
         .change
-        .zip(difference)
-        .is_some_and(|(change, (input, baseline))| change.abs() > tolerance * (input - baseline).abs());
+        .zip(difference(attribution))
+        .is_some_and(|(change, difference)| change.abs() > tolerance * difference.abs());
     moved || lowest.share.is_some_and(|share| share > tolerance)
 }
 
@@ -195,23 +227,38 @@ pub fn misses_margin(attribution: &AttributionRecord) -> bool {
 
 /// The option that the model predicts.
 pub fn predicted_option(record: &SampleRecord) -> Option<&str> {
-    chosen(&record.options, record.prediction.token_id)
+    chosen(
+        &record.options,
+        record.prediction.as_ref().map(|prediction| prediction.token_id),
+    )
 }
 
 /// The probability of the model's answer: of the predicted option, where options are several tokens, else of the
-/// predicted token.
-pub fn answer_probability(record: &SampleRecord) -> f64 {
+/// predicted token; none where an imported record does not tell it.
+pub fn answer_probability(record: &SampleRecord) -> Option<f64> {
     let several = record.options.values().any(|option| !option.token_ids.is_empty());
     let option = predicted_option(record).filter(|_| several);
-    option.map_or(record.prediction.probability, |letter| {
-        record.options[letter].probability
-    })
+    match option {
+        Some(letter) => Some(record.options[letter].probability),
+        None => record.prediction.as_ref().map(|prediction| prediction.probability),
+    }
+}
+
+/// F(input) − F(baseline).
+pub fn difference(attribution: &AttributionRecord) -> Option<f64> {
+    Some(attribution.f_input? - attribution.f_baseline?)
 }
 
 /// |delta| as a share of |F(input) − F(baseline)|.
 pub fn relative_delta(attribution: &AttributionRecord) -> Option<f64> {
-    let difference = (attribution.f_input? - attribution.f_baseline?).abs();
-    Some(attribution.convergence_delta?.abs() / difference).filter(|share| share.is_finite())
+    let share = attribution.convergence_delta?.abs() / difference(attribution)?.abs();
+    Some(share).filter(|share| share.is_finite())
+}
+
+/// |routing residual| as a share of |F(input) − F(baseline)|; none where experts do not change by themselves.
+pub fn relative_routing_residual(attribution: &AttributionRecord) -> Option<f64> {
+    let routing = attribution.routing.filter(|routing| routing.routing.is_free())?;
+    Some(routing.residual.abs() / difference(attribution)?.abs()).filter(|share| share.is_finite())
 }
 
 /// A model's numbers over the samples of an experiment.
@@ -231,7 +278,8 @@ pub struct ModelSummary {
     pub calibration_error: Option<f64>,
     /// Maps (all targets and baselines) whose delta is within tolerance.
     pub within_tolerance: Share,
-    /// Maps that reached their tolerance: by the error estimate, where there is one, and by the delta.
+    /// Maps that reached their tolerance: by the error estimate, where there is one, and by the delta. Incomplete maps
+    /// do not count.
     pub converged: Share,
     /// The median error estimate, of the maps that have one.
     pub median_error: Option<f64>,
@@ -239,6 +287,8 @@ pub struct ModelSummary {
     pub within_margin: Share,
     /// Maps that are marked: a value along the path was not finite.
     pub marked: usize,
+    /// Maps that are no more than incomplete: the integral converged, but F jumps where the choice of experts changes.
+    pub incomplete: usize,
     /// Evaluations a map.
     pub evaluations: Mean,
     /// |delta| relative to |F(input) − F(baseline)|, the largest of all maps.
@@ -256,13 +306,14 @@ impl ModelSummary {
             summary.samples += 1;
             if let Some(correct) = record.correct {
                 summary.accuracy.add(correct);
-                summary.confidence.add(Some(answer_probability(record)));
-                answers.push((answer_probability(record), correct));
+                let probability = answer_probability(record);
+                summary.confidence.add(probability);
+                answers.extend(probability.map(|probability| (probability, correct)));
             }
             let gold = record.sample.gold.as_ref().and_then(|gold| record.options.get(gold));
             summary.right_probability.add(gold.map(|option| option.probability));
-            summary.seconds.add(Some(record.provenance.seconds));
-            for attribution in &record.attributions {
+            summary.seconds.add(record.provenance.as_ref().map(|made| made.seconds));
+            for attribution in record.attributions.iter().filter(|a| a.absent.is_none()) {
                 // Maps of methods without a test are no share of those that pass it.
                 if let Some(within) = attribution.within_tolerance {
                     summary.within_tolerance.add(within && attribution.non_finite.is_none());
@@ -273,6 +324,11 @@ impl ModelSummary {
                     summary.within_margin.add(within);
                 }
                 summary.marked += usize::from(attribution.non_finite.is_some());
+                summary.incomplete += usize::from(State::of(attribution) == State::Incomplete);
+                // What another program spent, and what its numbers come to, is no work of igsite's.
+                if attribution.imported.is_some() {
+                    continue;
+                }
                 summary.evaluations.add(Some(attribution.evaluations as f64));
                 if let Some(delta) = relative_delta(attribution) {
                     summary.worst_delta = Some(summary.worst_delta.map_or(delta, |worst| worst.max(delta)));
@@ -308,7 +364,11 @@ pub fn same_answer(records: &[Vec<SampleRecord>]) -> Share {
         return share;
     }
     for sample in 0..records.iter().map(Vec::len).min().unwrap_or(0) {
-        share.add(gives_same_answer(records.iter().map(|model| &model[sample])));
+        let of_sample = || records.iter().map(move |model| &model[sample]);
+        // Imported records may not tell what their model answers.
+        if of_sample().all(|record| answer(record).is_some()) {
+            share.add(gives_same_answer(of_sample()));
+        }
     }
     share
 }
@@ -320,9 +380,16 @@ pub fn gives_same_answer<'a>(records: impl IntoIterator<Item = &'a SampleRecord>
     answers.all(|answer| answer == first)
 }
 
-/// What a model answers: the option's letter, or the predicted token's text trimmed of white space.
-pub fn answer(record: &SampleRecord) -> &str {
-    predicted_option(record).unwrap_or_else(|| record.prediction.text.trim())
+/// What a model answers: the option's letter, or the predicted token's text trimmed of white space; none where an
+/// imported record does not tell it.
+pub fn answer(record: &SampleRecord) -> Option<&str> {
+    let predicted = || record.prediction.as_ref().map(|prediction| prediction.text.trim());
+    predicted_option(record).or_else(predicted)
+}
+
+/// The same as pages write it.
+pub fn answer_text(record: &SampleRecord) -> &str {
+    answer(record).unwrap_or("no answer told")
 }
 
 /// Share of the sum of |word score| that each segment holds, and special tokens last.
@@ -413,7 +480,7 @@ mod tests {
     #[test]
     fn confusion_counts_each_record_with_a_gold_answer_once() {
         let mut records = fixture::records("tiny", 6);
-        records[0].prediction.token_id = 999_999;
+        records[0].prediction.as_mut().expect("a prediction").token_id = 999_999;
         let counts = confusion(&["A", "B", "C", "D", "E", "F"], &records);
         assert_eq!(counts.iter().flatten().sum::<usize>(), 6);
         assert_eq!(counts.iter().map(|row| row[6]).sum::<usize>(), 1);

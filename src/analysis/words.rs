@@ -8,9 +8,12 @@ use crate::analysis::results::Results;
 use crate::analysis::summary::{self, Mean};
 use crate::analysis::text::bare;
 use crate::content::units::CharText;
+use crate::terms::TargetKind;
 
 /// How many words each list has at most.
 const LISTED: usize = 6;
+/// What the maps of generated texts have in common.
+const GENERATED: &str = "what the model generates";
 
 /// The words of one target.
 #[derive(Serialize)]
@@ -51,7 +54,11 @@ pub fn by_target(results: &Results<'_>) -> Vec<TargetWords> {
             let (Some(words), Some(attribution)) = (words, summary::shown(record)) else {
                 continue;
             };
-            let target = attribution.target.text.trim().to_owned();
+            // No two models say the same in their own words.
+            let target = match attribution.target.kind {
+                TargetKind::Generated => GENERATED.to_owned(),
+                _ => attribution.target.text.trim().to_owned(),
+            };
             let place = results
                 .experiment
                 .options

@@ -28,6 +28,7 @@ use crate::diagnostic::{Diagnostic, Result};
 use crate::guard;
 use crate::kernel::Threads;
 use crate::model::CausalLm;
+use crate::model::backward::Gradients;
 use crate::model::decoder::{Decoder, Entry};
 use crate::model::device::Backend;
 use crate::model::experts::{Choice, Frozen, Routes};
@@ -71,6 +72,25 @@ pub struct Scalar {
     pub minus: Option<u32>,
 }
 
+/// What is wanted of a point.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Asked {
+    /// F
+    pub scalar: Scalar,
+    /// What its gradient is taken to be.
+    pub gradients: Gradients,
+}
+
+impl From<Scalar> for Asked {
+    /// With the model's own gradient.
+    fn from(scalar: Scalar) -> Self {
+        Self {
+            scalar,
+            gradients: Gradients::OWN,
+        }
+    }
+}
+
 /// Points of one path that are wanted for the same outputs.
 #[derive(Clone, Debug)]
 pub struct Points<'a> {
@@ -79,7 +99,13 @@ pub struct Points<'a> {
     /// Where on it.
     pub alphas: Vec<f64>,
     /// What is read at each.
-    pub scalars: Vec<Scalar>,
+    pub asked: Vec<Asked>,
+}
+
+impl Points<'_> {
+    fn gradients(&self) -> Vec<Gradients> {
+        self.asked.iter().map(|asked| asked.gradients).collect()
+    }
 }
 
 /// The integrand at one point, for one output.
@@ -87,7 +113,7 @@ pub struct Points<'a> {
 pub struct Value {
     /// F
     pub output: f64,
-    /// Σ_d (x − x′)_{t,d} ∂F/∂x_{t,d} of each token.
+    /// Σ_d (x − x′)_{t,d} g_{t,d} of each token; g is ∂F/∂x, or what the method takes for it.
     pub scores: Vec<f64>,
     /// The experts that were chosen; empty where there are none.
     pub routes: Routes,
@@ -265,7 +291,8 @@ impl Explainer {
         Frozen { layers: seen.chosen }
     }
 
-    /// F at the input and at the baseline, for each scalar; `forced` and `frozen` are those of [`Self::path`].
+    /// F at the input and at the baseline, for each scalar; `forced` and `frozen` are those of [`Self::path`], and of
+    /// the former so many are given only ([`Path::with_given`]).
     ///
     /// # Errors
     /// Memory runs out.
@@ -273,14 +300,15 @@ impl Explainer {
         &self,
         ids: &[u32],
         start: BaselineVector,
-        forced: &[u32],
+        (forced, given): (&[u32], usize),
         frozen: Option<&Frozen>,
         scalars: &[Scalar],
     ) -> Result<Vec<Ends>> {
         guarded(|| {
             let prompt = self.embed(ids);
             let forced_rows = (!forced.is_empty()).then(|| self.embed(forced));
-            let (length, tail) = (ids.len() + forced.len(), 1 + forced.len());
+            let counted = &forced[given..];
+            let (length, tail) = (ids.len() + forced.len(), 1 + counted.len());
             let frozen = [frozen; 2];
             let look = |prompts: &[Tensor<2>]| {
                 let parts = prompts
@@ -326,13 +354,13 @@ impl Explainer {
             });
             let pairs: Vec<(&[f64], Outputs)> = pairs.collect();
             let read = |&scalar: &Scalar| {
-                let values = outputs.values(&[scalar; 2], [forced; 2].into_iter()).0;
+                let values = outputs.values(&[scalar; 2], [counted; 2].into_iter()).0;
                 let (input, baseline) = (values[0], values[1]);
                 let at = |alpha: f64| {
                     pairs.iter().find_map(|(alphas, outputs)| {
                         let place = alphas.iter().position(|&read| read == alpha)?;
                         let count = alphas.len();
-                        let values = outputs.values(&vec![scalar; count], vec![forced; count].into_iter()).0;
+                        let values = outputs.values(&vec![scalar; count], vec![counted; count].into_iter()).0;
                         Some(values[place])
                     })
                 };
@@ -368,6 +396,7 @@ impl Explainer {
         let task = Task {
             ids: ids.to_vec(),
             forced: vec![],
+            given: 0,
             start,
             routing: Routing::default(),
             units: vec![],
@@ -396,6 +425,7 @@ impl Explainer {
             let mut removals = self.removals(&Replaceable {
                 ids: &task.ids,
                 forced: &task.forced,
+                given: task.given,
                 units: &task.units,
                 replacement: task.start,
                 routing: task.routing,
@@ -407,6 +437,7 @@ impl Explainer {
             return Ok(true);
         }
         let path = self.path(&task.ids, task.start, &task.forced, task.routing)?;
+        let path = path.with_given(task.given);
         let count = match batch {
             Batch::Fixed(size) => size,
             Batch::Auto => self.pass_tokens.div_ceil(task.ids.len()),
@@ -414,7 +445,10 @@ impl Explainer {
         let points = Points {
             path: &path,
             alphas: (1..=count).map(|i| i as f64 / count as f64).collect(),
-            scalars: vec![task.scalar],
+            asked: vec![Asked {
+                scalar: task.scalar,
+                gradients: task.method.gradients(),
+            }],
         };
         self.evaluate(&[points], batch, &mut |_| ())?;
         Ok(true)
@@ -448,7 +482,7 @@ impl Explainer {
 
     /// Bytes that a pass keeps for one point of a path, from what its backward half reads.
     fn kept(&self, path: &Path) -> usize {
-        let (tokens, outputs) = (path.tokens(), 1 + path.forced().len());
+        let (tokens, outputs) = (path.tokens(), 1 + path.counted().len());
         let (row, sequence, heads) = self.decoder.kept();
         let size = if self.dtype == DType::F32 { 4 } else { 2 };
         // Burn's operations hold the attention weights of a layer, in float32, about five times at once; the kernels
@@ -477,9 +511,15 @@ impl Explainer {
             .iter()
             .map(|points| Vec::with_capacity(points.alphas.len()))
             .collect();
-        // Points with more outputs first, so that a backward pass for a second output is one for the first sequences.
+        // Points with more outputs first, so that a backward pass for a second output is one for the first sequences;
+        // and those by the same gradients together, since a backward pass has one kind.
+        let own: Vec<Vec<Gradients>> = wanted.iter().map(Points::gradients).collect();
+        let mut longest_first: Vec<&Vec<Gradients>> = own.iter().collect();
+        longest_first.sort_by_key(|gradients| std::cmp::Reverse(gradients.len()));
+        let kind = |index: usize| longest_first.iter().position(|kind| kind.starts_with(&own[index]));
+        let kinds: Vec<usize> = (0..wanted.len()).filter_map(kind).collect();
         let mut order: Vec<usize> = (0..wanted.len()).collect();
-        order.sort_by_key(|&index| std::cmp::Reverse(wanted[index].scalars.len()));
+        order.sort_by_key(|&index| (kinds[index], std::cmp::Reverse(own[index].len())));
         let points = |index: usize| (0..wanted[index].alphas.len()).map(move |alpha| (index, alpha));
         let sequences: Vec<(usize, usize)> = order.into_iter().flat_map(points).collect();
         let size = |this: &Self, &(index, _): &(usize, usize)| {
@@ -487,7 +527,7 @@ impl Explainer {
             Size {
                 rows: path.tokens(),
                 bytes: this.kept(path),
-                kind: 0,
+                kind: kinds[index],
             }
         };
         let compute = |this: &Self, pass: &[(usize, usize)], threads: Threads| this.pass(wanted, pass, threads);
@@ -503,7 +543,7 @@ impl Explainer {
     /// One pass: for each sequence, for each of its scalars, the integrand.
     fn pass(&self, wanted: &[Points<'_>], pass: &[(usize, usize)], threads: Threads) -> Vec<Vec<Value>> {
         let paths = pass.iter().map(|&(index, _)| wanted[index].path);
-        let (lengths, tails) = paths.map(|path| (path.tokens(), 1 + path.forced().len())).unzip();
+        let (lengths, tails) = paths.map(|path| (path.tokens(), 1 + path.counted().len())).unzip();
         let sequences = Sequences::with_tails(lengths, tails);
         let rotary = self.decoder.rotary(sequences.longest());
         if self.kernels {
@@ -535,33 +575,41 @@ impl Explainer {
         };
         let all = stretches(pass.len());
         let trace = self.decoder.forward(ops, sequences, Entry::Paths(&all), true);
-        let scalars = |&(index, _): &(usize, usize)| &wanted[index].scalars;
-        let asked: Vec<Scalar> = pass.iter().flat_map(|s| scalars(s).iter().copied()).collect();
-        let outputs = Outputs::new(trace.logits.clone(), &asked);
+        let of = |&(index, _): &(usize, usize)| &wanted[index].asked;
+        let all_asked: Vec<Scalar> = pass
+            .iter()
+            .flat_map(|s| of(s).iter().map(|asked| asked.scalar))
+            .collect();
+        let outputs = Outputs::new(trace.logits.clone(), &all_asked);
         let routes = self.decoder.routes(sequences, &trace);
-        let mut values: Vec<Vec<Value>> = pass.iter().map(|s| Vec::with_capacity(scalars(s).len())).collect();
-        let rounds = pass.first().map_or(0, |s| scalars(s).len());
-        for round in 0..rounds {
-            let asked: Vec<Scalar> = pass.iter().map_while(|s| scalars(s).get(round).copied()).collect();
+        let mut values: Vec<Vec<Value>> = pass.iter().map(|s| Vec::with_capacity(of(s).len())).collect();
+        for (round, first) in pass.first().into_iter().flat_map(of).enumerate() {
+            let asked = pass.iter().map_while(|s| of(s).get(round));
+            let asked: Vec<Scalar> = asked.map(|asked| asked.scalar).collect();
             let count = asked.len();
-            let forced = pass.iter().map(|&(index, _)| wanted[index].path.forced());
-            let (found, seeds) = outputs.values(&asked, forced);
+            let counted = pass.iter().map(|&(index, _)| wanted[index].path.counted());
+            let (found, seeds) = outputs.values(&asked, counted);
             let gradient = outputs.hidden_gradient(ops, &self.decoder, &seeds);
-            let scores = self
-                .decoder
-                .backward(ops, &sequences.first(count), &trace, &stretches(count), gradient);
+            let scores = self.decoder.backward(
+                ops,
+                &sequences.first(count),
+                &trace,
+                &stretches(count),
+                gradient,
+                first.gradients,
+            );
             let mut rows = scores.iter();
             let found = found.into_iter().zip(&seeds.sizes);
-            let shapes = sequences.lengths().iter().zip(sequences.tails());
-            let of_each = values.iter_mut().zip(found).zip(shapes).zip(&routes);
-            for (((values, (output, &size)), (&tokens, &tail)), routes) in of_each {
+            let paths = pass.iter().map(|&(index, _)| wanted[index].path);
+            let of_each = values.iter_mut().zip(found).zip(paths).zip(&routes);
+            for (((values, (output, &size)), path), routes) in of_each {
                 let mut scores: Vec<f64> = rows
                     .by_ref()
-                    .take(tokens)
+                    .take(path.tokens())
                     .map(|&score| f64::from(score) * size)
                     .collect();
                 // Tokens that stay what they are have no share.
-                scores.truncate(tokens + 1 - tail);
+                scores.truncate(path.tokens() - path.forced().len());
                 let routes = routes.clone();
                 values.push(Value { output, scores, routes });
             }

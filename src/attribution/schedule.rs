@@ -9,7 +9,7 @@ mod replaced;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use super::integrated_gradients::{Explainer, Points, Scalar, guarded};
+use super::integrated_gradients::{Asked, Explainer, Points, Scalar, guarded};
 use super::methods::{Attribution, ByRemoval, Given, InProgress, Method, Prepared};
 use crate::diagnostic::Result;
 use crate::interrupt;
@@ -22,9 +22,11 @@ use replaced::Replaced;
 pub struct Task {
     /// The prompt.
     pub ids: Vec<u32>,
-    /// The earlier tokens of an answer of several, of which the scalar's is the last: their log-probabilities are added
-    /// to it.
+    /// The tokens between the prompt and the scalar's own: the earlier ones of an answer of several, whose
+    /// log-probabilities are added to it, behind those that are `given`.
     pub forced: Vec<u32>,
+    /// How many of their first are only given to the model, and not counted in F.
+    pub given: usize,
     /// Where its path starts.
     pub start: BaselineVector,
     /// How experts are chosen along it.
@@ -39,8 +41,8 @@ pub struct Task {
 
 impl Task {
     /// What its path is made of, or what its units are replaced by.
-    fn path(&self) -> (&[u32], &[u32], BaselineVector, Routing) {
-        (&self.ids, &self.forced, self.start, self.routing)
+    fn path(&self) -> (&[u32], &[u32], usize, BaselineVector, Routing) {
+        (&self.ids, &self.forced, self.given, self.start, self.routing)
     }
 }
 
@@ -52,7 +54,7 @@ struct Open {
 
 struct Member {
     task: usize,
-    scalar: Scalar,
+    asked: Asked,
     map: Box<dyn InProgress>,
     seconds: f64,
 }
@@ -170,19 +172,24 @@ fn begin(explainer: &Explainer, members: &[(usize, &Task, &dyn Method)]) -> Resu
     let began = Instant::now();
     let task = members[0].1;
     let path = explainer.path(&task.ids, task.start, &task.forced, task.routing)?;
+    let path = path.with_given(task.given);
     let need = members.iter().filter(|(.., method)| method.needs_ends());
     let scalars: Vec<Scalar> = need.map(|(_, task, _)| task.scalar).collect();
     let ends = if scalars.is_empty() {
         vec![]
     } else {
-        explainer.ends(&task.ids, task.start, &task.forced, path.frozen.as_deref(), &scalars)?
+        let forced = (&task.forced[..], task.given);
+        explainer.ends(&task.ids, task.start, forced, path.frozen.as_deref(), &scalars)?
     };
     let seconds = began.elapsed().as_secs_f64() / members.len() as f64;
     let starts_at_zero = guarded(|| path.starts_at_zero())?;
     let mut ends = ends.into_iter();
     let member = |&(index, task, method): &(usize, &Task, &dyn Method)| Member {
         task: index,
-        scalar: task.scalar,
+        asked: Asked {
+            scalar: task.scalar,
+            gradients: method.gradients(),
+        },
         map: method.begin(Given {
             tokens: task.ids.len(),
             ends: if method.needs_ends() { ends.next() } else { None },
@@ -228,9 +235,9 @@ fn round(explainer: &mut Explainer, open: &mut [Open], batch: Batch, progress: &
         .map(|(index, members, alphas)| Points {
             path: &open[*index].path,
             alphas: alphas.clone(),
-            scalars: members
+            asked: members
                 .iter()
-                .map(|&member| open[*index].members[member].scalar)
+                .map(|&member| open[*index].members[member].asked)
                 .collect(),
         })
         .collect();

@@ -98,7 +98,7 @@ pub fn parse(map: &Map<String, Value>) -> Result<CheckpointConfig> {
     }
     let fields = Fields::new(map);
     let family = Family::of(&fields)?;
-    let model = (family.read)(&fields)?;
+    let model = family.shape(&fields)?;
     let quantization = fields.some("quantization_config").map(quantized::read).transpose()?;
     let (quantization, odd) = quantization.unzip();
     let special = SpecialTokens {

@@ -284,7 +284,7 @@ impl<'a> Building<'a> {
         let records = site.results.iter().flat_map(|result| result.records.iter().flatten());
         let below = records
             .flat_map(|record| &record.attributions)
-            .filter(|a| a.converged == Some(false) || summary::misses_margin(a))
+            .filter(|a| !summary::is_right(a) || summary::misses_margin(a))
             .count();
         // Hundreds of megabytes in small pieces: they are freed while the rest is done.
         let records: Vec<_> = site.results.into_iter().map(|result| result.records).collect();
@@ -310,14 +310,20 @@ impl<'a> Building<'a> {
         Ok(kept.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     }
 
+    /// The experiments in the order of the site: those to compute without a record yet, and those that are imported.
     fn no_results(&self) -> Vec<ExperimentResults<'a>> {
         let experiments = self.project.experiments.iter();
-        experiments
-            .map(|experiment| ExperimentResults {
-                experiment,
-                records: vec![],
-            })
-            .collect()
+        let to_compute = experiments.map(|experiment| ExperimentResults {
+            experiment,
+            records: vec![],
+        });
+        let imported = self.project.imports.iter().map(|import| ExperimentResults {
+            experiment: &import.experiment,
+            records: assemble::imported(import),
+        });
+        let mut results: Vec<ExperimentResults<'a>> = to_compute.chain(imported).collect();
+        results.sort_by(|a, b| a.experiment.id.cmp(&b.experiment.id));
+        results
     }
 
     /// How long it took so far, for `--verbose`.

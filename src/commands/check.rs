@@ -4,6 +4,7 @@
 use super::report::Report;
 use super::{counted, rehearse, selection};
 use crate::cli::{Check, ExitStatus, Global};
+use crate::content::imports::Import;
 use crate::content::project::Project;
 use crate::diagnostic::Diagnostics;
 use crate::hub::Hub;
@@ -29,6 +30,7 @@ pub fn run(global: &Global, arguments: &Check, report: &Report) -> Result<ExitSt
     if diagnostics.has_errors() {
         return Err(diagnostics);
     }
+    let imported: usize = project.imports.iter().map(Import::count).sum();
     let maps: usize = runs
         .iter()
         .flat_map(|run| &run.jobs)
@@ -48,10 +50,14 @@ pub fn run(global: &Global, arguments: &Check, report: &Report) -> Result<ExitSt
     }
     report.result(&format!(
         "{}, {}, {}, {}: no errors",
-        counted(project.experiments.len(), "experiment"),
+        counted(project.all_experiments().count(), "experiment"),
         counted(models.len(), "model"),
         counted(project.pages.len(), "page"),
-        counted(maps, "map"),
+        if imported > 0 {
+            format!("{}, {imported} of them imported", counted(maps + imported, "map"))
+        } else {
+            counted(maps, "map")
+        },
     ));
     Ok(ExitStatus::Done)
 }

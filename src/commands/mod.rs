@@ -3,6 +3,7 @@
 mod build;
 mod check;
 mod fetch;
+mod import;
 mod init;
 mod place;
 mod report;
@@ -47,6 +48,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitStatus {
         Command::Serve(arguments) => serve::run(&cli.global, arguments, &report),
         Command::Check(arguments) => check::run(&cli.global, arguments, &report),
         Command::Fetch(arguments) => fetch::run(&cli.global, arguments, &report),
+        Command::Import(arguments) => import::run(&cli.global, arguments, &report),
         Command::Init(arguments) => init::run(arguments, &report),
     };
     report.ended(done.unwrap_or_else(|errors| report.errors(errors)))

@@ -4,14 +4,15 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use super::{Worker, place, prepared, provenance};
+use super::{Worker, place, provenance};
 use crate::attribution::faithfulness::{self, Settings, Tested};
 use crate::attribution::integrated_gradients::{RemovalOf, Replaceable, Scalar};
+use crate::attribution::methods;
 use crate::attribution::schedule::Task;
 use crate::content::experiment::FaithfulnessSpec;
 use crate::diagnostic::Result;
 use crate::interrupt;
-use crate::plan::{Job, Run};
+use crate::plan::{Job, KnownTarget, Run};
 use crate::store::key::{AttributionKey, Key, TestKey};
 use crate::store::{Parts, StoredAttribution, StoredTest};
 use crate::terms::{Baseline, BaselineVector, Control};
@@ -24,15 +25,23 @@ pub struct Lacking {
     key: AttributionKey,
     /// Which job's.
     job: usize,
-    /// Which of its maps.
-    map: usize,
 }
 
-/// Which of a job's targets one of its maps explains, and by which method: methods outer, then targets, baselines
-/// inner.
-fn place_of(job: &Job, map: usize) -> (usize, usize) {
-    let (targets, baselines) = (job.targets.len(), job.baselines.len());
-    (map / baselines % targets, map / (targets * baselines))
+/// What a job's maps explain.
+fn known(job: &Job, parts: &Parts) -> Result<Vec<Option<KnownTarget>>> {
+    job.known_targets(
+        parts.prediction.token_id,
+        parts.generation.as_ref().map(|(_, said)| said),
+    )
+}
+
+/// F of a map.
+fn scalar(key: &AttributionKey) -> Scalar {
+    Scalar {
+        token: key.target[0],
+        output: key.output,
+        minus: key.target.get(1).copied(),
+    }
 }
 
 impl Worker<'_> {
@@ -49,8 +58,8 @@ impl Worker<'_> {
         let mut names = BTreeSet::new();
         for (index, (job, parts)) in jobs.iter().enumerate().filter(|(_, (job, _))| job.tested) {
             // Maps whose tests are stored need no control any more.
-            let keys = job.test_keys(run, parts.prediction.token_id);
-            for (map, (part, tests)) in parts.attributions.iter().zip(&keys).enumerate() {
+            let keys = job.test_keys(run, &known(job, parts)?);
+            for (part, tests) in parts.attributions.iter().zip(&keys) {
                 let key = job.permuted(&part.key, spec.seed);
                 let stored = |test: &TestKey| -> Result<bool> {
                     Ok(self.store.get::<StoredTest>(test, run.vocabulary)?.is_some())
@@ -66,7 +75,7 @@ impl Worker<'_> {
                     && self.store.get::<StoredAttribution>(&key, run.vocabulary)?.is_none()
                 {
                     let job = index;
-                    lacking.push(Lacking { key, job, map });
+                    lacking.push(Lacking { key, job });
                 }
             }
         }
@@ -79,19 +88,18 @@ impl Worker<'_> {
     /// As for any maps.
     pub fn permuted_maps(&mut self, run: &Run, jobs: &[Computed<'_>], lacking: Vec<Lacking>) -> Result<()> {
         let spec = &run.experiment.attribution;
-        let methods = prepared(spec);
         let (mut tasks, mut keys) = (Vec::new(), Vec::new());
-        for Lacking { key, job, map } in lacking {
-            let (job, parts) = jobs[job];
-            let (target, method) = place_of(job, map);
+        for Lacking { key, job } in lacking {
+            let (job, _) = jobs[job];
             tasks.push(Task {
                 ids: key.token_ids.clone(),
                 forced: key.forced.clone(),
+                given: key.given,
                 start: key.baseline,
                 routing: key.routing,
                 units: key.units.clone(),
-                scalar: job.targets[target].scalar(spec.output, parts.prediction.token_id),
-                method: methods[method].1.clone(),
+                scalar: scalar(&key),
+                method: methods::prepare(key.method),
             });
             keys.push((key, format!("{}, permuted parameters", place(run, job))));
         }
@@ -111,7 +119,7 @@ impl Worker<'_> {
             return Ok(vec![]);
         };
         self.progress.at(format!("{}: testing maps", place(run, job)));
-        let keys = job.test_keys(run, parts.prediction.token_id);
+        let keys = job.test_keys(run, &known(job, parts)?);
         let mut found: Vec<Vec<Option<StoredTest>>> = Vec::with_capacity(keys.len());
         for keys in &keys {
             let stored = keys.iter().map(|key| self.store.get::<StoredTest>(key, run.vocabulary));
@@ -128,7 +136,7 @@ impl Worker<'_> {
         for (at, replacement) in run.replacements.iter().enumerate() {
             let mut lacking: Vec<usize> = (0..keys.len()).filter(|&map| found[map][at].is_none()).collect();
             // All maps of a prompt read the same F; with those of an answer of several tokens it is another prompt.
-            lacking.sort_by(|&a, &b| of_job.forced(a).cmp(of_job.forced(b)).then(a.cmp(&b)));
+            lacking.sort_by(|&a, &b| of_job.forced(a).cmp(&of_job.forced(b)).then(a.cmp(&b)));
             for maps in lacking.chunk_by(|&a, &b| of_job.forced(a) == of_job.forced(b)) {
                 for (&map, test) in maps.iter().zip(self.tests_of(&of_job, maps, (at, replacement))?) {
                     found[map][at] = Some(test);
@@ -157,7 +165,8 @@ impl Worker<'_> {
         }
         let mut removals = self.explainer.removals(&Replaceable {
             ids: &job.prediction.token_ids,
-            forced: of.forced(maps[0]),
+            forced: of.forced(maps[0]).0,
+            given: of.forced(maps[0]).1,
             units: &of.units,
             replacement: *replacement,
             routing: attribution.routing,
@@ -230,14 +239,15 @@ struct OfJob<'a> {
 }
 
 impl OfJob<'_> {
-    fn forced(&self, map: usize) -> &[u32] {
-        &self.parts.attributions[map].key.forced
+    /// The tokens behind the prompt, and how many of them are only given.
+    fn forced(&self, map: usize) -> (&[u32], usize) {
+        let key = &self.parts.attributions[map].key;
+        (&key.forced, key.given)
     }
 
     /// F of a map.
     fn scalar(&self, map: usize) -> Scalar {
-        let (target, _) = place_of(self.job, map);
-        self.job.targets[target].scalar(self.run.experiment.attribution.output, self.parts.prediction.token_id)
+        scalar(&self.parts.attributions[map].key)
     }
 
     fn map_named(&self, name: &str) -> Option<&StoredAttribution> {

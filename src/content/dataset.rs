@@ -27,6 +27,7 @@ use super::prompt::Prompt;
 use crate::diagnostic::{Diagnostic, Diagnostics, Position};
 
 pub use hub::{Repositories, Repository};
+pub(super) use json::broken;
 #[cfg(test)]
 pub use parquet::tests::file;
 pub(super) use select::{Draw, Selector, check_column, choose, ids_of, read_selector};

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::dataset::{Origin, Sample};
+use super::imports::ImportHead;
 use super::prompt::Templates;
 use crate::terms::{
     Baseline, Batch, Control, Method, MethodSettings, MethodWithSettings, Output, PromptStyle, Quadrature, Routing,
@@ -48,12 +49,15 @@ pub struct Experiment {
     pub samples: Vec<Sample>,
     /// The possible answers, in the author's order; empty when the experiment has none.
     pub options: Vec<AnswerOption>,
-    /// How attributions are computed.
+    /// How attributions are computed; of an imported experiment its output alone, the rest is empty or a default that
+    /// nothing reads.
     pub attribution: AttributionSpec,
     /// The text that the model continues, if any.
     pub generate: Option<GenerateSpec>,
     /// How maps are put to the test, if they are.
     pub faithfulness: Option<FaithfulnessSpec>,
+    /// Where its maps come from, if another program computed them.
+    pub imported: Option<ImportHead>,
     /// The segments in which the cause lies, by what the author knows of the data; empty where nobody says.
     pub expected: Vec<String>,
 }

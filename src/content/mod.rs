@@ -9,6 +9,7 @@ pub mod dataset;
 pub mod decode;
 pub mod experiment;
 pub mod files;
+pub mod imports;
 pub mod model;
 pub mod names;
 pub mod page;

@@ -10,6 +10,7 @@ use super::dataset::{DataFiles, Repositories};
 use super::decode::Decoder;
 use super::experiment::{self, Experiment};
 use super::files;
+use super::imports::{self, Import, ModelLine};
 use super::model::{self, ModelSource, ModelSpec};
 use super::names::{name_problem, nearest, quoted, shortened};
 use super::page::{self, Page};
@@ -22,6 +23,8 @@ pub struct Project {
     pub root: PathBuf,
     /// Experiments to build, by id.
     pub experiments: Vec<Experiment>,
+    /// Experiments to show whose maps another program computed, by id.
+    pub imports: Vec<Import>,
     /// Every model file of the project, by id.
     pub models: BTreeMap<String, ModelSpec>,
     /// Pages to build, by route.
@@ -93,6 +96,10 @@ impl Project {
         let mut left_out = BTreeMap::new();
         let chosen = (selection, &mut left_out);
         let (experiments, named) = read_experiments(root, &found, chosen, repositories, &models, &mut all);
+        let imports = read_imports(root, &found, selection, &mut left_out, &mut all);
+        if experiments.is_empty() && imports.is_empty() && !all.has_errors() {
+            all.push(nothing_to_build(&found));
+        }
         if checkpoints {
             look_for_checkpoints(&models, &named, &mut all);
         }
@@ -108,12 +115,60 @@ impl Project {
             Project {
                 root: root.to_path_buf(),
                 experiments,
+                imports,
                 models,
                 pages,
                 left_out,
             },
             all.sorted(),
         ))
+    }
+
+    /// Every experiment that the site shows, those whose maps are imported behind the others.
+    pub fn all_experiments(&self) -> impl Iterator<Item = &Experiment> {
+        self.experiments
+            .iter()
+            .chain(self.imports.iter().map(|import| &import.experiment))
+    }
+
+    /// The models that imported files tell of and no model file does, by id: the first file's word for each.
+    pub fn imported_models(&self) -> BTreeMap<&String, ImportedModel<'_>> {
+        let mut models = BTreeMap::new();
+        for model in self.imports.iter().flat_map(|import| &import.models) {
+            if !self.models.contains_key(&model.id) {
+                models.entry(&model.id).or_insert(ImportedModel::of(model));
+            }
+        }
+        models
+    }
+
+    /// What people call a model: as its file says, or an imported one.
+    pub fn model_title<'a>(&'a self, id: &'a str) -> &'a str {
+        let imported = || {
+            let mut models = self.imports.iter().flat_map(|import| &import.models);
+            models
+                .find(|model| model.id == id)
+                .map_or(id, |model| ImportedModel::of(model).title)
+        };
+        self.models.get(id).map_or_else(imported, |model| &model.title)
+    }
+}
+
+/// A model of which only imported files tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImportedModel<'a> {
+    /// Title for people; the id where the file gives none.
+    pub title: &'a str,
+    /// Where it is from, in the file's words; may be empty.
+    pub source: &'a str,
+}
+
+impl<'a> ImportedModel<'a> {
+    fn of(model: &'a ModelLine) -> Self {
+        Self {
+            title: model.title.as_deref().unwrap_or(&model.id),
+            source: model.source.as_deref().unwrap_or_default(),
+        }
     }
 }
 
@@ -172,6 +227,7 @@ fn read_experiments(
     let known: BTreeSet<String> = models.keys().cloned().collect();
     let (mut data, mut experiments) = (DataFiles::new(root, repositories), Vec::new());
     let (mut ids, mut used, mut anywhere) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    ids.extend(found.imports.iter().map(|path| stem(path)));
     for (id, path) in named(&found.experiments, "experiment", all) {
         ids.insert(id.clone());
         let mut decoder = Decoder::new(path);
@@ -203,17 +259,54 @@ fn read_experiments(
         error.help = nearest(name, ids.iter().map(String::as_str)).map(|meant| format!("did you mean `{meant}`?"));
         all.push(error);
     }
-    if experiments.is_empty() && !all.has_errors() {
-        let warning = Diagnostic::content("there is no experiment to build")
-            .in_file("content/experiments")
-            .as_warning();
-        all.push(warning.help(if ids.is_empty() {
-            "write one as a .yaml file in this folder"
-        } else {
-            "all experiments are drafts; build them with --drafts, or name one with --experiment"
-        }));
-    }
     (experiments, Named { used, anywhere })
+}
+
+fn nothing_to_build(found: &Found) -> Diagnostic {
+    let warning = Diagnostic::content("there is no experiment to build")
+        .in_file("content/experiments")
+        .as_warning();
+    warning.help(if found.experiments.is_empty() {
+        "write one as a .yaml file in this folder"
+    } else {
+        "all experiments are drafts; build them with --drafts, or name one with --experiment"
+    })
+}
+
+/// The maps that another program computed, as far as they are chosen.
+fn read_imports(
+    root: &Path,
+    found: &Found,
+    selection: &Selection,
+    left_out: &mut BTreeMap<String, LeftOut>,
+    all: &mut Diagnostics,
+) -> Vec<Import> {
+    let mut imports = Vec::new();
+    for (id, path) in named(&found.imports, "experiment", all) {
+        let twin = found
+            .experiments
+            .iter()
+            .find(|other| stem(other).eq_ignore_ascii_case(&id));
+        if let Some(twin) = twin {
+            let error = Diagnostic::content(format!("two files name the experiment `{id}`")).in_file(path);
+            all.push(error.help(format!("rename this one or {}", twin.display())));
+        } else if selection.takes(&id, false) {
+            let read = imports::read(root, path)
+                .and_then(|contents| imports::resolve(&id, path, contents.head.unwrap_or_default(), contents.maps));
+            match read {
+                Ok(import) => imports.push(import),
+                Err(errors) => all.extend(errors),
+            }
+        } else {
+            left_out.insert(id, LeftOut::NotChosen);
+        }
+    }
+    imports.sort_by(|a: &Import, b| a.experiment.id.cmp(&b.experiment.id));
+    imports
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// An error for each model of an experiment to be built whose folder is not there, and a warning for one that nothing
@@ -235,7 +328,7 @@ fn look_for_checkpoints(models: &Models, named: &Named, all: &mut Diagnostics) {
 fn named<'a>(paths: &'a [PathBuf], what: &str, all: &mut Diagnostics) -> Vec<(String, &'a PathBuf)> {
     let mut named: Vec<(String, &PathBuf)> = Vec::new();
     for path in paths {
-        let id = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let id = stem(path);
         if let Some(problem) = name_problem(&id) {
             let error = Diagnostic::content(format!(
                 "`{}` cannot name {} {what}: {problem}",

@@ -12,8 +12,10 @@ use serde_json::{Map, Value};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Result};
 
-/// What to do about a variant.
+/// What to do about a variant; [`super::Family::shape`] adds of which family.
 pub const NOT_COMPUTED: &str = "igsite does not compute this variant";
+/// What such a help begins with.
+pub const NOT_COMPUTED_THIS: &str = "igsite does not compute this";
 
 /// A bound far above any model: it keeps products of shapes from overflowing.
 const LARGEST_COUNT: u64 = 1 << 28;

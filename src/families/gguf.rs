@@ -154,7 +154,7 @@ pub fn read(
 fn unknown(architecture: &str) -> Diagnostic {
     Diagnostic::checkpoint(format!("`general.architecture: {architecture}`"))
         .expected(format!("one of {}", architectures().join(", ")))
-        .help("igsite computes these layouts only; choose another model")
+        .help(super::not_computed::help(architecture))
 }
 
 /// The architectures that are read, sorted, each once.

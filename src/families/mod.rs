@@ -7,6 +7,7 @@
 mod base;
 pub mod fields;
 pub mod gguf;
+mod not_computed;
 pub mod rope;
 pub mod shape;
 pub mod tensors;
@@ -101,6 +102,23 @@ impl Family {
         FAMILIES.iter().copied().find(|family| family.classes.contains(&name))
     }
 
+    /// The shape that a file says.
+    ///
+    /// # Errors
+    /// The file is not right, or has a switch that is not computed: then the family is named.
+    pub fn shape(&self, fields: &Fields) -> Result<Shape> {
+        (self.read)(fields).map_err(|mut error| {
+            if let Some(help) = error
+                .help
+                .as_mut()
+                .filter(|help| help.starts_with(fields::NOT_COMPUTED_THIS))
+            {
+                help.push_str(&format!(" of `{}`", self.types[0]));
+            }
+            error
+        })
+    }
+
     /// Its class.
     pub fn class(&self) -> &'static str {
         self.classes[0]
@@ -113,18 +131,18 @@ impl Family {
     /// It is one that is not computed, or a field is of another type.
     pub fn of(fields: &Fields) -> Result<&'static Self> {
         let classes = fields.texts("architectures")?.unwrap_or_default();
-        let unknown = |found: String| {
+        let unknown = |found: String, name: &str| {
             Diagnostic::checkpoint(format!("unknown architecture {found}"))
                 .expected(known_classes())
-                .help("igsite computes these layouts only; choose another checkpoint")
+                .help(not_computed::help(name))
         };
         let Some(name) = fields.text("model_type")? else {
             let class = classes.first().copied().unwrap_or("");
-            return Family::by_class(class).ok_or_else(|| unknown(format!("`{class}`")));
+            return Family::by_class(class).ok_or_else(|| unknown(format!("`{class}`"), class));
         };
         let family = Family::by_type(name).ok_or_else(|| {
             let called: String = classes.iter().map(|class| format!(" (`{class}`)")).collect();
-            unknown(format!("`model_type: {name}`{called}"))
+            unknown(format!("`model_type: {name}`{called}"), name)
         })?;
         let same = |class: &&str| Family::by_class(class).is_some_and(|other| std::ptr::eq(other, family));
         if !classes.is_empty() && !classes.iter().any(same) {

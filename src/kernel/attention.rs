@@ -55,6 +55,8 @@ struct Task {
 #[derive(Default)]
 struct Scratch {
     weights: Vec<f32>,
+    /// Weights by another temperature.
+    softer: Vec<f32>,
     slopes: Vec<f32>,
     /// Derivatives of capped scores.
     caps: Vec<f32>,
@@ -129,8 +131,17 @@ impl Attention<'_> {
         }
     }
 
-    /// Gradients of `q`, `k` and `v`, given that of the output; all three are overwritten.
-    pub fn backward(&self, gradient: &[f32], [q, k, v]: [&[f32]; 3], [dq, dk, dv]: [&mut [f32]; 3], threads: Threads) {
+    /// Gradients of `q`, `k` and `v`, given that of the output; all three are overwritten. With a `temperature` T other
+    /// than 1 the gradient of the scores s is p (g − Σ p g) with p = softmax(s / T), g being that of the weights;
+    /// everything else stays what it is.
+    pub fn backward(
+        &self,
+        gradient: &[f32],
+        [q, k, v]: [&[f32]; 3],
+        [dq, dk, dv]: [&mut [f32]; 3],
+        temperature: f32,
+        threads: Threads,
+    ) {
         self.check(q, k, v);
         self.check(dq, dk, dv);
         self.check(gradient, k, v);
@@ -139,7 +150,7 @@ impl Attention<'_> {
         let (query_stride, key_stride) = (self.query_heads * self.width, self.key_heads * self.width);
         let group = self.query_heads / self.key_heads;
         let tasks = self.tasks();
-        let compute = |task: &Task| self.head_backward(task, gradient, q, k, v);
+        let compute = |task: &Task| self.head_backward(task, gradient, [q, k, v], temperature);
         let mut place = |task: &Task, head: &HeadGradients| {
             let width = self.width;
             for (row, values) in task.queries.clone().zip(head.q.chunks_exact(width)) {
@@ -190,18 +201,17 @@ impl Attention<'_> {
         self.scale.unwrap_or_else(|| 1.0 / (self.width as f32).sqrt())
     }
 
-    /// Attention weights of a block, `[queries, seen keys]`; where scores are capped, `caps` gets the derivatives of
-    /// that.
-    fn weights(
+    /// What becomes attention weights of a block, `[queries, seen keys]`, by [`Self::softmaxes`], which needs the factor
+    /// that is returned. Where scores are capped, `caps` gets the derivatives of that.
+    fn scores(
         &self,
         task: &Task,
-        block: (&Range<usize>, usize),
+        rows: &Range<usize>,
         seen: &Range<usize>,
         (q, k): (&[f32], &[f32]),
         to: &mut [f32],
         caps: &mut Vec<f32>,
-    ) {
-        let (rows, first) = block;
+    ) -> f32 {
         let key_head = task.head / (self.query_heads / self.key_heads);
         Product {
             size: (rows.len(), self.width, seen.len()),
@@ -221,16 +231,31 @@ impl Attention<'_> {
                 add(row, &bias);
             }
         }
-        let mut scale = self.factor();
-        if let Some(cap) = self.cap {
-            caps.resize(rows.len() * seen.len(), 0.0);
-            capped(&mut to[..rows.len() * seen.len()], caps, scale, cap);
-            scale = 1.0;
-        }
-        for (index, row) in to.chunks_exact_mut(seen.len()).take(rows.len()).enumerate() {
+        let scale = self.factor();
+        let Some(cap) = self.cap else { return scale };
+        caps.resize(rows.len() * seen.len(), 0.0);
+        capped(&mut to[..rows.len() * seen.len()], caps, scale, cap);
+        1.0
+    }
+
+    /// Turns the scores of a block, whose first query is at `first`, into softmax(scale · scores / temperature).
+    fn softmaxes(
+        &self,
+        task: &Task,
+        first: usize,
+        seen: &Range<usize>,
+        rows: &mut [f32],
+        (scale, temperature): (f32, f32),
+    ) {
+        let sink = self.sinks.map(|sinks| sinks[task.head] / temperature);
+        for (index, row) in rows.chunks_exact_mut(seen.len()).enumerate() {
             let own = self.seen(first + index, first + index);
-            let sink = self.sinks.map(|sinks| sinks[task.head]);
-            softmax(row, own.start - seen.start..own.end - seen.start, scale, sink);
+            softmax(
+                row,
+                own.start - seen.start..own.end - seen.start,
+                scale / temperature,
+                sink,
+            );
         }
     }
 
@@ -243,7 +268,8 @@ impl Attention<'_> {
                 let seen = self.seen(first, last);
                 scratch.weights.resize(rows.len() * seen.len(), 0.0);
                 let Scratch { weights, caps, .. } = &mut *scratch;
-                self.weights(task, (&rows, first), &seen, (q, k), weights, caps);
+                let scale = self.scores(task, &rows, &seen, (q, k), weights, caps);
+                self.softmaxes(task, first, &seen, weights, (scale, 1.0));
                 Product {
                     size: (rows.len(), seen.len(), width),
                     a: View::rows(&scratch.weights, seen.len()),
@@ -260,7 +286,7 @@ impl Attention<'_> {
         out
     }
 
-    fn head_backward(&self, task: &Task, gradient: &[f32], q: &[f32], k: &[f32], v: &[f32]) -> HeadGradients {
+    fn head_backward(&self, task: &Task, gradient: &[f32], [q, k, v]: [&[f32]; 3], temperature: f32) -> HeadGradients {
         let width = self.width;
         let key_head = task.head / (self.query_heads / self.key_heads);
         let scale = self.factor();
@@ -270,18 +296,30 @@ impl Attention<'_> {
             k: room(&task.keys),
             v: room(&task.keys),
         };
-        SCRATCH.with_borrow_mut(|Scratch { weights, slopes, caps }| {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let Scratch {
+                weights,
+                softer,
+                slopes,
+                caps,
+            } = scratch;
             for (rows, first, last) in Self::blocks(task) {
                 let seen = self.seen(first, last);
                 let (count, keys) = (rows.len(), seen.len());
                 weights.resize(count * keys, 0.0);
                 slopes.resize(count * keys, 0.0);
-                self.weights(task, (&rows, first), &seen, (q, k), weights, caps);
+                let own_scale = self.scores(task, &rows, &seen, (q, k), weights, caps);
+                if temperature != 1.0 {
+                    softer.clone_from(weights);
+                    self.softmaxes(task, first, &seen, softer, (own_scale, temperature));
+                }
+                self.softmaxes(task, first, &seen, weights, (own_scale, 1.0));
                 let start = task.keys.start + seen.start;
                 let gradient = self.head_view(gradient, self.query_heads, task.head, rows.start);
                 let values = self.head_view(v, self.key_heads, key_head, start).transposed();
                 product((count, width, keys), gradient, values, slopes, keys, false);
-                for (weights, slopes) in weights.chunks_exact(keys).zip(slopes.chunks_exact_mut(keys)) {
+                let read = if temperature == 1.0 { &*weights } else { &*softer };
+                for (weights, slopes) in read.chunks_exact(keys).zip(slopes.chunks_exact_mut(keys)) {
                     softmax_backward(weights, slopes, scale);
                 }
                 if self.cap.is_some() {
@@ -531,7 +569,7 @@ mod tests {
                 }
                 let (mut dq, mut dk, mut dv) = (vec![9.0; q.len()], vec![9.0; k.len()], vec![9.0; v.len()]);
                 let into = [&mut dq[..], &mut dk[..], &mut dv[..]];
-                shape.backward(&narrow(&c), [&narrow(&q), &narrow(&k), &narrow(&v)], into, threads);
+                shape.backward(&narrow(&c), [&narrow(&q), &narrow(&k), &narrow(&v)], into, 1.0, threads);
                 let loss = |q: &[f64], k: &[f64], v: &[f64]| -> f64 {
                     exact(&shape, q, k, v).iter().zip(&c).map(|(a, b)| a * b).sum()
                 };
@@ -549,6 +587,68 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// By the definition, in float64: p (g − Σ p g) with p = softmax(s / T), for the scores' gradient; then those of
+    /// queries and keys, which scores are products of. Values' gradient is the weights' own.
+    #[test]
+    fn a_temperature_softens_the_gradient_of_scores_alone() {
+        let (width, tokens, temperature) = (6, 9, 2.0);
+        let (scale, cap, sink) = (0.9, 1.5, 0.7);
+        let sinks = [sink as f32];
+        let shape = Attention {
+            query_heads: 1,
+            key_heads: 1,
+            width,
+            window: None,
+            scale: Some(scale as f32),
+            cap: Some(cap as f32),
+            sinks: Some(&sinks),
+            slopes: None,
+            lengths: &[tokens],
+            queries: &[tokens],
+        };
+        let [q, k, v, c] = [1.0, 2.0, 3.0, 4.0].map(|seed| numbers(tokens * width, seed));
+        let [mut dq, mut dk, mut dv, mut own_dq, mut own_dk, mut own_dv] = [(); 6].map(|()| vec![9.0; q.len()]);
+        let read = [&narrow(&q)[..], &narrow(&k), &narrow(&v)];
+        shape.backward(
+            &narrow(&c),
+            read,
+            [&mut dq, &mut dk, &mut dv],
+            temperature as f32,
+            Threads::One,
+        );
+        shape.backward(
+            &narrow(&c),
+            read,
+            [&mut own_dq, &mut own_dk, &mut own_dv],
+            1.0,
+            Threads::One,
+        );
+        assert_eq!(dv, own_dv);
+        let dot = |a: &[f64], i: usize, b: &[f64], j: usize| -> f64 {
+            let (a, b) = (&a[i * width..][..width], &b[j * width..][..width]);
+            a.iter().zip(b).map(|(a, b)| a * b).sum()
+        };
+        let (mut exact_q, mut exact_k) = (vec![0.0; q.len()], vec![0.0; q.len()]);
+        for i in 0..tokens {
+            let tanh = |j: usize| (scale * dot(&q, i, &k, j) / cap).tanh();
+            let power = |j: usize| (cap * tanh(j) / temperature).exp();
+            let sum: f64 = (0..=i).map(power).sum::<f64>() + (sink / temperature).exp();
+            let mean: f64 = (0..=i).map(|j| power(j) / sum * dot(&c, i, &v, j)).sum();
+            for j in 0..=i {
+                let slope = power(j) / sum * (dot(&c, i, &v, j) - mean) * (1.0 - tanh(j).powi(2)) * scale;
+                for d in 0..width {
+                    exact_q[i * width + d] += slope * k[j * width + d];
+                    exact_k[j * width + d] += slope * q[i * width + d];
+                }
+            }
+        }
+        for (found, exact) in dq.iter().chain(&dk).zip(exact_q.iter().chain(&exact_k)) {
+            assert!((f64::from(*found) - exact).abs() < 1e-5, "{found} for {exact}");
+        }
+        let moved = dq.iter().zip(&own_dq).any(|(one, other)| (one - other).abs() > 0.01);
+        assert!(moved, "{dq:?} {own_dq:?}");
     }
 
     /// Values of `build_alibi_tensor` of transformers 5.24.

@@ -63,6 +63,26 @@ impl Norm<'_> {
                 .for_each(work),
         }
     }
+
+    /// The same where `inverse` counts as a constant: inverse · g, less its mean for LayerNorm.
+    pub fn backward_detached(&self, gradient: &[f32], moments: &[Moments], into: &mut [f32], threads: Threads) {
+        let width = self.weight.len();
+        assert!(
+            gradient.len() == into.len() && gradient.len() == moments.len() * width,
+            "rows of one width"
+        );
+        let work = |((gradient, moments), into): ((&[f32], &[Moments]), &mut [f32])| {
+            backward_detached(self, gradient, moments, into);
+        };
+        match threads {
+            Threads::One => work(((gradient, moments), into)),
+            Threads::All => gradient
+                .par_chunks(SHARE * width)
+                .zip(moments.par_chunks(SHARE))
+                .zip(into.par_chunks_mut(SHARE * width))
+                .for_each(work),
+        }
+    }
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
@@ -104,6 +124,21 @@ fn backward(norm: &Norm, gradient: &[f32], x: &[f32], moments: &[Moments], into:
         };
         for (((into, &g), &x), &w) in into.iter_mut().zip(gradient).zip(x).zip(norm.weight) {
             *into += inverse * (g * w - level - (x - mean) * inverse * along);
+        }
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
+fn backward_detached(norm: &Norm, gradient: &[f32], moments: &[Moments], into: &mut [f32]) {
+    let width = norm.weight.len();
+    let rows = gradient.chunks_exact(width).zip(moments);
+    for ((gradient, &[_, inverse]), into) in rows.zip(into.chunks_exact_mut(width)) {
+        let level = match norm.bias {
+            Some(_) => lanes(gradient, norm.weight, |g, w| g * w) / width as f32,
+            None => 0.0,
+        };
+        for ((into, &g), &w) in into.iter_mut().zip(gradient).zip(norm.weight) {
+            *into += inverse * (g * w - level);
         }
     }
 }
@@ -283,6 +318,22 @@ mod tests {
                         (f64::from(gradient[i]) - 1.0 - slope).abs() < 1e-5,
                         "width {width}, element {i}"
                     );
+                }
+                // With 1/√(…) held, the norm is linear: its value at a unit vector, less that at zero, is its slope.
+                let mut gradient = vec![1.0; x.len()];
+                norm.backward_detached(&c, &moments, &mut gradient, Threads::All);
+                for i in (0..x.len()).step_by(13) {
+                    let (row, at) = (i / width, i % width);
+                    let level = if bias.is_some() { 1.0 / width as f64 } else { 0.0 };
+                    let slope: f64 = (0..width)
+                        .map(|j| {
+                            let moved = f64::from(u8::from(j == at)) - level;
+                            let factor = f64::from(c[row * width + j]) * f64::from(weight[j]);
+                            factor * f64::from(moments[row][1]) * moved
+                        })
+                        .sum();
+                    let found = f64::from(gradient[i]) - 1.0;
+                    assert!((found - slope).abs() < 1e-5, "width {width}, element {i}");
                 }
             }
         }

@@ -1,15 +1,125 @@
 //! The backward pass of the decoder, written out: each function undoes one of [`super::decoder`].
+//!
+//! A method may take something else for the gradient of some parts of a model than their own ([`Gradients`]); what is
+//! computed forwards stays the model's.
+
+use std::ops::Deref;
 
 use super::decoder::{Decoder, Feed, FeedTrace, Input, Layer, LayerTrace, Linear, Normed, Placing, Trace};
-use super::ops::{NormWeights, Ops, Sequences, Stretch, Which};
-use crate::families::shape::Halves;
+use super::ops::{Heads, NormWeights, Ops, Sequences, Stretch, Which};
+use crate::families::shape::{Activation, Halves};
 
 /// Gradients of an MLP's gate and up.
 type First<O> = (Option<<O as Ops>::Rows>, <O as Ops>::Rows);
 
+/// What a backward pass takes for the gradients of a model's parts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Gradients {
+    /// T: the gradient of attention's softmax(s) is p (g − Σ p g) with p = softmax(s / T), where g is that of the
+    /// weights.
+    pub temperature: f64,
+    /// The 1/√(…) of every norm counts as a constant.
+    pub norms_detached: bool,
+    /// Factor of what reaches attention's queries, and its keys.
+    pub queries_and_keys: f64,
+    /// Factor of what reaches attention's values.
+    pub values: f64,
+    /// Factor of what leaves a gated MLP, an expert's too.
+    pub gated: f64,
+}
+
+impl Gradients {
+    /// The model's own.
+    pub const OWN: Self = Self {
+        temperature: 1.0,
+        norms_detached: false,
+        queries_and_keys: 1.0,
+        values: 1.0,
+        gated: 1.0,
+    };
+}
+
+/// The operations of a backward pass, by [`Gradients`].
+pub(super) struct Back<'a, O> {
+    ops: &'a O,
+    gradients: Gradients,
+}
+
+impl<O> Deref for Back<'_, O> {
+    type Target = O;
+
+    fn deref(&self) -> &O {
+        self.ops
+    }
+}
+
+impl<O: Ops> Back<'_, O> {
+    fn norm_back(
+        &self,
+        rows: usize,
+        gradient: &O::Rows,
+        x: &O::Rows,
+        moments: &O::Moments,
+        norm: &NormWeights,
+        into: O::Rows,
+    ) -> O::Rows {
+        if self.gradients.norms_detached {
+            self.ops.norm_back_detached(rows, gradient, moments, norm, into)
+        } else {
+            self.ops.norm_back(rows, gradient, x, moments, norm, into)
+        }
+    }
+
+    fn attend_back(
+        &self,
+        sequences: &Sequences,
+        which: Which,
+        heads: Heads<'_>,
+        gradient: &O::Rows,
+        qkv: [&O::Rows; 3],
+    ) -> [O::Rows; 3] {
+        let Gradients {
+            temperature,
+            queries_and_keys,
+            values,
+            ..
+        } = self.gradients;
+        let [q, k, v] = self
+            .ops
+            .attend_back(sequences, which, heads, gradient, qkv, temperature);
+        [(q, queries_and_keys), (k, queries_and_keys), (v, values)].map(|(rows, factor)| self.scaled(rows, factor))
+    }
+
+    fn gated_back(
+        &self,
+        rows: usize,
+        activation: Activation,
+        gradient: O::Rows,
+        gate: &O::Rows,
+        up: &O::Rows,
+    ) -> [O::Rows; 2] {
+        let gradient = self.scaled(gradient, self.gradients.gated);
+        self.ops.gated_back(rows, activation, gradient, gate, up)
+    }
+
+    fn scores(&self, stretches: &[Stretch<'_>], gradient: &O::Rows, through: &[O::Rows]) -> Vec<f32> {
+        self.ops
+            .scores(stretches, gradient, through, self.gradients.norms_detached)
+    }
+
+    fn scaled(&self, rows: O::Rows, factor: f64) -> O::Rows {
+        if factor == 1.0 {
+            rows
+        } else {
+            self.ops.scale(rows, factor)
+        }
+    }
+}
+
 impl Decoder {
     /// Σ over the hidden dimension of (x − x′) ∂F/∂x for each row of the first sequences, given ∂F/∂hidden of what is
-    /// read of them (`[outputs, hidden]`, behind the final norm). May be called again for another F.
+    /// read of them (`[outputs, hidden]`, behind the final norm). May be called again for another F, or by other
+    /// gradients.
     pub fn backward<O: Ops>(
         &self,
         ops: &O,
@@ -17,7 +127,9 @@ impl Decoder {
         trace: &Trace<O>,
         stretches: &[Stretch<'_>],
         gradient: O::Rows,
+        gradients: Gradients,
     ) -> Vec<f32> {
+        let ops = &Back { ops, gradients };
         let count = sequences.outputs();
         let nothing = ops.zeros(count, self.shape.hidden);
         let mut gradient = ops.norm_back(count, &gradient, &trace.end, &trace.end_moments, &self.norm, nothing);
@@ -39,7 +151,7 @@ impl Decoder {
     /// them, with theirs.
     fn layer_back<O: Ops>(
         &self,
-        ops: &O,
+        ops: &Back<'_, O>,
         sequences: &Sequences,
         layer: &Layer,
         trace: &LayerTrace<O>,
@@ -120,7 +232,7 @@ impl Decoder {
     /// Gradients of gate and up, given that of what the MLP has written.
     fn mlp_back<O: Ops>(
         &self,
-        ops: &O,
+        ops: &Back<'_, O>,
         out: usize,
         layer: &Layer,
         trace: &LayerTrace<O>,
@@ -137,7 +249,7 @@ impl Decoder {
     /// Gradients of gate and up, given that of what is made of them.
     pub(super) fn activated_back<O: Ops>(
         &self,
-        ops: &O,
+        ops: &Back<'_, O>,
         rows: usize,
         layer: &Layer,
         gradient: O::Rows,
@@ -158,7 +270,7 @@ impl Decoder {
     /// what goes past it.
     fn mlp_input_back<O: Ops>(
         &self,
-        ops: &O,
+        ops: &Back<'_, O>,
         out: usize,
         layer: &Layer,
         trace: &LayerTrace<O>,
@@ -187,7 +299,7 @@ impl Decoder {
     /// of what the MLP reads; `gradient` is that of what goes past it.
     fn mlp_norm_back<O: Ops>(
         &self,
-        ops: &O,
+        ops: &Back<'_, O>,
         out: usize,
         layer: &Layer,
         trace: &LayerTrace<O>,
@@ -207,7 +319,7 @@ impl Decoder {
     /// The gradient of what a half's last linear layer reads.
     fn write_back<O: Ops>(
         &self,
-        ops: &O,
+        ops: &Back<'_, O>,
         rows: usize,
         gradient: &O::Rows,
         (linear, norm, read): (&Linear, Option<&NormWeights>, &Option<Normed<O>>),
@@ -223,7 +335,7 @@ impl Decoder {
     /// The gradient of what a half wrote, before its norm and factor.
     fn written_back<O: Ops>(
         &self,
-        ops: &O,
+        ops: &Back<'_, O>,
         rows: usize,
         gradient: &O::Rows,
         (norm, read): (Option<&NormWeights>, &Option<Normed<O>>),
@@ -243,7 +355,7 @@ impl Decoder {
     /// The gradient of queries or keys before their norm and rotary position embedding.
     fn placed_back<O: Ops>(
         &self,
-        ops: &O,
+        ops: &Back<'_, O>,
         sequences: &Sequences,
         layer: &Layer,
         which: Which,

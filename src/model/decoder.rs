@@ -178,6 +178,10 @@ impl Layer {
     }
 }
 
+/// What a layer is given beside its rows: the paths that its first linear layers are known of, the experts that it is
+/// to choose, and keys and values of the rows that stand before its own.
+type Beforehand<'a, O> = (Option<&'a [Stretch<'a>]>, Option<Held<'a>>, &'a [&'a [<O as Ops>::Rows; 2]]);
+
 /// What a pass starts from.
 #[derive(Clone, Copy, Debug)]
 pub enum Entry<'a> {
@@ -434,7 +438,7 @@ impl Decoder {
         layer: &Layer,
         x: O::Rows,
         which: Which,
-        (paths, held, known): (Option<&[Stretch<'_>]>, Option<Held<'_>>, &[&[O::Rows; 2]]),
+        (paths, held, known): Beforehand<'_, O>,
     ) -> (O::Rows, LayerTrace<O>) {
         let out = sequences.rows_of(which);
         let first = match paths {

@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use super::backward::Back;
 use super::decoder::{Decoder, Layer, Linear, Mlp};
 use super::ops::{Ops, Sequences, Stretch, Which};
 use crate::families::shape;
@@ -244,7 +245,7 @@ impl Decoder {
     /// The gradient of what a mixture reads, given that of what it wrote.
     pub(super) fn mixture_back<O: Ops>(
         &self,
-        ops: &O,
+        ops: &Back<'_, O>,
         rows: usize,
         layer: &Layer,
         mixture: &Mixture,
@@ -263,7 +264,7 @@ impl Decoder {
                 continue;
             }
             let written = ops.pick(gradient, at);
-            let activated = self.activated(ops, count, layer, &part.gate, &part.up);
+            let activated = self.activated(&**ops, count, layer, &part.gate, &part.up);
             let back = ops.back(count, &written, &mlp.down.weight);
             of_weights = ops.add_dots(of_weights, at, part.expert, &back, &activated);
             if let Some(bias) = &mlp.down.bias {

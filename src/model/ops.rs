@@ -510,6 +510,15 @@ pub trait Ops {
         norm: &NormWeights,
         into: Self::Rows,
     ) -> Self::Rows;
+    /// As [`Self::norm_back`], where 1/√(…) counts as a constant.
+    fn norm_back_detached(
+        &self,
+        rows: usize,
+        gradient: &Self::Rows,
+        moments: &Self::Moments,
+        norm: &NormWeights,
+        into: Self::Rows,
+    ) -> Self::Rows;
     /// x + bias, for each row.
     fn add_bias(&self, rows: usize, x: Self::Rows, bias: &Bias) -> Self::Rows;
     /// into + x
@@ -533,7 +542,7 @@ pub trait Ops {
     /// Attention; `which` says for which rows there are queries (the last of each sequence, where not for all). Keys
     /// and values are those of whole sequences. Rotary position embeddings are applied before.
     fn attend(&self, sequences: &Sequences, which: Which, heads: Heads<'_>, qkv: [&Self::Rows; 3]) -> Self::Rows;
-    /// Gradients of queries, keys and values.
+    /// Gradients of queries, keys and values; `temperature` as in [`crate::kernel::attention::Attention::backward`].
     fn attend_back(
         &self,
         sequences: &Sequences,
@@ -541,6 +550,7 @@ pub trait Ops {
         heads: Heads<'_>,
         gradient: &Self::Rows,
         qkv: [&Self::Rows; 3],
+        temperature: f64,
     ) -> [Self::Rows; 3];
     /// activation(gate) · up
     fn gated(&self, rows: usize, activation: Activation, gate: &Self::Rows, up: &Self::Rows) -> Self::Rows;
@@ -600,8 +610,14 @@ pub trait Ops {
     fn projected(&self, stretches: &[Stretch<'_>], which: usize) -> Self::Rows;
     /// Σ over the hidden dimension of gradient · (x − x′) for each row, plus what reaches the path through the first
     /// layer's linear layers: `through` holds their gradients in the order of [`super::path::Projection::layers`], none
-    /// where the first layer was computed as any other.
-    fn scores(&self, stretches: &[Stretch<'_>], gradient: &Self::Rows, through: &[Self::Rows]) -> Vec<f32>;
+    /// where the first layer was computed as any other. `detached`: the first norm's 1/√(…) counts as a constant.
+    fn scores(
+        &self,
+        stretches: &[Stretch<'_>],
+        gradient: &Self::Rows,
+        through: &[Self::Rows],
+        detached: bool,
+    ) -> Vec<f32>;
 
     /// `[rows, width]` on the device.
     fn to_tensor(&self, rows: usize, x: Self::Rows) -> Tensor<2>;

@@ -31,6 +31,7 @@ pub struct Path {
     pub frozen: Option<Arc<Frozen>>,
     tokens: usize,
     forced: Vec<u32>,
+    given: usize,
 }
 
 /// Rows of a path's end, in float32.
@@ -69,6 +70,17 @@ pub struct Coefficients {
     pub along: f64,
     /// −r³ mean(x̄ Δ̄), the factor of A.
     pub back: f64,
+}
+
+impl Coefficients {
+    /// The same where r counts as a constant: dn/dα = r Δ̄ ∘ γ.
+    pub fn detached(self) -> Self {
+        Self {
+            along: self.scale,
+            back: 0.0,
+            ..self
+        }
+    }
 }
 
 impl Projection {
@@ -118,7 +130,15 @@ impl Path {
             frozen: None,
             tokens,
             forced: forced.to_vec(),
+            given: 0,
         }
+    }
+
+    /// The same where the first `given` of the forced tokens are no part of what is explained: the model is given them,
+    /// and F does not count them.
+    pub fn with_given(self, given: usize) -> Self {
+        assert!(given <= self.forced.len(), "given tokens are forced tokens");
+        Self { given, ..self }
     }
 
     /// Whether it begins so near the zero vector that norms turn the signal on along it: the baseline is a thousandth
@@ -137,6 +157,11 @@ impl Path {
     /// Tokens behind the prompt that stay what they are.
     pub fn forced(&self) -> &[u32] {
         &self.forced
+    }
+
+    /// Those of them whose log-probabilities F counts.
+    pub fn counted(&self) -> &[u32] {
+        &self.forced[self.given..]
     }
 }
 

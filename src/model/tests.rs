@@ -5,6 +5,7 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use serde_json::json;
 
+use super::backward::Gradients;
 use super::decoder::{Decoder, Entry};
 use super::known::Known;
 use super::ops::cpu::Cpu;
@@ -252,6 +253,7 @@ fn by_hand<O: Ops>(
     stretches: &[Stretch<'_>],
     count: usize,
     c: &Tensor<2>,
+    gradients: Gradients,
 ) -> (Vec<f32>, Vec<f32>) {
     let lengths = stretches
         .iter()
@@ -277,7 +279,8 @@ fn by_hand<O: Ops>(
         }
         left -= take;
     }
-    let scores = model.backward(ops, &sequences.first(count), &trace, &first, ops.to_rows(gradient));
+    let gradient = ops.to_rows(gradient);
+    let scores = model.backward(ops, &sequences.first(count), &trace, &first, gradient, gradients);
     (floats(trace.logits), scores)
 }
 
@@ -327,11 +330,11 @@ fn equals_autodiff(shape: &Shape, tolerance: f32) {
                 threads,
                 rotary: rotary.clone(),
             };
-            let (all, scores) = by_hand(&ops, &model, &stretches, count, &c);
+            let (all, scores) = by_hand(&ops, &model, &stretches, count, &c, Gradients::OWN);
             close(&scores, &expected[..rows], tolerance);
             logits.push(all);
         }
-        let (all, scores) = by_hand(&on_device, &model, &stretches, count, &c);
+        let (all, scores) = by_hand(&on_device, &model, &stretches, count, &c, Gradients::OWN);
         close(&scores, &expected[..rows], tolerance);
         logits.push(all);
     }
@@ -367,6 +370,70 @@ fn equals_autodiff_whatever_the_switches() {
     assert!(failed.is_empty(), "seeds {failed:?}; the first is {first:?}");
 }
 
+/// The kernels and Burn's operations agree on other gradients too, with every switch; and each change matters.
+#[test]
+fn other_gradients_are_alike_on_every_device() {
+    let own = Gradients::OWN;
+    let temperature = Gradients {
+        temperature: 2.0,
+        ..own
+    };
+    let norms = Gradients {
+        norms_detached: true,
+        ..own
+    };
+    let queries = Gradients {
+        queries_and_keys: 0.25,
+        ..own
+    };
+    let values = Gradients { values: 0.5, ..own };
+    let gated = Gradients { gated: 0.5, ..own };
+    let all = Gradients {
+        temperature: 3.0,
+        norms_detached: true,
+        queries_and_keys: 0.25,
+        values: 0.5,
+        gated: 0.5,
+    };
+    let alphas: &[f64] = &[0.3, 1.0];
+    let mut moved = [0; 5];
+    for seed in 0..24 {
+        let shape = any_shape(&mut SplitMix64::new(seed));
+        let (plain, _) = models(&shape);
+        let model = plain.decoder();
+        let mut from = SplitMix64::new(2);
+        let input = random([50, 24], 0.6, &mut from);
+        let path = Path::new(&model, input, random([1, 24], 0.6, &mut from), &[]);
+        let stretches = [Stretch { path: &path, alphas }];
+        let c = random([2, 40], 1.0, &mut from);
+        let rotary = model.rotary(50);
+        let cpu = Cpu {
+            threads: Threads::All,
+            rotary: rotary.clone(),
+        };
+        let on_device = OnDevice::new(&Device::flex(), DType::F32, &rotary, &Sequences::new(vec![50; 2]));
+        let by = |gradients| {
+            let ours = by_hand(&cpu, &model, &stretches, 2, &c, gradients).1;
+            close(
+                &by_hand(&on_device, &model, &stretches, 2, &c, gradients).1,
+                &ours,
+                3e-4,
+            );
+            ours
+        };
+        let usual = by(own);
+        let largest = usual.iter().fold(0.0f32, |most, score| most.max(score.abs()));
+        by(all);
+        for (moved, gradients) in moved.iter_mut().zip([temperature, norms, queries, values, gated]) {
+            let other = by(gradients);
+            let most = other.iter().zip(&usual).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            *moved += usize::from(most > 1e-2 * largest);
+        }
+    }
+    // One shape in two has no gate, or no norm worth the name.
+    assert!(moved.iter().all(|&count| count >= 6), "{moved:?} of 24 shapes");
+}
+
 #[test]
 fn a_row_does_not_depend_on_its_company() {
     let (plain, _) = models(&llama(2, None, 2));
@@ -391,6 +458,7 @@ fn a_row_does_not_depend_on_its_company() {
         }],
         6,
         &c,
+        Gradients::OWN,
     )
     .1;
     let alone = by_hand(
@@ -402,6 +470,7 @@ fn a_row_does_not_depend_on_its_company() {
         }],
         3,
         &c,
+        Gradients::OWN,
     )
     .1;
     if crate::kernel::gemm::rows_are_independent() {
@@ -449,7 +518,7 @@ fn an_answer_of_several_tokens_is_that_of_autodiff() {
         let wanted = [(&path, answer[2]), (&short, 7)].map(|(path, token)| Points {
             path,
             alphas: alphas.clone(),
-            scalars: vec![scalar(token)],
+            asked: vec![scalar(token).into()],
         });
         let mut explainer = explainer;
         let found = explainer.evaluate(&wanted, Batch::Fixed(4), &mut |_| ()).unwrap();
@@ -514,12 +583,42 @@ fn an_answer_of_several_tokens_is_that_of_autodiff() {
             .ends(
                 &prompt,
                 BaselineVector::Token(2),
-                &answer[..2],
+                (&answer[..2], 0),
                 None,
                 &[scalar(answer[2])],
             )
             .unwrap();
         assert!((ends[0].input - by_token).abs() < 1e-4);
+        // A token that is given stays where it is, and counts no more: what is left is the whole less its own share.
+        let of = |forced: &[u32], given, token| {
+            let path = explainer.path(&prompt, BaselineVector::Token(2), forced, Routing::Free);
+            (path.unwrap().with_given(given), scalar(token))
+        };
+        let paths = [
+            of(&answer[..2], 0, answer[2]),
+            of(&answer[..2], 1, answer[2]),
+            of(&[], 0, answer[0]),
+        ];
+        let wanted = paths.each_ref().map(|(path, scalar)| Points {
+            path,
+            alphas: vec![0.4],
+            asked: vec![(*scalar).into()],
+        });
+        let found = explainer.evaluate(&wanted, Batch::Auto, &mut |_| ()).unwrap();
+        let [whole, behind, first] = [0, 1, 2].map(|index| &found[index][0][0]);
+        assert!((whole.output - behind.output - first.output).abs() < 1e-4);
+        for ((whole, behind), first) in whole.scores.iter().zip(&behind.scores).zip(&first.scores) {
+            assert!((whole - behind - first).abs() < 2e-4, "{whole} {behind} {first}");
+        }
+        let ends = explainer.ends(
+            &prompt,
+            BaselineVector::Token(2),
+            (&answer[..2], 1),
+            None,
+            &[scalar(answer[2])],
+        );
+        let alone = explainer.log_probability(&prompt, &answer[..1]).unwrap();
+        assert!((ends.unwrap()[0].input - (by_token - alone)).abs() < 1e-4);
     }
 }
 

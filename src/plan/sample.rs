@@ -107,20 +107,6 @@ impl<'a> One<'a, '_> {
                 Err(error) => problem(problems, &["options", &option.letter], error),
             }
         }
-        // Learned embeddings of positions end somewhere; the tokens of an answer but its last stand behind the prompt.
-        if let Some(positions) = self.model.checkpoint.config.model.embedding.positions {
-            let longest = options.iter().map(|(_, tokens)| tokens.len()).max().unwrap_or(1);
-            let needed = ids.len() + longest - 1;
-            if needed > positions {
-                let error = Diagnostic::content(format!("the prompt and its longest option come to {needed} tokens"))
-                    .expected(format!(
-                        "at most {positions}: the model has learned embeddings of so many positions"
-                    ))
-                    .help("shorten the prompt, or leave the sample out");
-                problem(problems, &["prompt"], error);
-                return None;
-            }
-        }
         // Reported above; targets that need such an option would only repeat it.
         if options.len() < self.experiment.options.len() {
             return None;
@@ -130,6 +116,21 @@ impl<'a> One<'a, '_> {
             match self.targets(spec, sample, asked, &options) {
                 Ok(found) => targets.extend(found),
                 Err(error) => problem(problems, &["attribution", "targets", &index.to_string()], error),
+            }
+        }
+        // Learned embeddings of positions end somewhere; the tokens of an answer but its last stand behind the prompt.
+        if let Some(positions) = self.model.checkpoint.config.model.embedding.positions {
+            let answers = options.iter().map(|(_, tokens)| tokens.len() - 1);
+            let longest = answers.chain(targets.iter().map(|target| target.forced.len())).max();
+            let needed = ids.len() + longest.unwrap_or(0);
+            if needed > positions {
+                let error = Diagnostic::content(format!("the prompt and its longest answer come to {needed} tokens"))
+                    .expected(format!(
+                        "at most {positions}: the model has learned embeddings of so many positions"
+                    ))
+                    .help("shorten the prompt, or leave the sample out");
+                problem(problems, &["prompt"], error);
+                return None;
             }
         }
         Some(Job {
@@ -186,6 +187,8 @@ impl<'a> One<'a, '_> {
             Target::Gold => one(TargetKind::Gold, member(spec)?),
             Target::Option(_) => one(TargetKind::Option, member(spec)?),
             Target::Token(_) => one(TargetKind::Token, member(spec)?),
+            Target::Text(_) => one(TargetKind::Text, member(spec)?),
+            Target::Generated => vec![PlannedTarget::generated()],
             Target::AllOptions => options
                 .iter()
                 .flat_map(|(_, tokens)| one(TargetKind::Option, known(tokens)))
@@ -233,7 +236,8 @@ impl<'a> One<'a, '_> {
                     _ => Err(error),
                 },
             },
-            Target::AllOptions | Target::Contrast(..) => {
+            Target::Text(text) => Ok(known(&self.answer(asked, text)?)),
+            Target::AllOptions | Target::Generated | Target::Contrast(..) => {
                 Err(Diagnostic::content("a contrast has two single targets").expected("letters or tokens"))
             }
         }

@@ -24,7 +24,10 @@ pub fn count(store: &Store, run: &Run) -> Result<usize> {
         let Some(prediction) = store.get::<StoredPrediction>(&job.prediction, run.vocabulary)? else {
             return Ok(0);
         };
-        let found = job.attribution_keys(run.experiment, prediction.token_id);
+        let generation = said(store, run, None, job, prediction.token_id)?;
+        let generation = generation.as_ref().map(|(_, said)| said);
+        let targets = job.known_targets(prediction.token_id, generation)?;
+        let found = job.attribution_keys(run.experiment, &targets);
         let found = found.map(|key| {
             Ok(usize::from(
                 store.get::<StoredAttribution>(&key, run.vocabulary)?.is_some(),
@@ -40,41 +43,20 @@ fn find(store: &Store, run: &Run, model: Option<&OpenedModel>, job: &Job) -> Res
     let Some(prediction) = store.get::<StoredPrediction>(&job.prediction, run.vocabulary)? else {
         return Ok(None);
     };
-    let asked = match &run.experiment.generate {
-        None => None,
-        Some(spec) => {
-            let kept = job.generation.as_ref();
-            let kept = kept.and_then(|kept| {
-                kept.key(
-                    &job.prediction.model,
-                    spec.max_new_tokens,
-                    &run.stop,
-                    prediction.token_id,
-                )
-            });
-            match (kept, model) {
-                (Some(kept), _) => Some(kept),
-                (None, Some(model)) => generation(run, model, job, prediction.token_id)?,
-                (None, None) => return Ok(None),
-            }
-        }
-    };
-    let generation = match asked {
-        None => None,
-        Some((prompt, key)) => match store.get::<StoredGeneration>(&key, run.vocabulary)? {
-            Some(found) => Some((prompt, found)),
-            None => return Ok(None),
-        },
-    };
+    let generation = said(store, run, model, job, prediction.token_id)?;
+    if generation.is_none() && run.experiment.generate.is_some() {
+        return Ok(None);
+    }
+    let targets = job.known_targets(prediction.token_id, generation.as_ref().map(|(_, said)| said))?;
     let mut attributions = Vec::new();
-    for key in job.attribution_keys(run.experiment, prediction.token_id) {
+    for key in job.attribution_keys(run.experiment, &targets) {
         match store.get::<StoredAttribution>(&key, run.vocabulary)? {
             Some(found) => attributions.push(found),
             None => return Ok(None),
         }
     }
     let mut tests = Vec::new();
-    for keys in job.test_keys(run, prediction.token_id) {
+    for keys in job.test_keys(run, &targets) {
         let mut of_map = Vec::with_capacity(keys.len());
         for key in keys {
             match store.get::<StoredTest>(&key, run.vocabulary)? {
@@ -90,4 +72,27 @@ fn find(store: &Store, run: &Run, model: Option<&OpenedModel>, job: &Job) -> Res
         tests,
         generation,
     }))
+}
+
+/// What the model was asked to say, and says, if it was asked and the store has it.
+fn said(
+    store: &Store,
+    run: &Run,
+    model: Option<&OpenedModel>,
+    job: &Job,
+    predicted: u32,
+) -> Result<Option<(String, StoredGeneration)>> {
+    let Some(spec) = &run.experiment.generate else {
+        return Ok(None);
+    };
+    let kept = job.generation.as_ref();
+    let kept = kept.and_then(|kept| kept.key(&job.prediction.model, spec.max_new_tokens, &run.stop, predicted));
+    let asked = match (kept, model) {
+        (Some(kept), _) => Some(kept),
+        (None, Some(model)) => generation(run, model, job, predicted)?,
+        (None, None) => None,
+    };
+    let Some((prompt, key)) = asked else { return Ok(None) };
+    let found = store.get::<StoredGeneration>(&key, run.vocabulary)?;
+    Ok(found.map(|found| (prompt, found)))
 }

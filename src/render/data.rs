@@ -8,11 +8,11 @@ use serde::Serialize;
 
 use crate::analysis::map;
 use crate::diagnostic::{Diagnostic, Result};
-use crate::store::record::SampleRecord;
-use crate::terms::{Shuffled, TestNumbers, Token};
+use crate::store::record::{Imported, SampleRecord};
+use crate::terms::{Method, Shuffled, TestNumbers, Token};
 
 /// The columns of the CSV, in order, and what they hold; pages show this table too.
-pub const COLUMNS: [(&str, &str); 26] = [
+pub const COLUMNS: [(&str, &str); 27] = [
     ("experiment", "id of the experiment"),
     ("model", "id of the model"),
     ("sample", "id of the sample, exact"),
@@ -22,7 +22,10 @@ pub const COLUMNS: [(&str, &str); 26] = [
         "correct",
         "whether the prediction is the gold option; empty without one",
     ),
-    ("target_kind", "predicted, gold, option, token or contrast"),
+    (
+        "target_kind",
+        "predicted, gold, option, token, contrast, text or generated",
+    ),
     ("target", "text of what is explained"),
     ("output", "unit of the score: probability, logit or log_probability"),
     ("baseline", "where the path starts"),
@@ -56,7 +59,14 @@ pub const COLUMNS: [(&str, &str); 26] = [
         "converged",
         "whether the map’s delta, and its error estimate where there is one, are within tolerance; empty where a method has no such test",
     ),
-    ("method", "how the map was made"),
+    (
+        "method",
+        "how the map was made; of an imported map in the words of the program that computed it",
+    ),
+    (
+        "computed_by",
+        "the program that computed an imported map; empty where igsite did",
+    ),
 ];
 
 /// One record as JSON on one line.
@@ -87,27 +97,32 @@ pub fn csv(record: &SampleRecord) -> Vec<u8> {
         .enumerate()
         .map(|(i, t)| token(record, i, t))
         .collect();
-    for attribution in &record.attributions {
+    for attribution in record.attributions.iter().filter(|a| a.absent.is_none()) {
         let mut before = Cells::default();
         before.text(&record.experiment);
         before.text(&record.model.id);
         before.text(&record.sample.id);
         before.text(record.sample.gold.as_deref().unwrap_or(""));
-        before.text(&record.prediction.text);
+        before.text(record.prediction.as_ref().map_or("", |prediction| &prediction.text));
         before.plain(record.correct);
         before.text(attribution.target.kind.word());
         before.text(&attribution.target.text);
         before.word(attribution.output);
-        before.text(&attribution.baseline.to_string());
+        let imported = attribution.imported.as_ref();
+        let stated = imported.and_then(|imported| imported.baseline.clone());
+        let baseline = attribution.baseline.as_ref().map(ToString::to_string).or(stated);
+        before.text(&baseline.unwrap_or_default());
         before.plain(attribution.quadrature);
         before.plain(attribution.steps);
         let marked = attribution.non_finite.as_ref();
         before.text(&marked.map_or_else(String::new, |n| format!("{} at {}", n.what, n.alpha)));
         let mut after = Cells::default();
-        after.plain(Some(attribution.evaluations));
+        after.plain(imported.is_none().then_some(attribution.evaluations));
         after.plain(attribution.error_estimate);
         after.plain(attribution.converged);
-        after.text(attribution.method.word());
+        let method = attribution.method.map(Method::word);
+        after.text(method.unwrap_or_else(|| attribution.method_name()));
+        after.text(&imported.map(Imported::by).unwrap_or_default());
         let errors = map::errors(attribution);
         for (index, token) in tokens.iter().enumerate() {
             lines.extend_from_slice(&before.0);
@@ -191,11 +206,14 @@ pub fn tests_csv(record: &SampleRecord) -> Vec<u8> {
             before.text(&record.experiment);
             before.text(&record.model.id);
             before.text(&record.sample.id);
-            before.text(map.method.word());
+            before.text(match map.method {
+                Some(method) => method.word(),
+                None => map.method_name(),
+            });
             before.text(map.target.kind.word());
             before.text(&map.target.text);
             before.word(map.output);
-            before.text(&map.baseline.to_string());
+            before.text(&map.baseline.as_ref().map_or_else(String::new, ToString::to_string));
             before.text(&test.replacement.to_string());
             before.text(test.units.word());
             before.plain(Some(test.count));
@@ -250,7 +268,7 @@ fn token(record: &SampleRecord, index: usize, token: &Token) -> Vec<u8> {
     let segment = record.segments.iter().find(|s| !token.special && token.start < s.end);
     let mut cells = Cells::default();
     cells.plain(Some(index));
-    cells.plain(Some(token.id));
+    cells.plain(token.known_id());
     cells.text(&token.text);
     cells.plain(Some(token.start));
     cells.plain(Some(token.end));

@@ -161,6 +161,9 @@ fn given() -> BTreeMap<String, Vec<Value>> {
     let routed_site = routed.site(None);
     let routed_results = [Results::of(&routed.project, &routed_site.results[0]).expect("whole")];
     let routed_renderer = Renderer::new(&routed_site, &routed_results).expect("templates");
+    routed_renderer
+        .sample(&routed_results[0], 0, &mut out)
+        .expect("a sample");
     routed_renderer.map(&routed_results[0], 0, 0, &mut out).expect("a map");
     // By every method, and put to the test.
     let methods = Fixture::demo().methods();
@@ -179,6 +182,17 @@ fn given() -> BTreeMap<String, Vec<Value>> {
             .map(&methods_results[0], 0, sample, &mut out)
             .expect("a map");
     }
+    // Of another program.
+    let foreign = Fixture::demo().imported();
+    let foreign_site = foreign.site(None);
+    let foreign_results = [Results::of(&foreign.project, &foreign_site.results[0]).expect("whole")];
+    let foreign_renderer = Renderer::new(&foreign_site, &foreign_results).expect("templates");
+    foreign_renderer
+        .experiment(&foreign_results[0], &mut out)
+        .expect("an experiment");
+    foreign_renderer
+        .map(&foreign_results[0], 0, 0, &mut out)
+        .expect("a map");
     // A table of samples that is long enough to go on in pages of its own.
     let samples = (0..251).map(|i| fixture::sample(&i.to_string(), &i.to_string(), "Taxes fell.", "Ada", "D"));
     let long = Fixture::of(samples.collect(), &["llama-toy"]);
@@ -193,8 +207,10 @@ fn given() -> BTreeMap<String, Vec<Value>> {
         renderer.given(),
         adaptive_renderer.given(),
         deep_renderer.given(),
+        routed_renderer.given(),
         methods_renderer.given(),
         long_renderer.given(),
+        foreign_renderer.given(),
     ];
     for (name, views) in all.into_iter().flatten() {
         for view in views {
@@ -242,11 +258,13 @@ const PARTS: &[(&str, &str)] = &[
     ("map_note.html", "/shown"),
     ("answer.html", "/answer"),
     ("near_zero.html", "/attribution"),
+    ("jumps.html", "/attribution"),
     ("methods_beside.html", "/methods/0"),
     ("evidence.html", "/evidence"),
     ("quality.html", "/attribution"),
     ("quadrature.html", "/rule"),
     ("model_facts.html", "/facts/0/model"),
+    ("methods/imported.html", "/attributions/0"),
 ];
 
 /// Under which name a template that is included has its values.
@@ -258,7 +276,7 @@ fn prefix(template: &str) -> &str {
         "samples_table.html" => "samples.",
         "map_note.html" => "shown.",
         "answer.html" => "answer.",
-        "near_zero.html" | "quality.html" | "quality_line.html" => "attribution.",
+        "near_zero.html" | "jumps.html" | "quality.html" | "quality_line.html" => "attribution.",
         "faithfulness.html" => "test.",
         "methods_beside.html" => "beside.",
         "evidence.html" => "evidence.",

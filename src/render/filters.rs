@@ -60,11 +60,20 @@ pub fn register(tera: &mut Tera) {
     tera.register_filter("unit", |output: &str, _: Kwargs, _: &State| {
         labels::unit_named(output).ok_or_else(|| unheard_of("output", output))
     });
-    tera.register_filter("baseline", |text: &str, _: Kwargs, _: &State| {
-        labels::baseline_named(text).ok_or_else(|| unheard_of("baseline", text))
+    tera.register_filter("baseline", |value: &Value, _: Kwargs, _: &State| {
+        if imported(value).is_some() {
+            return Ok(text_at(value, "imported.baseline").unwrap_or_else(|| "baseline that is not told".to_owned()));
+        }
+        let text = word_of(value, "baseline")?;
+        labels::baseline_named(&text).ok_or_else(|| unheard_of("baseline", &text))
     });
-    tera.register_filter("method", |method: &str, _: Kwargs, _: &State| {
-        labels::method_named(method).ok_or_else(|| unheard_of("method", method))
+    tera.register_filter("method", |value: &Value, _: Kwargs, _: &State| {
+        if let Some(method) = text_at(value, "imported.method") {
+            return Ok(method);
+        }
+        let method = word_of(value, "method")?;
+        let name = labels::method_named(&method).map(str::to_owned);
+        name.ok_or_else(|| unheard_of("method", &method))
     });
     tera.register_filter("quadrature", |rule: &str, _: Kwargs, _: &State| {
         labels::rule_named(rule).ok_or_else(|| unheard_of("quadrature rule", rule))
@@ -166,6 +175,26 @@ fn ends(value: &Value) -> Option<(f64, f64)> {
         [low, high] => low.as_f64().zip(high.as_f64()),
         _ => None,
     }
+}
+
+/// A word, or that of a map: a map that was imported has its own words for it.
+fn word_of(value: &Value, field: &str) -> TeraResult<String> {
+    let word = value.as_str().or_else(|| value.get_from_path(field)?.as_str());
+    word.map(str::to_owned).ok_or_else(|| {
+        Error::message(format!(
+            "a {field} or a map was expected, found a value of type {}",
+            value.name()
+        ))
+    })
+}
+
+/// Who computed a map that igsite did not.
+fn imported(value: &Value) -> Option<&Value> {
+    value.get_from_path("imported").filter(|imported| !imported.is_none())
+}
+
+fn text_at(value: &Value, path: &str) -> Option<String> {
+    Some(value.get_from_path(path)?.as_str()?.to_owned())
 }
 
 fn unheard_of(what: &str, name: &str) -> Error {

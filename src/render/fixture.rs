@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::content::dataset::Sample;
 use crate::content::experiment::*;
+use crate::content::imports::{ImportFile, ImportHead};
 use crate::content::model::{ModelSource, ModelSpec};
 use crate::content::page::Page;
 use crate::content::project::Project;
@@ -92,6 +93,7 @@ impl Fixture {
         let experiment = Experiment {
             generate: None,
             faithfulness: None,
+            imported: None,
             expected: vec![],
             id: "claims".into(),
             path: "content/experiments/claims.yaml".into(),
@@ -144,6 +146,7 @@ impl Fixture {
             first_line: 4,
         };
         let project = Project {
+            imports: vec![],
             left_out: BTreeMap::new(),
             root: PathBuf::from("/nonexistent/igsite-fixture"),
             models: experiment
@@ -212,7 +215,7 @@ impl Fixture {
                 change: Some(0.02 * share),
             };
             if attribution.target.kind == TargetKind::Predicted {
-                attribution.baseline = Baseline::ZeroFrom(start);
+                attribution.baseline = Some(Baseline::ZeroFrom(start));
                 attribution.from = Some(start.alpha());
                 attribution.f_zero = Some(0.00005);
                 attribution.remainder = attribution.f_baseline.map(|start| start - 0.00005);
@@ -225,19 +228,65 @@ impl Fixture {
     }
 
     /// The adaptive maps of a mixture of experts: of the prediction as the model chooses, of the right answer with the
-    /// experts of the input.
+    /// experts of the input. F jumps by 73% of what it changes by; those of Orca Toy by next to nothing.
     pub fn routed(self) -> Self {
         let mut fixture = self.adaptive();
-        let records = fixture.records.iter_mut().flatten().flatten();
-        for attribution in records.flat_map(|record| &mut record.attributions) {
-            let is_free = attribution.target.kind == TargetKind::Predicted;
-            attribution.routing = Some(RoutingQuality {
-                routing: if is_free { Routing::Free } else { Routing::Frozen },
-                changes: if is_free { 1234 } else { 0 },
-                residual: if is_free { -0.0123 } else { 0.0 },
-            });
+        for record in fixture.records.iter_mut().flatten().flatten() {
+            let jumps = if record.model.id == "orca-toy" { 0.0012 } else { 0.73 };
+            for attribution in &mut record.attributions {
+                let change = attribution.f_input.unwrap_or_default() - attribution.f_baseline.unwrap_or_default();
+                let is_free = attribution.target.kind == TargetKind::Predicted;
+                attribution.routing = Some(RoutingQuality {
+                    routing: if is_free { Routing::Free } else { Routing::Frozen },
+                    changes: if is_free { 1234 } else { 0 },
+                    residual: if is_free { jumps * change } else { 0.0 },
+                });
+                if is_free {
+                    let (error, evaluations) =
+                        (attribution.error_estimate.unwrap_or_default(), attribution.evaluations);
+                    set_errors(attribution, error, 0.0017 - jumps);
+                    attribution.history = rounds(attribution, evaluations, error);
+                }
+            }
         }
         fixture
+    }
+
+    /// The maps as if another program had computed them, of models of which nothing but the source is known; without a
+    /// prediction for the last model.
+    pub fn imported(mut self) -> Self {
+        let experiment = &mut self.project.experiments[0];
+        experiment.path = "content/imports/claims.jsonl".into();
+        experiment.yaml.clear();
+        experiment.imported = Some(ImportHead {
+            files: vec![ImportFile {
+                name: "theirs.json".into(),
+                sha256: "00".repeat(32),
+            }],
+            igsite: Some("0.1.0".into()),
+            created: Some("2026-01-02T03:04:05Z".into()),
+            ..ImportHead::default()
+        });
+        let last = self.records[0].len() - 1;
+        for (model, records) in self.records[0].iter_mut().enumerate() {
+            for record in records {
+                record.provenance = None;
+                record.imported = Some(ImportedRecord {
+                    file: "content/imports/claims.jsonl".into(),
+                    igsite: Some("0.1.0".into()),
+                    created: Some("2026-01-02T03:04:05Z".into()),
+                });
+                let known = &mut record.model;
+                (known.architecture, known.dtype, known.quantization) = (None, None, None);
+                (known.weights_sha256, known.tokenizer_sha256) = (None, None);
+                if model == last {
+                    record.options.clear();
+                    (record.prediction, record.correct) = (None, None);
+                }
+                record.attributions.iter_mut().for_each(import);
+            }
+        }
+        self
     }
 
     /// The same maps with their error by the same rule at half the points.
@@ -505,6 +554,7 @@ fn record(model: &str, sample: &Sample) -> SampleRecord {
         kind: TargetKind::Predicted,
         token_ids: vec![token_id],
         text: answer.clone(),
+        given: None,
     };
     let mut attributions = vec![attribution(model, sample, &tokens, predicted, confidence)];
     if let Some(gold) = &gold {
@@ -513,6 +563,7 @@ fn record(model: &str, sample: &Sample) -> SampleRecord {
             kind: TargetKind::Gold,
             token_ids: vec![option.token_id],
             text: gold.clone(),
+            given: None,
         };
         attributions.push(attribution(model, sample, &tokens, target, option.probability));
     }
@@ -526,12 +577,12 @@ fn record(model: &str, sample: &Sample) -> SampleRecord {
             revision: None,
             requested_revision: None,
             file: None,
-            architecture: architecture.into(),
-            dtype: Dtype::F32,
-            quantization: Quantization::None,
+            architecture: Some(architecture.into()),
+            dtype: Some(Dtype::F32),
+            quantization: Some(Quantization::None),
             activations: None,
-            weights_sha256: format!("{:064x}", (skill * 1e15) as u64),
-            tokenizer_sha256: format!("{:064x}", longest),
+            weights_sha256: Some(format!("{:064x}", (skill * 1e15) as u64)),
+            tokenizer_sha256: Some(format!("{:064x}", longest)),
         },
         sample: SampleInfo {
             id: sample.id.clone(),
@@ -541,21 +592,38 @@ fn record(model: &str, sample: &Sample) -> SampleRecord {
         prompt: sample.prompt.text.clone(),
         segments: sample.prompt.segments.clone(),
         tokens,
-        prediction: Prediction {
+        prediction: Some(Prediction {
             token_id,
             text: answer,
             probability: confidence,
-        },
+        }),
         correct,
         options,
         attributions,
-        provenance: Provenance {
+        provenance: Some(Provenance {
             igsite: "0.1.0".into(),
             backend: DeviceKind::Cpu,
             seconds: 1.25,
             created: "2026-01-02T03:04:05Z".into(),
-        },
+        }),
+        imported: None,
     }
+}
+
+/// A map as if another program had computed it.
+fn import(map: &mut AttributionRecord) {
+    map.imported = Some(Imported {
+        tool: "captum".into(),
+        version: Some("0.9.0".into()),
+        method: "LayerIntegratedGradients".into(),
+        baseline: Some("padding tokens".into()),
+        unit: Some("a unit of its own".into()),
+        note: Some("summed over the hidden dimensions".into()),
+        file: Some("theirs.json".into()),
+    });
+    (map.method, map.baseline, map.quadrature, map.steps) = (None, None, None, None);
+    (map.estimate_error, map.tolerance, map.max_evaluations, map.evaluations) = (None, None, None, 0);
+    (map.converged, map.within_tolerance, map.within_margin, map.residual) = (None, None, None, None);
 }
 
 fn attribution(
@@ -626,8 +694,9 @@ fn attribution(
     AttributionRecord {
         target,
         output: Output::Probability,
-        baseline: Baseline::Zero,
-        method: Method::IntegratedGradients,
+        baseline: Some(Baseline::Zero),
+        method: Some(Method::IntegratedGradients),
+        imported: None,
         quadrature: Some(Quadrature::GaussLegendre),
         steps: Some(512),
         estimate_error: Some(false),
@@ -658,6 +727,7 @@ fn attribution(
         scores,
         errors: None,
         history: vec![],
+        absent: None,
         non_finite: None,
         routing: None,
     }

@@ -4,6 +4,7 @@ use serde::de::DeserializeOwned;
 use serde::de::value::StrDeserializer;
 
 use crate::analysis::bootstrap::Standing;
+use crate::analysis::results::Results;
 use crate::analysis::summary::{State, is_right};
 use crate::store::record::AttributionRecord;
 use crate::terms::{Baseline, Method, Output, Quadrature};
@@ -35,6 +36,21 @@ pub fn output(output: Output) -> &'static str {
         Output::Logit => "logit",
         Output::LogProbability => "log-probability (nats)",
     }
+}
+
+/// The unit of a map's scores: of the output that they are parts of, or what an imported file says.
+pub fn unit(attribution: &AttributionRecord) -> String {
+    let stated = attribution
+        .imported
+        .as_ref()
+        .and_then(|imported| imported.unit.as_deref());
+    stated.map_or_else(|| output(attribution.output).to_owned(), str::to_owned)
+}
+
+/// The unit of the maps of an experiment that pages with several models show.
+pub fn unit_of(results: &Results<'_>) -> String {
+    let otherwise = || output(results.experiment.attribution.output).to_owned();
+    results.first_map().map_or_else(otherwise, unit)
 }
 
 /// What people call the method of this name.
@@ -70,10 +86,23 @@ pub fn baseline(baseline: &Baseline) -> String {
     }
 }
 
+/// What a map compares the input with, whoever made it.
+pub fn baseline_of(attribution: &AttributionRecord) -> String {
+    match (&attribution.baseline, &attribution.imported) {
+        (Some(own), _) => baseline(own),
+        (None, imported) => imported
+            .as_ref()
+            .and_then(|by| by.baseline.clone())
+            .unwrap_or_else(|| "baseline that is not told".to_owned()),
+    }
+}
+
 /// A map's state in words, and the class that colours them.
 pub fn badge(state: State) -> (&'static str, &'static str) {
     match state {
+        State::Absent => ("no map: nothing was generated", "open"),
         State::NotFinite => ("marked: not finite", "bad"),
+        State::Imported => ("imported: igsite did not compute it", "open"),
         State::Untested => ("error unknown: this method has no test", "open"),
         State::ExactAlone => ("each score exact, not additive", "open"),
         State::AddsUp => ("adds up, standard errors known", "open"),
@@ -84,6 +113,7 @@ pub fn badge(state: State) -> (&'static str, &'static str) {
         State::ErrorUnknown => ("error unknown", "bad"),
         State::DeltaWithinTolerance => ("delta within tolerance, error unknown", "open"),
         State::ErrorAndDeltaWithinTolerance => ("error and delta within tolerance", "good"),
+        State::Incomplete => ("incomplete: F jumps where experts change", "bad"),
         State::Converged => ("converged", "good"),
     }
 }

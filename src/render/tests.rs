@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::fixture::{self, Fixture};
 use super::*;
+use crate::analysis::summary;
 use crate::content::dataset::Origin;
 use crate::lock::Patience;
 use crate::site::links::{LinkCheck, attributes};
@@ -101,6 +102,33 @@ fn each_page_kind_looks_as_it_did() {
         ("sitemap", "sitemap.xml"),
     ] {
         insta::assert_snapshot!(name, unhashed(&files, path));
+    }
+}
+
+#[test]
+fn pages_of_imported_maps_say_whose_they_are_and_count_nothing() {
+    let sample = fixture::sample("s-1", "s-1", "Taxes fell twice.", "Ada Merton", "D");
+    let fixture = Fixture::of(vec![sample], &["llama-toy", "orca-toy"]).imported();
+    let files = rendered(&fixture.site(None));
+    assert_eq!(broken_links(&files, None), Vec::<String>::new());
+    for (name, path) in [
+        ("imported_experiment", "experiments/claims/index.html"),
+        ("imported_map", "experiments/claims/maps/orca-toy/s-1/index.html"),
+    ] {
+        insta::assert_snapshot!(name, unhashed(&files, path));
+    }
+    for path in [
+        "index.html",
+        "experiments/claims/index.html",
+        "experiments/claims/samples/s-1/index.html",
+        "experiments/claims/maps/llama-toy/s-1/index.html",
+        "experiments/claims/comparison/index.html",
+    ] {
+        let page = text(&files, path);
+        assert!(page.contains("igsite did not compute"), "{path}");
+        for never in ["converged to", "not converged", "within tolerance</dt>"] {
+            assert!(!page.contains(never), "{never} in {path}");
+        }
     }
 }
 
@@ -305,6 +333,62 @@ fn a_map_that_is_lost_near_the_zero_vector_is_marked_in_words_wherever_it_is() {
 }
 
 #[test]
+fn a_map_that_leaves_out_jumps_of_f_is_marked_in_words_wherever_it_is() {
+    let fixture = Fixture::demo().routed();
+    // What the experiment counts.
+    let maps: Vec<_> = fixture.records[0]
+        .iter()
+        .flatten()
+        .flat_map(|record| &record.attributions)
+        .collect();
+    let incomplete = maps.iter().filter(|map| summary::is_incomplete(map)).count();
+    let converged = maps.iter().filter(|map| map.converged == Some(true)).count();
+    let small = maps.iter().filter(|map| summary::is_right(map)).count();
+    assert!(
+        incomplete > 6 && small > 0 && incomplete + small == converged,
+        "{incomplete} {small} {converged}"
+    );
+
+    let files = rendered(&fixture.site(None));
+    let badge = "<span class=\"badge bad\">incomplete: F jumps where experts change</span>";
+    let good = "<span class=\"badge good\">converged</span>";
+    let map = text(&files, "experiments/claims/maps/mistral-toy/2600.json/index.html");
+    for words in [
+        "<p class=\"alarm\">Incomplete. <bdi>The integral converged, with an error estimate of 0.4% of the map, but the \
+         scores do not sum to F(input) − F(baseline); delta is ",
+        ", 72.8% of F(input) − F(baseline). Where the choice of experts changes along the path (1234 changes), F jumps: by ",
+        " in all, the routing residual, which no scores hold. With the input’s experts all along the path \
+         (<code>routing: frozen</code>)",
+        "<dd>the integral did, by its error estimate; the scores miss F(input) − F(baseline) by the routing residual</dd>",
+        "The delta holds the routing residual, which no number of points takes away.",
+    ] {
+        assert!(map.contains(words), "{words}: {map}");
+    }
+    assert!(!map.contains(good) && !map.contains("yes, by its error estimate"));
+    let sample = text(&files, "experiments/claims/samples/2600.json/index.html");
+    assert!(
+        sample.contains(badge) && sample.contains("which no scores hold"),
+        "{sample}"
+    );
+    let experiment = text(&files, "experiments/claims/index.html");
+    assert!(experiment.contains(badge));
+    assert!(experiment.contains(&format!("{small} of 48 maps converged to 1.0%")));
+    let told =
+        format!("{incomplete} more are incomplete: the choice of experts changes along the path, and F jumps there");
+    assert!(experiment.contains(&told), "{experiment}");
+    assert!(experiment.contains("73.0% of F(input) − F(baseline) in the median"));
+    assert!(text(&files, "models/mistral-toy/index.html").contains("more incomplete</small>"));
+    assert!(text(&files, "experiments/claims/comparison/index.html").contains(badge));
+    // Jumps within the tolerance are told, and change nothing.
+    let map = text(&files, "experiments/claims/maps/orca-toy/2600.json/index.html");
+    assert!(
+        map.contains("the routing residual, 0.1% of F(input) − F(baseline), which no scores hold."),
+        "{map}"
+    );
+    assert!(map.contains(good) && !map.contains(badge));
+}
+
+#[test]
 fn an_experiment_on_a_data_set_of_the_hub_says_which_commit() {
     let mut fixture = Fixture::demo();
     assert!(!text(&rendered(&fixture.site(None)), "experiments/claims/index.html").contains("<dt>Data set</dt>"));
@@ -412,12 +496,13 @@ fn hostile_fixture() -> Fixture {
         model.title = bad.into();
     }
     for record in fixture.records.iter_mut().flatten().flatten() {
-        record.prediction.text = bad.into();
-        record.prediction.token_id = 7;
+        let prediction = record.prediction.as_mut().expect("a prediction");
+        prediction.text = bad.into();
+        prediction.token_id = 7;
         record.tokens[0].text = bad.into();
         record.model.source = bad.into();
         record.attributions[0].target.text = bad.into();
-        record.attributions[0].baseline = crate::terms::Baseline::Token(bad.to_owned());
+        record.attributions[0].baseline = Some(crate::terms::Baseline::Token(bad.to_owned()));
     }
     fixture
 }
@@ -582,7 +667,10 @@ fn data_files_read_back_to_the_same() {
                     (&row[2], &row[4], &row[15]),
                     (
                         record.sample.id.as_str(),
-                        record.prediction.text.as_str(),
+                        record
+                            .prediction
+                            .as_ref()
+                            .map_or("", |prediction| prediction.text.as_str()),
                         token.text.as_str()
                     )
                 );

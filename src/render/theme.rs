@@ -23,7 +23,7 @@ use crate::render::filters;
 use crate::render::text::{escape, is_plain};
 
 /// The built-in templates by name.
-pub const TEMPLATES: [(&str, &str); 33] = [
+pub const TEMPLATES: [(&str, &str); 36] = [
     ("base.html", include_str!("../../templates/base.html")),
     ("figure.html", include_str!("../../templates/figure.html")),
     ("figure_table.html", include_str!("../../templates/figure_table.html")),
@@ -33,6 +33,7 @@ pub const TEMPLATES: [(&str, &str); 33] = [
     ("samples_table.html", include_str!("../../templates/samples_table.html")),
     ("sample.html", include_str!("../../templates/sample.html")),
     ("map.html", include_str!("../../templates/map.html")),
+    ("methods/gim.html", include_str!("../../templates/methods/gim.html")),
     (
         "methods/gradient_x_input.html",
         include_str!("../../templates/methods/gradient_x_input.html"),
@@ -57,9 +58,14 @@ pub const TEMPLATES: [(&str, &str); 33] = [
         include_str!("../../templates/methods_beside.html"),
     ),
     ("evidence.html", include_str!("../../templates/evidence.html")),
+    (
+        "methods/imported.html",
+        include_str!("../../templates/methods/imported.html"),
+    ),
     ("comparison.html", include_str!("../../templates/comparison.html")),
     ("map_note.html", include_str!("../../templates/map_note.html")),
     ("near_zero.html", include_str!("../../templates/near_zero.html")),
+    ("jumps.html", include_str!("../../templates/jumps.html")),
     ("quality.html", include_str!("../../templates/quality.html")),
     ("answer.html", include_str!("../../templates/answer.html")),
     ("quadrature.html", include_str!("../../templates/quadrature.html")),

@@ -84,7 +84,7 @@ fn times(count: usize) -> String {
 fn source_of(project: &Project, page: &str) -> Option<PathBuf> {
     let of_page = project.pages.iter().find(|one| urls::page(&one.route) == page);
     let of_model = || project.models.values().find(|model| urls::model(&model.id) == page);
-    let of_experiment = || project.experiments.iter().find(|one| urls::experiment(&one.id) == page);
+    let of_experiment = || project.all_experiments().find(|one| urls::experiment(&one.id) == page);
     of_page
         .map(|page| page.path.clone())
         .or_else(|| of_model().map(|model| model.path.clone()))

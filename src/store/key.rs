@@ -113,6 +113,9 @@ pub struct AttributionKey {
     /// The tokens before the target's in an answer of several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub forced: Vec<u32>,
+    /// How many of their first the model is only given: F does not count them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub given: usize,
     /// The unit.
     pub output: Output,
     /// Where the path starts.
@@ -126,6 +129,18 @@ pub struct AttributionKey {
     /// The method, with its settings.
     #[serde(flatten)]
     pub method: MethodWithSettings,
+}
+
+impl AttributionKey {
+    /// What is explained: the target's tokens, those before them, and how many of these are only given.
+    pub fn explained(&self) -> (&[u32], &[u32], usize) {
+        (&self.target, &self.forced, self.given)
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// Raised whenever the definition of a test changes, or of one of its numbers.
@@ -195,6 +210,7 @@ mod tests {
             token_ids: vec![1, 2],
             target: vec![3],
             forced: vec![],
+            given: 0,
             output: Output::Probability,
             baseline: BaselineVector::Zero,
             units: vec![],
@@ -244,6 +260,7 @@ mod tests {
             |k| k.token_ids = vec![1, 3],
             |k| k.target = vec![3, 4],
             |k| k.forced = vec![4],
+            |k| (k.forced, k.given) = (vec![4], 1),
             |k| k.output = Output::Logit,
             |k| k.baseline = BaselineVector::Mean,
             |k| k.routing = Routing::Frozen,

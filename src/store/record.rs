@@ -5,8 +5,8 @@
 //! fixed order in the file; numbers are written in the shortest form that reads back to the same float.
 
 use crate::terms::{
-    Baseline, Below, DeviceKind, Dtype, Faithfulness, Method, NonFinite, Output, Quadrature, Quantization, Round,
-    RoutingQuality, Segment, TargetKind, Token, UnitKind,
+    Absent, Baseline, Below, DeviceKind, Dtype, Faithfulness, Method, NonFinite, Output, Quadrature, Quantization,
+    Round, RoutingQuality, Segment, TargetKind, Token, UnitKind,
 };
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -32,8 +32,8 @@ pub struct SampleRecord {
     pub segments: Vec<Segment>,
     /// The prompt's tokens.
     pub tokens: Vec<Token>,
-    /// The most probable next token.
-    pub prediction: Prediction,
+    /// The most probable next token; null where an imported file does not tell it.
+    pub prediction: Option<Prediction>,
     /// Whether the prediction is the gold option's token (where options are several tokens: whether the gold option is
     /// the most probable of them); absent gold gives null.
     pub correct: Option<bool>,
@@ -45,8 +45,11 @@ pub struct SampleRecord {
     /// The generated text, if the experiment has `generate`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<Generation>,
-    /// How and when it was made.
-    pub provenance: Provenance,
+    /// How and when igsite computed it; null where it did not.
+    pub provenance: Option<Provenance>,
+    /// How its maps came here, where igsite did not compute them. Absent elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<ImportedRecord>,
 }
 
 /// What a model says in its own words: the most probable token, again and again.
@@ -79,19 +82,19 @@ pub struct ModelRecord {
     /// The revision as the model file says it (`main`), which may mean another commit later; only of a hub repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested_revision: Option<String>,
-    /// `llama`, `mistral`, `falcon`.
-    pub architecture: String,
+    /// `llama`, `mistral`, `falcon`; null, as are the next four, where igsite did not open the model.
+    pub architecture: Option<String>,
     /// What it computed in.
-    pub dtype: Dtype,
+    pub dtype: Option<Dtype>,
     /// How its linear layers are quantised.
-    pub quantization: Quantization,
+    pub quantization: Option<Quantization>,
     /// What activations would be rounded to where the checkpoint was made for that. Here they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activations: Option<String>,
     /// Over the weight files' own hashes.
-    pub weights_sha256: String,
+    pub weights_sha256: Option<String>,
     /// Over the tokenizer's files.
-    pub tokenizer_sha256: String,
+    pub tokenizer_sha256: Option<String>,
 }
 
 /// The row of a record.
@@ -140,9 +143,9 @@ impl OptionRecord {
 
 /// The option that a model predicts: the one whose token it is; where options are several tokens, the most probable,
 /// and the first of equals.
-pub fn chosen(options: &IndexMap<String, OptionRecord>, predicted: u32) -> Option<&str> {
+pub fn chosen(options: &IndexMap<String, OptionRecord>, predicted: Option<u32>) -> Option<&str> {
     let found = if options.values().all(|option| option.token_ids.is_empty()) {
-        options.iter().find(|(_, option)| option.token_id == predicted)
+        options.iter().find(|(_, option)| Some(option.token_id) == predicted)
     } else {
         let by_probability = |(_, a): &(_, &OptionRecord), (_, b): &(_, &OptionRecord)| {
             a.log_probability().total_cmp(&b.log_probability())
@@ -161,6 +164,18 @@ pub struct TargetRecord {
     pub token_ids: Vec<u32>,
     /// The token's text; `B − D` for a contrast.
     pub text: String,
+    /// What the model was given between the prompt and what is explained, and F does not count; only of `generated`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given: Option<GivenRecord>,
+}
+
+/// What a model was given behind a prompt before it spoke.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenRecord {
+    /// Its tokens.
+    pub token_ids: Vec<u32>,
+    /// What they read as.
+    pub text: String,
 }
 
 /// An attribution map: one signed score a token.
@@ -170,11 +185,14 @@ pub struct AttributionRecord {
     pub target: TargetRecord,
     /// Its unit.
     pub output: Output,
-    /// How it was made.
-    #[serde(default)]
-    pub method: Method,
-    /// What the input is compared with: where a path starts.
-    pub baseline: Baseline,
+    /// How igsite made it; null where it did not, see `imported`.
+    #[serde(default = "before_methods")]
+    pub method: Option<Method>,
+    /// Who made it, where igsite did not. Absent elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Imported>,
+    /// What the input is compared with: where a path starts; null for an imported map.
+    pub baseline: Option<Baseline>,
     /// The rule of a path integral; null for other methods.
     pub quadrature: Option<Quadrature>,
     /// Points of a fixed rule; null for the adaptive one.
@@ -186,7 +204,7 @@ pub struct AttributionRecord {
     pub tolerance: Option<f64>,
     /// What the adaptive rule might spend; null for a fixed one.
     pub max_evaluations: Option<usize>,
-    /// Forward and backward passes spent, those at half the points included.
+    /// Forward and backward passes that igsite spent, those at half the points included; 0 for an imported map.
     pub evaluations: usize,
     /// F at the input; null where it is not finite.
     pub f_input: Option<f64>,
@@ -245,6 +263,9 @@ pub struct AttributionRecord {
     pub faithfulness: Vec<Faithfulness>,
     /// How the estimate came about, a round each; empty for a fixed rule without `estimate_error`.
     pub history: Vec<Round>,
+    /// Why there is no map; then there are no scores either, and F was not computed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub absent: Option<Absent>,
     /// Set when a value along the path was not finite: the record is marked, and no map is drawn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub non_finite: Option<NonFinite>,
@@ -262,7 +283,70 @@ pub struct Residual {
     pub value: f64,
 }
 
+/// Records of igsite before it had other methods name none.
+fn before_methods() -> Option<Method> {
+    Some(Method::default())
+}
+
+/// Who computed a map that igsite did not compute, as the imported file says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Imported {
+    /// The program.
+    pub tool: String,
+    /// Its version; null where the file does not tell it.
+    pub version: Option<String>,
+    /// What the program calls its method.
+    pub method: String,
+    /// What the input is compared with, in the file's words.
+    pub baseline: Option<String>,
+    /// The unit of the scores, where they are no parts of the output.
+    pub unit: Option<String>,
+    /// What else a reader of the scores must know.
+    pub note: Option<String>,
+    /// The file that it came in.
+    pub file: Option<String>,
+}
+
+impl Imported {
+    /// `inseq 0.7.1`
+    pub fn by(&self) -> String {
+        match &self.version {
+            Some(version) => format!("{} {version}", self.tool),
+            None => self.tool.clone(),
+        }
+    }
+}
+
+/// How the maps of a record came here that igsite did not compute.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportedRecord {
+    /// The file of the project that holds them.
+    pub file: String,
+    /// The version of igsite that imported them; null, as is the next, where somebody wrote that file by hand.
+    pub igsite: Option<String>,
+    /// When: UTC, RFC 3339, to the second.
+    pub created: Option<String>,
+}
+
 impl AttributionRecord {
+    /// What people call the method, ours or another program's.
+    pub fn method_name(&self) -> &str {
+        match &self.imported {
+            Some(imported) => &imported.method,
+            None => self.method.unwrap_or_default().name(),
+        }
+    }
+
+    /// What tells maps by different methods apart, whoever made them.
+    pub fn made_by(&self) -> (Option<Method>, Option<&str>, Option<&str>) {
+        let imported = self.imported.as_ref();
+        (
+            self.method,
+            imported.map(|by| by.tool.as_str()),
+            imported.map(|by| by.method.as_str()),
+        )
+    }
+
     /// Whether it is by a fixed rule, whose points are known before it runs.
     pub fn has_fixed_rule(&self) -> bool {
         self.quadrature.is_some_and(Quadrature::is_fixed)

@@ -109,6 +109,28 @@ pub fn of_attribution(part: &StoredAttribution) -> Nonsense {
             "an error below 0".to_owned()
         })?;
     }
+    let units = key.method.units().map(|_| key.units.len());
+    let by_units = units.filter(|_| part.non_finite.is_none());
+    must(part.unit_scores.as_ref().map(Vec::len) == by_units, || {
+        format!(
+            "scores of {:?} units, and {units:?} were asked for",
+            part.unit_scores.as_ref().map(Vec::len)
+        )
+    })?;
+    if let Some(errors) = &part.unit_errors {
+        must(Some(errors.len()) == by_units, || {
+            format!("errors of {} units, and {units:?} were asked for", errors.len())
+        })?;
+        must(errors.iter().all(|error| *error >= 0.0), || {
+            "an error of a unit below 0".to_owned()
+        })?;
+    }
+    must(key.units.iter().flatten().all(|&place| place < tokens), || {
+        format!("a unit with a token behind the last of {tokens}")
+    })?;
+    must(key.given <= key.forced.len(), || {
+        format!("{} given tokens of {}", key.given, key.forced.len())
+    })?;
     let is_contrast = key.target.len() > 1;
     for value in [part.f_input, part.f_baseline, part.f_zero].into_iter().flatten() {
         let fits = match (key.output, is_contrast) {

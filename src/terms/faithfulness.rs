@@ -26,7 +26,7 @@ pub struct Faithfulness {
     pub units: UnitKind,
     /// N: how many units there are.
     pub count: usize,
-    /// Why there are no numbers, in words: F was not finite somewhere. All numbers are then null.
+    /// Why there are no numbers, in words: F was not finite somewhere, or the map is not. All numbers are then null.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,
     /// The units, most relevant first: in the order in which they are removed. Counted from 0 in the order of the

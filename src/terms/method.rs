@@ -73,7 +73,7 @@ impl Method {
         match self {
             Self::IntegratedGradients => "Sundararajan, Taly and Yan 2017",
             Self::GradientXInput => "Shrikumar, Greenside, Shcherbina and Kundaje 2016",
-            Self::Gim => "Edin, Csordás, Tuckute and others 2025",
+            Self::Gim => "Edin, Csordás, Ruotsalo and others 2025",
             Self::Occlusion => "Zeiler and Fergus 2014",
             Self::Shapley => "Castro, Gómez and Tejada 2009",
         }

@@ -58,6 +58,6 @@ pub use output::Output;
 pub use quality::{Below, LEVELS, NonFinite, PathValue, Round, relative_error};
 pub use routing::{Routing, RoutingQuality};
 pub use rule::{Batch, Quadrature, Rule};
-pub use target::{Target, TargetKind};
+pub use target::{Absent, Target, TargetKind};
 pub use text::{PromptStyle, Role, Segment, Token};
 pub use units::UnitKind;

@@ -18,11 +18,15 @@ pub enum Target {
     Option(String),
     /// Any token, by its text.
     Token(String),
+    /// A text behind the prompt, of one token or several.
+    Text(String),
+    /// What the model itself says (`generate`).
+    Generated,
     /// The first minus the second.
     Contrast(Box<Target>, Box<Target>),
 }
 
-/// As shortcodes name it: `predicted`, an option's letter, `token:…`, `B-D`.
+/// As shortcodes name it: `predicted`, an option's letter, `token:…`, `text:…`, `generated`, `B-D`.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -31,6 +35,8 @@ impl fmt::Display for Target {
             Self::AllOptions => f.write_str("all_options"),
             Self::Option(letter) => f.write_str(letter),
             Self::Token(text) => write!(f, "token:{text}"),
+            Self::Text(text) => write!(f, "text:{text}"),
+            Self::Generated => f.write_str("generated"),
             Self::Contrast(first, second) => write!(f, "{first}-{second}"),
         }
     }
@@ -49,6 +55,18 @@ words! {
         Token = "token",
         /// One token minus another.
         Contrast = "contrast",
+        /// A text of one token or several.
+        Text = "text",
+        /// What the model said.
+        Generated = "generated",
+    }
+}
+
+words! {
+    /// Why there is no map of a target.
+    pub enum Absent {
+        /// The model generated nothing: it stopped at once.
+        NothingGenerated = "nothing_generated",
     }
 }
 
@@ -64,6 +82,8 @@ mod tests {
             (Target::Gold, r#""gold""#),
             (Target::AllOptions, r#""all_options""#),
             (Target::Token(" x".to_owned()), r#"{"token":" x"}"#),
+            (Target::Text(" x y".to_owned()), r#"{"text":" x y"}"#),
+            (Target::Generated, r#""generated""#),
             (
                 Target::Contrast(option("B"), Box::new(Target::Gold)),
                 r#"{"contrast":[{"option":"B"},"gold"]}"#,

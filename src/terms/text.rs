@@ -17,7 +17,8 @@ pub struct Segment {
 /// A token of a text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token {
-    /// Its id in the vocabulary.
+    /// Its id in the vocabulary; [`Token::NO_ID`], which is null in JSON, where an imported file does not tell it.
+    #[serde(serialize_with = "write_id", deserialize_with = "read_id")]
     pub id: u32,
     /// The characters it stands for; its name where it stands for none of its own (`<s>`, one byte of a character).
     pub text: String,
@@ -27,6 +28,24 @@ pub struct Token {
     pub end: usize,
     /// Whether it was put there by the tokenizer (`<s>`), and is not text of the prompt.
     pub special: bool,
+}
+
+impl Token {
+    /// Stands for an id that is not known: no vocabulary is so large.
+    pub const NO_ID: u32 = u32::MAX;
+
+    /// Its id, if it is known.
+    pub fn known_id(&self) -> Option<u32> {
+        (self.id != Self::NO_ID).then_some(self.id)
+    }
+}
+
+fn write_id<S: serde::Serializer>(id: &u32, serializer: S) -> Result<S::Ok, S::Error> {
+    (*id != Token::NO_ID).then_some(*id).serialize(serializer)
+}
+
+fn read_id<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(Token::NO_ID))
 }
 
 words! {

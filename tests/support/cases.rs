@@ -242,6 +242,7 @@ impl Model {
     pub fn along(&mut self, ids: &[u32], start: BaselineVector, asked: Vec<(Scalar, Nodes)>) -> Vec<Attribution> {
         let task = |(scalar, nodes)| Task {
             forced: vec![],
+            given: 0,
             ids: ids.to_vec(),
             start,
             routing: Routing::Free,

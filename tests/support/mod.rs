@@ -12,6 +12,7 @@ pub fn json(path: &Path) -> serde_json::Value {
 }
 
 pub mod cases;
+pub mod families;
 pub mod gguf;
 pub mod hub_server;
 pub mod needs;

@@ -162,7 +162,7 @@ fn few_samples_failures_and_a_maps_own_baseline_are_said() {
     assert_eq!((found[0].samples, found[0].failed, found[0].standing), (0, 1, None));
     assert_eq!(
         found[0].verdict,
-        "No map was tested. The test failed on 1 of 1 samples, where F is not finite."
+        "No map was tested. The test failed on 1 of 1 samples, where F or the map is not finite."
     );
     assert_eq!((found[1].samples, found[1].standing), (3, Some(Standing::TooFew)));
     assert!(found[1].own_baseline);

@@ -19,6 +19,9 @@ pub(super) struct Size {
     pub kind: usize,
 }
 
+/// What gives a value for each sequence of a pass, which a number of threads works on.
+pub(super) type Compute<'c, S, T> = dyn Fn(&Explainer, &[S], Threads) -> Vec<T> + Sync + 'c;
+
 impl Explainer {
     /// Computes sequences in passes: `compute` gives a value for each sequence of a pass, which a number of threads
     /// works on; `done` is told them in the order of the sequences.
@@ -30,7 +33,7 @@ impl Explainer {
         sequences: &[S],
         batch: Batch,
         size: &dyn Fn(&Self, &S) -> Size,
-        compute: &(dyn Fn(&Self, &[S], Threads) -> Vec<T> + Sync),
+        compute: &Compute<'_, S, T>,
         done: &mut dyn FnMut(&[S], Vec<T>),
     ) -> Result<()> {
         let mut left = sequences;

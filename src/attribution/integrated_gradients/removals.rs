@@ -27,6 +27,8 @@ pub struct Replaceable<'a> {
     pub ids: &'a [u32],
     /// The earlier tokens of an answer of several; they are never replaced.
     pub forced: &'a [u32],
+    /// How many of their first are only given to the model, and not counted in F.
+    pub given: usize,
     /// The tokens of each unit, by their places in the prompt. Other tokens are never replaced.
     pub units: &'a [Vec<usize>],
     /// What replaced tokens become.
@@ -41,6 +43,7 @@ pub struct Replaceable<'a> {
 pub struct Removals {
     units: Vec<Vec<usize>>,
     forced: Vec<u32>,
+    given: usize,
     scalars: Vec<Scalar>,
     /// Tokens in all.
     tokens: usize,
@@ -83,11 +86,6 @@ impl Removals {
         self.units.len()
     }
 
-    /// What is read.
-    pub fn scalars(&self) -> &[Scalar] {
-        &self.scalars
-    }
-
     /// What the model says of a mask, where it was computed.
     pub fn get(&self, mask: &Mask) -> Option<&Reading> {
         self.found.get(mask)
@@ -96,11 +94,6 @@ impl Removals {
     /// Rows of a mask's pass.
     pub fn rows(&self, mask: &Mask) -> usize {
         self.tokens - self.before(mask)
-    }
-
-    /// Masks that were computed.
-    pub fn known(&self) -> usize {
-        self.found.len()
     }
 
     /// From now on each mask takes a pass over the whole prompt, for comparison.
@@ -184,6 +177,7 @@ impl Explainer {
             let mut removals = Removals {
                 units: prompt.units.to_vec(),
                 forced: prompt.forced.to_vec(),
+                given: prompt.given,
                 scalars: prompt.scalars.to_vec(),
                 tokens,
                 table: Tensor::cat(vec![embeddings, replaced], 0),
@@ -298,6 +292,18 @@ impl Explainer {
 fn readings(logits: Tensor<2>, prompts: &[&Removals]) -> Vec<Reading> {
     let all: Vec<Scalar> = prompts.iter().flat_map(|prompt| &prompt.scalars).copied().collect();
     let largest: Vec<i64> = logits.clone().argmax(1).into_data().iter::<i64>().collect();
+    // Where tokens are only given, what is read before them is the answer alone.
+    let counted = prompts.iter().scan(0, |row, prompt| {
+        let from = *row + prompt.given;
+        *row += prompt.tail();
+        Some(from..*row)
+    });
+    let logits = if prompts.iter().any(|prompt| prompt.given > 0) {
+        let at = indices(counted.flatten(), &logits.device());
+        logits.select(0, at)
+    } else {
+        logits
+    };
     let outputs = Outputs::new(logits, &all);
     // The first position that is read of each is the prompt's last.
     let firsts = prompts.iter().scan(0, |row, prompt| {
@@ -315,8 +321,8 @@ fn readings(logits: Tensor<2>, prompts: &[&Removals]) -> Vec<Reading> {
         let of = |prompt: &&Removals| prompt.scalars.get(round).or(prompt.scalars.last()).copied();
         let asked: Vec<Scalar> = prompts.iter().filter_map(of).collect();
         assert_eq!(asked.len(), prompts.len(), "a prompt of which nothing is read");
-        let forced = prompts.iter().map(|prompt| &prompt.forced[..]);
-        let found = outputs.values(&asked, forced).0;
+        let counted = prompts.iter().map(|prompt| &prompt.forced[prompt.given..]);
+        let found = outputs.values(&asked, counted).0;
         for ((reading, prompt), found) in readings.iter_mut().zip(prompts).zip(found) {
             if round < prompt.scalars.len() {
                 reading.values.push(found);

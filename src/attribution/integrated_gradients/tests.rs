@@ -25,6 +25,7 @@ pub(super) fn task(ids: &[u32], start: BaselineVector, token: u32, rule: &Nodes)
     Task {
         ids: ids.to_vec(),
         forced: vec![],
+        given: 0,
         start,
         routing: Routing::Free,
         units: vec![],
@@ -101,6 +102,52 @@ fn maps_are_the_same_alone_and_in_company() {
     }
 }
 
+/// GIM and gradient × input are of the same point; neither changes what the other, or a path integral, gives.
+#[test]
+fn methods_of_other_gradients_share_passes_and_nothing_else() {
+    let mut explainer = explainer();
+    let rule = Nodes::Fixed {
+        // The right end is the input, which the others want too.
+        points: quadrature::points(Quadrature::RiemannRight, 5).into(),
+        check: None,
+    };
+    let mut tasks = Vec::new();
+    for (length, start) in [(30, BaselineVector::Zero), (13, BaselineVector::Mean)] {
+        let ids: Vec<u32> = (0..length).collect();
+        for method in [MethodWithSettings::GradientXInput {}, MethodWithSettings::Gim {}] {
+            tasks.push(Task {
+                method: crate::attribution::methods::prepare(method),
+                ..task(&ids, start, 5, &rule)
+            });
+        }
+        tasks.push(task(&ids, start, 5, &rule));
+    }
+    let together = all(&mut explainer, &tasks, Batch::Auto);
+    for (task, map) in tasks.iter().zip(&together) {
+        same(&all(&mut explainer, std::slice::from_ref(task), Batch::Auto)[0], map);
+    }
+    for size in [1, 3, 100] {
+        for (one, other) in all(&mut explainer, &tasks, Batch::Fixed(size)).iter().zip(&together) {
+            same(one, other);
+        }
+    }
+    for maps in together.chunks(3) {
+        let [plain, gim, integral] = maps else {
+            panic!("three methods")
+        };
+        assert_eq!((plain.f_input, plain.f_baseline), (gim.f_input, gim.f_baseline));
+        assert_eq!((gim.evaluations, integral.evaluations), (1, 5));
+        let largest = plain.scores.iter().fold(0.0f64, |most, score| most.max(score.abs()));
+        let moved = plain.scores.iter().zip(&gim.scores).map(|(a, b)| (a - b).abs());
+        assert!(
+            moved.fold(0.0, f64::max) > 0.05 * largest,
+            "{:?} {:?}",
+            plain.scores,
+            gim.scores
+        );
+    }
+}
+
 /// To the bit where the processor's product allows it, else but for rounding.
 fn same(one: &Attribution, other: &Attribution) {
     if crate::kernel::gemm::rows_are_independent() {
@@ -171,7 +218,7 @@ fn little_memory_means_small_passes() {
     let wanted = [Points {
         path: &path,
         alphas: vec![0.5; 64],
-        scalars,
+        asked: scalars.into_iter().map(Asked::from).collect(),
     }];
     let sequences: Vec<(usize, usize)> = (0..64).map(|alpha| (0, alpha)).collect();
     let size = |&(index, _): &(usize, usize)| Size {
@@ -359,7 +406,7 @@ fn a_deep_model_has_no_map_from_the_zero_vector_and_one_from_where_its_path_is_e
     let points = Points {
         path: &path,
         alphas: vec![1e-4, 1e-3],
-        scalars: vec![task(&ids, BaselineVector::Zero, 7, &adaptive).scalar],
+        asked: vec![task(&ids, BaselineVector::Zero, 7, &adaptive).scalar.into()],
     };
     let values = explainer
         .evaluate(&[points], Batch::Auto, &mut |_| ())
@@ -388,7 +435,7 @@ fn a_path_that_is_entered_is_integrated_gradients_from_that_point() {
     let points = Points {
         path: &path,
         alphas: nodes.iter().map(|node| node.alpha).collect(),
-        scalars: vec![task(&ids, start, 5, &rule(24)).scalar],
+        asked: vec![task(&ids, start, 5, &rule(24)).scalar.into()],
     };
     let values = explainer
         .evaluate(&[points], Batch::Auto, &mut |_| ())
@@ -457,7 +504,7 @@ fn fixed_rules_tell_what_f_changes_by_near_the_zero_vector() {
         let points = Points {
             path: &path,
             alphas: vec![part.alpha],
-            scalars: vec![task(&ids, BaselineVector::Zero, 7, &rule).scalar],
+            asked: vec![task(&ids, BaselineVector::Zero, 7, &rule).scalar.into()],
         };
         let value = explainer.evaluate(&[points], Batch::Auto, &mut |_| ()).unwrap()[0][0][0].output;
         let change = value - map.f_baseline.unwrap();

@@ -23,21 +23,27 @@ impl Method for GradientXInput {
     }
 
     fn begin(&self, given: Given) -> Box<dyn InProgress> {
-        Box::new(AtTheInput {
-            value: None,
-            f_baseline: given.ends.map(|ends| ends.baseline),
-            distance: 1.0 - given.from,
-        })
+        Box::new(AtTheInput::new(given))
     }
 }
 
 /// A map: what the model says at the input, once it said it.
-struct AtTheInput {
+pub(super) struct AtTheInput {
     value: Option<Value>,
     /// F at the baseline, for what the scores leave unexplained.
     f_baseline: Option<f64>,
     /// Of the baseline from the input, in α.
     distance: f64,
+}
+
+impl AtTheInput {
+    pub(super) fn new(given: Given) -> Self {
+        Self {
+            value: None,
+            f_baseline: given.ends.map(|ends| ends.baseline),
+            distance: 1.0 - given.from,
+        }
+    }
 }
 
 impl InProgress for AtTheInput {

@@ -1,10 +1,11 @@
 //! The methods, one file each, and what any of them is given and gives.
 //!
 //! A method reads the model at points of the straight path from a baseline x′ (α = 0) to the input x (α = 1): F there,
-//! and Σ_d (x − x′)_{t,d} ∂F/∂x_{t,d} of each token t. It says which points it wants, is fed their values, and says
-//! again. Other methods read F of the prompt with some of its units replaced ([`removal`]). Many maps are made at once
-//! ([`super::schedule`]), so that passes over the model are full.
+//! and Σ_d (x − x′)_{t,d} g_{t,d} of each token t, where g is ∂F/∂x or what the method takes for it. It says which
+//! points it wants, is fed their values, and says again. Other methods read F of the prompt with some of its units
+//! replaced ([`removal`]). Many maps are made at once ([`super::schedule`]), so that passes over the model are full.
 
+mod gim;
 mod gradient_x_input;
 pub mod occlusion;
 pub mod removal;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 
 use super::integral::Nodes;
 use super::integrated_gradients::{Ends, Value};
+use crate::model::backward::Gradients;
 use crate::terms::{Below, MethodWithSettings, NonFinite, Round, Routing, RoutingQuality, relative_error};
 
 pub use removal::ByRemoval;
@@ -36,12 +38,25 @@ impl Prepared {
             Self::Removal(method) => method.expected_evaluations(units),
         }
     }
+
+    /// What it takes for the gradients of a model's parts.
+    pub fn gradients(&self) -> Gradients {
+        match self {
+            Self::Path(method) => method.gradients(),
+            Self::Removal(_) => Gradients::OWN,
+        }
+    }
 }
 
 /// A method that reads a path, with its settings, made ready for many maps.
 pub trait Method: Debug + Send + Sync {
     /// Whether it reads F at both ends of the path, which takes a forward pass of its own.
     fn needs_ends(&self) -> bool;
+
+    /// What it takes for the gradients of a model's parts.
+    fn gradients(&self) -> Gradients {
+        Gradients::OWN
+    }
 
     /// Passes that a map may take, for the display of progress.
     fn expected_evaluations(&self) -> usize;
@@ -138,7 +153,7 @@ pub fn prepare(method: MethodWithSettings) -> Prepared {
     match method {
         MethodWithSettings::IntegratedGradients(rule) => Prepared::Path(Arc::new(Nodes::of(rule))),
         MethodWithSettings::GradientXInput {} => Prepared::Path(Arc::new(gradient_x_input::GradientXInput)),
-        MethodWithSettings::Gim {} => unreachable!("no experiment is read that asks for it"),
+        MethodWithSettings::Gim {} => Prepared::Path(Arc::new(gim::Gim)),
         MethodWithSettings::Occlusion { .. } => Prepared::Removal(Arc::new(occlusion::Occlusion)),
         MethodWithSettings::Shapley { permutations, seed, .. } => {
             Prepared::Removal(Arc::new(shapley::Shapley { permutations, seed }))

@@ -42,6 +42,7 @@ impl<'t> Replaced<'t> {
         let removals = explainer.removals(&Replaceable {
             ids: &task.ids,
             forced: &task.forced,
+            given: task.given,
             units: &task.units,
             replacement: task.start,
             routing: task.routing,

@@ -72,7 +72,7 @@ fn four_bits_of_bitsandbytes_are_known() {
         parsed(config)
             .unwrap_err()
             .message
-            .contains("stored quantised by bitsandbytes")
+            .contains("stored quantised by bitsandbytes in 8 bits (`load_in_8bit: true`)")
     );
 }
 
@@ -80,6 +80,16 @@ fn four_bits_of_bitsandbytes_are_known() {
 fn an_unknown_architecture_is_named() {
     let error = parsed(json!({"architectures": ["BloomForCausalLM"]})).unwrap_err();
     assert_eq!(error.message, "unknown architecture `BloomForCausalLM`");
+    let help = |config: Value| parsed(config).unwrap_err().help.unwrap_or_default();
+    assert_eq!(
+        help(json!({"model_type": "qwen3_next"})),
+        "`qwen3_next` needs layers of linear attention (gated DeltaNet), which igsite does not compute; choose another checkpoint"
+    );
+    // A switch of a family that is computed is refused with the family.
+    assert_eq!(
+        help(json!({"model_type": "cohere2", "use_qk_norm": true})),
+        "igsite does not compute this variant of `cohere2`"
+    );
 }
 
 #[test]

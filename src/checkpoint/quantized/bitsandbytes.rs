@@ -65,6 +65,9 @@ pub fn read(fields: &Fields<'_>) -> Result<Code> {
     match (four, kind) {
         (Some(true), "fp4") => Ok(Code::Fp4),
         (Some(true), "nf4") => Ok(Code::Nf4),
+        _ if fields.get("load_in_8bit").is_some_and(|eight| *eight == true) => {
+            Err(stored_by("bitsandbytes in 8 bits (`load_in_8bit: true`)"))
+        }
         _ => Err(stored_by("bitsandbytes")),
     }
 }

@@ -79,7 +79,7 @@ fn other_layout(text: &str) -> Option<(usize, Diagnostic)> {
 }
 
 /// An error of a line, with a word on what other programs write that is no JSON.
-fn broken(line: &str, error: &serde_json::Error, at: impl Fn(usize) -> Position) -> Diagnostic {
+pub(in crate::content) fn broken(line: &str, error: &serde_json::Error, at: impl Fn(usize) -> Position) -> Diagnostic {
     let message = error.to_string();
     let end = message.rfind(" at line ").unwrap_or(message.len());
     // serde_json counts columns in bytes, and points at the last byte it took.

@@ -23,15 +23,8 @@ const KEYS: [&str; 15] = [
     "margin",
     "batch",
 ];
-/// The methods that there are.
-const COMPUTED: [(&str, Method); 4] = [
-    ("integrated_gradients", Method::IntegratedGradients),
-    ("gradient_x_input", Method::GradientXInput),
-    ("occlusion", Method::Occlusion),
-    ("shapley", Method::Shapley),
-];
 /// Words that are targets, and so cannot be letters.
-pub const TARGET_WORDS: [&str; 3] = ["predicted", "gold", "all_options"];
+pub const TARGET_WORDS: [&str; 4] = ["predicted", "gold", "all_options", "generated"];
 /// More points than this are a slip of the finger: a day of computing for one map.
 const MOST_STEPS: u64 = 1_000_000;
 /// Half of fewer points is no rule to compare with: the trapezoid needs both ends.
@@ -66,6 +59,8 @@ pub struct Attribution {
     pub spec: AttributionSpec,
     /// The place where it needs the right answer, if it does.
     pub needs_gold: Option<Position>,
+    /// The place where it needs what the model says, if it does.
+    pub needs_generate: Option<Position>,
 }
 
 /// Reads the block; what it leaves out has its default. `options` is `None` when they could not be read.
@@ -88,9 +83,10 @@ pub fn read(decoder: &mut Decoder, field: Option<Field>, options: Option<&[Answe
             decoder,
             options,
             needs_gold: None,
+            needs_generate: None,
         };
         spec.targets = reader.targets(&targets).unwrap_or_default();
-        read.needs_gold = reader.needs_gold;
+        (read.needs_gold, read.needs_generate) = (reader.needs_gold, reader.needs_generate);
     }
     if let Some(baselines) = table.get("baselines") {
         spec.baselines = read_baselines(decoder, &baselines).unwrap_or_default();
@@ -155,7 +151,7 @@ fn read_numbers(decoder: &mut Decoder, table: &Table, spec: &mut AttributionSpec
 fn read_methods(decoder: &mut Decoder, field: &Field) -> Option<Vec<Method>> {
     let mut methods = Vec::new();
     for item in decoder.list(field, "a list, such as [integrated_gradients]")? {
-        let Some(method) = decoder.choice(&item, &COMPUTED) else {
+        let Some(method) = decoder.choice(&item, Method::WORDS) else {
             continue;
         };
         if methods.contains(&method) {
@@ -173,7 +169,7 @@ pub fn read_baselines(decoder: &mut Decoder, field: &Field) -> Option<Vec<Baseli
         let baseline = if item.has("zero") {
             read_path_start(decoder, &item).map(Baseline::ZeroFrom)
         } else if item.is_map() {
-            read_token(decoder, &item).map(Baseline::Token)
+            read_text(decoder, &item, "token", TOKEN).map(Baseline::Token)
         } else {
             decoder.choice(&item, Baseline::WORDS)
         };
@@ -206,13 +202,16 @@ fn twice(decoder: &mut Decoder, item: &Field, what: &str) {
     decoder.push(error);
 }
 
-/// `{token: "…"}`; blanks are part of the text.
-fn read_token(decoder: &mut Decoder, field: &Field) -> Option<String> {
-    let table = decoder.table(field, &["token"])?;
-    let token = decoder.require(&table, "token", "the text of a token")?;
-    let text = decoder.written(&token, "the text of a token")?;
+/// What `{token: "…"}` has.
+const TOKEN: &str = "the text of a token";
+
+/// `{token: "…"}` or `{text: "…"}`; blanks are part of the text.
+fn read_text(decoder: &mut Decoder, field: &Field, key: &'static str, expected: &str) -> Option<String> {
+    let table = decoder.table(field, &[key])?;
+    let written = decoder.require(&table, key, expected)?;
+    let text = decoder.written(&written, expected)?;
     if text.is_empty() {
-        decoder.wrong(&token, "the text of a token");
+        decoder.wrong(&written, expected);
         return None;
     }
     Some(text)
@@ -222,6 +221,7 @@ struct TargetReader<'a> {
     decoder: &'a mut Decoder,
     options: Option<&'a [AnswerOption]>,
     needs_gold: Option<Position>,
+    needs_generate: Option<Position>,
 }
 
 impl TargetReader<'_> {
@@ -246,7 +246,13 @@ impl TargetReader<'_> {
             "`{token: \"…\"}`".to_owned(),
         ];
         if whole {
-            words.extend(["`all_options`".to_owned(), "`{contrast: [B, D]}`".to_owned()]);
+            let more = [
+                "`{text: \"…\"}`",
+                "`generated`",
+                "`all_options`",
+                "`{contrast: [B, D]}`",
+            ];
+            words.extend(more.map(str::to_owned));
         }
         if let Some(options) = self.options.filter(|options| !options.is_empty()) {
             words.push(format!(
@@ -268,12 +274,16 @@ impl TargetReader<'_> {
             return None;
         }
         if !whole {
-            return read_token(self.decoder, field).map(Target::Token);
+            return read_text(self.decoder, field, "token", TOKEN).map(Target::Token);
         }
-        let table = self.decoder.table(field, &["token", "contrast"])?;
-        match (table.get("token"), table.get("contrast")) {
-            (Some(_), None) => read_token(self.decoder, field).map(Target::Token),
-            (None, Some(contrast)) => self.contrast(&contrast),
+        let table = self.decoder.table(field, &["token", "text", "contrast"])?;
+        match (table.get("token"), table.get("text"), table.get("contrast")) {
+            (Some(_), None, None) => read_text(self.decoder, field, "token", TOKEN).map(Target::Token),
+            (None, Some(_), None) => {
+                const TEXT: &str = "the text that follows the prompt";
+                read_text(self.decoder, field, "text", TEXT).map(Target::Text)
+            }
+            (None, None, Some(contrast)) => self.contrast(&contrast),
             _ => {
                 let expected = self.expected(whole);
                 self.decoder.wrong(field, expected);
@@ -289,6 +299,10 @@ impl TargetReader<'_> {
             "gold" => {
                 self.needs_gold.get_or_insert(position);
                 return Some(Target::Gold);
+            }
+            "generated" if whole => {
+                self.needs_generate.get_or_insert(position);
+                return Some(Target::Generated);
             }
             "all_options" if whole => {
                 if self.options.is_some_and(<[AnswerOption]>::is_empty) {

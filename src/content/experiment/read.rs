@@ -10,7 +10,7 @@ use crate::content::decode::{Decoder, Field, Located, Table};
 use crate::content::names::{nearest, quoted, shortened};
 use crate::content::prompt::{SegmentSource, TEMPLATE, Templates};
 use crate::content::yaml;
-use crate::terms::{PromptStyle, Role};
+use crate::terms::{Output, PromptStyle, Role};
 
 const KEYS: [&str; 13] = [
     "title",
@@ -131,6 +131,10 @@ pub fn read(id: &str, path: &Path, yaml: String, decoder: &mut Decoder) -> Optio
             attribution.as_ref(),
         );
     }
+    let says = table.get("generate").is_some();
+    if let Some(attribution) = &attribution {
+        check_generated(decoder, attribution, says, generate.as_ref());
+    }
     Some(Written {
         id: id.to_owned(),
         path: path.to_path_buf(),
@@ -181,6 +185,34 @@ fn check_gold(
     if let Some(position) = attribution.and_then(|attribution| attribution.needs_gold) {
         let error = decoder.error(position, "the target `gold` needs right answers, and none is known");
         decoder.push(error.place("attribution.targets").help(HELP));
+    }
+}
+
+/// What the target `generated` needs: that the model says something, and an output of so many tokens.
+fn check_generated(decoder: &mut Decoder, attribution: &Attribution, says: bool, generate: Option<&GenerateSpec>) {
+    let Some(position) = attribution.needs_generate else {
+        return;
+    };
+    if !says {
+        let error = decoder.error(
+            position,
+            "the target `generated`, and nothing says what the model goes on from",
+        );
+        decoder.push(
+            error
+                .place("attribution.targets")
+                .expected("`generate: {prompt: \"{{ prompt }}\", max_new_tokens: 20}`"),
+        );
+    }
+    let several = generate.map(|spec| spec.max_new_tokens).filter(|&most| most > 1);
+    if let Some(most) = several.filter(|_| attribution.spec.output != Output::LogProbability) {
+        let error = decoder.error(
+            position,
+            format!("what the model generates may be {most} tokens (`generate.max_new_tokens`)"),
+        );
+        decoder.push(error.place("attribution.targets").expected("`output: log_probability`").help(
+            "it explains several tokens, by the sum of their log-probabilities; probabilities and logits are of one token",
+        ));
     }
 }
 

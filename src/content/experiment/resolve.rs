@@ -62,6 +62,7 @@ pub fn resolve(
         options: written.options?,
         attribution: written.attribution?.spec,
         generate: written.generate,
+        imported: None,
     })
 }
 

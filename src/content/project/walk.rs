@@ -15,6 +15,8 @@ pub struct Found {
     /// Folders in content/models/, by name.
     pub model_folders: Vec<PathBuf>,
     pub pages: Vec<PathBuf>,
+    /// Maps that another program computed.
+    pub imports: Vec<PathBuf>,
 }
 
 /// Files that belong into static/, if anywhere.
@@ -77,7 +79,12 @@ impl Found {
         match (parts.as_slice(), extension.as_str()) {
             (["experiments", _], _) if is_yaml => self.experiments.push(path),
             (["models", _], _) if is_yaml => self.models.push(path),
-            (["data", ..], _) | (["experiments" | "models", ..], "md") => {}
+            (["imports", _], "jsonl") => self.imports.push(path),
+            (["data", ..], _) | (["experiments" | "models" | "imports", ..], "md") => {}
+            (["imports", ..], _) => all.push(odd(
+                "this file is not read",
+                "imported maps are .jsonl files in content/imports/ itself; `igsite import FILE` writes them",
+            )),
             (["experiments", _], _) => all.push(odd("this file is no experiment", "experiments end in .yaml or .yml")),
             (["experiments", ..], _) => {
                 all.push(odd(

@@ -200,6 +200,18 @@ impl Ops for Cpu {
         into
     }
 
+    fn norm_back_detached(
+        &self,
+        rows: usize,
+        gradient: &Rows,
+        moments: &Vec<Moments>,
+        norm: &NormWeights,
+        mut into: Rows,
+    ) -> Rows {
+        parts(norm).backward_detached(gradient.rows(rows), &moments[..rows], &mut into, self.threads);
+        into
+    }
+
     fn add_bias(&self, rows: usize, mut x: Rows, bias: &Bias) -> Rows {
         let width = x.width;
         for row in x[..rows * width].chunks_exact_mut(width) {
@@ -260,6 +272,7 @@ impl Ops for Cpu {
         heads: Heads<'_>,
         gradient: &Rows,
         [q, k, v]: [&Rows; 3],
+        temperature: f64,
     ) -> [Rows; 3] {
         let (asked, all) = (sequences.rows_of(which), sequences.rows());
         let mut dq = Rows::new(asked, q.width);
@@ -268,6 +281,7 @@ impl Ops for Cpu {
             gradient.rows(asked),
             [q.rows(asked), k.rows(all), v.rows(all)],
             [&mut dq, &mut dk, &mut dv],
+            temperature as f32,
             self.threads,
         );
         [dq, dk, dv]
@@ -445,7 +459,7 @@ impl Ops for Cpu {
         out
     }
 
-    fn scores(&self, stretches: &[Stretch<'_>], gradient: &Rows, through: &[Rows]) -> Vec<f32> {
+    fn scores(&self, stretches: &[Stretch<'_>], gradient: &Rows, through: &[Rows], detached: bool) -> Vec<f32> {
         let mut row = 0;
         let mut out = Vec::with_capacity(points(stretches).map(|(path, _)| path.tokens()).sum());
         for (path, alpha) in points(stretches) {
@@ -454,6 +468,7 @@ impl Ops for Cpu {
                 let mut score = f64::from(norm::dot(&gradient[row * width..(row + 1) * width], step));
                 if let Some(projection) = path.projection.as_ref().filter(|_| !through.is_empty()) {
                     let at = projection.at(token, alpha);
+                    let at = if detached { at.detached() } else { at };
                     for (layer, gradient) in projection.layers.iter().zip(through) {
                         let width = gradient.width;
                         let gradient = &gradient[row * width..(row + 1) * width];

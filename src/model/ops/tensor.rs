@@ -127,6 +127,8 @@ struct Attended {
     v: Tensor<4>,
     /// As `q`, over keys, in float32.
     weights: Tensor<4>,
+    /// The same by another temperature, where one is asked for.
+    softer: Option<Tensor<4>>,
     /// Derivatives of capped scores, as `weights`.
     caps: Option<Tensor<4>>,
     queried: usize,
@@ -171,7 +173,14 @@ impl OnDevice {
             .reshape([count * queried, heads * width])
     }
 
-    fn runs(&self, sequences: &Sequences, which: Which, heads: Heads<'_>, qkv: [&Tensor<2>; 3]) -> Vec<Attended> {
+    fn runs(
+        &self,
+        sequences: &Sequences,
+        which: Which,
+        heads: Heads<'_>,
+        qkv: [&Tensor<2>; 3],
+        temperature: f64,
+    ) -> Vec<Attended> {
         let [q, k, v] = qkv;
         let scale = factor(heads);
         let make = |run: Run| {
@@ -205,7 +214,7 @@ impl OnDevice {
                 None => (scores, None),
             };
             let scores = scores.reshape([count * heads.key, group, queried, length]) + mask;
-            let weights = match heads.sinks {
+            let scores = match heads.sinks {
                 Some(sinks) => {
                     let sinks = sinks
                         .tensor
@@ -214,16 +223,25 @@ impl OnDevice {
                         .reshape([1, heads.key, group, 1, 1]);
                     let sinks = sinks.repeat_dim(0, count).repeat_dim(3, queried);
                     let sinks = sinks.reshape([count * heads.key, group, queried, 1]);
-                    softmax(Tensor::cat(vec![scores, sinks], 3), 3).narrow(3, 0, length)
+                    Tensor::cat(vec![scores, sinks], 3)
                 }
-                None => softmax(scores, 3),
+                None => scores,
             };
-            let weights = weights.reshape([count, heads.key, group * queried, length]);
+            let soft = |scores: Tensor<4>| {
+                let weights = softmax(scores, 3);
+                let weights = match heads.sinks {
+                    Some(_) => weights.narrow(3, 0, length),
+                    None => weights,
+                };
+                weights.reshape([count, heads.key, group * queried, length])
+            };
+            let softer = (temperature != 1.0).then(|| soft(scores.clone() / temperature));
             Attended {
                 q,
                 k,
                 v,
-                weights,
+                weights: soft(scores),
+                softer,
                 caps,
                 queried,
             }
@@ -403,6 +421,22 @@ impl Ops for OnDevice {
         into + ((g - y * along) * inverse).cast(self.dtype)
     }
 
+    fn norm_back_detached(
+        &self,
+        rows: usize,
+        gradient: &Tensor<2>,
+        (mean, inverse): &Self::Moments,
+        norm: &NormWeights,
+        into: Tensor<2>,
+    ) -> Tensor<2> {
+        let g = first(gradient, rows).cast(DType::F32) * norm.weight.clone().cast(DType::F32).unsqueeze();
+        let g = match mean {
+            Some(_) => g.clone() - g.mean_dim(1),
+            None => g,
+        };
+        into + (g * first(inverse, rows)).cast(self.dtype)
+    }
+
     fn add_bias(&self, _: usize, x: Tensor<2>, bias: &Bias) -> Tensor<2> {
         x + bias.tensor.clone().unsqueeze()
     }
@@ -460,7 +494,8 @@ impl Ops for OnDevice {
             let out = run.weights.cast(self.dtype).matmul(run.v);
             Self::rows(out, heads.query, run.queried)
         };
-        joined(self.runs(sequences, which, heads, qkv).into_iter().map(part).collect())
+        let runs = self.runs(sequences, which, heads, qkv, 1.0);
+        joined(runs.into_iter().map(part).collect())
     }
 
     fn attend_back(
@@ -470,10 +505,11 @@ impl Ops for OnDevice {
         heads: Heads<'_>,
         gradient: &Tensor<2>,
         qkv: [&Tensor<2>; 3],
+        temperature: f64,
     ) -> [Tensor<2>; 3] {
         let scale = factor(heads);
         let mut parts: [Vec<Tensor<2>>; 3] = Default::default();
-        let runs = self.runs(sequences, which, heads, qkv);
+        let runs = self.runs(sequences, which, heads, qkv, temperature);
         for (run, at) in runs.into_iter().zip(sequences.runs()) {
             let from = match which {
                 Which::All => at.row,
@@ -484,8 +520,9 @@ impl Ops for OnDevice {
                 heads.key,
             );
             let dw = g.clone().matmul(run.v.transpose()).cast(DType::F32);
-            let mean = (run.weights.clone() * dw.clone()).sum_dim(3);
-            let ds = run.weights.clone() * (dw - mean) * scale;
+            let read = run.softer.unwrap_or_else(|| run.weights.clone());
+            let mean = (read.clone() * dw.clone()).sum_dim(3);
+            let ds = read * (dw - mean) * scale;
             let ds = match run.caps {
                 Some(caps) => ds * caps,
                 None => ds,
@@ -651,7 +688,14 @@ impl Ops for OnDevice {
         joined(stretches.iter().map(part).collect())
     }
 
-    fn scores(&self, stretches: &[Stretch<'_>], gradient: &Tensor<2>, through: &[Tensor<2>]) -> Vec<f32> {
+    fn scores(
+        &self,
+        stretches: &[Stretch<'_>],
+        gradient: &Tensor<2>,
+        through: &[Tensor<2>],
+        detached: bool,
+    ) -> Vec<f32> {
+        let slopes = |at: Coefficients| if detached { at.detached() } else { at };
         let mut row = 0;
         let mut parts = Vec::new();
         for stretch in stretches {
@@ -669,8 +713,8 @@ impl Ops for OnDevice {
                     step = step + dot(gradient, &layer[1]);
                 }
                 score = score
-                    + step * self.column(stretch, |at, _| at.along)
-                    + base * self.column(stretch, |at, _| at.back);
+                    + step * self.column(stretch, |at, _| slopes(at).along)
+                    + base * self.column(stretch, |at, _| slopes(at).back);
             }
             parts.push(flat(score));
             row += points * tokens;

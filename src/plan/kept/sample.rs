@@ -12,7 +12,7 @@ use crate::content::prompt::Prompt;
 use crate::plan::{Job, PlannedTarget};
 use crate::store::Parts;
 use crate::store::key::{GenerationKey, ModelKey, PredictionKey};
-use crate::terms::{Baseline, BaselineVector, Role, Segment, Token};
+use crate::terms::{Baseline, BaselineVector, Role, Segment, TargetKind, Token};
 use crate::tokenizer::Vocabulary;
 
 /// What a tokenizer makes of one sample.
@@ -90,13 +90,16 @@ impl StoredSample {
                 joined.push((ids.clone(), vocabulary.decode(&ids)));
             }
         };
-        for target in &job.targets {
-            let ids = target.ids(predicted);
-            for &id in &ids {
+        let generation = parts.generation.as_ref().map(|(_, said)| said);
+        for target in job.known_targets(predicted, generation).iter().flatten().flatten() {
+            for &id in &target.ids {
                 said.entry(id).or_insert_with(|| vocabulary.text_of(id));
             }
-            if !target.forced.is_empty() {
-                join([&target.forced[..], &ids].concat());
+            if target.is_joined() {
+                join(target.counted());
+            }
+            if target.given > 0 {
+                join(target.given_ids().to_vec());
             }
         }
         if let Some((_, generation)) = &parts.generation {
@@ -175,6 +178,7 @@ impl StoredSample {
             && of_tokens.all(|index| index < self.ids.len())
             && self.options.iter().all(|tokens| !tokens.is_empty())
             && self.targets.iter().all(PlannedTarget::makes_sense)
+            && (self.generation.is_some() || self.targets.iter().all(|target| target.kind != TargetKind::Generated))
     }
 
     fn tokens(&self, prompt: &str) -> Option<Vec<Token>> {

@@ -304,7 +304,7 @@ pub fn pick<'a>(kind: &str, arguments: &mut Arguments<'_>, project: &'a Project)
         }
         (Some(field), _) => (arguments.decoder.quoted(&field)?, field.node.position.column),
     };
-    let Some(experiment) = project.experiments.iter().find(|experiment| experiment.id == id) else {
+    let Some(experiment) = project.all_experiments().find(|experiment| experiment.id == id) else {
         return left_out(id, at, arguments, project);
     };
     let what = match kind {
@@ -332,8 +332,7 @@ fn left_out<'a>(id: &str, at: usize, arguments: &mut Arguments<'_>, project: &Pr
         }
         None => {
             let known: Vec<&str> = project
-                .experiments
-                .iter()
+                .all_experiments()
                 .map(|experiment| experiment.id.as_str())
                 .chain(project.left_out.keys().map(String::as_str))
                 .collect();

@@ -68,7 +68,7 @@ enum Cell {
     Share(Share),
     Answer {
         answer: String,
-        probability: f64,
+        probability: Option<f64>,
         correct: Option<bool>,
     },
     Cases {
@@ -207,7 +207,7 @@ fn samples(embeds: &Embeds<'_>, results: &Results<'_>, first: usize) -> Table {
             cells.push(Cell::Text(gold.map(|gold| results.option_label(gold))));
         }
         cells.extend(results.records_of(sample).map(|record| Cell::Answer {
-            answer: excerpt(summary::answer(record), 12),
+            answer: excerpt(summary::answer_text(record), 12),
             probability: summary::answer_probability(record),
             correct: record.correct,
         }));

@@ -163,7 +163,7 @@ impl<'s> Show<'s, '_> {
             .filter_map(|other| Drawn::of(record, other, units, &assignment))
             .collect();
         let scales = Scales::over(alike.iter().map(|drawn| &drawn.scores));
-        let unit = attribution.map_or("", |attribution| labels::output(attribution.output));
+        let unit = attribution.map_or_else(String::new, labels::unit);
         HeatmapView {
             id,
             caption: self.caption,
@@ -176,7 +176,7 @@ impl<'s> Show<'s, '_> {
             level: level.name(),
             letter: letter(level),
             map: drawn.map(|drawn| drawn.html(&scales)),
-            legend: heatmap::legend(&scales, unit),
+            legend: heatmap::legend(&scales, &unit),
         }
     }
 
@@ -207,7 +207,7 @@ impl<'s> Show<'s, '_> {
             level: level.name(),
             letter: letter(level),
             models: models.iter().map(compared).collect(),
-            legend: heatmap::legend(&scales, labels::output(results.experiment.attribution.output)),
+            legend: heatmap::legend(&scales, &labels::unit_of(results)),
         }
     }
 

@@ -4,7 +4,7 @@ use indexmap::IndexSet;
 
 use crate::render::text::{list, visible};
 use crate::site::urls;
-use crate::store::record::{Provenance, SampleRecord};
+use crate::store::record::SampleRecord;
 use crate::terms::Method;
 
 /// What is cited.
@@ -23,20 +23,40 @@ pub struct Cited<'a> {
 
 /// A `@misc` entry: title, models, the year of the newest record, and the address where it is known.
 pub fn bibtex<'r>(cited: &Cited<'_>, records: impl Iterator<Item = &'r SampleRecord>) -> String {
-    let (mut newest, mut methods) = (None::<&Provenance>, IndexSet::new());
+    let (mut newest, mut methods, mut tools) = (None::<(&str, &str)>, IndexSet::new(), IndexSet::new());
     for record in records {
-        let made = &record.provenance;
-        if newest.is_none_or(|newest| newest.created <= made.created) {
+        let made = record.provenance.as_ref();
+        let made = made
+            .map(|made| (made.created.as_str(), made.igsite.as_str()))
+            .or_else(|| {
+                let imported = record.imported.as_ref()?;
+                Some((imported.created.as_deref()?, imported.igsite.as_deref()?))
+            });
+        if let Some(made) = made
+            && newest.is_none_or(|(created, _)| created <= made.0)
+        {
             newest = Some(made);
         }
-        methods.extend(record.attributions.iter().map(|map| map.method.name().to_owned()));
+        methods.extend(record.attributions.iter().map(|map| map.method_name().to_owned()));
+        tools.extend(
+            record
+                .attributions
+                .iter()
+                .filter_map(|map| Some(map.imported.as_ref()?.by())),
+        );
     }
     if methods.is_empty() {
         methods.insert(Method::default().name().to_owned());
     }
     let methods: Vec<String> = methods.into_iter().collect();
-    let year = newest.and_then(|made| made.created.get(..4)).unwrap_or_default();
-    let version = newest.map_or(env!("CARGO_PKG_VERSION"), |made| &made.igsite);
+    let year = newest.and_then(|(created, _)| created.get(..4)).unwrap_or_default();
+    let version = newest.map_or(env!("CARGO_PKG_VERSION"), |(_, igsite)| igsite);
+    let tools: Vec<String> = tools.into_iter().collect();
+    let made = if tools.is_empty() {
+        "made with".to_owned()
+    } else {
+        format!("computed with {}; shown with", latex(&list(&tools)))
+    };
     // A key is letters, digits and hyphens whatever the file is called.
     let mut key: String = format!("igsite-{}-{year}", cited.name)
         .chars()
@@ -54,7 +74,7 @@ pub fn bibtex<'r>(cited: &Cited<'_>, records: impl Iterator<Item = &'r SampleRec
         lines.push(format!("  url = {{{}}},", urls::absolute(base_url, cited.path)));
     }
     lines.push(format!(
-        "  note = {{Attribution maps by {} of {}; made with igsite {}}}",
+        "  note = {{Attribution maps by {} of {}; {made} igsite {}}}",
         latex(&list(&methods)),
         latex(&list(cited.models)),
         latex(version)

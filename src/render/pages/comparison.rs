@@ -291,7 +291,7 @@ fn row<'a>(results: &'a Results<'_>, pair: &OnSample, links: &Links) -> Row<'a> 
         OfModel {
             model: &results.models[model],
             href: links.to(&path),
-            answer: excerpt(summary::answer(record), 20),
+            answer: excerpt(summary::answer_text(record), 20),
             words: reasons
                 .map(|(word, score)| StrongWord {
                     word: results.word(sample, word),
@@ -324,7 +324,7 @@ mod tests {
     /// The first sample's maps of the first two models rest on these words of its claim alone: the first or the last.
     fn named(last: [bool; 2], alike: bool) -> [bool; 3] {
         let mut fixture = Fixture::demo();
-        let answer = fixture.records[0][0][0].prediction.clone();
+        let answer = fixture.records[0][0][0].prediction.clone().expect("a prediction");
         for (model, &last) in last.iter().enumerate() {
             let record = &mut fixture.records[0][model][0];
             let claim = record
@@ -349,13 +349,13 @@ mod tests {
             let options = record.tokens.len() - 1;
             scores[options] = 5.0;
             scores[if last { last_one } else { first_one }] = 1.0;
-            record.prediction = answer.clone();
+            record.prediction = Some(answer.clone());
             if !alike && model == 1 {
                 let other = record
                     .options
                     .values()
                     .find(|option| option.token_id != answer.token_id);
-                record.prediction.token_id = other.expect("another option").token_id;
+                record.prediction.as_mut().expect("a prediction").token_id = other.expect("another option").token_id;
             }
         }
         let site = fixture.site(None);

@@ -178,7 +178,7 @@ fn name(common: &Common, title: &str, several_methods: bool) -> String {
 }
 
 /// Of each model and method the first group: what pages with several models show.
-fn first_of_each<'g, G>(groups: &'g [G], common: impl Fn(&G) -> &Common) -> Vec<&'g G> {
+fn first_of_each<G>(groups: &[G], common: impl Fn(&G) -> &Common) -> Vec<&G> {
     let mut found: Vec<&G> = Vec::new();
     for group in groups {
         let of = |group: &G| (common(group).model.clone(), common(group).method);

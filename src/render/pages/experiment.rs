@@ -37,6 +37,8 @@ struct ExperimentPage<'a> {
     samples: SampleTable<'a>,
     comparison: Option<String>,
     settings: Settings<'a>,
+    /// Whether igsite did not compute the maps.
+    imported: bool,
     yaml: &'a str,
     csv: String,
     json_lines: String,
@@ -94,7 +96,8 @@ impl Renderer<'_> {
             },
             samples: SampleTable::page(results, 1, &links),
             comparison: (results.models.len() > 1).then(|| links.to(&urls::comparison(&experiment.id))),
-            settings: Settings::of(experiment),
+            settings: Settings::of(results),
+            imported: experiment.imported.is_some(),
             yaml: &experiment.yaml,
             csv: links.to(&urls::csv(&experiment.id)),
             json_lines: links.to(&urls::json_lines(&experiment.id)),

@@ -130,7 +130,10 @@ fn of_map<'a>(
             .map(|curves| figure(&id, attribution, test, curves, &verdict)),
         id,
         replacement: &test.replacement,
-        own_baseline: is_same_vector(&test.replacement, &attribution.baseline),
+        own_baseline: attribution
+            .baseline
+            .as_ref()
+            .is_some_and(|baseline| is_same_vector(&test.replacement, baseline)),
         units: test.units,
         count: test.count,
         failed: test.failed.as_deref(),

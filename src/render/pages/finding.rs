@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 
 use crate::analysis::results::Results;
-use crate::analysis::summary::{self, Mean, Share};
+use crate::analysis::summary::{self, Mean, Share, State};
 use crate::render::text::{correlation, excerpt, interval, list, percent, signed};
 use crate::terms::Method;
 
@@ -112,8 +112,12 @@ fn quality(results: &Results<'_>) -> String {
         .records
         .iter()
         .flatten()
-        .flat_map(|record| &record.attributions);
+        .flat_map(|record| &record.attributions)
+        .filter(|a| a.absent.is_none());
     let marked = all.clone().filter(|a| a.non_finite.is_some()).count();
+    if results.experiment.imported.is_some() {
+        return imported(results);
+    }
     // Of methods, path integrals alone have such a test.
     let without_test = all.clone().next().is_some() && all.clone().all(|a| a.converged.is_none());
     let by = if spec.methods.len() > 1 {
@@ -148,7 +152,10 @@ fn quality(results: &Results<'_>) -> String {
         let median = median.map_or_else(String::new, |median| {
             format!("; the median error estimate is {median} of a map")
         });
-        format!("{count} of {of} maps{by} converged to {tolerance}, by error estimate and convergence delta{median}.")
+        format!(
+            "{count} of {of} maps{by} converged to {tolerance}, by error estimate and convergence delta{median}.{}",
+            incomplete(results)
+        )
     };
     let marked = match marked {
         0 => String::new(),
@@ -156,6 +163,37 @@ fn quality(results: &Results<'_>) -> String {
         marked => format!(" {marked} maps are marked: a value was not finite, and they are not drawn."),
     };
     format!("{maps}{marked}")
+}
+
+/// Maps that leave out what F jumps by; nothing of models without experts.
+fn incomplete(results: &Results<'_>) -> String {
+    let all = results.source.records.iter().flatten();
+    let maps = all.flat_map(|record| &record.attributions);
+    let residuals: Vec<f64> = maps
+        .filter(|a| State::of(a) == State::Incomplete)
+        .filter_map(summary::relative_routing_residual)
+        .collect();
+    let Some(median) = summary::median(&residuals).map(percent) else {
+        return String::new();
+    };
+    let (count, are) = match residuals.len() {
+        1 => ("One more".to_owned(), "is"),
+        count => (format!("{count} more"), "are"),
+    };
+    format!(
+        " {count} {are} incomplete: the choice of experts changes along the path, and F jumps there by what no scores hold, \
+         {median} of F(input) − F(baseline) in the median."
+    )
+}
+
+/// Who computed the maps that igsite did not.
+fn imported(results: &Results<'_>) -> String {
+    let made = results.imported_by().into_iter();
+    let made: Vec<String> = made.map(|(by, method)| format!("{by} ({method})")).collect();
+    format!(
+        "These maps are imported: computed by {}. igsite did not compute them, and does not know how right they are.",
+        list(&made)
+    )
 }
 
 /// The word of what the sample is about on which each model's answer rests most.
@@ -189,12 +227,14 @@ pub fn of_sample(results: &Results<'_>, sample: usize) -> Vec<String> {
     }
     let mut answers: Vec<(String, Vec<String>)> = Vec::new();
     for (model, record) in results.records_of(sample).enumerate() {
-        let answer = results.option_label(&excerpt(summary::answer(record), 20));
-        let told = format!(
-            "{} ({})",
-            results.models[model],
-            percent(summary::answer_probability(record))
-        );
+        let Some(answer) = summary::answer(record) else {
+            continue;
+        };
+        let answer = results.option_label(&excerpt(answer, 20));
+        let told = match summary::answer_probability(record) {
+            Some(probability) => format!("{} ({})", results.models[model], percent(probability)),
+            None => results.models[model].clone(),
+        };
         match answers.iter_mut().find(|(known, _)| *known == answer) {
             Some((_, models)) => models.push(told),
             None => answers.push((answer, vec![told])),

@@ -35,6 +35,8 @@ struct ExperimentCard<'a> {
     models: Vec<ModelLine<'a>>,
     same_answer: Share,
     within_tolerance: Share,
+    /// Whether igsite did not compute the maps.
+    imported: bool,
 }
 
 impl Renderer<'_> {
@@ -107,5 +109,6 @@ fn card<'a>(results: &'a Results<'_>, links: &Links) -> ExperimentCard<'a> {
         models: ModelLine::of_models(results, links),
         same_answer: results.same_answer,
         within_tolerance: results.within_tolerance(),
+        imported: experiment.imported.is_some(),
     }
 }

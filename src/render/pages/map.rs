@@ -20,8 +20,11 @@ use crate::render::text::{or_dash, percent};
 use crate::render::values::{Joined, Without};
 use crate::render::{Sink, heatmap, labels};
 use crate::site::urls::{self, Links};
-use crate::store::record::{AttributionRecord, SampleRecord};
-use crate::terms::{Method, UnitKind};
+use crate::store::record::{AttributionRecord, ImportedRecord, SampleRecord};
+use crate::terms::{Method, TargetKind, UnitKind};
+
+/// Characters of a target's text that a heading of the page has (`templates/map.html`).
+const HEADING: usize = 60;
 
 #[derive(Serialize)]
 struct MapPage<'a> {
@@ -46,11 +49,13 @@ struct MapPage<'a> {
     rule: Rule,
     /// Whether a map's method has to be said.
     several_methods: bool,
-    /// That of the page's legend.
-    first_method: Method,
+    /// That of the page's legend, in words.
+    first_method: Option<&'a str>,
     /// Whether some map has no convergence delta, so that the table of all maps has the residual, which all have.
     by_residual: bool,
     margin: f64,
+    /// How the maps came here, if igsite did not compute them.
+    imported: Option<&'a ImportedRecord>,
     yaml: &'a str,
     yaml_name: String,
     command: String,
@@ -103,6 +108,10 @@ struct Drawings<'a> {
     id: String,
     /// Every kind of target that these tokens are.
     kinds: Vec<&'a str>,
+    /// Whether it explains a text that is to be shown whole: what the model generated, or more than a heading holds.
+    is_text: bool,
+    /// What the model was given between the prompt and that.
+    given: Option<&'a str>,
     target_probability: Option<f64>,
     /// |sum − probability|.
     margin_distance: Option<f64>,
@@ -172,7 +181,7 @@ impl Renderer<'_> {
         let about = format!(
             "{model_title} answers {} ({}).",
             answer.label,
-            percent(answer.probability)
+            or_dash(answer.probability.map(percent))
         );
         let others = (0..results.models.len()).filter(|other| *other != model);
         let drawn = attributions(results, model, sample);
@@ -212,10 +221,14 @@ impl Renderer<'_> {
             tokens: drawn.tokens,
             options: options(results, record),
             rule: Rule::of(&experiment.attribution),
-            several_methods: experiment.attribution.methods.len() > 1,
-            by_residual: record.attributions.iter().any(|a| a.quadrature.is_none()),
-            first_method: record.attributions.first().map(|a| a.method).unwrap_or_default(),
+            several_methods: results.several_methods(),
+            by_residual: record
+                .attributions
+                .iter()
+                .any(|a| a.quadrature.is_none() && a.imported.is_none()),
+            first_method: record.attributions.first().map(AttributionRecord::method_name),
             margin: experiment.attribution.margin,
+            imported: record.imported.as_ref(),
             yaml: &experiment.yaml,
             yaml_name: experiment.path.display().to_string(),
             command: format!("igsite build --experiment {}", experiment.id),
@@ -267,15 +280,15 @@ fn attributions<'a>(results: &Results<'a>, model: usize, sample: usize) -> Attri
         .iter()
         .map(|(_, a)| Drawn::of(record, a, units, &assignment))
         .collect();
-    let scales_of = |method: Method, right: bool| {
+    let scales_of = |method, right: bool| {
         let chosen = maps
             .iter()
             .zip(&drawn)
-            .filter(|((_, a), _)| a.method == method && summary::is_right(a) == right);
+            .filter(|((_, a), _)| a.made_by() == method && summary::is_right(a) == right);
         Scales::over(chosen.filter_map(|(_, drawn)| Some(&drawn.as_ref()?.scores)))
     };
     // Methods have magnitudes of their own: the page's legend is the first one's.
-    let first = maps.first().map(|(_, a)| a.method).unwrap_or_default();
+    let first = maps.first().map(|(_, a)| a.made_by()).unwrap_or_default();
     let (right, doubtful) = (scales_of(first, true), scales_of(first, false));
     // Where no map is right, the page's legend is the doubtful ones'.
     let shared = if right == Scales::default() { &doubtful } else { &right };
@@ -291,7 +304,7 @@ fn attributions<'a>(results: &Results<'a>, model: usize, sample: usize) -> Attri
             }
         }),
         standard: maps.iter().any(|(_, a)| a.unit_errors.is_some()),
-        replaced: maps.iter().any(|(_, a)| a.method == Method::Occlusion),
+        replaced: maps.iter().any(|(_, a)| a.method == Some(Method::Occlusion)),
         rows: tokens::rows(record, units, &drawn, shared),
     });
     let unit = labels::output(results.experiment.attribution.output);
@@ -304,21 +317,24 @@ fn attributions<'a>(results: &Results<'a>, model: usize, sample: usize) -> Attri
     let methods = methods::beside(&place, &of_page, unit);
     let maps = maps.iter().zip(&drawn).enumerate().map(|(index, ((kinds, a), drawn))| {
         let of_other;
-        let scales = match (a.method == first, summary::is_right(a)) {
+        let scales = match (a.made_by() == first, summary::is_right(a)) {
             (true, true) => &right,
             (true, false) => &doubtful,
             (false, is_right) => {
-                of_other = scales_of(a.method, is_right);
+                of_other = scales_of(a.made_by(), is_right);
                 &of_other
             }
         };
         let drawings = Drawings {
             id: format!("map-{}", index + 1),
             kinds: kinds.clone(),
+            is_text: a.absent.is_none()
+                && (a.target.kind == TargetKind::Generated || a.target.text.chars().count() > HEADING),
+            given: a.target.given.as_ref().map(|given| given.text.as_str()),
             target_probability: map::target_probability(a, record),
             margin_distance: map::margin_distance(a, record),
             map: drawn.as_ref().map(|drawn| drawn.html(scales)),
-            legend: (drawn.is_some() && scales != shared).then(|| heatmap::legend(scales, labels::output(a.output))),
+            legend: (drawn.is_some() && scales != shared).then(|| heatmap::legend(scales, &labels::unit(a))),
             segments: drawn.as_ref().map_or_else(Vec::new, |drawn| {
                 map::segments(units, &drawn.scores, drawn.errors.as_ref())
             }),
@@ -331,7 +347,7 @@ fn attributions<'a>(results: &Results<'a>, model: usize, sample: usize) -> Attri
         Joined(values_of(a), drawings)
     });
     Attributions {
-        legend: heatmap::legend(shared, unit),
+        legend: heatmap::legend(shared, &labels::unit_of(results)),
         attributions: maps.collect(),
         methods,
         tokens,
@@ -398,7 +414,11 @@ fn convergence(index: usize, attribution: &AttributionRecord) -> Option<Figure> 
             dash(first.relative_delta),
             dash(last.relative_delta),
             percent(tolerance)
-        )
+        ) + if summary::is_incomplete(attribution) {
+            " The delta holds the routing residual, which no number of points takes away."
+        } else {
+            ""
+        }
     };
     let plotted = !attribution.has_fixed_rule() && history.len() > 1;
     Some(Figure {

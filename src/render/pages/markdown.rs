@@ -72,7 +72,7 @@ impl Renderer<'_> {
         for page in &project.pages {
             tell(self.page_text(page, &Links::on(urls::page(&page.route))));
         }
-        for experiment in &project.experiments {
+        for experiment in project.all_experiments() {
             let links = Links::on(urls::experiment(&experiment.id));
             tell(self.description(&experiment.description, &experiment.path, Some(&experiment.id), &links));
         }
@@ -130,7 +130,7 @@ impl Renderer<'_> {
         let project = self.site.project;
         let named = project.pages.iter().filter_map(|page| page.template.as_ref());
         let pages = project.pages.iter().map(|page| &page.markdown);
-        let experiments = project.experiments.iter().map(|experiment| &experiment.description);
+        let experiments = project.all_experiments().map(|experiment| &experiment.description);
         let models = project.models.values().map(|model| &model.description);
         let texts: Vec<&String> = pages.chain(experiments).chain(models).collect();
         let shortcodes = self.theme.own_shortcodes().into_iter();

@@ -11,10 +11,9 @@ use crate::analysis::scale::{Scale, Scales, Scores};
 use crate::analysis::summary::Share;
 use crate::analysis::text::bare;
 use crate::content::units::{CharText, UnitScores};
-use crate::render::heatmap;
 use crate::render::text::{escape_into, excerpt, number_into, plus_minus_into, signed_into};
+use crate::render::{heatmap, labels};
 use crate::store::record::AttributionRecord;
-use crate::terms::{Baseline, Method};
 
 /// A map of the page: its place there, its kinds of target, itself, and what is drawn of it.
 pub type OfPage<'a, 'd> = (usize, &'d [&'a str], &'a AttributionRecord, &'d Drawn<'d>);
@@ -28,7 +27,7 @@ pub struct MethodsBeside<'a> {
     /// Every kind of target that it is.
     kinds: Vec<&'a str>,
     /// What all compare the input with.
-    baseline: &'a Baseline,
+    baseline: String,
     methods: Vec<MethodMap>,
     pairs: Vec<Pair>,
     /// Whether any measure is weighted by errors.
@@ -49,7 +48,7 @@ pub struct MethodsBeside<'a> {
 /// A method with the word that its map rests on.
 #[derive(Serialize)]
 struct MethodMap {
-    method: Method,
+    method: String,
     /// Anchor of its map.
     anchor: String,
     /// The strongest word of what the sample is about; none where all scores are zero.
@@ -68,8 +67,8 @@ struct Strongest {
 /// How two methods agree.
 #[derive(Serialize)]
 struct Pair {
-    first: Method,
-    second: Method,
+    first: String,
+    second: String,
     /// Weighted by error, where both maps know theirs.
     leading: Measures,
     plain: Measures,
@@ -84,8 +83,8 @@ struct Pair {
 /// A map less another one.
 #[derive(Serialize)]
 struct Difference {
-    first: Method,
-    second: Method,
+    first: String,
+    second: String,
     /// Anchors of the two maps, from which a script takes the numbers.
     of: [String; 2],
     map: String,
@@ -130,7 +129,7 @@ fn of_group<'a>(place: &Place<'_>, index: usize, maps: &[OfPage<'a, '_>], unit: 
         .collect();
     let methods = maps.iter().zip(&scores).zip(&strongest);
     let methods = methods.map(|(((place, _, a, _), scores), strongest)| MethodMap {
-        method: a.method,
+        method: a.method_name().to_owned(),
         anchor: anchor(*place),
         strongest: strongest.map(|word| Strongest {
             word: word_at(subject[word]),
@@ -148,7 +147,7 @@ fn of_group<'a>(place: &Place<'_>, index: usize, maps: &[OfPage<'a, '_>], unit: 
             let found = agreement(scored(first), scored(second));
             let same_strongest = strongest[first].is_some() && strongest[first] == strongest[second];
             pairs.push(pair(
-                (maps[first].2.method, maps[second].2.method),
+                [maps[first].2, maps[second].2].map(|map| map.method_name().to_owned()),
                 &found,
                 same_strongest,
             ));
@@ -161,7 +160,7 @@ fn of_group<'a>(place: &Place<'_>, index: usize, maps: &[OfPage<'a, '_>], unit: 
         id: format!("methods-{}", index + 1),
         target: &first.target.text,
         kinds: kinds.to_vec(),
-        baseline: &first.baseline,
+        baseline: labels::baseline_of(first),
         methods: methods.collect(),
         weighted: pairs.iter().any(|pair| pair.certain.is_some()),
         pairs,
@@ -179,7 +178,7 @@ fn anchor(place: usize) -> String {
     format!("map-{}-text", place + 1)
 }
 
-fn pair((first, second): (Method, Method), agreement: &Agreement, same_strongest: bool) -> Pair {
+fn pair([first, second]: [String; 2], agreement: &Agreement, same_strongest: bool) -> Pair {
     let leading = agreement.leading();
     Pair {
         first,
@@ -212,8 +211,8 @@ fn differences(
     let difference = |((place_on_page, _, a, _), scores): (&OfPage<'_, '_>, &Scores)| {
         let words = &scores.words.units;
         Difference {
-            first: a.method,
-            second: first.method,
+            first: a.method_name().to_owned(),
+            second: first.method_name().to_owned(),
             of: [anchor(*place_on_page), anchor(first_place)],
             map: heatmap::Map {
                 prompt: &place.record.prompt,

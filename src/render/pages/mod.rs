@@ -204,8 +204,8 @@ impl<'a> Renderer<'a> {
 pub struct Answer {
     /// With what an option stands for; what is no option is cut.
     pub label: String,
-    /// How probable the model finds it.
-    pub probability: f64,
+    /// How probable the model finds it; none where an imported record does not tell it.
+    pub probability: Option<f64>,
     /// Whether it is right, where that is known.
     pub correct: Option<bool>,
 }
@@ -214,7 +214,7 @@ impl Answer {
     /// Of a record; an answer that is no option has so many characters at most.
     pub fn of(results: &Results<'_>, record: &SampleRecord, length: usize) -> Self {
         Self {
-            label: results.option_label(&excerpt(summary::answer(record), length)),
+            label: results.option_label(&excerpt(summary::answer_text(record), length)),
             probability: summary::answer_probability(record),
             correct: record.correct,
         }

@@ -36,6 +36,8 @@ struct ModelPage<'a> {
     source: String,
     /// The commit's page on the hub, where the source is a hub repository.
     hub: Option<String>,
+    /// Whether every record of it is imported.
+    imported: bool,
     /// What records say; more than one when the checkpoint changed between experiments.
     facts: Vec<Facts<'a>>,
     experiments: Vec<InExperiment<'a>>,
@@ -51,6 +53,8 @@ struct Facts<'a> {
 #[derive(Serialize)]
 struct InExperiment<'a> {
     guessing: Option<f64>,
+    /// Whether igsite did not compute its maps.
+    imported: bool,
     #[serde(flatten)]
     line: ModelLine<'a>,
 }
@@ -85,12 +89,8 @@ impl<'a> Renderer<'a> {
         Ok(())
     }
 
-    fn title(&self, id: &String) -> String {
-        self.site
-            .project
-            .models
-            .get(id)
-            .map_or_else(|| id.clone(), |model| model.title.clone())
+    fn title(&self, id: &str) -> String {
+        self.site.project.model_title(id).to_owned()
     }
 
     fn line(&self, id: &String, links: &Links) -> ListedModel {
@@ -99,7 +99,9 @@ impl<'a> Renderer<'a> {
             title: self.title(id),
             href: links.to(&urls::model(id)),
             source: record.map_or_else(String::new, |record| record.source.clone()),
-            architecture: record.map_or_else(String::new, |record| record.architecture.clone()),
+            architecture: record
+                .and_then(|record| record.architecture.clone())
+                .unwrap_or_default(),
             experiments: self
                 .results
                 .iter()
@@ -139,6 +141,9 @@ impl<'a> Renderer<'a> {
             text: self.description(text, file, None, &links)?.html,
             hub,
             source,
+            imported: self
+                .records(id)
+                .all(|(index, _)| self.results[index].experiment.imported.is_some()),
             facts: self.facts(id, &links),
             experiments: self.experiments(id, &links),
         };
@@ -169,6 +174,7 @@ impl<'a> Renderer<'a> {
             let model = results.experiment.models.iter().position(|other| other == id)?;
             Some(InExperiment {
                 guessing: results.guessing(),
+                imported: results.experiment.imported.is_some(),
                 line: ModelLine {
                     title: &results.experiment.title,
                     href: links.to(&urls::experiment(&results.experiment.id)),

@@ -133,7 +133,7 @@ impl Renderer<'_> {
         // One scale a level for all models, so that a shade means the same in each.
         let scales = Scales::over(shown.iter().flatten().map(|shown| &shown.scores));
         let (differences, difference_scales) = differences(results, sample);
-        let unit = labels::output(experiment.attribution.output);
+        let unit = labels::unit_of(results);
         let crumbs = vec![
             (self.site_title.clone(), urls::HOME.to_owned()),
             (experiment.title.clone(), urls::experiment(&experiment.id)),
@@ -159,7 +159,7 @@ impl Renderer<'_> {
             finding,
             shown: results.shown(),
             switches: heatmap::switches("w"),
-            legend: heatmap::legend(&scales, unit),
+            legend: heatmap::legend(&scales, &unit),
             models: shown
                 .iter()
                 .enumerate()
@@ -177,7 +177,7 @@ impl Renderer<'_> {
             agreements: agreements(results, sample),
             top: TOP.min(analysed.units.words.len()),
             differences,
-            difference_legend: heatmap::difference_legend(&difference_scales, unit),
+            difference_legend: heatmap::difference_legend(&difference_scales, &unit),
             fields: &experiment.samples[sample].fields,
             previous,
             next,

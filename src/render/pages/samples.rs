@@ -35,6 +35,8 @@ pub struct SampleTable<'a> {
     answers: Vec<Label>,
     /// Whether a map fails the margin check.
     off_margin: bool,
+    /// Whether igsite did not compute the maps, and none of them is converged or not.
+    imported: bool,
     /// The score of a full bar.
     full_bar: f64,
     shown: Option<Shown<'a>>,
@@ -87,6 +89,7 @@ impl<'a> SampleTable<'a> {
                 Vec::new()
             },
             off_margin: first && results.source.records.iter().flatten().any(has_missed_margin),
+            imported: results.experiment.imported.is_some(),
             full_bar: results.scale.max,
             shown: results.shown(),
             rows,
@@ -279,9 +282,11 @@ fn answer(results: &Results<'_>, model: usize, sample: usize, links: &Links, htm
         None => "",
     };
     let _ = write!(html, "</bdi></a> <span class=\"answer {verdict}\"><b><bdi>");
-    escape_into(&excerpt(summary::answer(record), 12), html);
+    escape_into(&excerpt(summary::answer_text(record), 12), html);
     html.push_str("</bdi></b> ");
-    escape_into(&percent(summary::answer_probability(record)), html);
+    if let Some(probability) = summary::answer_probability(record) {
+        escape_into(&percent(probability), html);
+    }
     if !verdict.is_empty() {
         let _ = write!(html, " <span class=verdict>{verdict}</span>");
     }

@@ -83,6 +83,11 @@ impl Renderer<'_> {
             let text = format!("{id} {} {}", model.source_text, plain(&model.description));
             entry(Kind::Model, &model.title, &urls::model(id), &model.source_text, text)
         });
+        let imported = project.imported_models();
+        let imported = imported.into_iter().filter(|(id, _)| shown(id)).map(|(id, model)| {
+            let text = format!("{id} {}", model.source);
+            entry(Kind::Model, model.title, &urls::model(id), model.source, text)
+        });
         let pages = project.pages.iter().map(|page| {
             let about = page
                 .description
@@ -95,7 +100,7 @@ impl Renderer<'_> {
             );
             entry(Kind::Page, &page.title, &urls::page(&page.route), &about, text)
         });
-        experiments.chain(models).chain(pages).collect()
+        experiments.chain(models).chain(imported).chain(pages).collect()
     }
 }
 

@@ -53,7 +53,7 @@ impl<'a> Drawn<'a> {
                     }
                 }),
                 replaced: without
-                    .filter(|_| attribution.method == Method::Occlusion)
+                    .filter(|_| attribution.method == Some(Method::Occlusion))
                     .map_or_else(Vec::new, |without| without.values),
             }
         })
@@ -139,7 +139,10 @@ pub fn rows(record: &SampleRecord, units: &Units, maps: &[Option<Drawn<'_>>], sc
             html.push_str("</bdi></small>");
         }
         html.push_str("<td class=num>");
-        count_into(token.id as usize, &mut html);
+        match token.known_id() {
+            Some(id) => count_into(id as usize, &mut html),
+            None => html.push('–'),
+        }
         html.push_str("<td>");
         count_into(token.start, &mut html);
         html.push('–');

@@ -55,6 +55,22 @@ export default (site) => [
     },
   })),
   {
+    name: "how right each map of a page is stands in view on a narrow window",
+    async run(reader) {
+      const page = await (await reader.window({ width: 500 })).newPage(), found = [];
+      for (const { path } of site.examples.filter(({ kind }) => kind === "map" || kind === "experiment")) {
+        await page.goto(reader.address(path));
+        const heads = page.locator("th:text-is('Quality'), th:text-is('Maps converged')");
+        found.push(...await heads.evaluateAll((heads, path) => heads.map((head) => {
+          const table = head.closest("table"), region = table.closest(".scroll").getBoundingClientRect();
+          const cells = [...table.rows].map((row) => row.cells[head.cellIndex].getBoundingClientRect());
+          return cells.every(({ left, right }) => left >= region.left && right <= region.right + 1) ? null : `${path}: ${head.textContent} is out of view`;
+        }), path));
+      }
+      each(found, (problem) => problem);
+    },
+  },
+  {
     name: "on paper nothing is cut, and there are no controls",
     async run(reader) {
       // A4 between margins of 10 mm.

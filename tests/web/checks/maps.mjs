@@ -259,6 +259,19 @@ export default (site) => {
       },
     },
     {
+      name: "every piece of a map stands in its line, the rest of a token that goes on in another word or segment too",
+      async run(reader) {
+        const window = await reader.open(page.path);
+        await choose(window, "token");
+        const shown = await window.locator(".map").first().evaluate((map) => {
+          // Whether a site has such a token hangs on its tokenizers.
+          map.querySelector("b i").classList.add("more");
+          return [...map.querySelectorAll("*")].map((piece) => [piece.outerHTML.slice(0, 40), getComputedStyle(piece).display]);
+        });
+        each(shown, ([piece, display]) => (["inline", "none"].includes(display) ? null : `${piece}: ${display}`));
+      },
+    },
+    {
       name: "magnitude only takes sign out of colour and legend, and stands in the address",
       async run(reader) {
         const window = await reader.open(sample.path);

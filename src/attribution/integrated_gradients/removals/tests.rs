@@ -1,7 +1,7 @@
 use super::super::tests::{all, drawn, task};
 use super::*;
 use crate::attribution::integral::Nodes;
-use crate::attribution::methods::prepare;
+use crate::attribution::methods::{Attribution, prepare};
 use crate::attribution::quadrature;
 use crate::attribution::schedule::Task;
 use crate::random::SplitMix64;
@@ -53,6 +53,7 @@ fn prompt<'a>(units: &'a [Vec<usize>], scalars: &'a [Scalar]) -> Replaceable<'a>
     Replaceable {
         ids: &IDS,
         forced: &[],
+        given: 0,
         units,
         replacement: BaselineVector::Mean,
         routing: Routing::Free,
@@ -176,6 +177,7 @@ fn values_depend_on_no_batch_and_no_company_and_no_reuse() {
         let other = Replaceable {
             ids: &IDS[..3],
             forced: &[9],
+            given: 0,
             scalars: &scalars[1..],
             ..super::tests::prompt(&short, &scalars)
         };
@@ -285,7 +287,7 @@ fn experts_may_be_those_of_the_prompt() {
                 let path = explainer.path(&IDS, BaselineVector::Mean, forced, routing).unwrap();
                 let frozen = path.frozen.as_deref();
                 let ends = explainer
-                    .ends(&IDS, BaselineVector::Mean, forced, frozen, &scalars)
+                    .ends(&IDS, BaselineVector::Mean, (forced, 0), frozen, &scalars)
                     .unwrap();
                 let masks = [vec![false; 14], vec![true; 14]];
                 let found = found(&mut explainer, &prompt, &masks, Batch::Auto);
@@ -345,6 +347,15 @@ fn tasks() -> Vec<Task> {
     tasks
 }
 
+/// But for rounding.
+fn same(one: &Attribution, other: &Attribution) {
+    let size: f64 = one.scores.iter().map(|score| score.abs()).sum();
+    assert_eq!(one.scores.len(), other.scores.len());
+    for (a, b) in one.scores.iter().zip(&other.scores) {
+        assert!((a - b).abs() < 1e-4 * size, "{:?} {:?}", one.scores, other.scores);
+    }
+}
+
 #[test]
 fn maps_are_the_same_alone_and_in_company() {
     let tasks = tasks();
@@ -354,20 +365,12 @@ fn maps_are_the_same_alone_and_in_company() {
         let together = all(&mut explainer, &tasks, Batch::Auto);
         for size in [1, 6] {
             for (one, other) in all(&mut explainer, &tasks, Batch::Fixed(size)).iter().zip(&together) {
-                close(
-                    std::slice::from_ref(&one.scores),
-                    std::slice::from_ref(&other.scores),
-                    1e-3,
-                );
+                same(one, other);
             }
         }
         for (task, map) in tasks.iter().zip(&together) {
             let alone = all(&mut explainer, std::slice::from_ref(task), Batch::Auto).remove(0);
-            close(
-                std::slice::from_ref(&alone.scores),
-                std::slice::from_ref(&map.scores),
-                1e-3,
-            );
+            same(&alone, map);
             assert_eq!(alone.evaluations, map.evaluations);
         }
         for of_path in together.chunks(4) {
@@ -411,4 +414,46 @@ fn occlusion_is_what_whole_passes_say() {
     let expected = (0..7).map(|unit| input - f(&std::array::from_fn::<bool, 7, _>(|other| other == unit)));
     close(&[occlusion.unit_scores.unwrap()], &[expected.collect()], 1e-3);
     assert_eq!(occlusion.evaluations, 9);
+}
+
+/// What a model is given before what is explained is no part of F, whatever is replaced; its own answer stays that
+/// behind the prompt.
+#[test]
+fn tokens_that_are_given_do_not_count() {
+    let (units, masks) = (units(), masks(12));
+    for kernels in [true, false] {
+        let mut explainer = explainer("llama");
+        explainer.kernels = kernels;
+        let of = |forced, given, scalars| Replaceable {
+            forced,
+            given,
+            ..prompt(&units, scalars)
+        };
+        let (last, first) = ([scalar(7, Output::LogProbability)], [scalar(9, Output::LogProbability)]);
+        let mut read = |prompt: &Replaceable<'_>| found(&mut explainer, prompt, &masks, Batch::Auto);
+        let whole = read(&of(&[9, 31], 0, &last));
+        let behind = read(&of(&[9, 31], 1, &last));
+        let own = read(&of(&[], 0, &first));
+        let rest: Vec<Vec<f64>> = whole.iter().zip(&own).map(|(all, own)| vec![all[0] - own[0]]).collect();
+        close(&behind, &rest, 1e-4);
+        // Beside a prompt of which all is counted.
+        let (given, counted) = (of(&[9, 31], 1, &last), of(&[], 0, &first));
+        let mut two = [
+            explainer.removals(&given).unwrap(),
+            explainer.removals(&counted).unwrap(),
+        ];
+        let masks: Vec<Mask> = masks.iter().map(|mask| Mask::of(mask)).collect();
+        let [one, other] = &mut two;
+        let mut wanted = [(one, &masks[..]), (other, &masks[..])];
+        explainer.remove(&mut wanted, Batch::Auto, &mut |_| ()).unwrap();
+        for (mask, (behind, own)) in masks.iter().zip(behind.iter().zip(&own)) {
+            let [given, counted] = two.each_ref().map(|removals| removals.get(mask).unwrap());
+            close(
+                &[given.values.clone(), counted.values.clone()],
+                &[behind.clone(), own.clone()],
+                1e-4,
+            );
+            assert_eq!(given.answer, counted.answer);
+        }
+    }
 }

@@ -108,7 +108,7 @@ fn what_the_attribution_refuses() {
         ),
         (
             "targets: [C]",
-            "attribution.targets[0]: `C` is no target and no option\n  expected: one of `predicted`, `gold`, `{token: \"…\"}`, `all_options`, `{contrast: [B, D]}`, an option: `A`, `B`",
+            "attribution.targets[0]: `C` is no target and no option\n  expected: one of `predicted`, `gold`, `{token: \"…\"}`, `{text: \"…\"}`, `generated`, `all_options`, `{contrast: [B, D]}`, an option: `A`, `B`",
         ),
         ("targets: [predictd]", "help: did you mean `predicted`?"),
         ("targets: [A, A]", "attribution.targets[1]: this target is here twice"),

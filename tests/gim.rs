@@ -1,0 +1,197 @@
+//! GIM against its authors' own package (gim-explain 0.1.4, with the paper's fourth change) in float64 on models of
+//! transformers, by `tests/reference/make_gim.py`, which says how. Ours are in float32: within 1e-4 of the largest
+//! score.
+//!
+//! The demo models need nothing from outside the project. The checkpoints of many families are not part of it; where
+//! they are missing, those tests skip with a printed reason.
+#![allow(clippy::print_stdout, reason = "what was measured, for who asks with --nocapture")]
+mod support;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use igsite::attribution::integrated_gradients::{Asked, Explainer, Points, Scalar};
+use igsite::attribution::methods::prepare;
+use igsite::attribution::schedule::{self, Task};
+use igsite::checkpoint::{Checkpoint, hash};
+use igsite::model::backward::Gradients;
+use igsite::terms::{BaselineVector, Batch, MethodWithSettings, Output, Routing};
+use serde_json::Value;
+use support::numbers::{machine, parsed};
+
+fn own(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// Each change alone.
+fn alone(name: &str) -> Gradients {
+    let own = Gradients::OWN;
+    match name {
+        "softmax" => Gradients {
+            temperature: 2.0,
+            ..own
+        },
+        "norms" => Gradients {
+            norms_detached: true,
+            ..own
+        },
+        "attention" => Gradients {
+            queries_and_keys: 0.25,
+            values: 0.5,
+            ..own
+        },
+        "gated" => Gradients { gated: 0.5, ..own },
+        other => panic!("{other} is none of the four"),
+    }
+}
+
+/// F and the scores at the input, by other gradients than a method's.
+fn at_the_input(explainer: &mut Explainer, ids: &[u32], start: BaselineVector, asked: Asked) -> (f64, Vec<f64>) {
+    let path = explainer.path(ids, start, &[], Routing::Free).unwrap();
+    let points = Points {
+        path: &path,
+        alphas: vec![1.0],
+        asked: vec![asked],
+    };
+    let mut found = explainer.evaluate(&[points], Batch::Auto, &mut |_| ()).unwrap();
+    let value = found.remove(0).remove(0).remove(0);
+    (value.output, value.scores)
+}
+
+/// F and the scores by the method.
+fn by_the_method(explainer: &mut Explainer, ids: &[u32], start: BaselineVector, scalar: Scalar) -> (f64, Vec<f64>) {
+    let task = Task {
+        ids: ids.to_vec(),
+        forced: vec![],
+        given: 0,
+        start,
+        routing: Routing::Free,
+        units: vec![],
+        scalar,
+        method: prepare(MethodWithSettings::Gim {}),
+    };
+    let mut found = None;
+    schedule::run(explainer, &[task], Batch::Auto, &mut |_| (), &mut |_, map| {
+        found = Some(map);
+        Ok(())
+    })
+    .unwrap();
+    let map = found.unwrap();
+    assert_eq!((map.evaluations, map.converged, &map.errors), (1, None, &None));
+    (map.f_input, map.scores)
+}
+
+/// The maps of a checkpoint; `prompts` are those of its other reference, which has their tokens.
+fn same_maps(folder: &Path, prompts: &Value, expected: &Value) {
+    let (backend, dtype) = machine();
+    let exact = dtype == burn::tensor::DType::F32;
+    let checkpoint = Checkpoint::open(folder).unwrap();
+    let mut explainer = Explainer::load(&checkpoint, &backend, dtype).unwrap();
+    let mut worst = 0.0f64;
+    let expected = expected["prompts"].as_array().unwrap();
+    assert!(!expected.is_empty());
+    for (prompt, expected) in prompts.as_array().unwrap().iter().zip(expected) {
+        let ids: Vec<u32> = parsed(&prompt["ids"]);
+        let options: BTreeMap<String, u32> = parsed(&prompt["option_ids"]);
+        for case in expected["cases"].as_array().unwrap() {
+            let start = match case["baseline"].as_str().unwrap() {
+                "zero" => BaselineVector::Zero,
+                "mean" => BaselineVector::Mean,
+                other => panic!("baseline {other}"),
+            };
+            let token = match case["target"].as_str().unwrap() {
+                "predicted" => parsed(&prompt["predicted_id"]),
+                letter => options[letter],
+            };
+            let output: Output = parsed(&case["output"]);
+            let scalar = Scalar {
+                token,
+                output,
+                minus: None,
+            };
+            let (f, scores) = match case.get("alone") {
+                None => by_the_method(&mut explainer, &ids, start, scalar),
+                Some(name) => {
+                    let gradients = alone(name.as_str().unwrap());
+                    at_the_input(&mut explainer, &ids, start, Asked { scalar, gradients })
+                }
+            };
+            let theirs: Vec<f64> = parsed(&case["attributions"]);
+            let largest = theirs.iter().fold(0.0f64, |m, s| m.max(s.abs()));
+            assert_eq!(scores.len(), theirs.len());
+            let off = scores.iter().zip(&theirs).map(|(a, b)| (a - b).abs() / largest);
+            let off = off.fold(0.0, f64::max);
+            worst = worst.max(off);
+            let told = format!("{}: {case:.300}", folder.display());
+            assert!(
+                off < if exact { 1e-4 } else { 3e-2 },
+                "{off} of the largest score; {told}"
+            );
+            let expected: f64 = parsed(&case["f_input"]);
+            assert!(
+                (f - expected).abs() < 1e-3 * expected.abs() || !exact,
+                "F is {f}; {told}"
+            );
+            // By the model's own gradients the map is another one, whichever of the four is left out.
+            let asked = scalar.into();
+            let plain = at_the_input(&mut explainer, &ids, start, asked).1;
+            let moved = plain.iter().zip(&theirs).map(|(a, b)| (a - b).abs() / largest);
+            let moved = moved.fold(0.0, f64::max);
+            let matters = case.get("alone").is_none_or(|name| name != "gated") || gated(&checkpoint);
+            assert_eq!(moved > 1e-2, matters, "{moved} of the largest score; {told}");
+        }
+    }
+    println!(
+        "{}, {dtype:?} on {backend}: scores within {worst:.1e} of the largest",
+        folder.display()
+    );
+}
+
+fn gated(checkpoint: &Checkpoint) -> bool {
+    checkpoint.config.model.blocks.iter().any(|block| block.mlp.gated)
+}
+
+/// A demo model; the numbers of one that was since trained again mean nothing.
+fn check(model: &str) {
+    let expected = &support::json(&own("tests/reference/gim.json"))["models"][model];
+    let folder = own("content/models").join(model);
+    for (name, expected) in parsed::<BTreeMap<String, String>>(&expected["files"]) {
+        assert_eq!(
+            hash::of_file(&folder.join(&name)).unwrap(),
+            expected,
+            "{model}/{name} is not what tests/reference/gim.json was made from; run tests/reference/make_gim.py again"
+        );
+    }
+    let prompts = support::json(&own(&format!("tests/reference/{model}.json")));
+    same_maps(&folder, &prompts["prompts"], expected);
+}
+
+#[test]
+fn demo_llama_equals_the_package() {
+    check("demo-llama");
+}
+
+#[test]
+fn demo_mistral_equals_the_package() {
+    check("demo-mistral");
+}
+
+#[test]
+fn demo_falcon_equals_the_package() {
+    check("demo-falcon");
+}
+
+#[test]
+fn demo_orca_equals_the_package() {
+    check("demo-orca");
+}
+
+#[test]
+fn every_family_equals_the_package() {
+    let expected = support::json(&own("tests/reference/gim-shared.json"));
+    for (name, expected) in expected["models"].as_object().unwrap() {
+        let Some(folder) = support::shared(name) else { continue };
+        let prompts = support::json(&folder.join("expected.json"));
+        same_maps(&folder, &prompts["prompts"], expected);
+    }
+}
