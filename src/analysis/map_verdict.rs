@@ -227,8 +227,8 @@ mod tests {
         assert_eq!(MapVerdict::of(&test(18)).fares, Fares::Unclear);
         let chance = MapVerdict::of(&test(4));
         assert_eq!(chance.fares, Fares::Loses);
-        assert!(chance.sentences[1].contains("faster than only 4 of 20"));
-        assert!(MapVerdict::of(&test(0)).sentences[1].contains("no faster than any of 20"));
+        assert!(chance.sentences[0].contains("faster than only 4 of 20"));
+        assert!(MapVerdict::of(&test(0)).sentences[0].contains("no faster than any of 20"));
         assert!(MapVerdict::of(&test(20)).sentences[1].contains("faster than all 20"));
         let mut beaten = test(20);
         beaten.controls.parameters = Some(OtherMap {
@@ -239,7 +239,7 @@ mod tests {
         let verdict = MapVerdict::of(&beaten);
         assert_eq!(verdict.fares, Fares::Loses);
         assert_eq!(
-            verdict.sentences[2],
+            verdict.sentences[1],
             "The map of the model with permuted parameters does as well or better."
         );
         assert!(verdict.sentences[4].starts_with("It is much like the map of the model with permuted parameters"));

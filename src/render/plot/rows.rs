@@ -129,7 +129,7 @@ mod tests {
         };
         let svg = beside(&[row], "share", "It is.");
         assert!(
-            svg.contains("class=\"range m0\" d=\"M168 ") && svg.contains(">0.2<"),
+            svg.contains("class=\"range m0\" d=\"M167.9 ") && svg.contains(">0.2<"),
             "{svg}"
         );
         let (range, mark) = (
