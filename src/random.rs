@@ -46,6 +46,14 @@ pub fn draw<T: Copy>(items: &[T], count: usize, seed: u64) -> Vec<T> {
     items
 }
 
+/// Puts all of them in a random order, in place: from the last to the second, each changes places with one of itself and
+/// those before it (Fisher–Yates).
+pub fn shuffle<T>(items: &mut [T], random: &mut SplitMix64) {
+    for last in (1..items.len()).rev() {
+        items.swap(last, random.below(last + 1));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -464,7 +464,6 @@ fn inseqs_map_is_our_own_map_of_the_same_prompt() {
             .zip(&b_scores)
             .map(|(a, b)| (a - b).abs())
             .fold(0.0, f64::max);
-        println!("prompt {index}: at most {apart:e} apart, the largest score is {largest:.4}");
         assert!(apart <= AGREE * largest, "{apart:e} of {largest}");
         let f = |map: &Value| map["f_input"].as_f64().unwrap();
         assert!((f(a) - f(b)).abs() < 1e-5);

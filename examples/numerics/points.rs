@@ -51,7 +51,7 @@ pub fn of(folder: &Path) -> Result<String, Box<dyn Error>> {
             let points = Points {
                 path: &path,
                 alphas: nodes.iter().map(|node| node.alpha).collect(),
-                scalars: vec![Scalar { token, output, minus }],
+                asked: vec![Scalar { token, output, minus }.into()],
             };
             let found = explainer.evaluate(&[points], Batch::Auto, &mut |_| ())?.remove(0);
             all.push(json!({

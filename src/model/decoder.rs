@@ -180,7 +180,11 @@ impl Layer {
 
 /// What a layer is given beside its rows: the paths that its first linear layers are known of, the experts that it is
 /// to choose, and keys and values of the rows that stand before its own.
-type Beforehand<'a, O> = (Option<&'a [Stretch<'a>]>, Option<Held<'a>>, &'a [&'a [<O as Ops>::Rows; 2]]);
+type Beforehand<'a, O> = (
+    Option<&'a [Stretch<'a>]>,
+    Option<Held<'a>>,
+    &'a [&'a [<O as Ops>::Rows; 2]],
+);
 
 /// What a pass starts from.
 #[derive(Clone, Copy, Debug)]

@@ -9,11 +9,12 @@
 use std::sync::Arc;
 
 use burn::module::{Module, Param, ParamId};
-use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData, bf16};
 
 use super::host;
 use crate::kernel::matrix::{BLOCK, Code, Elements, Four, Half};
 use crate::kernel::packed::{BlockType, Blocks, Codes, Groups};
+use crate::random::{self, SplitMix64};
 
 /// The form in which a model's weights are in memory, and what it computes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +109,41 @@ impl Matrix {
                 let ids: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
                 let ids = Tensor::<1, Int>::from_data(TensorData::new(ids, [rows.len()]), &whole.device());
                 Param::initialized(ParamId::new(), whole.select(0, ids)).into()
+            }
+        }
+    }
+
+    /// The same numbers, each in a random place. Half precision and tensors stay what they are; another form is expanded
+    /// first, into bfloat16 in main memory where the kernels read it, else into a tensor of what is computed in.
+    pub fn shuffled(&self, random: &mut SplitMix64) -> Self {
+        let dims = self.dims();
+        match &self.kept {
+            Some(Compact {
+                form: Form::Halves(bytes, half),
+                first,
+                ..
+            }) => {
+                let size = 2 * dims.into_iter().product::<usize>();
+                let mut numbers: Vec<[u8; 2]> = bytes[2 * first..][..size]
+                    .chunks_exact(2)
+                    .map(|number| [number[0], number[1]])
+                    .collect();
+                random::shuffle(&mut numbers, random);
+                Compact::halves(numbers.concat(), *half, dims).into()
+            }
+            kept => {
+                let whole = self.val();
+                let (device, dtype) = (whole.device(), whole.dtype());
+                let in_memory = kept.as_ref().is_some_and(|kept| kept.elements().is_some());
+                let mut numbers = host::floats(whole);
+                random::shuffle(&mut numbers, random);
+                if in_memory {
+                    let halves = numbers.iter().map(|&number| bf16::from_f32(number).to_le_bytes());
+                    let bytes: Vec<[u8; 2]> = halves.collect();
+                    return Compact::halves(bytes.concat(), Half::Bf16, dims).into();
+                }
+                let tensor = Tensor::from_data(TensorData::new(numbers, dims), (&device, dtype));
+                Param::initialized(ParamId::new(), tensor).into()
             }
         }
     }

@@ -1,9 +1,9 @@
 //! The same model with its parameters permuted: a control. A map that says something of what the model has learned is
 //! another one here (Adebayo and others 2018, arXiv 1810.03292).
 //!
-//! Of every linear layer the rows change places, its biases in the same way, and of every norm and every other vector
-//! the numbers: all numbers are kept, in whatever form they are stored, and the layers no longer fit each other.
-//! Embeddings of tokens and of positions stay: they are the input. So does an output layer that is tied to them.
+//! The numbers of every matrix and of every vector change places: each has the same numbers, and what was learned is
+//! gone. A matrix that is packed is unpacked for that, into half precision where the kernels compute. Embeddings of
+//! tokens and of positions stay: they are the input. So does an output layer that is tied to them.
 
 use burn::module::{Param, ParamId};
 use burn::tensor::Tensor;
@@ -21,9 +21,8 @@ impl CausalLm {
         }
         self.norm.permute(random);
         if let Some(head) = &mut self.head {
-            let rows = order(head.dims()[0], random);
-            *head = head.gather(&rows);
-            permute_by(self.head_bias.as_mut(), &rows);
+            *head = head.shuffled(random);
+            permute(self.head_bias.as_mut(), random);
         }
         self
     }
@@ -35,18 +34,11 @@ fn order(count: usize, random: &mut SplitMix64) -> Vec<usize> {
     random::draw(&all, count, random.next_u64())
 }
 
-fn permute_by(vector: Option<&mut Param<Tensor<1>>>, order: &[usize]) {
-    if let Some(vector) = vector {
-        let values = vector.val();
-        let places = indices(order.iter().copied(), &values.device());
-        *vector = Param::initialized(ParamId::new(), values.select(0, places));
-    }
-}
-
 fn permute(vector: Option<&mut Param<Tensor<1>>>, random: &mut SplitMix64) {
     if let Some(vector) = vector {
-        let order = order(vector.val().dims()[0], random);
-        permute_by(Some(vector), &order);
+        let values = vector.val();
+        let places = indices(order(values.dims()[0], random), &values.device());
+        *vector = Param::initialized(ParamId::new(), values.select(0, places));
     }
 }
 
@@ -80,17 +72,15 @@ impl Mlp {
 
 impl Linear {
     fn permute(&mut self, random: &mut SplitMix64) {
-        let rows = order(self.weight.dims()[0], random);
-        self.weight = self.weight.gather(&rows);
-        permute_by(self.bias.as_mut(), &rows);
+        self.weight = self.weight.shuffled(random);
+        permute(self.bias.as_mut(), random);
     }
 }
 
 impl Norm {
     fn permute(&mut self, random: &mut SplitMix64) {
-        let order = order(self.weight.val().dims()[0], random);
-        permute_by(Some(&mut self.weight), &order);
-        permute_by(self.bias.as_mut(), &order);
+        permute(Some(&mut self.weight), random);
+        permute(self.bias.as_mut(), random);
     }
 }
 
