@@ -175,7 +175,7 @@ fn maps_by_every_method_say_what_they_know_and_what_became_of_their_test() {
     let page = text(&files, "experiments/claims/maps/llama-toy/s-1/index.html");
     let maps: Vec<&str> = page.split("<section class=\"attribution\"").collect();
     let of = |method: &str| {
-        let by = format!(", by {method}</small></h2>");
+        let by = format!(", by <bdi>{method}</bdi></small></h2>");
         *maps
             .iter()
             .find(|map| map.contains(&by))

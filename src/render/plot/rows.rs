@@ -5,6 +5,7 @@ use super::axis::Axis;
 use super::canvas::Ink;
 use super::sheet::{Sheet, WIDTH};
 use super::short;
+use crate::render::text::decimals;
 
 /// A share with its interval.
 pub struct Interval {
@@ -57,7 +58,7 @@ pub struct Beside {
     pub value: f64,
     /// Where it may well lie, where that is known.
     pub range: Option<(f64, f64)>,
-    /// The number in words.
+    /// The number in words, for who does not see the plot.
     pub text: String,
     /// The others: the series of the mark, and the number.
     pub others: Vec<(u8, f64)>,
@@ -73,7 +74,8 @@ pub fn beside(rows: &[Beside], title: &str, told: &str) -> String {
         for (index, row) in rows.iter().enumerate() {
             let top = -(index as f64);
             pen.text(Ink::Strong, &short(&row.name), (0.0, top - 0.22), -1);
-            pen.text(Ink::Label, &row.text, (1.0, top - 0.22), 1);
+            // A name has most of the width; the interval is drawn.
+            pen.text(Ink::Label, &decimals(row.value, 2), (1.0, top - 0.22), 1);
             for (series, value) in &row.others {
                 pen.mark(*series, (*value, top - 0.86));
             }
