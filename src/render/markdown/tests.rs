@@ -486,9 +486,26 @@ fn leads_elsewhere((name, attributes): &(String, Vec<(String, String)>)) -> bool
         "href" if name == "a" => elsewhere(value) && !value.trim().to_ascii_lowercase().starts_with("http"),
         "src" | "href" | "data" | "poster" | "action" | "background" => elsewhere(value),
         "srcset" => value.split(',').any(elsewhere),
-        "content" if refresh => value.contains("evil"),
+        "content" if refresh => elsewhere(refreshed(value)),
         _ => name == "base",
     })
+}
+
+/// The address of a refresh, as the HTML standard finds it: what follows the first `;` or `,`, without `url=` and the
+/// quotes around it.
+fn refreshed(content: &str) -> &str {
+    let blank = |c: char| c.is_ascii_whitespace();
+    let rest = content
+        .split_once([';', ','])
+        .map_or("", |(_, rest)| rest)
+        .trim_start_matches(blank);
+    let named = rest.get(..3).filter(|start| start.eq_ignore_ascii_case("url"));
+    let address = named.and_then(|_| rest[3..].trim_start_matches(blank).strip_prefix('='));
+    let address = address.map_or(rest, |address| address.trim_start_matches(blank));
+    match address.chars().next() {
+        Some(quote @ ('\'' | '"')) => address[1..].split(quote).next().unwrap_or_default(),
+        _ => address,
+    }
 }
 
 fn refused_by_the_scan(html: &str) -> bool {
