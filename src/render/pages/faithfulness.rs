@@ -237,7 +237,8 @@ fn figure(
         note: told,
         keys: plot::curves_keys(&units, shuffles.filter(|_| curves.shuffled.is_some())),
         table: Some(Table {
-            caption: format!("F, as {unit}"),
+            // Names of tables tell them apart for who hears the page.
+            caption: format!("F, as {unit} ({})", id.replace('-', " ")),
             columns,
             rows: (0..curves.morf.len()).map(row).collect(),
         }),
