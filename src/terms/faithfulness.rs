@@ -128,6 +128,7 @@ pub struct Normalised {
     /// (sufficiency − low) / (high − low). Less is better.
     pub sufficiency: f64,
     /// What lies at 0 and at 1.
+    #[serde(flatten)]
     pub bounds: Bounds,
     /// Width of the beam that looked for the bounds.
     pub beam: usize,
@@ -136,21 +137,36 @@ pub struct Normalised {
 /// The smallest and the largest value over orders of removal.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bounds {
-    /// Of comprehensiveness.
+    /// Of comprehensiveness; in JSON `bounds`.
+    #[serde(rename = "bounds")]
     pub comprehensiveness: Interval,
-    /// Of sufficiency.
+    /// Of sufficiency; in JSON `sufficiency_bounds`.
+    #[serde(rename = "sufficiency_bounds")]
     pub sufficiency: Interval,
     /// Whether they are over all orders; else the beam may have missed better ones.
     pub exact: bool,
 }
 
-/// From the one to the other.
+/// From the one to the other; in JSON a pair.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "[f64; 2]", into = "[f64; 2]")]
 pub struct Interval {
     /// The smaller end.
     pub low: f64,
     /// The larger end.
     pub high: f64,
+}
+
+impl From<[f64; 2]> for Interval {
+    fn from([low, high]: [f64; 2]) -> Self {
+        Self { low, high }
+    }
+}
+
+impl From<Interval> for [f64; 2] {
+    fn from(Interval { low, high }: Interval) -> Self {
+        [low, high]
+    }
 }
 
 /// Two numbers in proportion; the bounds are those of the map under test.
@@ -362,7 +378,7 @@ mod tests {
         let json = serde_json::to_string(&tested).unwrap();
         assert_eq!(serde_json::from_str::<Faithfulness>(&json).unwrap(), tested);
         let numbers = r#"{"comprehensiveness":0.25,"sufficiency":null,"normalised":null,"flip":null,"lds":null}"#;
-        let expected = r#"{"replacement":"mean","units":"word","count":1,"order":[0],"curves":{"morf":[[0.0,0.5],[1.0,0.25]],"lerf":[],"keep":[]},"bins":"1..N","comprehensiveness":0.25,"sufficiency":null,"normalised":{"comprehensiveness":0.5,"sufficiency":0.0,"bounds":{"comprehensiveness":{"low":0.0,"high":0.5},"sufficiency":{"low":0.0,"high":0.5},"exact":true},"beam":5},"flip":1,"lds":null,"controls":{"position":{"last_first":NUMBERS,"first_first":NUMBERS},"parameters":OTHER},"seed":3,"evaluations":2}"#;
+        let expected = r#"{"replacement":"mean","units":"word","count":1,"order":[0],"curves":{"morf":[[0.0,0.5],[1.0,0.25]],"lerf":[],"keep":[]},"bins":"1..N","comprehensiveness":0.25,"sufficiency":null,"normalised":{"comprehensiveness":0.5,"sufficiency":0.0,"bounds":[0.0,0.5],"sufficiency_bounds":[0.0,0.5],"exact":true,"beam":5},"flip":1,"lds":null,"controls":{"position":{"last_first":NUMBERS,"first_first":NUMBERS},"parameters":OTHER},"seed":3,"evaluations":2}"#;
         let other = numbers.replace('}', r#","spearman":-0.5,"scores":[0.1]}"#);
         assert_eq!(json, expected.replace("NUMBERS", numbers).replace("OTHER", &other));
     }
