@@ -214,7 +214,8 @@ fn attribution(
             }),
         sum,
         convergence_delta: delta.filter(|_| rule.is_some()),
-        error_estimate: part.error_estimate(),
+        // The standard errors of Shapley values are of their units, and no bound on the map.
+        error_estimate: part.error_estimate().filter(|_| rule.is_some()),
         converged: rule.map(|_| converged(spec, part, within_tolerance)),
         within_tolerance: rule.map(|_| within_tolerance),
         // The notebook compares with the probability itself, which a contrast or another unit does not have.

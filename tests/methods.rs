@@ -154,13 +154,13 @@ fn each_map_names_its_method_and_has_only_its_own_facts() {
     // CSV, pages and the citation.
     let csv = project.read("site/data/first.csv");
     let rows: Vec<&str> = csv.lines().collect();
-    assert!(rows[0].ends_with(",method"));
+    assert!(rows[0].ends_with(",method,computed_by"));
     for method in ["integrated_gradients", "gradient_x_input"] {
-        assert!(rows.iter().any(|row| row.ends_with(&format!(",{method}"))), "{method}");
+        assert!(rows.iter().any(|row| row.ends_with(&format!(",{method},"))), "{method}");
     }
     let page = project.read("site/experiments/first/maps/tiny/a/index.html");
-    assert!(page.contains("by gradient × input") && page.contains("gradient at the input alone"));
-    assert!(page.contains("by Integrated Gradients"));
+    assert!(page.contains("by <bdi>gradient × input</bdi>") && page.contains("gradient at the input alone"));
+    assert!(page.contains("by <bdi>Integrated Gradients</bdi>"));
     assert!(page.contains("error unknown: this method has no test"));
     assert!(page.contains("gradient × input has no test of its own: the error of its scores is unknown"));
     assert!(page.contains("This map is by another method, so it has a scale of its own."));
@@ -223,7 +223,10 @@ fn gim_is_another_map_of_the_same_point() {
         assert_eq!(by(&found, method), by(&expected, method));
     }
     let page = project.read("site/experiments/first/maps/tiny/a/index.html");
-    assert!(page.contains("by GIM") && page.contains("GIM is gradient × input with another backward pass"));
+    assert!(
+        page.contains("by <bdi>GIM</bdi>")
+            && page.contains("GIM is gradient × input with a backward pass that is changed")
+    );
     let again = project.run(&BUILD);
     assert!(
         again.ended(0).contains("0 models loaded, 0 maps computed"),

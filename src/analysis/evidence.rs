@@ -60,7 +60,11 @@ impl Evidence {
         ] {
             let of: Vec<&&TestedMaps> = shown.iter().filter(|maps| maps.standing == Some(standing)).collect();
             if standing == Standing::Better && of.len() == shown.len() && of.len() > 1 {
-                return Some(format!("The maps of all {} models beat every control.", of.len()));
+                return Some(format!(
+                    "{}the maps of all {} models beat every control.",
+                    scope(shown[0]),
+                    of.len()
+                ));
             }
             if standing == Standing::Better && !of.is_empty() {
                 let models: Vec<String> = of.iter().map(|maps| title(&maps.common.model)).collect();
@@ -82,10 +86,18 @@ impl Evidence {
                 clauses.push(format!("the maps of {model} {says} {}{few}", listed(&controls)));
             }
         }
-        let sentence = clauses.join("; ");
-        let (first, rest) = sentence.split_at_checked(1)?;
-        Some(format!("{}{rest}.", first.to_uppercase()))
+        Some(format!("{}{}.", scope(shown.first()?), clauses.join("; ")))
     }
+}
+
+/// What the sentence speaks of: it is no verdict on maps by another method or of another target.
+fn scope(maps: &TestedMaps) -> String {
+    let common = &maps.common;
+    let samples = match maps.samples {
+        1 => "1 sample".to_owned(),
+        count => format!("{count} samples"),
+    };
+    format!("{} ({}) on {samples}: ", common.method.name(), common.kind)
 }
 
 #[cfg(test)]
@@ -157,21 +169,27 @@ mod tests {
                 tested,
                 ..Evidence::default()
             };
-            evidence.headline(str::to_uppercase)
+            let whole = evidence.headline(str::to_uppercase)?;
+            let (scope, says) = whole.split_once(": ").expect("it says what of");
+            assert!(
+                scope.starts_with("Integrated Gradients (") && scope.contains(") on "),
+                "{scope}"
+            );
+            Some(says.to_owned())
         };
         assert_eq!(of(vec![]), None);
         assert_eq!(
             of(vec![good("a"), good("b")]).unwrap(),
-            "The maps of all 2 models beat every control."
+            "the maps of all 2 models beat every control."
         );
-        assert_eq!(of(vec![good("a")]).unwrap(), "The maps of A beat every control.");
+        assert_eq!(of(vec![good("a")]).unwrap(), "the maps of A beat every control.");
         let bad = maps("c", &[(Shuffled, 0.5), (LastFirst, -0.3)]);
         let flat = maps("d", &[(Shuffled, 0.05), (LastFirst, 0.0)]);
         // Of a model's groups the first counts.
         let all = vec![good("a"), bad.clone(), good("c"), flat, good("b")];
         assert_eq!(
             of(all).unwrap(),
-            "The maps of A and B beat every control; the maps of D do no better than shuffled ones and position (last \
+            "the maps of A and B beat every control; the maps of D do no better than shuffled ones and position (last \
              word first); the maps of C lose to position (last word first)."
         );
     }

@@ -138,18 +138,17 @@ pub struct Normalised {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bounds {
     /// Of comprehensiveness; in JSON `bounds`.
-    #[serde(rename = "bounds")]
+    #[serde(rename = "bounds", with = "pair")]
     pub comprehensiveness: Interval,
     /// Of sufficiency; in JSON `sufficiency_bounds`.
-    #[serde(rename = "sufficiency_bounds")]
+    #[serde(rename = "sufficiency_bounds", with = "pair")]
     pub sufficiency: Interval,
     /// Whether they are over all orders; else the beam may have missed better ones.
     pub exact: bool,
 }
 
-/// From the one to the other; in JSON a pair.
+/// From the one to the other.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(from = "[f64; 2]", into = "[f64; 2]")]
 pub struct Interval {
     /// The smaller end.
     pub low: f64,
@@ -157,15 +156,19 @@ pub struct Interval {
     pub high: f64,
 }
 
-impl From<[f64; 2]> for Interval {
-    fn from([low, high]: [f64; 2]) -> Self {
-        Self { low, high }
-    }
-}
+/// An interval as `[low, high]`.
+mod pair {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-impl From<Interval> for [f64; 2] {
-    fn from(Interval { low, high }: Interval) -> Self {
-        [low, high]
+    use super::Interval;
+
+    pub fn serialize<S: Serializer>(interval: &Interval, serializer: S) -> Result<S::Ok, S::Error> {
+        [interval.low, interval.high].serialize(serializer)
+    }
+
+    pub fn deserialize<'d, D: Deserializer<'d>>(deserializer: D) -> Result<Interval, D::Error> {
+        let [low, high] = <[f64; 2]>::deserialize(deserializer)?;
+        Ok(Interval { low, high })
     }
 }
 
