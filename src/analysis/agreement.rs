@@ -1,7 +1,7 @@
 //! How far two models' maps agree: rank correlation and overlap of the most important words.
 //!
 //! Scores of different models differ in size, so ranks are compared, not values. All measures take word scores that are
-//! aligned (see [`super::align`]); a measure that is undefined (fewer than two words, all scores equal) is none, not
+//! aligned (see [`crate::content::units`]); a measure that is undefined (fewer than two words, all scores equal) is none, not
 //! zero.
 //!
 //! Scores have errors, and where two words lie within their errors of each other their order is noise. So each measure

@@ -2,7 +2,7 @@
 //!
 //! Paths are opened until the points that they want together fill the device; the targets of one path want many of the
 //! same points, and share their forward passes. Which points a map gets depends on its own values alone, never on its
-//! company. Methods that replace units of a prompt ([`replaced`]) want all their masks at once.
+//! company. Methods that replace units of a prompt (`replaced`) want all their masks at once.
 
 mod replaced;
 

@@ -1,6 +1,6 @@
 //! Maps that another program computed: `content/imports/NAME.jsonl`, an experiment of its own each.
 //!
-//! `igsite import` writes these files ([`read_foreign`], [`gather`], [`Import::written`]) and a build reads them
+//! `igsite import` writes these files ([`read_foreign`], [`Import::written`]) and a build reads them
 //! ([`read`]); both go through the same checks, so that a file that was edited by hand is refused with line and place.
 
 mod align;

@@ -23,7 +23,7 @@ pub const SCHEMA: &str = "igsite/import/1";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImportHead {
-    /// [`SCHEMA`].
+    /// The schema’s name and version.
     pub schema: String,
     /// The experiment's id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
