@@ -169,27 +169,16 @@ fn attribution(
     let within_tolerance = delta
         .zip(change)
         .is_some_and(|(delta, change)| delta.abs() <= spec.tolerance * change.abs());
-    // What only a path integral has.
     let settings = spec.with_settings(method);
     let rule = settings.rule();
-    let fixed = rule.filter(|_| spec.quadrature.is_fixed());
-    let adaptive = rule.filter(|_| !spec.quadrature.is_fixed());
+    let kind = target.kind;
+    let target = TargetRecord {
+        kind,
+        token_ids,
+        text,
+        given,
+    };
     AttributionRecord {
-        target: TargetRecord {
-            kind: target.kind,
-            token_ids,
-            text,
-            given,
-        },
-        output: spec.output,
-        baseline: Some(baseline.clone()),
-        method: Some(method),
-        imported: None,
-        quadrature: rule.map(|_| spec.quadrature),
-        steps: fixed.map(|_| spec.steps),
-        estimate_error: fixed.map(|_| spec.estimate_error),
-        tolerance: rule.map(|_| spec.tolerance),
-        max_evaluations: adaptive.map(|_| spec.max_evaluations),
         evaluations: part.evaluations,
         f_input: part.f_input,
         f_baseline: part.f_baseline.filter(|_| rule.is_some()),
@@ -200,7 +189,6 @@ fn attribution(
         f_zero: part.f_zero,
         remainder: part.f_baseline.zip(part.f_zero).map(|(start, zero)| start - zero),
         below: part.below.clone(),
-        faithfulness: vec![],
         units: settings.units(),
         unit_tokens: settings.units().map(|_| part.key.units.clone()),
         unit_scores: part.unit_scores.clone(),
@@ -219,7 +207,7 @@ fn attribution(
         converged: rule.map(|_| converged(spec, part, within_tolerance)),
         within_tolerance: rule.map(|_| within_tolerance),
         // The notebook compares with the probability itself, which a contrast or another unit does not have.
-        within_margin: match (spec.output, target.kind, rule) {
+        within_margin: match (spec.output, kind, rule) {
             (Output::Probability, kind, Some(_)) if kind != TargetKind::Contrast => Some(
                 sum.zip(part.f_input)
                     .is_some_and(|(sum, probability)| (sum - probability).abs() < spec.margin),
@@ -229,60 +217,40 @@ fn attribution(
         scores: part.scores.clone(),
         errors: part.errors.clone(),
         history: part.history.clone(),
-        absent: None,
         non_finite: part.non_finite,
         routing: part.routing,
+        ..as_asked(spec, method, baseline, target)
     }
 }
 
 /// In the place of the map of what a model did not say.
 fn nothing_generated(experiment: &Experiment, method: Method, baseline: &Baseline) -> AttributionRecord {
-    let spec = &experiment.attribution;
+    let target = TargetRecord {
+        kind: TargetKind::Generated,
+        token_ids: vec![],
+        text: String::new(),
+        given: None,
+    };
+    AttributionRecord {
+        absent: Some(Absent::NothingGenerated),
+        ..as_asked(&experiment.attribution, method, baseline, target)
+    }
+}
+
+/// What the author asked for: a map without its numbers. What only a path integral has is null for other methods.
+fn as_asked(spec: &AttributionSpec, method: Method, baseline: &Baseline, target: TargetRecord) -> AttributionRecord {
     let rule = spec.with_settings(method).rule();
     let fixed = rule.filter(|_| spec.quadrature.is_fixed());
+    let adaptive = rule.filter(|_| !spec.quadrature.is_fixed());
     AttributionRecord {
-        target: TargetRecord {
-            kind: TargetKind::Generated,
-            token_ids: vec![],
-            text: String::new(),
-            given: None,
-        },
-        output: spec.output,
         baseline: Some(baseline.clone()),
         method: Some(method),
-        imported: None,
         quadrature: rule.map(|_| spec.quadrature),
         steps: fixed.map(|_| spec.steps),
         estimate_error: fixed.map(|_| spec.estimate_error),
         tolerance: rule.map(|_| spec.tolerance),
-        max_evaluations: rule
-            .filter(|_| !spec.quadrature.is_fixed())
-            .map(|_| spec.max_evaluations),
-        evaluations: 0,
-        f_input: None,
-        f_baseline: None,
-        from: None,
-        f_zero: None,
-        remainder: None,
-        below: vec![],
-        sum: None,
-        convergence_delta: None,
-        error_estimate: None,
-        converged: None,
-        within_tolerance: None,
-        within_margin: None,
-        scores: vec![],
-        errors: None,
-        units: None,
-        unit_tokens: None,
-        unit_scores: None,
-        unit_errors: None,
-        residual: None,
-        faithfulness: vec![],
-        history: vec![],
-        absent: Some(Absent::NothingGenerated),
-        non_finite: None,
-        routing: None,
+        max_evaluations: adaptive.map(|_| spec.max_evaluations),
+        ..AttributionRecord::blank(target, spec.output)
     }
 }
 

@@ -114,11 +114,7 @@ pub struct KnownTarget {
 impl KnownTarget {
     /// What is read of the model's outputs.
     pub fn scalar(&self, output: Output) -> Scalar {
-        Scalar {
-            token: self.ids[0],
-            output,
-            minus: self.ids.get(1).copied(),
-        }
+        Scalar::of(&self.ids, output)
     }
 
     /// The tokens that F counts: all of an answer of several, or two of a contrast.

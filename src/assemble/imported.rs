@@ -89,15 +89,13 @@ fn attribution(map: &ImportedMap) -> AttributionRecord {
         .zip(map.f_baseline)
         .map(|(input, baseline)| input - baseline);
     let delta = change.map(|change| sum - change).filter(|delta| delta.is_finite());
+    let target = TargetRecord {
+        kind: map.target.kind,
+        token_ids: map.target.token_ids.clone(),
+        text: map.target.text.clone(),
+        given: None,
+    };
     AttributionRecord {
-        target: TargetRecord {
-            kind: map.target.kind,
-            token_ids: map.target.token_ids.clone(),
-            text: map.target.text.clone(),
-            given: None,
-        },
-        output: map.output,
-        method: None,
         imported: Some(Imported {
             tool: map.method.tool.clone(),
             version: map.method.version.clone(),
@@ -107,37 +105,13 @@ fn attribution(map: &ImportedMap) -> AttributionRecord {
             note: map.note.clone(),
             file: map.file.clone(),
         }),
-        baseline: None,
-        quadrature: None,
-        steps: None,
-        estimate_error: None,
-        tolerance: None,
-        max_evaluations: None,
-        evaluations: 0,
         f_input: map.f_input,
         f_baseline: map.f_baseline,
-        from: None,
-        f_zero: None,
-        remainder: None,
-        below: vec![],
         sum: Some(sum),
         // Where the scores are no parts of F there is nothing that they should sum to.
         convergence_delta: delta.filter(|_| map.unit.is_none()),
-        error_estimate: None,
-        converged: None,
-        within_tolerance: None,
-        within_margin: None,
         scores: map.scores.clone(),
         errors: map.errors.clone(),
-        units: None,
-        unit_tokens: None,
-        unit_scores: None,
-        unit_errors: None,
-        residual: None,
-        faithfulness: vec![],
-        history: vec![],
-        non_finite: None,
-        absent: None,
-        routing: None,
+        ..AttributionRecord::blank(target, map.output)
     }
 }

@@ -91,6 +91,17 @@ impl From<Scalar> for Asked {
     }
 }
 
+impl Scalar {
+    /// Of one token, or of two for a contrast: the first less the second.
+    pub fn of(tokens: &[u32], output: Output) -> Self {
+        Self {
+            token: tokens[0],
+            output,
+            minus: tokens.get(1).copied(),
+        }
+    }
+}
+
 /// Points of one path that are wanted for the same outputs.
 #[derive(Clone, Debug)]
 pub struct Points<'a> {

@@ -4,10 +4,9 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use super::{Worker, place, provenance};
+use super::{Worker, place, prepared, provenance};
 use crate::attribution::faithfulness::{self, Settings, Tested};
 use crate::attribution::integrated_gradients::{RemovalOf, Replaceable, Scalar};
-use crate::attribution::methods;
 use crate::attribution::schedule::Task;
 use crate::content::experiment::FaithfulnessSpec;
 use crate::diagnostic::Result;
@@ -33,15 +32,6 @@ fn known(job: &Job, parts: &Parts) -> Result<Vec<Option<KnownTarget>>> {
         parts.prediction.token_id,
         parts.generation.as_ref().map(|(_, said)| said),
     )
-}
-
-/// F of a map.
-fn scalar(key: &AttributionKey) -> Scalar {
-    Scalar {
-        token: key.target[0],
-        output: key.output,
-        minus: key.target.get(1).copied(),
-    }
 }
 
 impl Worker<'_> {
@@ -88,8 +78,11 @@ impl Worker<'_> {
     /// As for any maps.
     pub fn permuted_maps(&mut self, run: &Run, jobs: &[Computed<'_>], lacking: Vec<Lacking>) -> Result<()> {
         let spec = &run.experiment.attribution;
+        let methods = prepared(spec);
         let (mut tasks, mut keys) = (Vec::new(), Vec::new());
         for Lacking { key, job } in lacking {
+            let of_key = methods.iter().find(|(method, _)| *method == key.method.method());
+            let (_, method) = of_key.expect("the key is of one of the experiment's methods");
             let (job, _) = jobs[job];
             tasks.push(Task {
                 ids: key.token_ids.clone(),
@@ -98,8 +91,8 @@ impl Worker<'_> {
                 start: key.baseline,
                 routing: key.routing,
                 units: key.units.clone(),
-                scalar: scalar(&key),
-                method: methods::prepare(key.method),
+                scalar: Scalar::of(&key.target, key.output),
+                method: method.clone(),
             });
             keys.push((key, format!("{}, permuted parameters", place(run, job))));
         }
@@ -247,7 +240,8 @@ impl OfJob<'_> {
 
     /// F of a map.
     fn scalar(&self, map: usize) -> Scalar {
-        scalar(&self.parts.attributions[map].key)
+        let key = &self.parts.attributions[map].key;
+        Scalar::of(&key.target, key.output)
     }
 
     fn map_named(&self, name: &str) -> Option<&StoredAttribution> {

@@ -329,6 +329,47 @@ pub struct ImportedRecord {
 }
 
 impl AttributionRecord {
+    /// A map of which nothing is known but what it explains.
+    pub fn blank(target: TargetRecord, output: Output) -> Self {
+        Self {
+            target,
+            output,
+            method: None,
+            imported: None,
+            baseline: None,
+            quadrature: None,
+            steps: None,
+            estimate_error: None,
+            tolerance: None,
+            max_evaluations: None,
+            evaluations: 0,
+            f_input: None,
+            f_baseline: None,
+            from: None,
+            f_zero: None,
+            remainder: None,
+            below: vec![],
+            sum: None,
+            convergence_delta: None,
+            error_estimate: None,
+            converged: None,
+            within_tolerance: None,
+            within_margin: None,
+            scores: vec![],
+            errors: None,
+            units: None,
+            unit_tokens: None,
+            unit_scores: None,
+            unit_errors: None,
+            residual: None,
+            faithfulness: vec![],
+            history: vec![],
+            absent: None,
+            non_finite: None,
+            routing: None,
+        }
+    }
+
     /// What people call the method, ours or another program's.
     pub fn method_name(&self) -> &str {
         match &self.imported {

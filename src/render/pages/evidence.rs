@@ -274,12 +274,7 @@ fn held<'a>(results: &'a Results<'_>, title: &dyn Fn(&Common) -> &'a str) -> Opt
     } else {
         String::new()
     };
-    let told = list(
-        &rows
-            .iter()
-            .map(|row| format!("{} {}", row.name, row.text))
-            .collect::<Vec<_>>(),
-    );
+    let told = told(&rows);
     let controls = drawn_controls(&rows);
     Some(Figure {
         name: "maps-held".to_owned(),
@@ -297,6 +292,12 @@ fn held<'a>(results: &'a Results<'_>, title: &dyn Fn(&Common) -> &'a str) -> Opt
             &controls,
         )),
     })
+}
+
+/// The rows of a figure in words, for those who do not see it.
+fn told(rows: &[Beside]) -> String {
+    let rows: Vec<String> = rows.iter().map(|row| format!("{} {}", row.name, row.text)).collect();
+    list(&rows)
 }
 
 fn found<'a>(results: &'a Results<'_>, title: &dyn Fn(&Common) -> &'a str) -> Option<Figure> {
@@ -318,12 +319,7 @@ fn found<'a>(results: &'a Results<'_>, title: &dyn Fn(&Common) -> &'a str) -> Op
         "The words of {expected} decide. Average precision is 1 where they are the strongest of all. Highest: {}, {}.",
         best.name, best.text
     );
-    let told = list(
-        &rows
-            .iter()
-            .map(|row| format!("{} {}", row.name, row.text))
-            .collect::<Vec<_>>(),
-    );
+    let told = told(&rows);
     let controls = drawn_controls(&rows);
     Some(Figure {
         name: "found-cause".to_owned(),
