@@ -12,6 +12,7 @@ use crate::analysis::summary;
 use crate::assemble;
 use crate::cli::{Build, ExitStatus, Global};
 use crate::compute::{self, Work};
+use crate::content::page::{DataFiles, MapPages};
 use crate::content::project::Project;
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind};
 use crate::hub::Hub;
@@ -279,6 +280,7 @@ impl<'a> Building<'a> {
             results,
             base_url: self.base_url.map(str::to_owned),
         };
+        self.say_what_is_left_out(&site);
         let (counts, written) = write(&site, &mut self.output)?;
         self.stage("site written");
         let records = site.results.iter().flat_map(|result| result.records.iter().flatten());
@@ -295,6 +297,28 @@ impl<'a> Building<'a> {
             written: Some(written),
             below,
         })
+    }
+
+    /// A large experiment is written smaller unless the author says otherwise, and the author is told.
+    fn say_what_is_left_out(&self, site: &Site<'_>) {
+        let settings = self.project.settings();
+        for experiment in site.results.iter().map(|results| results.experiment) {
+            let pairs = experiment.models.len() * experiment.samples.len();
+            let mut left = Vec::new();
+            if settings.maps == MapPages::Auto && settings.maps.only_needed(pairs) {
+                left.push("maps that say no more than the page of their sample have no page of their own");
+            }
+            if settings.data == DataFiles::Auto && settings.data.packed(pairs) {
+                left.push("its data are packed");
+            }
+            if !left.is_empty() {
+                self.report.note(&format!(
+                    "experiment `{}` has {pairs} pairs of a model and a sample: {} (`write` in content/index.md says otherwise)",
+                    experiment.id,
+                    left.join(", and ")
+                ));
+            }
+        }
     }
 
     /// The stored plans of all experiments to build.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::differences::{self, WordByWord};
-use super::{Frame, Link, Renderer, figures, finding};
+use super::{Frame, Link, Renderer, figures, finding, map_link};
 use crate::analysis::agreement::TOP;
 use crate::analysis::map::Quality;
 use crate::analysis::pairs::{self, MeanMeasures, OnSample};
@@ -285,12 +285,11 @@ fn row<'a>(results: &'a Results<'_>, pair: &OnSample, links: &Links) -> Row<'a> 
     let experiment = results.experiment;
     let sample = pair.sample;
     let of_model = |model: usize| {
-        let path = urls::map(&experiment.id, &experiment.models[model], results.slug(sample));
         let record = results.record(model, sample);
         let reasons = results.reasons(model, sample, 3).into_iter();
         OfModel {
             model: &results.models[model],
-            href: links.to(&path),
+            href: map_link(results, (model, sample), links),
             answer: excerpt(summary::answer_text(record), 20),
             words: reasons
                 .map(|(word, score)| StrongWord {

@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::{Frame, Link, Renderer};
+use super::{Frame, Link, Renderer, map_link};
 use crate::analysis::results::{Label, Results, Shown};
 use crate::analysis::summary;
 use crate::diagnostic::{Diagnostic, Result};
@@ -41,6 +41,8 @@ pub struct SampleTable<'a> {
     full_bar: f64,
     shown: Option<Shown<'a>>,
     rows: String,
+    /// The same as data, one row a sample.
+    csv: String,
     /// Scripts with the rows that are not in this page, for the first page; none where all are.
     parts: Vec<String>,
     /// The pages of the table; none where it is whole.
@@ -93,6 +95,7 @@ impl<'a> SampleTable<'a> {
             full_bar: results.scale.max,
             shown: results.shown(),
             rows,
+            csv: links.to(&urls::samples_csv(id)),
             parts: (2..=of).map(|page| links.to(&urls::samples_part(id, page))).collect(),
             pages: (1..=of).filter(|_| of > 1).map(table_page).collect(),
             from: from + 1,
@@ -266,14 +269,9 @@ fn row(results: &Results<'_>, sample: usize, judged: bool, links: &Links, html: 
 }
 
 fn answer(results: &Results<'_>, model: usize, sample: usize, links: &Links, html: &mut String) {
-    let experiment = results.experiment;
     let record = results.record(model, sample);
     let analysed = &results.samples[sample];
-    let href = links.to(&urls::map(
-        &experiment.id,
-        &experiment.models[model],
-        results.slug(sample),
-    ));
+    let href = map_link(results, (model, sample), links);
     let _ = write!(html, "<li><a href=\"{href}\"><bdi>");
     escape_into(&results.models[model], html);
     let verdict = match record.correct {

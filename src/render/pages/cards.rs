@@ -1,0 +1,289 @@
+//! What the cards of pages show: of a sample each model's answer and the words it rests on, of a map the text with its
+//! colours, of an experiment its models.
+
+use super::{CardLink, Renderer};
+use crate::analysis::results::Results;
+use crate::analysis::scale::{STEPS, Scale};
+use crate::analysis::summary;
+use crate::content::page::Cards;
+use crate::content::units::CharText;
+use crate::diagnostic::Result;
+use crate::render::card::{
+    ACCENT, AGAINST, BAD, Card, Colour, FOR, GOOD, INK, PANEL, SIZE, SOFT, Style, can_write, shaded,
+};
+use crate::render::text::{excerpt, percent, signed};
+use crate::render::{Sink, labels};
+use crate::site::urls;
+
+/// Room at the sides.
+const EDGE: f32 = 56.0;
+/// What is left between them.
+const WIDTH: f32 = SIZE.0 as f32 - 2.0 * EDGE;
+/// Models that a card has rows for.
+const ROWS: usize = 4;
+
+impl Renderer<'_> {
+    /// The picture that links to a page are shown with; none where the page has none, or the site's address is not
+    /// known: previews want an absolute one.
+    pub(super) fn card_of(&self, path: &str, alt: &str) -> Option<CardLink> {
+        let base_url = self.site.base_url.as_deref()?;
+        let parts: Vec<&str> = path.split('/').collect();
+        let of = |id: &str| self.results.iter().find(|results| results.experiment.id == id);
+        let has = self.settings.cards != Cards::None
+            && match parts[..] {
+                ["experiments", id, _] => of(id).is_some(),
+                ["experiments", id, "samples" | "maps", ..] => of(id).is_some_and(|results| results.writes.cards),
+                _ => false,
+            };
+        has.then(|| CardLink {
+            address: urls::absolute(base_url, &urls::card(path)),
+            alt: excerpt(alt, 300),
+        })
+    }
+
+    /// The card of an experiment, where links to its page name one.
+    pub fn experiment_card(&self, results: &Results<'_>, out: &mut Sink<'_>) -> Result<()> {
+        let path = urls::experiment(&results.experiment.id);
+        if self.card_of(&path, "").is_none() {
+            return Ok(());
+        }
+        let mut card = self.begun(results);
+        let mut y = heading(&mut card, &results.experiment.title, "", 3);
+        for (model, summary) in results.summaries.iter().enumerate().take(ROWS) {
+            row(&mut card, y);
+            named(&mut card, y, &results.models[model]);
+            let share = summary.accuracy;
+            let (left, width) = (EDGE + 320.0, WIDTH - 320.0 - 230.0);
+            if let Some(value) = share.value() {
+                card.rectangle((left, y + 18.0), (width, 22.0), shaded(FOR, 0.2));
+                card.rectangle((left, y + 18.0), (width * value as f32, 22.0), FOR);
+                let told = format!("{} of {} right", share.count, share.of);
+                card.text(&told, (left + width + 20.0, y + 39.0), Style::plain(28.0, INK));
+            } else {
+                card.text("attribution maps", (left, y + 39.0), Style::plain(28.0, SOFT));
+            }
+            y += 64.0;
+        }
+        let samples = results.samples.len();
+        let plural = if samples == 1 { "" } else { "s" };
+        self.ended(
+            card,
+            &format!("{samples} sample{plural}, {} models", results.models.len()),
+            &path,
+            out,
+        )
+    }
+
+    /// The card of a sample.
+    pub fn sample_card(&self, results: &Results<'_>, sample: usize, out: &mut Sink<'_>) -> Result<()> {
+        let path = urls::sample(&results.experiment.id, results.slug(sample));
+        if self.card_of(&path, "").is_none() {
+            return Ok(());
+        }
+        let mut card = self.begun(results);
+        let title = format!("Sample {}", results.sample_title(sample));
+        let mut y = heading(&mut card, &results.samples[sample].subject, &title, 3);
+        for model in 0..results.models.len().min(ROWS) {
+            row(&mut card, y);
+            named(&mut card, y, &results.models[model]);
+            answer(&mut card, (EDGE + 320.0, y), results, (model, sample));
+            if let Some(&(word, score)) = results.reasons(model, sample, 1).first() {
+                let word = results.word(sample, word);
+                if can_write(&word) {
+                    strongest(&mut card, (EDGE + 640.0, y), &word, score);
+                }
+            }
+            y += 64.0;
+        }
+        let gold = results.experiment.samples[sample].gold.as_deref();
+        let told = gold.map_or_else(String::new, |gold| {
+            format!("Right answer: {}", results.option_label(gold))
+        });
+        self.ended(card, &told, &path, out)
+    }
+
+    /// The card of a model's maps of a sample: the words of what the sample is about, as the first map colours them.
+    pub fn map_card(&self, results: &Results<'_>, (model, sample): (usize, usize), out: &mut Sink<'_>) -> Result<()> {
+        let experiment = results.experiment;
+        let path = urls::map_page(&experiment.id, &experiment.models[model], results.slug(sample));
+        if self.card_of(&path, "").is_none() || !results.has_map_page(model, sample) {
+            return Ok(());
+        }
+        let mut card = self.begun(results);
+        let title = format!("{} on sample {}", results.models[model], results.sample_title(sample));
+        let analysed = &results.samples[sample];
+        let mut about = String::new();
+        if let (Some(scores), Some(shown)) = (&analysed.words[model], summary::shown(results.record(model, sample))) {
+            let text = CharText::new(&experiment.samples[sample].prompt.text);
+            let words: Vec<(&str, f64)> = results
+                .subject_words(sample)
+                .iter()
+                .map(|&word| {
+                    let unit = &analysed.units.words[word];
+                    (text.slice(unit.start, unit.end), scores.units[word])
+                })
+                .collect();
+            if words.iter().all(|(word, _)| can_write(word)) {
+                coloured(&mut card, &words);
+            } else {
+                heading(&mut card, "", &title, 1);
+            }
+            about = format!(
+                "Why {}? From the {}{}",
+                shown.target.text.trim(),
+                labels::baseline_of(shown),
+                shown
+                    .error_estimate
+                    .map_or_else(String::new, |error| format!(", error {}", percent(error)))
+            );
+        }
+        let y = 480.0;
+        row(&mut card, y);
+        named(&mut card, y, &results.models[model]);
+        answer(&mut card, (EDGE + 320.0, y), results, (model, sample));
+        self.ended(card, &about, &path, out)
+    }
+
+    /// A card with what all have: the site and the experiment above.
+    fn begun(&self, results: &Results<'_>) -> Card {
+        let mut card = Card::default();
+        card.rectangle((0.0, 0.0), (14.0, SIZE.1 as f32), ACCENT);
+        let style = Style::plain(28.0, SOFT);
+        let told = format!("{} · {}", self.site_title, results.experiment.title);
+        if can_write(&told) {
+            card.text(&style.cut(&told, WIDTH), (EDGE, 66.0), style);
+        }
+        card
+    }
+
+    /// Writes a card with its last line: what is to be said on the left, where the site stands on the right.
+    fn ended(&self, mut card: Card, told: &str, page: &str, out: &mut Sink<'_>) -> Result<()> {
+        let style = Style::plain(26.0, SOFT);
+        let base_url = self.site.base_url.as_deref().unwrap_or_default();
+        let place = base_url
+            .split_once("://")
+            .map_or(base_url, |(_, rest)| rest)
+            .trim_end_matches('/');
+        let place = style.cut(place, WIDTH * 0.5);
+        let width = style.width(&place);
+        card.text(&place, (EDGE + WIDTH - width, 590.0), style);
+        if can_write(told) {
+            card.text(&style.cut(told, WIDTH - width - 40.0), (EDGE, 590.0), style);
+        }
+        out.put(urls::card(page), card.png(), "igsite")
+    }
+}
+
+/// What a card is about, in large letters; `otherwise` where the fonts lack some of it. Gives where the rest begins.
+fn heading(card: &mut Card, text: &str, otherwise: &str, most: usize) -> f32 {
+    let text = if text.is_empty() || !can_write(text) {
+        otherwise
+    } else {
+        text
+    };
+    // Long texts in smaller letters.
+    let size = if text.chars().count() > 110 { 40.0 } else { 50.0 };
+    let style = Style::bold(size, INK);
+    let mut y = 84.0;
+    for line in style.lines(text, WIDTH, most) {
+        y += size * 1.18;
+        card.text(&line, (EDGE, y), style);
+    }
+    // The rows end at the same height on every card.
+    (y + 36.0).max(290.0)
+}
+
+fn row(card: &mut Card, y: f32) {
+    card.rectangle((EDGE - 12.0, y), (WIDTH + 24.0, 58.0), PANEL);
+}
+
+fn named(card: &mut Card, y: f32, model: &str) {
+    let style = Style::plain(30.0, INK);
+    if can_write(model) {
+        card.text(&style.cut(model, 300.0), (EDGE, y + 40.0), style);
+    }
+}
+
+/// What a model answers, how probable that is, and whether it is right.
+fn answer(card: &mut Card, (x, y): (f32, f32), results: &Results<'_>, (model, sample): (usize, usize)) {
+    let record = results.record(model, sample);
+    let text = excerpt(summary::answer_text(record), 10);
+    let colour = match record.correct {
+        Some(true) => GOOD,
+        Some(false) => BAD,
+        None => INK,
+    };
+    let mut x = x;
+    if can_write(&text) {
+        x = card.text(&text, (x, y + 40.0), Style::bold(30.0, colour)) + 14.0;
+    }
+    if let Some(probability) = summary::answer_probability(record) {
+        x = card.text(&percent(probability), (x, y + 40.0), Style::plain(30.0, INK)) + 14.0;
+    }
+    let verdict = match record.correct {
+        Some(true) => "✓ right",
+        Some(false) => "✗ wrong",
+        None => "",
+    };
+    card.text(verdict, (x, y + 40.0), Style::plain(30.0, colour));
+}
+
+/// The word that an answer rests on most, with its score, in the colour of its sign.
+fn strongest(card: &mut Card, (x, y): (f32, f32), word: &str, score: f64) {
+    let style = Style::plain(30.0, INK);
+    let (score_text, room) = (signed(score), EDGE + WIDTH - x);
+    let word = style.cut(word, room - style.width(&score_text) - 40.0);
+    let width = style.width(&word);
+    card.rectangle((x - 8.0, y + 9.0), (width + 16.0, 40.0), shaded(colour_of(score), 0.75));
+    card.text(&word, (x, y + 40.0), style);
+    card.text(&score_text, (x + width + 20.0, y + 40.0), Style::plain(30.0, SOFT));
+}
+
+fn colour_of(score: f64) -> Colour {
+    if score < 0.0 { AGAINST } else { FOR }
+}
+
+/// Words, each on the shade of its score; as large as they fit.
+fn coloured(card: &mut Card, words: &[(&str, f64)]) {
+    let scale = Scale::over(words.iter().map(|(_, score)| score));
+    let fits = |size: &f32| {
+        let style = Style::plain(*size, INK);
+        let blank = style.width(" ") + 8.0;
+        let (mut lines, mut x) = (1, 0.0);
+        for (word, _) in words {
+            let width = style.width(word);
+            if x > 0.0 && x + width > WIDTH {
+                (lines, x) = (lines + 1, 0.0);
+            }
+            x += width + blank;
+        }
+        lines as f32 * size * 1.45 <= 370.0
+    };
+    let size = [60.0, 52.0, 44.0, 36.0, 30.0, 26.0]
+        .into_iter()
+        .find(fits)
+        .unwrap_or(22.0);
+    let style = Style::plain(size, INK);
+    let (mut x, mut y) = (EDGE, 96.0 + size);
+    for (word, score) in words {
+        let word = style.cut(word, WIDTH);
+        let width = style.width(&word);
+        if x > EDGE && x + width > EDGE + WIDTH {
+            (x, y) = (EDGE, y + size * 1.45);
+        }
+        if y > 460.0 {
+            return;
+        }
+        let shade = scale.shade(*score);
+        if shade != 0 {
+            let share = shade.unsigned_abs() as f32 / STEPS as f32;
+            card.rectangle(
+                (x - 4.0, y - size * 0.86),
+                (width + 8.0, size * 1.14),
+                shaded(colour_of(*score), share),
+            );
+        }
+        card.text(&word, (x, y), style);
+        x += width + style.width(" ") + 8.0;
+    }
+}
