@@ -235,8 +235,8 @@ fn sentence(results: &Results<'_>, claim: &Claim) -> Result<String> {
     };
     if !failed.is_empty() {
         return Err(
-            Diagnostic::content(format!("this claim is not true: {what} is {}", failed.join(", ")))
-                .expected(format!("it {states}, beyond the error of the numbers")),
+            Diagnostic::content(format!("this claim is not true: {what}: {}", failed.join(", ")))
+                .expected(format!("it is {states}, beyond the error of the numbers")),
         );
     }
     let target = target_name(results, claim);

@@ -135,7 +135,8 @@ fn a_map_of_some_segments_has_their_words_and_scores_alone() {
         "{wrong}"
     );
     let html = compared("claim").expect("fine").html;
-    assert!(!html.contains("Choice:") && html.matches("class=\"map\"").count() == 2);
+    assert_eq!(html.matches("class=\"map\"").count(), 2, "{html}");
+    assert!(!html.contains("Choice:"), "{html}");
 }
 
 #[test]
@@ -166,7 +167,7 @@ fn a_claim_is_a_sentence_while_it_is_true() {
     assert!(own.contains(&format!("It is {number} for Llama Toy.")), "{own}");
     let wrong = call(&format!("{of}, is=\"{is_not}\"")).unwrap_err();
     for told in [
-        "content/docs/page.md:3:4: this claim is not true: the score of the word",
+        "content/docs/page.md:3:4: this claim is not true: the score of the word “",
         &format!("Llama Toy ({number}"),
         &format!("expected: it is {is_not} 0"),
         "experiments/claims/samples/2600.json/index.html has the numbers",

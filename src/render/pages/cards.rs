@@ -11,6 +11,7 @@ use crate::diagnostic::Result;
 use crate::render::card::{
     ACCENT, AGAINST, BAD, Card, Colour, FOR, GOOD, INK, PANEL, SIZE, SOFT, Style, can_write, shaded,
 };
+use crate::render::markdown::first_paragraph;
 use crate::render::text::{excerpt, percent, signed};
 use crate::render::{Sink, labels};
 use crate::site::urls;
@@ -47,8 +48,18 @@ impl Renderer<'_> {
         if self.card_of(&path, "").is_none() {
             return Ok(());
         }
-        let mut card = self.begun(results);
-        let mut y = heading(&mut card, &results.experiment.title, "", 3);
+        let mut card = self.begun(&self.site_title);
+        let mut y = heading(&mut card, &results.experiment.title, "", 2);
+        // What it is about fills the room that a short title leaves.
+        let about = first_paragraph(&results.experiment.description);
+        if y <= 290.0 && can_write(&about) {
+            let style = Style::plain(28.0, SOFT);
+            for (place, line) in style.lines(&about, WIDTH, 3).iter().enumerate() {
+                card.text(line, (EDGE, 190.0 + 36.0 * place as f32), style);
+            }
+            y = 310.0;
+        }
+        y = y.min(310.0);
         for (model, summary) in results.summaries.iter().enumerate().take(ROWS) {
             row(&mut card, y);
             named(&mut card, y, &results.models[model]);
@@ -80,7 +91,7 @@ impl Renderer<'_> {
         if self.card_of(&path, "").is_none() {
             return Ok(());
         }
-        let mut card = self.begun(results);
+        let mut card = self.begun(&self.place_of(results));
         let title = format!("Sample {}", results.sample_title(sample));
         let mut y = heading(&mut card, &results.samples[sample].subject, &title, 3);
         for model in 0..results.models.len().min(ROWS) {
@@ -109,21 +120,24 @@ impl Renderer<'_> {
         if self.card_of(&path, "").is_none() || !results.has_map_page(model, sample) {
             return Ok(());
         }
-        let mut card = self.begun(results);
+        let mut card = self.begun(&self.place_of(results));
         let title = format!("{} on sample {}", results.models[model], results.sample_title(sample));
         let analysed = &results.samples[sample];
         let mut about = String::new();
         if let (Some(scores), Some(shown)) = (&analysed.words[model], summary::shown(results.record(model, sample))) {
             let text = CharText::new(&experiment.samples[sample].prompt.text);
-            let words: Vec<(&str, f64)> = results
-                .subject_words(sample)
-                .iter()
-                .map(|&word| {
-                    let unit = &analysed.units.words[word];
-                    (text.slice(unit.start, unit.end), scores.units[word])
-                })
-                .collect();
-            if words.iter().all(|(word, _)| can_write(word)) {
+            let mut words: Vec<Coloured<'_>> = Vec::new();
+            let mut end = None;
+            for &word in results.subject_words(sample) {
+                let unit = &analysed.units.words[word];
+                words.push(Coloured {
+                    text: text.slice(unit.start, unit.end),
+                    score: scores.units[word],
+                    joined: end == Some(unit.start),
+                });
+                end = Some(unit.end);
+            }
+            if words.iter().all(|word| can_write(word.text)) {
                 coloured(&mut card, &words);
             } else {
                 heading(&mut card, "", &title, 1);
@@ -144,14 +158,18 @@ impl Renderer<'_> {
         self.ended(card, &about, &path, out)
     }
 
-    /// A card with what all have: the site and the experiment above.
-    fn begun(&self, results: &Results<'_>) -> Card {
+    /// The site and the experiment, as cards of its samples and maps name them.
+    fn place_of(&self, results: &Results<'_>) -> String {
+        format!("{} · {}", self.site_title, results.experiment.title)
+    }
+
+    /// A card with what all have: above, where it belongs.
+    fn begun(&self, place: &str) -> Card {
         let mut card = Card::default();
         card.rectangle((0.0, 0.0), (14.0, SIZE.1 as f32), ACCENT);
         let style = Style::plain(28.0, SOFT);
-        let told = format!("{} · {}", self.site_title, results.experiment.title);
-        if can_write(&told) {
-            card.text(&style.cut(&told, WIDTH), (EDGE, 66.0), style);
+        if can_write(place) {
+            card.text(&style.cut(place, WIDTH), (EDGE, 66.0), style);
         }
         card
     }
@@ -243,47 +261,52 @@ fn colour_of(score: f64) -> Colour {
     if score < 0.0 { AGAINST } else { FOR }
 }
 
+/// A word of a map.
+struct Coloured<'t> {
+    text: &'t str,
+    score: f64,
+    /// Whether nothing stands between it and the word before, as before a full stop in a segment of its own.
+    joined: bool,
+}
+
+/// Where words lie that are set in a style, line after line: place and baseline of each, and how many lines there are.
+fn set(words: &[Coloured<'_>], style: Style) -> (Vec<(f32, usize)>, usize) {
+    let blank = style.width(" ") + 8.0;
+    let (mut places, mut x, mut line) = (Vec::with_capacity(words.len()), 0.0_f32, 0);
+    for word in words {
+        let width = style.width(word.text);
+        if x > 0.0 && !word.joined {
+            x += blank;
+        }
+        if x > 0.0 && x + width > WIDTH {
+            (x, line) = (0.0, line + 1);
+        }
+        places.push((x, line));
+        x += width;
+    }
+    (places, line + 1)
+}
+
 /// Words, each on the shade of its score; as large as they fit.
-fn coloured(card: &mut Card, words: &[(&str, f64)]) {
-    let scale = Scale::over(words.iter().map(|(_, score)| score));
-    let fits = |size: &f32| {
-        let style = Style::plain(*size, INK);
-        let blank = style.width(" ") + 8.0;
-        let (mut lines, mut x) = (1, 0.0);
-        for (word, _) in words {
-            let width = style.width(word);
-            if x > 0.0 && x + width > WIDTH {
-                (lines, x) = (lines + 1, 0.0);
-            }
-            x += width + blank;
-        }
-        lines as f32 * size * 1.45 <= 370.0
-    };
-    let size = [60.0, 52.0, 44.0, 36.0, 30.0, 26.0]
-        .into_iter()
-        .find(fits)
-        .unwrap_or(22.0);
+fn coloured(card: &mut Card, words: &[Coloured<'_>]) {
+    const ROOM: f32 = 370.0;
+    let scale = Scale::over(words.iter().map(|word| &word.score));
+    let fits = |size: &f32| set(words, Style::plain(*size, INK)).1 as f32 * size * 1.45 <= ROOM;
+    let sizes = [60.0, 52.0, 44.0, 36.0, 30.0, 26.0];
+    let size = sizes.into_iter().find(fits).unwrap_or(22.0);
     let style = Style::plain(size, INK);
-    let (mut x, mut y) = (EDGE, 96.0 + size);
-    for (word, score) in words {
-        let word = style.cut(word, WIDTH);
-        let width = style.width(&word);
-        if x > EDGE && x + width > EDGE + WIDTH {
-            (x, y) = (EDGE, y + size * 1.45);
-        }
-        if y > 460.0 {
+    for (word, (x, line)) in words.iter().zip(set(words, style).0) {
+        let (x, y) = (EDGE + x, 96.0 + size + line as f32 * size * 1.45);
+        if y > 96.0 + ROOM {
             return;
         }
-        let shade = scale.shade(*score);
+        let text = style.cut(word.text, WIDTH);
+        let shade = scale.shade(word.score);
         if shade != 0 {
-            let share = shade.unsigned_abs() as f32 / STEPS as f32;
-            card.rectangle(
-                (x - 4.0, y - size * 0.86),
-                (width + 8.0, size * 1.14),
-                shaded(colour_of(*score), share),
-            );
+            let (share, width) = (shade.unsigned_abs() as f32 / STEPS as f32, style.width(&text));
+            let colour = shaded(colour_of(word.score), share);
+            card.rectangle((x - 4.0, y - size * 0.86), (width + 8.0, size * 1.14), colour);
         }
-        card.text(&word, (x, y), style);
-        x += width + style.width(" ") + 8.0;
+        card.text(&text, (x, y), style);
     }
 }

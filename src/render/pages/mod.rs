@@ -63,6 +63,8 @@ pub struct Frame {
     site_title: String,
     style: String,
     script: String,
+    /// What the script loads when a reader saves something.
+    save: String,
     icon: String,
     home: String,
     search: String,
@@ -168,6 +170,7 @@ impl<'a> Renderer<'a> {
             site_title: self.site_title.clone(),
             style: links.to(self.assets.path("igsite.css")),
             script: links.to(self.assets.path("igsite.js")),
+            save: links.to(self.assets.path("save.js")),
             icon: links.to(self.assets.path("icon.svg")),
             home: links.to(urls::HOME),
             search: links.to(urls::SEARCH),

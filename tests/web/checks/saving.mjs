@@ -94,7 +94,7 @@ export default (site) => {
             assert.equal(rows.length, 1 + shown.rows, at);
             // Every column that holds numbers on the page is of numbers here.
             for (const { name } of shown.heads.filter(({ number }) => number)) {
-              const columns = head.keys().filter((i) => head[i] === name || head[i].startsWith(name + " "));
+              const columns = [...head.keys()].filter((i) => head[i] === name || head[i].startsWith(name + " "));
               for (const i of columns) each(rows.slice(1), (row) => (FLOAT.test(row[i]) || row[i] === "" ? null : `${at}: ${head[i]}: ${JSON.stringify(row[i])} is no number`));
             }
             assert(!/[−×±]/.test(rows.slice(1).flat().filter((cell) => /^[−×±]/.test(cell)).join("")), at);
@@ -111,10 +111,10 @@ export default (site) => {
       async run(reader) {
         const page = await reader.open(experiment.path);
         await page.evaluate(() => {
-          const table = (rows) => `<div class="scroll"><table id="made"><caption>Made up</caption><thead><tr><th>Model<th>Accuracy<th>Score<th>Range<th>Plain</tr></thead><tbody>${rows}</tbody></table></div>`;
+          const table = (rows) => `<div class="scroll"><table id="made-up"><caption>Made up</caption><thead><tr><th>Model<th>Accuracy<th>Score<th>Range<th>Plain</tr></thead><tbody>${rows}</tbody></table></div>`;
           document.querySelector("main").insertAdjacentHTML("beforeend", table("<tr><th>A, B<td class=num>79.2% <small>19 of 24</small><td class=num>−0.0412 <small>± 0.0020</small><td class=num>86–100%<td class=num data-value=0.00034>&lt;0.1%<tr><th>C<td class=num>–<td class=num>+1e−5<td class=num>0.12 to 0.30<td class=num>12"));
         });
-        const made = await page.evaluate(() => delimited(cells(document.getElementById("made")), ","));
+        const made = await page.evaluate(async () => { await saving(); return delimited(cells(document.getElementById("made-up")), ","); });
         assert.deepEqual(csv(made), [
           ["Model", "Accuracy", "Accuracy beside", "Accuracy of", "Score", "Score error", "Range low", "Range high", "Plain"],
           ["A, B", "0.792", "19", "24", "-0.0412", "0.0020", "0.86", "1", "0.00034"],
@@ -129,7 +129,7 @@ export default (site) => {
         for (const name of ["samples", "models"]) {
           const path = `data/${id}/${id}-${name}.csv`, rows = csv(site.text(path));
           assert(rows.length > 1 && new Set(rows.map((row) => row.length)).size === 1, path);
-          const numbers = rows[0].keys().filter((i) => /(probability|score|error|accuracy|evaluations)$/.test(rows[0][i]));
+          const numbers = [...rows[0].keys()].filter((i) => /(probability|score|error|accuracy|evaluations)$/.test(rows[0][i]));
           for (const i of numbers) each(rows.slice(1), (row) => (FLOAT.test(row[i]) || row[i] === "" ? null : `${path}: ${rows[0][i]}: ${row[i]}`));
           assert(await page.locator(`main a[href$="${id}-${name}.csv"]`).count(), `${path} is linked`);
         }
@@ -165,10 +165,10 @@ export default (site) => {
         const legend = page.locator(".mapbar .legend");
         assert(svg.width >= frame.width - 1 && svg.height > frame.height + (await legend.boundingBox()).height, `${svg.width} × ${svg.height} from ${frame.width} × ${frame.height}`);
         const bare = (text) => text.replace(/\s+/g, "");
-        assert(svg.texts.includes(bare(await box.innerText() + await legend.innerText())), "every word that is seen, and the legend");
+        assert(bare(svg.texts).includes(bare(await box.innerText() + await legend.innerText())), "every word that is seen, and the legend");
         // It says what it is of.
         const [, model, id] = map.of, baseline = of.baseline?.replace(/^token:/, "") ?? of.imported.baseline;
-        for (const wanted of [await page.locator("h1").innerText(), model, record.sample.id, `“${of.target.text.trim()}”`, `(${of.target.kind})`, baseline, of.error_estimate === null ? "" : "error", `maps/${model}/${id}/`]) assert(svg.texts.includes(bare(wanted)), `${wanted} is not in ${svg.texts}`);
+        for (const wanted of [await page.locator("h1").innerText(), record.sample.id, `“${of.target.text.trim()}”`, `(${of.target.kind})`, baseline, of.error_estimate === null ? "" : "error", `maps/${model}/${id}/`]) assert(bare(svg.texts).includes(bare(wanted)), `${wanted} is not in ${svg.texts}`);
         assert.match(svg.text, /<title>[^<]+<\/title><desc>[^<]+<\/desc>/);
         const [width, height] = await picture(page, await saved(page, menu, "PNG"));
         assert(Math.abs(width - 2 * svg.width) <= 2 && Math.abs(height - 2 * svg.height) <= 2, `${width} × ${height}`);
@@ -181,9 +181,9 @@ export default (site) => {
           const page = await reader.open(figure.path, { dark }), plot = page.locator("figure svg.plot:not(.key)").first(), menu = menuOf(plot);
           const svg = await drawn(page, await saved(page, menu, "SVG")), box = plot.locator("xpath=ancestor::figure");
           const bare = (text) => text.replace(/\s+/g, ""), title = box.locator("figcaption b");
-          if (await title.count()) assert(svg.texts.includes(bare(await title.innerText())), "the title");
-          for (const key of await box.locator(".keys li").all()) assert(svg.texts.includes(bare(await key.innerText())), "its keys");
-          assert(svg.texts.includes(bare(figure.path.replace(/index.html$/, ""))), "where it is from");
+          if (await title.count()) assert(bare(svg.texts).includes(bare(await title.innerText())), "the title");
+          for (const key of await box.locator(".keys li").all()) assert(bare(svg.texts).includes(bare(await key.innerText())), "its keys");
+          assert(bare(svg.texts).includes(bare(figure.path.replace(/index.html$/, ""))), "where it is from");
           // Nothing sticks out.
           const out = await page.evaluate((text) => {
             document.body.insertAdjacentHTML("beforeend", text);
