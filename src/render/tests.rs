@@ -769,12 +769,9 @@ fn links_are_shown_with_cards_where_the_address_is_known() {
         );
         cards += 1;
     }
-    let samples = fixture.project.experiments[0].samples.len();
-    assert_eq!(
-        cards,
-        1 + 3 * samples,
-        "an experiment, its samples, the maps of two models"
-    );
+    let experiment = &fixture.project.experiments[0];
+    let each = experiment.samples.len() * (1 + experiment.models.len());
+    assert_eq!(cards, 1 + each, "an experiment, its samples, the maps of every model");
     let without = rendered(&fixture.site(None));
     assert!(!without.keys().any(|path| path.ends_with("card.png")));
     assert!(!text(&without, "experiments/claims/index.html").contains("og:image"));
