@@ -53,6 +53,21 @@ fn the_manifest_is_what_kubernetes_knows() {
             }
         }
     }
+    // The check can fail: a field that is misspelt, of another type, or lacking.
+    for (path, value) in [
+        ("/spec/completion", serde_json::json!(8)),
+        ("/spec/completions", serde_json::json!("8")),
+        ("/spec/template", Value::Null),
+    ] {
+        let mut wrong = documents[2].clone();
+        let spec = wrong["spec"].as_object_mut().unwrap();
+        let key = path.rsplit('/').next().unwrap();
+        match value {
+            Value::Null => _ = spec.remove(key),
+            value => _ = spec.insert(key.to_owned(), value),
+        }
+        assert!(std::panic::catch_unwind(|| by_schema::<Job>(&wrong)).is_err(), "{path}");
+    }
     // What the API server checks beyond the schema.
     let spec = jobs[1].spec.as_ref().unwrap();
     assert_eq!(spec.completion_mode.as_deref(), Some("Indexed"));

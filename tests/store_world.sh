@@ -108,9 +108,9 @@ if command -v sshfs > /dev/null && [ -x $server ] && [ -e /dev/fuse ]; then
   printf '#!/bin/sh\nexec %s\n' $server > "$work/remote"
   chmod +x "$work/remote"
   cp -r "$project/." "$work/far/"
-  for machine in one other; do
-    sshfs -o ssh_command="$work/remote" "machine:$work/far" "$work/$machine" || exit 2
-  done
+  join() { for machine in one other; do sshfs -o ssh_command="$work/remote" "machine:$work/far" "$work/$machine" || exit 2; done; }
+  leave() { for machine in one other; do fusermount -u "$work/$machine"; done; }
+  join
   # Each half twice, on both, at the same time.
   running=()
   for machine in one other; do
@@ -126,8 +126,10 @@ if command -v sshfs > /dev/null && [ -x $server ] && [ -e /dev/fuse ]; then
   verify "$work/far" || wrong "network: verify"
   missing=$("$igsite" --project "$work/other" status --array --shards 2 2> "$work/said")
   [ -z "$missing" ] || wrong "network: shards $missing have work left"
-  # Killed while it writes.
+  # Killed while it writes. Both forget what they knew of the folder.
+  leave
   rm -r "$work/far/.igsite"
+  join
   for delay in 0.2 0.5 0.8 1.1 1.4 1.7 2.0; do
     "$igsite" --project "$work/one" compute --device cpu --offline --quiet > /dev/null 2>&1 &
     job=$!
@@ -138,7 +140,7 @@ if command -v sshfs > /dev/null && [ -x $server ] && [ -e /dev/fuse ]; then
   done
   compute "$work/other" || wrong "network: the next one fails"
   names "$work/far" | cmp -s - "$work/expected" || wrong "network: not all is there after kills"
-  for machine in one other; do fusermount -u "$work/$machine"; done
+  leave
   echo "a network file system (sshfs): done"
 else
   echo "skipped: no sshfs and sftp-server here, so no network file system was tried"

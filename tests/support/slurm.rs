@@ -45,6 +45,8 @@ impl Slurm {
             ("JobAcctGatherType", "jobacct_gather/none".to_owned()),
             ("SelectType", "select/cons_tres".to_owned()),
             ("SelectTypeParameters", "CR_CPU".to_owned()),
+            // So many tasks at once, whatever the machine has.
+            ("SlurmdParameters", "config_overrides".to_owned()),
             ("ReturnToService", "2".to_owned()),
             ("MpiDefault", "none".to_owned()),
             ("SwitchType", "switch/none".to_owned()),
@@ -60,7 +62,7 @@ impl Slurm {
         ];
         let mut text: String = settings.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
         text += &format!("NodeName={host} NodeAddr=127.0.0.1 CPUs=4 State=UNKNOWN\n");
-        text += &format!("PartitionName=debug Nodes={host} Default=YES MaxTime=INFINITE State=UP OverSubscribe=FORCE:4\n");
+        text += &format!("PartitionName=debug Nodes={host} Default=YES MaxTime=INFINITE State=UP\n");
         std::fs::write(path("slurm.conf"), text).unwrap();
         let settings = path("slurm.conf");
         let slurm = Self { folder };
