@@ -18,7 +18,7 @@ use crate::content::experiment::AttributionSpec;
 use crate::diagnostic::{Diagnostic, Result};
 use crate::interrupt;
 use crate::model::device::Backend;
-use crate::plan::{self, Job, OpenedModel, Run, stored};
+use crate::plan::{self, Applied, Job, OpenedModel, Run, stored};
 use crate::progress::{Counted, Progress};
 use crate::store::key::{AttributionKey, Key};
 use crate::store::record::Provenance;
@@ -242,29 +242,32 @@ impl Worker<'_> {
             let mut slots = vec![None; spec.maps(job.targets.len())];
             // Baselines outside: all maps of one path are computed together.
             let (targets, baselines) = (job.targets.len(), job.baselines.len());
+            let applied: Vec<Applied> = methods
+                .iter()
+                .map(|(method, _)| job.applied(run.experiment, *method))
+                .collect();
             let of_path = (0..targets).flat_map(|t| (0..methods.len()).map(move |m| (t, m)));
             for (b, &(_, start)) in job.baselines.iter().enumerate() {
                 for (t, m) in of_path.clone() {
-                    let (method, prepared) = &methods[m];
+                    let ((_, prepared), applied) = (&methods[m], &applied[m]);
+                    let expected = prepared.expected_evaluations(applied.units.len()) as u64;
                     // Nothing to explain: the model generated nothing.
                     let Some(target) = &known[t] else {
-                        let kind = spec.with_settings(*method).units();
-                        let units = kind.map_or(0, |kind| job.units(kind, None).len());
-                        self.progress.add(prepared.expected_evaluations(units) as u64);
+                        self.progress.add(expected);
                         continue;
                     };
-                    let key = job.attribution_key(run.experiment, *method, target, start);
+                    let key = job.attribution_key(run.experiment, applied, target, start);
                     let slot = &mut slots[(m * targets + t) * baselines + b];
                     // Stored by an earlier build that was killed.
                     if let Some(found) = self.store.get::<StoredAttribution>(&key, run.vocabulary)? {
-                        self.progress.add(prepared.expected_evaluations(key.units.len()) as u64);
+                        self.progress.add(expected);
                         self.work.kept += 1;
                         *slot = Some(Slot::Kept(Box::new(found)));
                         continue;
                     }
                     let name = key.name();
                     if let Some(&index) = indices.get(&name) {
-                        self.progress.add(prepared.expected_evaluations(key.units.len()) as u64);
+                        self.progress.add(expected);
                         self.work.shared += 1;
                         *slot = Some(Slot::Task(index));
                         continue;

@@ -24,9 +24,7 @@ pub struct Piece {
 pub(super) fn expected_evaluations(run: &Run, methods: &[(Method, Prepared)], job: &Job) -> usize {
     let spec = &run.experiment.attribution;
     let of_each = |(method, prepared): &(Method, Prepared)| {
-        let kind = spec.with_settings(*method).units();
-        let units = kind.map_or(0, |kind| job.units(kind, None).len());
-        prepared.expected_evaluations(units)
+        prepared.expected_evaluations(job.applied(run.experiment, *method).units.len())
     };
     let of_all: usize = methods.iter().map(of_each).sum();
     spec.maps(job.targets.len()) / methods.len() * of_all
