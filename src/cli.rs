@@ -180,7 +180,10 @@ pub struct Compute {
 }
 
 fn shards(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "expected a number of shards, 1 or more".to_owned())
+    text.parse()
+        .ok()
+        .filter(|count| *count > 0)
+        .ok_or_else(|| "expected a number of shards, 1 or more".to_owned())
 }
 
 /// `igsite status`
@@ -240,7 +243,13 @@ pub struct Explain {
     #[arg(long, short, value_name = "MODEL")]
     pub model: String,
     /// What is explained: predicted, generated, the text of a token, or as in an experiment: '{contrast: [...]}'
-    #[arg(long, short, value_name = "TARGET", default_value = "predicted", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        short,
+        value_name = "TARGET",
+        default_value = "predicted",
+        allow_hyphen_values = true
+    )]
     pub target: String,
     /// Where the path starts: zero, mean, pad, eos, bos, unk, '{token: "."}' or '{zero: {from: 0.0001}}'
     #[arg(long, short, value_name = "BASELINE", default_value = "zero")]

@@ -41,14 +41,22 @@ fn the_manifest_is_what_kubernetes_knows() {
         let pod = job.spec.as_ref().unwrap().template.spec.as_ref().unwrap();
         // A Job takes no other.
         assert!(["Never", "OnFailure"].contains(&pod.restart_policy.as_deref().unwrap()));
-        let volumes: Vec<&str> = pod.volumes.iter().flatten().map(|volume| volume.name.as_str()).collect();
+        let volumes: Vec<&str> = pod
+            .volumes
+            .iter()
+            .flatten()
+            .map(|volume| volume.name.as_str())
+            .collect();
         for container in pod.init_containers.iter().flatten().chain(&pod.containers) {
             for mount in container.volume_mounts.iter().flatten() {
                 assert!(volumes.contains(&mount.name.as_str()), "{}", mount.name);
             }
             if let [sh, dash, script] = &container.command.clone().unwrap_or_default()[..] {
                 assert_eq!((sh.as_str(), dash.as_str()), ("sh", "-c"));
-                let checked = std::process::Command::new("sh").args(["-n", "-c", script]).output().unwrap();
+                let checked = std::process::Command::new("sh")
+                    .args(["-n", "-c", script])
+                    .output()
+                    .unwrap();
                 assert!(checked.status.success(), "{script}");
             }
         }
@@ -74,12 +82,19 @@ fn the_manifest_is_what_kubernetes_knows() {
     assert!(spec.backoff_limit_per_index.is_some() && spec.backoff_limit.is_none());
     assert!(spec.max_failed_indexes.unwrap() <= spec.completions.unwrap());
     let pod = spec.template.spec.as_ref().unwrap();
-    assert_eq!(pod.restart_policy.as_deref(), Some("Never"), "a policy on failures needs it");
+    assert_eq!(
+        pod.restart_policy.as_deref(),
+        Some("Never"),
+        "a policy on failures needs it"
+    );
     let rules = &spec.pod_failure_policy.as_ref().unwrap().rules;
     let names: Vec<&str> = pod.containers.iter().map(|container| container.name.as_str()).collect();
     let mut by_code = BTreeMap::new();
     for rule in rules {
-        assert!(rule.on_exit_codes.is_some() != rule.on_pod_conditions.is_some(), "one of them");
+        assert!(
+            rule.on_exit_codes.is_some() != rule.on_pod_conditions.is_some(),
+            "one of them"
+        );
         if let Some(codes) = &rule.on_exit_codes {
             assert!(names.contains(&codes.container_name.as_deref().unwrap()) && codes.operator == "In");
             by_code.extend(codes.values.iter().map(|code| (*code, rule.action.as_str())));
@@ -88,7 +103,19 @@ fn the_manifest_is_what_kubernetes_knows() {
     assert_eq!(by_code, BTreeMap::from([(2, "FailIndex"), (75, "Ignore")]));
     // The number of tasks, wherever it stands.
     let count = spec.completions.unwrap().to_string();
-    for container in pod.containers.iter().chain(jobs[2].spec.as_ref().unwrap().template.spec.as_ref().unwrap().init_containers.iter().flatten()) {
+    for container in pod.containers.iter().chain(
+        jobs[2]
+            .spec
+            .as_ref()
+            .unwrap()
+            .template
+            .spec
+            .as_ref()
+            .unwrap()
+            .init_containers
+            .iter()
+            .flatten(),
+    ) {
         assert_eq!(variable(container, "IGSITE_SHARDS"), Some(count.clone()));
     }
     // The time that pods get to end is more than igsite takes.
@@ -119,7 +146,11 @@ fn run_as_a_cluster_runs_it_the_manifest_makes_the_site_of_one_process() {
     // A container's arguments, in the folder of this project.
     let run = |container: &Container, more: &[(&str, &str)]| {
         let here = project.path(".").display().to_string();
-        let arguments = container.args.iter().flatten().map(|one| if one == "/project" { here.clone() } else { one.clone() });
+        let arguments = container
+            .args
+            .iter()
+            .flatten()
+            .map(|one| if one == "/project" { here.clone() } else { one.clone() });
         let arguments: Vec<String> = arguments.collect();
         let of_manifest: Vec<(String, String)> = container
             .env
@@ -128,7 +159,10 @@ fn run_as_a_cluster_runs_it_the_manifest_makes_the_site_of_one_process() {
             .filter(|one| one.name != "HF_HOME")
             .filter_map(|one| Some((one.name.clone(), one.value.clone()?)))
             .collect();
-        let mut environment: Vec<(&str, &str)> = of_manifest.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let mut environment: Vec<(&str, &str)> = of_manifest
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
         environment.extend(more);
         project.run_with(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), &environment)
     };
@@ -137,9 +171,21 @@ fn run_as_a_cluster_runs_it_the_manifest_makes_the_site_of_one_process() {
     for index in (0..spec.completions.unwrap()).rev() {
         let index = index.to_string();
         let ran = run(compute, &[("JOB_COMPLETION_INDEX", &index)]);
-        assert!(ran.ended(0).contains(&format!("shard {index}/8 (Kubernetes")), "{}", ran.stderr);
+        assert!(
+            ran.ended(0).contains(&format!("shard {index}/8 (Kubernetes")),
+            "{}",
+            ran.stderr
+        );
     }
-    let build = &jobs[2].spec.as_ref().unwrap().template.spec.as_ref().unwrap().containers[0];
+    let build = &jobs[2]
+        .spec
+        .as_ref()
+        .unwrap()
+        .template
+        .spec
+        .as_ref()
+        .unwrap()
+        .containers[0];
     run(build, &[]).ended(0);
     assert!(project.path("site/index.html").exists());
     assert_eq!(differing(&frozen_site(&project), &expected), [""; 0]);

@@ -27,7 +27,10 @@ fn of_one_process(rows: usize, steps: usize) -> Vec<(String, Vec<u8>)> {
 }
 
 fn signal(child: &Child, name: &str) {
-    let done = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
+    let done = Command::new("kill")
+        .args([name, &child.id().to_string()])
+        .status()
+        .unwrap();
     assert!(done.success());
 }
 
@@ -41,28 +44,50 @@ fn shards_in_stores_of_their_own_are_merged_into_the_site_of_one_process() {
     let project = project(12, 8);
     let mut loaded = 0;
     for shard in 0..4 {
-        let ran = compute(&project, &["--shard", &format!("{shard}/4"), "--store", &format!("stores/{shard}")]);
+        let ran = compute(
+            &project,
+            &["--shard", &format!("{shard}/4"), "--store", &format!("stores/{shard}")],
+        );
         let said = ran.ended(0);
         assert_eq!(ran.stdout.trim(), format!("stores/{shard}"));
         assert!(!project.path("site").exists());
-        loaded += said.split_once(" model").unwrap().0.split(' ').next_back().unwrap().parse::<usize>().unwrap();
+        loaded += said
+            .split_once(" model")
+            .unwrap()
+            .0
+            .split(' ')
+            .next_back()
+            .unwrap()
+            .parse::<usize>()
+            .unwrap();
     }
     assert!(loaded <= 6, "each loads one model or two: {loaded}");
     // Nothing is there yet.
     let status = project.run(&["status"]);
     assert!(status.ended(0).contains("are missing"), "{}", status.stdout);
-    assert_eq!(project.run(&["status", "--array", "--shards", "4"]).stdout.trim(), "0-3");
+    assert_eq!(
+        project.run(&["status", "--array", "--shards", "4"]).stdout.trim(),
+        "0-3"
+    );
     let merged = project.run(&["store", "merge", "stores/0", "stores/1", "stores/2", "stores/3"]);
     merged.ended(0);
     let status = project.run(&["status"]);
-    assert!(status.ended(0).contains(&format!("all of {} maps are there", maps(12))), "{}", status.stderr);
+    assert!(
+        status.ended(0).contains(&format!("all of {} maps are there", maps(12))),
+        "{}",
+        status.stderr
+    );
     let array = project.run(&["status", "--array", "--shards", "4"]);
     assert_eq!((array.stdout.trim(), array.ended(0).trim()), ("", "nothing is missing"));
     let (site, expected) = (frozen_site(&project), of_one_process(12, 8));
     assert_eq!(differing(&site, &expected), [""; 0]);
     // A build has nothing to compute, and needs the plans of shards no more.
     let built = project.run(&["build", "--device", "cpu"]);
-    assert!(built.ended(0).contains("0 models loaded, 0 maps computed"), "{}", built.stderr);
+    assert!(
+        built.ended(0).contains("0 models loaded, 0 maps computed"),
+        "{}",
+        built.stderr
+    );
     assert!(!project.path(".igsite/plans/first/tiny.shards").exists());
     assert_eq!(differing(&frozen_site(&project), &expected), [""; 0]);
 }
@@ -81,16 +106,28 @@ fn schedulers_say_which_shard_it_is_and_it_is_printed() {
         ("SLURM_ARRAY_TASK_STEP", "2"),
     ];
     let ran = run(&slurm, &[]);
-    assert!(ran.ended(0).contains("shard 1/2 (Slurm: SLURM_ARRAY_TASK_ID=3"), "{}", ran.stderr);
+    assert!(
+        ran.ended(0).contains("shard 1/2 (Slurm: SLURM_ARRAY_TASK_ID=3"),
+        "{}",
+        ran.stderr
+    );
     let array = || project.run(&["status", "--array", "--shards", "2"]).stdout;
     assert_eq!(array().trim(), "0");
     // The task that is sent again.
     let ran = run(&slurm, &["--shards", "4"]);
-    assert!(ran.ended(0).contains("shard 3/4 (Slurm: SLURM_ARRAY_TASK_ID=3)"), "{}", ran.stderr);
+    assert!(
+        ran.ended(0).contains("shard 3/4 (Slurm: SLURM_ARRAY_TASK_ID=3)"),
+        "{}",
+        ran.stderr
+    );
     // Kubernetes, as its manifest says it.
     let kubernetes = [("JOB_COMPLETION_INDEX", "0"), ("IGSITE_SHARDS", "2")];
     let ran = run(&kubernetes, &["--offline"]);
-    assert!(ran.ended(0).contains("shard 0/2 (Kubernetes: JOB_COMPLETION_INDEX=0)"), "{}", ran.stderr);
+    assert!(
+        ran.ended(0).contains("shard 0/2 (Kubernetes: JOB_COMPLETION_INDEX=0)"),
+        "{}",
+        ran.stderr
+    );
     assert_eq!(array().trim(), "");
     // Never the first of them by mistake.
     for variables in [&slurm[..1], &kubernetes[..1], &kubernetes[1..]] {
@@ -102,7 +139,11 @@ fn schedulers_say_which_shard_it_is_and_it_is_printed() {
 
 #[test]
 fn a_signal_ends_it_in_time_and_what_was_finished_is_kept() {
-    for (name, grace, longest) in [("-TERM", None, 10.0), ("-INT", Some("0.5"), 1.5), ("-TERM", Some("0"), 1.0)] {
+    for (name, grace, longest) in [
+        ("-TERM", None, 10.0),
+        ("-INT", Some("0.5"), 1.5),
+        ("-TERM", Some("0"), 1.0),
+    ] {
         let project = project(120, 64);
         let mut arguments = [&["compute"], &CPU[..]].concat();
         arguments.extend(grace.map(|grace| ["--grace", grace]).into_iter().flatten());
@@ -117,8 +158,15 @@ fn a_signal_ends_it_in_time_and_what_was_finished_is_kept() {
         signal(&running, name);
         let (code, said) = ended(running);
         assert_eq!(code, Some(75), "{said}");
-        assert!(sent.elapsed().as_secs_f64() < longest, "{name} {grace:?}: {:?}", sent.elapsed());
-        assert!(said.contains("every map that was finished is kept in the store"), "{said}");
+        assert!(
+            sent.elapsed().as_secs_f64() < longest,
+            "{name} {grace:?}: {:?}",
+            sent.elapsed()
+        );
+        assert!(
+            said.contains("every map that was finished is kept in the store"),
+            "{said}"
+        );
         assert!(done() >= before);
         project.run(&["store", "verify"]).ended(0);
         // It goes on where it stopped.
@@ -140,7 +188,12 @@ fn killed_at_a_hundred_random_moments_it_loses_nothing() {
     compute(&project, &[]).ended(0);
     let time = began.elapsed();
     let whole = parts(&project.path(".igsite"));
-    let texts = || -> Vec<String> { whole.iter().map(|path| fs::read_to_string(path).unwrap_or_default()).collect() };
+    let texts = || -> Vec<String> {
+        whole
+            .iter()
+            .map(|path| fs::read_to_string(path).unwrap_or_default())
+            .collect()
+    };
     let expected = frozen_site(&project);
     let mut random = SplitMix64::new(17);
     let (mut hit, mut fresh) = (0, true);
@@ -160,7 +213,11 @@ fn killed_at_a_hundred_random_moments_it_loses_nothing() {
             assert!(before.is_empty() || *before == after, "kill {kill}: {}", path.display());
         }
         let verified = project.run(&["store", "verify"]);
-        assert!(verified.code == Some(0) || !project.path(".igsite/store").exists(), "kill {kill}: {}", verified.stderr);
+        assert!(
+            verified.code == Some(0) || !project.path(".igsite/store").exists(),
+            "kill {kill}: {}",
+            verified.stderr
+        );
         fresh = texts().iter().all(|text| !text.is_empty());
     }
     assert!(hit >= 50, "{hit} of 100 kills met a running process");
@@ -206,7 +263,12 @@ fn the_lock_of_a_build_keeps_no_task_from_computing() {
     let lock = fs::File::create(project.path(".igsite/lock")).unwrap();
     lock.try_lock().unwrap();
     compute(&project, &[]).ended(0);
-    assert!(project.run(&["build", "--device", "cpu"]).ended(1).contains("another igsite is at work"));
+    assert!(
+        project
+            .run(&["build", "--device", "cpu"])
+            .ended(1)
+            .contains("another igsite is at work")
+    );
     project.run(&["status"]).ended(0);
     drop(lock);
     project.run(&["build", "--frozen"]).ended(0);
@@ -218,7 +280,11 @@ fn a_store_that_cannot_be_written_is_told_before_anything_is_computed() {
     compute(&project, &["--experiment", "second"]).ended(0);
     let store = project.path(".igsite");
     let tree = |mode: u32| {
-        for entry in walkdir::WalkDir::new(&store).contents_first(mode & 0o200 == 0).into_iter().flatten() {
+        for entry in walkdir::WalkDir::new(&store)
+            .contents_first(mode & 0o200 == 0)
+            .into_iter()
+            .flatten()
+        {
             let mode = if entry.file_type().is_dir() { mode | 0o111 } else { mode };
             fs::set_permissions(entry.path(), fs::Permissions::from_mode(mode)).unwrap();
         }
@@ -230,10 +296,15 @@ fn a_store_that_cannot_be_written_is_told_before_anything_is_computed() {
     if refused {
         let ran = compute(&project, &[]);
         let said = ran.ended(1);
-        assert!(said.contains("cannot write") && said.contains("check the permissions"), "{said}");
+        assert!(
+            said.contains("cannot write") && said.contains("check the permissions"),
+            "{said}"
+        );
     } else {
         _ = fs::remove_file(store.join("probe"));
-        println!("skipped in part: this user writes whatever permissions say; tests/read_only.sh mounts a read-only disk");
+        println!(
+            "skipped in part: this user writes whatever permissions say; tests/read_only.sh mounts a read-only disk"
+        );
     }
     // To look is allowed.
     project.run(&["status"]).ended(0);
@@ -248,15 +319,28 @@ fn a_store_that_cannot_be_written_is_told_before_anything_is_computed() {
 
 #[test]
 fn drafts_and_named_experiments_are_shared_out_too() {
-    let project = project(6, 4).edit("content/experiments/second.yaml", "title: Second", "title: Second\ndraft: true");
+    let project = project(6, 4).edit(
+        "content/experiments/second.yaml",
+        "title: Second",
+        "title: Second\ndraft: true",
+    );
     compute(&project, &["--shard", "0/2"]).ended(0);
     compute(&project, &["--shard", "1/2"]).ended(0);
     assert_eq!(project.run(&["status", "--array", "--shards", "2"]).stdout.trim(), "");
     let status = project.run(&["status", "--drafts"]);
-    assert!(status.stdout.contains("second") && status.ended(0).contains("are missing"), "{}", status.stdout);
+    assert!(
+        status.stdout.contains("second") && status.ended(0).contains("are missing"),
+        "{}",
+        status.stdout
+    );
     let named = ["--experiment", "second"];
     compute(&project, &[&["--shard", "0/1"], &named[..]].concat()).ended(0);
-    assert!(project.run(&[&["status"], &named[..]].concat()).ended(0).contains("are there"));
+    assert!(
+        project
+            .run(&[&["status"], &named[..]].concat())
+            .ended(0)
+            .contains("are there")
+    );
 }
 
 /// Makes of a store what a GPU would have left, which computes in the dtype that weights are stored in.
@@ -299,11 +383,20 @@ fn what_gpus_computed_is_known_by_its_plans_on_a_machine_without() {
     as_if_in_half_precision(&project);
     project.run(&["store", "verify"]).ended(0);
     let status = project.run(&["status"]);
-    assert!(status.ended(0).contains("all of 24 maps are there"), "{}{}", status.stdout, status.stderr);
+    assert!(
+        status.ended(0).contains("all of 24 maps are there"),
+        "{}{}",
+        status.stdout,
+        status.stderr
+    );
     assert_eq!(project.run(&["status", "--array", "--shards", "2"]).stdout.trim(), "");
     // If it is said that this machine's numbers are meant, none is there.
     let status = project.run(&["status", "--device", "cpu"]);
-    assert!(status.ended(0).contains("24 of 24 maps are missing"), "{}", status.stderr);
+    assert!(
+        status.ended(0).contains("24 of 24 maps are missing"),
+        "{}",
+        status.stderr
+    );
     project.run(&["build", "--frozen"]).ended(0);
     // Nothing of it is garbage.
     let all = parts(&project.path(".igsite"));

@@ -31,14 +31,22 @@ fn submit(slurm: &Slurm, project: &Project, arguments: &[&str], stores: &str) ->
 fn jobs(ran: &Ran) -> Vec<String> {
     assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
     let words = ran.stdout.split("job ").skip(1);
-    words.map(|word| word.split_whitespace().next().unwrap().to_owned()).collect()
+    words
+        .map(|word| word.split_whitespace().next().unwrap().to_owned())
+        .collect()
 }
 
 /// What the jobs wrote.
 fn logs(project: &Project) -> String {
     let files = std::fs::read_dir(project.path(".")).unwrap().flatten();
     let logs = files.filter(|entry| entry.file_name().to_string_lossy().starts_with("slurm-"));
-    let text = logs.map(|entry| format!("{:?}: {}", entry.file_name(), std::fs::read_to_string(entry.path()).unwrap()));
+    let text = logs.map(|entry| {
+        format!(
+            "{:?}: {}",
+            entry.file_name(),
+            std::fs::read_to_string(entry.path()).unwrap()
+        )
+    });
     text.collect::<Vec<_>>().join("\n")
 }
 
@@ -60,7 +68,10 @@ fn an_array_with_a_cancelled_task(slurm: &Slurm, stores: &str, expected: &[(Stri
     slurm.run("scancel", &[&task], &project.path("."), &[]);
     slurm.wait(&[array, build]);
     let said = logs(&project);
-    assert!(said.contains("stopped by SIGTERM") || said.contains("CANCELLED"), "{said}");
+    assert!(
+        said.contains("stopped by SIGTERM") || said.contains("CANCELLED"),
+        "{said}"
+    );
     assert!(!project.path("site").exists(), "the build waits for all tasks");
     // What it had finished is kept, and it alone is sent again.
     assert!(!parts(&store).is_empty());
@@ -71,7 +82,13 @@ fn an_array_with_a_cancelled_task(slurm: &Slurm, stores: &str, expected: &[(Stri
     };
     slurm.wait(&[array, build]);
     assert!(project.path("site/index.html").exists(), "{}", logs(&project));
-    assert_eq!(project.run_with(&["status", "--array"], &[("IGSITE_SHARDS", "4")]).stdout.trim(), "");
+    assert_eq!(
+        project
+            .run_with(&["status", "--array"], &[("IGSITE_SHARDS", "4")])
+            .stdout
+            .trim(),
+        ""
+    );
     assert_eq!(differing(&frozen_site(&project), expected), [""; 0]);
     // Once more, and nothing has to be computed.
     let [build] = &jobs(&submit(slurm, &project, &["--retry"], stores))[..] else {
@@ -111,7 +128,15 @@ fn the_environment_of_an_array_says_the_shard() {
     assert_eq!(project.run(&["status", "--array", "--shards", "4"]).stdout.trim(), "");
     // A part of an array that is sent again is not taken for a whole one.
     assert_eq!(array("3,7", &[]), Some(2));
-    assert!(project.read("said-7.txt").contains("with gaps"), "{}", project.read("said-7.txt"));
+    assert!(
+        project.read("said-7.txt").contains("with gaps"),
+        "{}",
+        project.read("said-7.txt")
+    );
     assert_eq!(array("3,7", &["--shards", "8"]), Some(0));
-    assert!(project.read("said-7.txt").contains("shard 7/8"), "{}", project.read("said-7.txt"));
+    assert!(
+        project.read("said-7.txt").contains("shard 7/8"),
+        "{}",
+        project.read("said-7.txt")
+    );
 }

@@ -99,7 +99,11 @@ pub fn run(
             }
         }
         if open.is_empty() && replaced.is_empty() {
-            return if waiting.peek().is_some() { interrupt::check() } else { Ok(()) };
+            return if waiting.peek().is_some() {
+                interrupt::check()
+            } else {
+                Ok(())
+            };
         }
         if !replaced.is_empty() {
             replaced::round(explainer, replaced, batch, progress, done)?;

@@ -22,9 +22,9 @@ use crate::publish::{check_base_url, write};
 use crate::render::{ExperimentResults, Site};
 use crate::site::output::{Counts, Folder, Output, Written};
 use crate::stamp::{self, BuildOptions, Stamp};
-use crate::store::{Claim, Store};
 use crate::store::memo::HashMemo;
 use crate::store::record::SampleRecord;
+use crate::store::{Claim, Store};
 
 pub fn run(global: &Global, arguments: &Build, report: &Report) -> Result<ExitStatus, Diagnostics> {
     let output = output(global, arguments);

@@ -95,7 +95,11 @@ pub fn run(global: &Global, arguments: &Compute, report: &Report) -> Result<Exit
     }
     report.note(&format!(
         "{}{}: {} loaded, {} computed, {}{} kept; {:.1} s",
-        if shard.is_whole() { String::new() } else { format!("shard {shard}, ") },
+        if shard.is_whole() {
+            String::new()
+        } else {
+            format!("shard {shard}, ")
+        },
         counted(samples, "prompt"),
         counted(work.models_loaded, "model"),
         counted(work.computed, "map"),

@@ -107,7 +107,9 @@ fn style(global: &Global, arguments: &Explain) -> Style {
     let width = || terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0));
     Style {
         width: arguments.width.or_else(width).unwrap_or(WIDTH),
-        colors: colors(global.color, std::io::stdout().is_terminal(), &|name| std::env::var(name).ok()),
+        colors: colors(global.color, std::io::stdout().is_terminal(), &|name| {
+            std::env::var(name).ok()
+        }),
         level: match arguments.by {
             ScoresBy::Word => Level::Word,
             ScoresBy::Token => Level::Token,

@@ -32,7 +32,11 @@ const KUBERNETES: (&str, &str) = ("kubernetes.yaml", include_str!("init/kubernet
 pub fn run(arguments: &Init, report: &Report) -> Result<ExitStatus, Diagnostics> {
     let folder = &arguments.folder;
     let asked = [(arguments.slurm, SLURM), (arguments.kubernetes, KUBERNETES)];
-    let of_cluster: Vec<(&str, &str)> = asked.into_iter().filter(|(asked, _)| *asked).map(|(_, file)| file).collect();
+    let of_cluster: Vec<(&str, &str)> = asked
+        .into_iter()
+        .filter(|(asked, _)| *asked)
+        .map(|(_, file)| file)
+        .collect();
     let there = |files: &[(&'static str, &str)]| -> Vec<&str> {
         let there = files.iter().map(|(path, _)| *path);
         there.filter(|path| folder.join(path).exists()).collect()

@@ -83,7 +83,9 @@ pub fn find(
     if let Some(shard) = shard {
         // Both were typed.
         if let Some(count) = option.filter(|count| *count != shard.count()) {
-            let error = Diagnostic::content(format!("--shard {shard} and --shards {count} are not of the same number"));
+            let error = Diagnostic::content(format!(
+                "--shard {shard} and --shards {count} are not of the same number"
+            ));
             return Err(error.help("leave out --shards"));
         }
         return Ok(Found { shard, by: None });
@@ -117,7 +119,9 @@ pub fn find(
                 .collect();
             let error = Diagnostic::content(format!("the environment has more than one index: {}", names.join(", ")));
             let (one, count) = (one.min(other), count.unwrap_or(8));
-            Err(error.help(format!("say which shard this is: `--shard {one}/{count}`, or unset the other")))
+            Err(error.help(format!(
+                "say which shard this is: `--shard {one}/{count}`, or unset the other"
+            )))
         }
     }
 }
@@ -187,7 +191,10 @@ fn of_slurm(
     let step = number(by, environment)?.unwrap_or(1).max(1);
     let last = min + count.saturating_sub(1) * step;
     let max = number(most, environment)?.unwrap_or(last);
-    let place = index.checked_sub(min).filter(|from| from % step == 0).map(|from| from / step);
+    let place = index
+        .checked_sub(min)
+        .filter(|from| from % step == 0)
+        .map(|from| from / step);
     match place.and_then(|place| Shard::new(place, count)).filter(|_| max == last) {
         Some(shard) => Ok(Found {
             shard,
@@ -210,7 +217,10 @@ fn lone(scheduler: &Scheduler, index: usize) -> Diagnostic {
     let error = Diagnostic::content(format!(
         "{variable}={index} says which task of {name} this is, and nothing how many there are"
     ));
-    error.expected(format!("{COUNT}=N, or `--shards N`, for tasks {first} to N{}", if *first == 0 { " − 1" } else { "" }))
+    error.expected(format!(
+        "{COUNT}=N, or `--shards N`, for tasks {first} to N{}",
+        if *first == 0 { " − 1" } else { "" }
+    ))
 }
 
 fn wrong(variable: &str, value: &str, expected: &str) -> Diagnostic {
@@ -225,7 +235,10 @@ fn number(variable: &str, environment: &dyn Fn(&str) -> Option<String>) -> Resul
     if text.trim() == "undefined" {
         return Ok(None);
     }
-    text.trim().parse().map(Some).map_err(|_| wrong(variable, &text, "a whole number, 0 or more"))
+    text.trim()
+        .parse()
+        .map(Some)
+        .map_err(|_| wrong(variable, &text, "a whole number, 0 or more"))
 }
 
 /// Shards as Slurm's `--array` takes them: `3,7-9`.
@@ -253,7 +266,9 @@ mod tests {
             found.map(|(_, value)| (*value).to_owned())
         };
         let found = find(None, shards, &environment);
-        found.map(|found| found.shard.to_string()).map_err(|error| error.to_string())
+        found
+            .map(|found| found.shard.to_string())
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -286,7 +301,11 @@ mod tests {
             (vec![("LSB_JOBINDEX", "1"), (COUNT, "5")], None, "0/5"),
             (vec![("LSB_JOBINDEX", "5"), (COUNT, "5")], None, "4/5"),
             (vec![("LSB_JOBINDEX", "0")], None, "0/1"),
-            (vec![("AWS_BATCH_JOB_ARRAY_INDEX", "9"), ("AWS_BATCH_JOB_ARRAY_SIZE", "10")], None, "9/10"),
+            (
+                vec![("AWS_BATCH_JOB_ARRAY_INDEX", "9"), ("AWS_BATCH_JOB_ARRAY_SIZE", "10")],
+                None,
+                "9/10",
+            ),
             (vec![("AWS_BATCH_JOB_ARRAY_INDEX", "1"), (COUNT, "2")], None, "1/2"),
             // A part of an array that is sent again.
             (
@@ -311,16 +330,28 @@ mod tests {
             (vec![("JOB_COMPLETION_INDEX", "0")], None, "nothing how many there are"),
             (vec![("PBS_ARRAY_INDEX", "1")], None, "nothing how many there are"),
             (vec![("LSB_JOBINDEX", "1")], None, "nothing how many there are"),
-            (vec![("AWS_BATCH_JOB_ARRAY_INDEX", "1")], None, "nothing how many there are"),
+            (
+                vec![("AWS_BATCH_JOB_ARRAY_INDEX", "1")],
+                None,
+                "nothing how many there are",
+            ),
             (vec![], Some(4), "nothing says which of them this is"),
             (vec![(COUNT, "4")], None, "nothing says which of them this is"),
             (vec![(COUNT, "0")], None, "IGSITE_SHARDS is `0`"),
             (vec![(COUNT, "many")], None, "IGSITE_SHARDS is `many`"),
-            (vec![("SLURM_ARRAY_TASK_ID", "x"), (COUNT, "4")], None, "SLURM_ARRAY_TASK_ID is `x`"),
+            (
+                vec![("SLURM_ARRAY_TASK_ID", "x"), (COUNT, "4")],
+                None,
+                "SLURM_ARRAY_TASK_ID is `x`",
+            ),
             (vec![("JOB_COMPLETION_INDEX", "4"), (COUNT, "4")], None, "0 to 3"),
             (vec![("LSB_JOBINDEX", "5"), (COUNT, "4")], None, "1 to 4"),
             (
-                vec![("SLURM_ARRAY_TASK_ID", "1"), ("JOB_COMPLETION_INDEX", "1"), (COUNT, "4")],
+                vec![
+                    ("SLURM_ARRAY_TASK_ID", "1"),
+                    ("JOB_COMPLETION_INDEX", "1"),
+                    (COUNT, "4"),
+                ],
                 None,
                 "more than one index",
             ),

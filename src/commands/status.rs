@@ -27,7 +27,9 @@ pub fn run(global: &Global, arguments: &Status, report: &Report) -> Result<ExitS
             Some(count) => count,
             None => {
                 let error = Diagnostic::content("--array needs the number of shards");
-                return Err(error.help("the same as for `igsite compute`: `--shards N`, or IGSITE_SHARDS=N").into());
+                return Err(error
+                    .help("the same as for `igsite compute`: `--shards N`, or IGSITE_SHARDS=N")
+                    .into());
             }
         }),
         false => None,
@@ -52,7 +54,12 @@ pub fn run(global: &Global, arguments: &Status, report: &Report) -> Result<ExitS
         diagnostics.push(Diagnostic::content(message).as_warning());
     }
     // Warnings of content are for `check` and `build`; here only what the numbers depend on.
-    report.errors(diagnostics.into_iter().filter(|one| one.message.contains("kept plans alone")).collect());
+    report.errors(
+        diagnostics
+            .into_iter()
+            .filter(|one| one.message.contains("kept plans alone"))
+            .collect(),
+    );
     if let Some(count) = count {
         let missing = missing(&surveyed, &states, count)?;
         if missing.is_empty() {
@@ -106,7 +113,11 @@ struct State {
 
 /// A number that is one of which not all is known.
 fn at_least(count: usize, unknown: usize) -> String {
-    if unknown > 0 { format!("{count}+") } else { count.to_string() }
+    if unknown > 0 {
+        format!("{count}+")
+    } else {
+        count.to_string()
+    }
 }
 
 /// The shards that have work left.
@@ -121,7 +132,9 @@ fn missing(surveyed: &[Surveyed], states: &[State], count: usize) -> Result<Vec<
             "what belongs to which shard cannot be known here: the prompts of {} need a tokenizer or a kept plan",
             unknown.join(", ")
         ));
-        return Err(error.help("run this where the models are; `igsite fetch` brings those of the hub").into());
+        return Err(error
+            .help("run this where the models are; `igsite fetch` brings those of the hub")
+            .into());
     }
     let runs: Vec<&Run> = surveyed.iter().map(|one| &one.run).collect();
     let mut missing = Vec::new();

@@ -61,11 +61,21 @@ fn used(
     for mut one in survey.runs(diagnostics)? {
         let (experiment, model) = (one.run.experiment.id.clone(), one.run.model.to_owned());
         if one.unknown > 0 {
-            unknown.push(format!("{} of `{experiment}` with `{model}`", counted(one.unknown, "prompt")));
+            unknown.push(format!(
+                "{} of `{experiment}` with `{model}`",
+                counted(one.unknown, "prompt")
+            ));
         }
-        for (name, label) in survey.needed_by_any(&there, &mut one)?.into_iter().flat_map(|needed| needed.names) {
+        for (name, label) in survey
+            .needed_by_any(&there, &mut one)?
+            .into_iter()
+            .flat_map(|needed| needed.names)
+        {
             if there.contains(&name) {
-                users.entry(name).or_default().insert((experiment.clone(), model.clone(), label));
+                users
+                    .entry(name)
+                    .or_default()
+                    .insert((experiment.clone(), model.clone(), label));
             }
         }
     }
@@ -113,7 +123,10 @@ fn ls(global: &Global, report: &Report) -> Result<ExitStatus, Diagnostics> {
     let unused = files.iter().filter(|file| !users.contains_key(&file.name)).count();
     if unused > 0 {
         report.note(&match unknown.is_empty() {
-            true => format!("{} used by no experiment: `igsite store gc` removes them", counted(unused, "part")),
+            true => format!(
+                "{} used by no experiment: `igsite store gc` removes them",
+                counted(unused, "part")
+            ),
             false => format!(
                 "{} of no known use; what {} would use is not known here, for lack of models and plans",
                 counted(unused, "part"),
@@ -173,7 +186,11 @@ fn verify(global: &Global, report: &Report) -> Result<ExitStatus, Diagnostics> {
             damaged => format!("{damaged} damaged"),
         }
     ));
-    if found.damaged > 0 { Err(found.errors) } else { Ok(ExitStatus::Done) }
+    if found.damaged > 0 {
+        Err(found.errors)
+    } else {
+        Ok(ExitStatus::Done)
+    }
 }
 
 fn no_store(folder: &Path) -> Diagnostic {
@@ -200,12 +217,17 @@ fn gc(global: &Global, arguments: &Gc, report: &Report) -> Result<ExitStatus, Di
     if !unknown.is_empty() {
         let error = Diagnostic::content(format!("what {} would use is not known here", unknown.join(", ")));
         return Err(error
-            .help("run this where the models are (`igsite fetch` brings those of the hub), or where their plans are kept")
+            .help(
+                "run this where the models are (`igsite fetch` brings those of the hub), or where their plans are kept",
+            )
             .into());
     }
     others.extend(unused_plans(&project, &store));
     // Only earlier forms of parts are ours; what somebody put there is not.
-    let ours = |path: &PathBuf| path.extension().is_some_and(|end| ["json", "jsonl", "part"].iter().any(|own| end == *own));
+    let ours = |path: &PathBuf| {
+        path.extension()
+            .is_some_and(|end| ["json", "jsonl", "part"].iter().any(|own| end == *own))
+    };
     let (others, foreign): (Vec<PathBuf>, Vec<PathBuf>) = others.into_iter().partition(ours);
     let unused: Vec<&PartFile> = files.iter().filter(|file| !users.contains_key(&file.name)).collect();
     let size_of = |path: &PathBuf| fs::metadata(path).map_or(0, |found| found.len());
@@ -245,7 +267,10 @@ fn unused_plans(project: &Project, store: &Store) -> Vec<PathBuf> {
     let is_used = |within: &Path| {
         let mut parts = within.iter().map(|part| part.to_string_lossy());
         let (experiment, model) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-        let model = model.strip_suffix(".jsonl").or(model.strip_suffix(".shards")).unwrap_or(&model);
+        let model = model
+            .strip_suffix(".jsonl")
+            .or(model.strip_suffix(".shards"))
+            .unwrap_or(&model);
         let mut experiments = project.experiments.iter();
         experiments.any(|one| one.id == experiment && one.models.iter().any(|id| id == model))
     };
@@ -267,7 +292,10 @@ fn merge_all(global: &Global, arguments: &Merge, report: &Report) -> Result<Exit
             bytes(merged.bytes),
             merged.same,
             if merged.twice > 0 {
-                format!(", {} computed twice with the same numbers, of which ours stay", merged.twice)
+                format!(
+                    ", {} computed twice with the same numbers, of which ours stay",
+                    merged.twice
+                )
             } else {
                 String::new()
             },

@@ -57,10 +57,7 @@ impl<'a> Survey<'a> {
         let asked = kind_of(device);
         // Numbers depend on the kind of device; the device itself need not be here.
         let backend = match asked {
-            Some(kind) => Backend {
-                kind,
-                ..Backend::cpu()
-            },
+            Some(kind) => Backend { kind, ..Backend::cpu() },
             None => Backend::open(device)?,
         };
         let mut sources = Sources {
@@ -108,7 +105,9 @@ impl<'a> Survey<'a> {
     /// # Errors
     /// As for planning.
     pub fn runs(&self, diagnostics: &mut Diagnostics) -> Result<Vec<Surveyed<'_>>, Diagnostics> {
-        let mut opened = plan::runs_with(self.project, &self.models, &self.plans, diagnostics).into_iter().peekable();
+        let mut opened = plan::runs_with(self.project, &self.models, &self.plans, diagnostics)
+            .into_iter()
+            .peekable();
         if diagnostics.has_errors() {
             return Err(std::mem::take(diagnostics));
         }
@@ -151,10 +150,12 @@ impl<'a> Survey<'a> {
             }
             own.clone()
         });
-        let plan = plan.filter(|plan| run.jobs.first().is_some_and(|job| job.prediction.model == plan.head.key));
-        let is_planned = |sample| {
-            plan.is_some_and(|plan| plan.job(run.experiment, sample, &run.baselines).is_some())
-        };
+        let plan = plan.filter(|plan| {
+            run.jobs
+                .first()
+                .is_some_and(|job| job.prediction.model == plan.head.key)
+        });
+        let is_planned = |sample| plan.is_some_and(|plan| plan.job(run.experiment, sample, &run.baselines).is_some());
         Surveyed {
             planned: run.jobs.iter().map(|job| is_planned(job.sample)).collect(),
             unknown: run.experiment.samples.len() - run.jobs.len(),

@@ -61,7 +61,10 @@ pub fn split<'a>(runs: &[impl Borrow<Run<'a>>], count: usize) -> Vec<Vec<Piece>>
         let of_shard = &mut pieces[shard];
         match of_shard.last_mut() {
             Some(last) if last.run == run && last.jobs.end == job => last.jobs.end += 1,
-            _ => of_shard.push(Piece { run, jobs: job..job + 1 }),
+            _ => of_shard.push(Piece {
+                run,
+                jobs: job..job + 1,
+            }),
         }
     }
     pieces

@@ -153,7 +153,9 @@ impl OnePrompt {
             let (Some(owner), Some(repository)) = (parts.next(), parts.next()) else {
                 return Err(Diagnostic::content(format!("there is no model `{}`", self.model))
                     .in_file("--model")
-                    .expected("a folder, a .gguf file, a repository of the hub (owner/name), or a model of the project"));
+                    .expected(
+                        "a folder, a .gguf file, a repository of the hub (owner/name), or a model of the project",
+                    ));
             };
             let mut all = json!({"source": format!("{owner}/{repository}")});
             if let Some(file) = parts.next() {
@@ -200,7 +202,11 @@ fn target(text: &str) -> Value {
 /// What was typed in YAML's braces, or a word.
 fn flow(text: &str) -> Value {
     let parsed = || serde_yaml::from_str::<Value>(text).ok().filter(Value::is_object);
-    text.trim_start().starts_with('{').then(parsed).flatten().unwrap_or_else(|| json!(text))
+    text.trim_start()
+        .starts_with('{')
+        .then(parsed)
+        .flatten()
+        .unwrap_or_else(|| json!(text))
 }
 
 /// Without the place in a file that is none.
@@ -234,9 +240,9 @@ mod tests {
 
     fn project(asked: &OnePrompt) -> Result<Project, String> {
         let root = tempfile::tempdir().unwrap();
-        asked.project(root.path(), &LocalRepositories(root.path().to_path_buf())).map_err(|errors| {
-            errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-        })
+        asked
+            .project(root.path(), &LocalRepositories(root.path().to_path_buf()))
+            .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
     }
 
     #[test]
@@ -262,9 +268,15 @@ mod tests {
             Ok::<_, String>((spec.targets[0].clone(), spec.baselines[0].clone(), spec.methods[0]))
         };
         let (target, baseline, method) = typed(" B", "mean").unwrap();
-        assert_eq!((target, baseline, method), (Target::Token(" B".to_owned()), Baseline::Mean, Method::Occlusion));
+        assert_eq!(
+            (target, baseline, method),
+            (Target::Token(" B".to_owned()), Baseline::Mean, Method::Occlusion)
+        );
         let (target, baseline, _) = typed("{token: x}", "{token: \".\"}").unwrap();
-        assert_eq!((target, baseline), (Target::Token("x".to_owned()), Baseline::Token(".".to_owned())));
+        assert_eq!(
+            (target, baseline),
+            (Target::Token("x".to_owned()), Baseline::Token(".".to_owned()))
+        );
         let error = typed("predicted", "none").unwrap_err();
         assert!(error.contains("`none`") && !error.contains("igsite explain"), "{error}");
     }
@@ -286,7 +298,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().to_path_buf();
         assert_eq!(source(place.to_str().unwrap()).unwrap().0, ModelSource::Folder(place));
-        for (model, told) in [("nothing", "there is no model `nothing`"), ("./nothing", "is not there")] {
+        for (model, told) in [
+            ("nothing", "there is no model `nothing`"),
+            ("./nothing", "is not there"),
+        ] {
             let error = source(model).unwrap_err();
             assert!(error.contains(told), "{error}");
         }

@@ -50,7 +50,11 @@ pub fn of_project(store: &Store, project: &Project) -> crate::diagnostic::Result
         let plan = StoredPlan::of_store(store, experiment, model, project.models.get(model))?;
         Ok(plan.map(|plan| ((experiment.id.clone(), model.clone()), plan)))
     };
-    let found: Vec<_> = pairs.collect::<Vec<_>>().into_par_iter().map(read).collect::<crate::diagnostic::Result<_>>()?;
+    let found: Vec<_> = pairs
+        .collect::<Vec<_>>()
+        .into_par_iter()
+        .map(read)
+        .collect::<crate::diagnostic::Result<_>>()?;
     Ok(found.into_iter().flatten().collect())
 }
 

@@ -172,7 +172,9 @@ fn open(spec: &ModelSpec, sources: &mut Sources<'_>) -> Result<OpenedModel> {
         ModelSource::HubFile(repository, file) => {
             let found = match sources.weights {
                 Weights::Fetched | Weights::AsTheyAre => sources.hub.gguf(repository, &spec.revision, file),
-                Weights::NotFetched | Weights::NotRead => sources.hub.gguf_that_is_here(repository, &spec.revision, file),
+                Weights::NotFetched | Weights::NotRead => {
+                    sources.hub.gguf_that_is_here(repository, &spec.revision, file)
+                }
             };
             let snapshot = found.map_err(|error| located(spec, error))?;
             (snapshot.folder.join(file), Some(snapshot), true)

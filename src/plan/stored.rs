@@ -48,12 +48,7 @@ pub struct Needed {
 ///
 /// # Errors
 /// The store cannot be read; a tokenizer or template fails.
-pub fn needed(
-    store: &Store,
-    there: &HashSet<PartName>,
-    run: &Run,
-    model: Option<&OpenedModel>,
-) -> Result<Vec<Needed>> {
+pub fn needed(store: &Store, there: &HashSet<PartName>, run: &Run, model: Option<&OpenedModel>) -> Result<Vec<Needed>> {
     run.jobs
         .par_iter()
         .map(|job| needed_by(store, there, run, model, job))
@@ -102,7 +97,12 @@ fn needed_by(
     // Maps of the permuted model are not needed any more once their tests are there, and are kept as long as these.
     let permuted = run.experiment.faithfulness.as_ref().filter(|_| job.tested);
     if let Some(spec) = permuted.filter(|spec| spec.controls.contains(&Control::Parameters)) {
-        let of_map = |key| (PartName::of(&job.permuted(key, spec.seed)), "maps of the permuted model");
+        let of_map = |key| {
+            (
+                PartName::of(&job.permuted(key, spec.seed)),
+                "maps of the permuted model",
+            )
+        };
         needed.names.extend(maps.iter().map(of_map));
     }
     Ok(needed)
@@ -196,12 +196,7 @@ fn said(
 }
 
 /// What the model is asked to go on from, if it is asked: as a kept plan says, or as the model's tokenizer does.
-fn asked(
-    run: &Run,
-    model: Option<&OpenedModel>,
-    job: &Job,
-    predicted: u32,
-) -> Result<Option<(String, GenerationKey)>> {
+fn asked(run: &Run, model: Option<&OpenedModel>, job: &Job, predicted: u32) -> Result<Option<(String, GenerationKey)>> {
     let Some(spec) = &run.experiment.generate else {
         return Ok(None);
     };

@@ -96,7 +96,10 @@ pub fn map(record: &SampleRecord, attribution: &AttributionRecord, style: Style)
     let whole: f64 = attribution.scores.iter().sum();
     let outside = whole - words.iter().filter_map(|word| word.score).sum::<f64>();
     if words.iter().any(|word| word.score.is_some()) && outside.abs() > 1e-12 * (1.0 + whole.abs()) {
-        out.push(format!("{:>10}  outside all words: special tokens and the like", signed(outside)));
+        out.push(format!(
+            "{:>10}  outside all words: special tokens and the like",
+            signed(outside)
+        ));
     }
     out.join("\n")
 }
@@ -112,7 +115,11 @@ fn facts(record: &SampleRecord, attribution: &AttributionRecord) -> Vec<String> 
             number(prediction.probability)
         ));
     }
-    let target = format!("{:?} ({})", visible(&attribution.target.text), attribution.output.word());
+    let target = format!(
+        "{:?} ({})",
+        visible(&attribution.target.text),
+        attribution.output.word()
+    );
     if let Some(f_input) = attribution.f_input {
         let baseline = match (attribution.f_baseline, &attribution.baseline) {
             (Some(f), Some(baseline)) => format!("; at the baseline {}: {}", visible(&baseline.to_string()), number(f)),
@@ -351,15 +358,26 @@ fn interlinear(text: &CharText, pieces: &[Piece], width: usize) -> String {
 fn listed(text: &CharText, pieces: &[Piece]) -> String {
     let line = |piece: &Piece| {
         let score = signed(piece.score.unwrap_or_default());
-        numbered(&score, &printable(&text.slice(piece.start, piece.end).replace('\n', " ")))
+        numbered(
+            &score,
+            &printable(&text.slice(piece.start, piece.end).replace('\n', " ")),
+        )
     };
     pieces.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// `   +0.123  word`
 fn numbered(score: &str, word: &str) -> String {
-    let direction = if turns(word) { LEFT_TO_RIGHT.to_string() } else { String::new() };
-    format!("{direction}{}{score}  {}", " ".repeat(10usize.saturating_sub(score.width())), word.trim())
+    let direction = if turns(word) {
+        LEFT_TO_RIGHT.to_string()
+    } else {
+        String::new()
+    };
+    format!(
+        "{direction}{}{score}  {}",
+        " ".repeat(10usize.saturating_sub(score.width())),
+        word.trim()
+    )
 }
 
 /// The words with the largest scores of each sign.
@@ -417,7 +435,10 @@ fn background(shade: i32, colors: Colors) -> String {
                 48..=114 => 1,
                 channel => (u16::from(channel) - 35) / 40,
             };
-            format!("\x1b[38;5;16;48;5;{}m", 16 + 36 * level(red) + 6 * level(green) + level(blue))
+            format!(
+                "\x1b[38;5;16;48;5;{}m",
+                16 + 36 * level(red) + 6 * level(green) + level(blue)
+            )
         }
     }
 }
@@ -515,7 +536,10 @@ mod tests {
     #[test]
     fn what_is_read_from_right_to_left_stands_behind_its_number() {
         let line = numbered("+0.5", "שלום");
-        assert!(line.starts_with(LEFT_TO_RIGHT) && line.ends_with("+0.5  שלום"), "{line:?}");
+        assert!(
+            line.starts_with(LEFT_TO_RIGHT) && line.ends_with("+0.5  שלום"),
+            "{line:?}"
+        );
         assert!(turns("abc שלום") && turns("مرحبا") && !turns("文字 abc Ünï"));
     }
 

@@ -22,8 +22,7 @@ impl Claim {
     /// Another igsite writes or reads them; or the file system has no locks.
     pub fn to_write(project: &Path, patience: Patience) -> Result<Self> {
         let folder = project.join(FOLDER);
-        fs::create_dir_all(&folder)
-            .map_err(|e| Diagnostic::io(Kind::Output, "make the record store", &folder, &e))?;
+        fs::create_dir_all(&folder).map_err(|e| Diagnostic::io(Kind::Output, "make the record store", &folder, &e))?;
         let path = folder.join("lock");
         let file = File::options()
             .create(true)

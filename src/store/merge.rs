@@ -129,11 +129,9 @@ fn one(into: &Store, file: &PartFile) -> Result<Came> {
     let size = bytes.len() as u64;
     if let Some(what) = problem(file.name, &bytes) {
         let error = Diagnostic::output(format!("this part is damaged, and is not copied: {what}"));
-        return Ok(Came::Damaged(
-            error
-                .in_file(&file.path)
-                .help("compute it again there, or here; `igsite status` says what is missing"),
-        ));
+        return Ok(Came::Damaged(error.in_file(&file.path).help(
+            "compute it again there, or here; `igsite status` says what is missing",
+        )));
     }
     let place = into.path_of(file.name.kind(), &file.name.to_string());
     let copy = || writing::write_one_of_many(&into.folder, &place, &bytes);
@@ -166,7 +164,10 @@ fn compared(place: &Path, path: &Path, ours: &[u8], theirs: &[u8]) -> Came {
         serde_json::from_str(seal::open(text, "")?).ok()
     };
     let (ours, theirs) = (fields(ours).unwrap_or_default(), fields(theirs).unwrap_or_default());
-    let names: Vec<&String> = ours.keys().chain(theirs.keys().filter(|name| !ours.contains_key(*name))).collect();
+    let names: Vec<&String> = ours
+        .keys()
+        .chain(theirs.keys().filter(|name| !ours.contains_key(*name)))
+        .collect();
     let differ: Vec<String> = names
         .into_iter()
         .filter(|name| ours.get(*name) != theirs.get(*name))
@@ -185,7 +186,9 @@ fn compared(place: &Path, path: &Path, ours: &[u8], theirs: &[u8]) -> Came {
 /// The lines of a plan's file that are not here. One with another head, as of another device's numbers, is kept beside
 /// ours.
 fn plan(into: &Store, path: &Path, within: &Path, merged: &mut Merged) -> Result<()> {
-    let Some(bytes) = read_part_file(path)? else { return Ok(()) };
+    let Some(bytes) = read_part_file(path)? else {
+        return Ok(());
+    };
     let text = String::from_utf8_lossy(&bytes);
     let (first, lines) = text.split_once('\n').unwrap_or((&text, ""));
     let Some(head) = seal::open(first, "") else {
@@ -198,7 +201,10 @@ fn plan(into: &Store, path: &Path, within: &Path, merged: &mut Merged) -> Result
     let mut there = read_text(&place)?;
     if there.as_ref().is_some_and(|text| text.lines().next() != Some(first)) {
         // In the folder of shards' files, under a name of the head's own.
-        let folder = match place.parent().filter(|folder| folder.extension().is_some_and(|end| end == "shards")) {
+        let folder = match place
+            .parent()
+            .filter(|folder| folder.extension().is_some_and(|end| end == "shards"))
+        {
             Some(shards) => shards.to_path_buf(),
             None => place.with_extension("shards"),
         };
@@ -285,13 +291,22 @@ mod tests {
             let merged = merge(&ours, &there.path().join(from)).unwrap();
             let again = !from.is_empty();
             assert_eq!((merged.copied, merged.same), if again { (0, 2) } else { (1, 1) });
-            assert_eq!((merged.twice, merged.conflicts.len(), merged.damaged.error_count()), (1, 1, 1));
+            assert_eq!(
+                (merged.twice, merged.conflicts.len(), merged.damaged.error_count()),
+                (1, 1, 1)
+            );
             let conflict = &merged.conflicts[0];
             assert_eq!(conflict.differ, ["probability"]);
             assert_eq!(conflict.ours, ours.path(&part(3, 0.5, 1.0).key));
             assert_eq!(conflict.theirs.file_name(), conflict.ours.file_name());
         }
-        for (token, expected) in [(1, Some(0.5)), (2, Some(0.5)), (3, Some(0.5)), (4, Some(0.5)), (5, None)] {
+        for (token, expected) in [
+            (1, Some(0.5)),
+            (2, Some(0.5)),
+            (3, Some(0.5)),
+            (4, Some(0.5)),
+            (5, None),
+        ] {
             let found: Option<StoredPrediction> = ours.get(&part(token, 0.5, 1.0).key, 10).unwrap();
             assert_eq!(found.as_ref().map(|part| part.probability), expected, "{token}");
             assert!(found.is_none_or(|part| part.provenance.seconds == 1.0));
@@ -301,8 +316,15 @@ mod tests {
         fs::write(&place, "torn").unwrap();
         let merged = merge(&ours, there.path()).unwrap();
         assert_eq!(merged.copied, 1);
-        assert!(ours.get::<StoredPrediction>(&part(1, 0.5, 1.0).key, 10).unwrap().is_some());
-        assert_eq!(fs::read_to_string(here.path().join(".igsite/damaged").join(place.file_name().unwrap())).unwrap(), "torn");
+        assert!(
+            ours.get::<StoredPrediction>(&part(1, 0.5, 1.0).key, 10)
+                .unwrap()
+                .is_some()
+        );
+        assert_eq!(
+            fs::read_to_string(here.path().join(".igsite/damaged").join(place.file_name().unwrap())).unwrap(),
+            "torn"
+        );
     }
 
     #[test]

@@ -239,8 +239,7 @@ impl Store {
     /// # Errors
     /// The folder cannot be made.
     pub fn at(folder: PathBuf) -> Result<Self> {
-        fs::create_dir_all(&folder)
-            .map_err(|e| Diagnostic::io(Kind::Output, "make the record store", &folder, &e))?;
+        fs::create_dir_all(&folder).map_err(|e| Diagnostic::io(Kind::Output, "make the record store", &folder, &e))?;
         writing::tidy(&writing::beside(&folder));
         Ok(Self {
             folder,
@@ -346,18 +345,12 @@ impl Store {
     }
 
     fn plan_path(&self, experiment: &str, model: &str) -> PathBuf {
-        self.folder
-            .join(PLANS)
-            .join(experiment)
-            .join(format!("{model}.jsonl"))
+        self.folder.join(PLANS).join(experiment).join(format!("{model}.jsonl"))
     }
 
     /// The folder of the parts of a plan that shards have written. No plan's file has such a name.
     fn plan_shards(&self, experiment: &str, model: &str) -> PathBuf {
-        self.folder
-            .join(PLANS)
-            .join(experiment)
-            .join(format!("{model}.shards"))
+        self.folder.join(PLANS).join(experiment).join(format!("{model}.shards"))
     }
 
     /// The stored plan of an experiment and a model: its file, if there is one, and those that shards have written, from
@@ -637,7 +630,10 @@ mod tests {
         store.put(&part()).unwrap();
         let path = store.path(&part().key);
         // The damage was seen in other bytes than those that lie there now.
-        assert_eq!(store.damaged(&path, b"damaged", "so it was").unwrap(), SetAside::Another);
+        assert_eq!(
+            store.damaged(&path, b"damaged", "so it was").unwrap(),
+            SetAside::Another
+        );
         assert_eq!(store.get::<StoredPrediction>(&part().key, 10).unwrap(), Some(part()));
         assert!(store.take_warnings().is_empty());
         // And one that is gone was set aside by somebody else.

@@ -9,14 +9,12 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use rayon::prelude::*;
-use serde_json::Value;
 
 use super::key::{AttributionKey, GenerationKey, Key, PredictionKey, TestKey};
 use super::{
     ASIDE, FORMAT, PLANS, Part, Store, StoredAttribution, StoredGeneration, StoredPrediction, StoredTest,
     read_part_file, seal,
 };
-use crate::checkpoint::hash;
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
 use crate::interrupt;
 
@@ -38,7 +36,8 @@ pub struct PartName {
 impl PartName {
     /// Of the part with a key.
     pub fn of<K: Key>(key: &K) -> Self {
-        Self::read(K::KIND, &key.name()).unwrap_or_else(|| unreachable!("a key's name is a hash, and its kind is known"))
+        Self::read(K::KIND, &key.name())
+            .unwrap_or_else(|| unreachable!("a key's name is a hash, and its kind is known"))
     }
 
     /// Of a file's stem in the folder of a kind; none where it is no such name.
@@ -134,8 +133,7 @@ impl Store {
     /// # Errors
     /// A folder cannot be read.
     pub fn other_files(&self) -> Result<Vec<PathBuf>> {
-        let parts: HashSet<PathBuf> =
-            self.each_part(|_, path| Some(Ok(path)))?.into_iter().collect();
+        let parts: HashSet<PathBuf> = self.each_part(|_, path| Some(Ok(path)))?.into_iter().collect();
         let walk = walkdir::WalkDir::new(self.folder.join("store")).sort_by_file_name();
         let files = walk.into_iter().flatten().filter(|entry| entry.file_type().is_file());
         let beside = self.beside();
@@ -278,32 +276,34 @@ impl Verified {
 
 /// What is wrong with a part's file, if anything is.
 pub(super) fn problem(name: PartName, bytes: &[u8]) -> Option<String> {
-    let found = match name.kind() {
-        PredictionKey::KIND => sense_of::<StoredPrediction>(bytes, name),
-        GenerationKey::KIND => sense_of::<StoredGeneration>(bytes, name),
-        AttributionKey::KIND => sense_of::<StoredAttribution>(bytes, name),
-        _ => sense_of::<StoredTest>(bytes, name),
-    };
-    found.err()
+    match believed(name.kind(), bytes) {
+        Ok(found) if found == name => None,
+        Ok(_) => Some("it is of another model, prompt or setting than its name says".to_owned()),
+        Err(what) => Some(what),
+    }
 }
 
-/// Whether a file is the part that its name says, by its checksum, its key and its numbers.
-fn sense_of<P: Part>(bytes: &[u8], name: PartName) -> std::result::Result<(), String> {
+/// The name that the part in a file should have, if its checksum is right and its numbers make sense.
+///
+/// # Errors
+/// What is wrong with it, as a sentence without a full stop.
+pub fn believed(kind: &str, bytes: &[u8]) -> std::result::Result<PartName, String> {
+    match kind {
+        PredictionKey::KIND => sense_of::<StoredPrediction>(bytes),
+        GenerationKey::KIND => sense_of::<StoredGeneration>(bytes),
+        AttributionKey::KIND => sense_of::<StoredAttribution>(bytes),
+        TestKey::KIND => sense_of::<StoredTest>(bytes),
+        _ => Err(format!("`{kind}` is no kind of part")),
+    }
+}
+
+fn sense_of<P: Part>(bytes: &[u8]) -> std::result::Result<PartName, String> {
     let json = str::from_utf8(bytes).ok().and_then(|text| seal::open(text, ""));
     let json = json.ok_or("its checksum is not that of what it holds")?;
-    // The key's own bytes: another version of igsite may have written keys in another form, under names of their own.
     let part: P = serde_json::from_str(json).map_err(|e| e.to_string())?;
-    if PartName::of(part.key()) != name && raw_name(json).as_deref() != Some(&name.to_string()) {
-        return Err("it is of another model, prompt or setting than its name says".to_owned());
-    }
     // Which tokens its model knows is not said in a part.
-    part.sense(usize::MAX)
-}
-
-/// The name of the key as it stands in the file.
-fn raw_name(json: &str) -> Option<String> {
-    let part: Value = serde_json::from_str(json).ok()?;
-    Some(hash::of_bytes(&serde_json::to_vec(part.get("key")?).ok()?))
+    part.sense(usize::MAX)?;
+    Ok(PartName::of(part.key()))
 }
 
 /// The paths in a folder, sorted; none of one that is not there.

@@ -53,7 +53,12 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// As [`write_atomically`].
 pub fn write_kept(folder: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
-    write_by(&beside(folder).join(format!("{}.part", unique())), path, bytes, Durable::Now)
+    write_by(
+        &beside(folder).join(format!("{}.part", unique())),
+        path,
+        bytes,
+        Durable::Now,
+    )
 }
 
 /// As [`write_kept`], where the caller sees to it that all such files get to the disk ([`sync`]): for very many at once.
@@ -61,7 +66,12 @@ pub fn write_kept(folder: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// As [`write_atomically`].
 pub(super) fn write_one_of_many(folder: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
-    write_by(&beside(folder).join(format!("{}.part", unique())), path, bytes, Durable::Later)
+    write_by(
+        &beside(folder).join(format!("{}.part", unique())),
+        path,
+        bytes,
+        Durable::Later,
+    )
 }
 
 /// Waits until all that was written to the disk of a folder is on it.

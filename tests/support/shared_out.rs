@@ -12,7 +12,13 @@ use super::project::{EXPERIMENT, Project};
 /// longer.
 pub fn project(rows: usize, steps: usize) -> Project {
     let lines: String = (0..rows)
-        .map(|row| format!("r{row},{},{}\n", if row % 3 == 0 { "no" } else { "yes" }, "words ".repeat(1 + row * 7 % 5)))
+        .map(|row| {
+            format!(
+                "r{row},{},{}\n",
+                if row % 3 == 0 { "no" } else { "yes" },
+                "words ".repeat(1 + row * 7 % 5)
+            )
+        })
         .collect();
     Project::new()
         .model("tiny")
@@ -34,9 +40,18 @@ pub fn project(rows: usize, steps: usize) -> Project {
             "content/experiments/second.yaml",
             EXPERIMENT
                 .replace("title: First", "title: Second")
-                .replace("options:", "generate: {prompt: \"{{ prompt }}x\", max_new_tokens: 3}\noptions:")
-                .replace("  gold: label", &format!("  gold: label\n  select: {{count: {}, seed: 1}}", rows.min(5)))
-                .replace("  quadrature: gauss_legendre\n  steps: 8\n", "  methods: [gradient_x_input, occlusion]\n  batch: 1\n")
+                .replace(
+                    "options:",
+                    "generate: {prompt: \"{{ prompt }}x\", max_new_tokens: 3}\noptions:",
+                )
+                .replace(
+                    "  gold: label",
+                    &format!("  gold: label\n  select: {{count: {}, seed: 1}}", rows.min(5)),
+                )
+                .replace(
+                    "  quadrature: gauss_legendre\n  steps: 8\n",
+                    "  methods: [gradient_x_input, occlusion]\n  batch: 1\n",
+                )
                 + "faithfulness: {replacement: [eos], controls: [shuffled, parameters], beam: 0}\n",
         )
 }
@@ -62,7 +77,10 @@ pub fn without_time(store: &Path) {
         let value = seal::open(&text, "").unwrap_or_else(|| panic!("{} is damaged", path.display()));
         let mut value: Value = serde_json::from_str(value).unwrap();
         let provenance = &mut value["provenance"];
-        assert!(provenance["seconds"].is_number() && provenance["created"].is_string(), "{value}");
+        assert!(
+            provenance["seconds"].is_number() && provenance["created"].is_string(),
+            "{value}"
+        );
         provenance["seconds"] = json!(0.5);
         provenance["created"] = json!("2026-01-01T00:00:00Z");
         std::fs::write(&path, seal::seal(&value.to_string(), "")).unwrap();

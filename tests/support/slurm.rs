@@ -70,7 +70,9 @@ impl Slurm {
             let done = slurm.run(daemon, &["-f", &settings], &slurm.path(""), &[]);
             assert!(done.status.success(), "{daemon}: {done:?}");
         }
-        wait_for("an idle node", || slurm.said("sinfo", &["-h", "-o", "%T"]).contains("idle"));
+        wait_for("an idle node", || {
+            slurm.said("sinfo", &["-h", "-o", "%T"]).contains("idle")
+        });
         Some(slurm)
     }
 
@@ -98,13 +100,17 @@ impl Slurm {
 
     /// Whether a job, or a task of an array (`7_2`), is running now.
     pub fn runs(&self, job: &str) -> bool {
-        self.said("squeue", &["-h", "-j", job, "-t", "R", "-o", "%i"]).lines().any(|line| line.trim() == job)
+        self.said("squeue", &["-h", "-j", job, "-t", "R", "-o", "%i"])
+            .lines()
+            .any(|line| line.trim() == job)
     }
 
     /// Waits until none of these jobs is in the queue.
     pub fn wait(&self, jobs: &[&str]) {
         let list = jobs.join(",");
-        wait_for("the end of the jobs", || self.said("squeue", &["-h", "-j", &list, "-o", "%i"]).trim().is_empty());
+        wait_for("the end of the jobs", || {
+            self.said("squeue", &["-h", "-j", &list, "-o", "%i"]).trim().is_empty()
+        });
     }
 }
 
@@ -137,14 +143,23 @@ pub fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
 
 fn found(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file())
 }
 
 fn output(program: &str, arguments: &[&str]) -> String {
     let out = Command::new(program).args(arguments).output();
-    out.map_or_else(|_| String::new(), |out| String::from_utf8_lossy(&out.stdout).into_owned())
+    out.map_or_else(
+        |_| String::new(),
+        |out| String::from_utf8_lossy(&out.stdout).into_owned(),
+    )
 }
 
 fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
