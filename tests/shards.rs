@@ -183,7 +183,7 @@ fn a_signal_ends_it_in_time_and_what_was_finished_is_kept() {
 
 #[test]
 fn killed_at_a_hundred_random_moments_it_loses_nothing() {
-    let project = project(14, 16);
+    let project = project(8, 8);
     let began = Instant::now();
     compute(&project, &[]).ended(0);
     let time = began.elapsed();

@@ -84,6 +84,23 @@ compute "$work/disk" --store "$work/elsewhere" || wrong "read-only: --store else
 umount "$work/disk"
 echo "a read-only disk: done"
 
+# A store that is a link to another disk.
+mount -t tmpfs -o size=256m igsite-test "$work/disk" || exit 2
+mkdir "$work/linked"
+cp -r "$project/." "$work/linked/"
+mkdir "$work/linked/.igsite" "$work/disk/store"
+ln -s "$work/disk/store" "$work/linked/.igsite/store"
+compute "$work/linked" || wrong "linked: compute"
+part=$(find "$work/linked/.igsite/store/v2/attributions/" -name '*.json' | head -n 1)
+printf torn > "$part"
+verify "$work/linked" && wrong "linked: damage was not seen"
+grep -q torn "$work/linked/.igsite/damaged/$(basename "$part")" || wrong "linked: the damaged part is not set aside"
+compute "$work/linked" || wrong "linked: compute again"
+(cd "$work/linked/.igsite/store/v2" && find . -type f | sort) | cmp -s - "$work/expected" || wrong "linked: not all is there"
+"$igsite" --project "$work/linked" build --frozen > /dev/null 2> "$work/said" || wrong "linked: build --frozen"
+umount "$work/disk"
+echo "a store on another disk: done"
+
 # A layered disk, as in containers: what lies in the lower layer is read-only there, and copied when it is touched.
 mount -t tmpfs -o size=256m igsite-test "$work/upper" || exit 2
 mkdir "$work/upper/up" "$work/upper/work"

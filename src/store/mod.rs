@@ -326,14 +326,14 @@ impl Store {
         }
         let folder = self.folder.join(ASIDE);
         let aside = folder.join(path.file_name().unwrap_or_default());
-        let moved = fs::create_dir_all(&folder).and_then(|()| fs::rename(path, &aside));
+        let moved = fs::create_dir_all(&folder).and_then(|()| writing::relocate(path, &aside));
         match moved {
             // Another process was as quick, and reports it.
             Err(error) if error.kind() == ErrorKind::NotFound && !path.exists() => return Ok(SetAside::Moved),
             moved => moved.map_err(|e| Diagnostic::io(Kind::Output, "set this damaged part aside", path, &e))?,
         }
         // Another process may have set it aside and made it anew in the meantime: that one goes back to its place.
-        if fs::read(&aside).is_ok_and(|now| now != bytes) && fs::rename(&aside, path).is_ok() {
+        if fs::read(&aside).is_ok_and(|now| now != bytes) && writing::relocate(&aside, path).is_ok() {
             return Ok(SetAside::Another);
         }
         let told = told.help(format!(

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use super::key::{AttributionKey, GenerationKey, Key, PredictionKey, TestKey};
 use super::{
     ASIDE, FORMAT, PLANS, Part, Store, StoredAttribution, StoredGeneration, StoredPrediction, StoredTest,
-    read_part_file, seal,
+    read_part_file, seal, writing,
 };
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
 use crate::interrupt;
@@ -196,10 +196,10 @@ impl Store {
         let place = self.folder.join(ASIDE).join(path.file_name().unwrap_or_default());
         let setting_aside = || -> std::io::Result<()> {
             fs::create_dir_all(self.folder.join(ASIDE))?;
-            fs::rename(path, &place)?;
+            writing::relocate(path, &place)?;
             if fs::read(&place)? != bytes {
                 // Made anew by another process in between.
-                fs::rename(&place, path)?;
+                writing::relocate(&place, path)?;
             }
             Ok(())
         };

@@ -113,12 +113,31 @@ fn write_by(side: &Path, path: &Path, bytes: &[u8], durable: Durable) -> Result<
     };
     let written = match write() {
         Err(error) if error.kind() == ErrorKind::NotFound => write(),
+        // The store is a link to another disk, and this is a plan or the like.
+        Err(error) if error.kind() == ErrorKind::CrossesDevices && side.parent() != path.parent() => {
+            _ = fs::remove_file(side);
+            return write_atomically(path, bytes);
+        }
         other => other,
     };
     written.map_err(|e| {
         _ = fs::remove_file(side);
         failed(e)
     })
+}
+
+/// Moves a file, also to another disk.
+///
+/// # Errors
+/// As of the system.
+pub(super) fn relocate(from: &Path, to: &Path) -> std::io::Result<()> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() == ErrorKind::CrossesDevices => {
+            fs::copy(from, to)?;
+            fs::remove_file(from)
+        }
+        other => other,
+    }
 }
 
 /// Writes a file that is not there yet, and makes sure that it is on the disk.
