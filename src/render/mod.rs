@@ -24,6 +24,7 @@ pub mod pages;
 mod places;
 pub mod plot;
 pub mod search;
+pub mod terminal;
 #[cfg(test)]
 mod tests;
 pub mod text;
