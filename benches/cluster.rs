@@ -49,6 +49,8 @@ fn main() {
         command
     };
     if words.iter().any(|word| word == "build") {
+        // For the plans.
+        row("compute", &mut at(&root, &["compute", "--device", "cpu"]));
         let output = root.join("site");
         _ = fs::remove_dir_all(&output);
         let folder = output.display().to_string();
@@ -56,8 +58,6 @@ fn main() {
             &format!("build --frozen, {maps} maps"),
             &mut at(&root, &["build", "--frozen", "--output", &folder]),
         );
-        let again = root.join("again");
-        _ = fs::remove_dir_all(&again);
         fs::remove_dir_all(output).expect("removed");
         return;
     }
