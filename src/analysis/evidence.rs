@@ -10,6 +10,7 @@ use crate::analysis::truth::{FoundCause, found_causes};
 use crate::analysis::verdict::listed;
 use crate::content::experiment::Experiment;
 use crate::store::record::SampleRecord;
+use crate::terms::Method;
 
 /// The evidence of an experiment; each list has the models in the experiment's order.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -40,6 +41,13 @@ impl Evidence {
             all.methods.extend(model.methods);
         }
         all
+    }
+
+    /// How a model's maps by a method fare over the samples, by the first of their tests; none where they were not tested.
+    pub fn standing(&self, model: &str, method: Method) -> Option<Standing> {
+        let mut tested = self.tested.iter();
+        let first = tested.find(|maps| maps.common.model == model && maps.common.method == method);
+        first.and_then(|maps| maps.standing)
     }
 
     /// One sentence on the maps that pages with several models show: how those of each model stand against their
@@ -107,7 +115,7 @@ mod tests {
     use crate::analysis::faithfulness::{Against, ControlMap};
     use crate::analysis::groups::Common;
     use crate::analysis::summary::Share;
-    use crate::terms::{Baseline, Interval, Method, Output, TargetKind, UnitKind};
+    use crate::terms::{Baseline, Interval, Output, TargetKind, UnitKind};
 
     fn maps(model: &str, differences: &[(ControlMap, f64)]) -> TestedMaps {
         let against = |(control, mean): &(ControlMap, f64)| Against {

@@ -176,7 +176,7 @@ impl<'s> Show<'s, '_> {
             level: level.name(),
             letter: letter(level),
             map: drawn.map(|drawn| drawn.html(&scales)),
-            legend: heatmap::legend(&scales, &unit),
+            legend: heatmap::legend_of(&scales, &unit, attribution.map(|map| &map.target)),
         }
     }
 
@@ -207,7 +207,14 @@ impl<'s> Show<'s, '_> {
             level: level.name(),
             letter: letter(level),
             models: models.iter().map(compared).collect(),
-            legend: heatmap::legend(&scales, &labels::unit_of(results)),
+            legend: heatmap::legend_of(
+                &scales,
+                &labels::unit_of(results),
+                results
+                    .records_of(sample)
+                    .filter_map(|record| record.attributions.first())
+                    .map(|map| &map.target),
+            ),
         }
     }
 

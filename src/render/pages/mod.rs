@@ -2,6 +2,7 @@
 //! writes numbers for people are the filters of `render/filters.rs`. Text is made here only where more than one page or
 //! a search engine reads the same sentence, and HTML only where a template would be too slow.
 
+mod choices;
 mod cite;
 mod comparison;
 mod differences;
@@ -20,6 +21,7 @@ mod samples;
 mod search;
 mod settings;
 pub(in crate::render) mod tokens;
+mod words;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
