@@ -93,12 +93,13 @@ pub fn lean(script: &str) -> String {
     lines.fold(String::with_capacity(script.len()), |out, line| out + &without_blanks(line) + "\n")
 }
 
-/// A line without the blanks beside marks that need none. Those of texts stay, and lines that may hold a template or a
-/// regular expression stay as they are.
+/// A line without the blanks beside marks that need none. Those of texts stay, and lines that have a template within a
+/// template, or may have a regular expression, stay as they are.
 fn without_blanks(line: &str) -> String {
-    // Not `+` and `-`: two of them without a blank are another operator.
-    let needs_none = |c: char| "={}()[],;:?&|<>!".contains(c);
-    if line.contains(['`', '/']) {
+    let needs_none = |c: char| "={}()[],;:?&|<>!+-*".contains(c);
+    // Two of these without a blank are another operator.
+    let is_sign = |c: char| matches!(c, '+' | '-');
+    if line.matches('`').count() > 2 {
         return line.to_owned();
     }
     let mut out = String::with_capacity(line.len());
@@ -112,10 +113,12 @@ fn without_blanks(line: &str) -> String {
                 continue;
             }
             Some(quote) if c == quote => text = None,
-            None if c == '"' || c == '\'' => text = Some(c),
+            None if c == '/' => return line.to_owned(),
+            None if matches!(c, '"' | '\'' | '`') => text = Some(c),
             None if c == ' ' => {
-                let beside = out.chars().next_back().into_iter().chain(characters.peek().copied());
-                if beside.into_iter().any(needs_none) {
+                let beside = [out.chars().next_back(), characters.peek().copied()];
+                let two_signs = beside.iter().flatten().all(|&c| is_sign(c));
+                if !two_signs && beside.into_iter().flatten().any(needs_none) {
                     continue;
                 }
             }
@@ -176,9 +179,10 @@ mod tests {
     fn blanks_go_but_not_those_of_texts() {
         assert_eq!(
             lean("  // note\n  const a = { b: [1, 2] }, c = \"a = 'b\" + ' = ';\n\n  if (a) return - -1;\n"),
-            "const a={b:[1,2]},c=\"a = 'b\" + ' = ';\nif(a)return - -1;\n"
+            "const a={b:[1,2]},c=\"a = 'b\"+' = ';\nif(a)return- -1;\n"
         );
-        let kept = "x = `a = ${b}`;\ny = text.replace(/ = /, \"\");\n";
+        assert_eq!(lean("x = `a = ${b}`;\n"), "x=`a = ${b}`;\n");
+        let kept = "z = `a ${b ? `c = d` : 1}`;\ny = text.replace(/ = /, \"\");\n";
         assert_eq!(lean(kept), kept);
     }
 

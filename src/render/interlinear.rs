@@ -35,10 +35,11 @@ struct Column<'a> {
 }
 
 /// What a column holds the score of.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 enum Place {
-    /// A word, by its place among all.
-    Word(usize),
+    /// A word, with punctuation that stands by itself behind it: by their places among what the sample is about. The
+    /// first is the word.
+    Words(Vec<usize>),
     /// A segment, by its place.
     Segment(usize),
     /// What lies outside all words.
@@ -177,16 +178,25 @@ impl<'a> Text<'a> {
         let units = &analysed.units;
         let text = CharText::new(&experiment.samples[sample].prompt.text);
         let is_expected = |segment: usize| experiment.expected.contains(&units.segments[segment].name);
-        let mut columns = Vec::new();
+        let mut columns: Vec<Column<'_>> = Vec::new();
         let mut before = None;
-        for &word in &analysed.subject_words {
+        for (index, &word) in analysed.subject_words.iter().enumerate() {
             let segment = units.segment_of_word(word);
             let unit = &units.words[word];
+            let own = text.slice(unit.start, unit.end);
+            // A full stop that is a segment of its own is no column.
+            if !own.chars().any(char::is_alphanumeric)
+                && let Some(Column { text: before, place: Place::Words(places), .. }) = columns.last_mut()
+            {
+                places.push(index);
+                *before = Cow::Owned(format!("{before}{own}"));
+                continue;
+            }
             columns.push(Column {
-                text: Cow::Borrowed(text.slice(unit.start, unit.end)),
+                text: Cow::Borrowed(own),
                 segment: (before != Some(segment)).then(|| units.segments[segment].name.as_str()),
                 expected: is_expected(segment),
-                place: Place::Word(word),
+                place: Place::Words(vec![index]),
             });
             before = Some(segment);
         }
@@ -221,10 +231,10 @@ impl<'a> Text<'a> {
     pub fn row(&self, words: &UnitScores, errors: Option<&UnitScores>) -> Row {
         let of = |scores: &UnitScores| -> Vec<f64> {
             let units = &self.sample.units;
-            let column = |column: &Column<'_>| match column.place {
-                Place::Word(word) => scores.units[word],
+            let column = |column: &Column<'_>| match &column.place {
+                Place::Words(places) => places.iter().map(|&place| scores.units[self.sample.subject_words[place]]).sum(),
                 Place::Segment(segment) => (0..units.words.len())
-                    .filter(|&word| units.segment_of_word(word) == segment)
+                    .filter(|&word| units.segment_of_word(word) == *segment)
                     .map(|word| scores.units[word])
                     .sum(),
                 Place::Outside => scores.outside,
@@ -237,11 +247,18 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// The map of words that its columns alone have scores of, in their order: a comparison's.
+    /// A map of the words that the sample is about alone, one score each, as models are compared by.
     pub fn row_of(&self, scores: &[f64], errors: Option<&[f64]>) -> Row {
+        let of = |scores: &[f64]| -> Vec<f64> {
+            let column = |column: &Column<'_>| match &column.place {
+                Place::Words(places) => places.iter().map(|&place| scores[place]).sum(),
+                Place::Segment(_) | Place::Outside => 0.0,
+            };
+            self.columns.iter().map(column).collect()
+        };
         Row {
-            scores: scores.to_vec(),
-            errors: errors.map(<[f64]>::to_vec),
+            scores: of(scores),
+            errors: errors.map(of),
         }
     }
 
@@ -255,26 +272,10 @@ impl<'a> Text<'a> {
     /// script knows.
     pub fn html(&self, rows: &[Option<Row>], measure: &Measure, class: &str, page: &dyn Fn(usize) -> Option<String>) -> String {
         let mut html = String::with_capacity(64 + self.columns.len() * (24 + 14 * rows.len()));
-        let _ = write!(html, "<dl class=\"inter{}{class}\" dir=auto data-v=\"", if class.is_empty() { "" } else { " panel " });
-        for (index, row) in rows.iter().enumerate() {
-            if index > 0 {
-                html.push(';');
-            }
-            let Some(row) = row else { continue };
-            for (column, score) in row.scores.iter().enumerate() {
-                if column > 0 {
-                    html.push(' ');
-                }
-                compact(score * measure.factor, 3, &mut html);
-                if let Some(errors) = &row.errors {
-                    html.push('/');
-                    compact(errors[column] * measure.factor, 2, &mut html);
-                }
-            }
-        }
-        html.push_str("\">");
+        let panel = if class.is_empty() { "" } else { " panel " };
+        let _ = write!(html, "<dl class=\"inter{panel}{class}\" dir=auto data-v=\"{}\">", numbers(rows, measure));
         for (index, column) in self.columns.iter().enumerate() {
-            let is_rest = !matches!(column.place, Place::Word(_));
+            let is_rest = !matches!(column.place, Place::Words(_));
             let classes = [(column.segment.is_some(), 'f'), (column.expected, 'x'), (is_rest, 'r')];
             let classes: String = classes.iter().filter(|(is, _)| *is).map(|(_, class)| *class).fold(String::new(), |mut all, class| {
                 if !all.is_empty() {
@@ -288,9 +289,9 @@ impl<'a> Text<'a> {
                 1 => _ = write!(html, "<div class={classes}>"),
                 _ => _ = write!(html, "<div class=\"{classes}\">"),
             }
-            let address = match column.place {
-                Place::Word(word) => page(word),
-                _ => None,
+            let address = match &column.place {
+                Place::Words(places) => page(self.sample.subject_words[places[0]]),
+                Place::Segment(_) | Place::Outside => None,
             };
             match address {
                 Some(address) => {
@@ -327,6 +328,46 @@ impl<'a> Text<'a> {
         }
         html + "</dl>"
     }
+}
+
+/// A list that a script makes of the numbers when it is asked for, after the pattern of another one.
+pub fn later(rows: &[Option<Row>], measure: &Measure, class: &str) -> String {
+    format!(
+        "<p hidden class=\"later panel {class}\" data-m=\"{:.3e} {} {:.3e}\" data-v=\"{}\"></p>",
+        measure.least,
+        measure.decimals,
+        measure.scale.max * measure.factor,
+        numbers(rows, measure)
+    )
+}
+
+/// The scores of rows in the unit that is written, with a decimal more than cells have, and their errors behind a slash.
+fn numbers(rows: &[Option<Row>], measure: &Measure) -> String {
+    let mut out = String::new();
+    for (index, row) in rows.iter().enumerate() {
+        if index > 0 {
+            out.push(';');
+        }
+        let Some(row) = row else { continue };
+        for (column, score) in row.scores.iter().enumerate() {
+            if column > 0 {
+                out.push(' ');
+            }
+            let value = score * measure.factor;
+            let text = decimals(value.abs(), (measure.decimals + 1).min(7));
+            let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+            let text = text.strip_prefix('0').filter(|rest| !rest.is_empty()).unwrap_or(text);
+            if value < 0.0 && text != "0" {
+                out.push('-');
+            }
+            out.push_str(text);
+            if let Some(errors) = &row.errors {
+                out.push('/');
+                compact(errors[column] * measure.factor, 1, &mut out);
+            }
+        }
+    }
+    out
 }
 
 impl Row {

@@ -158,7 +158,10 @@ function mapSwitches() {
   keep();
   for (const name of ["level", "mode", "target", "baseline", "method", "model"]) {
     for (const input of all(`input[type=radio][name=${name}]`)) {
-      if (input.value === query.get(name)) input.checked = true;
+      if (input.value === query.get(name)) {
+        input.checked = true;
+        input.closest("details")?.setAttribute("open", "");
+      }
       input.addEventListener("change", () => remember({ [name]: input.defaultChecked ? "" : input.value }));
     }
   }
@@ -170,7 +173,8 @@ function lines() {
   let pinned = query.get("word"), here = null;
   const box = make("div", { class: "said", role: "status" });
   const written = (text) => (text > 0 ? "+" : "") + text.replace(/^(-?)\./, "$10.").replace("-", "−");
-  const wordOf = (column) => column.firstChild.lastChild.textContent;
+  const text = (column) => column.firstChild.lastChild.textContent;
+  const wordOf = (column) => text(column).replace(/[,.;:]+$/, "").toLowerCase();
   const columns = (frame) => [...(all(".inter", frame).find((list) => list.checkVisibility())?.children ?? [])];
   const light = (column) => {
     for (const other of all(".inter .on")) other.classList.remove("on");
@@ -183,8 +187,8 @@ function lines() {
       const [score, error] = (row.split(" ")[at] || "").split("/");
       return make("tr", {}, make("th", { scope: "row" }, all(".who li", frame)[i].firstChild.textContent), make("td", { class: "num" }, score ? written(score) + (error ? " ± " + written(error).slice(+error > 0) : "") + " " + unit : "no map"));
     });
-    box.replaceChildren(make("b", {}, word), make("table", {}, make("tbody", {}, ...rows)));
-    if (words && page) box.append(make("a", { href: words + page + "/index.html" }, "every sample with this word →"));
+    box.replaceChildren(make("b", {}, text(column)), make("table", {}, make("tbody", {}, ...rows)));
+    if (words && at < list.children.length - all(".r", list).length) box.append(make("a", { href: page ? words + page + "/index.html" : words.slice(0, -6) + "index.html?q=" + encodeURIComponent(word) + "#samples" }, "every sample with this word →"));
     box.classList.toggle("kept", word === pinned);
     frame.append(box);
     box.style.top = `${column.offsetTop + column.offsetHeight + 4}px`;
@@ -216,7 +220,27 @@ function lines() {
       here.scrollIntoView({ block: "nearest" });
     });
   }
-  for (const input of all(".choices input")) input.addEventListener("change", kept);
+  // The lists of the other methods are made of their numbers when they are asked for.
+  const fill = () => {
+    const chosen = all(".chooser input:checked").map((input) => input.className);
+    for (const later of all(".later")) {
+      if (!chosen.every((name) => later.classList.contains(name))) continue;
+      const list = later.parentElement.querySelector(".inter").cloneNode(true), { v, m } = later.dataset;
+      const [least, places, max] = m.split(" ").map(Number), rows = v.split(";").map((row) => row.split(" "));
+      list.className = later.className.replace("later", "inter");
+      list.dataset.v = v;
+      [...list.children].forEach((column, at) => all("dd", column).forEach((cell, i) => {
+        const [score, error] = (rows[i]?.[at] || "NaN").split("/").map(Number), size = Math.abs(score), shade = Math.round(20 * score / max);
+        const seen = size >= least && size > (error || 0), digits = Math.max(0, Math.min(size < 10 ? places : places - 1, error ? Math.ceil(-Math.log10(error)) : 9));
+        cell.removeAttribute("class");
+        cell.textContent = seen ? (score < 0 ? "−" : "+") + size.toFixed(digits) : size >= 0 ? "·" : "–";
+        if (seen && shade) cell.className = (shade > 0 ? "p" : "n") + Math.abs(shade);
+      }));
+      later.replaceWith(list);
+    }
+  };
+  for (const input of all(".choices input")) input.addEventListener("change", () => { fill(); kept(); });
+  fill();
   if (pinned) kept();
 }
 

@@ -22,6 +22,8 @@ pub struct Switch {
     name: &'static str,
     /// What it chooses.
     legend: &'static str,
+    /// Whether it takes a script.
+    scripted: bool,
     /// At least one.
     options: Vec<Choice>,
 }
@@ -56,8 +58,6 @@ struct Named {
 pub struct Chosen {
     /// The classes of the switches.
     pub class: String,
-    /// Which target, by place.
-    pub target: usize,
     /// Which method, by place.
     pub method: usize,
     /// By model.
@@ -116,6 +116,7 @@ impl Choices {
         let switch = |name, legend, letter: char, all: &[Named]| Switch {
             name,
             legend,
+            scripted: name == "method",
             options: all
                 .iter()
                 .enumerate()
@@ -151,7 +152,6 @@ impl Choices {
                         .map(|record| (0..record.attributions.len()).find(|&index| is_it(record, index)));
                     found.push(Chosen {
                         class: format!("t{target} b{baseline} m{method}"),
-                        target,
                         method,
                         maps: maps.collect(),
                     });

@@ -5,16 +5,17 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::differences::{self, WordByWord};
-use super::sample::{who, words_address};
+use super::sample::{failed_test, who, words_address};
 use super::{Frame, Link, Renderer, figures, finding, samples};
-use crate::analysis::agreement::TOP;
+use crate::analysis::agreement::{TOP, largest};
+use crate::analysis::compared::compared_map;
 use crate::analysis::map::Quality;
 use crate::analysis::pairs::{self, MeanMeasures, OnSample};
-use crate::analysis::results::Results;
+use crate::analysis::results::{Results, Shown};
 use crate::analysis::scale::Scale;
 use crate::analysis::summary::{self, Mean, Share};
 use crate::diagnostic::Result;
-use crate::render::interlinear::{self, Measure, Text, Who};
+use crate::render::interlinear::{self, Measure, Text, Warning, Who};
 use crate::render::plot::Figure;
 use crate::render::{Sink, labels};
 use crate::render::text::{self, excerpt};
@@ -34,6 +35,7 @@ struct ComparisonPage<'a> {
     heading: &'static str,
     experiment: Link,
     finding: Vec<String>,
+    shown: Option<Shown<'a>>,
     /// What the compared maps explain.
     compared: String,
     /// The number of samples.
@@ -177,6 +179,7 @@ impl Renderer<'_> {
                 href: links.to(&urls::experiment(&experiment.id)),
             },
             finding,
+            shown: results.shown(),
             compared: results.compared_target(),
             samples: results.samples.len(),
             two: two_models(results, &means, &links),
@@ -279,6 +282,7 @@ fn side(results: &Results<'_>, (a, b): (usize, usize), sample: usize, measure: &
             .map(|&model| Who {
                 target: Some(x.target.trim().to_owned()),
                 options: String::new(),
+                warnings: warnings(results, model, sample, links),
                 ..who(results, model, sample, links)
             })
             .collect();
@@ -305,6 +309,25 @@ fn side(results: &Results<'_>, (a, b): (usize, usize), sample: usize, measure: &
         lines,
         answers: [answer(a), answer(b)],
     }
+}
+
+/// What speaks against a compared map: that it is not as right as was asked for, or fails its test.
+fn warnings(results: &Results<'_>, model: usize, sample: usize, links: &Links) -> Vec<Warning> {
+    let record = results.record(model, sample);
+    let Some(map) = compared_map(record, results.compares_right_answers) else {
+        return Vec::new();
+    };
+    let experiment = results.experiment;
+    let page = links.to(&urls::map(&experiment.id, &experiment.models[model], results.slug(sample)));
+    let hold = format!("{}#hold", links.to(&urls::experiment(&experiment.id)));
+    let marks = labels::mark(map).map(|text| (text, page));
+    let tests = failed_test(results, model, map.method).map(|text| (text, hold));
+    let warning = |(text, href): (&str, String)| Warning {
+        class: String::new(),
+        text: text.to_owned(),
+        href,
+    };
+    marks.into_iter().chain(tests).map(warning).collect()
 }
 
 /// How two models stand to each other, in two sentences.
@@ -378,13 +401,6 @@ fn of_two(
         let those = if apart.is_empty() { "" } else { " of those" };
         sentences.push(format!("In maps of {}{those}, {}.", results.compared_target(), told.join("; ")));
     }
-    let Share { count, of } = means.same_word;
-    if of > 0 {
-        let correlation = means.scores.map_or_else(String::new, |mean| {
-            format!("; the scores correlate with {} in the mean", text::correlation(mean))
-        });
-        sentences.push(format!("Same strongest word on {count} of {of}{correlation}."));
-    }
     sentences
 }
 
@@ -421,7 +437,7 @@ fn sentences(results: &Results<'_>) -> Vec<String> {
 fn doubtful(results: &Results<'_>) -> Option<String> {
     let records = results.source.records.iter().flatten();
     let (mut off, mut all) = (0, 0);
-    for attribution in records.filter_map(summary::shown) {
+    for attribution in records.filter_map(|record| compared_map(record, results.compares_right_answers)) {
         all += 1;
         off += usize::from(!summary::is_right(attribution));
     }
@@ -536,18 +552,23 @@ fn row<'a>(results: &'a Results<'_>, pair: &OnSample, links: &Links) -> Row<'a> 
     let of_model = |model: usize| {
         let path = urls::map(&experiment.id, &experiment.models[model], results.slug(sample));
         let record = results.record(model, sample);
-        let reasons = results.reasons(model, sample, 3).into_iter();
+        let analysed = &results.samples[sample];
+        let strongest = analysed.compared[model].as_ref().map_or_else(Vec::new, |map| {
+            let strongest = largest(&map.scores, 3).into_iter().filter(|&word| map.scores[word] != 0.0);
+            strongest.map(|word| (analysed.subject_words[word], map.scores[word])).collect()
+        });
         OfModel {
             model: &results.models[model],
             href: links.to(&path),
             answer: excerpt(summary::answer_text(record), 20),
-            words: reasons
+            words: strongest
+                .into_iter()
                 .map(|(word, score)| StrongWord {
                     word: results.word(sample, word),
                     score,
                 })
                 .collect(),
-            quality: record.attributions.first().map(Quality::of),
+            quality: compared_map(record, results.compares_right_answers).map(Quality::of),
         }
     };
     Row {
@@ -587,7 +608,7 @@ mod tests {
             };
             let first_one = record.tokens.iter().position(inside).expect("a token");
             let last_one = record.tokens.iter().rposition(inside).expect("a token");
-            let scores = &mut record.attributions[0].scores;
+            let mut scores = record.attributions[0].scores.clone();
             // The form of the prompt is stronger than any word of the claim, and does not count.
             // What is left is in the reversed order, so that the two come first among those that disagree.
             let sign = if model == 0 { 1e-9 } else { -1e-9 };
@@ -598,6 +619,10 @@ mod tests {
             let options = record.tokens.len() - 1;
             scores[options] = 5.0;
             scores[if last { last_one } else { first_one }] = 1.0;
+            // Of the right answer, which is compared, and of the one that is given.
+            for map in &mut record.attributions {
+                map.scores.clone_from(&scores);
+            }
             record.prediction = Some(answer.clone());
             if !alike && model == 1 {
                 let other = record

@@ -167,7 +167,7 @@ impl Renderer<'_> {
             },
             has_margin: results.summaries.iter().any(|model| model.within_margin.of > 0),
             words: words_tables(results, &links),
-            unit: labels::unit_of(results),
+            unit: Measure::of(0.0, samples::output_of(results), &labels::unit_of(results)).unit,
             evidence: evidence::of(results, links.to(&urls::tests(&experiment.id))),
             options: results.options(),
             option_shares: option_shares(results),
@@ -238,7 +238,7 @@ fn claims(results: &Results<'_>, links: &Links) -> Vec<Claim> {
             let counts = || judged.iter().map(|(_, share)| share.count);
             format!("{}–{} of {of}", counts().min().unwrap_or(0), counts().max().unwrap_or(0))
         };
-        let guessing = results.guessing().map(|share| (share * of as f64).round());
+        let guessing = results.guessing().map(|share| (share * of as f64).round()).filter(|right| *right >= 1.0);
         let guessing = guessing.map_or_else(String::new, |right| format!(". Guessing: {right:.0}"));
         let all: Vec<String> = judged.iter().map(|(name, _)| (*name).clone()).collect();
         claims.push(Claim {

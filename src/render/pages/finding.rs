@@ -52,7 +52,7 @@ pub(super) fn accuracy(results: &Results<'_>) -> Option<String> {
     for (share, names) in &groups[1..] {
         text += &format!("; {} {}", list(names), count(*share));
     }
-    let guessing = results.guessing().map(|share| (share * of as f64).round());
+    let guessing = results.guessing().map(|share| (share * of as f64).round()).filter(|right| *right >= 1.0);
     let guessing = guessing.map_or_else(String::new, |right| format!(" Guessing would get {right:.0}."));
     Some(format!("{text}.{guessing}"))
 }

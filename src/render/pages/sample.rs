@@ -327,7 +327,7 @@ fn of_models(results: &Results<'_>, sample: usize, links: &Links) -> Lines {
     let mut who: Vec<Who> = (0..results.models.len()).map(|model| who(results, model, sample, links)).collect();
     let hold = format!("{}#hold", links.to(&urls::experiment(&results.experiment.id)));
     let (mut lists, mut full) = (String::new(), String::new());
-    let mut unit = String::new();
+    let (mut unit, mut has_errors) = (String::new(), false);
     let single = choices.switches().is_empty();
     for (place, (chosen, rows)) in panels.iter().enumerate() {
         let first = chosen.maps.iter().enumerate().find_map(|(model, index)| {
@@ -345,18 +345,17 @@ fn of_models(results: &Results<'_>, sample: usize, links: &Links) -> Lines {
             (!imported || first.imported.as_ref().is_some_and(|by| by.unit.is_none())).then_some(first.output),
             &name,
         );
-        let class = if single { String::new() } else { format!(" {}", chosen.class) };
+        let class = if single { String::new() } else { chosen.class.clone() };
         let page = |word: usize| if place == 0 { results.word_slug(sample, word) } else { None };
-        lists.push_str(&text.html(rows, &measure, &class, &page));
-        let panel = if single { String::new() } else { format!(" class=\"panel{class}\"") };
-        let _ = write!(
-            full,
-            "<span{panel}>full colour is ±{} {}; “·” is {}{}</span>",
-            measure.most(),
-            escape(&measure.unit),
-            escape(&measure.dot()),
-            if rows.iter().flatten().any(Row::has_errors) { ", or within its error" } else { "" },
-        );
+        // Every list of every method would be half of the page: those of the first are there, the others' numbers.
+        lists.push_str(&if chosen.method == 0 {
+            text.html(rows, &measure, &class, &page)
+        } else {
+            interlinear::later(rows, &measure, &class)
+        });
+        let panel = if single { String::new() } else { format!(" class=\"panel {class}\"") };
+        let _ = write!(full, "<span{panel}>±{} {}; “·” is {}</span>", measure.most(), escape(&measure.unit), escape(&measure.dot()));
+        has_errors |= rows.iter().flatten().any(Row::has_errors);
         if unit.is_empty() {
             measure.unit.clone_into(&mut unit);
         }
@@ -371,7 +370,7 @@ fn of_models(results: &Results<'_>, sample: usize, links: &Links) -> Lines {
         }
     }
     for method in 0..choices.methods() {
-        let class = if single { String::new() } else { format!(" {}", choices.class_of_method(method)) };
+        let class = if single { String::new() } else { choices.class_of_method(method) };
         for (model, who) in who.iter_mut().enumerate() {
             let record = results.record(model, sample);
             let map = record.attributions.iter().find(|map| choices.is_by(map, method));
@@ -389,7 +388,7 @@ fn of_models(results: &Results<'_>, sample: usize, links: &Links) -> Lines {
         again,
         rows,
         lists,
-        legend: legend(&choices, &full, single),
+        legend: legend(&choices, &format!("full colour is {full}{}", if has_errors { ", or within its error" } else { "" }), single),
         words: words_address(results, links),
         unit,
         hint: true,

@@ -298,7 +298,7 @@ fn row(results: &Results<'_>, sample: usize, judged: bool, links: &Links, html: 
         escape_into(gold.unwrap_or_default(), html);
         let _ = write!(
             html,
-            "</bdi><td class=num data-label=\"Models right: \" data-value={right}>{right} of {of}"
+            "</bdi><td class=num data-label=\"Models right: \" data-value={right}>{right}/{of}"
         );
     }
     for model in 0..results.models.len() {
