@@ -132,7 +132,7 @@ impl Renderer<'_> {
                             shade: scale.shade(score),
                             strongest: strongest.first().is_some_and(|(word, _)| places.contains(word)),
                             correct: record.correct,
-                            href: map_link(results, (model, *sample), links),
+                            href: map_link(results, (model, *sample), &links),
                         },
                     ))
                 };
