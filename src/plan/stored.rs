@@ -87,7 +87,7 @@ fn needed_by(
         return Ok(needed);
     }
     let targets = job.known_targets(prediction.token_id, generation.as_ref().map(|(_, said)| said))?;
-    let maps: Vec<AttributionKey> = job.attribution_keys(run.experiment, &targets);
+    let maps = job.attribution_keys(run.experiment, &targets);
     let label = |key: &AttributionKey| key.method.method().word();
     let done = maps.iter().filter(|key| need(PartName::of(*key), label(key))).count();
     for test in job.test_keys(run, &targets).iter().flatten() {
