@@ -7,6 +7,7 @@ import { resolve } from "node:path";
 import { Browser } from "./harness.mjs";
 import { Site } from "./site.mjs";
 import access from "./checks/access.mjs";
+import first from "./checks/first.mjs";
 import layout from "./checks/layout.mjs";
 import maps from "./checks/maps.mjs";
 import saving from "./checks/saving.mjs";
@@ -21,7 +22,7 @@ if (!folder || !existsSync(resolve(folder, "index.html")) || (flag && flag !== "
 
 const site = new Site(resolve(folder));
 // Two lanes at once, one for each core that a small machine has; what uses the clipboard is in one of them.
-const lanes = [[maps, settings, tables, saving], [layout, access]].map((lane) => lane.flatMap((of) => of(site)));
+const lanes = [[maps, settings, tables, saving], [first, layout, access]].map((lane) => lane.flatMap((of) => of(site)));
 const browser = await Browser.start(site.folder);
 const failed = [];
 let done = 0;
