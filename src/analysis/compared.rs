@@ -50,7 +50,11 @@ fn of_right_answer(record: &SampleRecord) -> Option<&AttributionRecord> {
 
 /// Whether all records of samples with a right answer have a map of it.
 pub fn has_right_answers(records: &[Vec<SampleRecord>]) -> bool {
-    let mut asked = records.iter().flatten().filter(|record| record.sample.gold.is_some()).peekable();
+    let mut asked = records
+        .iter()
+        .flatten()
+        .filter(|record| record.sample.gold.is_some())
+        .peekable();
     asked.peek().is_some() && asked.all(|record| of_right_answer(record).is_some())
 }
 
@@ -136,7 +140,10 @@ mod tests {
         };
         assert!(agreement_of(&map("B"), &map("E")).is_none());
         // A tokenizer may have the blank before a letter.
-        assert_eq!(agreement_of(&map("B"), &map(" B")).and_then(|both| both.spearman), Some(1.0));
+        assert_eq!(
+            agreement_of(&map("B"), &map(" B")).and_then(|both| both.spearman),
+            Some(1.0)
+        );
     }
 
     #[test]

@@ -70,8 +70,11 @@ fn group(samples: &[Sample], records: &[SampleRecord], column: &str, wrong: usiz
             return None;
         }
     }
-    let values: Vec<String> =
-        by_value.iter().filter(|(_, share)| share.count == 0).map(|(value, _)| value.clone()).collect();
+    let values: Vec<String> = by_value
+        .iter()
+        .filter(|(_, share)| share.count == 0)
+        .map(|(value, _)| value.clone())
+        .collect();
     let sum = |inside: bool| {
         let shares = by_value.iter().filter(|(value, _)| values.contains(value) == inside);
         shares.fold(Share::default(), |sum, (_, share)| Share {
@@ -84,7 +87,9 @@ fn group(samples: &[Sample], records: &[SampleRecord], column: &str, wrong: usiz
     if inside.of < LEAST || share < MOST || outside.value()? < MOST {
         return None;
     }
-    let samples = samples.iter().map(|sample| value(sample).is_some_and(|value| values.contains(&value)));
+    let samples = samples
+        .iter()
+        .map(|sample| value(sample).is_some_and(|value| values.contains(&value)));
     let samples = samples.collect();
     Some((
         share,
@@ -131,10 +136,16 @@ mod tests {
         let found = failing_group(&fixture.project.experiments[0].samples, &fixture.records[0]).expect("a group");
         assert_eq!((found.model, found.column.as_str()), (2, "stance"));
         assert_eq!(found.values, ["denies"]);
-        assert_eq!((found.inside, found.outside), (Share { count: 0, of: 3 }, Share { count: 3, of: 3 }));
+        assert_eq!(
+            (found.inside, found.outside),
+            (Share { count: 0, of: 3 }, Share { count: 3, of: 3 })
+        );
         assert_eq!(found.samples, [true, true, true, false, false, false]);
         // Two wrong answers are no group.
         fixture.records[0][2][0].correct = Some(true);
-        assert_eq!(failing_group(&fixture.project.experiments[0].samples, &fixture.records[0]), None);
+        assert_eq!(
+            failing_group(&fixture.project.experiments[0].samples, &fixture.records[0]),
+            None
+        );
     }
 }

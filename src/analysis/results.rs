@@ -467,7 +467,8 @@ impl SampleResults {
             .filter(|(word, expected)| *expected || subject.is_empty() || subject.contains(segment(*word)))
             .collect();
         let expected_words: Vec<bool> = ranked.iter().map(|(_, expected)| *expected).collect();
-        let of_subject = |scores: &UnitScores| -> Vec<f64> { subject_words.iter().map(|&word| scores.units[word]).collect() };
+        let of_subject =
+            |scores: &UnitScores| -> Vec<f64> { subject_words.iter().map(|&word| scores.units[word]).collect() };
         let (mut own, mut words, mut errors) = (Vec::new(), Vec::new(), Vec::new());
         let (mut compared, mut baselines, mut expected) = (Vec::new(), Vec::new(), Vec::new());
         for records in &source.records {

@@ -120,7 +120,9 @@ pub fn exactness(attribution: &AttributionRecord) -> Option<bool> {
 /// How many of these maps are numerically exact, of those that have a test ([`exactness`]).
 pub fn exact<'a>(maps: impl IntoIterator<Item = &'a AttributionRecord>) -> Share {
     let mut share = Share::default();
-    maps.into_iter().filter_map(exactness).for_each(|exact| share.add(exact));
+    maps.into_iter()
+        .filter_map(exactness)
+        .for_each(|exact| share.add(exact));
     share
 }
 

@@ -85,7 +85,10 @@ pub fn short_titles(titles: &[String]) -> Vec<String> {
     let words: Vec<Vec<&str>> = titles.iter().map(|title| title.split(' ').collect()).collect();
     let mut common = 0;
     if words.len() > 1 {
-        while words.iter().all(|title| title.len() > common + 1 && title[common] == words[0][common]) {
+        while words
+            .iter()
+            .all(|title| title.len() > common + 1 && title[common] == words[0][common])
+        {
             common += 1;
         }
     }

@@ -71,7 +71,11 @@ impl ListedWords {
                 uses: Vec::new(),
             })
             .collect();
-        let places = names.iter().enumerate().map(|(place, word)| ((*word).to_owned(), place)).collect();
+        let places = names
+            .iter()
+            .enumerate()
+            .map(|(place, word)| ((*word).to_owned(), place))
+            .collect();
         let mut all = Self { words, places };
         for (sample, analysed) in results.samples.iter().enumerate() {
             for &word in &analysed.subject_words {
@@ -170,15 +174,22 @@ pub fn by_answer(results: &Results<'_>) -> Vec<AnswerWords> {
     // Of all models together the last.
     let mut sums: HashMap<String, HashMap<(usize, String), Sum>> = HashMap::new();
     for (sample, analysed) in results.samples.iter().enumerate() {
-        let words: Vec<String> =
-            analysed.subject_words.iter().map(|&word| results.word(sample, word).to_lowercase()).collect();
+        let words: Vec<String> = analysed
+            .subject_words
+            .iter()
+            .map(|&word| results.word(sample, word).to_lowercase())
+            .collect();
         for (model, scores) in analysed.words.iter().enumerate() {
             let record = results.record(model, sample);
             let (Some(scores), Some(map)) = (scores, summary::shown(record)) else {
                 continue;
             };
             let answer = answer_of(map);
-            let place = results.experiment.options.iter().position(|option| option.letter == answer);
+            let place = results
+                .experiment
+                .options
+                .iter()
+                .position(|option| option.letter == answer);
             let maps = answers
                 .entry((place.unwrap_or(usize::MAX), answer.clone()))
                 .or_insert_with(|| vec![0; models + 1]);
@@ -198,8 +209,11 @@ pub fn by_answer(results: &Results<'_>) -> Vec<AnswerWords> {
         }
     }
     let table = |of: usize| {
-        let shown: Vec<(&String, usize)> =
-            answers.iter().map(|((_, answer), maps)| (answer, maps[of])).filter(|(_, maps)| *maps > 0).collect();
+        let shown: Vec<(&String, usize)> = answers
+            .iter()
+            .map(|((_, answer), maps)| (answer, maps[of]))
+            .filter(|(_, maps)| *maps > 0)
+            .collect();
         let mut rows: Vec<(f64, WordRow)> = Vec::new();
         for (word, sums) in &sums {
             let cell = |(answer, _): &(&String, usize)| sums.get(&(of, (*answer).clone())).copied();
@@ -212,7 +226,13 @@ pub fn by_answer(results: &Results<'_>) -> Vec<AnswerWords> {
                     samples: sum.samples,
                 };
                 let cells = cells.into_iter().map(|sum| sum.map(cell)).collect();
-                rows.push((weight, WordRow { word: word.clone(), cells }));
+                rows.push((
+                    weight,
+                    WordRow {
+                        word: word.clone(),
+                        cells,
+                    },
+                ));
             }
         }
         rows.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.word.cmp(&b.1.word)));
@@ -253,10 +273,20 @@ mod tests {
         let tables = &results.answer_words;
         assert_eq!(tables.len(), 1 + results.models.len());
         let all = &tables[0];
-        assert_eq!(all.answers.iter().map(|answer| answer.maps).sum::<usize>(), 24, "a map a model and sample");
-        assert!(all.rows.iter().any(|row| row.word == "twice"), "made up to decide: {:?}", all.rows);
+        assert_eq!(
+            all.answers.iter().map(|answer| answer.maps).sum::<usize>(),
+            24,
+            "a map a model and sample"
+        );
         assert!(
-            all.rows.iter().all(|row| !["true", "choice"].contains(&row.word.as_str())),
+            all.rows.iter().any(|row| row.word == "twice"),
+            "made up to decide: {:?}",
+            all.rows
+        );
+        assert!(
+            all.rows
+                .iter()
+                .all(|row| !["true", "choice"].contains(&row.word.as_str())),
             "form is left out"
         );
         for row in tables.iter().flat_map(|table| &table.rows) {
@@ -265,7 +295,12 @@ mod tests {
         // What all models count together is what each counts.
         for row in &all.rows {
             let maps: usize = row.cells.iter().flatten().map(|cell| cell.maps).sum();
-            let listed = results.listed.words.iter().find(|listed| listed.word == row.word).expect("a page");
+            let listed = results
+                .listed
+                .words
+                .iter()
+                .find(|listed| listed.word == row.word)
+                .expect("a page");
             let samples: BTreeSet<usize> = listed.uses.iter().map(|(sample, _)| *sample).collect();
             assert_eq!(maps, samples.len() * results.models.len(), "{}", row.word);
         }

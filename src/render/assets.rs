@@ -90,7 +90,9 @@ pub fn lean(script: &str) -> String {
         .lines()
         .map(str::trim_start)
         .filter(|line| !line.is_empty() && !line.starts_with("//"));
-    lines.fold(String::with_capacity(script.len()), |out, line| out + &without_blanks(line) + "\n")
+    lines.fold(String::with_capacity(script.len()), |out, line| {
+        out + &without_blanks(line) + "\n"
+    })
 }
 
 /// A line without the blanks beside marks that need none. Those of texts stay, and lines that have a template within a

@@ -120,16 +120,28 @@ impl Measure {
         Self {
             scale: Scale { max },
             factor,
-            unit: if is_probability { "points".to_owned() } else { unit.to_owned() },
+            unit: if is_probability {
+                "points".to_owned()
+            } else {
+                unit.to_owned()
+            },
             least,
-            decimals: if places.is_finite() { places.clamp(0.0, 7.0) as usize } else { 0 },
+            decimals: if places.is_finite() {
+                places.clamp(0.0, 7.0) as usize
+            } else {
+                0
+            },
         }
     }
 
     /// A score as a cell has it: none where it is too small to be seen, or within its error.
     pub fn cell(&self, score: f64, error: Option<f64>) -> Option<String> {
         let (value, error) = (score * self.factor, error.map(|error| error * self.factor));
-        if !value.is_finite() || value == 0.0 || value.abs() < self.least || error.is_some_and(|error| value.abs() <= error) {
+        if !value.is_finite()
+            || value == 0.0
+            || value.abs() < self.least
+            || error.is_some_and(|error| value.abs() <= error)
+        {
             return None;
         }
         Some(self.written(value, error))
@@ -143,7 +155,11 @@ impl Measure {
     /// A value in the unit that is written, with no more decimals than its error leaves, and two digits at most.
     fn written(&self, value: f64, error: Option<f64>) -> String {
         let size = value.abs();
-        let enough = if size >= 10.0 { self.decimals.saturating_sub(1) } else { self.decimals };
+        let enough = if size >= 10.0 {
+            self.decimals.saturating_sub(1)
+        } else {
+            self.decimals
+        };
         let known = error.filter(|error| *error > 0.0 && error.is_finite());
         let places = known.map_or(enough, |error| enough.min((-error.log10()).ceil().max(0.0) as usize));
         let text = decimals(size, places);
@@ -160,13 +176,23 @@ impl Measure {
 
     /// What full colour stands for, without a sign.
     pub fn most(&self) -> String {
-        decimals(self.scale.max * self.factor, if self.least >= 1.0 { 0 } else { self.decimals })
+        decimals(
+            self.scale.max * self.factor,
+            if self.least >= 1.0 { 0 } else { self.decimals },
+        )
     }
 
     /// What a dot stands for.
     pub fn dot(&self) -> String {
         let least = decimals(self.least, if self.least >= 1.0 { 0 } else { self.decimals });
-        format!("less than {least} {}", if least == "1" && self.unit == "points" { "point" } else { &self.unit })
+        format!(
+            "less than {least} {}",
+            if least == "1" && self.unit == "points" {
+                "point"
+            } else {
+                &self.unit
+            }
+        )
     }
 }
 
@@ -186,7 +212,11 @@ impl<'a> Text<'a> {
             let own = text.slice(unit.start, unit.end);
             // A full stop that is a segment of its own is no column.
             if !own.chars().any(char::is_alphanumeric)
-                && let Some(Column { text: before, place: Place::Words(places), .. }) = columns.last_mut()
+                && let Some(Column {
+                    text: before,
+                    place: Place::Words(places),
+                    ..
+                }) = columns.last_mut()
             {
                 places.push(index);
                 *before = Cow::Owned(format!("{before}{own}"));
@@ -208,7 +238,11 @@ impl<'a> Text<'a> {
                     continue;
                 }
                 columns.push(Column {
-                    text: Cow::Borrowed(if segment.name.is_empty() { "(unnamed)" } else { &segment.name }),
+                    text: Cow::Borrowed(if segment.name.is_empty() {
+                        "(unnamed)"
+                    } else {
+                        &segment.name
+                    }),
                     segment: std::mem::take(&mut first).then_some("rest of prompt"),
                     expected: is_expected(index),
                     place: Place::Segment(index),
@@ -224,7 +258,10 @@ impl<'a> Text<'a> {
                 });
             }
         }
-        Self { columns, sample: analysed }
+        Self {
+            columns,
+            sample: analysed,
+        }
     }
 
     /// A map over its columns.
@@ -232,7 +269,10 @@ impl<'a> Text<'a> {
         let of = |scores: &UnitScores| -> Vec<f64> {
             let units = &self.sample.units;
             let column = |column: &Column<'_>| match &column.place {
-                Place::Words(places) => places.iter().map(|&place| scores.units[self.sample.subject_words[place]]).sum(),
+                Place::Words(places) => places
+                    .iter()
+                    .map(|&place| scores.units[self.sample.subject_words[place]])
+                    .sum(),
                 Place::Segment(segment) => (0..units.words.len())
                     .filter(|&word| units.segment_of_word(word) == *segment)
                     .map(|word| scores.units[word])
@@ -264,26 +304,45 @@ impl<'a> Text<'a> {
 
     /// How many lines it may take on the narrowest screen: for so many are there names.
     pub fn lines(&self) -> usize {
-        let width: usize = self.columns.iter().map(|column| column.text.chars().count().clamp(5, 20) + 2).sum();
+        let width: usize = self
+            .columns
+            .iter()
+            .map(|column| column.text.chars().count().clamp(5, 20) + 2)
+            .sum();
         (width / 18 + 1).min(16)
     }
 
     /// The list: `class` are the choices that it is shown at, `page` gives the page of a word in the address that the
     /// script knows.
-    pub fn html(&self, rows: &[Option<Row>], measure: &Measure, class: &str, page: &dyn Fn(usize) -> Option<String>) -> String {
+    pub fn html(
+        &self,
+        rows: &[Option<Row>],
+        measure: &Measure,
+        class: &str,
+        page: &dyn Fn(usize) -> Option<String>,
+    ) -> String {
         let mut html = String::with_capacity(64 + self.columns.len() * (24 + 14 * rows.len()));
         let panel = if class.is_empty() { "" } else { " panel " };
-        let _ = write!(html, "<dl class=\"inter{panel}{class}\" dir=auto data-v=\"{}\">", numbers(rows, measure));
+        let _ = write!(
+            html,
+            "<dl class=\"inter{panel}{class}\" dir=auto data-v=\"{}\">",
+            numbers(rows, measure)
+        );
         for (index, column) in self.columns.iter().enumerate() {
             let is_rest = !matches!(column.place, Place::Words(_));
             let classes = [(column.segment.is_some(), 'f'), (column.expected, 'x'), (is_rest, 'r')];
-            let classes: String = classes.iter().filter(|(is, _)| *is).map(|(_, class)| *class).fold(String::new(), |mut all, class| {
-                if !all.is_empty() {
-                    all.push(' ');
-                }
-                all.push(class);
-                all
-            });
+            let classes: String =
+                classes
+                    .iter()
+                    .filter(|(is, _)| *is)
+                    .map(|(_, class)| *class)
+                    .fold(String::new(), |mut all, class| {
+                        if !all.is_empty() {
+                            all.push(' ');
+                        }
+                        all.push(class);
+                        all
+                    });
             match classes.len() {
                 0 => html.push_str("<div>"),
                 1 => _ = write!(html, "<div class={classes}>"),
@@ -355,7 +414,11 @@ fn numbers(rows: &[Option<Row>], measure: &Measure) -> String {
             }
             let value = score * measure.factor;
             let text = decimals(value.abs(), (measure.decimals + 1).min(7));
-            let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+            let text = if text.contains('.') {
+                text.trim_end_matches('0').trim_end_matches('.')
+            } else {
+                &text
+            };
             let text = text.strip_prefix('0').filter(|rest| !rest.is_empty()).unwrap_or(text);
             if value < 0.0 && text != "0" {
                 out.push('-');
@@ -422,7 +485,12 @@ pub fn option_bars(probabilities: &[(String, f64)], gold: Option<&str>) -> Strin
     let mut told = String::new();
     let (mut bars, mut frame) = (String::new(), String::new());
     for (index, (letter, probability)) in probabilities.iter().enumerate() {
-        let _ = write!(told, "{}{letter} {:.0}%", if index > 0 { ", " } else { "" }, 100.0 * probability);
+        let _ = write!(
+            told,
+            "{}{letter} {:.0}%",
+            if index > 0 { ", " } else { "" },
+            100.0 * probability
+        );
         let x = 7 * index;
         if *probability > 0.0 {
             let height = (14.0 * probability).max(0.5);
@@ -433,9 +501,18 @@ pub fn option_bars(probabilities: &[(String, f64)], gold: Option<&str>) -> Strin
         }
     }
     let mut html = String::new();
-    let _ = write!(html, "<svg class=opt viewBox=\"-1 0 {} 16\" width={} height=16 role=img aria-label=\"", width + 1, width + 1);
+    let _ = write!(
+        html,
+        "<svg class=opt viewBox=\"-1 0 {} 16\" width={} height=16 role=img aria-label=\"",
+        width + 1,
+        width + 1
+    );
     escape_into(&told, &mut html);
-    let _ = write!(html, "\"><path class=back d=\"M0 15.5h{}\"/>{frame}<path class=fill d=\"{bars}\"/></svg>", width - 1);
+    let _ = write!(
+        html,
+        "\"><path class=back d=\"M0 15.5h{}\"/>{frame}<path class=fill d=\"{bars}\"/></svg>",
+        width - 1
+    );
     html
 }
 
@@ -452,7 +529,10 @@ mod tests {
         assert_eq!(points.cell(0.4187, None).as_deref(), Some("+42"));
         assert_eq!(points.cell(0.009, None), None);
         assert_eq!(points.cell(0.05, Some(0.06)), None, "within its error");
-        assert_eq!((points.most().as_str(), points.dot().as_str()), ("69", "less than 1 point"));
+        assert_eq!(
+            (points.most().as_str(), points.dot().as_str()),
+            ("69", "less than 1 point")
+        );
         let small = Measure::of(0.003, Some(Output::Probability), "probability");
         assert_eq!(small.cell(0.0012, None).as_deref(), Some("+0.12"));
         let logits = Measure::of(8.0, Some(Output::Logit), "logit");
@@ -475,6 +555,9 @@ mod tests {
         let html = text.html(&[Some(row.clone()), Some(row)], &measure, "", &|_| None);
         assert_eq!(html.matches("<dt>").count(), text.columns.len());
         assert_eq!(html.matches("<dd").count(), 2 * text.columns.len());
-        assert!(html.contains("<small>claim</small>") && html.contains("<small>rest of prompt</small>"), "{html}");
+        assert!(
+            html.contains("<small>claim</small>") && html.contains("<small>rest of prompt</small>"),
+            "{html}"
+        );
     }
 }

@@ -91,7 +91,9 @@ pub fn render_to<R: Receiver>(site: &Site<'_>, receiver: &mut R) -> Result<(), D
             0 => renderer.comparison(results, out),
             page => renderer.samples(results, page + 1, out),
         })?;
-        flow.each(results.listed.words.len(), |word, out| renderer.word(results, word, out))?;
+        flow.each(results.listed.words.len(), |word, out| {
+            renderer.word(results, word, out)
+        })?;
         flow.each(results.samples.len(), |sample, out| {
             renderer.sample(results, sample, out)?;
             (0..results.models.len()).try_for_each(|model| renderer.map(results, model, sample, out))

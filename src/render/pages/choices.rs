@@ -77,10 +77,16 @@ impl Choices {
             for (index, map) in record.attributions.iter().enumerate() {
                 let (method, baseline) = (method_of(map), labels::baseline_of(map));
                 if !all.methods.iter().any(|known| known.value == method.0) && all.methods.len() < MOST {
-                    all.methods.push(Named { value: method.0, label: method.1 });
+                    all.methods.push(Named {
+                        value: method.0,
+                        label: method.1,
+                    });
                 }
                 if !all.baselines.iter().any(|known| known.label == baseline) && all.baselines.len() < MOST {
-                    let value = map.baseline.as_ref().map_or_else(|| baseline.clone(), ToString::to_string);
+                    let value = map
+                        .baseline
+                        .as_ref()
+                        .map_or_else(|| baseline.clone(), ToString::to_string);
                     all.baselines.push(Named { value, label: baseline });
                 }
                 let place = place_of(record, index);
@@ -214,5 +220,8 @@ fn method_of(map: &AttributionRecord) -> (String, String) {
 fn place_of(record: &SampleRecord, index: usize) -> usize {
     let key = |map: &AttributionRecord| (method_of(map).0, labels::baseline_of(map));
     let own = key(&record.attributions[index]);
-    record.attributions[..index].iter().filter(|map| key(map) == own).count()
+    record.attributions[..index]
+        .iter()
+        .filter(|map| key(map) == own)
+        .count()
 }

@@ -17,8 +17,8 @@ use crate::analysis::summary::{self, Mean, Share};
 use crate::diagnostic::Result;
 use crate::render::interlinear::{self, Measure, Text, Warning, Who};
 use crate::render::plot::Figure;
-use crate::render::{Sink, labels};
 use crate::render::text::{self, excerpt};
+use crate::render::{Sink, labels};
 use crate::site::urls::{self, Links};
 use crate::terms::TargetKind;
 
@@ -210,8 +210,10 @@ fn two_models<'a>(results: &'a Results<'_>, means: &Means, links: &Links) -> Vec
         .map(|(pair, _)| *pair);
     let of_pair = |(&(a, b), means): (&(usize, usize), &MeanMeasures)| {
         let all = 0..results.samples.len();
-        let apart: Vec<usize> =
-            all.clone().filter(|&sample| pairs::answer_alike(results, (a, b), sample) == Some(false)).collect();
+        let apart: Vec<usize> = all
+            .clone()
+            .filter(|&sample| pairs::answer_alike(results, (a, b), sample) == Some(false))
+            .collect();
         let otherwise: Vec<usize> = all
             .filter(|&sample| {
                 pairs::answer_alike(results, (a, b), sample) == Some(true)
@@ -221,7 +223,10 @@ fn two_models<'a>(results: &'a Results<'_>, means: &Means, links: &Links) -> Vec
         let shown = || apart.iter().take(SHOWN).chain(otherwise.iter().take(OTHERWISE));
         let of_both = shown().flat_map(|&sample| {
             let compared = &results.samples[sample].compared;
-            [&compared[a], &compared[b]].into_iter().flatten().flat_map(|map| &map.scores)
+            [&compared[a], &compared[b]]
+                .into_iter()
+                .flatten()
+                .flat_map(|map| &map.scores)
         });
         let unit = labels::unit_of(results);
         let measure = Measure::of(Scale::over(of_both).max, samples::output_of(results), &unit);
@@ -237,7 +242,9 @@ fn two_models<'a>(results: &'a Results<'_>, means: &Means, links: &Links) -> Vec
             same_word: means.same_word,
             sentences: of_two(results, (a, b), means, &apart, &measure),
             legend: {
-                let contrast = results.first_map().filter(|map| map.target.kind == TargetKind::Contrast);
+                let contrast = results
+                    .first_map()
+                    .filter(|map| map.target.kind == TargetKind::Contrast);
                 let (low, high) = contrast.map_or_else(
                     || ("against".to_owned(), "for".to_owned()),
                     |map| labels::ends_of_contrast(&map.target.text),
@@ -318,7 +325,11 @@ fn warnings(results: &Results<'_>, model: usize, sample: usize, links: &Links) -
         return Vec::new();
     };
     let experiment = results.experiment;
-    let page = links.to(&urls::map(&experiment.id, &experiment.models[model], results.slug(sample)));
+    let page = links.to(&urls::map(
+        &experiment.id,
+        &experiment.models[model],
+        results.slug(sample),
+    ));
     let hold = format!("{}#hold", links.to(&urls::experiment(&experiment.id)));
     let marks = labels::mark(map).map(|text| (text, page));
     let tests = failed_test(results, model, map.method).map(|text| (text, hold));
@@ -341,9 +352,16 @@ fn of_two(
     let Share { count, of } = means.same_answer;
     let mut sentences = Vec::new();
     if of > 0 {
-        let group = results.failing.as_ref().filter(|group| apart.len() > 1 && apart.iter().all(|&sample| group.samples[sample]));
+        let group = results
+            .failing
+            .as_ref()
+            .filter(|group| apart.len() > 1 && apart.iter().all(|&sample| group.samples[sample]));
         let group = group.map_or_else(String::new, |group| {
-            format!(", all of them where {} is {}", group.column, finding::list_of(&group.values, "or"))
+            format!(
+                ", all of them where {} is {}",
+                group.column,
+                finding::list_of(&group.values, "or")
+            )
         });
         sentences.push(match of - count {
             0 => format!("They give the same answer on all {of} samples."),
@@ -364,7 +382,9 @@ fn of_two(
         }
         let mut of_sample: Vec<(&str, [f64; 2])> = Vec::new();
         for (index, &word) in analysed.subject_words.iter().enumerate() {
-            let name = analysed.units.segments[analysed.units.segment_of_word(word)].name.as_str();
+            let name = analysed.units.segments[analysed.units.segment_of_word(word)]
+                .name
+                .as_str();
             match of_sample.iter_mut().find(|(known, _)| *known == name) {
                 Some((_, both)) => {
                     both[0] += x.scores[index];
@@ -383,10 +403,16 @@ fn of_two(
         }
     }
     let expected = &results.experiment.expected;
-    let size = |both: &[Mean; 2]| both.iter().filter_map(|mean| mean.value()).fold(0.0, |most: f64, mean| most.max(mean.abs()));
+    let size = |both: &[Mean; 2]| {
+        both.iter()
+            .filter_map(|mean| mean.value())
+            .fold(0.0, |most: f64, mean| most.max(mean.abs()))
+    };
     sums.sort_by(|x, y| {
         let is_expected = |name: &String| expected.contains(name);
-        is_expected(&y.0).cmp(&is_expected(&x.0)).then(size(&y.1).total_cmp(&size(&x.1)))
+        is_expected(&y.0)
+            .cmp(&is_expected(&x.0))
+            .then(size(&y.1).total_cmp(&size(&x.1)))
     });
     let told: Vec<String> = sums
         .iter()
@@ -394,12 +420,19 @@ fn of_two(
         .filter_map(|(name, [x, y])| {
             let (x, y) = (measure.number(x.value()?, None), measure.number(y.value()?, None));
             let (first, second) = (&results.short_models[a], &results.short_models[b]);
-            Some(format!("the {name} counts {x} {} with {first} and {y} with {second}", measure.unit))
+            Some(format!(
+                "the {name} counts {x} {} with {first} and {y} with {second}",
+                measure.unit
+            ))
         })
         .collect();
     if !told.is_empty() {
         let those = if apart.is_empty() { "" } else { " of those" };
-        sentences.push(format!("In maps of {}{those}, {}.", results.compared_target(), told.join("; ")));
+        sentences.push(format!(
+            "In maps of {}{those}, {}.",
+            results.compared_target(),
+            told.join("; ")
+        ));
     }
     sentences
 }
@@ -554,8 +587,12 @@ fn row<'a>(results: &'a Results<'_>, pair: &OnSample, links: &Links) -> Row<'a> 
         let record = results.record(model, sample);
         let analysed = &results.samples[sample];
         let strongest = analysed.compared[model].as_ref().map_or_else(Vec::new, |map| {
-            let strongest = largest(&map.scores, 3).into_iter().filter(|&word| map.scores[word] != 0.0);
-            strongest.map(|word| (analysed.subject_words[word], map.scores[word])).collect()
+            let strongest = largest(&map.scores, 3)
+                .into_iter()
+                .filter(|&word| map.scores[word] != 0.0);
+            strongest
+                .map(|word| (analysed.subject_words[word], map.scores[word]))
+                .collect()
         });
         OfModel {
             model: &results.models[model],

@@ -142,7 +142,11 @@ impl Renderer<'_> {
             page: self.frame(&links, &path, &experiment.title, &finding.join(" "), vec![home]),
             heading: &experiment.title,
             draft: experiment.draft,
-            text: if about == experiment.description.trim() { String::new() } else { text.html },
+            text: if about == experiment.description.trim() {
+                String::new()
+            } else {
+                text.html
+            },
             about,
             claims: claims(results, &links),
             trust: finding,
@@ -236,9 +240,16 @@ fn claims(results: &Results<'_>, links: &Links) -> Vec<Claim> {
             format!("{} of {of}", list(&counts))
         } else {
             let counts = || judged.iter().map(|(_, share)| share.count);
-            format!("{}–{} of {of}", counts().min().unwrap_or(0), counts().max().unwrap_or(0))
+            format!(
+                "{}–{} of {of}",
+                counts().min().unwrap_or(0),
+                counts().max().unwrap_or(0)
+            )
         };
-        let guessing = results.guessing().map(|share| (share * of as f64).round()).filter(|right| *right >= 1.0);
+        let guessing = results
+            .guessing()
+            .map(|share| (share * of as f64).round())
+            .filter(|right| *right >= 1.0);
         let guessing = guessing.map_or_else(String::new, |right| format!(". Guessing: {right:.0}"));
         let all: Vec<String> = judged.iter().map(|(name, _)| (*name).clone()).collect();
         claims.push(Claim {
@@ -301,7 +312,10 @@ fn claims(results: &Results<'_>, links: &Links) -> Vec<Claim> {
             .iter()
             .map(|(baseline, same, _)| {
                 let baseline = labels::baseline(baseline);
-                format!("from the {baseline} {} of {} keep their strongest word", same.count, same.of)
+                format!(
+                    "from the {baseline} {} of {} keep their strongest word",
+                    same.count, same.of
+                )
             })
             .collect();
         let exact = if results.exact_by_delta() {
@@ -337,7 +351,10 @@ fn words_tables<'a>(results: &'a Results<'_>, links: &Links) -> Vec<WordsTable<'
                         score: measure.cell(cell.score, None).unwrap_or_else(|| "·".to_owned()),
                         shade: table.scale.shade(cell.score),
                         samples: cell.samples,
-                        href: format!("{page}#{}", super::words::anchor(results, &table.answers[answer].target)),
+                        href: format!(
+                            "{page}#{}",
+                            super::words::anchor(results, &table.answers[answer].target)
+                        ),
                     })
                 });
                 Some(WordLine {

@@ -27,7 +27,12 @@ pub fn of_experiment(results: &Results<'_>) -> Vec<String> {
 
 /// `Llama, Mistral and Falcon answer all 24 correctly; Orca 19. Guessing would get 4.`
 pub(super) fn accuracy(results: &Results<'_>) -> Option<String> {
-    let of = results.summaries.iter().map(|model| model.accuracy.of).max().filter(|of| *of > 0)?;
+    let of = results
+        .summaries
+        .iter()
+        .map(|model| model.accuracy.of)
+        .max()
+        .filter(|of| *of > 0)?;
     let models = results.short_models.iter().zip(&results.summaries);
     let mut groups: Vec<(Share, Vec<String>)> = Vec::new();
     for (model, summary) in models.filter(|(_, summary)| summary.accuracy.of > 0) {
@@ -47,12 +52,19 @@ pub(super) fn accuracy(results: &Results<'_>) -> Option<String> {
     };
     let (first, names) = &groups[0];
     let verb = if names.len() == 1 { "answers" } else { "answer" };
-    let of_first = if first.count == of { String::new() } else { format!(" of {of}") };
+    let of_first = if first.count == of {
+        String::new()
+    } else {
+        format!(" of {of}")
+    };
     let mut text = format!("{} {verb} {}{of_first} correctly", list(names), count(*first));
     for (share, names) in &groups[1..] {
         text += &format!("; {} {}", list(names), count(*share));
     }
-    let guessing = results.guessing().map(|share| (share * of as f64).round()).filter(|right| *right >= 1.0);
+    let guessing = results
+        .guessing()
+        .map(|share| (share * of as f64).round())
+        .filter(|right| *right >= 1.0);
     let guessing = guessing.map_or_else(String::new, |right| format!(" Guessing would get {right:.0}."));
     Some(format!("{text}.{guessing}"))
 }
@@ -79,7 +91,12 @@ pub(super) fn baselines(results: &Results<'_>) -> Option<String> {
     let told: Vec<String> = all
         .iter()
         .map(|(baseline, same, _)| {
-            format!("from the {} {} of {} maps keep their strongest word", labels::baseline(baseline), same.count, same.of)
+            format!(
+                "from the {} {} of {} maps keep their strongest word",
+                labels::baseline(baseline),
+                same.count,
+                same.of
+            )
         })
         .collect();
     (!told.is_empty()).then(|| format!("Seen from another baseline than the {first}: {}.", told.join("; ")))
@@ -222,7 +239,10 @@ fn strongest_words(results: &Results<'_>, sample: usize) -> Option<String> {
             continue;
         };
         let (word, model) = (results.word(sample, word), results.short_models[model].clone());
-        match words.iter_mut().find(|(known, _)| known.to_lowercase() == word.to_lowercase()) {
+        match words
+            .iter_mut()
+            .find(|(known, _)| known.to_lowercase() == word.to_lowercase())
+        {
             Some((_, models)) => models.push(model),
             None => words.push((word, vec![model])),
         }
@@ -236,8 +256,14 @@ fn strongest_words(results: &Results<'_>, sample: usize) -> Option<String> {
         [(word, _)] => format!("All {all} rest most on “{word}”."),
         [(word, models), others @ ..] => {
             let verb = if models.len() == 1 { "rests" } else { "rest" };
-            let others = others.iter().map(|(word, models)| format!("; {} on “{word}”", list(models)));
-            format!("{} {verb} most on “{word}”{}.", list(models), others.collect::<String>())
+            let others = others
+                .iter()
+                .map(|(word, models)| format!("; {} on “{word}”", list(models)));
+            format!(
+                "{} {verb} most on “{word}”{}.",
+                list(models),
+                others.collect::<String>()
+            )
         }
     })
 }
@@ -246,12 +272,20 @@ fn strongest_words(results: &Results<'_>, sample: usize) -> Option<String> {
 /// that pull both ways.
 fn parting_word(results: &Results<'_>, sample: usize) -> Option<String> {
     let analysed = &results.samples[sample];
-    let maps: Vec<_> = analysed.compared.iter().enumerate().filter_map(|(model, map)| Some((model, map.as_ref()?))).collect();
+    let maps: Vec<_> = analysed
+        .compared
+        .iter()
+        .enumerate()
+        .filter_map(|(model, map)| Some((model, map.as_ref()?)))
+        .collect();
     let (_, first) = maps.first()?;
     if maps.len() < 2 || maps.iter().any(|(_, map)| map.target.trim() != first.target.trim()) {
         return None;
     }
-    let greatest = maps.iter().flat_map(|(_, map)| &map.scores).fold(0.0, |most: f64, score| most.max(score.abs()));
+    let greatest = maps
+        .iter()
+        .flat_map(|(_, map)| &map.scores)
+        .fold(0.0, |most: f64, score| most.max(score.abs()));
     let is_imported = results.experiment.imported.is_some();
     let output = (!is_imported).then_some(results.experiment.attribution.output);
     let measure = Measure::of(greatest, output, &labels::unit_of(results));
@@ -259,7 +293,9 @@ fn parting_word(results: &Results<'_>, sample: usize) -> Option<String> {
     for word in 0..first.scores.len() {
         // What is too small to be seen, or within its error, is no disagreement.
         let seen = maps.iter().filter(|(_, map)| {
-            measure.cell(map.scores[word], map.errors.as_ref().map(|errors| errors[word])).is_some()
+            measure
+                .cell(map.scores[word], map.errors.as_ref().map(|errors| errors[word]))
+                .is_some()
         });
         let (low, high) = seen.fold((0.0, 0.0), |(low, high): (f64, f64), (_, map)| {
             (low.min(map.scores[word]), high.max(map.scores[word]))
@@ -271,7 +307,11 @@ fn parting_word(results: &Results<'_>, sample: usize) -> Option<String> {
     let (_, place) = best?;
     let told = maps.iter().map(|(model, map)| {
         let error = map.errors.as_ref().map(|errors| errors[place]);
-        format!("{} ({})", measure.number(map.scores[place], error), results.short_models[*model])
+        format!(
+            "{} ({})",
+            measure.number(map.scores[place], error),
+            results.short_models[*model]
+        )
     });
     let target = excerpt(first.target.trim(), 30);
     let what = if results.compares_right_answers {

@@ -335,7 +335,8 @@ fn attributions<'a>(results: &Results<'a>, model: usize, sample: usize) -> Attri
             target_probability: map::target_probability(a, record),
             margin_distance: map::margin_distance(a, record),
             map: drawn.as_ref().map(|drawn| drawn.html(scales)),
-            legend: (drawn.is_some() && scales != shared).then(|| heatmap::legend_of(scales, &labels::unit(a), [&a.target])),
+            legend: (drawn.is_some() && scales != shared)
+                .then(|| heatmap::legend_of(scales, &labels::unit(a), [&a.target])),
             segments: drawn.as_ref().map_or_else(Vec::new, |drawn| {
                 map::segments(units, &drawn.scores, drawn.errors.as_ref())
             }),

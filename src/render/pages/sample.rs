@@ -270,7 +270,11 @@ pub fn who(results: &Results<'_>, model: usize, sample: usize, links: &Links) ->
     Who {
         title: results.models[model].clone(),
         short: results.short_models[model].clone(),
-        href: links.to(&urls::map(&experiment.id, &experiment.models[model], results.slug(sample))),
+        href: links.to(&urls::map(
+            &experiment.id,
+            &experiment.models[model],
+            results.slug(sample),
+        )),
         answer: Some(answer),
         options: interlinear::option_bars(&probabilities, gold),
         target: None,
@@ -309,10 +313,19 @@ fn of_models(results: &Results<'_>, sample: usize, links: &Links) -> Lines {
     // What is the same at several positions stands once.
     let mut panels: Vec<(Chosen, Vec<Option<Row>>)> = Vec::new();
     for chosen in choices.all(results, sample) {
-        let rows: Vec<Option<Row>> = chosen.maps.iter().enumerate().map(|(model, index)| row(model, *index)).collect();
+        let rows: Vec<Option<Row>> = chosen
+            .maps
+            .iter()
+            .enumerate()
+            .map(|(model, index)| row(model, *index))
+            .collect();
         match panels.iter_mut().find(|(_, known)| *known == rows) {
             Some((known, _)) => {
-                let more: Vec<&str> = chosen.class.split(' ').filter(|class| !known.class.split(' ').any(|own| own == *class)).collect();
+                let more: Vec<&str> = chosen
+                    .class
+                    .split(' ')
+                    .filter(|class| !known.class.split(' ').any(|own| own == *class))
+                    .collect();
                 // Two positions are one only where they differ in a single switch: else a class would show it elsewhere.
                 let is_other = |class: &str| more.first().is_some_and(|more| more[..1] != class[..1]);
                 if more.len() == 1 && known.class.split(' ').filter(|class| is_other(class)).count() == 2 {
@@ -324,7 +337,9 @@ fn of_models(results: &Results<'_>, sample: usize, links: &Links) -> Lines {
             None => panels.push((chosen, rows)),
         }
     }
-    let mut who: Vec<Who> = (0..results.models.len()).map(|model| who(results, model, sample, links)).collect();
+    let mut who: Vec<Who> = (0..results.models.len())
+        .map(|model| who(results, model, sample, links))
+        .collect();
     let hold = format!("{}#hold", links.to(&urls::experiment(&results.experiment.id)));
     let (mut lists, mut full) = (String::new(), String::new());
     let (mut unit, mut has_errors) = (String::new(), false);
@@ -335,7 +350,11 @@ fn of_models(results: &Results<'_>, sample: usize, links: &Links) -> Lines {
             record.attributions.get((*index)?)
         });
         let Some(first) = first else {
-            let _ = write!(lists, "<p class=\"panel none {}\">No model has such a map.</p>", chosen.class);
+            let _ = write!(
+                lists,
+                "<p class=\"panel none {}\">No model has such a map.</p>",
+                chosen.class
+            );
             continue;
         };
         let imported = first.imported.is_some();
@@ -346,36 +365,66 @@ fn of_models(results: &Results<'_>, sample: usize, links: &Links) -> Lines {
             &name,
         );
         let class = if single { String::new() } else { chosen.class.clone() };
-        let page = |word: usize| if place == 0 { results.word_slug(sample, word) } else { None };
+        let page = |word: usize| {
+            if place == 0 {
+                results.word_slug(sample, word)
+            } else {
+                None
+            }
+        };
         // Every list of every method would be half of the page: those of the first are there, the others' numbers.
         lists.push_str(&if chosen.method == 0 {
             text.html(rows, &measure, &class, &page)
         } else {
             interlinear::later(rows, &measure, &class)
         });
-        let panel = if single { String::new() } else { format!(" class=\"panel {class}\"") };
-        let _ = write!(full, "<span{panel}>±{} {}; “·” is {}</span>", measure.most(), escape(&measure.unit), escape(&measure.dot()));
+        let panel = if single {
+            String::new()
+        } else {
+            format!(" class=\"panel {class}\"")
+        };
+        let _ = write!(
+            full,
+            "<span{panel}>±{} {}; “·” is {}</span>",
+            measure.most(),
+            escape(&measure.unit),
+            escape(&measure.dot())
+        );
         has_errors |= rows.iter().flatten().any(Row::has_errors);
         if unit.is_empty() {
             measure.unit.clone_into(&mut unit);
         }
         for (model, index) in chosen.maps.iter().enumerate() {
             let record = results.record(model, sample);
-            let Some(map) = index.and_then(|index| record.attributions.get(index)) else { continue };
+            let Some(map) = index.and_then(|index| record.attributions.get(index)) else {
+                continue;
+            };
             let mark = labels::mark(map);
             if let Some(mark) = mark {
                 let href = who[model].href.clone();
-                who[model].warnings.push(Warning { class: class.clone(), text: mark.to_owned(), href });
+                who[model].warnings.push(Warning {
+                    class: class.clone(),
+                    text: mark.to_owned(),
+                    href,
+                });
             }
         }
     }
     for method in 0..choices.methods() {
-        let class = if single { String::new() } else { choices.class_of_method(method) };
+        let class = if single {
+            String::new()
+        } else {
+            choices.class_of_method(method)
+        };
         for (model, who) in who.iter_mut().enumerate() {
             let record = results.record(model, sample);
             let map = record.attributions.iter().find(|map| choices.is_by(map, method));
             if let Some(text) = map.and_then(|map| failed_test(results, model, map.method)) {
-                who.warnings.push(Warning { class: class.clone(), text: text.to_owned(), href: hold.clone() });
+                who.warnings.push(Warning {
+                    class: class.clone(),
+                    text: text.to_owned(),
+                    href: hold.clone(),
+                });
             }
         }
     }
@@ -388,7 +437,14 @@ fn of_models(results: &Results<'_>, sample: usize, links: &Links) -> Lines {
         again,
         rows,
         lists,
-        legend: legend(&choices, &format!("full colour is {full}{}", if has_errors { ", or within its error" } else { "" }), single),
+        legend: legend(
+            &choices,
+            &format!(
+                "full colour is {full}{}",
+                if has_errors { ", or within its error" } else { "" }
+            ),
+            single,
+        ),
         words: words_address(results, links),
         unit,
         hint: true,
@@ -403,7 +459,11 @@ fn legend(choices: &Choices, full: &str, single: bool) -> String {
             return ends.first().map_or_else(String::new, |both| escape(of(both)));
         }
         let target = |(index, both): (usize, &(String, String))| {
-            format!("<span class=\"panel {}\">{}</span>", choices.class_of_target(index), escape(of(both)))
+            format!(
+                "<span class=\"panel {}\">{}</span>",
+                choices.class_of_target(index),
+                escape(of(both))
+            )
         };
         ends.iter().enumerate().map(target).collect()
     };
@@ -421,10 +481,16 @@ fn trust(results: &Results<'_>, sample: usize, links: &Links) -> Trust {
     let mut baselines: Vec<Kept> = Vec::new();
     for other in analysed.baselines.iter().flatten() {
         let baseline = labels::baseline(&other.baseline);
-        let place = baselines.iter().position(|known| known.baseline == baseline).unwrap_or_else(|| {
-            baselines.push(Kept { baseline, models: Share::default() });
-            baselines.len() - 1
-        });
+        let place = baselines
+            .iter()
+            .position(|known| known.baseline == baseline)
+            .unwrap_or_else(|| {
+                baselines.push(Kept {
+                    baseline,
+                    models: Share::default(),
+                });
+                baselines.len() - 1
+            });
         baselines[place].models.add(other.same_word);
     }
     Trust {
@@ -485,7 +551,9 @@ fn word_table(results: &Results<'_>, sample: usize, links: &Links) -> WordTable 
     let all = analysed.words.iter().flatten();
     let scale = Scale::over(all.flat_map(|words| words.units.iter().chain([&words.outside])));
     let first = results.first_map();
-    let own_unit = first.and_then(|map| map.imported.as_ref()).is_some_and(|by| by.unit.is_some());
+    let own_unit = first
+        .and_then(|map| map.imported.as_ref())
+        .is_some_and(|by| by.unit.is_some());
     let output = first.filter(|_| !own_unit).map(|map| map.output);
     let measure = Measure::of(scale.max, output, &labels::unit_of(results));
     let mut html = String::new();
@@ -559,7 +627,9 @@ fn agreements<'a>(results: &'a Results<'_>, sample: usize) -> Vec<AgreementLine<
     let analysed = &results.samples[sample];
     let line = |&(first, second, agreement): &(usize, usize, Agreement)| {
         let leading = agreement.leading();
-        let maps = analysed.compared[first].as_ref().zip(analysed.compared[second].as_ref());
+        let maps = analysed.compared[first]
+            .as_ref()
+            .zip(analysed.compared[second].as_ref());
         AgreementLine {
             first: &results.models[first],
             second: &results.models[second],
@@ -590,7 +660,9 @@ fn differences(results: &Results<'_>, sample: usize) -> Option<Lines> {
     };
     let (mut rows, mut who) = (Vec::new(), Vec::new());
     for &(first, second, _) in &analysed.agreements {
-        let (Some((a, a_errors)), Some((b, b_errors))) = (of(first), of(second)) else { continue };
+        let (Some((a, a_errors)), Some((b, b_errors))) = (of(first), of(second)) else {
+            continue;
+        };
         let errors = a_errors.zip(b_errors).map(|(a, b)| with(&a, &b, |a, b| a + b));
         rows.push(Some(text.row(&with(&a, &b, |a, b| a - b), errors.as_ref())));
         who.push(Who {
@@ -599,15 +671,25 @@ fn differences(results: &Results<'_>, sample: usize) -> Option<Lines> {
             href: String::new(),
             answer: None,
             options: String::new(),
-            target: analysed.compared[first].as_ref().map(|map| map.target.trim().to_owned()),
+            target: analysed.compared[first]
+                .as_ref()
+                .map(|map| map.target.trim().to_owned()),
             warnings: Vec::new(),
         });
     }
     if rows.is_empty() {
         return None;
     }
-    let output = results.experiment.imported.is_none().then_some(results.experiment.attribution.output);
-    let measure = Measure::of(interlinear::greatest(rows.iter().flatten()), output, &labels::unit_of(results));
+    let output = results
+        .experiment
+        .imported
+        .is_none()
+        .then_some(results.experiment.attribution.output);
+    let measure = Measure::of(
+        interlinear::greatest(rows.iter().flatten()),
+        output,
+        &labels::unit_of(results),
+    );
     let shorts: Vec<&str> = who.iter().map(|who| who.short.as_str()).collect();
     let (again, class) = interlinear::again(&shorts, text.lines());
     Some(Lines {

@@ -12,8 +12,8 @@ use super::{Frame, Link, Renderer, finding};
 use crate::analysis::results::{Label, Results, Shown};
 use crate::analysis::summary;
 use crate::diagnostic::{Diagnostic, Result};
-use crate::render::text::{correlation, escape_into, excerpt, or_dash};
 use crate::render::interlinear::Measure;
+use crate::render::text::{correlation, escape_into, excerpt, or_dash};
 use crate::render::{Sink, heatmap, labels};
 use crate::site::urls::{self, Links};
 use crate::store::record::AttributionRecord;
@@ -216,17 +216,25 @@ fn states(results: &Results<'_>, sample: usize) -> Vec<&'static str> {
         ("disagree", !analysed.same_answer),
         ("wrong", judged().any(|correct| !correct)),
         ("right", judged().count() > 0 && judged().all(|correct| correct)),
-        ("group", results.failing.as_ref().is_some_and(|group| group.samples[sample])),
+        (
+            "group",
+            results.failing.as_ref().is_some_and(|group| group.samples[sample]),
+        ),
         ("elsewhere", analysed.expected.contains(&Some(false))),
         ("off", any(|map| !summary::is_right(map))),
         ("margin", any(summary::misses_margin_by_delta)),
     ];
-    all.into_iter().filter(|(_, holds)| *holds).map(|(name, _)| name).collect()
+    all.into_iter()
+        .filter(|(_, holds)| *holds)
+        .map(|(name, _)| name)
+        .collect()
 }
 
 /// The choices that show any sample, each with how many.
 fn counted(results: &Results<'_>) -> Vec<State> {
-    let all: Vec<Vec<&str>> = (0..results.samples.len()).map(|sample| states(results, sample)).collect();
+    let all: Vec<Vec<&str>> = (0..results.samples.len())
+        .map(|sample| states(results, sample))
+        .collect();
     let group = results.failing.as_ref().map_or_else(String::new, |group| {
         format!("{}: {}", group.column, finding::list_of(&group.values, "or"))
     });
@@ -249,7 +257,9 @@ fn counted(results: &Results<'_>) -> Vec<State> {
 
 /// How many samples a choice shows.
 pub fn count_of(results: &Results<'_>, state: &str) -> usize {
-    (0..results.samples.len()).filter(|&sample| states(results, sample).contains(&state)).count()
+    (0..results.samples.len())
+        .filter(|&sample| states(results, sample).contains(&state))
+        .count()
 }
 
 /// The options that are used.
@@ -282,7 +292,11 @@ fn row(results: &Results<'_>, sample: usize, judged: bool, links: &Links, html: 
     html.push_str("\" data-answers=\"");
     escape_into(&answers.join(" "), html);
     let title = results.sample_title(sample);
-    let _ = write!(html, "\" data-state=\"{}\"><th scope=row data-value=\"", states(results, sample).join(" "));
+    let _ = write!(
+        html,
+        "\" data-state=\"{}\"><th scope=row data-value=\"",
+        states(results, sample).join(" ")
+    );
     escape_into(&title, html);
     let _ = write!(
         html,
@@ -344,7 +358,11 @@ fn answer(results: &Results<'_>, model: usize, sample: usize, html: &mut String)
     });
     html.push_str(&heatmap::strip(of_subject, results.subject_scale));
     if let Some((word, _)) = results.reasons(model, sample, 1).first() {
-        html.push_str(if analysed.expected[model] == Some(false) { "<bdi class=odd>" } else { "<bdi>" });
+        html.push_str(if analysed.expected[model] == Some(false) {
+            "<bdi class=odd>"
+        } else {
+            "<bdi>"
+        });
         escape_into(&results.word(sample, *word), html);
         html.push_str("</bdi>");
     }

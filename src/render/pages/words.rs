@@ -68,7 +68,12 @@ struct Cell {
 
 /// The anchor of an answer on the page of a word.
 pub fn anchor(results: &Results<'_>, answer: &str) -> String {
-    match results.experiment.options.iter().position(|option| option.letter == answer) {
+    match results
+        .experiment
+        .options
+        .iter()
+        .position(|option| option.letter == answer)
+    {
         Some(_) if answer.chars().all(|c| c.is_ascii_alphanumeric()) => format!("answer-{answer}"),
         _ => {
             let all = results.answer_words.first();
@@ -102,7 +107,11 @@ impl Renderer<'_> {
             Some(places.iter().map(|&place| words.units[place]).sum::<f64>())
         };
         let models = results.models.len();
-        let all = || by_sample.iter().flat_map(|(sample, places)| (0..models).filter_map(move |model| score(model, *sample, places)));
+        let all = || {
+            by_sample
+                .iter()
+                .flat_map(|(sample, places)| (0..models).filter_map(move |model| score(model, *sample, places)))
+        };
         let scale = Scale::over(&all().collect::<Vec<f64>>());
         let measure = Measure::of(scale.max, samples::output_of(results), &labels::unit_of(results));
         let mut answers = Vec::new();
@@ -123,7 +132,11 @@ impl Renderer<'_> {
                             shade: scale.shade(score),
                             strongest: strongest.first().is_some_and(|(word, _)| places.contains(word)),
                             correct: record.correct,
-                            href: links.to(&urls::map(&experiment.id, &experiment.models[model], results.slug(*sample))),
+                            href: links.to(&urls::map(
+                                &experiment.id,
+                                &experiment.models[model],
+                                results.slug(*sample),
+                            )),
                         },
                     ))
                 };
