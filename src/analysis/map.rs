@@ -33,6 +33,8 @@ pub struct Quality {
     pub relative_delta: Option<f64>,
     /// |routing residual| as a share of the same; none where experts do not change by themselves.
     pub relative_routing_residual: Option<f64>,
+    /// Whether it fails the margin check by its own fault ([`summary::misses_margin_by_delta`]).
+    pub margin_by_delta: bool,
 }
 
 impl Quality {
@@ -51,6 +53,7 @@ impl Quality {
             difference: difference(attribution),
             relative_delta: relative_delta(attribution),
             relative_routing_residual: relative_routing_residual(attribution),
+            margin_by_delta: summary::misses_margin_by_delta(attribution),
         }
     }
 }

@@ -141,6 +141,7 @@ fn given() -> BTreeMap<String, Vec<Value>> {
     renderer.comparison(results, &mut out).expect("a comparison");
     renderer.sample(results, 0, &mut out).expect("a sample");
     renderer.map(results, 0, 0, &mut out).expect("a map");
+    renderer.word(results, 0, &mut out).expect("a word");
     // Maps whose errors and history are known.
     let adaptive = Fixture::demo().adaptive();
     let adaptive_site = adaptive.site(None);
@@ -258,6 +259,7 @@ const PARTS: &[(&str, &str)] = &[
     ("figure_table.html", "/headline/0/table"),
     ("samples_table.html", "/samples"),
     ("map_note.html", "/shown"),
+    ("interlinear.html", "/lines"),
     ("answer.html", "/answer"),
     ("near_zero.html", "/attribution"),
     ("jumps.html", "/attribution"),
@@ -277,6 +279,7 @@ fn prefix(template: &str) -> &str {
         "figure_table.html" => "table.",
         "samples_table.html" => "samples.",
         "map_note.html" => "shown.",
+        "interlinear.html" => "lines.",
         "answer.html" => "answer.",
         "near_zero.html" | "jumps.html" | "quality.html" | "quality_line.html" | "methods/facts.html" => "attribution.",
         "faithfulness.html" => "test.",

@@ -18,6 +18,7 @@ mod filters;
 pub(crate) mod fixture;
 mod flow;
 pub mod heatmap;
+pub mod interlinear;
 pub mod labels;
 pub mod markdown;
 pub mod pages;
@@ -95,6 +96,9 @@ pub fn render_to<R: Receiver>(site: &Site<'_>, receiver: &mut R) -> Result<(), D
         flow.each(1 + renderer.samples_pages(results), |page, out| match page {
             0 => renderer.comparison(results, out),
             page => renderer.samples(results, page + 1, out),
+        })?;
+        flow.each(results.listed.words.len(), |word, out| {
+            renderer.word(results, word, out)
         })?;
         flow.each(results.samples.len(), |sample, out| {
             renderer.sample(results, sample, out)?;

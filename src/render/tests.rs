@@ -127,7 +127,11 @@ fn pages_of_imported_maps_say_whose_they_are_and_count_nothing() {
     ] {
         let page = text(&files, path);
         assert!(page.contains("igsite did not compute"), "{path}");
-        for never in ["converged to", "not converged", "within tolerance</dt>"] {
+        for never in [
+            "numerically exact, to",
+            "not numerically exact",
+            "within tolerance</dt>",
+        ] {
             assert!(!page.contains(never), "{never} in {path}");
         }
     }
@@ -228,7 +232,7 @@ fn an_experiment_says_whether_its_maps_hold_and_which_method_finds_the_cause() {
         said(
             page,
             "<section aria-labelledby=\"hold\">",
-            "<section aria-labelledby=\"options\">"
+            "<details><summary>Models in numbers</summary>"
         )
     );
     // A row a model, method and target, all of them with a verdict.
@@ -272,7 +276,7 @@ fn a_map_that_did_not_converge_is_marked_wherever_it_is() {
     let files = rendered(&fixture.site(None));
     let count = |path: &str| {
         text(&files, path)
-            .matches("<span class=\"badge bad\">not converged</span>")
+            .matches("<span class=\"badge bad\">not numerically exact</span>")
             .count()
     };
     assert_eq!(count("experiments/claims/index.html"), 6, "one a sample");
@@ -283,8 +287,10 @@ fn a_map_that_did_not_converge_is_marked_wherever_it_is() {
     assert!(comparison.contains("6 of the 24 maps compared here did not reach their tolerance"));
     assert!(count("experiments/claims/comparison/index.html") > 0);
     let map = text(&files, "experiments/claims/maps/orca-toy/2600.json/index.html");
-    assert!(map.contains("Not converged: stopped after"), "{map}");
-    assert!(text(&files, "experiments/claims/index.html").contains("36 of 48 maps converged to 1.0%"));
+    assert!(map.contains("Not exact: stopped after"), "{map}");
+    assert!(
+        text(&files, "experiments/claims/index.html").contains("36 of 48 maps are numerically exact, to within 1.0%")
+    );
     assert!(text(&files, "models/orca-toy/index.html").contains("0 of 12"));
 }
 
@@ -297,7 +303,7 @@ fn a_map_that_is_lost_near_the_zero_vector_is_marked_in_words_wherever_it_is() {
     }
     fixture.project.experiments[0].attribution.targets.reverse();
     let files = rendered(&fixture.site(None));
-    let badge = "<span class=\"badge bad\">not converged: lost near the zero vector</span>";
+    let badge = "<span class=\"badge bad\">not exact: lost near the zero vector</span>";
     for (path, least) in [
         ("experiments/claims/index.html", 6),
         ("experiments/claims/samples/2600.json/index.html", 4),
@@ -352,7 +358,7 @@ fn a_map_that_leaves_out_jumps_of_f_is_marked_in_words_wherever_it_is() {
 
     let files = rendered(&fixture.site(None));
     let badge = "<span class=\"badge bad\">incomplete: F jumps where experts change</span>";
-    let good = "<span class=\"badge good\">converged</span>";
+    let good = "<span class=\"badge good\">numerically exact</span>";
     let map = text(&files, "experiments/claims/maps/mistral-toy/2600.json/index.html");
     for words in [
         "<p class=\"alarm\">Incomplete. <bdi>The integral converged, with an error estimate of 0.4% of the map, but the \
@@ -373,13 +379,14 @@ fn a_map_that_leaves_out_jumps_of_f_is_marked_in_words_wherever_it_is() {
     );
     let experiment = text(&files, "experiments/claims/index.html");
     assert!(experiment.contains(badge));
-    assert!(experiment.contains(&format!("{small} of 48 maps converged to 1.0%")));
+    assert!(experiment.contains(&format!("{small} of 48 maps are numerically exact, to within 1.0%")));
     let told =
         format!("{incomplete} more are incomplete: the choice of experts changes along the path, and F jumps there");
     assert!(experiment.contains(&told), "{experiment}");
     assert!(experiment.contains("73.0% of F(input) − F(baseline) in the median"));
     assert!(text(&files, "models/mistral-toy/index.html").contains("more incomplete</small>"));
-    assert!(text(&files, "experiments/claims/comparison/index.html").contains(badge));
+    // Compared are the maps of the right answer, whose experts are frozen.
+    assert!(!text(&files, "experiments/claims/comparison/index.html").contains("incomplete: F jumps"));
     // Jumps within the tolerance are told, and change nothing.
     let map = text(&files, "experiments/claims/maps/orca-toy/2600.json/index.html");
     assert!(
@@ -626,6 +633,7 @@ fn balanced(path: &str, page: &str) {
                 "tbody" | "table" => implied(&mut open, &["td", "th", "tr"]),
                 "tr" => implied(&mut open, &["td", "th"]),
                 "ul" | "ol" => implied(&mut open, &["li"]),
+                "div" | "dl" => implied(&mut open, &["dt", "dd"]),
                 _ => {}
             }
             assert_eq!(open.pop(), Some(name), "{path}: </{name}>");
@@ -634,6 +642,7 @@ fn balanced(path: &str, page: &str) {
                 "td" | "th" => implied(&mut open, &["td", "th"]),
                 "tr" => implied(&mut open, &["td", "th", "tr"]),
                 "li" => implied(&mut open, &["li"]),
+                "dt" | "dd" => implied(&mut open, &["dt", "dd"]),
                 _ => {}
             }
             open.push(name);
@@ -788,13 +797,16 @@ fn a_marked_record_is_said_and_never_drawn() {
         map.contains("marked: not finite") && map.contains("was not finite at α = 0") && !map.contains("class=\"map\"")
     );
     let sample = text(&files, "experiments/claims/samples/2600.json/index.html");
+    assert_eq!(sample.matches("<div class=\"map\"").count(), 3, "three models");
+    let rows = |from: &str| said(sample, from, "</ul>").matches("<li").count();
     assert_eq!(
-        (
-            sample.matches("<div class=\"map\"").count(),
-            sample.matches("<div class=\"map coarse\"").count()
-        ),
-        (3, 3),
-        "three models and their three differences"
+        (rows("id=\"map\""), rows("id=\"differences\"")),
+        (4, 3),
+        "three models have differences"
+    );
+    assert!(
+        said(sample, "id=\"map\"", "</section>").contains("<dd>–"),
+        "no map, no score"
     );
     assert!(text(&files, "experiments/claims/index.html").contains("2 maps are marked"));
     assert!(text(&files, "data/claims.csv").contains("gradient at 0"));

@@ -23,7 +23,7 @@ use crate::render::filters;
 use crate::render::text::{escape, is_plain};
 
 /// The built-in templates by name.
-pub const TEMPLATES: [(&str, &str); 38] = [
+pub const TEMPLATES: [(&str, &str); 40] = [
     ("base.html", include_str!("../../templates/base.html")),
     ("figure.html", include_str!("../../templates/figure.html")),
     ("figure_table.html", include_str!("../../templates/figure_table.html")),
@@ -67,12 +67,14 @@ pub const TEMPLATES: [(&str, &str); 38] = [
     ("near_zero.html", include_str!("../../templates/near_zero.html")),
     ("jumps.html", include_str!("../../templates/jumps.html")),
     ("quality.html", include_str!("../../templates/quality.html")),
+    ("interlinear.html", include_str!("../../templates/interlinear.html")),
     ("answer.html", include_str!("../../templates/answer.html")),
     ("quadrature.html", include_str!("../../templates/quadrature.html")),
     ("model_facts.html", include_str!("../../templates/model_facts.html")),
     ("models.html", include_str!("../../templates/models.html")),
     ("model.html", include_str!("../../templates/model.html")),
     ("page.html", include_str!("../../templates/page.html")),
+    ("word.html", include_str!("../../templates/word.html")),
     ("search.html", include_str!("../../templates/search.html")),
     (
         "shortcodes/heatmap.html",

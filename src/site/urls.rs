@@ -44,6 +44,11 @@ pub fn comparison(experiment: &str) -> String {
     format!("experiments/{experiment}/comparison/index.html")
 }
 
+/// The page of a word of an experiment's samples.
+pub fn word(experiment: &str, slug: &str) -> String {
+    format!("experiments/{experiment}/words/{slug}/index.html")
+}
+
 /// The page of a model.
 pub fn model(id: &str) -> String {
     format!("models/{id}/index.html")
@@ -77,7 +82,7 @@ pub fn samples_csv(experiment: &str) -> String {
     format!("data/{experiment}/{experiment}-samples.csv")
 }
 
-/// The words of an experiment, one a row for each target.
+/// The words of an experiment, one a row for each answer.
 pub fn words_csv(experiment: &str) -> String {
     format!("data/{experiment}/{experiment}-words.csv")
 }

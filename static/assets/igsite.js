@@ -28,6 +28,12 @@ function remember(values) {
   }
   const text = query.toString();
   try { history.replaceState(null, "", location.pathname + (text && "?" + text) + location.hash); } catch { /* some browsers forbid it on disk */ }
+  keep();
+}
+
+// What is chosen goes on to the neighbours of a page.
+function keep() {
+  for (const link of all("a[rel=prev],a[rel=next]")) link.search = query.toString();
 }
 
 function stored(key, value) {
@@ -164,12 +170,111 @@ function mapReading() {
 }
 
 function mapSwitches() {
-  for (const name of ["level", "mode"]) {
-    for (const input of all(`input[name=${name}]`)) {
-      if (input.value === query.get(name)) input.checked = true;
+  keep();
+  for (const name of ["level", "mode", "target", "baseline", "method", "model"]) {
+    for (const input of all(`input[type=radio][name=${name}]`)) {
+      if (input.value === query.get(name)) {
+        input.checked = true;
+        input.closest("details")?.setAttribute("open", "");
+      }
       input.addEventListener("change", () => remember({ [name]: input.defaultChecked ? "" : input.value }));
     }
   }
+}
+
+// Interlinear maps: a word under pointer or key is marked in every row, and beside it stand the scores of all rows with their errors. A
+// click, or Enter, keeps it.
+function lines() {
+  let pinned = query.get("word"), here = null;
+  const box = make("div", { class: "said", role: "status" });
+  const written = (text) => (text > 0 ? "+" : "") + text.replace(/^(-?)\./, "$10.").replace("-", "−");
+  const text = (column) => column.firstChild.lastChild.textContent;
+  const wordOf = (column) => text(column).replace(/[,.;:]+$/, "").toLowerCase();
+  const columns = (frame) => [...(all(".inter", frame).find((list) => list.checkVisibility())?.children ?? [])];
+  const light = (column) => {
+    for (const other of all(".inter .on")) other.classList.remove("on");
+    here = column;
+    if (!column) return box.remove();
+    const frame = column.closest(".frame"), list = column.parentElement, at = [...list.children].indexOf(column), word = wordOf(column);
+    for (const other of columns(frame)) other.classList.toggle("on", wordOf(other) === word);
+    const { words, unit } = frame.dataset, page = frame.querySelector(".inter").children[at].firstChild.dataset.h;
+    const rows = list.dataset.v.split(";").map((row, i) => {
+      const [score, error] = (row.split(" ")[at] || "").split("/");
+      return make("tr", {}, make("th", { scope: "row" }, all(".who li", frame)[i].firstChild.textContent), make("td", { class: "num" }, score ? written(score) + (error ? " ± " + written(error).slice(+error > 0) : "") + " " + unit : "no map"));
+    });
+    box.replaceChildren(make("b", {}, text(column)), make("table", {}, make("tbody", {}, ...rows)));
+    if (words && at < list.children.length - all(".r", list).length) box.append(make("a", { href: page ? words + page + "/index.html" : words.slice(0, -6) + "index.html?q=" + encodeURIComponent(word) + "#samples" }, "every sample with this word →"));
+    box.classList.toggle("kept", word === pinned);
+    frame.append(box);
+    box.style.top = `${column.offsetTop + column.offsetHeight + 4}px`;
+    box.style.left = `${Math.max(0, Math.min(column.offsetLeft, frame.clientWidth - box.offsetWidth))}px`;
+  };
+  const kept = () => light(pinned && all(".frame").flatMap(columns).find((column) => wordOf(column) === pinned));
+  const pin = (column) => {
+    pinned = pinned === wordOf(column) ? null : wordOf(column);
+    remember({ word: pinned });
+    light(column);
+  };
+  for (const frame of all(".frame")) {
+    frame.tabIndex = 0;
+    frame.setAttribute("role", "group");
+    frame.setAttribute("aria-label", frame.previousElementSibling.textContent.split(".")[0] + "; arrow keys read them out");
+    const of = (event) => event.target.closest(".inter > div");
+    frame.addEventListener("pointerover", (event) => of(event) && light(of(event)));
+    frame.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && kept());
+    frame.addEventListener("click", (event) => of(event) && pin(of(event)));
+    frame.addEventListener("focusout", (event) => frame.contains(event.relatedTarget) || kept());
+    frame.addEventListener("keydown", (event) => {
+      const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1, Home: -1e9, End: 1e9 }[event.key];
+      if (event.key === "Escape") { pinned = null; remember({ word: null }); light(null); }
+      if (event.key === "Enter" && event.target === frame && here) pin(here);
+      if (!step || event.target !== frame) return;
+      event.preventDefault();
+      const list = columns(frame);
+      light(list[Math.max(0, Math.min(list.length - 1, list.indexOf(here) + step))]);
+      here.scrollIntoView({ block: "nearest" });
+    });
+  }
+  // The lists of the other methods are made of their numbers when they are asked for.
+  const fill = () => {
+    const chosen = all(".chooser input:checked").map((input) => input.className);
+    for (const later of all(".later")) {
+      if (!chosen.every((name) => later.classList.contains(name))) continue;
+      const list = later.parentElement.querySelector(".inter").cloneNode(true), { v, m } = later.dataset;
+      const [least, places, max] = m.split(" ").map(Number), rows = v.split(";").map((row) => row.split(" "));
+      list.className = later.className.replace("later", "inter");
+      list.dataset.v = v;
+      [...list.children].forEach((column, at) => all("dd", column).forEach((cell, i) => {
+        const [score, error] = (rows[i]?.[at] || "NaN").split("/").map(Number), size = Math.abs(score), shade = Math.round(20 * score / max);
+        const seen = size >= least && size > (error || 0), digits = Math.max(0, Math.min(size < 10 ? places : places - 1, error ? Math.ceil(-Math.log10(error)) : 9));
+        cell.removeAttribute("class");
+        cell.textContent = seen ? (score < 0 ? "−" : "+") + size.toFixed(digits) : size >= 0 ? "·" : "–";
+        if (seen && shade) cell.className = (shade > 0 ? "p" : "n") + Math.abs(shade);
+      }));
+      later.replaceWith(list);
+    }
+  };
+  for (const input of all(".choices input")) input.addEventListener("change", () => { fill(); kept(); });
+  fill();
+  if (pinned) kept();
+}
+
+// The pair of models that is chosen: in the address, and of all pairs the one that is shown.
+function pairs() {
+  const links = all(".cards a");
+  const show = (pair) => {
+    if (!links.some((link) => link.dataset.pair === pair)) return;
+    for (const link of links) link.setAttribute("aria-current", link.dataset.pair === pair);
+    for (const two of all(".two")) two.classList.toggle("chosen", two.dataset.pair === pair);
+  };
+  for (const link of links) {
+    link.addEventListener("click", (event) => {
+      event.preventDefault();
+      show(link.dataset.pair);
+      remember({ pair: link.dataset.pair });
+    });
+  }
+  show(query.get("pair"));
 }
 
 // A number as pages write it: true minus signs, percentages, "3 of 4".
@@ -247,7 +352,7 @@ function samples() {
   const texts = new Map();
   // What a sample says, its right option, the answers and the words of the maps; numbers and models' names are in most rows.
   const text = (row) => {
-    if (!texts.has(row)) texts.set(row, all("th,td>bdi,.answer bdi,.words bdi", row).map((part) => part.textContent).join(" ").toLowerCase());
+    if (!texts.has(row)) texts.set(row, all("th,bdi", row).map((part) => part.textContent).join(" ").toLowerCase());
     return texts.get(row);
   };
   const asked = () => ["text", "show", "gold", "answer"].some((name) => fields[name]?.value) || column;
@@ -363,6 +468,7 @@ function tools() {
     if (map.closest("[id^=map-]")) items.push(["Copy link", (told) => copy(permalink(map), told)], ["Copy embed code", (told) => copy(embedCode(map), told)]);
     beside(map, menu("Save or share this map: " + (map.closest("[data-name]")?.dataset.name ?? document.title), items));
   }
+  for (const frame of all("#map .frame")) beside(frame, menu("Save this map", [["SVG", () => saveLines(frame)], ["PNG", () => saveLines(frame, true)]]));
   for (const box of all("pre[data-copy]")) beside(box, button("Copy", async (event) => { const told = event.currentTarget; await saving(); copy(box.textContent, told); }));
 }
 
@@ -401,6 +507,8 @@ document.addEventListener("DOMContentLoaded", () => {
   siteSearch();
   mapSwitches();
   mapReading();
+  pairs();
+  lines();
   sorting();
   samples();
   tools();

@@ -162,14 +162,14 @@ function drawnPart(element) {
 function plotFile(svg) {
   const figure = svg.closest("figure"), title = figure.querySelector("figcaption b")?.textContent ?? figure.closest("section")?.querySelector("h2,h3")?.textContent ?? svg.getAttribute("aria-label");
   const note = figure.querySelector("figcaption span")?.textContent ?? svg.getAttribute("aria-label");
-  const keys = all(".keys", figure).filter((keys) => keys.checkVisibility()).map(drawnKeys);
+  const keys = all(".keys", figure).filter((keys) => keys.checkVisibility()).map(withDrawings);
   return sheet(svg, [title, ...(note && note !== title ? [note] : []), document.title], [plotPart(svg), ...keys]);
 }
 
-// Keys with their signs, which are drawings themselves.
-function drawnKeys(keys) {
-  const part = drawnPart(keys), frame = keys.getBoundingClientRect();
-  for (const sign of all("svg", keys)) {
+// An element that has drawings in it, such as keys with their signs.
+function withDrawings(element) {
+  const part = drawnPart(element), frame = element.getBoundingClientRect();
+  for (const sign of all("svg", element).filter((sign) => sign.checkVisibility())) {
     const box = sign.getBoundingClientRect(), { node } = plotPart(sign);
     for (const [name, value] of Object.entries({ x: box.x - frame.x, y: box.y - frame.y, width: box.width, height: box.height })) node.setAttribute(name, value);
     part.node.append(node);
@@ -182,6 +182,15 @@ function mapFile(map) {
   const legend = ["[data-name]", "section", ".maps"].map((near) => map.closest(near)?.querySelector(".legend")).find(Boolean);
   const name = map.closest("[data-name]")?.dataset.name ?? document.title, about = map.closest("[data-about]")?.dataset.about;
   return sheet(map, [name, ...(about ? [about] : []), document.title], [map, legend].filter(Boolean).map(drawnPart));
+}
+
+// The maps of several models, word by word: what was chosen stands above them.
+function saveLines(frame, asPicture) {
+  const chosen = all("fieldset", frame.closest("section")).map((field) => `${field.querySelector("legend").textContent}: ${field.querySelector("label:has(:checked)")?.textContent.trim()}`);
+  const label = frame.closest("section").querySelector("p.visually-hidden")?.textContent.split(". ")[0] ?? "";
+  const told = [document.querySelector("h1").textContent, [label, ...chosen].join(" · "), document.title], file = sheet(frame, told, [withDrawings(frame)]);
+  if (asPicture) savePicture(fileName("map"), file);
+  else download(fileName("map") + ".svg", "image/svg+xml", file.text);
 }
 
 // Draws what an element holds.
@@ -199,7 +208,9 @@ function drawn(whole, svg) {
   }
   const walker = document.createTreeWalker(whole, NodeFilter.SHOW_TEXT), range = document.createRange();
   while (walker.nextNode()) {
-    const node = walker.currentNode, { color, fontSize, fontFamily } = getComputedStyle(node.parentElement);
+    const node = walker.currentNode;
+    if (node.parentElement.closest(".visually-hidden, .hint, .said, .tools")) continue;
+    const { color, fontSize, fontFamily } = getComputedStyle(node.parentElement);
     for (const match of node.data.matchAll(/\S+/g)) {
       range.setStart(node, match.index);
       range.setEnd(node, match.index + match[0].length);
@@ -240,7 +251,7 @@ function permalink(map, embedded) {
 
 // How high a frame of 720 pixels must be for all of a map to be seen in it.
 function frameHeight(map) {
-  const box = make("div", { class: "frame" }, map.cloneNode(true));
+  const box = make("div", { class: "measured" }, map.cloneNode(true));
   (map.closest(".maps") ?? document.body).append(box);
   const height = box.offsetHeight;
   box.remove();

@@ -29,7 +29,33 @@ pub fn write(results: &Results<'_>, out: &mut Sink<'_>) -> Result<()> {
     let id = &results.experiment.id;
     let made_by = format!("experiment `{id}`");
     out.put(urls::samples_csv(id), samples(results), &made_by)?;
-    out.put(urls::models_csv(id), models(results), &made_by)
+    out.put(urls::models_csv(id), models(results), &made_by)?;
+    out.put(urls::words_csv(id), words(results), &made_by)
+}
+
+/// A row a word and answer, over the maps of all models and of each: what the table of words has.
+fn words(results: &Results<'_>) -> Vec<u8> {
+    let mut cells = Cells::default();
+    for name in ["model", "answer", "word", "mean_score", "maps", "samples"] {
+        cells.text(name);
+    }
+    cells.end();
+    for table in &results.answer_words {
+        let model = table.model.map_or("", |model| &results.experiment.models[model]);
+        for row in &table.rows {
+            for (answer, cell) in table.answers.iter().zip(&row.cells) {
+                let Some(cell) = cell else { continue };
+                cells.text(model);
+                cells.text(&answer.target);
+                cells.text(&row.word);
+                cells.plain(Some(cell.score));
+                cells.plain(Some(cell.maps));
+                cells.plain(Some(cell.samples));
+                cells.end();
+            }
+        }
+    }
+    cells.0
 }
 
 /// A row a sample: what it says, its right option, and for each model its answer and the strongest word of the map that
@@ -164,6 +190,22 @@ mod tests {
             );
             assert!(row[0] == results.experiment.samples[index].id && row[1] == results.samples[index].subject);
         }
+    }
+
+    #[test]
+    fn words_are_those_of_the_table_of_words() {
+        let fixture = Fixture::demo();
+        let site = fixture.site(None);
+        let results = Results::of(&fixture.project, &site.results[0]).expect("whole");
+        let rows = rows(&words(&results));
+        let cells = results.answer_words.iter().flat_map(|table| &table.rows);
+        let cells = cells.flat_map(|row| row.cells.iter().flatten());
+        let numbers: Vec<(f64, usize)> = cells.map(|cell| (cell.score, cell.maps)).collect();
+        let read = rows[1..]
+            .iter()
+            .map(|row| (row[3].parse().expect("a score"), row[4].parse().expect("a count")));
+        assert_eq!(read.collect::<Vec<(f64, usize)>>(), numbers);
+        assert!(!numbers.is_empty());
     }
 
     #[test]

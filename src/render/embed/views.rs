@@ -182,7 +182,7 @@ impl<'s> Show<'s, '_> {
             letter: letter(level),
             map: drawn.map(|drawn| of_segments(&drawn, segments.as_deref(), &scales)),
             segments: segments.unwrap_or_default(),
-            legend: heatmap::legend(&scales, &unit),
+            legend: heatmap::legend_of(&scales, &unit, attribution.map(|map| &map.target)),
         }
     }
 
@@ -223,7 +223,14 @@ impl<'s> Show<'s, '_> {
             letter: letter(level),
             models: models.iter().map(compared).collect(),
             segments: segments.clone().unwrap_or_default(),
-            legend: heatmap::legend(&scales, &labels::unit_of(results)),
+            legend: heatmap::legend_of(
+                &scales,
+                &labels::unit_of(results),
+                results
+                    .records_of(sample)
+                    .filter_map(|record| record.attributions.first())
+                    .map(|map| &map.target),
+            ),
         }
     }
 

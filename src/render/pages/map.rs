@@ -310,6 +310,7 @@ fn attributions<'a>(results: &Results<'a>, model: usize, sample: usize) -> Attri
         .filter_map(|(index, ((kinds, a), drawn))| Some((index, kinds.as_slice(), *a, drawn.as_ref()?)))
         .collect();
     let methods = methods::beside(&place, &of_page, unit);
+    let legend = heatmap::legend_of(shared, &labels::unit_of(results), maps.iter().map(|(_, a)| &a.target));
     let maps = maps.iter().zip(&drawn).enumerate().map(|(index, ((kinds, a), drawn))| {
         let of_other;
         let scales = match (a.made_by() == first, summary::is_right(a)) {
@@ -329,7 +330,8 @@ fn attributions<'a>(results: &Results<'a>, model: usize, sample: usize) -> Attri
             target_probability: map::target_probability(a, record),
             margin_distance: map::margin_distance(a, record),
             map: drawn.as_ref().map(|drawn| drawn.html(scales)),
-            legend: (drawn.is_some() && scales != shared).then(|| heatmap::legend(scales, &labels::unit(a))),
+            legend: (drawn.is_some() && scales != shared)
+                .then(|| heatmap::legend_of(scales, &labels::unit(a), [&a.target])),
             segments: drawn.as_ref().map_or_else(Vec::new, |drawn| {
                 map::segments(units, &drawn.scores, drawn.errors.as_ref())
             }),
@@ -342,7 +344,7 @@ fn attributions<'a>(results: &Results<'a>, model: usize, sample: usize) -> Attri
         Joined(values_of(a), drawings)
     });
     Attributions {
-        legend: heatmap::legend(shared, &labels::unit_of(results)),
+        legend,
         attributions: maps.collect(),
         methods,
         tokens,

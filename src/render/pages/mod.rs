@@ -3,6 +3,7 @@
 //! a search engine reads the same sentence, and HTML only where a template would be too slow.
 
 mod cards;
+mod choices;
 mod cite;
 mod comparison;
 mod differences;
@@ -21,6 +22,7 @@ mod samples;
 mod search;
 mod settings;
 pub(in crate::render) mod tokens;
+mod words;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

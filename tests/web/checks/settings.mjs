@@ -1,7 +1,7 @@
 // The switches of every page, pages without scripts, and the ways from page to page.
 import assert from "node:assert/strict";
 import { each, follow } from "../harness.mjs";
-import { choose } from "./maps.mjs";
+import { choose, unfold } from "./maps.mjs";
 
 export default (site) => {
   const sample = site.first("sample", (text) => text.includes('class="map"'));
@@ -24,7 +24,7 @@ export default (site) => {
         await page.reload();
         await results.first().waitFor();
         await follow(page, page.locator(`.results a[href="../${sample.path}"]`));
-        assert.match(await page.locator("h1").textContent(), new RegExp(id));
+        assert.match(await page.locator(".meta").textContent(), new RegExp(id));
         await page.goto(reader.address(search.path, disk));
         await page.getByRole("searchbox").fill("no such words anywhere");
         await page.waitForTimeout(300);
@@ -150,6 +150,15 @@ export default (site) => {
       async run(reader) {
         const page = await reader.open(sample.path, { javaScriptEnabled: false });
         const shot = async (element) => (await element.screenshot()).toString("base64");
+        assert(await page.locator("#map .inter:visible dd").first().isVisible());
+        const targets = page.locator("#map input[name=target]");
+        if (await targets.count()) {
+          const before = await shot(page.locator("#map .frame"));
+          await page.locator("#map label:has(input[name=target])").last().click();
+          assert.notEqual(await shot(page.locator("#map .frame")), before, "the maps of another target");
+        }
+        assert.equal(await page.locator(".scripted:visible, .hint:visible, .said").count(), 0, "no control that does nothing");
+        await unfold(page);
         const first = page.locator(".map").first();
         assert(await first.isVisible());
         const word = await shot(first);
@@ -158,9 +167,8 @@ export default (site) => {
         for (const locator of [page.locator(".switches"), page.locator(".filters"), page.locator(".tools"), page.locator(".readout")]) {
           for (const element of await locator.all()) assert(!(await element.isVisible()), "no control that does nothing");
         }
-        for (const summary of await page.locator("summary").all()) {
-          await summary.click();
-        }
+        const closed = page.locator("details:not([open]) > summary:visible");
+        while (await closed.count()) await closed.first().click();
         assert(await page.locator(".word-table").isVisible());
         await page.goto(reader.address(map.path));
         assert(await page.locator(".map").first().isVisible());
