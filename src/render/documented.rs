@@ -141,6 +141,7 @@ fn given() -> BTreeMap<String, Vec<Value>> {
     renderer.comparison(results, &mut out).expect("a comparison");
     renderer.sample(results, 0, &mut out).expect("a sample");
     renderer.map(results, 0, 0, &mut out).expect("a map");
+    renderer.word(results, 0, &mut out).expect("a word");
     // Maps whose errors and history are known.
     let adaptive = Fixture::demo().adaptive();
     let adaptive_site = adaptive.site(None);
