@@ -145,7 +145,10 @@ fn fill(root: &Path, prompts: usize, baselines: usize) -> usize {
 /// The parts of a job with made-up numbers; returns how many maps there are.
 fn parts(folder: &Path, run: &Run, job: &Job) -> usize {
     let ids = &job.prediction.token_ids;
-    let mut random = SplitMix64::new(ids.iter().fold(7, |sum, id| sum * 31 + u64::from(*id)));
+    let mut random = SplitMix64::new(
+        ids.iter()
+            .fold(7u64, |sum, id| sum.wrapping_mul(31).wrapping_add(u64::from(*id))),
+    );
     let mut number = || random.next_u64() as f64 / u64::MAX as f64;
     let provenance = || Provenance {
         igsite: env!("CARGO_PKG_VERSION").to_owned(),

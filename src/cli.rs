@@ -84,6 +84,7 @@ pub enum Color {
 
 /// The commands.
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one of it in a process")]
 pub enum Command {
     /// Compute what is missing and write the site
     Build(Build),

@@ -1,5 +1,6 @@
 //! Work that is shared out: shards, stores that are merged, what is missing, and tasks that are stopped or killed.
 #![cfg(unix)]
+#![allow(clippy::print_stdout, reason = "the reason for a skipped test")]
 mod support;
 
 use std::fs;

@@ -1,5 +1,6 @@
 //! Disks that are full, read-only, layered and far away: `tests/store_world.sh`, on a project with tiny models.
 #![cfg(target_os = "linux")]
+#![allow(clippy::print_stdout, reason = "the reason for a skipped test")]
 mod support;
 
 use std::process::Command;

@@ -121,13 +121,12 @@ umount "$work/upper"
 
 # A network file system: two machines, each with its own idea of one folder.
 server=/usr/lib/openssh/sftp-server
-if command -v sshfs > /dev/null && [ -x $server ] && [ -e /dev/fuse ]; then
-  printf '#!/bin/sh\nexec %s\n' $server > "$work/remote"
-  chmod +x "$work/remote"
-  cp -r "$project/." "$work/far/"
-  join() { for machine in one other; do sshfs -o ssh_command="$work/remote" "machine:$work/far" "$work/$machine" || exit 2; done; }
-  leave() { for machine in one other; do fusermount -u "$work/$machine"; done; }
-  join
+printf '#!/bin/sh\nexec %s\n' $server > "$work/remote"
+chmod +x "$work/remote"
+join() { for machine in one other; do sshfs -o ssh_command="$work/remote" "machine:$work/far" "$work/$machine" 2> "$work/said" || return 1; done; }
+leave() { for machine in one other; do fusermount -u "$work/$machine"; done; }
+cp -r "$project/." "$work/far/"
+if command -v sshfs > /dev/null && [ -x $server ] && [ -e /dev/fuse ] && join; then
   # Each half twice, on both, at the same time.
   running=()
   for machine in one other; do
@@ -160,6 +159,6 @@ if command -v sshfs > /dev/null && [ -x $server ] && [ -e /dev/fuse ]; then
   leave
   echo "a network file system (sshfs): done"
 else
-  echo "skipped: no sshfs and sftp-server here, so no network file system was tried"
+  echo "skipped: sshfs does not run here, so no network file system was tried"
 fi
 exit $bad

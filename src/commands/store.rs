@@ -47,13 +47,16 @@ fn whole_project(global: &Global, diagnostics: &mut Diagnostics) -> Result<Proje
 /// Who uses a part: an experiment, a model, and what the part is.
 type User = (String, String, &'static str);
 
-/// The parts that a project uses, and what cannot be known of them.
+/// Who uses each part, and what cannot be known of that.
+type Used = (HashMap<PartName, BTreeSet<User>>, Vec<String>);
+
+/// The parts that a project uses.
 fn used(
     project: &Project,
     store: &Store,
     files: &[PartFile],
     diagnostics: &mut Diagnostics,
-) -> Result<(HashMap<PartName, BTreeSet<User>>, Vec<String>), Diagnostics> {
+) -> Result<Used, Diagnostics> {
     let there: HashSet<PartName> = files.iter().map(|file| file.name).collect();
     let survey = Survey::of(project, store, DeviceChoice::Auto, diagnostics)?;
     let mut users: HashMap<PartName, BTreeSet<User>> = HashMap::new();
