@@ -70,7 +70,8 @@ function cells(table) {
     const used = names.filter((name) => name || names.length < 2 || found.some((row) => row[i]?.get(name)));
     return (used.length ? used : [""]).map((name) => [i, name, cell.textContent.trim().replace(/\s+/g, " ") + name]);
   });
-  return [columns.map(([, , title]) => title), ...found.map((row) => columns.map(([i, name]) => row[i]?.get(name) ?? ""))];
+  const titles = columns.map(([, , title]) => title), unlike = (title, i) => (titles.indexOf(title) < i ? `${title} ${titles.slice(0, i).filter((other) => other === title).length + 1}` : title);
+  return [titles.map(unlike), ...found.map((row) => columns.map(([i, name]) => row[i]?.get(name) ?? ""))];
 }
 
 function delimited(rows, apart) {
@@ -209,7 +210,7 @@ function drawn(whole, svg) {
   const walker = document.createTreeWalker(whole, NodeFilter.SHOW_TEXT), range = document.createRange();
   while (walker.nextNode()) {
     const node = walker.currentNode;
-    if (node.parentElement.closest(".visually-hidden, .hint, .said, .tools")) continue;
+    if (node.parentElement.closest(".visually-hidden, .hint, .said, .tools, .again")) continue;
     const { color, fontSize, fontFamily } = getComputedStyle(node.parentElement);
     for (const match of node.data.matchAll(/\S+/g)) {
       range.setStart(node, match.index);
@@ -255,7 +256,7 @@ function frameHeight(map) {
   (map.closest(".maps") ?? document.body).append(box);
   const height = box.offsetHeight;
   box.remove();
-  return Math.max(420, height + 190);
+  return Math.max(420, height + 210);
 }
 
 // The name of what is saved of a page, which no two things of it share.
@@ -268,7 +269,7 @@ function nameOf(element, what) {
 // What part of the page a table, figure or map is.
 function partOf(element) {
   if (element.matches(".map")) return element.closest("[id^=map-]")?.id ?? element.closest("[data-name]")?.dataset.name ?? "map";
-  const named = element.dataset.figure || element.closest("figure")?.dataset.figure || element.closest("section[aria-labelledby]")?.getAttribute("aria-labelledby");
+  const named = element.dataset.figure || element.closest("figure")?.dataset.figure || element.closest("main details[id]")?.id || element.closest("section[aria-labelledby]")?.getAttribute("aria-labelledby");
   return named || element.caption?.textContent.trim() || "table";
 }
 

@@ -554,7 +554,8 @@ fn word_table(results: &Results<'_>, sample: usize, links: &Links) -> WordTable 
     let measure = Measure::of(scale.max, output, &labels::unit_of(results));
     let mut html = String::new();
     let mut row = |word: &str, href: Option<String>, segment: &str, score: &dyn Fn(&UnitScores) -> f64| {
-        html.push_str("<tr><th scope=row>");
+        // In a column of nothing but heads each is the head of its row.
+        html.push_str("<tr><th>");
         if let Some(href) = &href {
             let _ = write!(html, "<a href=\"{href}\">");
         }

@@ -212,13 +212,8 @@ impl Drawn<'_> {
 /// What a map is of, in a line: target, baseline, method, and how right it is. A picture that leaves the page says it
 /// below the names of model and sample.
 fn about(map: &AttributionRecord) -> String {
-    let target = format!(
-        "Target “{}” ({}), {}",
-        excerpt(map.target.text.trim(), 60),
-        map.target.kind.word(),
-        labels::unit(map)
-    );
-    let baseline = format!("baseline: {}", labels::baseline_of(map));
+    let target = format!("“{}” ({})", excerpt(map.target.text.trim(), 60), map.target.kind.word());
+    let baseline = format!("from {}", labels::baseline_of(map));
     let method = match &map.imported {
         Some(by) => format!("{} by {}", by.method, by.by()),
         None => map.method.map_or("", Method::name).to_owned(),
