@@ -1,6 +1,8 @@
 //! Jobs to stored parts: computes what the store lacks, model by model. Each model is loaded at most once and only if
 //! needed.
 
+mod fill;
+mod split;
 mod tested;
 
 use std::cell::RefCell;
@@ -16,12 +18,15 @@ use crate::content::experiment::AttributionSpec;
 use crate::diagnostic::{Diagnostic, Result};
 use crate::interrupt;
 use crate::model::device::Backend;
-use crate::plan::{self, Job, OpenedModel, Run, stored};
+use crate::plan::{self, Applied, Job, OpenedModel, Run, stored};
 use crate::progress::{Counted, Progress};
 use crate::store::key::{AttributionKey, Key};
 use crate::store::record::Provenance;
-use crate::store::{Parts, Store, StoredAttribution, StoredGeneration, StoredPrediction};
+use crate::store::{Parts, Store, StoredAttribution, StoredGeneration, StoredPrediction, StoredTest};
 use crate::terms::Method;
+
+pub use fill::fill;
+pub use split::{Piece, split};
 
 /// What a build did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,13 +75,7 @@ pub fn complete(
         let mut maps = 0;
         for (job, _) in jobs {
             maps += spec.maps(job.targets.len());
-            let of_each = |(method, prepared): &(Method, Prepared)| {
-                let kind = spec.with_settings(*method).units();
-                let units = kind.map_or(0, |kind| job.units(kind, None).len());
-                prepared.expected_evaluations(units)
-            };
-            let of_all: usize = methods.iter().map(of_each).sum();
-            total += spec.maps(job.targets.len()) / methods.len() * of_all;
+            total += split::expected_evaluations(run, &methods, job);
         }
         if maps > 0 && !waiting.contains(&run.model) {
             waiting.push(run.model);
@@ -92,8 +91,7 @@ pub fn complete(
     for id in waiting {
         let model = &models[id];
         progress.at(format!("loading {id}"));
-        let load = || Explainer::load(&model.checkpoint, backend, model.precision);
-        let explainer = load()?;
+        let explainer = Explainer::load(&model.checkpoint, backend, model.precision)?;
         work.models_loaded += 1;
         let mut worker = Worker {
             model,
@@ -114,24 +112,15 @@ pub fn complete(
         // Tests come last: of maps of all methods, and held against the permuted model's.
         for of_run in jobs.chunk_by(|a, b| a.0 == b.0) {
             let run = &runs[of_run[0].0];
-            let Some(spec) = &run.experiment.faithfulness else {
+            if run.experiment.faithfulness.is_none() {
                 continue;
-            };
+            }
             let computed = of_run
                 .iter()
                 .filter_map(|&(at, job)| Some((&run.jobs[job], parts[at][job].as_ref()?)));
             let computed: Vec<Computed> = computed.collect();
-            let lacking = worker.lacking_permuted(run, &computed)?;
-            if !lacking.is_empty() {
-                worker.progress.at(format!("loading {id}, its parameters permuted"));
-                let permuted = || Explainer::load_permuted(&model.checkpoint, backend, model.precision, spec.seed);
-                worker = worker.with(permuted)?;
-                worker.permuted_maps(run, &computed, lacking)?;
-                worker.progress.at(format!("loading {id}"));
-                worker = worker.with(load)?;
-            }
-            let tests = computed.iter().map(|&of_job| worker.tests(run, of_job));
-            let tests: Vec<_> = tests.collect::<Result<_>>()?;
+            let tests;
+            (worker, tests) = worker.test_maps(run, &computed)?;
             for (&(at, job), tests) in of_run.iter().zip(tests) {
                 if let Some(parts) = &mut parts[at][job] {
                     parts.tests = tests;
@@ -176,6 +165,26 @@ impl<'a> Worker<'a> {
             progress,
             work,
         })
+    }
+}
+
+impl<'a> Worker<'a> {
+    /// The tests of the maps of a run's jobs, each computed unless it is stored. Controls may need the model with
+    /// permuted parameters: it is loaded in the place of the model, and then the model again.
+    fn test_maps(mut self, run: &Run, computed: &[Computed<'_>]) -> Result<(Self, Vec<Vec<Vec<StoredTest>>>)> {
+        let (model, backend) = (self.model, self.backend);
+        let lacking = self.lacking_permuted(run, computed)?;
+        if let Some(spec) = run.experiment.faithfulness.as_ref().filter(|_| !lacking.is_empty()) {
+            let id = &model.spec.id;
+            self.progress.at(format!("loading {id}, its parameters permuted"));
+            self = self.with(|| Explainer::load_permuted(&model.checkpoint, backend, model.precision, spec.seed))?;
+            self.permuted_maps(run, computed, lacking)?;
+            self.progress.at(format!("loading {id}"));
+            self = self.with(|| Explainer::load(&model.checkpoint, backend, model.precision))?;
+        }
+        let tests = computed.iter().map(|&of_job| self.tests(run, of_job));
+        let tests = tests.collect::<Result<_>>()?;
+        Ok((self, tests))
     }
 }
 
@@ -233,29 +242,32 @@ impl Worker<'_> {
             let mut slots = vec![None; spec.maps(job.targets.len())];
             // Baselines outside: all maps of one path are computed together.
             let (targets, baselines) = (job.targets.len(), job.baselines.len());
+            let applied: Vec<Applied> = methods
+                .iter()
+                .map(|(method, _)| job.applied(run.experiment, *method))
+                .collect();
             let of_path = (0..targets).flat_map(|t| (0..methods.len()).map(move |m| (t, m)));
             for (b, &(_, start)) in job.baselines.iter().enumerate() {
                 for (t, m) in of_path.clone() {
-                    let (method, prepared) = &methods[m];
+                    let ((_, prepared), applied) = (&methods[m], &applied[m]);
+                    let expected = prepared.expected_evaluations(applied.units.len()) as u64;
                     // Nothing to explain: the model generated nothing.
                     let Some(target) = &known[t] else {
-                        let kind = spec.with_settings(*method).units();
-                        let units = kind.map_or(0, |kind| job.units(kind, None).len());
-                        self.progress.add(prepared.expected_evaluations(units) as u64);
+                        self.progress.add(expected);
                         continue;
                     };
-                    let key = job.attribution_key(run.experiment, *method, target, start);
+                    let key = job.attribution_key(run.experiment, applied, target, start);
                     let slot = &mut slots[(m * targets + t) * baselines + b];
                     // Stored by an earlier build that was killed.
                     if let Some(found) = self.store.get::<StoredAttribution>(&key, run.vocabulary)? {
-                        self.progress.add(prepared.expected_evaluations(key.units.len()) as u64);
+                        self.progress.add(expected);
                         self.work.kept += 1;
                         *slot = Some(Slot::Kept(Box::new(found)));
                         continue;
                     }
                     let name = key.name();
                     if let Some(&index) = indices.get(&name) {
-                        self.progress.add(prepared.expected_evaluations(key.units.len()) as u64);
+                        self.progress.add(expected);
                         self.work.shared += 1;
                         *slot = Some(Slot::Task(index));
                         continue;

@@ -70,6 +70,19 @@ pub struct Results<'a> {
     pub listed: ListedWords,
     /// The same by option, over the lines of the prompt that begin with the option's letter.
     pub option_shares: Vec<IndexMap<String, Mean>>,
+    /// What is written of it.
+    pub writes: Writes,
+}
+
+/// What a site writes of an experiment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Writes {
+    /// Whether maps that say no more than the sample's page have no page of their own.
+    pub needed_only: bool,
+    /// Whether its data are packed.
+    pub packed: bool,
+    /// Whether its samples and maps have cards for link previews.
+    pub cards: bool,
 }
 
 /// What the maps that pages show explain.
@@ -193,12 +206,33 @@ impl<'a> Results<'a> {
             compares_right_answers,
             failing: failing_group(&experiment.samples, &source.records),
             option_shares,
+            writes: {
+                let (pairs, settings) = (experiment.models.len() * experiment.samples.len(), project.settings());
+                Writes {
+                    needed_only: settings.maps.only_needed(pairs),
+                    packed: settings.data.packed(pairs),
+                    cards: settings.cards.of_samples(pairs),
+                }
+            },
             answer_words: Vec::new(),
             listed: ListedWords::default(),
         };
         results.answer_words = words::by_answer(&results);
         results.listed = ListedWords::of(&results, &results.answer_words);
         Ok(results)
+    }
+
+    /// Whether a model's maps of a sample have a page of their own.
+    pub fn has_map_page(&self, model: usize, sample: usize) -> bool {
+        !self.writes.needed_only || map::needs_a_page(self.record(model, sample))
+    }
+
+    /// How many pairs of a model and a sample have no such page.
+    pub fn without_map_page(&self) -> usize {
+        let records = self.source.records.iter().flatten();
+        records
+            .filter(|record| self.writes.needed_only && !map::needs_a_page(record))
+            .count()
     }
 
     /// One sentence on how the maps stand against their controls; none where they were not tested.
@@ -385,6 +419,11 @@ impl<'a> Results<'a> {
     pub fn is_answered(&self, letter: &str) -> bool {
         let mut records = self.source.records.iter().flatten();
         records.any(|record| summary::predicted_option(record) == Some(letter))
+    }
+
+    /// The words of what a sample is about, by their places.
+    pub fn subject_words(&self, sample: usize) -> &[usize] {
+        &self.samples[sample].subject_words
     }
 
     /// A model's `top` words of greatest magnitude among those of what a sample is about: their places, and their

@@ -21,6 +21,7 @@ const SHORTCODES: &str = r#"{{ heatmap(experiment="claims", model="llama-toy", s
 {{ comparison(experiment="claims", sample="2600.json") }}
 {{ table(experiment="claims", of="models") }}
 {{ plot(experiment="claims", of="accuracy") }}
+{{ claim(experiment="claims", of="accuracy", is="above") }}
 "#;
 
 /// A filter as the docs have it: its name, what it is for, and an example.
@@ -167,11 +168,13 @@ fn given() -> BTreeMap<String, Vec<Value>> {
         .expect("a sample");
     routed_renderer.map(&routed_results[0], 0, 0, &mut out).expect("a map");
     // By every method, and put to the test.
-    let methods = Fixture::demo().methods();
+    let mut methods = Fixture::demo().methods();
+    methods.project.pages[1].markdown = "{{ verdict(experiment=\"claims\") }}\n".to_owned();
     let methods_site = methods.site(None);
     let methods_results = [Results::of(&methods.project, &methods_site.results[0]).expect("whole")];
     let methods_renderer = Renderer::new(&methods_site, &methods_results).expect("templates");
     methods_renderer.front(&mut out).expect("the front page");
+    methods_renderer.markdown_pages(&mut out).expect("pages");
     methods_renderer
         .experiment(&methods_results[0], &mut out)
         .expect("an experiment");
@@ -234,10 +237,9 @@ fn given() -> BTreeMap<String, Vec<Value>> {
                         .or_default()
                         .push(map.clone());
                 }
-                found
-                    .entry("quality_line.html".to_owned())
-                    .or_default()
-                    .push(map.clone());
+                for of_every_method in ["quality_line.html", "methods/facts.html"] {
+                    found.entry(of_every_method.to_owned()).or_default().push(map.clone());
+                }
                 let tests = map["tests"].as_array().into_iter().flatten();
                 found
                     .entry("faithfulness.html".to_owned())
@@ -279,7 +281,7 @@ fn prefix(template: &str) -> &str {
         "map_note.html" => "shown.",
         "interlinear.html" => "lines.",
         "answer.html" => "answer.",
-        "near_zero.html" | "jumps.html" | "quality.html" | "quality_line.html" => "attribution.",
+        "near_zero.html" | "jumps.html" | "quality.html" | "quality_line.html" | "methods/facts.html" => "attribution.",
         "faithfulness.html" => "test.",
         "methods_beside.html" => "beside.",
         "evidence.html" => "evidence.",

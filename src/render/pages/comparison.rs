@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::differences::{self, WordByWord};
 use super::sample::{failed_test, who, words_address};
-use super::{Frame, Link, Renderer, figures, finding, samples};
+use super::{Frame, Link, Renderer, figures, finding, map_link, samples};
 use crate::analysis::agreement::{TOP, largest};
 use crate::analysis::compared::compared_map;
 use crate::analysis::map::Quality;
@@ -325,11 +325,7 @@ fn warnings(results: &Results<'_>, model: usize, sample: usize, links: &Links) -
         return Vec::new();
     };
     let experiment = results.experiment;
-    let page = links.to(&urls::map(
-        &experiment.id,
-        &experiment.models[model],
-        results.slug(sample),
-    ));
+    let page = map_link(results, (model, sample), links);
     let hold = format!("{}#hold", links.to(&urls::experiment(&experiment.id)));
     let marks = labels::mark(map).map(|text| (text, page));
     let tests = failed_test(results, model, map.method).map(|text| (text, hold));
@@ -583,7 +579,6 @@ fn row<'a>(results: &'a Results<'_>, pair: &OnSample, links: &Links) -> Row<'a> 
     let experiment = results.experiment;
     let sample = pair.sample;
     let of_model = |model: usize| {
-        let path = urls::map(&experiment.id, &experiment.models[model], results.slug(sample));
         let record = results.record(model, sample);
         let analysed = &results.samples[sample];
         let strongest = analysed.compared[model].as_ref().map_or_else(Vec::new, |map| {
@@ -596,7 +591,7 @@ fn row<'a>(results: &'a Results<'_>, pair: &OnSample, links: &Links) -> Row<'a> 
         });
         OfModel {
             model: &results.models[model],
-            href: links.to(&path),
+            href: map_link(results, (model, sample), links),
             answer: excerpt(summary::answer_text(record), 20),
             words: strongest
                 .into_iter()

@@ -60,6 +60,9 @@ struct ExperimentPage<'a> {
     yaml: &'a str,
     csv: String,
     json_lines: String,
+    /// Samples and models, a row each.
+    samples_csv: String,
+    models_csv: String,
     bibtex: String,
     citation: String,
     /// Name and meaning of each column of the CSV.
@@ -133,6 +136,7 @@ impl Renderer<'_> {
             models: &results.models,
             path: &path,
             base_url: self.site.base_url.as_deref(),
+            authors: &self.settings.authors,
         };
         let citation = cite::bibtex(&cited, results.source.records.iter().flatten());
         let judged = results.summaries.iter().any(|model| model.accuracy.of > 0);
@@ -185,8 +189,10 @@ impl Renderer<'_> {
             settings: Settings::of(results),
             imported: experiment.imported.is_some(),
             yaml: &experiment.yaml,
-            csv: links.to(&urls::csv(&experiment.id)),
-            json_lines: links.to(&urls::json_lines(&experiment.id)),
+            csv: links.to(&urls::csv(&experiment.id, results.writes.packed)),
+            json_lines: links.to(&urls::json_lines(&experiment.id, results.writes.packed)),
+            samples_csv: links.to(&urls::samples_csv(&experiment.id)),
+            models_csv: links.to(&urls::models_csv(&experiment.id)),
             bibtex: links.to(&urls::bibtex(&experiment.id)),
             citation: citation.clone(),
             columns: &data::COLUMNS,

@@ -8,7 +8,7 @@ use super::choices::{Choices, Chosen, Switch};
 use super::experiment::neighbours;
 use super::map::{Attribution, values_of};
 use super::tokens::Drawn;
-use super::{Answer, Frame, Link, Renderer, finding};
+use super::{Answer, Frame, Link, Renderer, finding, map_link, record_link};
 use crate::analysis::agreement::{Agreement, Measures, TOP};
 use crate::analysis::bootstrap::Standing;
 use crate::analysis::compared::{compared_map, pearson};
@@ -270,11 +270,7 @@ pub fn who(results: &Results<'_>, model: usize, sample: usize, links: &Links) ->
     Who {
         title: results.models[model].clone(),
         short: results.short_models[model].clone(),
-        href: links.to(&urls::map(
-            &experiment.id,
-            &experiment.models[model],
-            results.slug(sample),
-        )),
+        href: map_link(results, (model, sample), links),
         answer: Some(answer),
         options: interlinear::option_bars(&probabilities, gold),
         target: None,
@@ -525,8 +521,8 @@ fn model_map<'a>(
     ModelMap {
         anchor: map_anchor(id, model),
         title: &results.models[model],
-        href: links.to(&urls::map(&experiment.id, id, results.slug(sample))),
-        json: links.to(&urls::record(&experiment.id, id, results.slug(sample))),
+        href: map_link(results, (model, sample), links),
+        json: record_link(results, (model, sample), links),
         answer: Answer::of(results, record, 40),
         attribution: record.attributions.first().map(values_of),
         map: shown.map(|shown| shown.html(scales)),
@@ -534,7 +530,7 @@ fn model_map<'a>(
 }
 
 /// The anchor of a model's map on a sample page: its id where that can be one.
-fn map_anchor(id: &str, model: usize) -> String {
+pub(super) fn map_anchor(id: &str, model: usize) -> String {
     let plain = id.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
     if plain {
         format!("map-{id}")

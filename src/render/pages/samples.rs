@@ -45,6 +45,8 @@ pub struct SampleTable<'a> {
     /// Whether the segments where the cause lies are known, and marked.
     expected: &'a [String],
     rows: String,
+    /// The same as data, one row a sample.
+    csv: String,
     /// Scripts with the rows that are not in this page, for the first page; none where all are.
     parts: Vec<String>,
     /// The pages of the table; none where it is whole.
@@ -108,6 +110,7 @@ impl<'a> SampleTable<'a> {
             full_bar: Measure::of(results.subject_scale.max, output_of(results), &labels::unit_of(results)).told(),
             shown: results.shown(),
             rows,
+            csv: links.to(&urls::samples_csv(id)),
             parts: (2..=of).map(|page| links.to(&urls::samples_part(id, page))).collect(),
             pages: (1..=of).filter(|_| of > 1).map(table_page).collect(),
             from: from + 1,

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::{Frame, Link, Renderer, samples};
+use super::{Frame, Link, Renderer, map_link, samples};
 use crate::analysis::results::Results;
 use crate::analysis::scale::Scale;
 use crate::analysis::summary;
@@ -132,11 +132,7 @@ impl Renderer<'_> {
                             shade: scale.shade(score),
                             strongest: strongest.first().is_some_and(|(word, _)| places.contains(word)),
                             correct: record.correct,
-                            href: links.to(&urls::map(
-                                &experiment.id,
-                                &experiment.models[model],
-                                results.slug(*sample),
-                            )),
+                            href: map_link(results, (model, *sample), &links),
                         },
                     ))
                 };
