@@ -10,7 +10,7 @@ const PAIR = "pair=demo-llama..demo-orca", PARTED = ["claim-040", "claim-105", "
 // The columns of the list that is shown: the word, and where it and its cells lie.
 const columns = (page) => page.locator("#map .lined").evaluate((frame) => {
   const box = (element) => { const { x, y, right, bottom } = element.getBoundingClientRect(); return { x, y: y + scrollY, right, bottom: bottom + scrollY }; };
-  const list = [....frame.querySelectorAll(".inter")].find((list) => list.checkVisibility());
+  const list = [...frame.querySelectorAll(".inter")].find((list) => list.checkVisibility());
   return [...list.children].map((column) => ({
     word: column.firstChild.lastChild.textContent, rest: column.classList.contains("r"), at: box(column.firstChild),
     cells: [...column.querySelectorAll("dd")].map((cell) => ({ text: cell.textContent, ...box(cell) })),
@@ -372,7 +372,7 @@ export default (site) => {
       async run(reader) {
         const page = await reader.open(comparison.path + "?" + PAIR, SCREEN);
         assert.deepEqual(await page.locator(".two:visible .lined.apart .of a").allTextContents(), PARTED, "C1");
-        const seen = await page.locator(".two:visible .lined.apart").evaluateAll((frames) => frames.filter((frame) => [....frame.querySelectorAll("dd")].every((cell) => cell.getBoundingClientRect().bottom <= innerHeight)).length);
+        const seen = await page.locator(".two:visible .lined.apart").evaluateAll((frames) => frames.filter((frame) => [...frame.querySelectorAll("dd")].every((cell) => cell.getBoundingClientRect().bottom <= innerHeight)).length);
         assert(seen >= 4, `C2: ${seen}`);
         const count = await stops(page);
         assert(count <= 150, `C3: ${count}`);
