@@ -766,7 +766,8 @@ fn links_are_shown_with_cards_where_the_address_is_known() {
         let page = std::str::from_utf8(bytes).expect("UTF-8");
         let image = page.split("og:image\" content=\"").nth(1);
         let image = image.map(|rest| rest.split('"').next().unwrap_or_default());
-        let of_results = path.starts_with("experiments/") && !path.contains("/comparison/");
+        let without = ["/comparison/", "/words/"].iter().any(|kind| path.contains(kind));
+        let of_results = path.starts_with("experiments/") && !without;
         assert_eq!(image.is_some(), of_results, "{path}");
         let Some(image) = image else { continue };
         let card = &files[image.strip_prefix(base_url).expect("an absolute address")];
