@@ -244,7 +244,7 @@ function frameHeight(map) {
   (map.closest(".maps") ?? document.body).append(box);
   const height = box.offsetHeight;
   box.remove();
-  return Math.max(420, height + 190);
+  return Math.max(420, height + 205);
 }
 
 // The name of what is saved of a page, which no two things of it share.
