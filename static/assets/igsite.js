@@ -195,7 +195,7 @@ function lines() {
     for (const other of all(".inter .on")) other.classList.remove("on");
     here = column;
     if (!column) return box.remove();
-    const frame = column.closest(".frame"), list = column.parentElement, at = [...list.children].indexOf(column), word = wordOf(column);
+    const frame = column.closest(".lined"), list = column.parentElement, at = [...list.children].indexOf(column), word = wordOf(column);
     for (const other of columns(frame)) other.classList.toggle("on", wordOf(other) === word);
     const { words, unit } = frame.dataset, page = frame.querySelector(".inter").children[at].firstChild.dataset.h;
     const rows = list.dataset.v.split(";").map((row, i) => {
@@ -209,13 +209,13 @@ function lines() {
     box.style.top = `${column.offsetTop + column.offsetHeight + 4}px`;
     box.style.left = `${Math.max(0, Math.min(column.offsetLeft, frame.clientWidth - box.offsetWidth))}px`;
   };
-  const kept = () => light(pinned && all(".frame").flatMap(columns).find((column) => wordOf(column) === pinned));
+  const kept = () => light(pinned && all(".lined").flatMap(columns).find((column) => wordOf(column) === pinned));
   const pin = (column) => {
     pinned = pinned === wordOf(column) ? null : wordOf(column);
     remember({ word: pinned });
     light(column);
   };
-  for (const frame of all(".frame")) {
+  for (const frame of all(".lined")) {
     frame.tabIndex = 0;
     frame.setAttribute("role", "group");
     frame.setAttribute("aria-label", frame.previousElementSibling.textContent.split(".")[0] + "; arrow keys read them out");

@@ -8,7 +8,7 @@ const MODELS = ["Demo Llama", "Demo Mistral", "Demo Falcon", "Demo Orca"];
 const PAIR = "pair=demo-llama..demo-orca", PARTED = ["claim-040", "claim-105", "claim-111", "claim-115", "claim-187"];
 
 // The columns of the list that is shown: the word, and where it and its cells lie.
-const columns = (page) => page.locator("#map .frame").evaluate((frame) => {
+const columns = (page) => page.locator("#map .lined").evaluate((frame) => {
   const box = (element) => { const { x, y, right, bottom } = element.getBoundingClientRect(); return { x, y: y + scrollY, right, bottom: bottom + scrollY }; };
   const list = [...frame.querySelectorAll(".inter")].find((list) => list.checkVisibility());
   return [...list.children].map((column) => ({
@@ -75,7 +75,7 @@ export default (site) => {
     {
       name: "keys go through the words; Enter keeps one in the address, Escape lets it go",
       async run(reader) {
-        const page = await reader.open(sample.path), frame = page.locator("#map .frame"), marked = () => page.locator("#map .on dt").first().textContent();
+        const page = await reader.open(sample.path), frame = page.locator("#map .lined"), marked = () => page.locator("#map .on dt").first().textContent();
         await frame.focus();
         await page.keyboard.press("Home");
         const first = await marked();
@@ -111,7 +111,7 @@ export default (site) => {
           const list = page.locator("#map .inter:visible");
           assert.equal(await list.count(), 1, JSON.stringify(chosen));
           const values = (await list.getAttribute("data-v")).split(";").map((row) => row.split(" ").map((pair) => Number(pair.split("/")[0])));
-          const points = (await page.locator("#map .frame").getAttribute("data-unit")) === "points";
+          const points = (await page.locator("#map .lined").getAttribute("data-unit")) === "points";
           records.forEach((record, i) => {
             const place = chosen.target ? Number(chosen.target.className.slice(1)) : 0;
             const alike = record.attributions.filter(({ method, baseline }) => (!chosen.method || method === chosen.method.value) && (!chosen.baseline || baseline === chosen.baseline.value));
@@ -168,7 +168,7 @@ export default (site) => {
       name: "both maps of every comparison explain the same",
       async run(reader) {
         const page = await reader.open(comparison.path);
-        const frames = await page.locator(".two .frame .who").evaluateAll((all) => all.map((who) => [...who.children].map((row) => row.dataset.target)));
+        const frames = await page.locator(".two .lined .who").evaluateAll((all) => all.map((who) => [...who.children].map((row) => row.dataset.target)));
         for (const targets of frames) assert(targets.length === 2 && targets[0] && targets[0] === targets[1], JSON.stringify(targets));
         assert(frames.length || (await page.locator(".two .none").count()) || site.text(comparison.path).includes("same answer"));
       },
@@ -342,7 +342,7 @@ export default (site) => {
         assert.equal(await page.evaluate(() => document.activeElement.textContent), "Skip to the map");
         await page.keyboard.press("Enter");
         let count = 3;
-        while (count < 40 && !(await page.evaluate(() => document.activeElement.classList.contains("frame")))) { await page.keyboard.press("Tab"); count++; }
+        while (count < 40 && !(await page.evaluate(() => document.activeElement.classList.contains("lined")))) { await page.keyboard.press("Tab"); count++; }
         assert(count <= 15, `${count} keys`);
       },
     },
@@ -371,8 +371,8 @@ export default (site) => {
       name: "first screen C1 to C4: where two models part, four on the screen, tab stops, three screens",
       async run(reader) {
         const page = await reader.open(comparison.path + "?" + PAIR, SCREEN);
-        assert.deepEqual(await page.locator(".two:visible .frame.apart .of a").allTextContents(), PARTED, "C1");
-        const seen = await page.locator(".two:visible .frame.apart").evaluateAll((frames) => frames.filter((frame) => [...frame.querySelectorAll("dd")].every((cell) => cell.getBoundingClientRect().bottom <= innerHeight)).length);
+        assert.deepEqual(await page.locator(".two:visible .lined.apart .of a").allTextContents(), PARTED, "C1");
+        const seen = await page.locator(".two:visible .lined.apart").evaluateAll((frames) => frames.filter((frame) => [...frame.querySelectorAll("dd")].every((cell) => cell.getBoundingClientRect().bottom <= innerHeight)).length);
         assert(seen >= 4, `C2: ${seen}`);
         const count = await stops(page);
         assert(count <= 150, `C3: ${count}`);

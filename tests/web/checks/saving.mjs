@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { each, follow } from "../harness.mjs";
+import { unfold } from "./maps.mjs";
 
 // Opens the menu beside an element and takes what one of its entries saves.
 async function saved(page, menu, entry) {
@@ -205,7 +206,7 @@ export default (site) => {
       name: "a map's link and embed code are copied, and lead to that map at that level",
       async run(reader) {
         const page = await reader.open(sample.path), menu = menuOf(page.locator("article.model-map .map").last());
-        await page.locator("details:has(article.model-map) > summary").click();
+        await unfold(page);
         const id = await page.locator("article.model-map").last().getAttribute("id");
         await page.locator(".pick label", { hasText: /^sentence$/ }).click();
         const copied = async (name) => {
@@ -251,6 +252,7 @@ export default (site) => {
       name: "save menus open and close by key, and give the focus back",
       async run(reader) {
         const page = await reader.open(sample.path), menu = page.locator(".tools").first(), summary = menu.locator("summary");
+        await unfold(page);
         const open = () => menu.evaluate((menu) => menu.open);
         await summary.focus();
         await page.keyboard.press("Enter");

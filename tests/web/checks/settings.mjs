@@ -153,9 +153,9 @@ export default (site) => {
         assert(await page.locator("#map .inter:visible dd").first().isVisible());
         const targets = page.locator("#map input[name=target]");
         if (await targets.count()) {
-          const before = await shot(page.locator("#map .frame"));
+          const before = await shot(page.locator("#map .lined"));
           await page.locator("#map label:has(input[name=target])").last().click();
-          assert.notEqual(await shot(page.locator("#map .frame")), before, "the maps of another target");
+          assert.notEqual(await shot(page.locator("#map .lined")), before, "the maps of another target");
         }
         assert.equal(await page.locator(".scripted:visible, .hint:visible, .said").count(), 0, "no control that does nothing");
         await unfold(page);
