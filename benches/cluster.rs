@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use igsite::content::project::{Project, Selection};
 use igsite::diagnostic::Diagnostics;
@@ -99,6 +99,17 @@ fn row(what: &str, command: &mut Command) {
     let id = child.id() as i32;
     // What it says comes while it runs, and is read so that it never waits.
     let said = std::thread::spawn(move || std::io::read_to_string(child.stderr.expect("a pipe")).unwrap_or_default());
+    // What `wait4` says of memory is at least what this process had when it started the other.
+    let (mut peak, process) = (0.0, PathBuf::from(format!("/proc/{id}/status")));
+    loop {
+        let text = fs::read_to_string(&process).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+        // One that has ended has no memory any more.
+        let Some(kib) = kib else { break };
+        peak = kib / 1024.0;
+        std::thread::sleep(Duration::from_millis(5));
+    }
     let mut status = 0;
     // SAFETY: zeros are a valid `rusage` to be written over; the child is ours, and nobody else waits for it.
     let used = unsafe {
@@ -112,7 +123,7 @@ fn row(what: &str, command: &mut Command) {
     println!(
         "{what:<44} {seconds:>9.2} {:>9.2} {:>9.0}",
         time(used.ru_utime) + time(used.ru_stime),
-        used.ru_maxrss as f64 / 1024.0
+        peak
     );
 }
 
