@@ -300,7 +300,7 @@ fn vulkan(index: Option<usize>) -> Result<Backend> {
     #[cfg(not(feature = "gpu"))]
     {
         let index = index.map_or(String::new(), |index| format!(" {index}"));
-        Err(without(&format!("Vulkan device{index}"), "Vulkan", "gpu"))
+        Err(without(&format!("A Vulkan device{index}"), "Vulkan", "gpu"))
     }
 }
 

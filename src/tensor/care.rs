@@ -265,7 +265,8 @@ pub mod faults {
 }
 
 /// On kernels of a GPU, hardware or software.
-#[cfg(all(test, feature = "gpu"))]
+#[cfg(test)]
+#[cfg(feature = "gpu")]
 mod tests {
     use burn::tensor::{Device, TensorData};
 
