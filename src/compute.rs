@@ -18,7 +18,7 @@ use crate::content::experiment::AttributionSpec;
 use crate::diagnostic::{Diagnostic, Result};
 use crate::interrupt;
 use crate::model::device::{Backend, CUBECL};
-use crate::plan::{self, Job, OpenedModel, Run, stored};
+use crate::plan::{self, Applied, Job, OpenedModel, Run, stored};
 use crate::progress::{Counted, Progress};
 use crate::store::key::{AttributionKey, Key};
 use crate::store::record::{BesideCpu, DeviceRecord, Provenance};
@@ -106,9 +106,7 @@ pub fn complete(
         for (job, _) in jobs {
             maps += spec.maps(job.targets.len());
             let of_each = |(method, prepared): &(Method, Prepared)| {
-                let kind = spec.with_settings(*method).units();
-                let units = kind.map_or(0, |kind| job.units(kind, None).len());
-                prepared.expected_evaluations(units)
+                prepared.expected_evaluations(job.applied(run.experiment, *method).units.len())
             };
             let of_all: usize = methods.iter().map(of_each).sum();
             total += spec.maps(job.targets.len()) / methods.len() * of_all;
@@ -138,12 +136,13 @@ pub fn complete(
     let found: Vec<Result<Done>> = match backends {
         [backend] => vec![shared.all(backend)],
         several => std::thread::scope(|scope| {
-            let workers: Vec<_> = several.iter().map(|backend| scope.spawn(|| shared.all(backend))).collect();
-            let of_each = workers.into_iter().map(|worker| {
-                worker
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            });
+            let workers: Vec<_> = several
+                .iter()
+                .map(|backend| scope.spawn(|| shared.all(backend)))
+                .collect();
+            let of_each = workers
+                .into_iter()
+                .map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
             of_each.collect()
         }),
     };
@@ -243,9 +242,7 @@ impl Shared<'_> {
             let Some(spec) = &run.experiment.faithfulness else {
                 continue;
             };
-            let computed = of_run
-                .iter()
-                .filter_map(|at| Some((&run.jobs[at.1], parts.get(at)?)));
+            let computed = of_run.iter().filter_map(|at| Some((&run.jobs[at.1], parts.get(at)?)));
             let computed: Vec<Computed> = computed.collect();
             let lacking = worker.lacking_permuted(run, &computed)?;
             if !lacking.is_empty() {
@@ -321,7 +318,8 @@ impl Worker<'_> {
             return Ok(());
         };
         let id = &self.model.spec.id;
-        self.progress.at(format!("{id}: comparing {} with the CPU", self.backend));
+        self.progress
+            .at(format!("{id}: comparing {} with the CPU", self.backend));
         let start = job.baselines.first().map_or(BaselineVector::Zero, |&(_, start)| start);
         let of = (&self.model.checkpoint, self.backend, self.model.precision);
         let compared = trust::first_prompt(&mut self.explainer, of, (&job.prediction.token_ids, start))
@@ -432,29 +430,32 @@ impl Worker<'_> {
             let mut slots = vec![None; spec.maps(job.targets.len())];
             // Baselines outside: all maps of one path are computed together.
             let (targets, baselines) = (job.targets.len(), job.baselines.len());
+            let applied: Vec<Applied> = methods
+                .iter()
+                .map(|(method, _)| job.applied(run.experiment, *method))
+                .collect();
             let of_path = (0..targets).flat_map(|t| (0..methods.len()).map(move |m| (t, m)));
             for (b, &(_, start)) in job.baselines.iter().enumerate() {
                 for (t, m) in of_path.clone() {
-                    let (method, prepared) = &methods[m];
+                    let ((_, prepared), applied) = (&methods[m], &applied[m]);
+                    let expected = prepared.expected_evaluations(applied.units.len()) as u64;
                     // Nothing to explain: the model generated nothing.
                     let Some(target) = &known[t] else {
-                        let kind = spec.with_settings(*method).units();
-                        let units = kind.map_or(0, |kind| job.units(kind, None).len());
-                        self.progress.add(prepared.expected_evaluations(units) as u64);
+                        self.progress.add(expected);
                         continue;
                     };
-                    let key = job.attribution_key(run.experiment, *method, target, start);
+                    let key = job.attribution_key(run.experiment, applied, target, start);
                     let slot = &mut slots[(m * targets + t) * baselines + b];
                     // Stored by an earlier build that was killed.
                     if let Some(found) = self.store.get::<StoredAttribution>(&key, run.vocabulary)? {
-                        self.progress.add(prepared.expected_evaluations(key.units.len()) as u64);
+                        self.progress.add(expected);
                         self.work.kept += 1;
                         *slot = Some(Slot::Kept(Box::new(found)));
                         continue;
                     }
                     let name = key.name();
                     if let Some(&index) = indices.get(&name) {
-                        self.progress.add(prepared.expected_evaluations(key.units.len()) as u64);
+                        self.progress.add(expected);
                         self.work.shared += 1;
                         *slot = Some(Slot::Task(index));
                         continue;

@@ -35,7 +35,8 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Result};
 use crate::store::StoredGeneration;
 use crate::store::key::{AttributionKey, Key, PredictionKey, TESTS_VERSION, TestKey};
 use crate::terms::{
-    Baseline, BaselineVector, Control, Method, Output, PromptStyle, Target, TargetKind, Token, UnitKind,
+    Baseline, BaselineVector, Control, Method, MethodWithSettings, Output, PromptStyle, Target, TargetKind, Token,
+    UnitKind,
 };
 use crate::tokenizer::SpecialKind;
 
@@ -60,6 +61,15 @@ pub struct Run<'a> {
     pub subject: Vec<String>,
     /// One for each sample.
     pub jobs: Vec<Job<'a>>,
+}
+
+/// A method as a prompt has it.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// With its settings.
+    pub method: MethodWithSettings,
+    /// The places of the tokens of each unit that it takes away; none for a method that takes none away.
+    pub units: Vec<Vec<usize>>,
 }
 
 /// One sample with one model.
@@ -282,17 +292,16 @@ impl Job<'_> {
 
     /// The keys of all its attributions, once it is known what is explained: methods outer, then targets, baselines
     /// inner.
-    pub fn attribution_keys(
-        &self,
-        experiment: &Experiment,
-        targets: &[Option<KnownTarget>],
-    ) -> impl Iterator<Item = AttributionKey> {
-        experiment.attribution.methods.iter().flat_map(move |&method| {
-            targets.iter().flatten().flat_map(move |target| {
+    pub fn attribution_keys(&self, experiment: &Experiment, targets: &[Option<KnownTarget>]) -> Vec<AttributionKey> {
+        let mut keys = Vec::new();
+        for &method in &experiment.attribution.methods {
+            let applied = self.applied(experiment, method);
+            for target in targets.iter().flatten() {
                 let starts = self.baselines.iter();
-                starts.map(move |&(_, start)| self.attribution_key(experiment, method, target, start))
-            })
-        })
+                keys.extend(starts.map(|&(_, start)| self.attribution_key(experiment, &applied, target, start)));
+            }
+        }
+        keys
     }
 
     /// The places of the tokens of each unit of the prompt; with `within`, of those segments alone.
@@ -307,7 +316,7 @@ impl Job<'_> {
             return vec![];
         };
         let units = self.units(spec.units, Some(&run.subject));
-        let maps: Vec<AttributionKey> = self.attribution_keys(run.experiment, targets).collect();
+        let maps = self.attribution_keys(run.experiment, targets);
         let of_map = |map: &AttributionKey| {
             let controls = &spec.controls;
             // The first other target of the same method and baseline.
@@ -341,26 +350,34 @@ impl Job<'_> {
         key
     }
 
+    /// A method as this prompt has it.
+    pub fn applied(&self, experiment: &Experiment, method: Method) -> Applied {
+        let method = experiment.attribution.with_settings(method);
+        Applied {
+            method,
+            units: method.units().map_or_else(Vec::new, |kind| self.units(kind, None)),
+        }
+    }
+
     /// The key of an attribution, once the prediction is known.
     pub fn attribution_key(
         &self,
         experiment: &Experiment,
-        method: Method,
+        applied: &Applied,
         target: &KnownTarget,
         start: BaselineVector,
     ) -> AttributionKey {
-        let settings = experiment.attribution.with_settings(method);
         AttributionKey {
             model: self.prediction.model.clone(),
             token_ids: self.prediction.token_ids.clone(),
             target: target.ids.clone(),
             forced: target.forced.clone(),
             given: target.given,
-            units: settings.units().map_or_else(Vec::new, |kind| self.units(kind, None)),
+            units: applied.units.clone(),
             output: experiment.attribution.output,
             baseline: start,
             routing: experiment.attribution.routing,
-            method: settings,
+            method: applied.method,
         }
     }
 }

@@ -37,7 +37,8 @@ fn computed(project: &Project, backends: &[Backend]) -> (Vec<Vec<Parts>>, Work) 
 /// The scores of all maps by key.
 fn scores(parts: &[Vec<Parts>]) -> BTreeMap<String, Vec<f64>> {
     let all = parts.iter().flatten().flat_map(|parts| &parts.attributions);
-    all.map(|part| (format!("{:?}", part.key), part.scores.clone())).collect()
+    all.map(|part| (format!("{:?}", part.key), part.scores.clone()))
+        .collect()
 }
 
 /// A device of this name.
@@ -83,7 +84,10 @@ fn the_samples_of_one_model_are_shared_out() {
     assert_eq!(devices[0], devices[1]);
     for part in found.iter().flatten().flat_map(|parts| &parts.attributions) {
         let device = part.provenance.device.as_ref().unwrap();
-        assert!(device.beside_cpu.apart < 1e-4 && device.at_input.unwrap() < 1e-4, "{device:?}");
+        assert!(
+            device.beside_cpu.apart < 1e-4 && device.at_input.unwrap() < 1e-4,
+            "{device:?}"
+        );
         assert_eq!(device.engine, "cubecl 0.11.3");
     }
 }
@@ -97,10 +101,18 @@ fn models_are_shared_out_whole_where_there_are_enough() {
         .model("third")
         .file("content/models/other.yaml", form("other", "nf4"))
         .file("content/models/third.yaml", form("third", "fp4"))
-        .edit("content/experiments/first.yaml", "models: [tiny]", "models: [tiny, other, third]");
+        .edit(
+            "content/experiments/first.yaml",
+            "models: [tiny]",
+            "models: [tiny, other, third]",
+        );
     let (found, work) = computed(&project, &[named("one"), named("two")]);
     assert_eq!((work.models_loaded, found.len()), (3, 3), "each once");
     for run in devices_of(&found) {
-        assert_eq!(run.into_iter().collect::<BTreeSet<_>>().len(), 1, "a model is on one device");
+        assert_eq!(
+            run.into_iter().collect::<BTreeSet<_>>().len(),
+            1,
+            "a model is on one device"
+        );
     }
 }

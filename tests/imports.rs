@@ -165,6 +165,35 @@ fn maps_of_our_own_form_get_records_and_pages_which_say_whose_they_are() {
     assert!(row.ends_with(",LayerIntegratedGradients,captum 0.9.0"), "{row}");
 }
 
+/// Two methods of one model are held against each other over the samples, as our own are; what has another baseline is
+/// not.
+#[test]
+fn methods_of_imported_maps_are_compared() {
+    let mut maps = own();
+    for (method, baseline) in [("Saliency", "padding tokens"), ("DeepLift", "zeros")] {
+        for mut map in own() {
+            map["method"]["name"] = json!(method);
+            map["baseline"] = json!(baseline);
+            maps.push(map);
+        }
+    }
+    let project = project().file("theirs.jsonl", lines(&maps));
+    project.run(&["import", "theirs.jsonl"]).ended(0);
+    project.run(&BUILD).ended(0);
+    let page = project.read("site/experiments/theirs/index.html");
+    let (_, section) = page.split_once("Do the methods agree?").expect("methods are compared");
+    let (section, _) = section.split_once("</section>").unwrap();
+    for part in [
+        "Model one",
+        "Model other",
+        "LayerIntegratedGradients and Saliency",
+        "2 of 2",
+    ] {
+        assert!(section.contains(part), "{part}");
+    }
+    assert!(!section.contains("DeepLift"));
+}
+
 #[test]
 fn a_build_with_nothing_new_does_nothing_and_an_edited_file_is_read_again() {
     let project = imported();

@@ -314,6 +314,29 @@ fn what_does_not_fit_is_told() {
     }
 }
 
+/// A config of quantised weights beside floats: they are read as they stand, and it is told.
+#[test]
+fn a_config_of_codes_that_are_not_there_is_told() {
+    for case in cases() {
+        let of_codes = written(&case);
+        let tensors = expanded(&Checkpoint::open(of_codes.path()).unwrap(), DType::F32);
+        let floats: Vec<Stored> = tensors
+            .iter()
+            .map(|(name, (shape, numbers))| {
+                let bytes = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+                (name.clone(), Dtype::F32, shape.clone(), bytes)
+            })
+            .collect();
+        write(&of_codes.path().join("model.safetensors"), &floats);
+        let checkpoint = Checkpoint::open(of_codes.path()).unwrap();
+        let warnings: Vec<String> = checkpoint.warnings.iter().map(ToString::to_string).collect();
+        let told = warnings.iter().filter(|told| told.contains("and none are")).count();
+        assert_eq!(told, 1, "{}: {warnings:?}", case.name);
+        assert!(checkpoint.config.quantization.is_none(), "{}", case.name);
+        assert_eq!(expanded(&checkpoint, DType::F32), tensors, "{}", case.name);
+    }
+}
+
 #[test]
 fn columns_of_no_group_are_told() {
     let mut case = case("gptq-4-act-order");

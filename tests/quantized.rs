@@ -92,7 +92,11 @@ fn codes_that_bitsandbytes_has_saved_and_codes_made_here() {
         let worst = worst(&logits(&own(folder), &ids, precision), &expected[same_as]);
         println!("{folder} as {same_as}: logits within {worst:.1e}");
         // What the project promises of logits is 1e-3; its own kernels are closer.
-        let most = if machine().0.kind == DeviceKind::Cpu { 2e-5 } else { 1e-3 };
+        let most = if machine().0.kind == DeviceKind::Cpu {
+            2e-5
+        } else {
+            1e-3
+        };
         assert!(worst < most, "{folder} as {same_as}: {worst}");
     }
     // The forms differ, so that none of these can pass for another.
@@ -113,7 +117,10 @@ fn on_a_device_in_half_precision() {
         ("nested", DType::F16.into(), "nested"),
     ] {
         if !machine().0.computes_in(precision.dtype) {
-            println!("{folder} as {same_as}: not in {:?}, which the device does not compute in", precision.dtype);
+            println!(
+                "{folder} as {same_as}: not in {:?}, which the device does not compute in",
+                precision.dtype
+            );
             continue;
         }
         let largest = expected[same_as]

@@ -27,7 +27,9 @@ fn records(project: &Project) -> Vec<Value> {
 /// Scores of all maps, one list each.
 fn scores(record: &Value) -> Vec<Vec<f64>> {
     let maps = record["attributions"].as_array().unwrap();
-    maps.iter().map(|map| serde_json::from_value(map["scores"].clone()).unwrap()).collect()
+    maps.iter()
+        .map(|map| serde_json::from_value(map["scores"].clone()).unwrap())
+        .collect()
 }
 
 #[test]
@@ -76,7 +78,10 @@ fn devices_are_listed_by_the_name_that_is_given() {
     let line = ran.stdout.lines().find(|line| line.starts_with("vulkan:0"));
     let line = line.unwrap_or_else(|| panic!("{}", ran.stdout));
     println!("{line}");
-    assert!(line.contains(&backend.about.unwrap().name) && line.contains("GiB; f32"), "{line}");
+    assert!(
+        line.contains(&backend.about.unwrap().name) && line.contains("GiB; f32"),
+        "{line}"
+    );
 }
 
 #[test]
@@ -85,10 +90,7 @@ fn a_dtype_that_the_device_lacks_is_an_error_that_names_those_it_has() {
     if backend.computes_in(burn::tensor::DType::BF16) {
         return println!("skipped: {backend} computes in bf16");
     }
-    let project = Project::small().file(
-        "content/models/tiny.yaml",
-        "title: Tiny\nsource: ./tiny\ndtype: bf16\n",
-    );
+    let project = Project::small().file("content/models/tiny.yaml", "title: Tiny\nsource: ./tiny\ndtype: bf16\n");
     let ran = project.run(&["build", "--device", "vulkan"]);
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
     assert!(

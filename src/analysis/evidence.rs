@@ -5,11 +5,13 @@ use serde::Serialize;
 
 use crate::analysis::bootstrap::Standing;
 use crate::analysis::faithfulness::{TestedMaps, tested};
+use crate::analysis::groups::Common;
 use crate::analysis::methods::{MethodPair, pairs};
 use crate::analysis::truth::{FoundCause, found_causes};
 use crate::analysis::verdict::listed;
 use crate::content::experiment::Experiment;
 use crate::store::record::SampleRecord;
+use crate::terms::Method;
 
 /// The evidence of an experiment; each list has the models in the experiment's order.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -90,6 +92,122 @@ impl Evidence {
     }
 }
 
+impl Evidence {
+    /// Which of several methods comes first over the models, by the tests and by the known cause: by the means, of the
+    /// first target, baseline and replacement. None where there is one method alone, or nothing to rank by.
+    pub fn ranking(&self) -> Option<String> {
+        let tested: Vec<Mean<'_>> = self
+            .tested
+            .iter()
+            .filter(|maps| maps.replacement == self.tested[0].replacement)
+            .filter_map(|maps| Some((&maps.common, maps.normalised?.comprehensiveness.mean)))
+            .collect();
+        let causes: Vec<Mean<'_>> = self
+            .causes
+            .iter()
+            .map(|maps| (&maps.common, maps.average_precision.mean))
+            .collect();
+        let (by_tests, by_cause) = (Leaders::of(&tested), Leaders::of(&causes));
+        let told = |leaders: &Leaders, does: &str| format!("{} {does}{}", leaders.names(), leaders.count());
+        let lowers = by_tests
+            .as_ref()
+            .map(|leaders| told(leaders, "lower F most when their strongest words go"));
+        let finds = by_cause
+            .as_ref()
+            .map(|leaders| told(leaders, "find the expected words best"));
+        let clauses: Vec<String> = lowers.into_iter().chain(finds).collect();
+        if clauses.is_empty() {
+            return None;
+        }
+        let methods = by_tests.as_ref().or(by_cause.as_ref())?.of;
+        let mut said = format!(
+            "Of the maps of {methods} methods, those by {}.",
+            clauses.join("; those by ")
+        );
+        if let (Some(a), Some(b)) = (by_tests, by_cause)
+            && a.first != b.first
+        {
+            said.push_str(
+                " These are two questions: what F depends on when words are replaced, and whether a map points at what \
+                 the author knows to decide.",
+            );
+        }
+        Some(said)
+    }
+}
+
+/// What maps have in common, and their mean.
+type Mean<'a> = (&'a Common, f64);
+
+/// The methods that come first in the most models.
+struct Leaders {
+    first: Vec<Method>,
+    /// In how many models each does.
+    wins: usize,
+    models: usize,
+    /// How many methods there are.
+    of: usize,
+}
+
+impl Leaders {
+    /// Of the groups of the first one's target and baseline; none of one method alone.
+    fn of(means: &[Mean<'_>]) -> Option<Self> {
+        let (first, _) = means.first()?;
+        let alike = |(common, _): &&Mean<'_>| {
+            (common.kind, &common.baseline, common.output) == (first.kind, &first.baseline, first.output)
+        };
+        let means: Vec<&Mean<'_>> = means.iter().filter(alike).collect();
+        let mut methods: Vec<Method> = Vec::new();
+        let mut models: Vec<&str> = Vec::new();
+        for (common, _) in &means {
+            if !methods.contains(&common.method) {
+                methods.push(common.method);
+            }
+            if !models.contains(&common.model.as_str()) {
+                models.push(&common.model);
+            }
+        }
+        if methods.len() < 2 {
+            return None;
+        }
+        let mut wins = vec![0; methods.len()];
+        for model in &models {
+            let of_model = || means.iter().filter(|(common, _)| common.model == *model);
+            let best = of_model().map(|(_, mean)| *mean).fold(f64::NEG_INFINITY, f64::max);
+            for (common, _) in of_model().filter(|(_, mean)| *mean == best) {
+                let at = methods.iter().position(|method| *method == common.method)?;
+                wins[at] += 1;
+            }
+        }
+        let most = wins.iter().copied().max()?;
+        Some(Self {
+            first: methods
+                .iter()
+                .zip(&wins)
+                .filter(|(_, wins)| **wins == most)
+                .map(|(method, _)| *method)
+                .collect(),
+            wins: most,
+            models: models.len(),
+            of: methods.len(),
+        })
+    }
+
+    fn names(&self) -> String {
+        let names: Vec<String> = self.first.iter().map(|method| method.name().to_owned()).collect();
+        listed(&names)
+    }
+
+    /// `, in 3 of 4 models`; nothing to say of one model.
+    fn count(&self) -> String {
+        let each = if self.first.len() > 1 { "each " } else { "" };
+        match self.models {
+            1 => String::new(),
+            models => format!(", {each}in {} of {models} models", self.wins),
+        }
+    }
+}
+
 /// What the sentence speaks of: it is no verdict on maps by another method or of another target.
 fn scope(maps: &TestedMaps) -> String {
     let common = &maps.common;
@@ -104,9 +222,10 @@ fn scope(maps: &TestedMaps) -> String {
 mod tests {
     use super::*;
     use crate::analysis::bootstrap::{Ahead, Estimate};
-    use crate::analysis::faithfulness::{Against, ControlMap};
+    use crate::analysis::faithfulness::{Against, ControlMap, NormalisedEstimates};
     use crate::analysis::groups::Common;
     use crate::analysis::summary::Share;
+    use crate::analysis::truth::FoundCause;
     use crate::terms::{Baseline, Interval, Method, Output, TargetKind, UnitKind};
 
     fn maps(model: &str, differences: &[(ControlMap, f64)]) -> TestedMaps {
@@ -192,5 +311,74 @@ mod tests {
             "the maps of A and B beat every control; the maps of D do no better than shuffled ones and position (last \
              word first); the maps of C lose to position (last word first)."
         );
+    }
+
+    #[test]
+    fn methods_are_ranked_over_the_models() {
+        let estimate = |mean| Estimate {
+            mean,
+            interval: None,
+            of: 20,
+        };
+        let common = |model: &str, method| Common {
+            method,
+            ..maps(model, &[]).common
+        };
+        let tested = |model: &str, method, mean| TestedMaps {
+            common: common(model, method),
+            normalised: Some(NormalisedEstimates {
+                comprehensiveness: estimate(mean),
+                sufficiency: estimate(0.0),
+                exact: Share::default(),
+            }),
+            ..maps(model, &[])
+        };
+        let cause = |model: &str, method, mean| FoundCause {
+            common: common(model, method),
+            samples: 20,
+            average_precision: estimate(mean),
+            among_strongest: estimate(mean),
+            strongest: Share::default(),
+            strongest_of_prompt: Share::default(),
+            controls: vec![],
+            standing: None,
+            verdict: String::new(),
+        };
+        let (gim, occlusion) = (Method::Gim, Method::Occlusion);
+        let mut evidence = Evidence {
+            tested: vec![
+                tested("a", gim, 0.5),
+                tested("a", occlusion, 0.7),
+                tested("b", gim, 0.5),
+                tested("b", occlusion, 0.6),
+                tested("c", gim, 0.9),
+                tested("c", occlusion, 0.6),
+            ],
+            ..Evidence::default()
+        };
+        assert_eq!(
+            evidence.ranking().unwrap(),
+            "Of the maps of 2 methods, those by occlusion lower F most when their strongest words go, in 2 of 3 models."
+        );
+        evidence.causes = vec![
+            cause("a", gim, 0.9),
+            cause("a", occlusion, 0.8),
+            cause("b", gim, 0.1),
+            cause("b", occlusion, 0.8),
+        ];
+        assert_eq!(
+            evidence.ranking().unwrap(),
+            "Of the maps of 2 methods, those by occlusion lower F most when their strongest words go, in 2 of 3 models; \
+             those by GIM and occlusion find the expected words best, each in 1 of 2 models. These are two questions: \
+             what F depends on when words are replaced, and whether a map points at what the author knows to decide."
+        );
+        evidence.tested.retain(|maps| maps.common.method == gim);
+        evidence.causes.truncate(2);
+        assert_eq!(
+            evidence.ranking().unwrap(),
+            "Of the maps of 2 methods, those by GIM find the expected words best."
+        );
+        evidence.causes.truncate(1);
+        assert_eq!(evidence.ranking(), None, "one method has no rank");
     }
 }

@@ -1,5 +1,5 @@
 //! The maps of an experiment, sorted by what they are maps of: one group for each model, method, target and baseline,
-//! with at most one map a sample. Imported maps are in none.
+//! with at most one map a sample.
 
 use serde::Serialize;
 
@@ -45,44 +45,71 @@ pub struct Group<'a> {
     pub members: Vec<Member<'a>>,
 }
 
-/// Groups a model's records, in the order of the first record.
-pub fn groups(records: &[SampleRecord]) -> Vec<Group<'_>> {
-    let mut groups: Vec<Group<'_>> = Vec::new();
+/// Maps that are alike by a key.
+#[derive(Clone, Debug)]
+pub struct Sorted<'a, K> {
+    /// What they have in common.
+    pub key: K,
+    /// Which of the targets they explain, in the experiment's order.
+    pub target: usize,
+    /// At most one a sample, in the order of the samples.
+    pub members: Vec<Member<'a>>,
+}
+
+/// Sorts a model's maps by a key, in the order of the first record. Maps with one key in one record are of different
+/// targets; these stand in the same order in all records, though what they say may differ. A map without a key is in
+/// none.
+pub fn sorted<'a, K: Clone + PartialEq>(
+    records: &'a [SampleRecord],
+    key: impl Fn(&'a AttributionRecord) -> Option<K>,
+) -> Vec<Sorted<'a, K>> {
+    let mut all: Vec<Sorted<'a, K>> = Vec::new();
     for (sample, record) in records.iter().enumerate() {
-        for (place, map) in record.attributions.iter().enumerate() {
-            // Maps that another program computed are no maps of a method of ours.
-            let (Some(method), Some(baseline)) = (map.method, &map.baseline) else {
-                continue;
-            };
-            let alike = |other: &&AttributionRecord| (other.method, &other.baseline) == (map.method, &map.baseline);
-            // Targets are in the same order in all records, though what they say may differ.
-            let target = record.attributions[..place].iter().filter(alike).count();
+        let mut before: Vec<K> = Vec::new();
+        for map in &record.attributions {
+            let Some(key) = key(map) else { continue };
+            let target = before.iter().filter(|other| **other == key).count();
+            before.push(key.clone());
             let member = Member { sample, record, map };
-            let same = |group: &&mut Group<'_>| {
-                let common = &group.common;
-                (common.method, &common.baseline, group.target) == (method, baseline, target)
-            };
-            match groups.iter_mut().find(same) {
-                Some(group) => {
-                    if group.common.target.as_ref() != Some(&map.target.text) {
-                        group.common.target = None;
-                    }
-                    group.members.push(member);
-                }
-                None => groups.push(Group {
-                    common: Common {
-                        model: record.model.id.clone(),
-                        method,
-                        kind: map.target.kind,
-                        target: Some(map.target.text.clone()),
-                        output: map.output,
-                        baseline: baseline.clone(),
-                    },
+            match all.iter_mut().find(|of| of.key == key && of.target == target) {
+                Some(of) => of.members.push(member),
+                None => all.push(Sorted {
+                    key,
                     target,
                     members: vec![member],
                 }),
             }
         }
+    }
+    all
+}
+
+/// The text of the target that all members explain; none where it differs.
+pub fn common_target(members: &[Member<'_>]) -> Option<String> {
+    let text = &members.first()?.map.target.text;
+    let same = members.iter().all(|member| member.map.target.text == *text);
+    same.then(|| text.clone())
+}
+
+/// Groups a model's records, in the order of the first record. Maps that another program computed are no maps of a method
+/// of ours, and in none.
+pub fn groups(records: &[SampleRecord]) -> Vec<Group<'_>> {
+    let sorted = sorted(records, |map| Some((map.method?, map.baseline.as_ref()?)));
+    let mut groups = Vec::with_capacity(sorted.len());
+    for Sorted { key, target, members } in sorted {
+        let Member { record, map, .. } = members[0];
+        groups.push(Group {
+            common: Common {
+                model: record.model.id.clone(),
+                method: key.0,
+                kind: map.target.kind,
+                target: common_target(&members),
+                output: map.output,
+                baseline: key.1.clone(),
+            },
+            target,
+            members,
+        });
     }
     groups
 }

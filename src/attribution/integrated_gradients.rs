@@ -258,7 +258,11 @@ impl Explainer {
     /// # Errors
     /// Memory runs out.
     pub fn logits(&self, ids: &[u32]) -> Result<Vec<f32>> {
-        let work = || floats(landed(self.last_logits(&Sequences::new(vec![ids.len()]), &self.embed(ids))));
+        let work = || {
+            floats(landed(
+                self.last_logits(&Sequences::new(vec![ids.len()]), &self.embed(ids)),
+            ))
+        };
         self.on_device(work)
     }
 

@@ -117,17 +117,20 @@ pub fn beside_cpu(
     if compared.agrees() {
         return Ok(compared);
     }
-    Err(Diagnostic::compute(format!("the device's numbers cannot be trusted: {}", said(&compared, backend)))
-        .expected(format!(
-            "at most {:.1e} apart, which {} explains",
-            compared.allowed,
-            match precision.dtype {
-                DType::BF16 => "bf16",
-                DType::F16 => "f16",
-                _ => "float32",
-            }
-        ))
-        .help("use `--device cpu`; docs/gpu.md has what is known of devices"))
+    Err(Diagnostic::compute(format!(
+        "the device's numbers cannot be trusted: {}",
+        said(&compared, backend)
+    ))
+    .expected(format!(
+        "at most {:.1e} apart, which {} explains",
+        compared.allowed,
+        match precision.dtype {
+            DType::BF16 => "bf16",
+            DType::F16 => "f16",
+            _ => "float32",
+        }
+    ))
+    .help("use `--device cpu`; docs/gpu.md has what is known of devices"))
 }
 
 /// Both numbers, and how far they are apart.
@@ -166,7 +169,9 @@ fn furthest(ours: &[Value], theirs: &[Value]) -> ((String, f64, f64), f64) {
         pairs.map(|(a, b)| (a + b) / 2.0).collect()
     };
     let (map, reference) = (map(ours), map(theirs));
-    let largest = reference.iter().fold(f64::MIN_POSITIVE, |most, score| most.max(score.abs()));
+    let largest = reference
+        .iter()
+        .fold(f64::MIN_POSITIVE, |most, score| most.max(score.abs()));
     let scores = map.iter().zip(&reference).enumerate().map(|(at, (&a, &b))| {
         let apart = (a - b).abs() / largest;
         ((format!("the score of token {}", at + 1), a, b), apart)
@@ -201,12 +206,7 @@ impl Explainer {
     ///
     /// # Errors
     /// As [`Self::load`].
-    pub fn load_first(
-        checkpoint: &Checkpoint,
-        backend: &Backend,
-        precision: Precision,
-        layers: usize,
-    ) -> Result<Self> {
+    pub fn load_first(checkpoint: &Checkpoint, backend: &Backend, precision: Precision, layers: usize) -> Result<Self> {
         let precision = Precision {
             kernels: backend.has_kernels(precision.dtype),
             ..precision

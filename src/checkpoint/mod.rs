@@ -88,6 +88,12 @@ impl Checkpoint {
         if config.language_part {
             warnings.extend(names::language_part(&mut entries).into_iter().collect());
         }
+        if let Some(quantized) = &config.quantization
+            && let Some(warning) = quantized.unused(&entries)
+        {
+            warnings.push(warning.in_file(&folder.join("config.json")));
+            config.quantization = None;
+        }
         let mut checkpoint = Self {
             folder: folder.to_path_buf(),
             entries: names::with_prefixes(entries, &config.model),

@@ -24,7 +24,11 @@ pub fn language_part(entries: &mut BTreeMap<String, TensorEntry>) -> Option<Diag
     let other = |name: &str| OTHER_PARTS.iter().any(|prefix| name.starts_with(prefix));
     let first = entries.iter().find(|(name, _)| other(name))?;
     let count = entries.keys().filter(|name| other(name)).count();
-    let warning = Diagnostic::checkpoint(format!("{count} tensors of images are left out"))
+    let told = match count {
+        1 => "1 tensor of images is left out".to_owned(),
+        _ => format!("{count} tensors of images are left out"),
+    };
+    let warning = Diagnostic::checkpoint(told)
         .in_file(&first.1.file)
         .place(format!("tensor `{}`", first.0))
         .help("igsite explains the language model alone, on prompts of text")

@@ -13,6 +13,8 @@ mod gptq;
 mod mxfp4;
 mod parts;
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use super::Loader;
@@ -67,6 +69,22 @@ impl Quantized {
             Method::Mxfp4 => Quantization::Mxfp4,
             Method::Gguf => Quantization::Gguf,
         }
+    }
+
+    /// What to say where no tensor of a checkpoint is stored in this form. bitsandbytes' form is also what a checkpoint
+    /// of floats is brought into when it is read.
+    pub fn unused(&self, entries: &BTreeMap<String, TensorEntry>) -> Option<Diagnostic> {
+        let of_floats = matches!(self.method, Method::BitsAndBytes(_) | Method::Gguf);
+        let mut stored = entries.iter().map(|(name, entry)| weights_in(Some(self), name, entry));
+        if of_floats || stored.any(|count| count > 0) {
+            return None;
+        }
+        let told = format!(
+            "`quantization_config` says that weights are stored as {}, and none are: they are read as they stand",
+            self.word()
+        );
+        let help = "a leftover of a model that was quantised? Take `quantization_config` out of config.json";
+        Some(Diagnostic::checkpoint(told).help(help).as_warning())
     }
 
     /// The code of bitsandbytes' 4 bits, where it is those.

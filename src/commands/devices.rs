@@ -26,7 +26,10 @@ fn told(found: &Found) -> String {
         |bytes| format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30)),
     );
     let dtypes: Vec<String> = found.dtypes.iter().map(ToString::to_string).collect();
-    let driver = found.driver.as_ref().map_or(String::new(), |driver| format!("; driver {driver}"));
+    let driver = found
+        .driver
+        .as_ref()
+        .map_or(String::new(), |driver| format!("; driver {driver}"));
     let software = if found.software {
         "; software, for tests: `cpu` is faster and `auto` never takes it"
     } else {

@@ -373,8 +373,7 @@ impl Decoder {
                 which,
             });
             let known: Vec<&[O::Rows; 2]> = known.iter().map(|known| &known.layers[index]).collect();
-            let entered =
-                (inputs && matches!(layer.feed, Feed::Dense(_))).then(|| ops.copy(sequences.rows(), &x));
+            let entered = (inputs && matches!(layer.feed, Feed::Dense(_))).then(|| ops.copy(sequences.rows(), &x));
             let (out, trace) = self.layer(ops, sequences, layer, x, which, (paths, held, &known));
             x = out;
             store(entered, trace);
@@ -454,7 +453,8 @@ impl Decoder {
         let paths = projected(stretches).filter(|_| index == 0);
         let x = ops.copy(sequences.rows(), entered);
         let which = self.asked(index, sequences);
-        self.layer(ops, sequences, &self.layers[index], x, which, (paths, None, &[])).1
+        self.layer(ops, sequences, &self.layers[index], x, which, (paths, None, &[]))
+            .1
     }
 
     /// For which rows a layer has to compute more than keys and values.

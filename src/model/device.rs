@@ -370,7 +370,10 @@ mod tests {
             let error = wrong.parse::<DeviceChoice>().unwrap_err();
             assert!(error.contains("vulkan:N or metal"), "{wrong}: {error}");
         }
-        assert_eq!("cuda:1,0,1".parse::<DeviceChoice>(), Err("device 1 is named twice".to_owned()));
+        assert_eq!(
+            "cuda:1,0,1".parse::<DeviceChoice>(),
+            Err("device 1 is named twice".to_owned())
+        );
     }
 
     #[cfg(not(any(feature = "cuda", feature = "gpu")))]
@@ -383,7 +386,10 @@ mod tests {
             (DeviceChoice::Metal, "gpu"),
         ] {
             let error = Backend::open(&choice).unwrap_err().to_string();
-            assert!(error.contains("built without") && error.contains(&format!("--features {feature}")), "{error}");
+            assert!(
+                error.contains("built without") && error.contains(&format!("--features {feature}")),
+                "{error}"
+            );
         }
     }
 

@@ -27,13 +27,13 @@ pub fn count(store: &Store, run: &Run) -> Result<usize> {
         let generation = said(store, run, None, job, prediction.token_id)?;
         let generation = generation.as_ref().map(|(_, said)| said);
         let targets = job.known_targets(prediction.token_id, generation)?;
-        let found = job.attribution_keys(run.experiment, &targets);
-        let found = found.map(|key| {
-            Ok(usize::from(
-                store.get::<StoredAttribution>(&key, run.vocabulary)?.is_some(),
-            ))
-        });
-        found.sum()
+        // What has nothing to explain needs no map.
+        let absent = targets.iter().filter(|target| target.is_none()).count();
+        let mut found = run.experiment.attribution.maps(absent);
+        for key in job.attribution_keys(run.experiment, &targets) {
+            found += usize::from(store.get::<StoredAttribution>(&key, run.vocabulary)?.is_some());
+        }
+        Ok(found)
     };
     run.jobs.iter().map(of_job).sum()
 }

@@ -233,10 +233,9 @@ fn given() -> BTreeMap<String, Vec<Value>> {
                         .or_default()
                         .push(map.clone());
                 }
-                found
-                    .entry("quality_line.html".to_owned())
-                    .or_default()
-                    .push(map.clone());
+                for of_every_method in ["quality_line.html", "methods/facts.html"] {
+                    found.entry(of_every_method.to_owned()).or_default().push(map.clone());
+                }
                 let tests = map["tests"].as_array().into_iter().flatten();
                 found
                     .entry("faithfulness.html".to_owned())
@@ -276,7 +275,7 @@ fn prefix(template: &str) -> &str {
         "samples_table.html" => "samples.",
         "map_note.html" => "shown.",
         "answer.html" => "answer.",
-        "near_zero.html" | "jumps.html" | "quality.html" | "quality_line.html" => "attribution.",
+        "near_zero.html" | "jumps.html" | "quality.html" | "quality_line.html" | "methods/facts.html" => "attribution.",
         "faithfulness.html" => "test.",
         "methods_beside.html" => "beside.",
         "evidence.html" => "evidence.",

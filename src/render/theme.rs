@@ -42,7 +42,7 @@ pub const TEMPLATES: [(&str, &str); 36] = [
         "methods/integrated_gradients.html",
         include_str!("../../templates/methods/integrated_gradients.html"),
     ),
-    ("methods/gim.html", include_str!("../../templates/methods/gim.html")),
+    ("methods/facts.html", include_str!("../../templates/methods/facts.html")),
     (
         "methods/occlusion.html",
         include_str!("../../templates/methods/occlusion.html"),

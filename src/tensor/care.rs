@@ -272,8 +272,8 @@ mod tests {
 
     use super::*;
     use crate::model::device::{Backend, DeviceChoice};
-    use crate::tensor::host::floats;
     use crate::needs::{Need, found_or_skip};
+    use crate::tensor::host::floats;
 
     fn vulkan() -> Option<Device> {
         let found = Backend::open(&DeviceChoice::Vulkan(None));
@@ -336,9 +336,15 @@ mod tests {
     fn what_is_never_written_is_no_number_where_it_is_read_and_behind_it() {
         let Some(device) = vulkan() else { return };
         let place = Tensor::<2>::full([3, 5], f32::NAN, &device);
-        assert!(floats(place.clone()).iter().all(|value| value.is_nan()), "the mark itself");
+        assert!(
+            floats(place.clone()).iter().all(|value| value.is_nan()),
+            "the mark itself"
+        );
         let behind = softmax(place.clone().matmul(drawn([5, 4], 1, &device)) + 1.0, 1);
-        assert!(floats(behind).iter().all(|value| !value.is_finite()), "what follows from it");
+        assert!(
+            floats(behind).iter().all(|value| !value.is_finite()),
+            "what follows from it"
+        );
         let part = place.slice_assign([0..2, 0..5], drawn([2, 5], 1, &device));
         let part = floats(part);
         assert!(part[..10].iter().all(|value| value.is_finite()) && part[10..].iter().all(|value| value.is_nan()));

@@ -540,7 +540,11 @@ fn two_thousand_tokens_at_batch_8_fit_into_24_gb_beside_a_7b_models_packed_weigh
     };
     let of_eight = |keep| 8 * memory.bytes(keep, 2000, 1);
     // What a pass would hold that keeps all of every layer: more than such a card has.
-    assert!(of_eight(Keep::Everything) > 40_000_000_000, "{}", of_eight(Keep::Everything));
+    assert!(
+        of_eight(Keep::Everything) > 40_000_000_000,
+        "{}",
+        of_eight(Keep::Everything)
+    );
     // 7.0e9 weights of linear layers in 4.5 bits each, and two tables in 16.
     let packed = 6_979_321_856 / 16 * 9 + 2 * 2 * 32_000 * 4096;
     let whole = packed + of_eight(Keep::Inputs);
@@ -560,7 +564,10 @@ fn layers_are_computed_again_where_memory_asks_for_it_with_the_same_maps() {
         check: None,
     };
     let ids: Vec<u32> = (1..30).collect();
-    let tasks = [task(&ids, BaselineVector::Zero, 5, &rule), task(&ids, BaselineVector::Zero, 44, &rule)];
+    let tasks = [
+        task(&ids, BaselineVector::Zero, 5, &rule),
+        task(&ids, BaselineVector::Zero, 44, &rule),
+    ];
     explainer.limit_memory(1 << 40);
     let path = explainer.path(&ids, BaselineVector::Zero, &[], Routing::Free).unwrap();
     let (whole, inputs) = explainer.both_kept(&path);

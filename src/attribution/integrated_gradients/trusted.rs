@@ -91,7 +91,10 @@ impl Sound for f64 {
 impl Sound for Ends {
     fn is_finite(&self) -> bool {
         let further = self.zero.into_iter().chain(self.levels.into_iter().flatten());
-        [self.input, self.baseline].into_iter().chain(further).all(f64::is_finite)
+        [self.input, self.baseline]
+            .into_iter()
+            .chain(further)
+            .all(f64::is_finite)
     }
 }
 
@@ -166,7 +169,9 @@ fn distrust(what: impl std::fmt::Display) -> Diagnostic {
 /// Whether a failure says that memory ran out, which no other kernel mends.
 fn ran_out(error: &Diagnostic) -> bool {
     let text = error.message.to_lowercase();
-    ["memory", "alloc", "too large", "too big"].iter().any(|word| text.contains(word))
+    ["memory", "alloc", "too large", "too big"]
+        .iter()
+        .any(|word| text.contains(word))
 }
 
 /// How far two results of a model may be apart, relative to the largest, by the numbers that it computes in and its
@@ -241,7 +246,10 @@ impl Explainer {
             return Err(failed);
         }
         let found = self.looked_at(&work)?;
-        self.tell(format!("{}; it was computed again without autotune's choice, as the rest is", failed.message));
+        self.tell(format!(
+            "{}; it was computed again without autotune's choice, as the rest is",
+            failed.message
+        ));
         Ok(found)
     }
 
@@ -292,7 +300,8 @@ impl Explainer {
             (along.iter().map(|value| value.output).collect::<Vec<f64>>(), own)
         };
         let apart = |(along, own): &(Vec<f64>, Vec<f64>)| {
-            let of = |((&along, &own), scalar): ((&f64, &f64), &Scalar)| (relative(along, own, scalar.output), along, own);
+            let of =
+                |((&along, &own), scalar): ((&f64, &f64), &Scalar)| (relative(along, own, scalar.output), along, own);
             let all = along.iter().zip(own).zip(scalars).map(of);
             all.max_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or((0.0, 0.0, 0.0))
         };
@@ -332,4 +341,3 @@ fn relative(a: f64, b: f64, output: Output) -> f64 {
         Output::Probability => 0.0,
     }
 }
-

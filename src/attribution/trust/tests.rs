@@ -90,7 +90,10 @@ const SEEN: [(Fault, &str); 5] = [
     (Fault::Unwritten, "never written"),
     (Fault::NotLanded, "never written"),
     (Fault::Infinite, "not finite"),
-    (Fault::Swallowed, "a task of it failed: Task failed: a fault of this test"),
+    (
+        Fault::Swallowed,
+        "a task of it failed: Task failed: a fault of this test",
+    ),
     (Fault::Panics, "Should run when selected by autotune."),
 ];
 
@@ -100,7 +103,12 @@ fn each_fault_that_stays_is_an_error_and_no_map() {
     for (fault, said) in SEEN {
         for after in [0, 30] {
             let mut explainer = explainer();
-            faults::inject(fault, false, if fault == Fault::NotLanded { 0 } else { after }, usize::MAX);
+            faults::inject(
+                fault,
+                false,
+                if fault == Fault::NotLanded { 0 } else { after },
+                usize::MAX,
+            );
             let error = map(&mut explainer).unwrap_err().to_string();
             faults::clear();
             assert!(error.contains(said), "{fault:?}: {error}");
@@ -154,7 +162,10 @@ fn one_wrong_product_of_a_path_shows_at_the_whole_prompt() {
         faults::clear();
         assert!(same(&found.unwrap(), &expected, 1e-4), "{after}");
         let told = explainer.take_told();
-        assert!(told.len() == 1 && told[0].contains("F of the whole prompt is"), "{told:?}");
+        assert!(
+            told.len() == 1 && told[0].contains("F of the whole prompt is"),
+            "{told:?}"
+        );
         let mut explainer = self::explainer();
         faults::inject(Fault::Wrong, false, after, 5);
         let error = map(&mut explainer);
@@ -209,7 +220,10 @@ fn a_device_that_is_wrong_everywhere_alike_is_refused_beside_the_cpu_with_both_n
 fn what_the_dtype_explains_grows_with_its_rounding_and_the_depth() {
     assert_eq!(allowance(DType::F32, 80), 1e-3);
     let (half, brain) = (allowance(DType::F16, 32), allowance(DType::BF16, 32));
-    assert!(1e-3 < half && half < 0.03 && half < brain && brain < 0.2, "{half} {brain}");
+    assert!(
+        1e-3 < half && half < 0.03 && half < brain && brain < 0.2,
+        "{half} {brain}"
+    );
     assert!(allowance(DType::BF16, 2) < brain);
 }
 

@@ -25,6 +25,8 @@ const KEYS: [&str; 15] = [
 ];
 /// Words that are targets, and so cannot be letters.
 pub const TARGET_WORDS: [&str; 4] = ["predicted", "gold", "all_options", "generated"];
+/// Those of them that can be one side of a contrast.
+const CONTRAST_WORDS: [&str; 2] = ["predicted", "gold"];
 /// More points than this are a slip of the finger: a day of computing for one map.
 const MOST_STEPS: u64 = 1_000_000;
 /// Half of fewer points is no rule to compare with: the trapezoid needs both ends.
@@ -323,15 +325,17 @@ impl TargetReader<'_> {
             return Some(Target::Option(word.to_owned()));
         }
         let letters = options.iter().map(|option| option.letter.as_str());
+        let words = if whole { &TARGET_WORDS[..] } else { &CONTRAST_WORDS };
         let meant = nearest(
             word,
-            TARGET_WORDS
-                .into_iter()
-                .chain(letters.filter(|letter| letter.len() > 1)),
+            words.iter().copied().chain(letters.filter(|letter| letter.len() > 1)),
         );
-        let error = self
-            .decoder
-            .error(position, format!("`{}` is no target and no option", shortened(word)));
+        let told = if !whole && TARGET_WORDS.contains(&word) {
+            format!("`{word}` cannot be one side of a contrast")
+        } else {
+            format!("`{}` is no target and no option", shortened(word))
+        };
+        let error = self.decoder.error(position, told);
         let mut error = error.place(&field.name).expected(self.expected(whole));
         error.help = meant.map(|meant| format!("did you mean `{meant}`?"));
         self.decoder.push(error);

@@ -28,6 +28,8 @@ pub enum Missing {
     Compiler,
     /// `include/cuda_runtime.h` and its like.
     Headers,
+    /// `include/crt/mma.h`, which `mma.h` of the former reads.
+    MatrixHeaders,
     /// `include/cccl`, or the same headers beside the others.
     CoreLibraries,
 }
@@ -80,6 +82,9 @@ impl Places {
         if !has("cuda_runtime.h") || !has("cuda_fp16.h") {
             return Some(Missing::Headers);
         }
+        if !has("crt/mma.h") {
+            return Some(Missing::MatrixHeaders);
+        }
         // The kernels' bf16 and barriers are in the headers of CCCL.
         (!has("cccl/cuda/std") && !has("cuda/std")).then_some(Missing::CoreLibraries)
     }
@@ -119,17 +124,28 @@ impl Missing {
             Self::Compiler => (
                 "no NVRTC, which compiles the kernels: `libnvrtc.so` is not found",
                 "CUDA's toolkit, or its NVRTC alone, in the loader's folders or in `LD_LIBRARY_PATH`",
-                format!("`pip install nvidia-cuda-nvrtc`, or the whole toolkit (`nvidia-cuda-toolkit` of Debian and Ubuntu); {WHEELS}"),
+                format!(
+                    "`pip install nvidia-cuda-nvrtc-cu12`, or the whole toolkit (`nvidia-cuda-toolkit` of Debian and Ubuntu); {WHEELS}"
+                ),
             ),
             Self::Headers => (
                 "no headers of CUDA: `include/cuda_runtime.h` and `include/cuda_fp16.h` are not found",
                 "them in the folder that `CUDA_PATH` names, or in /usr/local/cuda or /opt/cuda",
-                format!("`pip install nvidia-cuda-runtime`, or the whole toolkit (`nvidia-cuda-toolkit` of Debian and Ubuntu); {WHEELS}"),
+                format!(
+                    "`pip install nvidia-cuda-runtime-cu12`, or the whole toolkit (`nvidia-cuda-toolkit` of Debian and Ubuntu); {WHEELS}"
+                ),
+            ),
+            Self::MatrixHeaders => (
+                "no headers of CUDA's matrix operations: `include/crt/mma.h` is not found",
+                "them beside CUDA's other headers, in the folder that `CUDA_PATH` names",
+                format!("`pip install nvidia-cuda-nvcc-cu12`, or the whole toolkit (`nvidia-cuda-toolkit` of Debian and Ubuntu); {WHEELS}"),
             ),
             Self::CoreLibraries => (
                 "no headers of CUDA's core libraries: neither `include/cccl` nor `include/cuda/std` is found",
                 "them beside CUDA's other headers, in the folder that `CUDA_PATH` names",
-                format!("`pip install nvidia-cuda-cccl`, or the whole toolkit (`nvidia-cuda-toolkit` of Debian and Ubuntu); {WHEELS}"),
+                format!(
+                    "`pip install nvidia-cuda-cccl-cu12`, or the whole toolkit (`nvidia-cuda-toolkit` of Debian and Ubuntu); {WHEELS}"
+                ),
             ),
         };
         Diagnostic::compute(format!("CUDA cannot start: {what}"))
@@ -172,7 +188,9 @@ pub fn open(index: usize) -> Result<Backend> {
     }
     let device = tried(|| Device::cuda(index)).map_err(|text| refused(&format!("CUDA device {index}: {text}")))?;
     let about = About {
-        name: device.identity().map_or_else(|| "NVIDIA".to_owned(), |identity| identity.name),
+        name: device
+            .identity()
+            .map_or_else(|| "NVIDIA".to_owned(), |identity| identity.name),
         driver: driver(),
         memory: memory(&device),
         software: false,
@@ -215,7 +233,11 @@ fn driver() -> Option<String> {
 #[cfg(any(test, feature = "cuda"))]
 fn version(text: &str) -> Option<String> {
     let is_version = |word: &&str| word.contains('.') && word.chars().all(|c| c.is_ascii_digit() || c == '.');
-    text.lines().next()?.split_whitespace().find(is_version).map(str::to_owned)
+    text.lines()
+        .next()?
+        .split_whitespace()
+        .find(is_version)
+        .map(str::to_owned)
 }
 
 /// What `igsite devices` says of CUDA: each card, or why there is none.
@@ -261,12 +283,25 @@ mod tests {
         let mut files: Vec<&str> = vec![];
         for (more, missing, package) in [
             (&[][..], Missing::Driver, "nvidia-driver"),
-            (&["lib/libcuda.so.1"], Missing::Compiler, "pip install nvidia-cuda-nvrtc"),
-            (&["lib/libnvrtc.so.12"], Missing::Headers, "pip install nvidia-cuda-runtime"),
             (
-                &["cuda/include/cuda_runtime.h", "cuda/include/cuda_fp16.h"],
+                &["lib/libcuda.so.1"],
+                Missing::Compiler,
+                "pip install nvidia-cuda-nvrtc-cu12",
+            ),
+            (
+                &["lib/libnvrtc.so.12"],
+                Missing::Headers,
+                "pip install nvidia-cuda-runtime-cu12",
+            ),
+            (
+                &["cuda/include/cuda_runtime.h", "cuda/include/cuda_fp16.h"][..],
+                Missing::MatrixHeaders,
+                "pip install nvidia-cuda-nvcc-cu12",
+            ),
+            (
+                &["cuda/include/crt/mma.h"],
                 Missing::CoreLibraries,
-                "pip install nvidia-cuda-cccl",
+                "pip install nvidia-cuda-cccl-cu12",
             ),
         ] {
             files.extend(more);
@@ -283,7 +318,8 @@ mod tests {
 
     #[test]
     fn the_drivers_version_is_found_in_what_linux_tells() {
-        let text = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.14  Thu Feb 22 01:44:30 UTC 2026\nGCC version: 12";
+        let text =
+            "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.14  Thu Feb 22 01:44:30 UTC 2026\nGCC version: 12";
         assert_eq!(version(text).as_deref(), Some("550.54.14"));
         let open = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  570.86.15  Release Build";
         assert_eq!(version(open).as_deref(), Some("570.86.15"));

@@ -5,8 +5,8 @@ use std::pin::pin;
 use std::sync::OnceLock;
 use std::task::{Context, Poll, Waker};
 
-use burn::backend::wgpu::{WgpuBackend, WgpuDevice, wgpu};
 use burn::backend::WgpuDeviceKind;
+use burn::backend::wgpu::{WgpuBackend, WgpuDevice, wgpu};
 use burn::tensor::Device;
 
 use super::{About, Backend, tried, watch};
@@ -167,6 +167,8 @@ pub(super) fn listed(kind: DeviceKind) -> Result<Vec<Backend>> {
     match kind {
         DeviceKind::Metal => metal().map(|backend| vec![backend]),
         _ if found(wgpu::Backend::Vulkan).is_empty() => vulkan(None).map(|backend| vec![backend]),
-        _ => (0..found(wgpu::Backend::Vulkan).len()).map(|index| vulkan(Some(index))).collect(),
+        _ => (0..found(wgpu::Backend::Vulkan).len())
+            .map(|index| vulkan(Some(index)))
+            .collect(),
     }
 }

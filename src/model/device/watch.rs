@@ -76,15 +76,31 @@ mod tests {
     fn failures_are_told_from_what_is_usual() {
         let task = "Task failed: CallError(Panic(\"index out of bounds\"))";
         assert!(is_failure(Level::Warn, "cubecl_common::device::handle::channel", task));
-        assert!(is_failure(Level::Warn, "cubecl_common::device::handle::channel", "CallError(…)"));
-        assert!(is_failure(Level::Error, "cubecl_wgpu::backend::base", "WGSL compilation failed"));
-        assert!(is_failure(Level::Warn, "cubecl_wgpu::compute::stream", "wgpu validation: …"));
+        assert!(is_failure(
+            Level::Warn,
+            "cubecl_common::device::handle::channel",
+            "CallError(…)"
+        ));
+        assert!(is_failure(
+            Level::Error,
+            "cubecl_wgpu::backend::base",
+            "WGSL compilation failed"
+        ));
+        assert!(is_failure(
+            Level::Warn,
+            "cubecl_wgpu::compute::stream",
+            "wgpu validation: …"
+        ));
         assert!(!is_failure(
             Level::Warn,
             "cubecl_server::command::base",
             "device allocation of 5 B failed (…); reclaiming and retrying"
         ));
-        assert!(!is_failure(Level::Error, "cubecl_runtime::tune::tune_benchmark", "no eviction"));
+        assert!(!is_failure(
+            Level::Error,
+            "cubecl_runtime::tune::tune_benchmark",
+            "no eviction"
+        ));
         assert!(!is_failure(Level::Error, "hyper::client", "no route to host"));
     }
 }

@@ -838,13 +838,19 @@ mod tests {
                 for block in &across {
                     assert_eq!(block.sequences, first.sequences, "side by side");
                     let size = block.sequences.len() * block.heads.len() * bytes;
-                    assert!(size <= most || block.heads.len() == 1 && block.sequences.len() == 1, "{block:?}");
+                    assert!(
+                        size <= most || block.heads.len() == 1 && block.sequences.len() == 1,
+                        "{block:?}"
+                    );
                     for sequence in block.sequences.clone() {
                         block.heads.clone().for_each(|head| seen[sequence * heads + head] += 1);
                     }
                 }
             }
-            assert!(seen.iter().all(|&times| times == 1), "{count} {heads} {bytes} {most}: {seen:?}");
+            assert!(
+                seen.iter().all(|&times| times == 1),
+                "{count} {heads} {bytes} {most}: {seen:?}"
+            );
         }
         assert_eq!(blocks(5, 4, 100, 1_000_000).len(), 1, "one where all fits");
     }

@@ -35,6 +35,8 @@ pub struct EvidenceView<'a> {
     several_methods: bool,
     /// Whether groups differ in more than model and method.
     several_kinds: bool,
+    /// Which of several methods comes first.
+    ranking: Option<String>,
     /// The file of all tests; none where there are none.
     csv: Option<String>,
 }
@@ -129,6 +131,7 @@ pub fn of<'a>(results: &'a Results<'_>, csv: String) -> Option<EvidenceView<'a>>
         methods: agreements(results),
         several_methods: results.experiment.attribution.methods.len() > 1,
         several_kinds,
+        ranking: evidence.ranking(),
         csv: (!tested.is_empty()).then_some(csv),
     })
 }
@@ -345,7 +348,6 @@ fn found<'a>(results: &'a Results<'_>, title: &dyn Fn(&Common) -> &'a str) -> Op
 
 /// A matrix of methods a model, of the first target and baseline.
 fn agreements(results: &Results<'_>) -> Vec<Figure> {
-    let methods = &results.experiment.attribution.methods;
     let all = &results.evidence.methods;
     let models = results.experiment.models.iter().zip(&results.models).enumerate();
     models
@@ -354,26 +356,31 @@ fn agreements(results: &Results<'_>) -> Vec<Figure> {
             let first = of_model.first()?;
             let alike: Vec<&MethodPair> = of_model
                 .iter()
-                .filter(|pair| {
-                    (pair.kind, &pair.target, &pair.baseline) == (first.kind, &first.target, &first.baseline)
-                })
+                .filter(|pair| (pair.kind, &pair.target, &pair.start) == (first.kind, &first.target, &first.start))
                 .copied()
                 .collect();
-            Some(matrix(index, title, methods, &alike))
+            Some(matrix(index, title, &alike))
         })
         .collect()
 }
 
-fn matrix(index: usize, title: &str, methods: &[Method], pairs: &[&MethodPair]) -> Figure {
-    let between = |a: Method, b: Method| {
-        let either = |pair: &&&MethodPair| (pair.first, pair.second) == (a, b) || (pair.first, pair.second) == (b, a);
+fn matrix(index: usize, title: &str, pairs: &[&MethodPair]) -> Figure {
+    // The first stands before the second in every pair.
+    let mut methods: Vec<&str> = Vec::new();
+    for name in pairs.iter().flat_map(|pair| [pair.first.as_str(), &pair.second]) {
+        if !methods.contains(&name) {
+            methods.push(name);
+        }
+    }
+    let between = |a: &str, b: &str| {
+        let either = |pair: &&&MethodPair| [[a, b], [b, a]].contains(&[pair.first.as_str(), &pair.second]);
         pairs.iter().find(either)
     };
-    let mean = |a: Method, b: Method| between(a, b)?.spearman.map(|spearman| spearman.mean);
+    let mean = |a: &str, b: &str| between(a, b)?.spearman.map(|spearman| spearman.mean);
     let cells: Vec<Vec<Cell>> = methods
         .iter()
         .map(|&a| {
-            let cell = |&b: &Method| Cell {
+            let cell = |&b: &&str| Cell {
                 text: match (a == b, mean(a, b)) {
                     (true, _) => "·".to_owned(),
                     (false, None) => "–".to_owned(),
@@ -385,7 +392,7 @@ fn matrix(index: usize, title: &str, methods: &[Method], pairs: &[&MethodPair]) 
             methods.iter().map(cell).collect()
         })
         .collect();
-    let name = |pair: &MethodPair| format!("{} and {}", pair.first.name(), pair.second.name());
+    let name = |pair: &MethodPair| format!("{} and {}", pair.first, pair.second);
     let told: Vec<String> = pairs
         .iter()
         .filter_map(|pair| Some(format!("{} {}", name(pair), correlation(pair.spearman?.mean))))
@@ -393,7 +400,7 @@ fn matrix(index: usize, title: &str, methods: &[Method], pairs: &[&MethodPair]) 
     let rows: Vec<String> = methods
         .iter()
         .enumerate()
-        .map(|(index, method)| format!("{} {}", index + 1, method.name()))
+        .map(|(index, method)| format!("{} {method}", index + 1))
         .collect();
     let columns: Vec<String> = (1..=methods.len()).map(|number| number.to_string()).collect();
     let row = |pair: &&MethodPair| -> Vec<Entry> {

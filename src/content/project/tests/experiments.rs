@@ -118,7 +118,7 @@ fn what_the_attribution_refuses() {
         ),
         (
             "targets: [{contrast: [A, all_options]}]",
-            "`all_options` is no target and no option",
+            "`all_options` cannot be one side of a contrast",
         ),
         (
             "targets: [{contrast: [A, A]}]",
