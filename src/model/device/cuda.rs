@@ -138,7 +138,9 @@ impl Missing {
             Self::MatrixHeaders => (
                 "no headers of CUDA's matrix operations: `include/crt/mma.h` is not found",
                 "them beside CUDA's other headers, in the folder that `CUDA_PATH` names",
-                format!("`pip install nvidia-cuda-nvcc-cu12`, or the whole toolkit (`nvidia-cuda-toolkit` of Debian and Ubuntu); {WHEELS}"),
+                format!(
+                    "`pip install nvidia-cuda-nvcc-cu12`, or the whole toolkit (`nvidia-cuda-toolkit` of Debian and Ubuntu); {WHEELS}"
+                ),
             ),
             Self::CoreLibraries => (
                 "no headers of CUDA's core libraries: neither `include/cccl` nor `include/cuda/std` is found",
