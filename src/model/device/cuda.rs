@@ -211,7 +211,7 @@ fn refused(text: &str) -> Diagnostic {
 fn cards() -> Result<usize, String> {
     use burn::tensor::{Device, DeviceType};
 
-    crate::guard::guarded(|| Device::enumerate(DeviceType::Cuda).into_iter().count())
+    crate::guard::guarded(|| Device::enumerate(DeviceType::Cuda).len())
 }
 
 /// Bytes of a card.
@@ -243,17 +243,25 @@ fn version(text: &str) -> Option<String> {
 }
 
 /// What `igsite devices` says of CUDA: each card, or why there is none.
+///
+/// # Errors
+/// CUDA is not in this build, or something that it needs is missing.
+#[cfg(not(feature = "cuda"))]
 pub fn listed() -> Result<Vec<Backend>> {
-    #[cfg(feature = "cuda")]
-    {
-        if let Some(missing) = Places::here().missing() {
-            return Err(missing.told());
-        }
-        let count = cards().map_err(|text| refused(&text))?;
-        return (0..count).map(open).collect();
-    }
-    #[cfg(not(feature = "cuda"))]
     open(0).map(|backend| vec![backend])
+}
+
+/// What `igsite devices` says of CUDA: each card, or why there is none.
+///
+/// # Errors
+/// Something that CUDA needs is missing, or a card computes nothing.
+#[cfg(feature = "cuda")]
+pub fn listed() -> Result<Vec<Backend>> {
+    if let Some(missing) = Places::here().missing() {
+        return Err(missing.told());
+    }
+    let count = cards().map_err(|text| refused(&text))?;
+    (0..count).map(open).collect()
 }
 
 #[cfg(test)]

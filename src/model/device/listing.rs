@@ -1,6 +1,6 @@
 //! What `igsite devices` tells: each device by the name that `--device` takes.
 
-use super::{Backend, available_memory, cuda};
+use super::{Backend, available_memory, cuda, listed};
 use crate::terms::{DeviceKind, Dtype};
 
 /// A line of it.
@@ -52,26 +52,14 @@ impl Found {
 
 /// All devices of all kinds, and of each kind that has none, why.
 pub fn all() -> Vec<Listed> {
-    let vulkan = || {
-        #[cfg(feature = "gpu")]
-        return super::graphics::listed(DeviceKind::Vulkan);
-        #[cfg(not(feature = "gpu"))]
-        super::vulkan(None).map(|backend| vec![backend])
-    };
-    let metal = || {
-        #[cfg(feature = "gpu")]
-        return super::graphics::listed(DeviceKind::Metal);
-        #[cfg(not(feature = "gpu"))]
-        super::metal().map(|backend| vec![backend])
-    };
     let mut all = vec![Listed {
         device: DeviceKind::Cpu.word().to_owned(),
         what: Ok(Found::of(&Backend::cpu())),
     }];
     for (kind, found) in [
         (DeviceKind::Cuda, cuda::listed()),
-        (DeviceKind::Vulkan, vulkan()),
-        (DeviceKind::Metal, metal()),
+        (DeviceKind::Vulkan, listed(DeviceKind::Vulkan)),
+        (DeviceKind::Metal, listed(DeviceKind::Metal)),
     ] {
         match found {
             Ok(backends) => all.extend(backends.iter().enumerate().map(|(index, backend)| Listed {
