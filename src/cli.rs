@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::model::device::DeviceChoice;
+use crate::terms::Shard;
 
 /// How the process ends; the numbers are part of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,9 +84,19 @@ pub enum Color {
 
 /// The commands.
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one of it in a process")]
 pub enum Command {
     /// Compute what is missing and write the site
     Build(Build),
+    /// Compute what is missing, all of it or a share, and write no site
+    Compute(Compute),
+    /// Say what is computed and what is missing
+    Status(Status),
+    /// List, verify, tidy up and merge record stores
+    #[command(subcommand)]
+    Store(StoreCommand),
+    /// Explain one prompt: its map in the terminal
+    Explain(Explain),
     /// Show the site in a browser, and build again whenever something changes
     Serve(Serve),
     /// Read everything that a build would read, and tell every error, without running a model
@@ -146,6 +157,154 @@ pub struct Build {
     /// machine
     #[arg(long)]
     pub frozen: bool,
+}
+
+/// `igsite compute`
+#[derive(Clone, Debug, Args)]
+pub struct Compute {
+    /// Which experiments.
+    #[command(flatten)]
+    pub chosen: Chosen,
+    /// Where it is computed.
+    #[command(flatten)]
+    pub place: Where,
+    /// The share I of N, from 0 [default: as the environment of Slurm, Kubernetes, PBS, LSF or AWS Batch says, else all]
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<Shard>,
+    /// How many shares there are, where the environment says only which one this is [env: IGSITE_SHARDS]
+    #[arg(long, value_name = "N", value_parser = shards)]
+    pub shards: Option<usize>,
+    /// How long SIGTERM and SIGINT let the maps under way go on
+    #[arg(long, value_name = "SECONDS", default_value = "10")]
+    pub grace: f64,
+    /// Where parts and plans go, for `igsite store merge` [default: .igsite/ in the project]
+    #[arg(long, value_name = "DIR")]
+    pub store: Option<PathBuf>,
+}
+
+fn shards(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|count| *count > 0)
+        .ok_or_else(|| "expected a number of shards, 1 or more".to_owned())
+}
+
+/// `igsite status`
+#[derive(Clone, Debug, Args)]
+pub struct Status {
+    /// Which experiments.
+    #[command(flatten)]
+    pub chosen: Chosen,
+    /// Where it is computed, which need not be here [default: as kept plans say, else as on this machine]
+    #[arg(long, value_name = "DEVICE", default_value = "auto", hide_default_value = true)]
+    pub device: DeviceChoice,
+    /// Print the shards that have work left as Slurm's `--array` takes them, such as 3,7-9; nothing if there are none
+    #[arg(long)]
+    pub array: bool,
+    /// How many shards there are [env: IGSITE_SHARDS]
+    #[arg(long, value_name = "N", value_parser = shards)]
+    pub shards: Option<usize>,
+}
+
+/// `igsite store`
+#[derive(Clone, Debug, Subcommand)]
+pub enum StoreCommand {
+    /// List parts by experiment, model and method, with size and age
+    Ls,
+    /// Read every byte: what is damaged is named and set aside, and the next build computes it again
+    Verify,
+    /// Remove what no experiment of the project uses, drafts included
+    Gc(Gc),
+    /// Copy what other stores have into the project's own, each part checked
+    Merge(Merge),
+}
+
+/// `igsite store gc`
+#[derive(Clone, Debug, Args)]
+pub struct Gc {
+    /// Name what would go, and remove nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `igsite store merge`
+#[derive(Clone, Debug, Args)]
+pub struct Merge {
+    /// Projects, their .igsite folders, or folders that `igsite compute --store` has filled
+    #[arg(value_name = "DIR", required = true)]
+    pub folders: Vec<PathBuf>,
+}
+
+/// `igsite explain`
+#[derive(Clone, Debug, Args)]
+pub struct Explain {
+    /// The prompt; `-`, or none, reads it from standard input
+    #[arg(value_name = "PROMPT", allow_hyphen_values = true)]
+    pub prompt: Option<String>,
+    /// A folder with a checkpoint, a .gguf file, a repository of the hub (owner/name, owner/name@revision,
+    /// owner/name/file.gguf), or a model of the project
+    #[arg(long, short, value_name = "MODEL")]
+    pub model: String,
+    /// What is explained: predicted, generated, the text of a token, or as in an experiment: '{contrast: [...]}'
+    #[arg(
+        long,
+        short,
+        value_name = "TARGET",
+        default_value = "predicted",
+        allow_hyphen_values = true
+    )]
+    pub target: String,
+    /// Where the path starts: zero, mean, pad, eos, bos, unk, '{token: "."}' or '{zero: {from: 0.0001}}'
+    #[arg(long, short, value_name = "BASELINE", default_value = "zero")]
+    pub baseline: String,
+    /// integrated_gradients, gradient_x_input, gim, occlusion or shapley
+    #[arg(long, value_name = "METHOD", default_value = "integrated_gradients")]
+    pub method: String,
+    /// probability, logit or log_probability
+    #[arg(long, value_name = "OUTPUT", default_value = "probability")]
+    pub output: String,
+    /// What occlusion and shapley take away at a time: token, word, sentence or segment
+    #[arg(long, value_name = "UNITS")]
+    pub units: Option<String>,
+    /// The rule of the path integral: adaptive, or a fixed one such as gauss_legendre
+    #[arg(long, value_name = "RULE")]
+    pub quadrature: Option<String>,
+    /// Points of a fixed rule
+    #[arg(long, value_name = "N")]
+    pub steps: Option<usize>,
+    /// Bound on the error and on the delta of the adaptive rule
+    #[arg(long, value_name = "SHARE")]
+    pub tolerance: Option<f64>,
+    /// Put the prompt into the model's chat template
+    #[arg(long)]
+    pub chat: bool,
+    /// What the model computes in: auto, f32, f16 or bf16
+    #[arg(long, value_name = "DTYPE")]
+    pub dtype: Option<String>,
+    /// How its linear layers are quantised: none, fp4 or nf4
+    #[arg(long, value_name = "CODE")]
+    pub quantization: Option<String>,
+    /// What scores are summed to in the picture
+    #[arg(long, value_name = "UNIT", default_value = "word")]
+    pub by: ScoresBy,
+    /// Columns of the picture [default: the terminal's, else 80]
+    #[arg(long, value_name = "N")]
+    pub width: Option<usize>,
+    /// Write the record as JSON (docs/site.md), not the picture
+    #[arg(long)]
+    pub json: bool,
+    /// Where it is computed.
+    #[command(flatten)]
+    pub place: Where,
+}
+
+/// What scores are summed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ScoresBy {
+    /// Words.
+    Word,
+    /// Tokens.
+    Token,
 }
 
 /// `igsite serve`
@@ -219,4 +378,10 @@ pub struct Init {
     /// The new project's folder
     #[arg(value_name = "DIR", default_value = ".")]
     pub folder: PathBuf,
+    /// Also a script for a job array of Slurm, slurm.sh; to a project that is there it is added
+    #[arg(long)]
+    pub slurm: bool,
+    /// Also a manifest for an Indexed Job of Kubernetes, kubernetes.yaml; to a project that is there it is added
+    #[arg(long)]
+    pub kubernetes: bool,
 }

@@ -1,6 +1,8 @@
 //! Jobs to stored parts: computes what the store lacks, model by model. Each model is loaded at most once and only if
 //! needed.
 
+mod fill;
+mod split;
 mod tested;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -22,8 +24,11 @@ use crate::plan::{self, Applied, Job, OpenedModel, Run, stored};
 use crate::progress::{Counted, Progress};
 use crate::store::key::{AttributionKey, Key};
 use crate::store::record::{BesideCpu, DeviceRecord, Provenance};
-use crate::store::{Parts, Store, StoredAttribution, StoredGeneration, StoredPrediction};
+use crate::store::{Parts, Store, StoredAttribution, StoredGeneration, StoredPrediction, StoredTest};
 use crate::terms::{BaselineVector, Method};
+
+pub use fill::fill;
+pub use split::{Piece, split};
 
 /// What a build did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -105,11 +110,7 @@ pub fn complete(
         let mut maps = 0;
         for (job, _) in jobs {
             maps += spec.maps(job.targets.len());
-            let of_each = |(method, prepared): &(Method, Prepared)| {
-                prepared.expected_evaluations(job.applied(run.experiment, *method).units.len())
-            };
-            let of_all: usize = methods.iter().map(of_each).sum();
-            total += spec.maps(job.targets.len()) / methods.len() * of_all;
+            total += split::expected_evaluations(run, &methods, job);
         }
         if maps > 0 && !waiting.iter().any(|unit| unit.model == run.model) {
             waiting.push(Unit {
@@ -215,8 +216,7 @@ impl Shared<'_> {
         let Self { runs, store, .. } = *self;
         let (id, model) = (unit.model, &self.models[unit.model]);
         self.progress.at(format!("loading {id}"));
-        let load = || Explainer::load(&model.checkpoint, backend, model.precision);
-        let explainer = load()?;
+        let explainer = Explainer::load(&model.checkpoint, backend, model.precision)?;
         work.models_loaded += 1;
         let mut worker = Worker {
             model,
@@ -239,22 +239,13 @@ impl Shared<'_> {
         // Tests come last: of maps of all methods, and held against the permuted model's.
         for of_run in unit.jobs.chunk_by(|a, b| a.0 == b.0) {
             let run = &runs[of_run[0].0];
-            let Some(spec) = &run.experiment.faithfulness else {
+            if run.experiment.faithfulness.is_none() {
                 continue;
-            };
+            }
             let computed = of_run.iter().filter_map(|at| Some((&run.jobs[at.1], parts.get(at)?)));
             let computed: Vec<Computed> = computed.collect();
-            let lacking = worker.lacking_permuted(run, &computed)?;
-            if !lacking.is_empty() {
-                worker.progress.at(format!("loading {id}, its parameters permuted"));
-                let permuted = || Explainer::load_permuted(&model.checkpoint, backend, model.precision, spec.seed);
-                worker = worker.with(permuted)?;
-                worker.permuted_maps(run, &computed, lacking)?;
-                worker.progress.at(format!("loading {id}"));
-                worker = worker.with(load)?;
-            }
-            let tests = computed.iter().map(|&of_job| worker.tests(run, of_job));
-            let tests: Vec<_> = tests.collect::<Result<_>>()?;
+            let tests;
+            (worker, tests) = worker.test_maps(run, &computed)?;
             for (at, tests) in of_run.iter().zip(tests) {
                 if let Some(parts) = parts.get_mut(at) {
                     parts.tests = tests;
@@ -374,6 +365,26 @@ fn device(device: &Option<DeviceRecord>, trust: &Trust) -> Option<DeviceRecord> 
         at_input: trust.apart_at_input(),
         ..device.clone()
     })
+}
+
+impl<'a> Worker<'a> {
+    /// The tests of the maps of a run's jobs, each computed unless it is stored. Controls may need the model with
+    /// permuted parameters: it is loaded in the place of the model, and then the model again.
+    fn test_maps(mut self, run: &Run, computed: &[Computed<'_>]) -> Result<(Self, Vec<Vec<Vec<StoredTest>>>)> {
+        let (model, backend) = (self.model, self.backend);
+        let lacking = self.lacking_permuted(run, computed)?;
+        if let Some(spec) = run.experiment.faithfulness.as_ref().filter(|_| !lacking.is_empty()) {
+            let id = &model.spec.id;
+            self.progress.at(format!("loading {id}, its parameters permuted"));
+            self = self.with(|| Explainer::load_permuted(&model.checkpoint, backend, model.precision, spec.seed))?;
+            self.permuted_maps(run, computed, lacking)?;
+            self.progress.at(format!("loading {id}"));
+            self = self.with(|| Explainer::load(&model.checkpoint, backend, model.precision))?;
+        }
+        let tests = computed.iter().map(|&of_job| self.tests(run, of_job));
+        let tests = tests.collect::<Result<_>>()?;
+        Ok((self, tests))
+    }
 }
 
 /// What messages call a job.

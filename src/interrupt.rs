@@ -1,21 +1,25 @@
 //! How a run ends on SIGTERM, SIGINT (Ctrl-C) or SIGHUP.
 //!
 //! The first signal sets a flag. Long work checks it now and then ([`check`]), and ends as it would after an error.
-//! Work that does not check in time (a pass of a large model, a file that is hashed) is ended after `GRACE`: igsite
-//! writes its files under temporary names and renames them, so nothing is lost. Only a site that is moving into place
+//! Work that does not check in time (a pass of a large model, a file that is hashed) is ended after 0.7 seconds, or
+//! after what [`allow`] gives it: igsite writes its files under temporary names and renames them, so nothing is lost. Only a site that is moving into place
 //! is waited for ([`hold`]). A second signal ends the process at once; the next build repairs what that may have left.
 //!
 //! SIGHUP that was ignored when the process began (`nohup`) stays ignored. SIGXFSZ is ignored, so that a file beyond
 //! the limit of `ulimit -f` is an error with the file's name.
 
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use crate::diagnostic::{Diagnostic, Kind, Result};
 
-/// How long the work has to end by itself.
-const GRACE: Duration = Duration::from_millis(700);
+/// How long the work has to end by itself, in milliseconds.
+static GRACE: AtomicU64 = AtomicU64::new(700);
+/// Until when the maps under way may go on after a signal, in milliseconds from it.
+static FINISHING: AtomicU64 = AtomicU64::new(0);
+/// When an end was requested.
+static SINCE: OnceLock<Instant> = OnceLock::new();
 /// How often it is looked whether it has.
 const TICK: Duration = Duration::from_millis(20);
 
@@ -74,6 +78,26 @@ pub fn check() -> Result<()> {
     }
 }
 
+/// Gives the work this long to end after a signal. Maps under way may go on for the first four fifths of it
+/// ([`check_under_way`]): what they have cost is not lost if they can be finished.
+pub fn allow(grace: Duration) {
+    let milliseconds = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+    GRACE.store(milliseconds, Ordering::Relaxed);
+    FINISHING.store(milliseconds / 5 * 4, Ordering::Relaxed);
+}
+
+/// As [`check`], for work that is under way: it may still be finished if [`allow`] has given it time.
+///
+/// # Errors
+/// An end was requested, and the time for it is over.
+pub fn check_under_way() -> Result<()> {
+    let finishing = Duration::from_millis(FINISHING.load(Ordering::Relaxed));
+    match SINCE.get() {
+        Some(since) if since.elapsed() < finishing => Ok(()),
+        _ => check(),
+    }
+}
+
 /// Waits until an end is requested.
 pub async fn wait() {
     while asked().is_none() {
@@ -124,13 +148,15 @@ fn listen(ending: Ending) {
         let Some(mut signals) = signals::Signals::open() else {
             return;
         };
-        REQUESTED.store(signals.next().await, Ordering::Relaxed);
-        let began = Instant::now();
+        let signal = signals.next().await;
+        let began = *SINCE.get_or_init(Instant::now);
+        REQUESTED.store(signal, Ordering::Relaxed);
+        let grace = Duration::from_millis(GRACE.load(Ordering::Relaxed));
         loop {
             if tokio::time::timeout(TICK, signals.next()).await.is_ok() {
                 end(ending);
             }
-            if began.elapsed() < GRACE {
+            if began.elapsed() < grace {
                 continue;
             }
             match MOVING.try_lock() {

@@ -17,7 +17,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 pub use generation::generation;
-pub use models::{ModelFacts, OpenedModel, Sources, Weights, located, named_models, open_models, warn};
+pub use models::{ModelFacts, OpenedModel, Sources, Weights, located, named_models, open_model, open_models, warn};
 
 use self::kept::{StoredGenerationPlan, StoredPlans};
 use self::sample::{One, Problem};

@@ -24,7 +24,7 @@ use crate::hub::Hub;
 use crate::input;
 use crate::plan::{named_models, warn};
 use crate::store::memo::HashMemo;
-use crate::store::{Store, write_atomically};
+use crate::store::{Store, write_kept};
 
 const SCHEMA: &str = "igsite/stamp/2";
 /// The least age of a change that a clock of whole seconds can distinguish from a later one.
@@ -169,7 +169,7 @@ impl Stamp {
         });
         let json = stamp.and_then(|stamp| serde_json::to_vec_pretty(&stamp).ok());
         match json {
-            Some(json) => _ = write_atomically(&path(store), &json),
+            Some(json) => _ = write_kept(store.folder(), &path(store), &json),
             None => Self::forget(store),
         }
     }
@@ -310,12 +310,11 @@ pub fn debug_hash(value: &impl fmt::Debug) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lock::Patience;
 
     #[test]
     fn what_was_changed_in_it_is_not_believed() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path(), Patience::None).unwrap();
+        let store = Store::open(folder.path()).unwrap();
         let write = || {
             Stamp::write(
                 &store,

@@ -202,6 +202,50 @@ static SITE: LazyLock<PathBuf> = LazyLock::new(|| {
 /// Interactions, layout, accessibility: `tests/web/run.mjs`. What the checks said lies in `target/tmp/web/checks.txt`.
 #[test]
 fn the_checks_of_tests_web_pass() {
+    checked(|| SITE.clone(), None);
+}
+
+/// What the first screens of the demo are to answer, in numbers, and what else only a site with findings can show. The
+/// demo is built from the repository's content; `target/tmp/demo` keeps its store, so that the next time it is quick.
+#[test]
+fn the_first_screens_of_the_demo_answer() {
+    let demo = || {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("demo");
+        copied(
+            &Path::new(env!("CARGO_MANIFEST_DIR")).join("content"),
+            &folder.join("content"),
+        );
+        let output = Command::new(env!("CARGO_BIN_EXE_igsite"))
+            .args(["build", "--device", "cpu", "--project"])
+            .arg(&folder)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        folder.join("site")
+    };
+    let only = "first screen|every count|equal labels|both maps|the lists of every|what is chosen|pages are light|a difference";
+    checked(demo, Some(only));
+}
+
+/// A folder with all that it holds; files that are there and the same stay as they are.
+fn copied(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copied(&entry.path(), &target);
+        } else {
+            let bytes = std::fs::read(entry.path()).unwrap();
+            if std::fs::read(&target).ok().as_ref() != Some(&bytes) {
+                std::fs::write(&target, bytes).unwrap();
+            }
+        }
+    }
+}
+
+/// Runs the checks, or those whose name has one of some texts, on a site that is built if they can be run.
+fn checked(built: impl FnOnce() -> PathBuf, only: Option<&str>) {
     let Some(browser) = chromium() else { return };
     let node = Command::new("node").arg("--version").output();
     let node = node.ok().filter(|out| out.status.success());
@@ -209,11 +253,13 @@ fn the_checks_of_tests_web_pass() {
         return;
     }
     let Some(web) = checks() else { return };
-    let log = SITE.with_file_name("checks.txt");
+    let site = built();
+    let log = site.with_file_name("checks.txt");
     let home = tempfile::tempdir().unwrap();
-    let status = Command::new("node")
-        .arg(web.join("run.mjs"))
-        .arg(&*SITE)
+    let mut command = Command::new("node");
+    command.arg(web.join("run.mjs")).arg(&site);
+    command.args(only.map(|_| "--only")).args(only);
+    let status = command
         .env("CHROMIUM", located(browser))
         // The browser's settings and caches belong to this run.
         .env("HOME", home.path())
@@ -223,7 +269,7 @@ fn the_checks_of_tests_web_pass() {
         .unwrap();
     let said = std::fs::read_to_string(&log).unwrap();
     println!("{said}");
-    assert!(status.success(), "{}: the checks that are named above", SITE.display());
+    assert!(status.success(), "{}: the checks that are named above", site.display());
 }
 
 /// The Nu HTML checker finds no error on any page, style sheet or picture.

@@ -500,8 +500,10 @@ fn git_takes_the_records_of_a_new_project_and_not_what_is_the_machines_own() {
         ".igsite/last-build.json",
         ".igsite/lock",
         ".igsite/hashes.json",
+        ".igsite/hashes/node-17.json",
         ".igsite/serve/index.html",
         ".igsite/store/v2/x.part",
+        ".igsite/store/tmp/node-17-1-0.part",
         "site/index.html",
         "content/models/my-model/model.safetensors",
     ];

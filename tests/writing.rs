@@ -114,6 +114,76 @@ of: models
 }
 
 #[test]
+fn a_claim_that_is_no_longer_true_fails_the_build_with_its_line_and_numbers() {
+    let claim = |is: &str| {
+        let shortcode = format!(
+            "{{{{ claim(experiment=\"first\", of=\"accuracy\", is=\"{is}\", value=\"2\", caption=\"both\") }}}}"
+        );
+        with_page(&format!("# A page\n\nThis is so:\n\n{shortcode}\n"))
+    };
+    let project = claim("below");
+    project.run(&CHECK).ended(0);
+    project.run(&BUILD).ended(0);
+    let html = project.read("site/docs/page/index.html");
+    assert!(
+        html.contains("<p class=\"claim\" id=\"claim\">The share of right answers is below 200.0%"),
+        "{html}"
+    );
+    let project = claim("above");
+    // Only results tell.
+    project.run(&CHECK).ended(0);
+    let said = project.run(&BUILD).ended(2).to_owned();
+    for told in [
+        "content/docs/page.md:5:4: this claim is not true: the share of right answers: Tiny (",
+        "expected: it is above 200.0%",
+        "help: change the sentence",
+    ] {
+        assert!(said.contains(told), "{told}: {said}");
+    }
+    assert!(
+        !project.path("site/index.html").exists(),
+        "no site that says what is not so"
+    );
+}
+
+#[test]
+fn what_holds_for_the_whole_site_stands_in_the_front_page() {
+    let front =
+        "---\ntitle: Ours\nauthor: [Ada Example, Bo]\nwrite: {maps: needed, data: packed, cards: none}\n---\nHello.\n";
+    let project = Project::small().file("content/index.md", front);
+    project
+        .run(&["build", "--device", "cpu", "--base-url", "https://me.example/r/"])
+        .ended(0);
+    assert!(
+        project
+            .read("site/index.html")
+            .contains("<meta name=\"author\" content=\"Ada Example and Bo\">")
+    );
+    let cited = project.read("site/data/first.bib");
+    assert!(
+        cited.contains("author = {Ada Example and Bo}")
+            && cited.contains("url = {https://me.example/r/experiments/first/}"),
+        "{cited}"
+    );
+    assert!(project.path("site/data/first.csv.gz").exists() && project.path("site/data/first/a.json").exists());
+    assert!(
+        !project.path("site/data/first/tiny/a.json").exists()
+            && !project.path("site/experiments/first/card.png").exists()
+    );
+    // A build with nothing to do sees that the front page says something else now.
+    let project = project.edit("content/index.md", "cards: none", "cards: all");
+    project
+        .run(&["build", "--device", "cpu", "--base-url", "https://me.example/r/"])
+        .ended(0);
+    assert!(project.path("site/experiments/first/card.png").exists());
+    let said = refused(&project.edit("content/index.md", "maps: needed", "maps: neded"));
+    assert!(
+        said.contains("content/index.md:4:15: write.maps: ") && said.contains("did you mean `needed`?"),
+        "{said}"
+    );
+}
+
+#[test]
 fn wrong_shortcodes_are_told_with_their_place_before_anything_is_computed() {
     let page = r#"# Wrong
 

@@ -44,6 +44,13 @@ impl Evidence {
         all
     }
 
+    /// How a model's maps by a method fare over the samples, by the first of their tests; none where they were not tested.
+    pub fn standing(&self, model: &str, method: Method) -> Option<Standing> {
+        let mut tested = self.tested.iter();
+        let first = tested.find(|maps| maps.common.model == model && maps.common.method == method);
+        first.and_then(|maps| maps.standing)
+    }
+
     /// One sentence on the maps that pages with several models show: how those of each model stand against their
     /// controls, with the first replacement. None where they were not tested. `title` names a model by its id.
     pub fn headline(&self, title: impl Fn(&str) -> String) -> Option<String> {

@@ -33,6 +33,8 @@ pub struct Quality {
     pub relative_delta: Option<f64>,
     /// |routing residual| as a share of the same; none where experts do not change by themselves.
     pub relative_routing_residual: Option<f64>,
+    /// Whether it fails the margin check by its own fault ([`summary::misses_margin_by_delta`]).
+    pub margin_by_delta: bool,
 }
 
 impl Quality {
@@ -51,6 +53,7 @@ impl Quality {
             difference: difference(attribution),
             relative_delta: relative_delta(attribution),
             relative_routing_residual: relative_routing_residual(attribution),
+            margin_by_delta: summary::misses_margin_by_delta(attribution),
         }
     }
 }
@@ -153,6 +156,20 @@ pub fn distinct(attributions: &[AttributionRecord]) -> Vec<(Vec<&str>, &Attribut
         }
     }
     maps
+}
+
+/// Characters of a target's text that a heading has room for; a longer one is shown whole, below.
+pub const HEADING: usize = 60;
+
+/// Whether the maps of a record say more than a sample's page has room for: several targets, baselines or methods, a
+/// test, a long text that is explained, the model's own words.
+pub fn needs_a_page(record: &SampleRecord) -> bool {
+    let maps = &record.attributions;
+    let of_text =
+        |map: &AttributionRecord| map.target.kind == TargetKind::Generated || map.target.text.chars().count() > HEADING;
+    distinct(maps).len() > 1
+        || record.generation.is_some()
+        || maps.iter().any(|map| !map.faithfulness.is_empty() || of_text(map))
 }
 
 /// The probability of what is explained, where that is one answer, and the record knows it.
@@ -278,6 +295,30 @@ mod tests {
             kinds,
             [vec![first, "token"], vec!["contrast"], vec!["token"], vec!["token"]]
         );
+    }
+
+    #[test]
+    fn a_single_map_needs_no_page_of_its_own() {
+        let mut record = fixture::records("tiny", 1).remove(0);
+        record.attributions.truncate(1);
+        (record.generation, record.attributions[0].faithfulness) = (None, vec![]);
+        assert!(!needs_a_page(&record));
+        let mut long = record.clone();
+        long.attributions[0].target.text = "a".repeat(HEADING + 1);
+        let mut other = record.clone();
+        other.attributions.push(AttributionRecord {
+            baseline: Some(Baseline::Mean),
+            ..record.attributions[0].clone()
+        });
+        let mut tested = record;
+        tested.generation = Some(crate::store::record::Generation {
+            prompt: String::new(),
+            text: "Since".into(),
+            token_ids: vec![1],
+            max_new_tokens: 1,
+            ended: false,
+        });
+        assert!([long, other, tested].iter().all(needs_a_page));
     }
 
     #[test]

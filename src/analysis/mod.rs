@@ -5,7 +5,9 @@
 pub mod agreement;
 pub mod bootstrap;
 pub mod calibration;
+pub mod compared;
 pub mod evidence;
+pub mod failing;
 pub mod faithfulness;
 pub mod groups;
 pub mod map;

@@ -6,10 +6,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::analysis::agreement::{Agreement, Measures};
+use crate::analysis::compared::{Compared, pearson};
 use crate::analysis::results::Results;
 use crate::analysis::summary::{self, Mean, Share};
-use crate::analysis::text::bare;
-use crate::content::units::CharText;
 
 /// Of so few pairs of words with a certain order nothing is listed: their agreement would be a matter of two or three
 /// words.
@@ -53,7 +52,7 @@ pub fn same_answers(results: &Results<'_>, a: usize, b: usize) -> Share {
 }
 
 /// None where an imported record does not tell an answer.
-fn answer_alike(results: &Results<'_>, (a, b): (usize, usize), sample: usize) -> Option<bool> {
+pub fn answer_alike(results: &Results<'_>, (a, b): (usize, usize), sample: usize) -> Option<bool> {
     let records = [results.record(a, sample), results.record(b, sample)];
     let told = records.iter().all(|record| summary::answer(record).is_some());
     told.then(|| summary::gives_same_answer(records))
@@ -70,6 +69,10 @@ pub struct MeanMeasures {
     pub certain: Option<f64>,
     /// Samples on which they answer alike.
     pub same_answer: Share,
+    /// Samples on which their maps of the same target rest most on the same word.
+    pub same_word: Share,
+    /// Pearson's correlation of the scores of those maps.
+    pub scores: Option<f64>,
 }
 
 /// The measures of two models.
@@ -85,7 +88,35 @@ pub fn measures(results: &Results<'_>, (a, b): (usize, usize)) -> MeanMeasures {
         plain: means(Agreement::plain),
         certain: mean(&|agreement| agreement.pairs()?.value()),
         same_answer: same_answers(results, a, b),
+        same_word: same_words(results, (a, b)),
+        scores: correlation_of_scores(results, (a, b)),
     }
+}
+
+/// On how many samples two models' maps of the same target rest most on the same word.
+pub fn same_words(results: &Results<'_>, (a, b): (usize, usize)) -> Share {
+    let mut share = Share::default();
+    let known = results.samples.iter().filter_map(|sample| sample.same_word(a, b));
+    known.for_each(|same| share.add(same));
+    share
+}
+
+/// Two models' compared maps of each sample on which both explain the same.
+fn both<'r>(
+    results: &'r Results<'_>,
+    (a, b): (usize, usize),
+) -> impl Iterator<Item = (usize, &'r Compared, &'r Compared)> {
+    let samples = results.samples.iter().enumerate();
+    samples.filter_map(move |(sample, analysed)| {
+        let (x, y) = (analysed.compared[a].as_ref()?, analysed.compared[b].as_ref()?);
+        (x.target.trim() == y.target.trim()).then_some((sample, x, y))
+    })
+}
+
+fn correlation_of_scores(results: &Results<'_>, pair: (usize, usize)) -> Option<f64> {
+    let mut mean = Mean::default();
+    both(results, pair).for_each(|(_, x, y)| mean.add(pearson(&x.scores, &y.scores)));
+    mean.value()
 }
 
 /// Two models on a sample: their agreement over the words of what it is about.
@@ -122,13 +153,7 @@ pub struct OnSamples {
 pub fn on_samples(results: &Results<'_>) -> OnSamples {
     let mut all = OnSamples::default();
     for (sample, analysed) in results.samples.iter().enumerate() {
-        let strongest: Vec<Option<usize>> = (0..results.models.len())
-            .map(|model| results.reasons(model, sample, 1).first().map(|(word, _)| *word))
-            .collect();
-        for &(a, b, _) in &analysed.agreements {
-            let Some(agreement) = results.agreement_of_reasons((a, b), sample) else {
-                continue;
-            };
+        for &(a, b, agreement) in &analysed.agreements {
             // Where no answer is told there is no same answer, nor another one.
             let Some(alike) = answer_alike(results, (a, b), sample) else {
                 continue;
@@ -143,7 +168,7 @@ pub fn on_samples(results: &Results<'_>) -> OnSamples {
                     plain: agreement.spearman,
                     certain,
                     alike,
-                    same_word: strongest[a] == strongest[b],
+                    same_word: analysed.same_word(a, b) == Some(true),
                 }),
                 None if alike => all.alike_left_out += 1,
                 None => all.different_left_out += 1,
@@ -168,16 +193,16 @@ pub struct Point {
     pub scores: (f64, f64),
 }
 
-/// Every word of the samples for which both models have a map, the strongest first, and how many samples these are.
-pub fn points(results: &Results<'_>, (a, b): (usize, usize)) -> (Vec<Point>, usize) {
+/// Every word of what the samples are about, where both models have a map of the same target, the strongest first, and
+/// how many samples these are.
+pub fn points(results: &Results<'_>, pair: (usize, usize)) -> (Vec<Point>, usize) {
     let mut points = Vec::new();
     let mut samples = 0;
-    for (sample, analysed) in results.samples.iter().enumerate() {
-        if let (Some(x), Some(y)) = (&analysed.words[a], &analysed.words[b]) {
-            samples += 1;
-            let scores = x.units.iter().copied().zip(y.units.iter().copied()).enumerate();
-            points.extend(scores.map(|(word, scores)| Point { sample, word, scores }));
-        }
+    for (sample, x, y) in both(results, pair) {
+        samples += 1;
+        let scores = x.scores.iter().copied().zip(y.scores.iter().copied());
+        let words = results.samples[sample].subject_words.iter().zip(scores);
+        points.extend(words.map(|(&word, scores)| Point { sample, word, scores }));
     }
     let size = |point: &Point| point.scores.0.abs().max(point.scores.1.abs());
     points.sort_by(|x, y| {
@@ -215,23 +240,15 @@ struct Means {
 
 /// The words of what the samples are about whose scores differ most, by the sum of the differences, so that a word that
 /// comes once needs a large one.
-pub fn differing(results: &Results<'_>, (a, b): (usize, usize)) -> Vec<DifferingWord> {
+pub fn differing(results: &Results<'_>, pair: (usize, usize)) -> Vec<DifferingWord> {
     let mut words: BTreeMap<String, Means> = BTreeMap::new();
-    for (sample, analysed) in results.samples.iter().enumerate() {
-        let (Some(x), Some(y)) = (&analysed.words[a], &analysed.words[b]) else {
-            continue;
-        };
-        let text = CharText::new(&results.experiment.samples[sample].prompt.text);
-        let errors = analysed.errors[a].as_ref().zip(analysed.errors[b].as_ref());
-        for (index, unit) in analysed.units.words.iter().enumerate() {
-            let segment = &analysed.units.segments[analysed.units.segment_of_word(index)].name;
-            if results.subject.contains(segment) {
-                let word = bare(text.slice(unit.start, unit.end)).to_lowercase();
-                let means = words.entry(word).or_default();
-                means.first.add(Some(x.units[index]));
-                means.second.add(Some(y.units[index]));
-                means.error.add(errors.map(|(x, y)| x.units[index] + y.units[index]));
-            }
+    for (sample, x, y) in both(results, pair) {
+        let errors = x.errors.as_ref().zip(y.errors.as_ref());
+        for (index, &word) in results.samples[sample].subject_words.iter().enumerate() {
+            let means = words.entry(results.word(sample, word).to_lowercase()).or_default();
+            means.first.add(Some(x.scores[index]));
+            means.second.add(Some(y.scores[index]));
+            means.error.add(errors.map(|(x, y)| x[index] + y[index]));
         }
     }
     let word = |(word, means): (String, Means)| {

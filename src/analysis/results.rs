@@ -4,19 +4,22 @@ use indexmap::IndexMap;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::analysis::agreement::{Agreement, Scored, agreement, largest};
+use crate::analysis::agreement::{Agreement, largest};
+use crate::analysis::compared::{self, Compared, OtherBaseline};
 use crate::analysis::evidence::Evidence;
+use crate::analysis::failing::{FailingGroup, failing_group};
 use crate::analysis::map;
 use crate::analysis::scale::Scale;
 use crate::analysis::summary::{self, Mean, ModelSummary, Share};
-use crate::analysis::text::{bare, excerpt};
+use crate::analysis::text::{bare, excerpt, short_titles};
+use crate::analysis::words::{self, AnswerWords, ListedWords};
 use crate::content::experiment::Experiment;
 use crate::content::project::Project;
 use crate::content::subject::{subject_segments, subject_text};
 use crate::content::units::{CharText, UnitScores, Units};
 use crate::diagnostic::{Diagnostic, Result};
 use crate::store::record::{AttributionRecord, Imported, SampleRecord, TargetRecord};
-use crate::terms::{Baseline, Method, Output, PromptStyle};
+use crate::terms::{Baseline, Method, Output, PromptStyle, TargetKind};
 
 /// What the last of [`Results::segment_shares`] is called.
 pub const SPECIAL: &str = "special tokens";
@@ -39,6 +42,8 @@ pub struct Results<'a> {
     pub experiment: &'a Experiment,
     /// Titles of the models, in order.
     pub models: Vec<String>,
+    /// The same without what all of them begin with.
+    pub short_models: Vec<String>,
     /// A summary a model.
     pub summaries: Vec<ModelSummary>,
     /// The samples, in order.
@@ -47,16 +52,37 @@ pub struct Results<'a> {
     pub most_maps: usize,
     /// How many samples get the same answer from all models.
     pub same_answer: Share,
-    /// One colour scale for word scores over the whole experiment.
-    pub scale: Scale,
+    /// One colour scale over the whole experiment for the scores of the words that the samples are about.
+    pub subject_scale: Scale,
     /// Mean share of |word score| by segment, one list a model.
     pub segment_shares: Vec<IndexMap<String, Mean>>,
     /// The segments that the samples are about ([`subject_segments`]).
     pub subject: Vec<String>,
     /// What speaks for or against the maps.
     pub evidence: Evidence,
+    /// Whether models are compared by their maps of the right answer; else by those that pages show.
+    pub compares_right_answers: bool,
+    /// Where some model fails; none where no column of the data tells.
+    pub failing: Option<FailingGroup>,
+    /// What words count for each answer: by all models, then by each.
+    pub answer_words: Vec<AnswerWords>,
+    /// The words that have a page.
+    pub listed: ListedWords,
     /// The same by option, over the lines of the prompt that begin with the option's letter.
     pub option_shares: Vec<IndexMap<String, Mean>>,
+    /// What is written of it.
+    pub writes: Writes,
+}
+
+/// What a site writes of an experiment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Writes {
+    /// Whether maps that say no more than the sample's page have no page of their own.
+    pub needed_only: bool,
+    /// Whether its data are packed.
+    pub packed: bool,
+    /// Whether its samples and maps have cards for link previews.
+    pub cards: bool,
 }
 
 /// What the maps that pages show explain.
@@ -101,13 +127,21 @@ pub struct SampleResults {
     pub words: Vec<Option<UnitScores>>,
     /// The errors of those scores, at most; none where they are unknown.
     pub errors: Vec<Option<UnitScores>>,
-    /// Agreement of every two models (first < second) whose maps are shown.
+    /// Each model's map that is compared with those of others, over the words of what the sample is about; none where it
+    /// is marked or missing.
+    pub compared: Vec<Option<Compared>>,
+    /// Agreement of every two models (first < second) whose compared maps explain the same, over those words.
     pub agreements: Vec<(usize, usize, Agreement)>,
+    /// Each model's shown map beside the same from each other baseline, over those words.
+    pub baselines: Vec<Vec<OtherBaseline>>,
+    /// Whether the strongest word of each model's shown map is where the experiment expects it; none where that is not
+    /// known.
+    pub expected: Vec<Option<bool>>,
     /// Whether all models give the same answer.
     pub same_answer: bool,
     /// The words of what the sample is about, by their places among all of it: all words where no segment tells the
     /// samples apart.
-    subject_words: Vec<usize>,
+    pub subject_words: Vec<usize>,
     /// What the sample is about, shortened: its `claim`, or whatever segment tells the samples apart.
     pub subject: String,
 }
@@ -131,9 +165,10 @@ impl<'a> Results<'a> {
         }
         let title = |id: &String| project.model_title(id).to_owned();
         let subject = subject_segments(experiment);
+        let compares_right_answers = compared::has_right_answers(&source.records);
         let samples: Vec<SampleResults> = (0..experiment.samples.len())
             .into_par_iter()
-            .map(|sample| SampleResults::of(source, sample, &subject))
+            .map(|sample| SampleResults::of(source, sample, &subject, compares_right_answers))
             .collect();
         let models = 0..source.records.len();
         let shares = models.into_par_iter().map(|model| {
@@ -143,11 +178,17 @@ impl<'a> Results<'a> {
             )
         });
         let (segment_shares, option_shares) = shares.unzip();
-        let scale = Scale::over(samples.iter().flat_map(|s| &s.words).flatten().flat_map(|w| &w.units));
-        Ok(Self {
+        let models: Vec<String> = experiment.models.iter().map(title).collect();
+        let subject_scale = Scale::over(samples.iter().flat_map(|sample| {
+            let words = sample.words.iter().flatten();
+            words.flat_map(|scores| sample.subject_words.iter().map(|&word| &scores.units[word]))
+        }));
+        let mut results = Self {
             source,
+            subject_scale,
             experiment,
-            models: experiment.models.iter().map(title).collect(),
+            short_models: short_titles(&models),
+            models,
             summaries: source.records.iter().map(ModelSummary::of).collect(),
             // Each page with several models says it: it is not counted again for each.
             most_maps: source
@@ -159,12 +200,39 @@ impl<'a> Results<'a> {
                 .unwrap_or(0),
             same_answer: summary::same_answer(&source.records),
             samples,
-            scale,
             segment_shares,
             subject,
             evidence: Evidence::of(experiment, &source.records),
+            compares_right_answers,
+            failing: failing_group(&experiment.samples, &source.records),
             option_shares,
-        })
+            answer_words: Vec::new(),
+            listed: ListedWords::default(),
+            writes: {
+                let (pairs, settings) = (experiment.models.len() * experiment.samples.len(), project.settings());
+                Writes {
+                    needed_only: settings.maps.only_needed(pairs),
+                    packed: settings.data.packed(pairs),
+                    cards: settings.cards.of_samples(pairs),
+                }
+            },
+        };
+        results.answer_words = words::by_answer(&results);
+        results.listed = ListedWords::of(&results, &results.answer_words);
+        Ok(results)
+    }
+
+    /// Whether a model's maps of a sample have a page of their own.
+    pub fn has_map_page(&self, model: usize, sample: usize) -> bool {
+        !self.writes.needed_only || map::needs_a_page(self.record(model, sample))
+    }
+
+    /// How many pairs of a model and a sample have no such page.
+    pub fn without_map_page(&self) -> usize {
+        let records = self.source.records.iter().flatten();
+        records
+            .filter(|record| self.writes.needed_only && !map::needs_a_page(record))
+            .count()
     }
 
     /// One sentence on how the maps stand against their controls; none where they were not tested.
@@ -296,14 +364,45 @@ impl<'a> Results<'a> {
         }
     }
 
-    /// Maps within tolerance, of all maps of all models.
-    pub fn within_tolerance(&self) -> Share {
-        self.total(|model| model.within_tolerance)
+    /// Maps that are numerically exact, of all maps of all models that have a test: the one count of them
+    /// ([`summary::exactness`]).
+    pub fn exact(&self) -> Share {
+        self.total(|model| model.converged)
     }
 
-    /// Maps that are as right as was asked for, of all maps of all models.
-    pub fn converged(&self) -> Share {
-        self.total(|model| model.converged)
+    /// The same of one sample.
+    pub fn exact_on(&self, sample: usize) -> Share {
+        let maps = self.records_of(sample).flat_map(|record| &record.attributions);
+        summary::exact(maps)
+    }
+
+    /// Whether no map has an error estimate: then the count says what the deltas say, and no more.
+    pub fn exact_by_delta(&self) -> bool {
+        self.summaries.iter().all(|model| model.median_error.is_none())
+    }
+
+    /// Maps whose strongest word is where the experiment expects it, of the maps that pages show.
+    pub fn expected(&self) -> Share {
+        let mut share = Share::default();
+        let known = self.samples.iter().flat_map(|sample| &sample.expected).flatten();
+        known.for_each(|expected| share.add(*expected));
+        share
+    }
+
+    /// How often the maps that pages show have the same strongest word from each other baseline, and how their scores
+    /// correlate in the mean; in the order of first sight.
+    pub fn other_baselines(&self) -> Vec<(Baseline, Share, Mean)> {
+        let mut found: Vec<(Baseline, Share, Mean)> = Vec::new();
+        for other in self.samples.iter().flat_map(|sample| &sample.baselines).flatten() {
+            let place = found.iter().position(|(known, ..)| *known == other.baseline);
+            let place = place.unwrap_or_else(|| {
+                found.push((other.baseline.clone(), Share::default(), Mean::default()));
+                found.len() - 1
+            });
+            found[place].1.add(other.same_word);
+            found[place].2.add(other.correlation);
+        }
+        found
     }
 
     fn total(&self, share: fn(&ModelSummary) -> Share) -> Share {
@@ -322,6 +421,11 @@ impl<'a> Results<'a> {
         records.any(|record| summary::predicted_option(record) == Some(letter))
     }
 
+    /// The words of what a sample is about, by their places.
+    pub fn subject_words(&self, sample: usize) -> &[usize] {
+        &self.samples[sample].subject_words
+    }
+
     /// A model's `top` words of greatest magnitude among those of what a sample is about: their places, and their
     /// scores.
     pub fn reasons(&self, model: usize, sample: usize, top: usize) -> Vec<(usize, f64)> {
@@ -334,26 +438,38 @@ impl<'a> Results<'a> {
         strongest.filter(|(_, score)| *score != 0.0).collect()
     }
 
-    /// How two models' maps of a sample agree over the words of what it is about; none where one has no map.
-    pub fn agreement_of_reasons(&self, (a, b): (usize, usize), sample: usize) -> Option<Agreement> {
+    /// The word of what a sample is about on which a model's compared map rests most, and its score.
+    pub fn compared_reason(&self, model: usize, sample: usize) -> Option<(usize, f64)> {
         let analysed = &self.samples[sample];
-        let words = &analysed.subject_words;
-        let of = |scores: &UnitScores| -> Vec<f64> { words.iter().map(|&word| scores.units[word]).collect() };
-        let scores = |model: usize| analysed.words[model].as_ref().map(of);
-        let errors = |model: usize| analysed.errors[model].as_ref().map(of);
-        let (first, second) = (scores(a)?, scores(b)?);
-        let (first_errors, second_errors) = (errors(a), errors(b));
-        let scored = |scores, errors| Scored { scores, errors };
-        Some(agreement(
-            scored(&first, first_errors.as_deref()),
-            scored(&second, second_errors.as_deref()),
-        ))
+        let map = analysed.compared[model].as_ref()?;
+        let strongest = map.strongest()?;
+        Some((analysed.subject_words[strongest], map.scores[strongest]))
     }
 
     /// A word of a sample's prompt as lists show it.
     pub fn word(&self, sample: usize, word: usize) -> String {
         let unit = &self.samples[sample].units.words[word];
         bare(CharText::new(&self.experiment.samples[sample].prompt.text).slice(unit.start, unit.end))
+    }
+
+    /// The name in links of a word of a sample's prompt; none where it has no page.
+    pub fn word_slug(&self, sample: usize, word: usize) -> Option<String> {
+        let is_subject = self.samples[sample].subject_words.binary_search(&word).is_ok();
+        let slug = is_subject.then(|| self.listed.slug(&self.word(sample, word)))?;
+        slug.map(str::to_owned)
+    }
+
+    /// What the compared maps explain, as a phrase behind "for".
+    pub fn compared_target(&self) -> String {
+        if self.compares_right_answers {
+            return "the right answer".to_owned();
+        }
+        match self.first_map().map(|map| &map.target) {
+            Some(target) if target.kind == TargetKind::Predicted => "answers that both give".to_owned(),
+            Some(target) if target.kind == TargetKind::Generated => "what both say".to_owned(),
+            Some(target) => format!("“{}”", excerpt(target.text.trim(), 60)),
+            None => "nothing".to_owned(),
+        }
     }
 
     /// A model's `top` words of greatest magnitude for a sample, with their scores.
@@ -376,59 +492,107 @@ impl<'a> Results<'a> {
 }
 
 impl SampleResults {
-    fn of(source: &ExperimentResults<'_>, sample: usize, subject: &[String]) -> Self {
-        let prompt = &source.experiment.samples[sample].prompt;
+    fn of(source: &ExperimentResults<'_>, sample: usize, subject: &[String], gold: bool) -> Self {
+        let experiment = source.experiment;
+        let prompt = &experiment.samples[sample].prompt;
         let units = Units::of(&prompt.text, &prompt.segments);
-        let own: Vec<Option<(Units, Option<UnitScores>)>> = source
-            .records
-            .iter()
-            .map(|records| match source.experiment.prompt_style {
-                PromptStyle::Plain => None,
-                PromptStyle::Chat => Some(within_template(&records[sample])),
-            })
+        let segment = |word: usize| &units.segments[units.segment_of_word(word)].name;
+        let subject_words: Vec<usize> = (0..units.words.len())
+            .filter(|&word| subject.is_empty() || subject.contains(segment(word)))
             .collect();
-        let (words, errors): (Vec<Option<UnitScores>>, Vec<Option<UnitScores>>) = source
-            .records
-            .iter()
-            .zip(&own)
-            .map(|(records, own)| {
-                let record = &records[sample];
-                let Some(shown) = summary::shown(record) else {
-                    return (None, None);
-                };
-                let over = own.as_ref().map_or(&units, |(own, _)| own);
-                let assignment = over.assign(&record.prompt, &record.tokens);
-                let sums = |values: &[f64]| {
-                    let sums = over.word_scores(&assignment, values);
-                    match own {
-                        Some((own, _)) => own.without_template(&sums, &units),
-                        None => Some(sums),
-                    }
-                };
-                (sums(&shown.scores), map::errors(shown).as_deref().and_then(sums))
-            })
-            .unzip();
+        // What is ranked beside what is expected: as in `truth`, the words of what the sample is about and the expected.
+        let ranked: Vec<(usize, bool)> = (0..units.words.len())
+            .map(|word| (word, experiment.expected.contains(segment(word))))
+            .filter(|(word, expected)| *expected || subject.is_empty() || subject.contains(segment(*word)))
+            .collect();
+        let expected_words: Vec<bool> = ranked.iter().map(|(_, expected)| *expected).collect();
+        let of_subject =
+            |scores: &UnitScores| -> Vec<f64> { subject_words.iter().map(|&word| scores.units[word]).collect() };
+        let (mut own, mut words, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut compared, mut baselines, mut expected) = (Vec::new(), Vec::new(), Vec::new());
+        for records in &source.records {
+            let record = &records[sample];
+            let within = match experiment.prompt_style {
+                PromptStyle::Plain => None,
+                PromptStyle::Chat => Some(within_template(record)),
+            };
+            let sums = word_sums(record, &units, within.as_ref().map(|(own, _)| own));
+            let shown = summary::shown(record);
+            let shown_words = shown.and_then(|map| sums(&map.scores));
+            let map = compared::compared_map(record, gold);
+            compared.push(map.and_then(|map| {
+                Some(Compared {
+                    target: map.target.text.clone(),
+                    scores: of_subject(&sums(&map.scores)?),
+                    errors: map::errors(map).as_deref().and_then(&sums).as_ref().map(of_subject),
+                })
+            }));
+            baselines.push(match &shown_words {
+                None => Vec::new(),
+                Some(shown) => {
+                    let shown = of_subject(shown);
+                    let beside = |map: &AttributionRecord| {
+                        let other = of_subject(&sums(&map.scores)?);
+                        Some(OtherBaseline {
+                            baseline: map.baseline.clone()?,
+                            same_word: largest(&shown, 1) == largest(&other, 1),
+                            correlation: compared::pearson(&shown, &other),
+                        })
+                    };
+                    compared::from_other_baselines(record).filter_map(beside).collect()
+                }
+            });
+            expected.push(shown_words.as_ref().and_then(|scores| {
+                let ranked: Vec<f64> = ranked.iter().map(|(word, _)| scores.units[*word]).collect();
+                compared::strongest_is_expected(&ranked, &expected_words)
+            }));
+            words.push(shown_words);
+            errors.push(shown.and_then(|map| map::errors(map).as_deref().and_then(&sums)));
+            drop(sums);
+            own.push(within);
+        }
         let mut agreements = Vec::new();
-        for second in 0..words.len() {
-            for first in 0..second {
-                if let (Some(a), Some(b)) = (scored(&words, &errors, first), scored(&words, &errors, second)) {
-                    agreements.push((first, second, agreement(a, b)));
+        for first in 0..compared.len() {
+            for second in first + 1..compared.len() {
+                if let (Some(a), Some(b)) = (&compared[first], &compared[second])
+                    && let Some(agreement) = compared::agreement_of(a, b)
+                {
+                    agreements.push((first, second, agreement));
                 }
             }
         }
-        agreements.sort_by_key(|&(first, second, _)| (first, second));
-        let is_subject = |word: &usize| subject.contains(&units.segments[units.segment_of_word(*word)].name);
-        let all = 0..units.words.len();
         Self {
-            subject_words: all.filter(|word| subject.is_empty() || is_subject(word)).collect(),
+            subject_words,
             units,
             own,
             words,
             errors,
+            compared,
             agreements,
+            baselines,
+            expected,
             same_answer: summary::gives_same_answer(source.records.iter().map(|records| &records[sample])),
             subject: excerpt(subject_text(prompt, subject), 180),
         }
+    }
+
+    /// The sums over the shared words of any values of a model's tokens; none where a template left no trace of them.
+    pub fn sums<'s>(
+        &'s self,
+        model: usize,
+        record: &'s SampleRecord,
+    ) -> impl Fn(&[f64]) -> Option<UnitScores> + use<'s> {
+        word_sums(record, &self.units, self.own[model].as_ref().map(|(own, _)| own))
+    }
+
+    /// Whether two models' compared maps rest most on the same word; none where they explain different things, or one
+    /// has no map.
+    pub fn same_word(&self, a: usize, b: usize) -> Option<bool> {
+        let (a, b) = (self.compared[a].as_ref()?, self.compared[b].as_ref()?);
+        if a.target.trim() != b.target.trim() {
+            return None;
+        }
+        Some(a.strongest()? == b.strongest()?)
     }
 
     /// A model's units of the prompt as it got it.
@@ -454,12 +618,22 @@ impl SampleResults {
     }
 }
 
-/// A model's shown map by word, with the errors where they are known.
-fn scored<'w>(words: &'w [Option<UnitScores>], errors: &'w [Option<UnitScores>], model: usize) -> Option<Scored<'w>> {
-    Some(Scored {
-        scores: &words[model].as_ref()?.units,
-        errors: errors[model].as_ref().map(|errors| errors.units.as_slice()),
-    })
+/// Sums values of a record's tokens over the words that all models share; `own` are the units with the model's chat
+/// template, where it has one.
+fn word_sums<'s>(
+    record: &'s SampleRecord,
+    units: &'s Units,
+    own: Option<&'s Units>,
+) -> impl Fn(&[f64]) -> Option<UnitScores> + use<'s> {
+    let over = own.unwrap_or(units);
+    let assignment = over.assign(&record.prompt, &record.tokens);
+    move |values| {
+        let sums = over.word_scores(&assignment, values);
+        match own {
+            Some(own) => own.without_template(&sums, units),
+            None => Some(sums),
+        }
+    }
 }
 
 /// The units of a prompt that has a chat template round it, and the word scores of the shown map.

@@ -110,6 +110,22 @@ pub fn is_right(attribution: &AttributionRecord) -> bool {
     attribution.converged != Some(false) && is_there && !is_incomplete(attribution)
 }
 
+/// Whether a map is numerically exact, as far as its rule can tell; none of maps without a test of that, which count for
+/// neither. Every count of exact maps is made of this.
+pub fn exactness(attribution: &AttributionRecord) -> Option<bool> {
+    let is_tested = attribution.absent.is_none() && attribution.within_tolerance.is_some();
+    is_tested.then(|| is_right(attribution))
+}
+
+/// How many of these maps are numerically exact, of those that have a test ([`exactness`]).
+pub fn exact<'a>(maps: impl IntoIterator<Item = &'a AttributionRecord>) -> Share {
+    let mut share = Share::default();
+    maps.into_iter()
+        .filter_map(exactness)
+        .for_each(|exact| share.add(exact));
+    share
+}
+
 /// Whether an integral converged, and its scores miss F(input) − F(baseline) all the same: F jumps by more than the rule
 /// allows of a delta where the choice of experts changes, and no scores sum to a jump.
 pub fn is_incomplete(attribution: &AttributionRecord) -> bool {
@@ -225,6 +241,16 @@ pub fn misses_margin(attribution: &AttributionRecord) -> bool {
     attribution.within_margin == Some(false)
 }
 
+/// Whether it fails that check by its own fault. The sum less the probability is the delta less F(baseline): where the
+/// delta is the smaller of the two, the check measures F(baseline) and says nothing of the map.
+pub fn misses_margin_by_delta(attribution: &AttributionRecord) -> bool {
+    let delta_is_larger = attribution
+        .convergence_delta
+        .zip(attribution.f_baseline)
+        .is_none_or(|(delta, baseline)| delta.abs() >= baseline.abs());
+    misses_margin(attribution) && delta_is_larger
+}
+
 /// The option that the model predicts.
 pub fn predicted_option(record: &SampleRecord) -> Option<&str> {
     chosen(
@@ -317,8 +343,10 @@ impl ModelSummary {
                 // Maps of methods without a test are no share of those that pass it.
                 if let Some(within) = attribution.within_tolerance {
                     summary.within_tolerance.add(within && attribution.non_finite.is_none());
-                    summary.converged.add(is_right(attribution));
                 }
+                exactness(attribution)
+                    .into_iter()
+                    .for_each(|exact| summary.converged.add(exact));
                 errors.extend(attribution.error_estimate);
                 if let Some(within) = attribution.within_margin {
                     summary.within_margin.add(within);

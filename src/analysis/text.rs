@@ -80,6 +80,21 @@ pub fn bare(word: &str) -> String {
     excerpt(if bare.is_empty() { word } else { bare }, 24)
 }
 
+/// Titles without the words that all of them begin with: `Llama`, `Mistral` of `Demo Llama`, `Demo Mistral`.
+pub fn short_titles(titles: &[String]) -> Vec<String> {
+    let words: Vec<Vec<&str>> = titles.iter().map(|title| title.split(' ').collect()).collect();
+    let mut common = 0;
+    if words.len() > 1 {
+        while words
+            .iter()
+            .all(|title| title.len() > common + 1 && title[common] == words[0][common])
+        {
+            common += 1;
+        }
+    }
+    words.iter().map(|title| title[common..].join(" ")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -103,6 +118,14 @@ mod tests {
         fn so_has_a_text_of_words(text in "[a ]{0,12}", limit in 0usize..12) {
             prop_assert_eq!(ascii_excerpt(text.trim(), limit), Some(any_excerpt(&text, limit)));
         }
+    }
+
+    #[test]
+    fn short_titles_leave_out_what_all_begin_with() {
+        let titles = |all: &[&str]| short_titles(&all.iter().map(|title| (*title).to_owned()).collect::<Vec<_>>());
+        assert_eq!(titles(&["Demo Llama", "Demo Orca"]), ["Llama", "Orca"]);
+        assert_eq!(titles(&["Demo", "Demo Orca"]), ["Demo", "Demo Orca"]);
+        assert_eq!(titles(&["Demo Llama"]), ["Demo Llama"]);
     }
 
     #[test]

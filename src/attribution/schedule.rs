@@ -76,13 +76,13 @@ pub fn run(
     let mut open: Vec<Open> = Vec::new();
     loop {
         let mut replaced: Vec<Replaced<'_>> = Vec::new();
-        interrupt::check()?;
+        interrupt::check_under_way()?;
         let full = match batch {
             Batch::Fixed(points) => Fill::Points(points),
             // Two passes' worth, so that a late one does not keep all others waiting.
             Batch::Auto => Fill::Tokens(2 * explainer.pass_tokens()),
         };
-        while !full.by(&open, &replaced) {
+        while !full.by(&open, &replaced) && interrupt::asked().is_none() {
             let Some((first, task)) = waiting.next() else { break };
             let mut members = vec![(first, task)];
             while let Some(next) = waiting.next_if(|(_, next)| next.path() == task.path()) {
@@ -99,7 +99,11 @@ pub fn run(
             }
         }
         if open.is_empty() && replaced.is_empty() {
-            return Ok(());
+            return if waiting.peek().is_some() {
+                interrupt::check()
+            } else {
+                Ok(())
+            };
         }
         if !replaced.is_empty() {
             replaced::round(explainer, replaced, batch, progress, done)?;

@@ -3,8 +3,6 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use rayon::prelude::*;
-
 use super::place::{refuse_models, refuse_sources};
 use super::report::Report;
 use super::{counted, rehearse, selection};
@@ -12,21 +10,22 @@ use crate::analysis::summary;
 use crate::assemble;
 use crate::cli::{Build, ExitStatus, Global};
 use crate::compute::{self, Work};
+use crate::content::page::{DataFiles, MapPages};
 use crate::content::project::Project;
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind};
 use crate::hub::Hub;
 use crate::interrupt;
 use crate::lock::Patience;
 use crate::model::device::Backend;
-use crate::plan::kept::{StoredPlan, StoredPlans};
+use crate::plan::kept::{self, Answered, StoredPlan, StoredPlans};
 use crate::plan::{self, Run, Sources, Weights, frozen};
 use crate::publish::{check_base_url, write};
 use crate::render::{ExperimentResults, Site};
 use crate::site::output::{Counts, Folder, Output, Written};
 use crate::stamp::{self, BuildOptions, Stamp};
-use crate::store::Store;
 use crate::store::memo::HashMemo;
 use crate::store::record::SampleRecord;
+use crate::store::{Claim, Store};
 
 pub fn run(global: &Global, arguments: &Build, report: &Report) -> Result<ExitStatus, Diagnostics> {
     let output = output(global, arguments);
@@ -69,11 +68,13 @@ pub fn build(global: &Global, arguments: &Build, report: &Report, patience: Pati
         true => vec![],
         false => Backend::open_all(&arguments.place.device)?,
     };
-    // Both are held to the end, so that nobody else changes what is read or written meanwhile.
-    let store = if arguments.frozen {
-        Store::read(&global.project, patience)?
+    // Both are held to the end, so that nobody else writes the site or the stamp meanwhile.
+    let (_claim, store) = if arguments.frozen {
+        let claim = Claim::to_read(&global.project, patience)?;
+        (claim, Store::read(&global.project))
     } else {
-        Store::open(&global.project, patience)?
+        let claim = Claim::to_write(&global.project, patience)?;
+        (claim, Store::open(&global.project)?)
     };
     let folder = Folder::take(&output, &global.project, patience)?;
     if folder.undone() {
@@ -216,7 +217,8 @@ impl<'a> Building<'a> {
         for (run, parts) in runs.into_iter().zip(parts) {
             let model = &models[run.model];
             let (facts, vocabulary) = (model.facts(), &model.tokenizer);
-            let plan = StoredPlan::of(&run, &facts, &parts, vocabulary);
+            let answered: Vec<Answered> = parts.iter().map(Answered::of).collect();
+            let plan = StoredPlan::of(&run, &facts, &answered, vocabulary);
             store.keep_plan(&run.experiment.id, run.model, &plan)?;
             let records = assemble::records(&run, &facts, &parts, vocabulary);
             add(&mut results, &run, records);
@@ -286,6 +288,7 @@ impl<'a> Building<'a> {
             results,
             base_url: self.base_url.map(str::to_owned),
         };
+        self.say_what_is_left_out(&site);
         let (counts, written) = write(&site, &mut self.output)?;
         self.stage("site written");
         let records = site.results.iter().flat_map(|result| result.records.iter().flatten());
@@ -304,17 +307,31 @@ impl<'a> Building<'a> {
         })
     }
 
+    /// A large experiment is written smaller unless the author says otherwise, and the author is told.
+    fn say_what_is_left_out(&self, site: &Site<'_>) {
+        let settings = self.project.settings();
+        for experiment in site.results.iter().map(|results| results.experiment) {
+            let pairs = experiment.models.len() * experiment.samples.len();
+            let mut left = Vec::new();
+            if settings.maps == MapPages::Auto && settings.maps.only_needed(pairs) {
+                left.push("maps that say no more than the page of their sample have no page of their own");
+            }
+            if settings.data == DataFiles::Auto && settings.data.packed(pairs) {
+                left.push("its data are packed");
+            }
+            if !left.is_empty() {
+                self.report.note(&format!(
+                    "experiment `{}` has {pairs} pairs of a model and a sample: {} (`write` in content/index.md says otherwise)",
+                    experiment.id,
+                    left.join(", and ")
+                ));
+            }
+        }
+    }
+
     /// The stored plans of all experiments to build.
     fn stored_plans(&self) -> Result<StoredPlans, Diagnostics> {
-        let experiments = self.project.experiments.iter();
-        let pairs =
-            experiments.flat_map(|experiment| experiment.models.iter().map(move |model| (&experiment.id, model)));
-        let read = |(experiment, model): (&String, &String)| -> Result<_, Diagnostics> {
-            let run = StoredPlan::of_store(self.store, experiment, model)?;
-            Ok(run.map(|run| ((experiment.clone(), model.clone()), run)))
-        };
-        let kept = pairs.collect::<Vec<_>>().into_par_iter().map(read);
-        Ok(kept.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+        Ok(kept::of_project(self.store, self.project)?)
     }
 
     /// The experiments in the order of the site: those to compute without a record yet, and those that are imported.

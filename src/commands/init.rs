@@ -1,6 +1,8 @@
-//! `igsite init`: a new project that checks and builds as it is, and says what to put where.
+//! `igsite init`: a new project that checks and builds as it is, and says what to put where; for a new project or an old
+//! one, what a cluster needs to compute it.
 
 use std::fs;
+use std::path::Path;
 
 use super::report::Report;
 use crate::cli::{ExitStatus, Init};
@@ -22,20 +24,72 @@ const FILES: [(&str, &str); 6] = [
     (WORKFLOW, include_str!("init/pages.yml")),
 ];
 
+/// A script that submits a job array of Slurm.
+const SLURM: (&str, &str) = ("slurm.sh", include_str!("init/slurm.sh"));
+/// Jobs of Kubernetes, one of them Indexed.
+const KUBERNETES: (&str, &str) = ("kubernetes.yaml", include_str!("init/kubernetes.yaml"));
+
 pub fn run(arguments: &Init, report: &Report) -> Result<ExitStatus, Diagnostics> {
     let folder = &arguments.folder;
-    let there: Vec<&str> = FILES
-        .iter()
-        .map(|(path, _)| *path)
-        .filter(|path| folder.join(path).exists())
+    let asked = [(arguments.slurm, SLURM), (arguments.kubernetes, KUBERNETES)];
+    let of_cluster: Vec<(&str, &str)> = asked
+        .into_iter()
+        .filter(|(asked, _)| *asked)
+        .map(|(_, file)| file)
         .collect();
-    if !there.is_empty() {
-        return Err(Diagnostic::content(format!("already there: {}", there.join(", ")))
+    let there = |files: &[(&'static str, &str)]| -> Vec<&str> {
+        let there = files.iter().map(|(path, _)| *path);
+        there.filter(|path| folder.join(path).exists()).collect()
+    };
+    let old = there(&of_cluster);
+    if !old.is_empty() {
+        return Err(Diagnostic::content(format!("already there: {}", old.join(", ")))
+            .in_file(folder)
+            .help("yours may have been edited: move it away first, and compare")
+            .into());
+    }
+    let of_project = there(&FILES);
+    if of_cluster.is_empty() && !of_project.is_empty() {
+        return Err(Diagnostic::content(format!("already there: {}", of_project.join(", ")))
             .in_file(folder)
             .expected("a folder without a project")
             .help("name a new folder: `igsite init my-project`")
             .into());
     }
+    // What a cluster needs may come to a project that is there.
+    if of_cluster.is_empty() || !folder.join("content").is_dir() {
+        project(folder, report)?;
+    } else {
+        report.result(&folder.display().to_string());
+    }
+    for (path, text) in of_cluster {
+        let place = folder.join(path);
+        write_atomically(&place, text.as_bytes())?;
+        if path == SLURM.0 {
+            executable(&place)?;
+        }
+        report.note(&format!(
+            "{}: read its first lines; docs/cluster.md of igsite has the way from nothing to the site",
+            place.display()
+        ));
+    }
+    Ok(ExitStatus::Done)
+}
+
+/// Makes a file one that can be run.
+fn executable(path: &Path) -> Result<(), Diagnostic> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755))
+            .map_err(|e| Diagnostic::io(Kind::Output, "make executable", path, &e))?;
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
+}
+
+fn project(folder: &Path, report: &Report) -> Result<(), Diagnostics> {
     for path in FOLDERS {
         let path = folder.join(path);
         fs::create_dir_all(&path).map_err(|e| Diagnostic::io(Kind::Output, "make the folder", &path, &e))?;
@@ -56,5 +110,5 @@ pub fn run(arguments: &Init, report: &Report) -> Result<ExitStatus, Diagnostics>
          {WORKFLOW} publishes it on GitHub Pages from the records that a build leaves in .igsite/.",
         folder.display()
     ));
-    Ok(ExitStatus::Done)
+    Ok(())
 }

@@ -2,13 +2,20 @@
 
 mod build;
 mod check;
+mod compute;
 mod devices;
+mod explain;
 mod fetch;
 mod import;
 mod init;
 mod place;
 mod report;
 mod serve;
+mod shards;
+mod status;
+mod store;
+mod survey;
+mod table;
 
 use std::ffi::OsString;
 
@@ -46,6 +53,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitStatus {
     });
     let done = match &cli.command {
         Command::Build(arguments) => build::run(&cli.global, arguments, &report),
+        Command::Compute(arguments) => compute::run(&cli.global, arguments, &report),
+        Command::Status(arguments) => status::run(&cli.global, arguments, &report),
+        Command::Store(command) => store::run(&cli.global, command, &report),
+        Command::Explain(arguments) => explain::run(&cli.global, arguments, &report),
         Command::Serve(arguments) => serve::run(&cli.global, arguments, &report),
         Command::Check(arguments) => check::run(&cli.global, arguments, &report),
         Command::Fetch(arguments) => fetch::run(&cli.global, arguments, &report),

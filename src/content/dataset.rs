@@ -109,9 +109,13 @@ impl Table {
     /// An error at a row, to be refined.
     pub fn error(&self, row: usize, message: impl Into<String>) -> Diagnostic {
         let Row { file, position, .. } = &self.rows[row];
-        let mut error = Diagnostic::content(message)
-            .in_file(&self.files[*file])
-            .place(format!("row {row}"));
+        // Where no line is known, the number has to do.
+        let place = match (position, row) {
+            (Some(_), _) => format!("row {row}"),
+            (None, 0) => "row 0, the first".to_owned(),
+            (None, _) => format!("row {row}, counted from 0"),
+        };
+        let mut error = Diagnostic::content(message).in_file(&self.files[*file]).place(place);
         error.position = *position;
         error
     }

@@ -12,6 +12,7 @@ pub mod files;
 pub mod imports;
 pub mod model;
 pub mod names;
+pub mod one_prompt;
 pub mod page;
 pub mod project;
 pub mod prompt;

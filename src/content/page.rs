@@ -30,10 +30,97 @@ pub struct Page {
     pub toc: bool,
     /// The template that the page is made with, in place of `page.html`.
     pub template: Option<Located<String>>,
+    /// What the front page's front matter says of the whole site; the defaults on other pages.
+    pub site: SiteSettings,
     /// The text below the front matter.
     pub markdown: String,
     /// The line of the file on which `markdown` begins, from 1.
     pub first_line: usize,
+}
+
+/// What holds for the whole site: keys of the front matter of `content/index.md`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SiteSettings {
+    /// Who made it: for BibTeX entries and the head of every page.
+    pub authors: Vec<String>,
+    /// Which maps have a page of their own.
+    pub maps: MapPages,
+    /// How the data lie beside the pages.
+    pub data: DataFiles,
+    /// Which pages have a card for link previews.
+    pub cards: Cards,
+}
+
+/// Pairs of a model and a sample up to which an experiment is small enough for everything to be written.
+pub const SMALL: usize = 2_000;
+
+/// Which maps have a page of their own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MapPages {
+    /// All of an experiment of at most [`SMALL`] pairs of a model and a sample; of a larger one those that are needed.
+    #[default]
+    Auto,
+    /// All.
+    All,
+    /// Those that say more than the sample's page: of several targets, baselines or methods, of tests, of texts.
+    Needed,
+}
+
+/// How the data lie beside the pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DataFiles {
+    /// As files for an experiment of at most [`SMALL`] pairs of a model and a sample; a larger one's are packed.
+    #[default]
+    Auto,
+    /// A JSON file for each model and sample; JSON Lines and CSV of the experiment as they are.
+    Files,
+    /// A JSON file for each sample, with what its models share once; JSON Lines and CSV packed by gzip.
+    Packed,
+}
+
+/// Which pages have a card for link previews, where the site's address is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cards {
+    /// Experiments and, where an experiment has at most [`SMALL`] pairs of a model and a sample, samples and maps.
+    #[default]
+    Auto,
+    /// Experiments, samples and maps.
+    All,
+    /// None.
+    None,
+}
+
+impl MapPages {
+    /// Whether only needed pages are written of an experiment of so many pairs of a model and a sample.
+    pub fn only_needed(self, pairs: usize) -> bool {
+        match self {
+            Self::Auto => pairs > SMALL,
+            Self::All => false,
+            Self::Needed => true,
+        }
+    }
+}
+
+impl DataFiles {
+    /// Whether the data of an experiment of so many pairs of a model and a sample are packed.
+    pub fn packed(self, pairs: usize) -> bool {
+        match self {
+            Self::Auto => pairs > SMALL,
+            Self::Files => false,
+            Self::Packed => true,
+        }
+    }
+}
+
+impl Cards {
+    /// Whether samples and maps of an experiment of so many pairs of a model and a sample have cards.
+    pub fn of_samples(self, pairs: usize) -> bool {
+        match self {
+            Self::Auto => pairs <= SMALL,
+            Self::All => true,
+            Self::None => false,
+        }
+    }
 }
 
 /// Folders and files at the top of the site that are its own.
@@ -52,6 +139,7 @@ pub(super) fn read(path: &Path, place: &Path, text: &str, decoder: &mut Decoder)
         draft: false,
         toc: false,
         template: None,
+        site: SiteSettings::default(),
         // CommonMark 2.3: U+0000 is replaced, and HTML has no place for it.
         markdown: markdown.replace('\0', "\u{fffd}"),
         first_line,
@@ -102,6 +190,8 @@ fn read_route(place: &Path, decoder: &mut Decoder) -> Vec<String> {
 
 /// The keys of the front matter.
 const KEYS: [&str; 6] = ["title", "description", "order", "draft", "toc", "template"];
+/// Those that the front page has besides.
+const SITE_KEYS: [&str; 2] = ["author", "write"];
 
 enum Front<'a> {
     None,
@@ -137,9 +227,26 @@ fn read_front(yaml: &str, page: &mut Page, decoder: &mut Decoder) {
     if matches!(&tree.content, Content::Scalar(scalar) if scalar.kind == ScalarKind::Null) {
         return;
     }
-    let Some(table) = decoder.table(&Field::top(&tree), &KEYS) else {
+    let is_front = page.route == ["index"];
+    let mut known = KEYS.to_vec();
+    if is_front {
+        known.extend(SITE_KEYS);
+    } else if let Content::Map(entries) = &tree.content
+        && let Some(entry) = entries.iter().find(|entry| SITE_KEYS.contains(&entry.key.as_str()))
+    {
+        let error = decoder.error(entry.position, format!("`{}` is of the whole site", entry.key));
+        decoder.push(error.expected("it in the front matter of content/index.md"));
+        return;
+    }
+    let Some(table) = decoder.table(&Field::top(&tree), &known) else {
         return;
     };
+    if let Some(author) = table.get("author") {
+        page.site.authors = read_authors(&author, decoder);
+    }
+    if let Some(write) = table.get("write") {
+        read_write(&write, &mut page.site, decoder);
+    }
     page.title = table
         .get("title")
         .and_then(|title| decoder.text(&title, "a title"))
@@ -157,6 +264,42 @@ fn read_front(yaml: &str, page: &mut Page, decoder: &mut Decoder) {
     page.template = table
         .get("template")
         .and_then(|template| decoder.located(&template, "the name of a file in templates/"));
+}
+
+/// One name, or a list of them.
+fn read_authors(field: &Field<'_>, decoder: &mut Decoder) -> Vec<String> {
+    const NAMES: &str = "a name, or a list of names";
+    let names = match &field.node.content {
+        Content::List(_) => decoder.list(field, NAMES).unwrap_or_default(),
+        _ => vec![field.clone()],
+    };
+    names.iter().filter_map(|name| decoder.text(name, NAMES)).collect()
+}
+
+fn read_write(field: &Field<'_>, site: &mut SiteSettings, decoder: &mut Decoder) {
+    let Some(table) = decoder.table(field, &["maps", "data", "cards"]) else {
+        return;
+    };
+    let maps = [
+        ("auto", MapPages::Auto),
+        ("all", MapPages::All),
+        ("needed", MapPages::Needed),
+    ];
+    let data = [
+        ("auto", DataFiles::Auto),
+        ("files", DataFiles::Files),
+        ("packed", DataFiles::Packed),
+    ];
+    let cards = [("auto", Cards::Auto), ("all", Cards::All), ("none", Cards::None)];
+    if let Some(value) = table.get("maps").and_then(|field| decoder.choice(&field, &maps)) {
+        site.maps = value;
+    }
+    if let Some(value) = table.get("data").and_then(|field| decoder.choice(&field, &data)) {
+        site.data = value;
+    }
+    if let Some(value) = table.get("cards").and_then(|field| decoder.choice(&field, &cards)) {
+        site.cards = value;
+    }
 }
 
 /// The text of the first heading that has any.

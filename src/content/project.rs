@@ -13,7 +13,7 @@ use super::files;
 use super::imports::{self, Import, ModelLine};
 use super::model::{self, ModelSource, ModelSpec};
 use super::names::{name_problem, nearest, quoted, shortened};
-use super::page::{self, Page};
+use super::page::{self, Page, SiteSettings};
 use crate::diagnostic::{Diagnostic, Diagnostics, Position};
 
 /// A resolved project: everything that the build needs to know of `content/`.
@@ -140,6 +140,12 @@ impl Project {
             }
         }
         models
+    }
+
+    /// What the front page's front matter says of the whole site.
+    pub fn settings(&self) -> SiteSettings {
+        let front = self.pages.iter().find(|page| page.route == ["index"]);
+        front.map(|page| page.site.clone()).unwrap_or_default()
     }
 
     /// What people call a model: as its file says, or an imported one.

@@ -186,10 +186,40 @@ fn syntax_problem(text: &str, locate: &Locator, error: &serde_yaml::Error) -> Pr
             .filter_map(|line| locate.value_on(line))
             .find_map(special),
     };
+    let open =
+        unclosed(text, position.line).filter(|_| told.contains("did not find expected") || told.contains("flow"));
+    let open = open.map_or_else(String::new, |(bracket, line, column)| {
+        let Position { line, column } = locate.clamp(line, column);
+        format!("; the `{bracket}` of line {line}, column {column} is not closed")
+    });
     Problem {
         help,
-        ..problem(position, format!("this is not valid YAML: {told}"))
+        ..problem(position, format!("this is not valid YAML: {told}{open}"))
     }
+}
+
+/// The innermost bracket that is open at the end of a line, with its own line and column. Quotes and comments are left
+/// out; texts over several lines (`|`, `>`) are taken for what they seem.
+fn unclosed(text: &str, to: usize) -> Option<(char, usize, usize)> {
+    let mut open: Vec<(char, usize, usize)> = Vec::new();
+    let mut quote: Option<char> = None;
+    for (index, line) in text.lines().enumerate().take(to) {
+        let mut before = ' ';
+        for (column, c) in line.chars().enumerate() {
+            match (quote, c) {
+                (Some(mark), c) if c == mark && !(mark == '"' && before == '\\') => quote = None,
+                (Some(_), _) => {}
+                (None, '#') if before.is_whitespace() => break,
+                // Within a word a quote is a letter.
+                (None, '"' | '\'') if !before.is_alphanumeric() => quote = Some(c),
+                (None, '[' | '{') => open.push((c, index + 1, column + 1)),
+                (None, ']' | '}') => _ = open.pop(),
+                (None, _) => {}
+            }
+            before = c;
+        }
+    }
+    open.pop()
 }
 
 /// What to do about a value that begins with a character that means something to YAML, where the file is no valid YAML.

@@ -3,7 +3,7 @@
 //! A plan or a part that is missing, or was made for other content, is an error that names experiment, model and how
 //! many maps lack; nothing is computed, fetched or asked.
 
-use super::kept::{Stale, StoredPlans};
+use super::kept::{Stale, StoredPlan, StoredPlans};
 use super::{ModelFacts, Run, mark_tested, stored, tested_segments};
 use crate::content::experiment::Experiment;
 use crate::content::model::{ModelSource, ModelSpec};
@@ -131,6 +131,50 @@ fn run<'a>(
         key: &kept.head.key,
     };
     Ok((run, facts, parts.into_iter().flatten().collect()))
+}
+
+/// The jobs of an experiment that a kept plan knows, for a look at the store; none where the plan is not valid.
+pub fn planned<'a>(experiment: &'a Experiment, spec: &'a ModelSpec, kept: &'a StoredPlan) -> Option<Run<'a>> {
+    let template = template_at_hand(experiment, spec).ok()?;
+    let stale = kept.stale(experiment, spec, template.as_deref());
+    if stale.is_some() || kept.head.key.numerics != NUMERICS_VERSION {
+        return None;
+    }
+    let baselines = kept.baselines();
+    let (mut places, mut jobs) = (Vec::new(), Vec::new());
+    for (place, sample) in experiment.samples.iter().enumerate() {
+        if let Some(job) = kept.job(experiment, sample, baselines) {
+            places.push(place);
+            jobs.push(job);
+        }
+    }
+    for (job, place) in jobs.iter_mut().zip(places) {
+        job.tested = experiment.faithfulness.as_ref().is_some_and(|spec| spec.tests(place));
+    }
+    Some(Run {
+        baselines: baselines.to_vec(),
+        replacements: kept.head.replacements.clone(),
+        stop: kept.stop().to_vec(),
+        vocabulary: kept.head.vocabulary,
+        subject: tested_segments(experiment),
+        jobs,
+        ..unknown(experiment, &spec.id)
+    })
+}
+
+/// A run of which nothing is known: it has no jobs.
+pub fn unknown<'a>(experiment: &'a Experiment, model: &'a str) -> Run<'a> {
+    Run {
+        experiment,
+        model,
+        chat: None,
+        baselines: vec![],
+        replacements: vec![],
+        stop: vec![],
+        vocabulary: 0,
+        subject: vec![],
+        jobs: vec![],
+    }
 }
 
 /// SHA-256 of the chat template of a model whose folder is on this machine, where prompts go through it: its author may

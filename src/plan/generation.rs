@@ -58,7 +58,7 @@ pub fn generation(
         .help("the tokenizer's files may belong to another checkpoint"));
     }
     let key = GenerationKey {
-        model: model.key.clone(),
+        model: job.prediction.model.clone(),
         token_ids,
         max_new_tokens: spec.max_new_tokens,
         stop: model.stop(),

@@ -6,6 +6,9 @@
 //! line names, by a hash, what of `content/` it was made from; a line whose hash is another is not used. Each line is
 //! sealed with its checksum, those of samples within their head: a line that was damaged, or that a merge put under the
 //! head of another model or experiment, is not used either ([`StoredPlan::damaged`]).
+//!
+//! Where many tasks share the work, each writes the lines of its own samples into a file of its own, so that none writes
+//! over another's; together they are the plan.
 
 mod file;
 mod sample;
@@ -23,8 +26,9 @@ use crate::checkpoint::hash;
 use crate::content::dataset::Sample;
 use crate::content::experiment::Experiment;
 use crate::content::model::ModelSpec;
+use crate::content::project::Project;
 use crate::store::key::ModelKey;
-use crate::store::{Parts, Store};
+use crate::store::{Parts, PlanFile, Store, StoredGeneration};
 use crate::terms::{Baseline, BaselineVector, Target};
 use crate::tokenizer::Vocabulary;
 
@@ -34,6 +38,44 @@ const SCHEMA: &str = "igsite/plan/3";
 
 /// The stored plans of a project, by experiment and model.
 pub type StoredPlans = BTreeMap<(String, String), StoredPlan>;
+
+/// The stored plans of all experiments and models of a project.
+///
+/// # Errors
+/// As for [`StoredPlan::of_store`].
+pub fn of_project(store: &Store, project: &Project) -> crate::diagnostic::Result<StoredPlans> {
+    let experiments = project.experiments.iter();
+    let pairs = experiments.flat_map(|experiment| experiment.models.iter().map(move |model| (experiment, model)));
+    let read = |(experiment, model): (&Experiment, &String)| {
+        let plan = StoredPlan::of_store(store, experiment, model, project.models.get(model))?;
+        Ok(plan.map(|plan| ((experiment.id.clone(), model.clone()), plan)))
+    };
+    let found: Vec<_> = pairs
+        .collect::<Vec<_>>()
+        .into_par_iter()
+        .map(read)
+        .collect::<crate::diagnostic::Result<_>>()?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// What a model made of a job, as far as a plan has to know it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answered {
+    /// The most probable next token.
+    pub predicted: u32,
+    /// What it was asked to say, and says.
+    pub generation: Option<(String, StoredGeneration)>,
+}
+
+impl Answered {
+    /// As the parts of the job say.
+    pub fn of(parts: &Parts) -> Self {
+        Self {
+            predicted: parts.prediction.token_id,
+            generation: parts.generation.clone(),
+        }
+    }
+}
 
 /// A stored plan.
 #[derive(Clone, Debug, PartialEq)]
@@ -164,8 +206,9 @@ fn short(text: &str) -> String {
 }
 
 impl StoredPlan {
-    /// What there is to keep of a run that was completed.
-    pub fn of(run: &Run, model: &ModelFacts, parts: &[Parts], vocabulary: &dyn Vocabulary) -> String {
+    /// What there is to keep of a run that was completed: of all its jobs, or of those of a shard. `answered` is what
+    /// the model made of each.
+    pub fn of(run: &Run, model: &ModelFacts, answered: &[Answered], vocabulary: &dyn Vocabulary) -> String {
         let head = Head {
             schema: SCHEMA.to_owned(),
             experiment: experiment_hash(run.experiment),
@@ -188,37 +231,73 @@ impl StoredPlan {
         let lines: Vec<String> = run
             .jobs
             .par_iter()
-            .zip(parts)
-            .map(|(job, parts)| sealed_line(&json(&StoredSample::of(run.experiment, job, parts, vocabulary)), &head))
+            .zip(answered)
+            .map(|(job, answered)| {
+                let sample = StoredSample::of(run.experiment, job, answered, vocabulary);
+                sealed_line(&json(&sample), &head)
+            })
             .collect();
         text.extend(lines);
         text
     }
 
-    /// The stored plan of an experiment and a model, if there is one of this version. Damaged lines are reported and
-    /// left out.
+    /// The stored plan of an experiment and a model, if there is one of this version: the file of a build, and those of
+    /// shards with the same head. Of several heads the one is taken that is valid now, then the one with the most
+    /// samples, then the newest. Damaged lines are reported and left out.
     ///
     /// # Errors
-    /// The file cannot be read. Where the store refuses damage: a line is damaged, or the plan is of another version.
-    pub fn of_store(store: &Store, experiment: &str, model: &str) -> crate::diagnostic::Result<Option<Self>> {
-        let Some(text) = store.plan(experiment, model)? else {
-            return Ok(None);
-        };
-        let (run, told) = match Self::read(&text) {
-            Ok(run) => {
-                let told = damaged_lines(&run.damaged);
-                (Some(run), told)
+    /// A file cannot be read. Where the store refuses damage: a line is damaged, or the plan is of another version.
+    pub fn of_store(
+        store: &Store,
+        experiment: &Experiment,
+        model: &str,
+        spec: Option<&ModelSpec>,
+    ) -> crate::diagnostic::Result<Option<Self>> {
+        let mut plans: Vec<Self> = Vec::new();
+        for PlanFile { path, text } in store.plan(&experiment.id, model)? {
+            let told = match Self::read(&text) {
+                Ok(plan) => {
+                    let told = damaged_lines(&plan.damaged);
+                    match plans.iter_mut().find(|known| known.head == plan.head) {
+                        Some(known) => known.take(plan),
+                        None => plans.push(plan),
+                    }
+                    told
+                }
+                Err(Unread::Head) => Some("its first line is damaged".to_owned()),
+                Err(Unread::Version) => {
+                    store.other_version_of_plan(&path)?;
+                    None
+                }
+            };
+            if let Some(told) = told {
+                store.damaged_plan(&path, &told)?;
             }
-            Err(Unread::Head) => (None, Some("its first line is damaged".to_owned())),
-            Err(Unread::Version) => {
-                store.other_version_of_plan(experiment, model)?;
-                (None, None)
-            }
-        };
-        if let Some(told) = told {
-            store.damaged_plan(experiment, model, &told)?;
         }
-        Ok(run)
+        // The newest come first, and the last of equals would be taken.
+        plans.reverse();
+        Ok(plans.into_iter().max_by_key(|plan| {
+            let valid = spec.is_some_and(|spec| plan.stale(experiment, spec, None).is_none());
+            (valid, plan.samples.len())
+        }))
+    }
+
+    /// Adds the samples of another part of the same plan.
+    fn take(&mut self, other: Self) {
+        for (slug, sample) in other.samples {
+            self.samples.entry(slug).or_insert(sample);
+        }
+        self.damaged.extend(other.damaged);
+    }
+
+    /// How many samples it knows.
+    pub fn len(&self) -> usize {
+        self.samples.len()
+    }
+
+    /// Whether it knows none.
+    pub fn is_empty(&self) -> bool {
+        self.samples.is_empty()
     }
 
     /// Reads a stored plan.

@@ -80,6 +80,8 @@ pub enum Weights {
     AsTheyAre,
     /// To check: not even that.
     NotFetched,
+    /// To count tokens: they are not read either, so that the model's key is not its own.
+    NotRead,
 }
 
 /// Where a model's files are found.
@@ -103,6 +105,19 @@ pub fn named_models(project: &Project) -> BTreeSet<&String> {
         .collect()
 }
 
+/// Opens one model.
+///
+/// # Errors
+/// Its files are not here, or cannot be read.
+pub fn open_model(spec: &ModelSpec, sources: &mut Sources<'_>, diagnostics: &mut Diagnostics) -> Result<OpenedModel> {
+    let opened = open(spec, sources);
+    warn(spec, sources.hub, diagnostics);
+    let model = opened?;
+    diagnostics.extend(model.checkpoint.warnings.clone());
+    diagnostics.extend(model.tokenizer.warnings.clone());
+    Ok(model)
+}
+
 /// Opens every model that the project's experiments name; those of the hub are fetched.
 ///
 /// # Errors
@@ -116,12 +131,8 @@ pub fn open_models(
         .into_iter()
         .filter_map(|id| {
             let spec = project.models.get(id)?;
-            let opened = open_model(spec, &mut sources);
-            warn(spec, sources.hub, diagnostics);
-            let model = diagnostics.keep(opened)?;
-            diagnostics.extend(model.checkpoint.warnings.clone());
-            diagnostics.extend(model.tokenizer.warnings.clone());
-            Some((id.clone(), model))
+            let opened = open_model(spec, &mut sources, diagnostics);
+            Some((id.clone(), diagnostics.keep(opened)?))
         })
         .collect()
 }
@@ -142,7 +153,7 @@ pub fn warn(spec: &ModelSpec, hub: &Hub, diagnostics: &mut Diagnostics) {
     }
 }
 
-fn open_model(spec: &ModelSpec, sources: &mut Sources<'_>) -> Result<OpenedModel> {
+fn open(spec: &ModelSpec, sources: &mut Sources<'_>) -> Result<OpenedModel> {
     let (place, snapshot, weights) = match &spec.source {
         ModelSource::Folder(place) | ModelSource::File(place) => (place.clone(), None, true),
         ModelSource::Hub(repository) => {
@@ -151,7 +162,7 @@ fn open_model(spec: &ModelSpec, sources: &mut Sources<'_>) -> Result<OpenedModel
                     .hub
                     .model(repository, &spec.revision)
                     .map(|snapshot| (snapshot, true)),
-                Weights::AsTheyAre | Weights::NotFetched => {
+                Weights::AsTheyAre | Weights::NotFetched | Weights::NotRead => {
                     sources.hub.model_without_weights(repository, &spec.revision)
                 }
             };
@@ -161,7 +172,9 @@ fn open_model(spec: &ModelSpec, sources: &mut Sources<'_>) -> Result<OpenedModel
         ModelSource::HubFile(repository, file) => {
             let found = match sources.weights {
                 Weights::Fetched | Weights::AsTheyAre => sources.hub.gguf(repository, &spec.revision, file),
-                Weights::NotFetched => sources.hub.gguf_that_is_here(repository, &spec.revision, file),
+                Weights::NotFetched | Weights::NotRead => {
+                    sources.hub.gguf_that_is_here(repository, &spec.revision, file)
+                }
             };
             let snapshot = found.map_err(|error| located(spec, error))?;
             (snapshot.folder.join(file), Some(snapshot), true)
@@ -173,15 +186,23 @@ fn open_model(spec: &ModelSpec, sources: &mut Sources<'_>) -> Result<OpenedModel
     })?;
     let commit = snapshot.map(|snapshot| snapshot.commit);
     let precision = precision(spec, &checkpoint, sources.backend)?;
+    let sha256 = |file: &Path| {
+        if sources.weights == Weights::NotRead {
+            return Ok(String::new());
+        }
+        let found = sources.memo.sha256(file)?;
+        expected_hash::compare_sha256(file, &found).map(|()| found)
+    };
     let key = ModelKey {
         numerics: NUMERICS_VERSION,
         weights_sha256: checkpoint
-            .weights_sha256(|file| {
-                let found = sources.memo.sha256(file)?;
-                expected_hash::compare_sha256(file, &found).map(|()| found)
-            })
+            .weights_sha256(sha256)
             .map_err(|error| located(spec, error))?,
-        config_sha256: sources.memo.sha256(&checkpoint.config_file())?,
+        // Of a GGUF file it is the whole file again.
+        config_sha256: match sources.weights {
+            Weights::NotRead => String::new(),
+            _ => sources.memo.sha256(&checkpoint.config_file())?,
+        },
         tokenizer_sha256: tokenizer.sha256.clone(),
         dtype: dtype_word(precision.dtype),
         quantization: checkpoint

@@ -6,11 +6,12 @@ use super::{Job, OpenedModel, PlannedTarget, TargetToken};
 use crate::chat::Chat;
 use crate::content::dataset::Sample;
 use crate::content::experiment::Experiment;
+use crate::content::names::quoted;
 use crate::content::prompt::Prompt;
 use crate::diagnostic::{Diagnostic, Result};
 use crate::store::key::PredictionKey;
 use crate::terms::{Baseline, BaselineVector, Output, Target, TargetKind, Token};
-use crate::tokenizer::{Around, SpecialKind};
+use crate::tokenizer::{Around, OWN_TOKENS, SpecialKind};
 
 /// An error of one sample, with the way to its place in the YAML.
 pub type Problem = (Vec<String>, Diagnostic);
@@ -101,11 +102,23 @@ impl<'a> One<'a, '_> {
             return None;
         }
         let mut options = Vec::new();
+        // What is wrong with the prompt's end is wrong for every letter, and is told with the first.
+        let mut refused: Vec<(&str, Diagnostic, Vec<&str>)> = Vec::new();
         for option in &self.experiment.options {
-            match self.answer(asked, &option.letter) {
-                Ok(tokens) => options.push((option.letter.as_str(), tokens)),
-                Err(error) => problem(problems, &["options", &option.letter], error),
+            let letter = option.letter.as_str();
+            match self.answer(asked, letter) {
+                Ok(tokens) => options.push((letter, tokens)),
+                Err(error) => match refused.iter_mut().find(|(_, other, _)| other.help == error.help) {
+                    Some((.., more)) if error.expected.as_deref() == Some(OWN_TOKENS) => more.push(letter),
+                    _ => refused.push((letter, error, Vec::new())),
+                },
             }
+        }
+        for (letter, mut error, more) in refused {
+            if !more.is_empty() {
+                error.message += &format!(" (and so it is with {})", quoted(more));
+            }
+            problem(problems, &["options", letter], error);
         }
         // Reported above; targets that need such an option would only repeat it.
         if options.len() < self.experiment.options.len() {

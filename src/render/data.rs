@@ -4,12 +4,19 @@
 //! Exact, too, where a spreadsheet would take a cell for a formula (`=`, `+`, `-`, `@`): the page and docs/data.md say
 //! so. A quote before them would make another token of it.
 
+pub mod tables;
+
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde::Serialize;
 
 use crate::analysis::map;
 use crate::diagnostic::{Diagnostic, Result};
-use crate::store::record::{Imported, SampleRecord};
-use crate::terms::{Method, Shuffled, TestNumbers, Token};
+use crate::render::values::Without;
+use crate::store::record::{Imported, SampleInfo, SampleRecord};
+use crate::terms::{Method, Segment, Shuffled, TestNumbers, Token};
 
 /// The columns of the CSV, in order, and what they hold; pages show this table too.
 pub const COLUMNS: [(&str, &str); 27] = [
@@ -77,6 +84,70 @@ pub fn json(record: &SampleRecord) -> Result<Vec<u8>> {
     serde_json::to_writer(&mut bytes, record).map_err(|error| failed("JSON", &error))?;
     bytes.push(b'\n');
     Ok(bytes)
+}
+
+/// The records of all models for a sample, as JSON on one line: what all have in common once, in `shared`, and the rest
+/// of each in `records`. A record is the keys of `shared` and its own.
+///
+/// # Errors
+/// A record cannot be written.
+pub fn json_of_sample(records: &[&SampleRecord]) -> Result<Vec<u8>> {
+    /// Keys that are the same for all models, unless each has a chat template of its own round the prompt.
+    const OF_ALL: [&str; 5] = ["schema", "experiment", "sample", "prompt", "segments"];
+    const OF_ROW: [&str; 3] = ["schema", "experiment", "sample"];
+    #[derive(Serialize)]
+    struct Shared<'a> {
+        schema: &'a str,
+        experiment: &'a str,
+        sample: &'a SampleInfo,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        prompt: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        segments: Option<&'a [Segment]>,
+    }
+    #[derive(Serialize)]
+    struct Records<'a> {
+        schema: &'a str,
+        shared: Option<Shared<'a>>,
+        records: Vec<Without<'a, SampleRecord>>,
+    }
+    let first = records.first();
+    let alike = first.is_some_and(|first| {
+        let same = |other: &&SampleRecord| (&other.prompt, &other.segments) == (&first.prompt, &first.segments);
+        records.iter().all(same)
+    });
+    let all = Records {
+        schema: RECORDS_SCHEMA,
+        shared: first.map(|first| Shared {
+            schema: &first.schema,
+            experiment: &first.experiment,
+            sample: &first.sample,
+            prompt: alike.then_some(&first.prompt),
+            segments: alike.then_some(&first.segments),
+        }),
+        records: records
+            .iter()
+            .map(|record| Without(*record, if alike { &OF_ALL } else { &OF_ROW }))
+            .collect(),
+    };
+    let mut bytes = Vec::new();
+    serde_json::to_writer(&mut bytes, &all).map_err(|error| failed("JSON", &error))?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// The value of `schema` in a file of packed records.
+pub const RECORDS_SCHEMA: &str = "igsite/records/1";
+
+/// Parts behind each other, packed by gzip; the same bytes always. Quickly: what is written again at every build had
+/// better not take longer than computing what changed.
+pub fn gzip(parts: &[&[u8]]) -> Vec<u8> {
+    let length: usize = parts.iter().map(|part| part.len()).sum();
+    // Without a time in its head.
+    let mut encoder = GzEncoder::new(Vec::with_capacity(length / 3), Compression::fast());
+    let written = parts.iter().try_for_each(|part| encoder.write_all(part));
+    let packed = written.and_then(|()| encoder.finish());
+    packed.unwrap_or_else(|e| unreachable!("memory takes every write: {e}"))
 }
 
 /// The first line of an experiment's CSV.
@@ -279,11 +350,11 @@ fn token(record: &SampleRecord, index: usize, token: &Token) -> Vec<u8> {
 
 /// Cells of CSV (RFC 4180), each with a comma behind it.
 #[derive(Default)]
-struct Cells(Vec<u8>);
+pub(super) struct Cells(pub(super) Vec<u8>);
 
 impl Cells {
     /// Any text, in quotes where it needs them.
-    fn text(&mut self, text: &str) {
+    pub(super) fn text(&mut self, text: &str) {
         if text.bytes().any(|b| matches!(b, b',' | b'"' | b'\n' | b'\r')) {
             self.0.push(b'"');
             self.0.extend_from_slice(text.replace('"', "\"\"").as_bytes());
@@ -300,9 +371,15 @@ impl Cells {
         self.text(json.trim_matches('"'));
     }
 
+    /// Ends the line in place of the comma behind its last cell.
+    pub(super) fn end(&mut self) {
+        self.0.pop();
+        self.0.push(b'\n');
+    }
+
     /// A number or a truth value as JSON has it (floats in the shortest form that reads back to the same float);
     /// nothing if there is none.
-    fn plain(&mut self, value: Option<impl Serialize>) {
+    pub(super) fn plain(&mut self, value: Option<impl Serialize>) {
         if let Some(value) = value {
             serde_json::to_writer(&mut self.0, &value).unwrap_or_else(|e| unreachable!("a number is plain data: {e}"));
         }

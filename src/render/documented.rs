@@ -21,6 +21,7 @@ const SHORTCODES: &str = r#"{{ heatmap(experiment="claims", model="llama-toy", s
 {{ comparison(experiment="claims", sample="2600.json") }}
 {{ table(experiment="claims", of="models") }}
 {{ plot(experiment="claims", of="accuracy") }}
+{{ claim(experiment="claims", of="accuracy", is="above") }}
 "#;
 
 /// A filter as the docs have it: its name, what it is for, and an example.
@@ -140,6 +141,7 @@ fn given() -> BTreeMap<String, Vec<Value>> {
     renderer.comparison(results, &mut out).expect("a comparison");
     renderer.sample(results, 0, &mut out).expect("a sample");
     renderer.map(results, 0, 0, &mut out).expect("a map");
+    renderer.word(results, 0, &mut out).expect("a word");
     // Maps whose errors and history are known.
     let adaptive = Fixture::demo().adaptive();
     let adaptive_site = adaptive.site(None);
@@ -166,11 +168,13 @@ fn given() -> BTreeMap<String, Vec<Value>> {
         .expect("a sample");
     routed_renderer.map(&routed_results[0], 0, 0, &mut out).expect("a map");
     // By every method, and put to the test.
-    let methods = Fixture::demo().methods();
+    let mut methods = Fixture::demo().methods();
+    methods.project.pages[1].markdown = "{{ verdict(experiment=\"claims\") }}\n".to_owned();
     let methods_site = methods.site(None);
     let methods_results = [Results::of(&methods.project, &methods_site.results[0]).expect("whole")];
     let methods_renderer = Renderer::new(&methods_site, &methods_results).expect("templates");
     methods_renderer.front(&mut out).expect("the front page");
+    methods_renderer.markdown_pages(&mut out).expect("pages");
     methods_renderer
         .experiment(&methods_results[0], &mut out)
         .expect("an experiment");
@@ -255,6 +259,7 @@ const PARTS: &[(&str, &str)] = &[
     ("figure_table.html", "/headline/0/table"),
     ("samples_table.html", "/samples"),
     ("map_note.html", "/shown"),
+    ("interlinear.html", "/lines"),
     ("answer.html", "/answer"),
     ("near_zero.html", "/attribution"),
     ("jumps.html", "/attribution"),
@@ -274,6 +279,7 @@ fn prefix(template: &str) -> &str {
         "figure_table.html" => "table.",
         "samples_table.html" => "samples.",
         "map_note.html" => "shown.",
+        "interlinear.html" => "lines.",
         "answer.html" => "answer.",
         "near_zero.html" | "jumps.html" | "quality.html" | "quality_line.html" | "methods/facts.html" => "attribution.",
         "faithfulness.html" => "test.",

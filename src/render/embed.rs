@@ -4,13 +4,14 @@
 //! drawn on the scale that those pages have, and around it stands a template of `shortcodes/`. Any other name is that
 //! of the project's own `templates/shortcodes/NAME.html`, which gets its arguments as variables.
 
+mod claims;
 pub mod names;
 mod tables;
 mod views;
 
 use std::collections::BTreeMap;
 
-use self::names::{Arguments, KINDS, Picked};
+use self::names::{Arguments, KINDS, Picked, What};
 use crate::analysis::results::Results;
 use crate::content::names::{nearest, quoted, shortened};
 use crate::content::project::Project;
@@ -65,7 +66,11 @@ impl Shortcodes for Embeds<'_> {
                 let Some(results) = results else {
                     return Ok(Shown::default());
                 };
-                let html = views::html(self, results, what, caption, ids);
+                let html = match &what {
+                    What::Claim(claim) => return self.claim(results, claim, caption, ids, call.at),
+                    What::Verdict(pick) => return self.verdict(results, pick, caption, ids, call.at),
+                    _ => views::html(self, results, what, caption, ids),
+                };
                 html.map(plain).map_err(|diagnostic| vec![nowhere(diagnostic)])
             }
             None => Err(vec![self.unknown(call)]),

@@ -12,7 +12,7 @@ use crate::content::dataset::Sample;
 use crate::content::experiment::*;
 use crate::content::imports::{ImportFile, ImportHead};
 use crate::content::model::{ModelSource, ModelSpec};
-use crate::content::page::Page;
+use crate::content::page::{Page, SiteSettings};
 use crate::content::project::Project;
 use crate::content::prompt::Prompt;
 use crate::render::{ExperimentResults, Site};
@@ -142,6 +142,7 @@ impl Fixture {
             draft: false,
             toc: false,
             template: None,
+            site: SiteSettings::default(),
             markdown: markdown.into(),
             first_line: 4,
         };

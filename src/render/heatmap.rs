@@ -14,8 +14,10 @@ use std::fmt::Write;
 use crate::analysis::scale::{STEPS, Scale, Scales, Scores};
 use crate::content::units::{CharText, UnitScores, Units};
 use crate::render::decimal::push_significant;
+use crate::render::labels;
 use crate::render::text::{count_into, escape, escape_into, number, signed};
-use crate::terms::Token;
+use crate::store::record::TargetRecord;
+use crate::terms::{TargetKind, Token};
 
 /// The style sheet's class for a shade: `p1` … `p20`, `n1` … `n20`, or nothing.
 pub fn shade_class(shade: i32) -> String {
@@ -62,14 +64,17 @@ pub fn legend(scales: &Scales, unit: &str) -> String {
     legend_in(scales, unit, words)
 }
 
-/// The legend of differences of two maps, which speak for one of the two and not for the target.
-pub fn difference_legend(scales: &Scales, unit: &str) -> String {
-    let note = "Solid underline: the first model’s score is the greater. Dashed: the second’s.";
-    legend_in(
-        scales,
-        unit,
-        ["second greater", "first greater", "Differences of scores", note],
-    )
+/// The legend of maps of these targets: of one contrast alone their ends are the two that scores pull towards.
+pub fn legend_of<'t>(scales: &Scales, unit: &str, targets: impl IntoIterator<Item = &'t TargetRecord>) -> String {
+    let mut targets = targets.into_iter();
+    match targets.next().filter(|first| first.kind == TargetKind::Contrast) {
+        Some(first) if targets.all(|other| (other.kind, &other.text) == (first.kind, &first.text)) => {
+            let (low, high) = labels::ends_of_contrast(&first.text);
+            let sign = format!("Solid underline: {high}. Dashed: {low}.");
+            legend_in(scales, unit, [&low, &high, "Scores", &sign])
+        }
+        _ => legend(scales, unit),
+    }
 }
 
 /// The legend of differences of one method's map from another's.
@@ -103,8 +108,9 @@ fn legend_in(scales: &Scales, unit: &str, [low, high, what, sign]: [&str; 4]) ->
         LEVELS.iter().zip(each).map(level).collect()
     };
     let mut html = format!(
-        "<div class=\"legend\"><span class=\"end low\">{} <small>{low}</small></span><span class=\"ramp\" aria-hidden=\"true\">",
-        at_level(&|scale| signed(-scale.max))
+        "<div class=\"legend\"><span class=\"end low\">{} <small>{}</small></span><span class=\"ramp\" aria-hidden=\"true\">",
+        at_level(&|scale| signed(-scale.max)),
+        escape(low)
     );
     for shade in (-STEPS..=STEPS).step_by(4) {
         let _ = match shade_class(shade).as_str() {
@@ -114,11 +120,13 @@ fn legend_in(scales: &Scales, unit: &str, [low, high, what, sign]: [&str; 4]) ->
     }
     let _ = write!(
         html,
-        "</span><span class=\"end\">{} <small class=\"sign\">{high}</small></span><span class=\"note\">{what} in {}; one shade is {}. \
-         <span class=\"sign\">{sign}</span></span></div>",
+        "</span><span class=\"end\">{} <small class=\"sign\">{}</small></span><span class=\"note\">{what} in {}; one step of colour is {}. \
+         <span class=\"sign\">{}</span></span></div>",
         at_level(&|scale| signed(scale.max)),
+        escape(high),
         escape(unit),
         at_level(&|scale| number(scale.max / f64::from(STEPS))),
+        escape(sign),
     );
     html
 }
@@ -281,7 +289,7 @@ fn numbers(
 }
 
 /// A number of this many digits in few characters, for the script: `.0123`, `-4.1e-7`.
-fn compact(x: f64, digits: usize, out: &mut String) {
+pub(super) fn compact(x: f64, digits: usize, out: &mut String) {
     let start = out.len();
     let magnitude = x.abs();
     if !x.is_finite() {
@@ -494,32 +502,45 @@ fn yields(text: &CharText<'_>, tokens: &[Token]) -> bool {
             .is_some_and(|next| !next.special && next.start < token.end && next.end > token.start)
 }
 
-/// A map without its text, one bar a word: what a table has room for. Segments are set apart by a gap.
-pub fn strip(units: &Units, words: &[f64], scale: Scale) -> String {
+/// A word of a [`strip`].
+pub struct StripWord {
+    /// Its score.
+    pub score: f64,
+    /// Its segment, by place.
+    pub segment: usize,
+    /// Whether the cause should lie here.
+    pub expected: bool,
+}
+
+/// A map without its text, one bar a word: what a table has room for. Segments are set apart by a gap, and where the
+/// cause should lie there is a line above.
+pub fn strip(words: impl IntoIterator<Item = StripWord>, scale: Scale) -> String {
     // Positive bars stand on the middle line and negative ones hang from it, so that hue is not all there is.
-    let (mut up, mut down) = (String::new(), String::new());
+    let (mut up, mut down, mut marks) = (String::new(), String::new(), String::new());
     let mut x = 0;
     let mut segment = None;
-    for (word, &score) in words.iter().enumerate() {
-        let here = Some(units.segment_of_word(word));
-        if segment.is_some() && segment != here {
+    for word in words {
+        if segment.is_some_and(|before| before != word.segment) {
             x += 1;
         }
-        segment = here;
-        let shade = scale.shade(score);
+        segment = Some(word.segment);
+        let shade = scale.shade(word.score);
         let bars = if shade > 0 { &mut up } else { &mut down };
         if shade != 0 {
             let _ = write!(bars, "M{x}.5 {STEPS}v{}", -shade);
+        }
+        if word.expected {
+            let _ = write!(marks, "M{x} -3h1");
         }
         x += 1;
     }
     let width = x.max(1);
     let mut svg = format!(
-        "<svg class=\"strip\" viewBox=\"0 0 {width} {}\" preserveAspectRatio=\"none\" aria-hidden=\"true\">\
+        "<svg class=\"strip\" viewBox=\"0 -5 {width} {}\" preserveAspectRatio=\"none\" aria-hidden=\"true\">\
          <path class=\"axis\" d=\"M0 {STEPS}H{width}\"/>",
-        2 * STEPS
+        2 * STEPS + 5
     );
-    for (class, bars) in [("p", up), ("n", down)] {
+    for (class, bars) in [("p", up), ("n", down), ("x", marks)] {
         if !bars.is_empty() {
             let _ = write!(svg, "<path class=\"{class}\" d=\"{bars}\"/>");
         }
@@ -686,9 +707,16 @@ mod tests {
             "<div class=\"map coarse\" dir=\"auto\"><span class=p20><u class=p20><b class=p20>ab</b></u> </span><span></span>\
              <span class=n20><u class=n20><b class=n20>cd</b></u></span></div>"
         );
-        let strip = strip(&units, &[1.0, -1.0], Scale { max: 1.0 });
+        let word = |score, segment| StripWord {
+            score,
+            segment,
+            expected: segment == 2,
+        };
+        let strip = strip([word(1.0, 0), word(-1.0, 2)], Scale { max: 1.0 });
         assert!(
-            strip.contains("viewBox=\"0 0 3 40\"") && strip.contains("class=\"n\" d=\"M2.5 20v20\""),
+            strip.contains("viewBox=\"0 -5 3 45\"")
+                && strip.contains("class=\"n\" d=\"M2.5 20v20\"")
+                && strip.contains("class=\"x\" d=\"M2 -3h1\""),
             "{strip}"
         );
     }

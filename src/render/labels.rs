@@ -97,6 +97,14 @@ pub fn baseline_of(attribution: &AttributionRecord) -> String {
     }
 }
 
+/// What stands at the lower and the upper end of the colours of a contrast's map, by the contrast's text (`A − F`).
+pub fn ends_of_contrast(text: &str) -> (String, String) {
+    match text.split_once(" − ") {
+        Some((first, second)) => (format!("towards {second}"), format!("towards {first}")),
+        None => ("against".to_owned(), "for".to_owned()),
+    }
+}
+
 /// A map's state in words, and the class that colours them.
 pub fn badge(state: State) -> (&'static str, &'static str) {
     match state {
@@ -106,15 +114,15 @@ pub fn badge(state: State) -> (&'static str, &'static str) {
         State::Untested => ("error unknown: this method has no test", "open"),
         State::ExactAlone => ("each score exact, not additive", "open"),
         State::AddsUp => ("adds up, standard errors known", "open"),
-        State::LostNearZero => ("not converged: lost near the zero vector", "bad"),
-        State::NotConverged => ("not converged", "bad"),
+        State::LostNearZero => ("not exact: lost near the zero vector", "bad"),
+        State::NotConverged => ("not numerically exact", "bad"),
         State::MissesTolerance => ("misses tolerance", "bad"),
         State::ErrorAboveTolerance => ("error above tolerance", "bad"),
         State::ErrorUnknown => ("error unknown", "bad"),
         State::DeltaWithinTolerance => ("delta within tolerance, error unknown", "open"),
         State::ErrorAndDeltaWithinTolerance => ("error and delta within tolerance", "good"),
         State::Incomplete => ("incomplete: F jumps where experts change", "bad"),
-        State::Converged => ("converged", "good"),
+        State::Converged => ("numerically exact", "good"),
     }
 }
 

@@ -5,6 +5,7 @@
 //! modules.
 
 pub mod assets;
+pub mod card;
 pub mod chart;
 pub mod claims;
 pub mod data;
@@ -17,12 +18,14 @@ mod filters;
 pub(crate) mod fixture;
 mod flow;
 pub mod heatmap;
+pub mod interlinear;
 pub mod labels;
 pub mod markdown;
 pub mod pages;
 mod places;
 pub mod plot;
 pub mod search;
+pub mod terminal;
 #[cfg(test)]
 mod tests;
 pub mod text;
@@ -40,6 +43,7 @@ pub use crate::render::flow::{Receiver, Sink};
 use crate::render::pages::Renderer;
 pub use crate::site::OutputFile;
 use crate::site::urls;
+use crate::store::record::SampleRecord;
 
 /// Everything a site is made of.
 pub struct Site<'a> {
@@ -84,15 +88,25 @@ pub fn render_to<R: Receiver>(site: &Site<'_>, receiver: &mut R) -> Result<(), D
         Ok(renderer.search(out)?)
     })?;
     for results in &results {
-        flow.one(|out| renderer.experiment(results, out))?;
+        flow.one(|out| {
+            renderer.experiment(results, out)?;
+            Ok(renderer.experiment_card(results, out)?)
+        })?;
         // Its pages of samples, and the comparison, which takes as long as many of them.
         flow.each(1 + renderer.samples_pages(results), |page, out| match page {
             0 => renderer.comparison(results, out),
             page => renderer.samples(results, page + 1, out),
         })?;
+        flow.each(results.listed.words.len(), |word, out| {
+            renderer.word(results, word, out)
+        })?;
         flow.each(results.samples.len(), |sample, out| {
             renderer.sample(results, sample, out)?;
-            (0..results.models.len()).try_for_each(|model| renderer.map(results, model, sample, out))
+            renderer.sample_card(results, sample, out)?;
+            (0..results.models.len()).try_for_each(|model| {
+                renderer.map(results, model, sample, out)?;
+                renderer.map_card(results, (model, sample), out)
+            })
         })?;
         records(results, &mut flow)?;
     }
@@ -108,12 +122,17 @@ pub fn proofread(site: &Site<'_>) -> Result<Diagnostics, Diagnostics> {
 }
 
 /// The records as data: a file each, and all of an experiment in one of JSON Lines and one of CSV, which grow as the
-/// records come. A record is written out once for both.
+/// records come. A record is written out once for both. Packed data are a file a sample, and the two large ones by gzip.
 fn records<R: Receiver>(results: &Results<'_>, flow: &mut Flow<'_, R>) -> Result<()> {
     let experiment = results.experiment;
-    let paths = [urls::csv(&experiment.id), urls::json_lines(&experiment.id)];
+    let packed = results.writes.packed;
+    let paths = [
+        urls::csv(&experiment.id, packed),
+        urls::json_lines(&experiment.id, packed),
+    ];
     let mut files = [flow.begin(&paths[0])?, flow.begin(&paths[1])?];
-    R::grow(&mut files[0], &data::csv_header())?;
+    let head = data::csv_header();
+    R::grow(&mut files[0], &if packed { data::gzip(&[&head]) } else { head })?;
     for (model, id) in experiment.models.iter().enumerate() {
         let write = |sample: usize, out: &mut Sink<'_>| {
             let record = results.record(model, sample);
@@ -121,17 +140,33 @@ fn records<R: Receiver>(results: &Results<'_>, flow: &mut Flow<'_, R>) -> Result
                 path: urls::record(&experiment.id, id, results.slug(sample)),
                 bytes: data::json(record)?,
             };
-            out.put_file(&file, "a record")?;
+            if !packed {
+                out.put_file(&file, "a record")?;
+            }
             Ok([data::csv(record), file.bytes])
         };
-        flow.each_with(results.samples.len(), write, |parts| {
+        flow.each_with(results.samples.len(), write, |parts: Vec<[Vec<u8>; 2]>| {
             let grow = |(index, file): (usize, &mut R::Growing)| {
-                let mut parts = parts.iter().map(|part: &[Vec<u8>; 2]| part[index].as_slice());
-                parts.try_for_each(|part| R::grow(file, part))
+                let parts: Vec<&[u8]> = parts.iter().map(|part| part[index].as_slice()).collect();
+                if packed {
+                    // Files of gzip behind each other are a file of gzip.
+                    let packed: Vec<Vec<u8>> = parts.par_chunks(PACKED_TOGETHER).map(data::gzip).collect();
+                    packed.iter().try_for_each(|part| R::grow(file, part))
+                } else {
+                    parts.into_iter().try_for_each(|part| R::grow(file, part))
+                }
             };
             files.par_iter_mut().enumerate().try_for_each(grow)
         })?;
     }
+    if packed {
+        flow.each(results.samples.len(), |sample, out| {
+            let records: Vec<&SampleRecord> = results.records_of(sample).collect();
+            let path = urls::records(&experiment.id, results.slug(sample));
+            out.put(path, data::json_of_sample(&records)?, "the records of a sample")
+        })?;
+    }
+    flow.each(1, |_, out| data::tables::write(results, out))?;
     if !results.evidence.tested.is_empty() {
         let path = urls::tests(&experiment.id);
         let mut file = flow.begin(&path)?;
@@ -144,6 +179,9 @@ fn records<R: Receiver>(results: &Results<'_>, flow: &mut Flow<'_, R>) -> Result
     let mut ended = paths.into_iter().zip(files);
     ended.try_for_each(|(path, file)| flow.end(path, file, "an experiment’s data"))
 }
+
+/// Records that are packed together: enough for what they have in common to count.
+const PACKED_TOGETHER: usize = 64;
 
 /// What search engines and GitHub Pages want to know. A sitemap holds absolute addresses: no base URL, no sitemap.
 fn crawlers<R: Receiver>(site: &Site<'_>, flow: &mut Flow<'_, R>) -> Result<()> {

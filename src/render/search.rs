@@ -59,6 +59,10 @@ pub struct Samples {
     pub href: (String, String),
     /// The right options that samples can have, as results show them.
     pub golds: Vec<String>,
+    /// Titles of the models.
+    pub models: Vec<String>,
+    /// The answers that models give, as results show them; those that are right as in [`Self::golds`].
+    pub answers: Vec<String>,
     /// The samples, in order.
     pub samples: Vec<Sample>,
 }
@@ -72,6 +76,8 @@ pub struct Sample {
     pub slug: String,
     /// Its right option, a place in [`Samples::golds`].
     pub gold: Option<usize>,
+    /// What each model answers, a place in [`Samples::answers`].
+    pub given: Vec<usize>,
     /// What it is about, all of it.
     pub text: String,
     /// The same, as short as results show it.
@@ -149,9 +155,25 @@ fn set(set: &Samples) -> serde_json::Value {
         "golds": set.golds.iter().map(|gold| visible(gold)).collect::<Vec<_>>(),
         "ids": samples().map(|sample| visible(&sample.id)).collect::<Vec<_>>(),
         "slugs": slugs,
+        "models": set.models.iter().map(|model| visible(model)).collect::<Vec<_>>(),
+        "answers": set.answers.iter().map(|answer| visible(answer)).collect::<Vec<_>>(),
+        "given": (0..set.models.len()).map(|model| given(set, model)).collect::<Vec<_>>(),
         "gold": samples().map(|sample| sample.gold.map_or(-1, |gold| gold as i64)).collect::<Vec<_>>(),
     })
 }
+
+/// A model's answers to all samples of a set, a character each: the place of the answer, counted from `0` on. What
+/// stands behind the last character that has no need of escapes is one other answer.
+fn given(set: &Samples, model: usize) -> String {
+    let character = |place: usize| char::from(b'0' + place.min(OTHER_ANSWER) as u8);
+    set.samples
+        .iter()
+        .map(|sample| character(sample.given[model]))
+        .collect()
+}
+
+/// The place of the answers that are not told apart: `[`, before the first character that JSON escapes.
+pub const OTHER_ANSWER: usize = 43;
 
 /// Head, words and places behind each other, the first two with their lengths.
 fn blob(head: &str, places: HashMap<String, Vec<u32>>, count: u32) -> Vec<u8> {

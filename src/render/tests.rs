@@ -7,6 +7,7 @@ use super::fixture::{self, Fixture};
 use super::*;
 use crate::analysis::summary;
 use crate::content::dataset::Origin;
+use crate::content::page::{DataFiles, MapPages, SiteSettings};
 use crate::lock::Patience;
 use crate::site::links::{LinkCheck, attributes};
 use crate::site::output::Folder;
@@ -33,7 +34,7 @@ fn text<'a>(files: &'a BTreeMap<String, Vec<u8>>, path: &str) -> &'a str {
 
 /// A page as snapshots keep it: every edit of the style sheet would change all of them.
 fn unhashed(files: &BTreeMap<String, Vec<u8>>, path: &str) -> String {
-    let hashes = assets::BUILT_IN.map(|(_, text)| assets::short_hash(text.as_bytes()));
+    let hashes = assets::BUILT_IN.map(|(name, text)| assets::short_hash(&assets::built_in(name, text)));
     hashes.iter().fold(text(files, path).to_owned(), |page, hash| {
         page.replace(hash.as_str(), "HASH")
     })
@@ -126,7 +127,11 @@ fn pages_of_imported_maps_say_whose_they_are_and_count_nothing() {
     ] {
         let page = text(&files, path);
         assert!(page.contains("igsite did not compute"), "{path}");
-        for never in ["converged to", "not converged", "within tolerance</dt>"] {
+        for never in [
+            "numerically exact, to",
+            "not numerically exact",
+            "within tolerance</dt>",
+        ] {
             assert!(!page.contains(never), "{never} in {path}");
         }
     }
@@ -278,7 +283,7 @@ fn an_experiment_says_whether_its_maps_hold_and_which_method_finds_the_cause() {
         said(
             page,
             "<section aria-labelledby=\"hold\">",
-            "<section aria-labelledby=\"options\">"
+            "<details><summary>Models in numbers</summary>"
         )
     );
     // A row a model, method and target, all of them with a verdict.
@@ -322,7 +327,7 @@ fn a_map_that_did_not_converge_is_marked_wherever_it_is() {
     let files = rendered(&fixture.site(None));
     let count = |path: &str| {
         text(&files, path)
-            .matches("<span class=\"badge bad\">not converged</span>")
+            .matches("<span class=\"badge bad\">not numerically exact</span>")
             .count()
     };
     assert_eq!(count("experiments/claims/index.html"), 6, "one a sample");
@@ -333,8 +338,10 @@ fn a_map_that_did_not_converge_is_marked_wherever_it_is() {
     assert!(comparison.contains("6 of the 24 maps compared here did not reach their tolerance"));
     assert!(count("experiments/claims/comparison/index.html") > 0);
     let map = text(&files, "experiments/claims/maps/orca-toy/2600.json/index.html");
-    assert!(map.contains("Not converged: stopped after"), "{map}");
-    assert!(text(&files, "experiments/claims/index.html").contains("36 of 48 maps converged to 1.0%"));
+    assert!(map.contains("Not exact: stopped after"), "{map}");
+    assert!(
+        text(&files, "experiments/claims/index.html").contains("36 of 48 maps are numerically exact, to within 1.0%")
+    );
     assert!(text(&files, "models/orca-toy/index.html").contains("0 of 12"));
 }
 
@@ -347,7 +354,7 @@ fn a_map_that_is_lost_near_the_zero_vector_is_marked_in_words_wherever_it_is() {
     }
     fixture.project.experiments[0].attribution.targets.reverse();
     let files = rendered(&fixture.site(None));
-    let badge = "<span class=\"badge bad\">not converged: lost near the zero vector</span>";
+    let badge = "<span class=\"badge bad\">not exact: lost near the zero vector</span>";
     for (path, least) in [
         ("experiments/claims/index.html", 6),
         ("experiments/claims/samples/2600.json/index.html", 4),
@@ -402,7 +409,7 @@ fn a_map_that_leaves_out_jumps_of_f_is_marked_in_words_wherever_it_is() {
 
     let files = rendered(&fixture.site(None));
     let badge = "<span class=\"badge bad\">incomplete: F jumps where experts change</span>";
-    let good = "<span class=\"badge good\">converged</span>";
+    let good = "<span class=\"badge good\">numerically exact</span>";
     let map = text(&files, "experiments/claims/maps/mistral-toy/2600.json/index.html");
     for words in [
         "<p class=\"alarm\">Incomplete. <bdi>The integral converged, with an error estimate of 0.4% of the map, but the \
@@ -423,13 +430,14 @@ fn a_map_that_leaves_out_jumps_of_f_is_marked_in_words_wherever_it_is() {
     );
     let experiment = text(&files, "experiments/claims/index.html");
     assert!(experiment.contains(badge));
-    assert!(experiment.contains(&format!("{small} of 48 maps converged to 1.0%")));
+    assert!(experiment.contains(&format!("{small} of 48 maps are numerically exact, to within 1.0%")));
     let told =
         format!("{incomplete} more are incomplete: the choice of experts changes along the path, and F jumps there");
     assert!(experiment.contains(&told), "{experiment}");
     assert!(experiment.contains("73.0% of F(input) − F(baseline) in the median"));
     assert!(text(&files, "models/mistral-toy/index.html").contains("more incomplete</small>"));
-    assert!(text(&files, "experiments/claims/comparison/index.html").contains(badge));
+    // Compared are the maps of the right answer, whose experts are frozen.
+    assert!(!text(&files, "experiments/claims/comparison/index.html").contains("incomplete: F jumps"));
     // Jumps within the tolerance are told, and change nothing.
     let map = text(&files, "experiments/claims/maps/orca-toy/2600.json/index.html");
     assert!(
@@ -676,6 +684,7 @@ fn balanced(path: &str, page: &str) {
                 "tbody" | "table" => implied(&mut open, &["td", "th", "tr"]),
                 "tr" => implied(&mut open, &["td", "th"]),
                 "ul" | "ol" => implied(&mut open, &["li"]),
+                "div" | "dl" => implied(&mut open, &["dt", "dd"]),
                 _ => {}
             }
             assert_eq!(open.pop(), Some(name), "{path}: </{name}>");
@@ -684,6 +693,7 @@ fn balanced(path: &str, page: &str) {
                 "td" | "th" => implied(&mut open, &["td", "th"]),
                 "tr" => implied(&mut open, &["td", "th", "tr"]),
                 "li" => implied(&mut open, &["li"]),
+                "dt" | "dd" => implied(&mut open, &["dt", "dd"]),
                 _ => {}
             }
             open.push(name);
@@ -742,6 +752,91 @@ fn data_files_read_back_to_the_same() {
     assert!(rows.next().is_none());
 }
 
+/// Unpacks files of gzip that stand behind each other.
+fn unpacked(bytes: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(bytes), &mut plain).expect("gzip");
+    plain
+}
+
+#[test]
+fn a_site_that_is_written_smaller_says_the_same() {
+    let mut fixture = Fixture::demo();
+    let whole = rendered(&fixture.site(None));
+    fixture.project.pages[0].site = SiteSettings {
+        maps: MapPages::Needed,
+        data: DataFiles::Packed,
+        ..SiteSettings::default()
+    };
+    let small = rendered(&fixture.site(None));
+    assert_eq!(broken_links(&small, None), Vec::<String>::new());
+    let ids = ["falcon-toy", "llama-toy"];
+    let (mut kept, mut left) = (0, 0);
+    for (model, record) in (0..2).flat_map(|model| fixture.records[0][model].iter().map(move |one| (model, one))) {
+        let slug = crate::content::names::slug(&record.sample.id);
+        let path = urls::map_page("claims", ids[model], &slug);
+        // Where the answer is right, both targets are one map, and the sample's page has it.
+        let needed = record.correct == Some(false);
+        assert_eq!(small.contains_key(&path), needed, "{path}");
+        (kept, left) = (kept + usize::from(needed), left + usize::from(!needed));
+        let page = text(&small, &urls::sample("claims", &slug));
+        let link = if needed {
+            format!("../../maps/{}/{slug}/index.html", ids[model])
+        } else {
+            format!("index.html#map-{}", ids[model])
+        };
+        assert!(page.contains(&format!("href=\"{link}\"")), "{slug}: {link}");
+        // A record is what all have in common, and its own.
+        let packed = text(&small, &urls::records("claims", &slug));
+        let packed: serde_json::Value = serde_json::from_str(packed).expect("JSON");
+        assert_eq!(packed["schema"], data::RECORDS_SCHEMA);
+        let mut together = packed["shared"].as_object().expect("an object").clone();
+        assert!(together.contains_key("prompt") && packed["records"][model].get("prompt").is_none());
+        together.extend(packed["records"][model].as_object().expect("an object").clone());
+        let read: SampleRecord = serde_json::from_value(together.into()).expect("a record");
+        assert_eq!(read, *record);
+        assert!(!small.contains_key(&urls::record("claims", ids[model], &slug)));
+    }
+    assert!(kept > 0 && left > 0, "{kept} and {left}");
+    for name in ["csv", "jsonl"] {
+        let path = format!("data/claims.{name}");
+        assert_eq!(unpacked(&small[&format!("{path}.gz")]), whole[&path], "{name}");
+        assert!(!small.contains_key(&path));
+    }
+    let size = |files: &BTreeMap<String, Vec<u8>>| files.values().map(Vec::len).sum::<usize>();
+    assert!(small.len() < whole.len() && size(&small) < size(&whole));
+}
+
+#[test]
+fn links_are_shown_with_cards_where_the_address_is_known() {
+    let fixture = Fixture::demo();
+    let base_url = "https://me.github.io/repo/";
+    let files = rendered(&fixture.site(Some(base_url)));
+    let mut cards = 0;
+    for (path, bytes) in files.iter().filter(|(path, _)| path.ends_with(".html")) {
+        let page = std::str::from_utf8(bytes).expect("UTF-8");
+        let image = page.split("og:image\" content=\"").nth(1);
+        let image = image.map(|rest| rest.split('"').next().unwrap_or_default());
+        let of_results = path.starts_with("experiments/") && !path.contains("/comparison/");
+        assert_eq!(image.is_some(), of_results, "{path}");
+        let Some(image) = image else { continue };
+        let card = &files[image.strip_prefix(base_url).expect("an absolute address")];
+        assert_eq!(&card[..8], b"\x89PNG\r\n\x1a\n", "{path}");
+        assert!(
+            card.len() < 40_000 && page.contains("summary_large_image"),
+            "{path}: {}",
+            card.len()
+        );
+        cards += 1;
+    }
+    let experiment = &fixture.project.experiments[0];
+    let each = experiment.samples.len() * (1 + experiment.models.len());
+    assert_eq!(cards, 1 + each, "an experiment, its samples, the maps of every model");
+    let without = rendered(&fixture.site(None));
+    assert!(!without.keys().any(|path| path.ends_with("card.png")));
+    assert!(!text(&without, "experiments/claims/index.html").contains("og:image"));
+}
+
 #[test]
 fn a_marked_record_is_said_and_never_drawn() {
     let mut fixture = Fixture::demo();
@@ -753,13 +848,16 @@ fn a_marked_record_is_said_and_never_drawn() {
         map.contains("marked: not finite") && map.contains("was not finite at α = 0") && !map.contains("class=\"map\"")
     );
     let sample = text(&files, "experiments/claims/samples/2600.json/index.html");
+    assert_eq!(sample.matches("<div class=\"map\"").count(), 3, "three models");
+    let rows = |from: &str| said(sample, from, "</ul>").matches("<li").count();
     assert_eq!(
-        (
-            sample.matches("<div class=\"map\"").count(),
-            sample.matches("<div class=\"map coarse\"").count()
-        ),
-        (3, 3),
-        "three models and their three differences"
+        (rows("id=\"map\""), rows("id=\"differences\"")),
+        (4, 3),
+        "three models have differences"
+    );
+    assert!(
+        said(sample, "id=\"map\"", "</section>").contains("<dd>–"),
+        "no map, no score"
     );
     assert!(text(&files, "experiments/claims/index.html").contains("2 maps are marked"));
     assert!(text(&files, "data/claims.csv").contains("gradient at 0"));
@@ -853,7 +951,7 @@ fn pages_are_light() {
     let tokens: usize = fixture.records[0].iter().map(|records| records[0].tokens.len()).sum();
     assert!(tokens >= 400, "{tokens}");
     let files = rendered(&fixture.site(None));
-    for (path, most) in [("samples/s-1", 60_000), ("maps/falcon-toy/s-1", 60_000)] {
+    for (path, most) in [("samples/s-1", 60_000), ("maps/falcon-toy/s-1", 61_000)] {
         let bytes = files[&format!("experiments/claims/{path}/index.html")].len();
         assert!(bytes < most, "{path} has {bytes} bytes");
     }

@@ -23,7 +23,7 @@ use crate::render::filters;
 use crate::render::text::{escape, is_plain};
 
 /// The built-in templates by name.
-pub const TEMPLATES: [(&str, &str); 36] = [
+pub const TEMPLATES: [(&str, &str); 40] = [
     ("base.html", include_str!("../../templates/base.html")),
     ("figure.html", include_str!("../../templates/figure.html")),
     ("figure_table.html", include_str!("../../templates/figure_table.html")),
@@ -67,12 +67,14 @@ pub const TEMPLATES: [(&str, &str); 36] = [
     ("near_zero.html", include_str!("../../templates/near_zero.html")),
     ("jumps.html", include_str!("../../templates/jumps.html")),
     ("quality.html", include_str!("../../templates/quality.html")),
+    ("interlinear.html", include_str!("../../templates/interlinear.html")),
     ("answer.html", include_str!("../../templates/answer.html")),
     ("quadrature.html", include_str!("../../templates/quadrature.html")),
     ("model_facts.html", include_str!("../../templates/model_facts.html")),
     ("models.html", include_str!("../../templates/models.html")),
     ("model.html", include_str!("../../templates/model.html")),
     ("page.html", include_str!("../../templates/page.html")),
+    ("word.html", include_str!("../../templates/word.html")),
     ("search.html", include_str!("../../templates/search.html")),
     (
         "shortcodes/heatmap.html",
@@ -81,6 +83,14 @@ pub const TEMPLATES: [(&str, &str); 36] = [
     (
         "shortcodes/comparison.html",
         include_str!("../../templates/shortcodes/comparison.html"),
+    ),
+    (
+        "shortcodes/claim.html",
+        include_str!("../../templates/shortcodes/claim.html"),
+    ),
+    (
+        "shortcodes/verdict.html",
+        include_str!("../../templates/shortcodes/verdict.html"),
     ),
     (
         "shortcodes/table.html",
@@ -213,6 +223,18 @@ impl Theme {
         self.tera.contains_template(name)
     }
 
+    /// Whether the text of a template holds another.
+    pub fn says(&self, name: &str, text: &str) -> bool {
+        let built_in = || {
+            TEMPLATES
+                .iter()
+                .find(|(known, _)| *known == name)
+                .map(|(_, text)| *text)
+        };
+        let whole = self.own.get(name).map(String::as_str).or_else(built_in);
+        whole.is_some_and(|whole| whole.contains(text))
+    }
+
     /// The names of the project's own shortcodes.
     pub fn own_shortcodes(&self) -> Vec<String> {
         let name = |name: &String| Some(name.strip_prefix("shortcodes/")?.strip_suffix(".html")?.to_owned());
@@ -305,6 +327,13 @@ impl Theme {
                 .filter(|known| *known != missing)
                 .collect();
             meant = nearest(missing, known).map(str::to_owned);
+        } else if message.contains("end of input")
+            && let Some((tag, place)) = self.own.get(name).and_then(|text| unclosed(text))
+        {
+            message = format!("`{tag}` begins here and never ends");
+            let word = tag.trim_start_matches(['{', '%', '-', ' ']).split_whitespace().next();
+            expected = Some(format!("a tag `{{% end{} %}}` behind it", word.unwrap_or_default()));
+            position = Some(place);
         } else if position.is_none() {
             // A circle of templates: it is in each of them.
             position = self.own.get(name).and_then(|text| place_of(text, ""));
@@ -362,6 +391,39 @@ pub(super) fn blocks(text: &str) -> impl Iterator<Item = &str> {
         let mut words = tag.trim_start_matches('-').split_whitespace();
         (words.next() == Some("block")).then(|| words.next()).flatten()
     })
+}
+
+/// The innermost tag of a template that needs an end and has none.
+fn unclosed(text: &str) -> Option<(&str, Position)> {
+    let mut open: Vec<(&str, usize, &str)> = Vec::new();
+    let mut comment = 0;
+    for (at, _) in text.match_indices("{%") {
+        // What is in a comment is no tag.
+        if let Some(from) = text[comment..at].rfind("{#").map(|from| comment + from) {
+            match text[from..].find("#}") {
+                Some(end) if from + end < at => comment = from + end,
+                _ => continue,
+            }
+        }
+        let tag = &text[at..text[at..].find("%}").map_or(text.len(), |end| at + end + 2)];
+        let word = tag
+            .trim_start_matches(['{', '%', '-'])
+            .split_whitespace()
+            .next()
+            .unwrap_or_default();
+        match word {
+            "block" | "for" | "if" | "filter" | "component" => open.push((tag, at, word)),
+            _ if word.starts_with("end") && open.last().is_some_and(|(.., of)| word[3..] == **of) => _ = open.pop(),
+            _ => {}
+        }
+    }
+    let (tag, at, _) = open.pop()?;
+    let before = &text[..at];
+    let place = Position {
+        line: before.matches('\n').count() + 1,
+        column: before.rsplit('\n').next().unwrap_or("").chars().count() + 1,
+    };
+    Some((tag, place))
 }
 
 /// Where a template extends or includes another: the place of the tag whose text has `name` in it.
@@ -484,6 +546,12 @@ mod tests {
         assert!(
             errors(&[("templates/a.html", "{% extends \"igsite/pgae.html\" %}")])[0]
                 .ends_with("did you mean `igsite/page.html`?")
+        );
+        assert_eq!(
+            errors(&[("templates/a.html", "<p>\n {% block main %}{% if a %}x{% endif %}\n")]),
+            [
+                "templates/a.html:2:2: `{% block main %}` begins here and never ends\n  expected: a tag `{% endblock %}` behind it"
+            ]
         );
         let included = &errors(&[("templates/a.html", "\n{% include \"bsae.html\" %}")])[0];
         assert!(

@@ -34,14 +34,19 @@ pub fn sample(experiment: &str, slug: &str) -> String {
     format!("experiments/{experiment}/samples/{slug}/index.html")
 }
 
-/// The page of a map: one model, one sample.
-pub fn map(experiment: &str, model: &str, slug: &str) -> String {
+/// The page of a map: one model, one sample. Not every map has one: links are made by `render/pages`' `map_link`.
+pub fn map_page(experiment: &str, model: &str, slug: &str) -> String {
     format!("experiments/{experiment}/maps/{model}/{slug}/index.html")
 }
 
 /// The page that compares the models of an experiment.
 pub fn comparison(experiment: &str) -> String {
     format!("experiments/{experiment}/comparison/index.html")
+}
+
+/// The page of a word of an experiment's samples.
+pub fn word(experiment: &str, slug: &str) -> String {
+    format!("experiments/{experiment}/words/{slug}/index.html")
 }
 
 /// The page of a model.
@@ -57,14 +62,34 @@ pub fn page(route: &[String]) -> String {
     }
 }
 
+/// The records of all models for a sample, where data are packed.
+pub fn records(experiment: &str, slug: &str) -> String {
+    format!("data/{experiment}/{slug}.json")
+}
+
 /// The record of a map.
 pub fn record(experiment: &str, model: &str, slug: &str) -> String {
     format!("data/{experiment}/{model}/{slug}.json")
 }
 
-/// The tokens of an experiment, one a row.
-pub fn csv(experiment: &str) -> String {
-    format!("data/{experiment}.csv")
+/// The tokens of an experiment, one a row; `packed` by gzip or not.
+pub fn csv(experiment: &str, packed: bool) -> String {
+    format!("data/{experiment}.csv{}", if packed { ".gz" } else { "" })
+}
+
+/// The samples of an experiment, one a row.
+pub fn samples_csv(experiment: &str) -> String {
+    format!("data/{experiment}/{experiment}-samples.csv")
+}
+
+/// The words of an experiment, one a row for each answer.
+pub fn words_csv(experiment: &str) -> String {
+    format!("data/{experiment}/{experiment}-words.csv")
+}
+
+/// The models of an experiment, one a row.
+pub fn models_csv(experiment: &str) -> String {
+    format!("data/{experiment}/{experiment}-models.csv")
 }
 
 /// The tests of an experiment's maps, one a row.
@@ -72,9 +97,14 @@ pub fn tests(experiment: &str) -> String {
     format!("data/{experiment}/tests.csv")
 }
 
-/// The records of an experiment, one a line.
-pub fn json_lines(experiment: &str) -> String {
-    format!("data/{experiment}.jsonl")
+/// The records of an experiment, one a line; `packed` by gzip or not.
+pub fn json_lines(experiment: &str, packed: bool) -> String {
+    format!("data/{experiment}.jsonl{}", if packed { ".gz" } else { "" })
+}
+
+/// The card of a page for link previews: beside the page.
+pub fn card(page: &str) -> String {
+    format!("{}card.png", page.strip_suffix(HOME).unwrap_or(page))
 }
 
 /// How to cite an experiment.
@@ -231,13 +261,13 @@ mod tests {
 
     #[test]
     fn links_are_relative_and_name_the_file() {
-        let map = Links::on(map("liar", "orca", "s1"));
+        let map = Links::on(map_page("liar", "orca", "s1"));
         assert_eq!(map.to(HOME), "../../../../../index.html");
         assert_eq!(
             map.to(&record("liar", "orca", "s1")),
             "../../../../../data/liar/orca/s1.json"
         );
-        assert_eq!(map.to(&super::map("liar", "orca", "s2")), "../s2/index.html");
+        assert_eq!(map.to(&map_page("liar", "orca", "s2")), "../s2/index.html");
         assert_eq!(
             Links::on(HOME).to(&experiment("a b:c")),
             "experiments/a%20b%3Ac/index.html"

@@ -6,6 +6,9 @@
 //! entry last changed, and which entry it is, nobody sets. A file that changed within the last two seconds before it
 //! was hashed is not remembered, since a later change might bear the same time. The list is sealed with its checksum; a
 //! damaged one is forgotten.
+//!
+//! Each machine has a list of its own: on a file system that several share, what one sees of a file is not what another
+//! sees.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
@@ -14,7 +17,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::{seal, write_atomically};
+use super::{host, seal, write_kept};
 use crate::checkpoint::hash;
 use crate::diagnostic::{Diagnostic, Kind, Result};
 
@@ -24,6 +27,7 @@ const SETTLED: Duration = Duration::from_secs(2);
 /// Remembered hashes.
 #[derive(Debug)]
 pub struct HashMemo {
+    folder: PathBuf,
     path: PathBuf,
     known: BTreeMap<String, Known>,
     changed: bool,
@@ -82,15 +86,14 @@ fn beyond_modified(_: &Metadata) -> (i128, u64, u64) {
 }
 
 impl HashMemo {
-    /// Reads the hashes that a project's `.igsite/hashes.json` remembers; a file that cannot be read, or that is
-    /// damaged, is ignored.
+    /// Reads the hashes that a project's `.igsite/hashes/` remembers for this machine; a file that cannot be read, or
+    /// that is damaged, is ignored.
     pub fn open(store: &Path) -> Self {
-        let path = store.join("hashes.json");
-        let text = fs::read_to_string(&path).unwrap_or_default();
-        let known = seal::open(&text, "").and_then(|json| serde_json::from_str(json).ok());
+        let path = store.join("hashes").join(format!("{}.json", host::name()));
         Self {
+            folder: store.to_path_buf(),
+            known: read(&path),
             path,
-            known: known.unwrap_or_default(),
             changed: false,
         }
     }
@@ -124,12 +127,22 @@ impl HashMemo {
 
     /// Writes what was learnt. A failure costs only time at the next build, so it is no error.
     pub fn save(&self) {
-        if self.changed
-            && let Ok(json) = serde_json::to_string(&self.known)
-        {
-            _ = write_atomically(&self.path, seal::seal(&json, "").as_bytes());
+        if !self.changed {
+            return;
+        }
+        // Another process of this machine may have learnt something else meanwhile.
+        let mut all = read(&self.path);
+        all.extend(self.known.clone());
+        if let Ok(json) = serde_json::to_string(&all) {
+            _ = write_kept(&self.folder, &self.path, seal::seal(&json, "").as_bytes());
         }
     }
+}
+
+fn read(path: &Path) -> BTreeMap<String, Known> {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let known = seal::open(&text, "").and_then(|json| serde_json::from_str(json).ok());
+    known.unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -188,7 +201,7 @@ mod tests {
         let mut memo = HashMemo::open(folder.path());
         memo.sha256(&file).unwrap();
         memo.save();
-        let list = folder.path().join("hashes.json");
+        let list = memo.path.clone();
         let text = fs::read_to_string(&list).unwrap();
         let at = text.find("\"sha256\":\"").unwrap() + 10;
         let digit = if &text[at..=at] == "0" { "1" } else { "0" };

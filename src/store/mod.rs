@@ -4,15 +4,23 @@
 //! side and renamed. A build that is killed has lost the part it was at, nothing else. A part is sealed with its
 //! checksum and must make sense ([`sense`]): one that is damaged, or that holds another key than its name says, is set
 //! aside, told, and made again; where nothing is made ([`Store::read`]), it is an error that names it.
+//!
+//! Any number of processes, on any number of machines, may write to one store at once: each writes under a name of its
+//! own, and who is first keeps the part. Only the site and the stamp of a project have one writer ([`Claim`]).
 
+mod claim;
+mod host;
 pub mod key;
 pub mod memo;
+mod merge;
+pub mod parts;
 pub mod record;
 pub mod seal;
 pub mod sense;
+mod writing;
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -21,15 +29,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Kind, Result};
 use crate::input;
-use crate::lock::{self, Patience, Sharing};
-use crate::terms::{Below, Faithfulness, NonFinite, Round, RoutingQuality, relative_error};
+use crate::terms::{Below, Faithfulness, NonFinite, Round, RoutingQuality, Shard, relative_error};
 use key::{AttributionKey, GenerationKey, Key, PredictionKey, TestKey};
 use record::Provenance;
+
+pub use claim::Claim;
+pub use merge::{Conflict, Merged, merge};
+pub use writing::{write_atomically, write_kept};
 
 /// Raised when the files' own form changes. Parts of `v1` had no checksum.
 const FORMAT: &str = "v2";
 /// Where damaged parts are put, so that nothing is lost that somebody may want to look at.
 const ASIDE: &str = "damaged";
+/// The folder of a project that is the store's.
+const FOLDER: &str = ".igsite";
+/// The folder of plans.
+const PLANS: &str = "plans";
 /// What to do about damage where nothing is made.
 const ANEW: &str = "get the file anew from where it was made, or run `igsite build` where the model is";
 
@@ -200,7 +215,7 @@ impl Part for StoredTest {
     }
 }
 
-/// An opened store; no other process writes to it meanwhile.
+/// An opened store. Others may write to it meanwhile: what they write is whole or not there.
 #[derive(Debug)]
 pub struct Store {
     folder: PathBuf,
@@ -208,61 +223,49 @@ pub struct Store {
     refuses_damage: bool,
     /// What was set aside.
     warnings: Mutex<Diagnostics>,
-    /// Held for as long as the store is open; none where it is only read and nothing can be locked.
-    _lock: Option<File>,
 }
 
 impl Store {
     /// Opens, and where need be makes, `.igsite/` in a project.
     ///
     /// # Errors
-    /// The folder cannot be written, or another igsite has it open.
-    pub fn open(project: &Path, patience: Patience) -> Result<Self> {
-        let folder = project.join(".igsite");
-        let io = |doing: &str, path: &Path, e: &std::io::Error| Diagnostic::io(Kind::Output, doing, path, e);
-        fs::create_dir_all(&folder).map_err(|e| io("make the record store", &folder, &e))?;
-        let path = folder.join("lock");
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(|e| io("open the store's lock", &path, &e))?;
-        if !lock::lock(&file, &path, Sharing::Alone, patience, || busy(&path))? {
-            return Err(Diagnostic::output("the file system of the record store has no locks")
-                .in_file(&path)
-                .help("keep the project on a disk of this machine"));
-        }
+    /// The folder cannot be made.
+    pub fn open(project: &Path) -> Result<Self> {
+        Self::at(project.join(FOLDER))
+    }
+
+    /// Opens, and where need be makes, a store in a folder of its own.
+    ///
+    /// # Errors
+    /// The folder cannot be made.
+    pub fn at(folder: PathBuf) -> Result<Self> {
+        fs::create_dir_all(&folder).map_err(|e| Diagnostic::io(Kind::Output, "make the record store", &folder, &e))?;
+        writing::tidy(&writing::beside(&folder));
         Ok(Self {
             folder,
             refuses_damage: false,
             warnings: Mutex::default(),
-            _lock: Some(file),
         })
     }
 
-    /// Opens `.igsite/` in a project for reading, while nobody changes it. Nothing is written: the project may be on a
-    /// read-only medium, and then nobody else can write there either.
-    ///
-    /// # Errors
-    /// Another igsite is writing to it. Later, a damaged part is an error, and stays where it is.
-    pub fn read(project: &Path, patience: Patience) -> Result<Self> {
-        let folder = project.join(".igsite");
-        let path = folder.join("lock");
-        let made = || File::options().create(true).append(true).open(&path);
-        let _lock = match File::open(&path).or_else(|_| made()) {
-            Ok(file) => {
-                lock::lock(&file, &path, Sharing::Shared, patience, || busy(&path))?;
-                Some(file)
-            }
-            Err(_) => None,
-        };
-        Ok(Self {
-            folder,
+    /// Opens `.igsite/` in a project for reading. Nothing is written: the project may be on a read-only medium. A
+    /// damaged part is an error, and stays where it is.
+    pub fn read(project: &Path) -> Self {
+        Self {
+            folder: project.join(FOLDER),
             refuses_damage: true,
             warnings: Mutex::default(),
-            _lock,
-        })
+        }
+    }
+
+    /// Finds out whether parts can be written, before anything is computed for them.
+    ///
+    /// # Errors
+    /// They cannot: the folder is read-only or belongs to somebody else, or the disk is full.
+    pub fn probe(&self) -> Result<()> {
+        let path = self.beside().join(format!("{}.part", writing::unique()));
+        writing::write_new(&path, b"x")?;
+        fs::remove_file(&path).map_err(|e| Diagnostic::io(Kind::Output, "remove", &path, &e))
     }
 
     /// The store's folder.
@@ -271,10 +274,18 @@ impl Store {
     }
 
     fn path<K: Key>(&self, key: &K) -> PathBuf {
-        let name = key.name();
+        self.path_of(K::KIND, &key.name())
+    }
+
+    /// Where a part lies that has a name of 64 hexadecimal digits.
+    fn path_of(&self, kind: &str, name: &str) -> PathBuf {
         let folder = &name[..2];
-        self.folder
-            .join(format!("store/{FORMAT}/{}/{folder}/{name}.json", K::KIND))
+        self.folder.join(format!("store/{FORMAT}/{kind}/{folder}/{name}.json"))
+    }
+
+    /// Where files are written before they are moved to their place.
+    fn beside(&self) -> PathBuf {
+        writing::beside(&self.folder)
     }
 
     /// Takes the warnings collected so far: parts that were moved aside.
@@ -289,61 +300,90 @@ impl Store {
     /// The file exists and the system cannot read it; or it is damaged, where damage is refused.
     pub fn get<P: Part>(&self, key: &P::Key, vocabulary: usize) -> Result<Option<P>> {
         let path = self.path(key);
-        let Some(bytes) = input::read_if_there(&path, Kind::Output, "read a kept part")? else {
-            return Ok(None);
-        };
-        match read_part::<P>(&bytes, key, vocabulary) {
-            Ok(part) => Ok(Some(part)),
-            Err(what) => self.damaged(&path, &what).map(|()| None),
+        loop {
+            let Some(bytes) = read_part_file(&path)? else {
+                return Ok(None);
+            };
+            match read_part::<P>(&bytes, key, vocabulary) {
+                Ok(part) => return Ok(Some(part)),
+                Err(what) => {
+                    if self.damaged(&path, &bytes, &what)? == SetAside::Moved {
+                        return Ok(None);
+                    }
+                }
+            }
         }
     }
 
-    /// Reports a damaged file of the store, and moves it aside unless damage is refused.
+    /// Reports a damaged file of the store, in which `bytes` were found, and moves it aside unless damage is refused.
     ///
     /// # Errors
     /// Damage is refused, or the file cannot be moved.
-    fn damaged(&self, path: &Path, what: &str) -> Result<()> {
+    fn damaged(&self, path: &Path, bytes: &[u8], what: &str) -> Result<SetAside> {
         let told = Diagnostic::output(format!("this kept part is damaged: {what}")).in_file(path);
         if self.refuses_damage {
             return Err(told.expected("the part as it was written, by its checksum").help(ANEW));
         }
         let folder = self.folder.join(ASIDE);
         let aside = folder.join(path.file_name().unwrap_or_default());
-        let moved = fs::create_dir_all(&folder).and_then(|()| fs::rename(path, &aside));
-        moved.map_err(|e| Diagnostic::io(Kind::Output, "set this damaged part aside", path, &e))?;
+        let moved = fs::create_dir_all(&folder).and_then(|()| writing::relocate(path, &aside));
+        match moved {
+            // Another process was as quick, and reports it.
+            Err(error) if error.kind() == ErrorKind::NotFound && !path.exists() => return Ok(SetAside::Moved),
+            moved => moved.map_err(|e| Diagnostic::io(Kind::Output, "set this damaged part aside", path, &e))?,
+        }
+        // Another process may have set it aside and made it anew in the meantime: that one goes back to its place.
+        if fs::read(&aside).is_ok_and(|now| now != bytes) && writing::relocate(&aside, path).is_ok() {
+            return Ok(SetAside::Another);
+        }
         let told = told.help(format!(
             "it is now {}, and is computed again; if this comes again, check the disk",
             aside.display()
         ));
         self.warn(told);
-        Ok(())
+        Ok(SetAside::Moved)
     }
 
     fn plan_path(&self, experiment: &str, model: &str) -> PathBuf {
-        self.folder
-            .join("plans")
-            .join(experiment)
-            .join(format!("{model}.jsonl"))
+        self.folder.join(PLANS).join(experiment).join(format!("{model}.jsonl"))
     }
 
-    /// The stored plan of an experiment and a model, if there is one.
+    /// The folder of the parts of a plan that shards have written. No plan's file has such a name.
+    fn plan_shards(&self, experiment: &str, model: &str) -> PathBuf {
+        self.folder.join(PLANS).join(experiment).join(format!("{model}.shards"))
+    }
+
+    /// The stored plan of an experiment and a model: its file, if there is one, and those that shards have written, from
+    /// the newest to the oldest.
     ///
     /// # Errors
-    /// The file exists and the system cannot read it.
-    pub fn plan(&self, experiment: &str, model: &str) -> Result<Option<String>> {
-        let path = self.plan_path(experiment, model);
-        let bytes = input::read_if_there(&path, Kind::Output, "read a kept plan")?;
-        // What is no UTF-8 costs its line, whose checksum then is another.
-        Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+    /// A file exists and the system cannot read it.
+    pub fn plan(&self, experiment: &str, model: &str) -> Result<Vec<PlanFile>> {
+        let mut paths = vec![self.plan_path(experiment, model)];
+        let shards = fs::read_dir(self.plan_shards(experiment, model)).into_iter().flatten();
+        let shards = shards.flatten().map(|entry| entry.path());
+        paths.extend(shards.filter(|path| path.extension().is_some_and(|extension| extension == "jsonl")));
+        paths.sort();
+        let mut files = Vec::new();
+        for path in paths {
+            // What is no UTF-8 costs its line, whose checksum then is another.
+            if let Some(bytes) = input::read_if_there(&path, Kind::Output, "read a kept plan")? {
+                let modified = fs::metadata(&path).and_then(|found| found.modified()).ok();
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                files.push((modified, PlanFile { path, text }));
+            }
+        }
+        files.sort_by_key(|(modified, _)| std::cmp::Reverse(*modified));
+        Ok(files.into_iter().map(|(_, file)| file).collect())
     }
 
     /// Reports that a stored plan is damaged, in a build that plans it again.
     ///
     /// # Errors
     /// Damage is refused.
-    pub fn damaged_plan(&self, experiment: &str, model: &str, what: &str) -> Result<()> {
+    pub fn damaged_plan(&self, path: &Path, what: &str) -> Result<()> {
         let told = Diagnostic::output(format!("this kept plan is damaged: {what}"));
-        let told = told.in_file(self.plan_path(experiment, model));
+        let told = told.in_file(path);
         if self.refuses_damage {
             return Err(told.expected("each line as it was written, by its checksum").help(ANEW));
         }
@@ -355,13 +395,13 @@ impl Store {
     ///
     /// # Errors
     /// Damage is refused.
-    pub fn other_version_of_plan(&self, experiment: &str, model: &str) -> Result<()> {
+    pub fn other_version_of_plan(&self, path: &Path) -> Result<()> {
         if !self.refuses_damage {
             return Ok(());
         }
         let told = Diagnostic::output("this kept plan is of another version of igsite");
         Err(told
-            .in_file(self.plan_path(experiment, model))
+            .in_file(path)
             .help("run `igsite build` where the model is, and commit `.igsite/store` and `.igsite/plans`"))
     }
 
@@ -370,19 +410,38 @@ impl Store {
         warnings.push(told.as_warning());
     }
 
-    /// Stores a plan, unless the same is stored already.
+    /// Stores a plan, unless the same is stored already. What shards have written of it is in it, and goes.
     ///
     /// # Errors
     /// The disk is full or the folder cannot be written.
     pub fn keep_plan(&self, experiment: &str, model: &str, text: &str) -> Result<()> {
-        let path = self.plan_path(experiment, model);
-        if fs::read(&path).is_ok_and(|kept| kept == text.as_bytes()) {
-            return Ok(());
+        self.write_plan(&self.plan_path(experiment, model), text)?;
+        let shards = self.plan_shards(experiment, model);
+        match fs::remove_dir_all(&shards) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(Diagnostic::io(Kind::Output, "remove", &shards, &error))
+            }
+            _ => Ok(()),
         }
-        write_atomically(&path, text.as_bytes())
     }
 
-    /// Keeps a part.
+    /// Stores what a shard knows of a plan.
+    ///
+    /// # Errors
+    /// The disk is full or the folder cannot be written.
+    pub fn keep_plan_of_shard(&self, experiment: &str, model: &str, shard: Shard, text: &str) -> Result<()> {
+        let name = format!("{}-of-{}.jsonl", shard.index(), shard.count());
+        self.write_plan(&self.plan_shards(experiment, model).join(name), text)
+    }
+
+    fn write_plan(&self, path: &Path, text: &str) -> Result<()> {
+        if fs::read(path).is_ok_and(|kept| kept == text.as_bytes()) {
+            return Ok(());
+        }
+        write_kept(&self.folder, path, text.as_bytes())
+    }
+
+    /// Keeps a part. Where another process has kept it in the meantime, that one stays.
     ///
     /// # Errors
     /// The disk is full or the folder cannot be written.
@@ -390,8 +449,47 @@ impl Store {
         let path = self.path(part.key());
         debug_assert_eq!(part.sense(usize::MAX), Ok(()), "{}", path.display());
         let json = serde_json::to_string(part).unwrap_or_else(|e| unreachable!("a record is plain data: {e}"));
-        write_atomically(&path, seal::seal(&json, "").as_bytes())
+        self.put_bytes(&path, seal::seal(&json, "").as_bytes())
     }
+
+    fn put_bytes(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+        if path.exists() {
+            return Ok(());
+        }
+        write_kept(&self.folder, path, bytes)
+    }
+}
+
+/// One file of a stored plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanFile {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// What it says.
+    pub text: String,
+}
+
+/// What became of a damaged part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SetAside {
+    /// It is out of the way.
+    Moved,
+    /// Another one had taken its place already, and is there.
+    Another,
+}
+
+/// The bytes of a part's file, if it is there. On a network file system, a file that another machine replaces while it
+/// is read here is "stale": it is opened anew.
+fn read_part_file(path: &Path) -> Result<Option<Vec<u8>>> {
+    let read = || input::read_if_there(path, Kind::Output, "read a kept part");
+    #[cfg(unix)]
+    for _ in 0..3 {
+        match fs::metadata(path) {
+            Err(error) if error.raw_os_error() == Some(libc::ESTALE) => continue,
+            _ => break,
+        }
+    }
+    read()
 }
 
 /// A part from its file's bytes.
@@ -407,33 +505,6 @@ fn read_part<P: Part>(bytes: &[u8], key: &P::Key, vocabulary: usize) -> std::res
     }
     part.sense(vocabulary)?;
     Ok(part)
-}
-
-fn busy(lock: &Path) -> Diagnostic {
-    Diagnostic::output("another igsite is at work in this project")
-        .in_file(lock)
-        .help("wait until it has ended; the lock is freed by itself, even if it is killed")
-}
-
-/// Writes a file to the side and renames it, so that nobody ever sees half of it.
-///
-/// # Errors
-/// The disk is full or the folder cannot be written; nothing is left behind.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let failed = |e: std::io::Error| Diagnostic::io(Kind::Output, "write", path, &e);
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(failed)?;
-    }
-    let side = path.with_extension("part");
-    let written = File::create(&side).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_data()?;
-        fs::rename(&side, path)
-    });
-    written.map_err(|e| {
-        _ = fs::remove_file(&side);
-        failed(e)
-    })
 }
 
 #[cfg(test)]
@@ -467,7 +538,7 @@ mod tests {
     #[test]
     fn what_is_put_is_got_to_the_bit() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path(), Patience::None).unwrap();
+        let store = Store::open(folder.path()).unwrap();
         assert_eq!(store.get::<StoredPrediction>(&part().key, 10).unwrap(), None);
         store.put(&part()).unwrap();
         assert_eq!(store.get::<StoredPrediction>(&part().key, 10).unwrap(), Some(part()));
@@ -479,7 +550,7 @@ mod tests {
     #[test]
     fn a_damaged_part_is_set_aside_and_told_or_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path(), Patience::None).unwrap();
+        let store = Store::open(folder.path()).unwrap();
         store.put(&part()).unwrap();
         let path = store.path(&part().key);
         let whole = fs::read_to_string(&path).unwrap();
@@ -517,22 +588,65 @@ mod tests {
     }
 
     #[test]
-    fn only_one_may_have_it_open() {
+    fn who_is_first_keeps_the_part() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path(), Patience::None).unwrap();
-        let error = Store::open(folder.path(), Patience::None).unwrap_err();
-        assert!(error.message.contains("another igsite is at work"), "{error}");
-        assert!(Store::read(folder.path(), Patience::None).is_err());
-        drop(store);
-        assert!(Store::open(folder.path(), Patience::None).is_ok());
-        let _readers = [(); 2].map(|()| Store::read(folder.path(), Patience::None).unwrap());
-        assert!(Store::open(folder.path(), Patience::None).is_err());
+        let (one, other) = (Store::open(folder.path()).unwrap(), Store::open(folder.path()).unwrap());
+        let later = StoredPrediction {
+            provenance: Provenance {
+                seconds: 9.0,
+                ..part().provenance
+            },
+            ..part()
+        };
+        one.put(&part()).unwrap();
+        other.put(&later).unwrap();
+        assert_eq!(other.get::<StoredPrediction>(&part().key, 10).unwrap(), Some(part()));
+        assert_eq!(fs::read_dir(one.beside()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn many_writers_of_one_part_leave_it_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let stores: Vec<Store> = (0..8).map(|_| Store::open(folder.path()).unwrap()).collect();
+        for round in 0..50 {
+            let mut part = part();
+            part.key.token_ids.push(round);
+            std::thread::scope(|scope| {
+                for store in &stores {
+                    scope.spawn(|| {
+                        store.put(&part).unwrap();
+                        assert_eq!(store.get(&part.key, 10).unwrap(), Some(part.clone()));
+                    });
+                }
+            });
+        }
+        assert!(stores.iter().all(|store| store.take_warnings().is_empty()));
+        assert_eq!(fs::read_dir(stores[0].beside()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_part_that_was_made_anew_meanwhile_is_not_set_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        store.put(&part()).unwrap();
+        let path = store.path(&part().key);
+        // The damage was seen in other bytes than those that lie there now.
+        assert_eq!(
+            store.damaged(&path, b"damaged", "so it was").unwrap(),
+            SetAside::Another
+        );
+        assert_eq!(store.get::<StoredPrediction>(&part().key, 10).unwrap(), Some(part()));
+        assert!(store.take_warnings().is_empty());
+        // And one that is gone was set aside by somebody else.
+        fs::remove_file(&path).unwrap();
+        assert_eq!(store.damaged(&path, b"damaged", "so it was").unwrap(), SetAside::Moved);
+        assert!(store.take_warnings().is_empty());
     }
 
     #[test]
     fn one_that_is_not_there_is_read_as_empty_and_not_made() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::read(folder.path(), Patience::None).unwrap();
+        let store = Store::read(folder.path());
         assert_eq!(store.get::<StoredPrediction>(&part().key, 10).unwrap(), None);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }

@@ -38,6 +38,9 @@ pub enum Around {
     Nothing,
 }
 
+/// What is expected of an answer.
+pub const OWN_TOKENS: &str = "tokens of its own after the prompt";
+
 /// The kinds of special token that a baseline may name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SpecialKind {
@@ -245,8 +248,15 @@ impl Tokenizer {
             Some(rest) if !rest.is_empty() => Ok(rest.to_vec()),
             _ => Err(
                 Diagnostic::checkpoint(format!("`{answer}` joins with the end of the prompt into other tokens"))
-                    .expected("tokens of its own after the prompt")
-                    .help("end the prompt so that the answer begins a token, as `Choice: (` does"),
+                    .expected(OWN_TOKENS)
+                    .help(match around {
+                        Around::Special => "end the prompt so that the answer begins a token, as `Choice: (` does",
+                        // The author's text is not the end of it.
+                        Around::Nothing => {
+                            "the chat template writes the end of the prompt, not you: give the last segment \
+                             `role: assistant`, and end it so that the answer begins a token, as `Choice: (` does"
+                        }
+                    }),
             ),
         }
     }

@@ -28,6 +28,12 @@ function remember(values) {
   }
   const text = query.toString();
   try { history.replaceState(null, "", location.pathname + (text && "?" + text) + location.hash); } catch { /* some browsers forbid it on disk */ }
+  keep();
+}
+
+// What is chosen goes on to the neighbours of a page.
+function keep() {
+  for (const link of all("a[rel=prev],a[rel=next]")) link.search = query.toString();
 }
 
 function stored(key, value) {
@@ -38,24 +44,39 @@ function stored(key, value) {
   return null;
 }
 
-const themes = {
-  theme: {
-    on: () => (root.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark",
-    set: (on) => { root.dataset.theme = on ? "dark" : "light"; },
-  },
-  palette: {
-    on: () => root.dataset.palette === "red-green",
-    set: (on) => { if (on) root.dataset.palette = "red-green"; else delete root.dataset.palette; },
-  },
-};
+// What a reader chose for every page: "" is what the system, or the site, has.
+function look(name, value) {
+  if (value) root.dataset[name] = value;
+  else delete root.dataset[name];
+  stored(name, value);
+}
 
-function themeSwitches() {
-  for (const control of all("[data-switch]")) {
-    const name = control.dataset.switch, { on, set } = themes[name];
-    const show = () => control.setAttribute("aria-pressed", String(on()));
-    control.addEventListener("click", () => { set(!on()); stored(name, on() ? "on" : "off"); show(); });
+function lookSwitches() {
+  const theme = document.querySelector("[data-switch=theme]"), palette = document.querySelector("[data-switch=palette]");
+  if (theme) {
+    theme.value = root.dataset.theme ?? "";
+    theme.addEventListener("change", () => look("theme", theme.value));
+  }
+  if (palette) {
+    const show = () => palette.setAttribute("aria-pressed", String("palette" in root.dataset));
+    palette.addEventListener("click", () => { look("palette", "palette" in root.dataset ? "" : "red-green"); show(); });
     show();
   }
+}
+
+// The search box in the head of every page, and the key that leads to it.
+function siteSearch() {
+  const form = document.querySelector(".site-search");
+  if (!form) return;
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    location.href = form.dataset.at + "?q=" + encodeURIComponent(form.elements.q.value);
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea")) return;
+    event.preventDefault();
+    (document.querySelector("[data-search] input") ?? form.elements.q).focus();
+  });
 }
 
 // Maps: the elements of each level, in the order of the numbers that the map carries.
@@ -76,7 +97,7 @@ function numbersOf(map, letter) {
   const outside = (map) => map.querySelector("em");
   const [a, b] = of.map((id) => document.querySelector(`[id="${id}"] .map`)).map((map) => (outside(map) ? own(map) : [["0", "0"], ...own(map)]));
   const written = (number, digits) => String(Number(number.toPrecision(digits)));
-  const all = a.map(([score, error], i) => [written(score - b[i][0], 4), error && b[i][1] && written(+error + +b[i][1], 2)]);
+  const all = a.map(([score, error], i) => [written(score - b[i][0], 4), error && b[i][1] && written(Number(error) + Number(b[i][1]), 2)]);
   return outside(map) ? all : all.slice(1);
 }
 
@@ -149,12 +170,111 @@ function mapReading() {
 }
 
 function mapSwitches() {
-  for (const name of ["level", "mode"]) {
-    for (const input of all(`input[name=${name}]`)) {
-      if (input.value === query.get(name)) input.checked = true;
+  keep();
+  for (const name of ["level", "mode", "target", "baseline", "method", "model"]) {
+    for (const input of all(`input[type=radio][name=${name}]`)) {
+      if (input.value === query.get(name)) {
+        input.checked = true;
+        input.closest("details")?.setAttribute("open", "");
+      }
       input.addEventListener("change", () => remember({ [name]: input.defaultChecked ? "" : input.value }));
     }
   }
+}
+
+// Interlinear maps: a word under pointer or key is marked in every row, and beside it stand the scores of all rows with their errors. A
+// click, or Enter, keeps it.
+function lines() {
+  let pinned = query.get("word"), here = null;
+  const box = make("div", { class: "said", role: "status" });
+  const written = (text) => (text > 0 ? "+" : "") + text.replace(/^(-?)\./, "$10.").replace("-", "−");
+  const text = (column) => column.firstChild.lastChild.textContent;
+  const wordOf = (column) => text(column).replace(/[,.;:]+$/, "").toLowerCase();
+  const columns = (frame) => [...(all(".inter", frame).find((list) => list.checkVisibility())?.children ?? [])];
+  const light = (column) => {
+    for (const other of all(".inter .on")) other.classList.remove("on");
+    here = column;
+    if (!column) return box.remove();
+    const frame = column.closest(".frame"), list = column.parentElement, at = [...list.children].indexOf(column), word = wordOf(column);
+    for (const other of columns(frame)) other.classList.toggle("on", wordOf(other) === word);
+    const { words, unit } = frame.dataset, page = frame.querySelector(".inter").children[at].firstChild.dataset.h;
+    const rows = list.dataset.v.split(";").map((row, i) => {
+      const [score, error] = (row.split(" ")[at] || "").split("/");
+      return make("tr", {}, make("th", { scope: "row" }, all(".who li", frame)[i].firstChild.textContent), make("td", { class: "num" }, score ? written(score) + (error ? " ± " + written(error).slice(+error > 0) : "") + " " + unit : "no map"));
+    });
+    box.replaceChildren(make("b", {}, text(column)), make("table", {}, make("tbody", {}, ...rows)));
+    if (words && at < list.children.length - all(".r", list).length) box.append(make("a", { href: page ? words + page + "/index.html" : words.slice(0, -6) + "index.html?q=" + encodeURIComponent(word) + "#samples" }, "every sample with this word →"));
+    box.classList.toggle("kept", word === pinned);
+    frame.append(box);
+    box.style.top = `${column.offsetTop + column.offsetHeight + 4}px`;
+    box.style.left = `${Math.max(0, Math.min(column.offsetLeft, frame.clientWidth - box.offsetWidth))}px`;
+  };
+  const kept = () => light(pinned && all(".frame").flatMap(columns).find((column) => wordOf(column) === pinned));
+  const pin = (column) => {
+    pinned = pinned === wordOf(column) ? null : wordOf(column);
+    remember({ word: pinned });
+    light(column);
+  };
+  for (const frame of all(".frame")) {
+    frame.tabIndex = 0;
+    frame.setAttribute("role", "group");
+    frame.setAttribute("aria-label", frame.previousElementSibling.textContent.split(".")[0] + "; arrow keys read them out");
+    const of = (event) => event.target.closest(".inter > div");
+    frame.addEventListener("pointerover", (event) => of(event) && light(of(event)));
+    frame.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && kept());
+    frame.addEventListener("click", (event) => of(event) && pin(of(event)));
+    frame.addEventListener("focusout", (event) => frame.contains(event.relatedTarget) || kept());
+    frame.addEventListener("keydown", (event) => {
+      const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1, Home: -1e9, End: 1e9 }[event.key];
+      if (event.key === "Escape") { pinned = null; remember({ word: null }); light(null); }
+      if (event.key === "Enter" && event.target === frame && here) pin(here);
+      if (!step || event.target !== frame) return;
+      event.preventDefault();
+      const list = columns(frame);
+      light(list[Math.max(0, Math.min(list.length - 1, list.indexOf(here) + step))]);
+      here.scrollIntoView({ block: "nearest" });
+    });
+  }
+  // The lists of the other methods are made of their numbers when they are asked for.
+  const fill = () => {
+    const chosen = all(".chooser input:checked").map((input) => input.className);
+    for (const later of all(".later")) {
+      if (!chosen.every((name) => later.classList.contains(name))) continue;
+      const list = later.parentElement.querySelector(".inter").cloneNode(true), { v, m } = later.dataset;
+      const [least, places, max] = m.split(" ").map(Number), rows = v.split(";").map((row) => row.split(" "));
+      list.className = later.className.replace("later", "inter");
+      list.dataset.v = v;
+      [...list.children].forEach((column, at) => all("dd", column).forEach((cell, i) => {
+        const [score, error] = (rows[i]?.[at] || "NaN").split("/").map(Number), size = Math.abs(score), shade = Math.round(20 * score / max);
+        const seen = size >= least && size > (error || 0), digits = Math.max(0, Math.min(size < 10 ? places : places - 1, error ? Math.ceil(-Math.log10(error)) : 9));
+        cell.removeAttribute("class");
+        cell.textContent = seen ? (score < 0 ? "−" : "+") + size.toFixed(digits) : size >= 0 ? "·" : "–";
+        if (seen && shade) cell.className = (shade > 0 ? "p" : "n") + Math.abs(shade);
+      }));
+      later.replaceWith(list);
+    }
+  };
+  for (const input of all(".choices input")) input.addEventListener("change", () => { fill(); kept(); });
+  fill();
+  if (pinned) kept();
+}
+
+// The pair of models that is chosen: in the address, and of all pairs the one that is shown.
+function pairs() {
+  const links = all(".cards a");
+  const show = (pair) => {
+    if (!links.some((link) => link.dataset.pair === pair)) return;
+    for (const link of links) link.setAttribute("aria-current", link.dataset.pair === pair);
+    for (const two of all(".two")) two.classList.toggle("chosen", two.dataset.pair === pair);
+  };
+  for (const link of links) {
+    link.addEventListener("click", (event) => {
+      event.preventDefault();
+      show(link.dataset.pair);
+      remember({ pair: link.dataset.pair });
+    });
+  }
+  show(query.get("pair"));
 }
 
 // A number as pages write it: true minus signs, percentages, "3 of 4".
@@ -232,7 +352,7 @@ function samples() {
   const texts = new Map();
   // What a sample says, its right option, the answers and the words of the maps; numbers and models' names are in most rows.
   const text = (row) => {
-    if (!texts.has(row)) texts.set(row, all("th,td>bdi,.answer bdi,.words bdi", row).map((part) => part.textContent).join(" ").toLowerCase());
+    if (!texts.has(row)) texts.set(row, all("th,bdi", row).map((part) => part.textContent).join(" ").toLowerCase());
     return texts.get(row);
   };
   const asked = () => ["text", "show", "gold", "answer"].some((name) => fields[name]?.value) || column;
@@ -306,140 +426,21 @@ function samples() {
   else show();
 }
 
-// Saving and copying.
-function download(name, type, data) {
-  const link = make("a", { href: URL.createObjectURL(new Blob([data], { type })), download: name });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-}
-
-function fileName(text) {
-  return text.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "").slice(0, 60) || "igsite";
-}
-
-async function copy(text, told) {
-  try { await navigator.clipboard.writeText(text); } catch {
-    // Pages on disk may not write to the clipboard directly.
-    const area = make("textarea", { class: "visually-hidden" });
-    area.value = text;
-    document.body.append(area);
-    area.select();
-    document.execCommand("copy");
-    area.remove();
-  }
-  const before = told.textContent;
-  told.textContent = "Copied";
-  setTimeout(() => { told.textContent = before; }, 1500);
-}
-
-function cells(table, apart) {
-  const quoted = (text) => (/[",\n\t]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-  return [...table.rows].map((row) => [...row.cells].map((cell) => quoted(cell.textContent.trim().replace(/\s+/g, " "))).join(apart)).join("\n") + "\n";
-}
-
-const COPIED = ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "opacity", "font-size", "font-family", "font-weight", "text-anchor", "visibility", "display"];
-
-// A plot as a file: what the style sheet says of it becomes its own.
-function plotFile(svg) {
-  const twin = svg.cloneNode(true), from = all("*", svg), to = all("*", twin);
-  const style = (a, b) => {
-    const computed = getComputedStyle(a);
-    for (const name of COPIED) b.setAttribute(name, computed.getPropertyValue(name));
-  };
-  style(svg, twin);
-  from.forEach((element, i) => style(element, to[i]));
-  const box = svg.viewBox.baseVal;
-  twin.setAttribute("width", box.width);
-  twin.setAttribute("height", box.height);
-  twin.setAttribute("xmlns", "http://www.w3.org/2000/svg");
-  twin.prepend(rectangle({ x: box.x, y: box.y, width: box.width, height: box.height }, getComputedStyle(document.body).backgroundColor === "rgba(0, 0, 0, 0)" ? getComputedStyle(root).backgroundColor : getComputedStyle(document.body).backgroundColor));
-  return { text: new XMLSerializer().serializeToString(twin), width: box.width, height: box.height };
-}
-
-function svgElement(tag, attributes, text = "") {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, typeof value === "number" ? Math.round(value * 10) / 10 : value);
-  element.textContent = text;
-  return element;
-}
-
-function rectangle({ x, y, width, height }, fill) {
-  return svgElement("rect", { x, y, width, height, fill });
-}
-
-// A map as a file, with its legend below: words and colours where the browser has put them.
-function mapFile(map) {
-  const frame = map.getBoundingClientRect(), style = getComputedStyle(map);
-  const legend = ["[data-name]", "section", ".maps"].map((near) => map.closest(near)?.querySelector(".legend")).find(Boolean);
-  const parts = legend ? [...legend.children].map((part) => part.getBoundingClientRect().right - legend.getBoundingClientRect().left) : [];
-  const width = Math.ceil(Math.max(frame.width, ...parts)), height = Math.ceil(frame.height + (legend ? legend.offsetHeight + 16 : 0));
-  const svg = svgElement("svg", { xmlns: "http://www.w3.org/2000/svg", width, height, viewBox: `0 0 ${width} ${height}`, "font-family": style.fontFamily });
-  svg.append(rectangle({ x: 0, y: 0, width, height }, getComputedStyle(root).backgroundColor));
-  svg.append(rectangle({ x: 0, y: 0, width: frame.width, height: frame.height }, style.backgroundColor));
-  drawn(map, 0, svg);
-  if (legend) drawn(legend, frame.height + 8, svg);
-  return { text: new XMLSerializer().serializeToString(svg), width, height };
-}
-
-// Draws what an element holds, from so far below the top on.
-function drawn(whole, top, svg) {
-  const frame = whole.getBoundingClientRect();
-  const place = (box) => ({ x: box.x - frame.x, y: box.y - frame.y + top, width: box.width, height: box.height });
-  const line = ({ x, y, width, height }, stroke, style) => svg.append(svgElement("path", { d: `M${x} ${y + height - 2}h${width}`, stroke, "stroke-width": 2, "stroke-dasharray": style === "dashed" ? "4 3" : "none" }));
-  for (const element of all("*", whole)) {
-    const look = getComputedStyle(element);
-    for (const box of look.backgroundColor === "rgba(0, 0, 0, 0)" ? [] : element.getClientRects()) {
-      svg.append(rectangle(place(box), look.backgroundColor));
-      if (look.textDecorationLine === "underline") line(place(box), look.textDecorationColor, look.textDecorationStyle);
-      if (parseFloat(look.borderBottomWidth) > 1) line(place(box), look.borderBottomColor, look.borderBottomStyle);
-    }
-  }
-  const walker = document.createTreeWalker(whole, NodeFilter.SHOW_TEXT), range = document.createRange();
-  while (walker.nextNode()) {
-    const node = walker.currentNode, { color, fontSize, fontFamily } = getComputedStyle(node.parentElement);
-    for (const match of node.data.matchAll(/\S+/g)) {
-      range.setStart(node, match.index);
-      range.setEnd(node, match.index + match[0].length);
-      const box = range.getClientRects()[0];
-      if (!box) continue;
-      const { x, y, height } = place(box);
-      svg.append(svgElement("text", { x, y: y + height * 0.76, fill: color, "font-size": fontSize, "font-family": fontFamily }, match[0]));
-    }
-  }
-}
-
-function savePicture(name, { text, width, height }) {
-  const image = new Image();
-  image.onload = () => {
-    const canvas = make("canvas", { width: Math.ceil(2 * width), height: Math.ceil(2 * height) });
-    canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
-    canvas.toBlob((blob) => download(name + ".png", "image/png", blob));
-  };
-  image.src = "data:image/svg+xml;charset=utf-8," + encodeURIComponent(text);
-}
-
-function mapTable(map) {
-  const rows = pieces(map).filter((piece, i, list) => !i || list[i - 1].count !== piece.count);
-  const quoted = (text) => `"${text.replaceAll('"', '""')}"`;
-  return `${levelOf(map)},score,error\n` + rows.map((piece) => `${quoted(piece.element.textContent)},${piece.score},${piece.error ?? ""}`).join("\n") + "\n";
-}
-
-// The address of one map, as it is shown.
-function permalink(map, embedded) {
-  const address = new URL(location.href);
-  const anchor = map.closest("[id^=map-]")?.id ?? "";
-  address.search = "";
-  for (const name of ["level", "mode"]) if (query.has(name)) address.searchParams.set(name, query.get(name));
-  if (embedded) address.searchParams.set("embed", anchor);
-  address.hash = embedded ? "" : anchor;
-  return address.href;
-}
+// Saving and copying: the menus are here, what they do is a script of its own that comes when one is opened.
+let saver = null;
+const saving = () => (saver ??= new Promise((done, failed) => {
+  const script = make("script", { src: root.dataset.save });
+  script.addEventListener("load", done);
+  script.addEventListener("error", () => { saver = null; failed(); });
+  document.head.append(script);
+}));
 
 function menu(label, items) {
   const box = make("details", { class: "tools" }, make("summary", { "aria-label": label, title: label }, "⤓"));
   const list = make("div");
-  for (const [text, act] of items) list.append(button(text, (event) => act(event.currentTarget)));
+  for (const [text, act] of items) list.append(button(text, async (event) => { const told = event.currentTarget; await saving(); act(told); }));
   box.append(list);
+  box.addEventListener("toggle", saving);
   box.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && box.open) { box.open = false; box.firstChild.focus(); }
   });
@@ -455,60 +456,59 @@ function beside(element, tool) {
 }
 
 function tools() {
+  if (!root.dataset.save) return;
   for (const table of all(".scroll > table")) {
-    const name = table.caption?.textContent.trim() ?? "Table", file = fileName(name);
-    beside(table.parentElement, menu("Save the table: " + name, [
-      ["CSV", () => download(file + ".csv", "text/csv", cells(table, ","))],
-      ["Copy", (told) => copy(cells(table, "\t"), told)],
-    ]));
+    beside(table.parentElement, menu("Save the table: " + (table.caption?.textContent.trim() ?? ""), [["CSV", () => saveTable(table)], ["Copy", (told) => copyTable(table, told)]]));
   }
   for (const svg of all("figure svg.plot:not(.key)")) {
-    const name = svg.getAttribute("aria-label") ?? svg.querySelector("title")?.textContent ?? "Plot";
-    const file = fileName(svg.closest("[data-figure]")?.dataset.figure ?? name);
-    svg.closest("figure").append(menu("Save the figure: " + name, [
-      ["SVG", () => download(file + ".svg", "image/svg+xml", plotFile(svg).text)],
-      ["PNG", () => savePicture(file, plotFile(svg))],
-    ]));
+    svg.closest("figure").append(menu("Save the figure: " + (svg.getAttribute("aria-label") ?? "Plot"), [["SVG", () => saveFigure(svg)], ["PNG", () => saveFigure(svg, true)]]));
   }
   for (const map of all(".map")) {
-    const name = map.closest("[data-name]")?.dataset.name ?? document.title, file = fileName(name);
-    const items = [
-      ["CSV", () => download(file + ".csv", "text/csv", mapTable(map))],
-      ["SVG", () => download(file + ".svg", "image/svg+xml", mapFile(map).text)],
-      ["PNG", () => savePicture(file, mapFile(map))],
-    ];
-    if (map.closest("[id^=map-]")) {
-      items.push(["Copy link", (told) => copy(permalink(map), told)]);
-      items.push(["Copy embed code", (told) => copy(`<iframe src="${permalink(map, true)}" title="${name.replaceAll('"', "&quot;")}" width="720" height="420" loading="lazy"></iframe>`, told)]);
-    }
-    beside(map, menu("Save or share this map: " + name, items));
+    const items = [["CSV", () => saveMapTable(map)], ["SVG", () => saveMap(map)], ["PNG", () => saveMap(map, true)]];
+    if (map.closest("[id^=map-]")) items.push(["Copy link", (told) => copy(permalink(map), told)], ["Copy embed code", (told) => copy(embedCode(map), told)]);
+    beside(map, menu("Save or share this map: " + (map.closest("[data-name]")?.dataset.name ?? document.title), items));
   }
-  for (const box of all("pre[data-copy]")) beside(box, button("Copy", (event) => copy(box.textContent, event.currentTarget)));
+  for (const frame of all("#map .frame")) beside(frame, menu("Save this map", [["SVG", () => saveLines(frame)], ["PNG", () => saveLines(frame, true)]]));
+  for (const box of all("pre[data-copy]")) beside(box, button("Copy", async (event) => { const told = event.currentTarget; await saving(); copy(box.textContent, told); }));
 }
 
-// `?embed=ID` leaves of a page one map, with its switches and legend and the way back.
+// `?embed=ID` leaves of a page one map that fits a frame: what it is of, the map, its legend, and the way back. The switches are
+// folded up.
 function embed() {
   const id = query.get("embed"), chosen = id && document.getElementById(id);
   if (!chosen) return;
   root.classList.add("embed");
-  const block = chosen.closest("[data-name]") ?? chosen, maps = block.closest(".maps");
+  const block = chosen.closest("[data-name]") ?? chosen, bar = block.closest(".maps")?.querySelector(".mapbar");
   const back = make("a", { href: location.pathname + "#" + id }, document.title);
-  const kept = make("main", { id: "main", class: "maps wide" }, ...(maps ? all(".mapbar", maps) : []), block, make("p", { class: "small" }, back));
+  const about = block.querySelector("[data-about]")?.dataset.about;
+  const kept = make("main", { id: "main", class: "maps wide" }, make("h1", {}, block.dataset.name ?? document.title), block);
+  if (bar) {
+    const legend = bar.querySelector(".legend");
+    if (legend && !block.querySelector(".legend")) kept.append(legend);
+    kept.append(make("details", { class: "options" }, make("summary", {}, "Options"), bar));
+  }
+  if (about) kept.append(make("p", { class: "small" }, about));
+  kept.append(make("p", { class: "small" }, back));
   document.body.replaceChildren(kept);
   // The rest of the site is too large for a frame in somebody's page.
   for (const link of all("a", kept)) link.target = "_top";
 }
 
 root.classList.add("js");
-for (const [name, { set }] of Object.entries(themes)) {
+root.dataset.save = document.currentScript.dataset.save ?? "";
+for (const name of ["theme", "palette"]) {
   const kept = stored(name);
-  if (kept) set(kept === "on");
+  // Older sites said whether it was on.
+  if (kept) look(name, { on: name === "theme" ? "dark" : "red-green", off: name === "theme" ? "light" : "" }[kept] ?? kept);
 }
 document.addEventListener("DOMContentLoaded", () => {
   embed();
-  themeSwitches();
+  lookSwitches();
+  siteSearch();
   mapSwitches();
   mapReading();
+  pairs();
+  lines();
   sorting();
   samples();
   tools();

@@ -57,8 +57,26 @@ const igsiteSearch = (() => {
       first += set.ids.length;
       set.names = set.ids.map(words);
       set.goldWords = set.golds.map(words);
+      set.modelWords = set.models.map(words);
     }
     return index;
+  }
+
+  // What models say of a sample: their answers, and whether they are right.
+  const answer = (set, model, at) => set.answers[set.given[model].charCodeAt(at) - 48];
+  const right = (set, model, at) => answer(set, model, at) === set.golds[set.gold[at]];
+  const STATES = {
+    wrong: (set, models, at) => set.gold[at] >= 0 && models.some((model) => !right(set, model, at)),
+    right: (set, models, at) => set.gold[at] >= 0 && models.every((model) => right(set, model, at)),
+    differ: (set, models, at) => models.some((model) => set.given[model][at] !== set.given[models[0]][at]),
+  };
+  STATES.differs = STATES.disagree = STATES.disagrees = STATES.differ;
+
+  // The models that a query names: by a word that not every model has.
+  function named(set, wanted) {
+    const has = (model, word) => set.modelWords[model].some((other) => other.startsWith(word));
+    const all = [...set.models.keys()], telling = wanted.filter((word) => all.length < 2 || !all.every((model) => has(model, word)));
+    return all.filter((model) => telling.some((word) => has(model, word)));
   }
 
   // What each document is worth for one word: rare words are worth more, whole words more than beginnings, titles and ids most.
@@ -79,6 +97,10 @@ const igsiteSearch = (() => {
     const among = (list) => (list.includes(wanted) ? 1 : list.some((word) => word.startsWith(wanted)) ? 0.6 : 0);
     index.titles.forEach((title, place) => give(place, 3 * rare(1) * among(title)));
     for (const set of index.sets) {
+      // All samples of an experiment are those of its models.
+      const all = [...set.models.keys()], models = set.asked.length ? set.asked : all, holds = STATES[wanted];
+      const ofModel = set.modelWords.some((name) => among(name));
+      if (ofModel || holds) set.ids.forEach((_, at) => (ofModel || holds(set, models, at)) && give(set.first + at, ofModel ? 0.01 : 1));
       const golds = set.goldWords.map(among);
       const value = rare(set.ids.length / Math.max(1, set.golds.length));
       set.names.forEach((name, at) => {
@@ -90,10 +112,14 @@ const igsiteSearch = (() => {
   }
 
   function find(index, query) {
-    const scores = [...new Set(words(query))].map((word) => worth(index, word));
+    const wanted = [...new Set(words(query))];
+    for (const set of index.sets) set.asked = named(set, wanted);
+    const scores = wanted.map((word) => worth(index, word));
     const found = [];
     for (let place = 0; scores.length && place < index.total; place++) {
-      if (scores.every((score) => score[place])) found.push([scores.reduce((sum, score) => sum + score[place], 0), place]);
+      const sum = scores.reduce((sum, score) => sum + score[place], 0);
+      // Names of models alone are no reason to show all of their samples.
+      if (sum > 0.1 && scores.every((score) => score[place])) found.push([sum, place]);
     }
     return found.sort(([a, i], [b, j]) => b - a || i - j).map(([, place]) => place);
   }
@@ -138,7 +164,8 @@ const igsiteSearch = (() => {
       link.href = set.before + (set.slugs[at] ?? set.ids[at]) + set.behind;
       link.append(marked(set.ids[at], wanted));
       const gold = set.golds[set.gold[at]];
-      item.append(link, element("small", ` ${set.title}${gold === undefined ? "" : `, right: ${gold}`}`), about);
+      const said = set.asked.map((model) => `; ${set.models[model]}: ${answer(set, model, at) ?? "another answer"}`).join("");
+      item.append(link, element("small", ` ${set.title}${gold === undefined ? "" : `, right: ${gold}`}${said}`), about);
       excerpts(page, index, Math.floor(sample / index.chunk)).then((texts) => about.append(marked(texts[sample % index.chunk] ?? "", wanted)));
     } else {
       const entry = index.entries[place];

@@ -1,4 +1,4 @@
-"""What GIM's authors' own package computes, in float64, on models of transformers: the numbers of `tests/gim.rs`.
+"""What GIM's authors' own package computes, in float64, on models of transformers: the numbers of `tests/one_pass.rs`.
 
     python3 -m venv /tmp/gim
     /tmp/gim/bin/pip install torch==2.15.0 transformers==5.24.0 gim-explain==0.1.4

@@ -20,6 +20,8 @@ pub mod numbers;
 pub mod parquet_file;
 pub mod project;
 pub mod records;
+pub mod shared_out;
+pub mod slurm;
 pub mod tiny;
 pub mod torch_file;
 pub mod tried;

@@ -11,6 +11,7 @@ const KINDS = [
   ["comparison", /^experiments\/([^/]+)\/comparison\/index\.html$/],
   ["table page", /^experiments\/([^/]+)\/pages\/\d+\/index\.html$/],
   ["sample", /^experiments\/([^/]+)\/samples\/([^/]+)\/index\.html$/],
+  ["word", /^experiments\/([^/]+)\/words\/([^/]+)\/index\.html$/],
   ["map", /^experiments\/([^/]+)\/maps\/([^/]+)\/([^/]+)\/index\.html$/],
   ["page", /\/index\.html$/],
 ];

@@ -42,7 +42,7 @@ impl Explainer {
     {
         let mut left = sequences;
         while !left.is_empty() {
-            interrupt::check()?;
+            interrupt::check_under_way()?;
             let this = &*self;
             let size = |sequence: &S| size(this, sequence);
             let (passes, threads) = this.passes(left, batch, &size);

@@ -327,7 +327,10 @@ fn filter(decoder: &mut Decoder, table: &Table, conditions: &[Condition]) -> Opt
                 let cells: Vec<_> = (0..table.rows.len())
                     .filter_map(|row| table.text(row, &column.value))
                     .collect();
-                warning.help = meant(&value.value, cells.iter().map(AsRef::as_ref));
+                let known = || cells.iter().map(AsRef::as_ref);
+                warning.help = meant(&value.value, known()).or_else(|| {
+                    nearest(&value.value, known()).map(|near| format!("did you mean `{}`?", shortened(near)))
+                });
                 decoder.push(warning.as_warning());
             }
         }

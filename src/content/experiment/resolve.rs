@@ -243,7 +243,14 @@ fn golds_of(
                 shortened(value),
                 shortened(gold)
             ),
-            None => "add it to `options`, or leave such rows out with `select`".to_owned(),
+            None => match nearest(value, options.iter().map(|option| option.gold.as_str())) {
+                Some(near) => format!(
+                    "did you mean it with `{}`? Write `{}` in `options`",
+                    shortened(near),
+                    shortened(value)
+                ),
+                None => "add it to `options`, or leave such rows out with `select`".to_owned(),
+            },
         }));
     }
     if !rows.is_empty() && missing.len() == rows.len() && !asked {

@@ -62,3 +62,33 @@ fn errors_count_the_lines_of_the_file() {
     );
     assert!(page("404.md", "").unwrap_err()[0].contains("the site keeps `404` for itself"));
 }
+
+#[test]
+fn the_front_page_says_what_holds_for_the_site() {
+    let front = |yaml: &str| page("index.md", &format!("---\n{yaml}\n---\n"));
+    let site = front("author: [Ada Example, Bo]\nwrite: {maps: needed, data: packed, cards: none}")
+        .unwrap()
+        .site;
+    assert_eq!(site.authors, ["Ada Example", "Bo"]);
+    assert_eq!(
+        (site.maps, site.data, site.cards),
+        (MapPages::Needed, DataFiles::Packed, Cards::None)
+    );
+    let one = front("author: Ada Example").unwrap().site;
+    assert_eq!(
+        (one.authors, one.maps),
+        (vec!["Ada Example".to_owned()], MapPages::Auto)
+    );
+    assert!(!MapPages::Auto.only_needed(SMALL) && MapPages::Auto.only_needed(SMALL + 1));
+    assert!(!DataFiles::Auto.packed(SMALL) && DataFiles::Auto.packed(SMALL + 1));
+    assert!(Cards::Auto.of_samples(SMALL) && !Cards::Auto.of_samples(SMALL + 1));
+    let wrong = front("write: {maps: some}").unwrap_err().concat();
+    assert!(
+        wrong.starts_with("content/index.md:2:15: write.maps: ") && wrong.contains("one of `auto`, `all`, `needed`"),
+        "{wrong}"
+    );
+    assert_eq!(
+        page("a.md", "---\nauthor: Ada\n---\n").unwrap_err(),
+        ["content/a.md:2:1: `author` is of the whole site\n  expected: it in the front matter of content/index.md"]
+    );
+}

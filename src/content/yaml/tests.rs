@@ -85,6 +85,15 @@ fn syntax_errors_are_serde_yamls() {
         "{:?}",
         problems("a: [1, 2\n")
     );
+    for (text, told) in [
+        (
+            "a: x\nb: [1,\n  2\nc: d\n",
+            "; the `[` of line 2, column 4 is not closed",
+        ),
+        ("a: {b: [1, 2]\nc: d\n", "; the `{` of line 1, column 4 is not closed"),
+    ] {
+        assert!(problems(text)[0].contains(told), "{:?}", problems(text));
+    }
     assert!(
         problems("a: b\nc: \"\u{1}\"\n")[0].starts_with("a.yaml:2:5: this is not valid YAML: control characters"),
         "{:?}",

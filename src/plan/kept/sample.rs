@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Head, sample_hash};
+use super::{Answered, Head, sample_hash};
 use crate::content::dataset::Sample;
 use crate::content::experiment::Experiment;
 use crate::content::prompt::Prompt;
 use crate::plan::{Job, PlannedTarget};
-use crate::store::Parts;
 use crate::store::key::{GenerationKey, ModelKey, PredictionKey};
 use crate::terms::{Baseline, BaselineVector, Role, Segment, TargetKind, Token};
 use crate::tokenizer::Vocabulary;
@@ -64,8 +63,8 @@ pub struct StoredGenerationPlan {
 }
 
 impl StoredSample {
-    /// What there is to keep of a sample's job and of what came of it.
-    pub fn of(experiment: &Experiment, job: &Job, parts: &Parts, vocabulary: &dyn Vocabulary) -> Self {
+    /// What there is to keep of a sample's job and of what the model answered.
+    pub fn of(experiment: &Experiment, job: &Job, answered: &Answered, vocabulary: &dyn Vocabulary) -> Self {
         let characters: Vec<char> = job.prompt.text.chars().collect();
         let (mut starts, mut texts, mut special) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
         let mut end = 0;
@@ -82,7 +81,7 @@ impl StoredSample {
                 special.push(index);
             }
         }
-        let predicted = parts.prediction.token_id;
+        let predicted = answered.predicted;
         let mut said = BTreeMap::from([(predicted, vocabulary.text_of(predicted))]);
         let mut joined: Vec<(Vec<u32>, String)> = Vec::new();
         let mut join = |ids: Vec<u32>| {
@@ -90,7 +89,7 @@ impl StoredSample {
                 joined.push((ids.clone(), vocabulary.decode(&ids)));
             }
         };
-        let generation = parts.generation.as_ref().map(|(_, said)| said);
+        let generation = answered.generation.as_ref().map(|(_, said)| said);
         for target in job.known_targets(predicted, generation).iter().flatten().flatten() {
             for &id in &target.ids {
                 said.entry(id).or_insert_with(|| vocabulary.text_of(id));
@@ -102,7 +101,7 @@ impl StoredSample {
                 join(target.given_ids().to_vec());
             }
         }
-        if let Some((_, generation)) = &parts.generation {
+        if let Some((_, generation)) = &answered.generation {
             join(generation.token_ids.clone());
         }
         Self {
@@ -121,7 +120,7 @@ impl StoredSample {
             targets: job.targets.clone(),
             said,
             joined,
-            generation: parts
+            generation: answered
                 .generation
                 .as_ref()
                 .map(|(prompt, generation)| StoredGenerationPlan {

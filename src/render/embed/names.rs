@@ -3,19 +3,23 @@
 //! All of this is known without any result, so that `igsite check` finds what is misspelt, and so does a build before
 //! it computes.
 
+mod claims;
+
+pub use self::claims::{Bound, Claim, Of, Unit, VerdictPick};
 use crate::content::decode::{Decoder, Field, Table};
 use crate::content::experiment::Experiment;
 use crate::content::names::{nearest, quoted, shortened};
 use crate::content::project::{LeftOut, Project};
+use crate::content::subject::subject_segments;
 use crate::content::units::Level;
-use crate::content::yaml::Node;
+use crate::content::yaml::{Content, Node};
 use crate::diagnostic::Diagnostic;
 use crate::render::markdown::Refusal;
 use crate::render::markdown::shortcode::Call;
 use crate::terms::{Baseline, Target};
 
 /// Shortcodes and the arguments that each knows.
-pub const KINDS: [(&str, &[&str]); 4] = [
+pub const KINDS: [(&str, &[&str]); 6] = [
     (
         "heatmap",
         &[
@@ -25,10 +29,35 @@ pub const KINDS: [(&str, &[&str]); 4] = [
             "target",
             "baseline",
             "level",
+            "segments",
             "caption",
         ],
     ),
-    ("comparison", &["experiment", "sample", "models", "level", "caption"]),
+    (
+        "comparison",
+        &["experiment", "sample", "models", "level", "segments", "caption"],
+    ),
+    (
+        "claim",
+        &[
+            "experiment",
+            "model",
+            "models",
+            "sample",
+            "target",
+            "baseline",
+            "of",
+            "word",
+            "segment",
+            "is",
+            "value",
+            "than",
+            "than_model",
+            "text",
+            "caption",
+        ],
+    ),
+    ("verdict", &["experiment", "model", "is", "caption"]),
     ("table", &["experiment", "of", "model", "first", "caption"]),
     (
         "plot",
@@ -143,12 +172,16 @@ pub struct MapPick {
 }
 
 /// What a shortcode shows.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum What {
-    /// One map.
-    Heatmap(MapPick, MapLevel),
-    /// Several models' maps of one sample, under each other.
-    Comparison(usize, Vec<usize>, MapLevel),
+    /// One map, or some segments of it.
+    Heatmap(MapPick, MapLevel, Option<Vec<String>>),
+    /// Several models' maps of one sample, under each other, or some segments of them.
+    Comparison(usize, Vec<usize>, MapLevel, Option<Vec<String>>),
+    /// A sentence that must be true.
+    Claim(Box<Claim>),
+    /// What came of the tests of an experiment's maps.
+    Verdict(VerdictPick),
     /// A table of the models.
     Models,
     /// A table of the samples; only the first ones with a number.
@@ -310,10 +343,13 @@ pub fn pick<'a>(kind: &str, arguments: &mut Arguments<'_>, project: &'a Project)
     let what = match kind {
         "heatmap" => {
             let level = arguments.choice("level", &LEVELS, Some(MapLevel::Sum(Level::Word)));
-            map(arguments, experiment)
-                .zip(level)
-                .map(|(map, level)| What::Heatmap(map, level))
+            map(arguments, experiment).zip(level).and_then(|(map, level)| {
+                let segments = segments(arguments, experiment, map.sample)?;
+                Some(What::Heatmap(map, level, segments))
+            })
         }
+        "claim" => claims::claim(arguments, experiment).map(|claim| What::Claim(Box::new(claim))),
+        "verdict" => claims::verdict(arguments, experiment).map(What::Verdict),
         "comparison" => comparison(arguments, experiment),
         "table" => table(arguments, experiment),
         _ => plot(arguments, experiment),
@@ -409,8 +445,38 @@ fn comparison(arguments: &mut Arguments<'_>, experiment: &Experiment) -> Option<
         None => Some((0..known.len()).collect()),
         Some(field) => chosen(arguments, &field, &known, &of),
     };
-    Some(What::Comparison(sample?, chosen?, level?))
+    let segments = segments(arguments, experiment, sample?)?;
+    Some(What::Comparison(sample?, chosen?, level?, segments))
 }
+
+/// The segments that a map is to show of its prompt, by name; all where none are named. `"subject"` is what the samples
+/// are about.
+fn segments(arguments: &mut Arguments<'_>, experiment: &Experiment, sample: usize) -> Option<Option<Vec<String>>> {
+    let Some(field) = arguments.get("segments") else {
+        return Some(None);
+    };
+    let prompt = &experiment.samples[sample].prompt;
+    let mut known: Vec<&str> = prompt.segments.iter().map(|segment| segment.name.as_str()).collect();
+    known.dedup();
+    if field.scalar().is_some_and(|scalar| scalar.text == SUBJECT) && !known.contains(&SUBJECT) {
+        return Some(Some(subject_segments(experiment)).filter(|names| !names.is_empty()));
+    }
+    let items = match &field.node.content {
+        Content::List(_) => arguments.decoder.list(&field, "names of segments, or \"subject\"")?,
+        _ => vec![field],
+    };
+    let of = format!("sample `{}`", shortened(&experiment.samples[sample].id));
+    let mut chosen = Vec::new();
+    for item in &items {
+        let name = arguments.decoder.quoted(item)?;
+        let place = arguments.place_of("segments", name, item, &known, &of)?;
+        chosen.push(known[place].to_owned());
+    }
+    Some(Some(chosen))
+}
+
+/// What `segments` calls the segments that the samples are about.
+const SUBJECT: &str = "subject";
 
 /// The models of a list, each once.
 fn chosen(arguments: &mut Arguments<'_>, field: &Field<'_>, known: &[&str], of: &str) -> Option<Vec<usize>> {

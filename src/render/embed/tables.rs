@@ -167,7 +167,7 @@ fn models(embeds: &Embeds<'_>, results: &Results<'_>) -> Table {
         column("Accuracy", Kind::Share, None),
         numbers("95% interval", "interval"),
         numbers("Probability of the right option", "percent"),
-        column("Maps converged", Kind::Share, None),
+        column("Maps numerically exact", Kind::Share, None),
         Column {
             unknown: "unknown",
             ..numbers("Median error estimate", "percent")

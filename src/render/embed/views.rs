@@ -17,7 +17,7 @@ use crate::render::markdown::headings::Ids;
 use crate::render::pages::map::{Attribution, convergence_with_table, noise, values_of};
 use crate::render::pages::sample::drawn;
 use crate::render::pages::tokens::Drawn;
-use crate::render::pages::{Answer, Link, figures};
+use crate::render::pages::{Answer, Link, figures, map_link};
 use crate::render::plot::Figure;
 use crate::site::urls;
 
@@ -37,6 +37,8 @@ struct HeatmapView<'a> {
     letter: &'static str,
     /// None for a marked record: nothing is drawn.
     map: Option<String>,
+    /// The segments that it shows; none where it shows all of the prompt.
+    segments: Vec<String>,
     legend: String,
 }
 
@@ -50,6 +52,8 @@ struct ComparisonView<'a> {
     /// The same as the style sheet knows it.
     letter: &'static str,
     models: Vec<ComparedMap<'a>>,
+    /// The segments that they show; none where they show all of the prompt.
+    segments: Vec<String>,
     /// The one scale of all of these maps.
     legend: String,
 }
@@ -87,9 +91,12 @@ pub fn html(
         caption,
     };
     let bytes = match what {
-        What::Heatmap(map, level) => show.template("heatmap", &show.heatmap(map, level, ids.take("map"))),
-        What::Comparison(sample, models, level) => {
-            let view = show.comparison(sample, &models, level, ids.take("comparison"));
+        What::Heatmap(map, level, segments) => {
+            let view = show.heatmap(map, level, segments, ids.take("map"));
+            show.template("heatmap", &view)
+        }
+        What::Comparison(sample, models, level, segments) => {
+            let view = show.comparison(sample, &models, level, segments, ids.take("comparison"));
             show.template("comparison", &view)
         }
         What::AllPlot(plot) => show.plot(show.of_all(plot), show.experiment(), ids),
@@ -138,17 +145,15 @@ impl<'s> Show<'s, '_> {
     }
 
     fn map_page(&self, model: usize, sample: usize) -> Link {
-        let experiment = self.results.experiment;
-        let path = urls::map(&experiment.id, &experiment.models[model], self.results.slug(sample));
         Link {
             title: "the whole map".to_owned(),
-            href: self.embeds.links.to(&path),
+            href: map_link(self.results, (model, sample), self.embeds.links),
         }
     }
 
     /// One map, on the scale of its own page: that of all targets and baselines of its model and sample which are as
     /// right as it is.
-    fn heatmap(&self, map: MapPick, level: MapLevel, id: String) -> HeatmapView<'s> {
+    fn heatmap(&self, map: MapPick, level: MapLevel, segments: Option<Vec<String>>, id: String) -> HeatmapView<'s> {
         let (results, record) = (self.results, self.results.record(map.model, map.sample));
         let units = results.samples[map.sample].units_of(map.model);
         let assignment = units.assign(&record.prompt, &record.tokens);
@@ -175,13 +180,21 @@ impl<'s> Show<'s, '_> {
             attribution: attribution.map(values_of),
             level: level.name(),
             letter: letter(level),
-            map: drawn.map(|drawn| drawn.html(&scales)),
-            legend: heatmap::legend(&scales, &unit),
+            map: drawn.map(|drawn| of_segments(&drawn, segments.as_deref(), &scales)),
+            segments: segments.unwrap_or_default(),
+            legend: heatmap::legend_of(&scales, &unit, attribution.map(|map| &map.target)),
         }
     }
 
     /// Some models' maps of a sample, on the scale that its page has for all of them.
-    fn comparison(&self, sample: usize, models: &[usize], level: MapLevel, id: String) -> ComparisonView<'s> {
+    fn comparison(
+        &self,
+        sample: usize,
+        models: &[usize],
+        level: MapLevel,
+        segments: Option<Vec<String>>,
+        id: String,
+    ) -> ComparisonView<'s> {
         let results = self.results;
         let all: Vec<Option<Drawn<'_>>> = (0..results.models.len())
             .map(|model| drawn(results, model, sample))
@@ -196,7 +209,9 @@ impl<'s> Show<'s, '_> {
                 },
                 answer: Answer::of(results, record, 20),
                 attribution: record.attributions.first().map(values_of),
-                map: all[model].as_ref().map(|drawn| drawn.html(&scales)),
+                map: all[model]
+                    .as_ref()
+                    .map(|drawn| of_segments(drawn, segments.as_deref(), &scales)),
             }
         };
         ComparisonView {
@@ -207,7 +222,15 @@ impl<'s> Show<'s, '_> {
             level: level.name(),
             letter: letter(level),
             models: models.iter().map(compared).collect(),
-            legend: heatmap::legend(&scales, &labels::unit_of(results)),
+            segments: segments.clone().unwrap_or_default(),
+            legend: heatmap::legend_of(
+                &scales,
+                &labels::unit_of(results),
+                results
+                    .records_of(sample)
+                    .filter_map(|record| record.attributions.first())
+                    .map(|map| &map.target),
+            ),
         }
     }
 
@@ -247,6 +270,14 @@ impl<'s> Show<'s, '_> {
             full,
         };
         self.template("plot", &view)
+    }
+}
+
+/// A map, or those of its segments that are asked for.
+fn of_segments(drawn: &Drawn<'_>, segments: Option<&[String]>, scales: &Scales) -> String {
+    match segments {
+        Some(names) => drawn.html_within(names, scales),
+        None => drawn.html(scales),
     }
 }
 

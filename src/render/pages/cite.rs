@@ -19,9 +19,12 @@ pub struct Cited<'a> {
     pub path: &'a str,
     /// Where the site stands, if that is known.
     pub base_url: Option<&'a str>,
+    /// Who made the site, as the front page's `author` says; empty where it does not.
+    pub authors: &'a [String],
 }
 
-/// A `@misc` entry: title, models, the year of the newest record, and the address where it is known.
+/// A `@misc` entry: who made the site and where it stands, as far as that is known; title, models, and the date of the
+/// newest record, as BibTeX (`year`, `month`) and as biblatex (`date`) read it.
 pub fn bibtex<'r>(cited: &Cited<'_>, records: impl Iterator<Item = &'r SampleRecord>) -> String {
     let (mut newest, mut methods, mut tools) = (None::<(&str, &str)>, IndexSet::new(), IndexSet::new());
     for record in records {
@@ -49,7 +52,11 @@ pub fn bibtex<'r>(cited: &Cited<'_>, records: impl Iterator<Item = &'r SampleRec
         methods.insert(Method::default().name().to_owned());
     }
     let methods: Vec<String> = methods.into_iter().collect();
-    let year = newest.and_then(|(created, _)| created.get(..4)).unwrap_or_default();
+    // RFC 3339: `2026-11-29T…`.
+    let date = newest.and_then(|(created, _)| created.get(..10)).unwrap_or_default();
+    let year = date.get(..4).unwrap_or_default();
+    let month = date.get(5..7).and_then(|month| month.parse::<usize>().ok());
+    let month = month.and_then(|month| MONTHS.get(month.checked_sub(1)?));
     let version = newest.map_or(env!("CARGO_PKG_VERSION"), |(_, igsite)| igsite);
     let tools: Vec<String> = tools.into_iter().collect();
     let made = if tools.is_empty() {
@@ -63,12 +70,23 @@ pub fn bibtex<'r>(cited: &Cited<'_>, records: impl Iterator<Item = &'r SampleRec
         .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
         .collect();
     key.truncate(key.trim_end_matches('-').len());
-    let mut lines = vec![
-        format!("@misc{{{key},"),
-        format!("  title = {{{{{}}}}},", latex(cited.title)),
-    ];
+    let mut lines = vec![format!("@misc{{{key},")];
+    if !cited.authors.is_empty() {
+        // In braces of its own a name that holds "and", such as an institute's, is one name.
+        let names = cited.authors.iter().map(|name| match latex(name) {
+            name if name.split_whitespace().any(|word| word == "and") => format!("{{{name}}}"),
+            name => name,
+        });
+        lines.push(format!("  author = {{{}}},", names.collect::<Vec<_>>().join(" and ")));
+    }
+    lines.push(format!("  title = {{{{{}}}}},", latex(cited.title)));
     if !year.is_empty() {
         lines.push(format!("  year = {{{year}}},"));
+    }
+    if let Some(month) = month {
+        // Styles know the months by these names, without braces.
+        lines.push(format!("  month = {month},"));
+        lines.push(format!("  date = {{{date}}},"));
     }
     if let Some(base_url) = cited.base_url {
         lines.push(format!("  url = {{{}}},", urls::absolute(base_url, cited.path)));
@@ -81,6 +99,11 @@ pub fn bibtex<'r>(cited: &Cited<'_>, records: impl Iterator<Item = &'r SampleRec
     ));
     lines.join("\n") + "\n}\n"
 }
+
+/// The months as BibTeX's styles name them.
+const MONTHS: [&str; 12] = [
+    "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
+];
 
 /// Text as LaTeX reads it.
 fn latex(text: &str) -> String {
@@ -115,18 +138,22 @@ mod tests {
             models: &["Falcon Toy".into(), "Llama_Toy".into()],
             path: "experiments/claims/index.html",
             base_url: Some("https://me.example/r/"),
+            authors: &["Ada Example".into(), "Institute of A and B".into()],
         };
         let entry = |cited: &Cited<'_>| bibtex(cited, fixture.records[0].iter().flatten());
         insta::assert_snapshot!(entry(&cited), @r"
         @misc{igsite-claims-2-2026,
+          author = {Ada Example and {Institute of A and B}},
           title = {{50\% of \{A\} \& B}},
           year = {2026},
+          month = jan,
+          date = {2026-01-02},
           url = {https://me.example/r/experiments/claims/},
           note = {Attribution maps by Integrated Gradients of Falcon Toy and Llama\_Toy; made with igsite 0.1.0}
         }
         ");
-        cited.base_url = None;
-        assert!(!entry(&cited).contains("url"));
+        (cited.base_url, cited.authors) = (None, &[]);
+        assert!(!entry(&cited).contains("url") && !entry(&cited).contains("author"));
     }
 
     #[test]

@@ -5,21 +5,29 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::differences::{self, WordByWord};
-use super::{Frame, Link, Renderer, figures, finding};
-use crate::analysis::agreement::TOP;
+use super::sample::{failed_test, who, words_address};
+use super::{Frame, Link, Renderer, figures, finding, map_link, samples};
+use crate::analysis::agreement::{TOP, largest};
+use crate::analysis::compared::compared_map;
 use crate::analysis::map::Quality;
 use crate::analysis::pairs::{self, MeanMeasures, OnSample};
 use crate::analysis::results::{Results, Shown};
 use crate::analysis::scale::Scale;
-use crate::analysis::summary;
+use crate::analysis::summary::{self, Mean, Share};
 use crate::diagnostic::Result;
-use crate::render::Sink;
+use crate::render::interlinear::{self, Measure, Text, Warning, Who};
 use crate::render::plot::Figure;
 use crate::render::text::{self, excerpt};
+use crate::render::{Sink, labels};
 use crate::site::urls::{self, Links};
+use crate::terms::TargetKind;
 
 /// How many pairs each list shows.
 const LISTED: usize = 15;
+/// How many samples on which two models part are shown with their maps.
+const SHOWN: usize = 25;
+/// And on which they answer alike for other reasons.
+const OTHERWISE: usize = 6;
 
 #[derive(Serialize)]
 struct ComparisonPage<'a> {
@@ -28,6 +36,12 @@ struct ComparisonPage<'a> {
     experiment: Link,
     finding: Vec<String>,
     shown: Option<Shown<'a>>,
+    /// What the compared maps explain.
+    compared: String,
+    /// The number of samples.
+    samples: usize,
+    /// What a reader may choose, and what is shown then.
+    two: Vec<Two<'a>>,
     /// Whether the measures are weighted by the errors of the maps.
     weighted: bool,
     matrices: Vec<Figure>,
@@ -40,9 +54,56 @@ struct ComparisonPage<'a> {
     pairs: Vec<WordByWord<'a>>,
 }
 
+/// Two models beside each other.
+#[derive(Serialize)]
+struct Two<'a> {
+    id: String,
+    /// The pair in the address.
+    value: String,
+    /// Whether it is shown first.
+    chosen: bool,
+    first: &'a str,
+    second: &'a str,
+    short: [&'a str; 2],
+    same_answer: Share,
+    same_word: Share,
+    sentences: Vec<String>,
+    legend: String,
+    unit: String,
+    words: String,
+    /// Samples on which they answer differently, each with both maps of the same target.
+    apart: Vec<Side>,
+    /// How many there are.
+    apart_of: usize,
+    /// Samples on which they answer alike and rest on different words.
+    otherwise: Vec<Side>,
+    otherwise_of: usize,
+}
+
+/// A sample with both maps.
+#[derive(Clone, Serialize)]
+struct Side {
+    sample: Link,
+    gold: Option<String>,
+    /// The rows; none where there are no maps of one target.
+    lines: Option<Rows>,
+    /// The answers, where there are no rows.
+    answers: [String; 2],
+}
+
+#[derive(Clone, Serialize)]
+struct Rows {
+    who: Vec<Who>,
+    again: String,
+    rows: String,
+    list: String,
+}
+
 /// Two models in numbers.
 #[derive(Serialize)]
 struct TwoModels<'a> {
+    /// The pair in the address.
+    pair: String,
     first: &'a str,
     second: &'a str,
     href: String,
@@ -119,6 +180,9 @@ impl Renderer<'_> {
             },
             finding,
             shown: results.shown(),
+            compared: results.compared_target(),
+            samples: results.samples.len(),
+            two: two_models(results, &means, &links),
             weighted: pairs::is_weighted(results),
             matrices: matrices(results, &means),
             top: TOP,
@@ -137,32 +201,260 @@ impl Renderer<'_> {
     }
 }
 
-fn sentences(results: &Results<'_>) -> Vec<String> {
-    let mut pairs = Vec::new();
-    for b in 0..results.models.len() {
-        for a in 0..b {
-            if let Some(mean) = pairs::mean_of(results, (a, b), |agreement| agreement.leading().spearman).value() {
-                pairs.push((mean, format!("{} and {}", results.models[a], results.models[b])));
+/// Every two models, those first that part most.
+fn two_models<'a>(results: &'a Results<'_>, means: &Means, links: &Links) -> Vec<Two<'a>> {
+    let ids = &results.experiment.models;
+    let most_apart = means
+        .iter()
+        .min_by_key(|(_, means)| (means.same_answer.count, means.same_word.count))
+        .map(|(pair, _)| *pair);
+    let of_pair = |(&(a, b), means): (&(usize, usize), &MeanMeasures)| {
+        let all = 0..results.samples.len();
+        let apart: Vec<usize> = all
+            .clone()
+            .filter(|&sample| pairs::answer_alike(results, (a, b), sample) == Some(false))
+            .collect();
+        let otherwise: Vec<usize> = all
+            .filter(|&sample| {
+                pairs::answer_alike(results, (a, b), sample) == Some(true)
+                    && results.samples[sample].same_word(a, b) == Some(false)
+            })
+            .collect();
+        let shown = || apart.iter().take(SHOWN).chain(otherwise.iter().take(OTHERWISE));
+        let of_both = shown().flat_map(|&sample| {
+            let compared = &results.samples[sample].compared;
+            [&compared[a], &compared[b]]
+                .into_iter()
+                .flatten()
+                .flat_map(|map| &map.scores)
+        });
+        let unit = labels::unit_of(results);
+        let measure = Measure::of(Scale::over(of_both).max, samples::output_of(results), &unit);
+        let side = |&sample: &usize| side(results, (a, b), sample, &measure, links);
+        Two {
+            id: format!("two-{}-{}", a + 1, b + 1),
+            value: format!("{}..{}", ids[a], ids[b]),
+            chosen: most_apart == Some((a, b)),
+            first: &results.models[a],
+            second: &results.models[b],
+            short: [&results.short_models[a], &results.short_models[b]],
+            same_answer: means.same_answer,
+            same_word: means.same_word,
+            sentences: of_two(results, (a, b), means, &apart, &measure),
+            legend: {
+                let contrast = results
+                    .first_map()
+                    .filter(|map| map.target.kind == TargetKind::Contrast);
+                let (low, high) = contrast.map_or_else(
+                    || ("against".to_owned(), "for".to_owned()),
+                    |map| labels::ends_of_contrast(&map.target.text),
+                );
+                format!(
+                    "<div class=\"legend\"><span class=\"low\">{}</span>{}<span>{}</span>\
+                     <span>full colour is {}; “·” is {}</span></div>",
+                    text::escape(&low),
+                    interlinear::ramp(),
+                    text::escape(&high),
+                    text::escape(&measure.told()),
+                    text::escape(&measure.dot()),
+                )
+            },
+            unit: measure.unit.clone(),
+            words: words_address(results, links),
+            apart_of: apart.len(),
+            apart: apart.iter().take(SHOWN).map(side).collect(),
+            otherwise_of: otherwise.len(),
+            otherwise: otherwise.iter().take(OTHERWISE).map(side).collect(),
+        }
+    };
+    let mut all: Vec<Two<'a>> = means.iter().map(of_pair).collect();
+    if let Some(first) = all.first_mut()
+        && most_apart.is_none()
+    {
+        first.chosen = true;
+    }
+    all
+}
+
+/// Both models' maps of the same target on a sample.
+fn side(results: &Results<'_>, (a, b): (usize, usize), sample: usize, measure: &Measure, links: &Links) -> Side {
+    let analysed = &results.samples[sample];
+    let maps = analysed.compared[a].as_ref().zip(analysed.compared[b].as_ref());
+    let same = maps.filter(|(x, y)| x.target.trim() == y.target.trim());
+    let lines = same.map(|(x, y)| {
+        let line = Text::of(results, sample, false);
+        let rows = [x, y].map(|map| Some(line.row_of(&map.scores, map.errors.as_deref())));
+        let who: Vec<Who> = [a, b]
+            .iter()
+            .map(|&model| Who {
+                target: Some(x.target.trim().to_owned()),
+                options: String::new(),
+                warnings: warnings(results, model, sample, links),
+                ..who(results, model, sample, links)
+            })
+            .collect();
+        let shorts = [results.short_models[a].as_str(), results.short_models[b].as_str()];
+        let (again, class) = interlinear::again(&shorts, line.lines());
+        Rows {
+            who,
+            again,
+            rows: class,
+            list: line.html(&rows, measure, "", &|word| results.word_slug(sample, word)),
+        }
+    });
+    let gold = results.experiment.samples[sample].gold.as_deref();
+    let answer = |model: usize| {
+        let answer = summary::answer_text(results.record(model, sample));
+        results.option_label(&excerpt(answer, 20))
+    };
+    Side {
+        sample: Link {
+            title: results.sample_title(sample),
+            href: links.to(&urls::sample(&results.experiment.id, results.slug(sample))),
+        },
+        gold: gold.map(str::to_owned),
+        lines,
+        answers: [answer(a), answer(b)],
+    }
+}
+
+/// What speaks against a compared map: that it is not as right as was asked for, or fails its test.
+fn warnings(results: &Results<'_>, model: usize, sample: usize, links: &Links) -> Vec<Warning> {
+    let record = results.record(model, sample);
+    let Some(map) = compared_map(record, results.compares_right_answers) else {
+        return Vec::new();
+    };
+    let experiment = results.experiment;
+    let page = map_link(results, (model, sample), links);
+    let hold = format!("{}#hold", links.to(&urls::experiment(&experiment.id)));
+    let marks = labels::mark(map).map(|text| (text, page));
+    let tests = failed_test(results, model, map.method).map(|text| (text, hold));
+    let warning = |(text, href): (&str, String)| Warning {
+        class: String::new(),
+        text: text.to_owned(),
+        href,
+    };
+    marks.into_iter().chain(tests).map(warning).collect()
+}
+
+/// How two models stand to each other, in two sentences.
+fn of_two(
+    results: &Results<'_>,
+    (a, b): (usize, usize),
+    means: &MeanMeasures,
+    apart: &[usize],
+    measure: &Measure,
+) -> Vec<String> {
+    let Share { count, of } = means.same_answer;
+    let mut sentences = Vec::new();
+    if of > 0 {
+        let group = results
+            .failing
+            .as_ref()
+            .filter(|group| apart.len() > 1 && apart.iter().all(|&sample| group.samples[sample]));
+        let group = group.map_or_else(String::new, |group| {
+            format!(
+                ", all of them where {} is {}",
+                group.column,
+                finding::list_of(&group.values, "or")
+            )
+        });
+        sentences.push(match of - count {
+            0 => format!("They give the same answer on all {of} samples."),
+            apart => format!("They answer alike on {count} of {of} samples and part on {apart}{group}."),
+        });
+    }
+    // What the strongest segments count where they part; where they never do, over all.
+    let all: Vec<usize> = (0..results.samples.len()).collect();
+    let over = if apart.is_empty() { &all[..] } else { apart };
+    let mut sums: Vec<(String, [Mean; 2])> = Vec::new();
+    for &sample in over {
+        let analysed = &results.samples[sample];
+        let (Some(x), Some(y)) = (&analysed.compared[a], &analysed.compared[b]) else {
+            continue;
+        };
+        if x.target.trim() != y.target.trim() {
+            continue;
+        }
+        let mut of_sample: Vec<(&str, [f64; 2])> = Vec::new();
+        for (index, &word) in analysed.subject_words.iter().enumerate() {
+            let name = analysed.units.segments[analysed.units.segment_of_word(word)]
+                .name
+                .as_str();
+            match of_sample.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, both)) => {
+                    both[0] += x.scores[index];
+                    both[1] += y.scores[index];
+                }
+                None => of_sample.push((name, [x.scores[index], y.scores[index]])),
             }
         }
+        for (name, both) in of_sample {
+            let place = sums.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
+                sums.push((name.to_owned(), [Mean::default(); 2]));
+                sums.len() - 1
+            });
+            sums[place].1[0].add(Some(both[0]));
+            sums[place].1[1].add(Some(both[1]));
+        }
     }
-    pairs.sort_by(|x, y| y.0.total_cmp(&x.0));
-    let mut sentences = Vec::new();
-    let weighted = if pairs::is_weighted(results) {
-        ", weighted by error"
-    } else {
-        ""
+    let expected = &results.experiment.expected;
+    let size = |both: &[Mean; 2]| {
+        both.iter()
+            .filter_map(|mean| mean.value())
+            .fold(0.0, |most: f64, mean| most.max(mean.abs()))
     };
-    match &pairs[..] {
-        [] => sentences.push("No two models have maps that can be compared.".to_owned()),
-        [(mean, pair)] => sentences.push(format!(
-            "The maps of {pair} agree with a mean rank correlation of {}{weighted}.",
-            text::correlation(*mean)
+    sums.sort_by(|x, y| {
+        let is_expected = |name: &String| expected.contains(name);
+        is_expected(&y.0)
+            .cmp(&is_expected(&x.0))
+            .then(size(&y.1).total_cmp(&size(&x.1)))
+    });
+    let told: Vec<String> = sums
+        .iter()
+        .take(2)
+        .filter_map(|(name, [x, y])| {
+            let (x, y) = (measure.number(x.value()?, None), measure.number(y.value()?, None));
+            let (first, second) = (&results.short_models[a], &results.short_models[b]);
+            Some(format!(
+                "the {name} counts {x} {} with {first} and {y} with {second}",
+                measure.unit
+            ))
+        })
+        .collect();
+    if !told.is_empty() {
+        let those = if apart.is_empty() { "" } else { " of those" };
+        sentences.push(format!(
+            "In maps of {}{those}, {}.",
+            results.compared_target(),
+            told.join("; ")
+        ));
+    }
+    sentences
+}
+
+fn sentences(results: &Results<'_>) -> Vec<String> {
+    let mut known: Vec<(Share, String)> = pairs::every_two(results.models.len())
+        .map(|(a, b)| {
+            let names = format!("{} and {}", results.short_models[a], results.short_models[b]);
+            (pairs::same_words(results, (a, b)), names)
+        })
+        .filter(|(share, _)| share.of > 0)
+        .collect();
+    let value = |share: &Share| share.value().unwrap_or(0.0);
+    known.sort_by(|x, y| value(&y.0).total_cmp(&value(&x.0)));
+    let target = results.compared_target();
+    let mut sentences = Vec::new();
+    match &known[..] {
+        [] => sentences.push("No two models have maps of the same target that can be compared.".to_owned()),
+        [(share, pair)] => sentences.push(format!(
+            "In maps of {target}, {pair} rest most on the same word in {} of {} samples.",
+            share.count, share.of
         )),
         [(most, pair), .., (least, other)] => sentences.push(format!(
-            "The maps of {pair} agree most (mean rank correlation {}{weighted}), those of {other} least ({}).",
-            text::correlation(*most),
-            text::correlation(*least)
+            "In maps of {target}, {pair} rest most on the same word most often ({} of {} samples), {other} least \
+             ({} of {}).",
+            most.count, most.of, least.count, least.of
         )),
     }
     sentences.extend(finding::same_answer(results));
@@ -174,7 +466,7 @@ fn sentences(results: &Results<'_>) -> Vec<String> {
 fn doubtful(results: &Results<'_>) -> Option<String> {
     let records = results.source.records.iter().flatten();
     let (mut off, mut all) = (0, 0);
-    for attribution in records.filter_map(summary::shown) {
+    for attribution in records.filter_map(|record| compared_map(record, results.compares_right_answers)) {
         all += 1;
         off += usize::from(!summary::is_right(attribution));
     }
@@ -227,7 +519,7 @@ fn matrices(results: &Results<'_>, means: &Means) -> Vec<Figure> {
         ),
         noted(
             kendall,
-            "Pairs of words in the same order, less those in the other. Mean over the samples.",
+            "Share of word pairs ranked alike minus share ranked the other way. Mean over the samples.",
         ),
         noted(
             overlap,
@@ -238,7 +530,9 @@ fn matrices(results: &Results<'_>, means: &Means) -> Vec<Figure> {
 }
 
 fn measures<'a>(results: &'a Results<'_>, means: &Means) -> Vec<TwoModels<'a>> {
+    let ids = &results.experiment.models;
     let line = |(&(a, b), &measures): (&(usize, usize), &MeanMeasures)| TwoModels {
+        pair: format!("{}..{}", ids[a], ids[b]),
         first: &results.models[a],
         second: &results.models[b],
         href: format!("#pair-{}-{}", a + 1, b + 1),
@@ -285,20 +579,28 @@ fn row<'a>(results: &'a Results<'_>, pair: &OnSample, links: &Links) -> Row<'a> 
     let experiment = results.experiment;
     let sample = pair.sample;
     let of_model = |model: usize| {
-        let path = urls::map(&experiment.id, &experiment.models[model], results.slug(sample));
         let record = results.record(model, sample);
-        let reasons = results.reasons(model, sample, 3).into_iter();
+        let analysed = &results.samples[sample];
+        let strongest = analysed.compared[model].as_ref().map_or_else(Vec::new, |map| {
+            let strongest = largest(&map.scores, 3)
+                .into_iter()
+                .filter(|&word| map.scores[word] != 0.0);
+            strongest
+                .map(|word| (analysed.subject_words[word], map.scores[word]))
+                .collect()
+        });
         OfModel {
             model: &results.models[model],
-            href: links.to(&path),
+            href: map_link(results, (model, sample), links),
             answer: excerpt(summary::answer_text(record), 20),
-            words: reasons
+            words: strongest
+                .into_iter()
                 .map(|(word, score)| StrongWord {
                     word: results.word(sample, word),
                     score,
                 })
                 .collect(),
-            quality: record.attributions.first().map(Quality::of),
+            quality: compared_map(record, results.compares_right_answers).map(Quality::of),
         }
     };
     Row {
@@ -338,7 +640,7 @@ mod tests {
             };
             let first_one = record.tokens.iter().position(inside).expect("a token");
             let last_one = record.tokens.iter().rposition(inside).expect("a token");
-            let scores = &mut record.attributions[0].scores;
+            let mut scores = record.attributions[0].scores.clone();
             // The form of the prompt is stronger than any word of the claim, and does not count.
             // What is left is in the reversed order, so that the two come first among those that disagree.
             let sign = if model == 0 { 1e-9 } else { -1e-9 };
@@ -349,6 +651,10 @@ mod tests {
             let options = record.tokens.len() - 1;
             scores[options] = 5.0;
             scores[if last { last_one } else { first_one }] = 1.0;
+            // Of the right answer, which is compared, and of the one that is given.
+            for map in &mut record.attributions {
+                map.scores.clone_from(&scores);
+            }
             record.prediction = Some(answer.clone());
             if !alike && model == 1 {
                 let other = record

@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(found.len(), 6);
         for pair in &found {
             let scatter = pair.scatter.as_ref().expect("maps");
-            let words: usize = results.samples.iter().map(|sample| sample.units.words.len()).sum();
+            let words: usize = results.samples.iter().map(|sample| sample.subject_words.len()).sum();
             assert!(
                 words <= 500 && scatter.note == format!("All {words} words."),
                 "{}",

@@ -4,7 +4,9 @@ use indexmap::IndexMap;
 
 use crate::analysis::results::Results;
 use crate::analysis::summary::{self, Mean, Share, State};
-use crate::render::text::{correlation, excerpt, interval, list, percent, signed};
+use crate::render::interlinear::Measure;
+use crate::render::labels;
+use crate::render::text::{excerpt, list, percent};
 use crate::terms::Method;
 
 /// An experiment's headline.
@@ -12,8 +14,10 @@ pub fn of_experiment(results: &Results<'_>) -> Vec<String> {
     [
         accuracy(results),
         same_answer(results),
+        expected(results),
         attribution(results),
         Some(quality(results)),
+        baselines(results),
         results.standing(),
     ]
     .into_iter()
@@ -21,52 +25,81 @@ pub fn of_experiment(results: &Results<'_>) -> Vec<String> {
     .collect()
 }
 
-fn accuracy(results: &Results<'_>) -> Option<String> {
-    let shares: Vec<Share> = results.summaries.iter().map(|s| s.accuracy).collect();
-    let value = |share: &Share| share.value().unwrap_or(0.0);
-    let best = *shares
+/// `Llama, Mistral and Falcon answer all 24 correctly; Orca 19. Guessing would get 4.`
+pub(super) fn accuracy(results: &Results<'_>) -> Option<String> {
+    let of = results
+        .summaries
         .iter()
-        .filter(|s| s.of > 0)
-        .max_by(|a, b| value(a).total_cmp(&value(b)))?;
-    let worst = *shares
-        .iter()
-        .filter(|s| s.of > 0)
-        .min_by(|a, b| value(a).total_cmp(&value(b)))?;
-    let names = |of: Share| {
-        let all = results.models.iter().zip(&shares);
-        let all = all
-            .filter(|(_, share)| share.of > 0 && value(share) == value(&of))
-            .map(|(name, _)| name.clone());
-        let all: Vec<String> = all.collect();
-        list(&all) + if all.len() > 1 { ", each" } else { "," }
-    };
-    let told = |share: Share| {
-        let interval = share
-            .wilson()
-            .map_or(String::new(), |range| format!(", 95% interval {}", interval(range)));
-        format!(
-            "{} of {} right ({}{interval})",
-            share.count,
-            share.of,
-            percent(value(&share))
-        )
-    };
-    let guessing = results.guessing().map_or(String::new(), |share| {
-        format!(" Guessing would be right on {}.", percent(share))
+        .map(|model| model.accuracy.of)
+        .max()
+        .filter(|of| *of > 0)?;
+    let models = results.short_models.iter().zip(&results.summaries);
+    let mut groups: Vec<(Share, Vec<String>)> = Vec::new();
+    for (model, summary) in models.filter(|(_, summary)| summary.accuracy.of > 0) {
+        match groups.iter_mut().find(|(share, _)| *share == summary.accuracy) {
+            Some((_, names)) => names.push(model.clone()),
+            None => groups.push((summary.accuracy, vec![model.clone()])),
+        }
+    }
+    groups.sort_by(|a, b| {
+        let value = |share: &Share| share.value().unwrap_or(0.0);
+        value(&b.0).total_cmp(&value(&a.0))
     });
-    Some(if results.models.len() == 1 {
-        format!("{} answers {}.{guessing}", results.models[0], told(best))
-    } else if best == worst {
-        format!("Every model answers {}.{guessing}", told(best))
+    let count = |share: Share| match share.count {
+        all if all == share.of && share.of == of => format!("all {of}"),
+        count if share.of == of => count.to_string(),
+        count => format!("{count} of {}", share.of),
+    };
+    let (first, names) = &groups[0];
+    let verb = if names.len() == 1 { "answers" } else { "answer" };
+    let of_first = if first.count == of {
+        String::new()
     } else {
-        format!(
-            "Most often right: {} {}; least often: {} {}.{guessing}",
-            names(best),
-            told(best),
-            names(worst),
-            told(worst)
-        )
-    })
+        format!(" of {of}")
+    };
+    let mut text = format!("{} {verb} {}{of_first} correctly", list(names), count(*first));
+    for (share, names) in &groups[1..] {
+        text += &format!("; {} {}", list(names), count(*share));
+    }
+    let guessing = results
+        .guessing()
+        .map(|share| (share * of as f64).round())
+        .filter(|right| *right >= 1.0);
+    let guessing = guessing.map_or_else(String::new, |right| format!(" Guessing would get {right:.0}."));
+    Some(format!("{text}.{guessing}"))
+}
+
+/// How often the strongest word lies where the experiment knows the cause to be.
+fn expected(results: &Results<'_>) -> Option<String> {
+    let Share { count, of } = results.expected();
+    let segments = list_of(&results.experiment.expected, "or");
+    (of > 0).then(|| format!("{count} of {of} maps have their strongest word in {segments}, where the cause is."))
+}
+
+/// `a, b or c`
+pub(super) fn list_of(items: &[String], with: &str) -> String {
+    match items {
+        [most @ .., last] if !most.is_empty() => format!("{} {with} {last}", most.join(", ")),
+        _ => list(items),
+    }
+}
+
+/// How many maps keep their strongest word from another baseline.
+pub(super) fn baselines(results: &Results<'_>) -> Option<String> {
+    let all = results.other_baselines();
+    let first = results.first_map().map(labels::baseline_of)?;
+    let told: Vec<String> = all
+        .iter()
+        .map(|(baseline, same, _)| {
+            format!(
+                "from the {} {} of {} maps keep their strongest word",
+                labels::baseline(baseline),
+                same.count,
+                same.of
+            )
+        })
+        .collect();
+    (!told.is_empty()).then(|| format!("Seen from another baseline than the {first}: {}.", told.join("; ")))
 }
 
 pub(super) fn same_answer(results: &Results<'_>) -> Option<String> {
@@ -89,17 +122,23 @@ fn attribution(results: &Results<'_>) -> Option<String> {
     let (low, high) = shares.fold((f64::INFINITY, 0.0f64), |(low, high), share| {
         (low.min(share), high.max(share))
     });
-    let range = if percent(low) == percent(high) {
-        percent(high)
+    let whole = |share: f64| format!("{:.0}", share * 100.0);
+    let range = if whole(low) == whole(high) {
+        format!("{}%", whole(low))
     } else {
-        format!("{} to {}", percent(low), percent(high))
+        format!("{}–{}%, by model", whole(low), whole(high))
     };
-    let (what, hold) = match &names[..] {
-        [one] => (format!("The segment “{one}”"), "holds"),
-        all => (format!("The segments {} together", list(all)), "hold"),
+    let (amount, range) = match (low, high) {
+        (_, high) if high < 0.5 => ("Less than half".to_owned(), format!(" ({range})")),
+        (low, _) if low > 0.5 => ("More than half".to_owned(), format!(" ({range})")),
+        _ => (range, String::new()),
+    };
+    let what = match &names[..] {
+        [one] => format!("the {one}"),
+        all => list(all),
     };
     low.is_finite().then(|| {
-        format!("{what} {hold} {range} of the attribution, by model; the rest lies on the form of the prompt.")
+        format!("{amount} of the attribution{range} is on {what}; the rest is on the text around it, which is much the same in all prompts.")
     })
 }
 
@@ -134,26 +173,22 @@ fn quality(results: &Results<'_>) -> String {
             [_] => "The method of these maps has no test of its own: the error of their scores is unknown.".to_owned(),
             _ => "The methods of these maps have no test of the sum of their scores.".to_owned(),
         }
-    } else if spec.quadrature.is_fixed() {
-        let Share { count, of } = results.within_tolerance();
-        let error = match median {
-            None => "the error of single scores is unknown, since a fixed rule gives no estimate".to_owned(),
-            Some(median) => format!(
-                "the error, estimated with the same rule at half the points, is {median} of a map in the median, \
-                 and {} of {of} are within tolerance by both",
-                results.converged().count
-            ),
-        };
+    } else if results.exact_by_delta() {
+        let Share { count, of } = results.exact();
         format!(
-            "The convergence delta of {count} of {of} maps{by} is within {tolerance} of F(input) − F(baseline); {error}."
+            "The scores of {count} of {of} maps{by} sum to F(input) − F(baseline) within {tolerance}; \
+             the error of single scores is unknown, since a fixed rule gives no estimate."
         )
     } else {
-        let Share { count, of } = results.converged();
-        let median = median.map_or_else(String::new, |median| {
-            format!("; the median error estimate is {median} of a map")
-        });
+        let Share { count, of } = results.exact();
+        let typically = median.map_or_else(String::new, |median| format!(" (typically {median})"));
+        let all = if count == of {
+            format!("All {of} maps{by} are")
+        } else {
+            format!("{count} of {of} maps{by} are")
+        };
         format!(
-            "{count} of {of} maps{by} converged to {tolerance}, by error estimate and convergence delta{median}.{}",
+            "{all} numerically exact, to within {tolerance}{typically}.{}",
             incomplete(results)
         )
     };
@@ -200,70 +235,123 @@ fn imported(results: &Results<'_>) -> String {
 fn strongest_words(results: &Results<'_>, sample: usize) -> Option<String> {
     let mut words: Vec<(String, Vec<String>)> = Vec::new();
     for model in 0..results.models.len() {
-        let Some((word, score)) = results.reasons(model, sample, 1).first().copied() else {
+        let Some((word, _)) = results.reasons(model, sample, 1).first().copied() else {
             continue;
         };
-        let (word, told) = (
-            results.word(sample, word),
-            format!("{} ({})", results.models[model], signed(score)),
-        );
-        match words.iter_mut().find(|(known, _)| *known == word) {
-            Some((_, models)) => models.push(told),
-            None => words.push((word, vec![told])),
+        let (word, model) = (results.word(sample, word), results.short_models[model].clone());
+        match words
+            .iter_mut()
+            .find(|(known, _)| known.to_lowercase() == word.to_lowercase())
+        {
+            Some((_, models)) => models.push(model),
+            None => words.push((word, vec![model])),
         }
     }
-    let told = words
+    words.sort_by_key(|(_, models)| std::cmp::Reverse(models.len()));
+    let all: usize = words.iter().map(|(_, models)| models.len()).sum();
+    Some(match &words[..] {
+        [] => return None,
+        [(word, models)] if all == 1 => format!("{} rests most on “{word}”.", models[0]),
+        [(word, _)] if all == 2 => format!("Both rest most on “{word}”."),
+        [(word, _)] => format!("All {all} rest most on “{word}”."),
+        [(word, models), others @ ..] => {
+            let verb = if models.len() == 1 { "rests" } else { "rest" };
+            let others = others
+                .iter()
+                .map(|(word, models)| format!("; {} on “{word}”", list(models)));
+            format!(
+                "{} {verb} most on “{word}”{}.",
+                list(models),
+                others.collect::<String>()
+            )
+        }
+    })
+}
+
+/// The word on which the models part most where all explain the same: the one whose scores lie furthest apart, of those
+/// that pull both ways.
+fn parting_word(results: &Results<'_>, sample: usize) -> Option<String> {
+    let analysed = &results.samples[sample];
+    let maps: Vec<_> = analysed
+        .compared
         .iter()
-        .map(|(word, models)| format!("“{word}” for {}", list(models)));
-    let told: Vec<String> = told.collect();
-    (!told.is_empty()).then(|| format!("Strongest word: {}.", told.join("; ")))
+        .enumerate()
+        .filter_map(|(model, map)| Some((model, map.as_ref()?)))
+        .collect();
+    let (_, first) = maps.first()?;
+    if maps.len() < 2 || maps.iter().any(|(_, map)| map.target.trim() != first.target.trim()) {
+        return None;
+    }
+    let greatest = maps
+        .iter()
+        .flat_map(|(_, map)| &map.scores)
+        .fold(0.0, |most: f64, score| most.max(score.abs()));
+    let is_imported = results.experiment.imported.is_some();
+    let output = (!is_imported).then_some(results.experiment.attribution.output);
+    let measure = Measure::of(greatest, output, &labels::unit_of(results));
+    let mut best: Option<(f64, usize)> = None;
+    for word in 0..first.scores.len() {
+        // What is too small to be seen, or within its error, is no disagreement.
+        let seen = maps.iter().filter(|(_, map)| {
+            measure
+                .cell(map.scores[word], map.errors.as_ref().map(|errors| errors[word]))
+                .is_some()
+        });
+        let (low, high) = seen.fold((0.0, 0.0), |(low, high): (f64, f64), (_, map)| {
+            (low.min(map.scores[word]), high.max(map.scores[word]))
+        });
+        if low < 0.0 && high > 0.0 && best.is_none_or(|(most, _)| high - low > most) {
+            best = Some((high - low, word));
+        }
+    }
+    let (_, place) = best?;
+    let told = maps.iter().map(|(model, map)| {
+        let error = map.errors.as_ref().map(|errors| errors[place]);
+        format!(
+            "{} ({})",
+            measure.number(map.scores[place], error),
+            results.short_models[*model]
+        )
+    });
+    let target = excerpt(first.target.trim(), 30);
+    let what = if results.compares_right_answers {
+        format!("For the right answer {target}")
+    } else {
+        format!("For “{target}”")
+    };
+    Some(format!(
+        "{what}, the models part on “{}”: it counts {} {}.",
+        results.word(sample, analysed.subject_words[place]),
+        told.collect::<Vec<_>>().join(", "),
+        measure.unit
+    ))
 }
 
 /// A sample's headline.
 pub fn of_sample(results: &Results<'_>, sample: usize) -> Vec<String> {
-    let mut sentences = Vec::new();
-    if let Some(gold) = &results.experiment.samples[sample].gold {
-        sentences.push(format!("The right answer is {}.", results.option_label(gold)));
-    }
-    let mut answers: Vec<(String, Vec<String>)> = Vec::new();
+    let mut answers: Vec<(String, Option<bool>, Vec<String>)> = Vec::new();
     for (model, record) in results.records_of(sample).enumerate() {
         let Some(answer) = summary::answer(record) else {
             continue;
         };
         let answer = results.option_label(&excerpt(answer, 20));
-        let told = match summary::answer_probability(record) {
-            Some(probability) => format!("{} ({})", results.models[model], percent(probability)),
-            None => results.models[model].clone(),
-        };
-        match answers.iter_mut().find(|(known, _)| *known == answer) {
-            Some((_, models)) => models.push(told),
-            None => answers.push((answer, vec![told])),
+        let title = results.models[model].clone();
+        match answers.iter_mut().find(|(known, ..)| *known == answer) {
+            Some((.., models)) => models.push(title),
+            None => answers.push((answer, record.correct, vec![title])),
         }
     }
-    for (answer, models) in answers {
-        let verb = if models.len() == 1 { "says" } else { "say" };
-        sentences.push(format!("{} {verb} {answer}.", list(&models)));
-    }
-    sentences.extend(strongest_words(results, sample));
-    let agreement = &results.samples[sample].agreements;
-    let known = agreement
+    let told: Vec<String> = answers
         .iter()
-        .filter_map(|(a, b, agreement)| Some((*a, *b, agreement.leading().spearman?)));
-    if agreement.len() > 1
-        && let (Some(most), Some(least)) = (
-            known.clone().max_by(|x, y| x.2.total_cmp(&y.2)),
-            known.min_by(|x, y| x.2.total_cmp(&y.2)),
-        )
-    {
-        let pair = |(a, b, spearman): (usize, usize, f64)| {
-            format!(
-                "{} and {} (Spearman {})",
-                results.models[a],
-                results.models[b],
-                correlation(spearman)
-            )
-        };
-        sentences.push(format!("Maps that agree most: {}; least: {}.", pair(most), pair(least)));
-    }
-    sentences
+        .map(|(answer, correct, models)| {
+            let verb = if models.len() == 1 { "answers" } else { "answer" };
+            let right = if *correct == Some(true) { ", the right one" } else { "" };
+            format!("{} {verb} {answer}{right}", list(models))
+        })
+        .collect();
+    let answers = (!told.is_empty()).then(|| format!("{}.", told.join("; ")));
+    [answers, strongest_words(results, sample), parting_word(results, sample)]
+        .into_iter()
+        .flatten()
+        .collect()
 }

@@ -34,7 +34,8 @@ struct ExperimentCard<'a> {
     guessing: Option<f64>,
     models: Vec<ModelLine<'a>>,
     same_answer: Share,
-    within_tolerance: Share,
+    /// Maps that are numerically exact.
+    exact: Share,
     /// Whether igsite did not compute the maps.
     imported: bool,
 }
@@ -108,7 +109,7 @@ fn card<'a>(results: &'a Results<'_>, links: &Links) -> ExperimentCard<'a> {
         guessing: results.guessing(),
         models: ModelLine::of_models(results, links),
         same_answer: results.same_answer,
-        within_tolerance: results.within_tolerance(),
+        exact: results.exact(),
         imported: experiment.imported.is_some(),
     }
 }

@@ -8,8 +8,8 @@ use super::faithfulness::{self, MapTest};
 use super::methods::{self, MethodsBeside, OfPage};
 use super::settings::Rule;
 use super::tokens::{self, Drawn};
-use super::{Answer, Frame, Link, Renderer};
-use crate::analysis::map::{self, Quality, RoundInProportion, SegmentSum};
+use super::{Answer, Frame, Link, Renderer, map_link, record_link};
+use crate::analysis::map::{self, HEADING, Quality, RoundInProportion, SegmentSum};
 use crate::analysis::results::Results;
 use crate::analysis::scale::Scales;
 use crate::analysis::summary;
@@ -22,9 +22,6 @@ use crate::render::{Sink, heatmap, labels};
 use crate::site::urls::{self, Links};
 use crate::store::record::{AttributionRecord, ImportedRecord, SampleRecord};
 use crate::terms::{Method, TargetKind, UnitKind};
-
-/// Characters of a target's text that a heading of the page has (`templates/map.html`).
-const HEADING: usize = 60;
 
 #[derive(Serialize)]
 struct MapPage<'a> {
@@ -159,18 +156,15 @@ impl Renderer<'_> {
     pub fn map(&self, results: &Results<'_>, model: usize, sample: usize, out: &mut Sink<'_>) -> Result<()> {
         let experiment = results.experiment;
         let id = &experiment.models[model];
-        let path = urls::map(&experiment.id, id, results.slug(sample));
+        if !results.has_map_page(model, sample) {
+            return Ok(());
+        }
+        let path = urls::map_page(&experiment.id, id, results.slug(sample));
         let links = Links::on(path.clone());
         let record = results.record(model, sample);
         let (title, model_title) = (results.sample_title(sample), &results.models[model]);
         let answer = Answer::of(results, record, 40);
-        let map_of = |model: usize, sample: usize| {
-            links.to(&urls::map(
-                &experiment.id,
-                &experiment.models[model],
-                results.slug(sample),
-            ))
-        };
+        let map_of = |model: usize, sample: usize| map_link(results, (model, sample), &links);
         let (previous, next) = neighbours(results, sample, |index| map_of(model, index));
         let sample_path = urls::sample(&experiment.id, results.slug(sample));
         let crumbs = vec![
@@ -191,6 +185,7 @@ impl Renderer<'_> {
             models: std::slice::from_ref(model_title),
             path: &path,
             base_url: self.site.base_url.as_deref(),
+            authors: &self.settings.authors,
         };
         let citation = cite::bibtex(&cited, std::iter::once(record));
         let view = MapPage {
@@ -232,8 +227,8 @@ impl Renderer<'_> {
             yaml: &experiment.yaml,
             yaml_name: experiment.path.display().to_string(),
             command: format!("igsite build --experiment {}", experiment.id),
-            json: links.to(&urls::record(&experiment.id, id, results.slug(sample))),
-            csv: links.to(&urls::csv(&experiment.id)),
+            json: record_link(results, (model, sample), &links),
+            csv: links.to(&urls::csv(&experiment.id, results.writes.packed)),
             citation,
             others: others
                 .map(|other| Link {
@@ -315,6 +310,7 @@ fn attributions<'a>(results: &Results<'a>, model: usize, sample: usize) -> Attri
         .filter_map(|(index, ((kinds, a), drawn))| Some((index, kinds.as_slice(), *a, drawn.as_ref()?)))
         .collect();
     let methods = methods::beside(&place, &of_page, unit);
+    let legend = heatmap::legend_of(shared, &labels::unit_of(results), maps.iter().map(|(_, a)| &a.target));
     let maps = maps.iter().zip(&drawn).enumerate().map(|(index, ((kinds, a), drawn))| {
         let of_other;
         let scales = match (a.made_by() == first, summary::is_right(a)) {
@@ -334,7 +330,8 @@ fn attributions<'a>(results: &Results<'a>, model: usize, sample: usize) -> Attri
             target_probability: map::target_probability(a, record),
             margin_distance: map::margin_distance(a, record),
             map: drawn.as_ref().map(|drawn| drawn.html(scales)),
-            legend: (drawn.is_some() && scales != shared).then(|| heatmap::legend(scales, &labels::unit(a))),
+            legend: (drawn.is_some() && scales != shared)
+                .then(|| heatmap::legend_of(scales, &labels::unit(a), [&a.target])),
             segments: drawn.as_ref().map_or_else(Vec::new, |drawn| {
                 map::segments(units, &drawn.scores, drawn.errors.as_ref())
             }),
@@ -347,7 +344,7 @@ fn attributions<'a>(results: &Results<'a>, model: usize, sample: usize) -> Attri
         Joined(values_of(a), drawings)
     });
     Attributions {
-        legend: heatmap::legend(shared, &labels::unit_of(results)),
+        legend,
         attributions: maps.collect(),
         methods,
         tokens,

@@ -2,6 +2,8 @@
 //! writes numbers for people are the filters of `render/filters.rs`. Text is made here only where more than one page or
 //! a search engine reads the same sentence, and HTML only where a template would be too slow.
 
+mod cards;
+mod choices;
 mod cite;
 mod comparison;
 mod differences;
@@ -20,6 +22,7 @@ mod samples;
 mod search;
 mod settings;
 pub(in crate::render) mod tokens;
+mod words;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -28,11 +31,12 @@ use serde::Serialize;
 
 use crate::analysis::results::Results;
 use crate::analysis::summary::{self, ModelSummary};
+use crate::content::page::SiteSettings;
 use crate::diagnostic::{Diagnostics, Result};
 use crate::render::assets::Assets;
 use crate::render::embed::Embeds;
 use crate::render::markdown::{Rendered, Setting, Source, render};
-use crate::render::text::excerpt;
+use crate::render::text::{excerpt, list};
 use crate::render::theme::Theme;
 use crate::render::{Sink, Site};
 use crate::site::urls::{self, Links};
@@ -61,14 +65,29 @@ pub struct Frame {
     site_title: String,
     style: String,
     script: String,
+    /// What the script loads when a reader saves something.
+    save: String,
     icon: String,
     home: String,
     search: String,
     nav: Vec<Link>,
+    /// Who made the site, where the front page says so.
+    author: String,
+    /// The picture for link previews; none where the site's address is not known.
+    card: Option<CardLink>,
     /// The way from the front page here, without the page itself.
     crumbs: Vec<Link>,
     /// The page's absolute address, where it is known.
     canonical: Option<String>,
+}
+
+/// The picture that a link to a page is shown with.
+#[derive(Serialize)]
+pub struct CardLink {
+    /// Its absolute address.
+    address: String,
+    /// What it shows, in words.
+    alt: String,
 }
 
 /// What all pages are made with.
@@ -78,6 +97,8 @@ pub struct Renderer<'a> {
     theme: Theme,
     assets: Assets,
     site_title: String,
+    /// What the front page says of the whole site.
+    settings: SiteSettings,
     /// Markdown file → its page.
     pages: BTreeMap<PathBuf, String>,
     /// Title and page of what the navigation lists.
@@ -104,6 +125,7 @@ impl<'a> Renderer<'a> {
             results,
             theme: Theme::load(&site.project.root)?,
             assets: Assets::load(&site.project.root)?,
+            settings: site.project.settings(),
             site_title: front.map_or_else(|| "Attribution reports".to_owned(), |page| page.title.clone()),
             pages: pages
                 .iter()
@@ -133,7 +155,15 @@ impl<'a> Renderer<'a> {
             title: excerpt(&title, 40),
             href: links.to(&to),
         };
-        let models = (!self.results.is_empty()).then(|| ("Models".to_owned(), urls::MODELS.to_owned()));
+        let shown = !self.results.is_empty();
+        // A front page of the project's own may have no such place.
+        let place = if self.theme.says("index.html", "id=\"experiments\"") {
+            "#experiments"
+        } else {
+            ""
+        };
+        let experiments = shown.then(|| ("Experiments".to_owned(), links.to(urls::HOME) + place));
+        let models = shown.then(|| ("Models".to_owned(), links.to(urls::MODELS)));
         Frame {
             path: path.to_owned(),
             root: links.root().map(str::to_owned),
@@ -142,10 +172,18 @@ impl<'a> Renderer<'a> {
             site_title: self.site_title.clone(),
             style: links.to(self.assets.path("igsite.css")),
             script: links.to(self.assets.path("igsite.js")),
+            save: links.to(self.assets.path("save.js")),
             icon: links.to(self.assets.path("icon.svg")),
             home: links.to(urls::HOME),
             search: links.to(urls::SEARCH),
-            nav: models.into_iter().chain(self.nav.iter().cloned()).map(link).collect(),
+            nav: experiments
+                .into_iter()
+                .chain(models)
+                .map(|(title, to)| Link { title, href: to })
+                .chain(self.nav.iter().cloned().map(link))
+                .collect(),
+            author: list(&self.settings.authors),
+            card: self.card_of(path, description),
             crumbs: crumbs.into_iter().map(link).collect(),
             canonical: self.site.base_url.as_ref().map(|base| urls::absolute(base, path)),
         }
@@ -197,6 +235,28 @@ impl<'a> Renderer<'a> {
         };
         render(source, title, &setting)
     }
+}
+
+/// The link to where a model's maps of a sample are shown: their own page, or their place on the sample's page where
+/// they have none.
+pub(in crate::render) fn map_link(results: &Results<'_>, (model, sample): (usize, usize), links: &Links) -> String {
+    let (experiment, slug) = (&results.experiment.id, results.slug(sample));
+    let id = &results.experiment.models[model];
+    if results.has_map_page(model, sample) {
+        return links.to(&urls::map_page(experiment, id, slug));
+    }
+    let page = links.to(&urls::sample(experiment, slug));
+    format!("{page}#{}", sample::map_anchor(id, model))
+}
+
+/// The link to the data of a model and a sample: a file of their own, or that of the sample where data are packed.
+pub(in crate::render) fn record_link(results: &Results<'_>, (model, sample): (usize, usize), links: &Links) -> String {
+    let (experiment, slug) = (&results.experiment.id, results.slug(sample));
+    links.to(&if results.writes.packed {
+        urls::records(experiment, slug)
+    } else {
+        urls::record(experiment, &results.experiment.models[model], slug)
+    })
 }
 
 /// What a model answers.

@@ -1,34 +1,47 @@
-//! A sample: one prompt, all models under each other, aligned word by word.
+//! A sample: one prompt, and the maps of all models word by word under it, with what can be chosen to be seen of them.
 
 use std::fmt::Write;
 
 use serde::Serialize;
 
+use super::choices::{Choices, Chosen, Switch};
 use super::experiment::neighbours;
 use super::map::{Attribution, values_of};
 use super::tokens::Drawn;
-use super::{Answer, Frame, Link, Renderer, finding};
-use crate::analysis::agreement::{Agreement, Measures, TOP, largest};
+use super::{Answer, Frame, Link, Renderer, finding, map_link, record_link};
+use crate::analysis::agreement::{Agreement, Measures, TOP};
+use crate::analysis::bootstrap::Standing;
+use crate::analysis::compared::{compared_map, pearson};
+use crate::analysis::map;
 use crate::analysis::results::{Label, Results, Shown};
-use crate::analysis::scale::{Scale, Scales, Scores};
+use crate::analysis::scale::{Scale, Scales};
 use crate::analysis::summary::{self, Share};
-use crate::analysis::text::bare;
 use crate::content::units::{CharText, UnitScores};
 use crate::diagnostic::Result;
-use crate::render::text::{escape_into, excerpt, signed};
+use crate::render::interlinear::{self, Measure, Row, Text, Warning, Who};
+use crate::render::text::{escape, escape_into, excerpt};
 use crate::render::{Sink, heatmap, labels};
 use crate::site::urls::{self, Links};
 use crate::store::record::SampleRecord;
+use crate::terms::Method;
 
 #[derive(Serialize)]
 struct SamplePage<'a> {
     page: Frame,
-    heading: String,
+    heading: &'a str,
     id: &'a str,
-    subject: &'a str,
+    /// The sample's name in headings.
+    name: String,
     experiment: Link,
+    /// The right option with what it stands for.
+    gold: Option<String>,
+    /// The segments where the cause lies, as the experiment knows.
+    expected: &'a [String],
     finding: Vec<String>,
     shown: Option<Shown<'a>>,
+    /// The models' maps under the words.
+    lines: Lines,
+    trust: Trust,
     switches: String,
     legend: String,
     models: Vec<ModelMap<'a>>,
@@ -37,14 +50,64 @@ struct SamplePage<'a> {
     agreements: Vec<AgreementLine<'a>>,
     /// Whether the measures of agreement are weighted by the errors of the maps.
     weighted: bool,
+    /// What the compared maps explain.
+    compared: String,
     /// How many of the strongest words are compared.
     top: usize,
-    differences: Vec<Difference<'a>>,
-    difference_legend: String,
+    /// The difference of every two models, under the words.
+    differences: Option<Lines>,
     /// The row's columns.
     fields: &'a serde_json::Map<String, serde_json::Value>,
     previous: Option<Link>,
     next: Option<Link>,
+}
+
+/// An interlinear map with what stands beside it: the view of `interlinear.html`.
+#[derive(Clone, Serialize)]
+pub struct Lines {
+    /// Names it for a screen reader.
+    pub label: String,
+    /// What can be chosen; nothing where there is no choice.
+    pub switches: Vec<Switch>,
+    /// Who the rows are.
+    pub who: Vec<Who>,
+    /// Their names for lines that wrap.
+    pub again: String,
+    /// The class that says how many rows there are.
+    pub rows: String,
+    /// The lists, one a position of the switches.
+    pub lists: String,
+    /// What colours mean.
+    pub legend: String,
+    /// Where the pages of words lie, and how their files are called.
+    pub words: String,
+    /// The unit of the numbers.
+    pub unit: String,
+    /// Whether room is kept below for what a script reads out.
+    pub hint: bool,
+}
+
+/// How far the maps of a sample are to be trusted.
+#[derive(Serialize)]
+struct Trust {
+    exact: Share,
+    /// Whether no map has an error estimate.
+    by_delta: bool,
+    /// The largest error estimate of them.
+    error: Option<f64>,
+    /// The other baselines, and how many of the models keep their strongest word from there.
+    baselines: Vec<Kept>,
+    /// What the shown maps start from.
+    baseline: String,
+    /// Where more of it is.
+    href: String,
+    imported: bool,
+}
+
+#[derive(Serialize)]
+struct Kept {
+    baseline: String,
+    models: Share,
 }
 
 #[derive(Serialize)]
@@ -57,16 +120,6 @@ struct ModelMap<'a> {
     answer: Answer,
     attribution: Option<Attribution<'a>>,
     map: Option<String>,
-    /// The strongest words.
-    words: Vec<StrongWord>,
-}
-
-#[derive(Serialize)]
-struct StrongWord {
-    word: String,
-    score: f64,
-    /// On the scale of the page, from −20 to 20.
-    shade: i32,
 }
 
 /// Every word with its score for each model.
@@ -74,6 +127,8 @@ struct StrongWord {
 struct WordTable {
     count: usize,
     rows: String,
+    /// The unit of the scores.
+    unit: String,
 }
 
 #[derive(Serialize)]
@@ -96,6 +151,10 @@ struct OptionOfModel {
 struct AgreementLine<'a> {
     first: &'a str,
     second: &'a str,
+    /// Whether both have the same strongest word.
+    same_word: bool,
+    /// Pearson's correlation of the scores.
+    scores: Option<f64>,
     /// What pages lead with: weighted by error, where errors are known.
     leading: Measures,
     plain: Measures,
@@ -103,19 +162,6 @@ struct AgreementLine<'a> {
     certain: Option<f64>,
     /// Of the leading rank correlation, from −20 to 20.
     shade: i32,
-}
-
-#[derive(Serialize)]
-struct Difference<'a> {
-    first: &'a str,
-    second: &'a str,
-    /// The anchors of the two maps, from which a script takes the numbers.
-    of: [String; 2],
-    /// What the two maps explain, where that is not the same.
-    targets: Option<[&'a str; 2]>,
-    map: String,
-    /// Where they differ most.
-    words: Vec<StrongWord>,
 }
 
 impl Renderer<'_> {
@@ -132,7 +178,6 @@ impl Renderer<'_> {
             .collect();
         // One scale a level for all models, so that a shade means the same in each.
         let scales = Scales::over(shown.iter().flatten().map(|shown| &shown.scores));
-        let (differences, difference_scales) = differences(results, sample);
         let unit = labels::unit_of(results);
         let crumbs = vec![
             (self.site_title.clone(), urls::HOME.to_owned()),
@@ -141,43 +186,52 @@ impl Renderer<'_> {
         let (previous, next) = neighbours(results, sample, |index| {
             links.to(&urls::sample(&experiment.id, results.slug(index)))
         });
+        let gold = experiment.samples[sample].gold.as_deref();
         let view = SamplePage {
             page: self.frame(
                 &links,
                 &path,
                 &format!("Sample {title} · {}", experiment.title),
-                &finding.join(" "),
+                &format!("{} {}", analysed.subject, finding.join(" ")),
                 crumbs,
             ),
-            heading: format!("Sample {title}"),
+            heading: &analysed.subject,
             id: &experiment.samples[sample].id,
-            subject: &analysed.subject,
+            name: title.clone(),
             experiment: Link {
                 title: experiment.title.clone(),
                 href: links.to(&urls::experiment(&experiment.id)),
             },
+            gold: gold.map(|gold| results.option_label(gold)),
+            expected: &experiment.expected,
             finding,
             shown: results.shown(),
+            lines: of_models(results, sample, &links),
+            trust: trust(results, sample, &links),
             switches: heatmap::switches("w"),
-            legend: heatmap::legend(&scales, &unit),
+            legend: heatmap::legend_of(
+                &scales,
+                &unit,
+                results
+                    .records_of(sample)
+                    .filter_map(|record| record.attributions.first())
+                    .map(|map| &map.target),
+            ),
             models: shown
                 .iter()
                 .enumerate()
                 .map(|(model, shown)| model_map(results, (model, sample), shown.as_ref(), &scales, &links))
                 .collect(),
-            words: WordTable {
-                count: analysed.units.words.len(),
-                rows: word_rows(results, sample, scales.word),
-            },
+            words: word_table(results, sample, &links),
             options: options(results, sample),
             weighted: analysed
                 .agreements
                 .iter()
                 .any(|(.., agreement)| agreement.certain.is_some()),
             agreements: agreements(results, sample),
-            top: TOP.min(analysed.units.words.len()),
-            differences,
-            difference_legend: heatmap::difference_legend(&difference_scales, &unit),
+            compared: results.compared_target(),
+            top: TOP.min(analysed.subject_words.len()),
+            differences: differences(results, sample),
             fields: &experiment.samples[sample].fields,
             previous,
             next,
@@ -189,6 +243,260 @@ impl Renderer<'_> {
             &view,
             &format!("sample `{title}` of `{}`", experiment.id),
         )
+    }
+}
+
+/// Where the pages of words lie from a page, for a script, with the part of their file names that all have.
+pub fn words_address(results: &Results<'_>, links: &Links) -> String {
+    let some = links.to(&urls::word(&results.experiment.id, "x"));
+    some.strip_suffix("x/index.html").unwrap_or_default().to_owned()
+}
+
+/// A model beside its row.
+pub fn who(results: &Results<'_>, model: usize, sample: usize, links: &Links) -> Who {
+    let record = results.record(model, sample);
+    let experiment = results.experiment;
+    let gold = experiment.samples[sample].gold.as_deref();
+    let probabilities: Vec<(String, f64)> = experiment
+        .options
+        .iter()
+        .filter_map(|option| Some((option.letter.clone(), record.options.get(&option.letter)?.probability)))
+        .collect();
+    let mut answer = Answer::of(results, record, 12);
+    // What an option stands for is said above.
+    if let Some(letter) = summary::predicted_option(record) {
+        letter.clone_into(&mut answer.label);
+    }
+    Who {
+        title: results.models[model].clone(),
+        short: results.short_models[model].clone(),
+        href: map_link(results, (model, sample), links),
+        answer: Some(answer),
+        options: interlinear::option_bars(&probabilities, gold),
+        target: None,
+        warnings: Vec::new(),
+    }
+}
+
+/// The mark of a model's maps by a method that do no better than a control over the whole experiment.
+pub fn failed_test(results: &Results<'_>, model: usize, method: Option<Method>) -> Option<&'static str> {
+    let standing = results.evidence.standing(&results.experiment.models[model], method?)?;
+    match standing {
+        Standing::NoBetter => Some("fail their test: no better than a control"),
+        Standing::Worse => Some("fail their test: worse than a control"),
+        Standing::Better | Standing::TooFew => None,
+    }
+}
+
+/// All models' maps of a sample, for each target, baseline and method.
+fn of_models(results: &Results<'_>, sample: usize, links: &Links) -> Lines {
+    let analysed = &results.samples[sample];
+    let choices = Choices::of(results, sample);
+    let text = Text::of(results, sample, true);
+    let sums: Vec<_> = (0..results.models.len())
+        .map(|model| analysed.sums(model, results.record(model, sample)))
+        .collect();
+    let row = |model: usize, index: Option<usize>| -> Option<Row> {
+        let record = results.record(model, sample);
+        let map = &record.attributions[index?];
+        if !summary::is_drawable(map, record) {
+            return None;
+        }
+        let words = sums[model](&map.scores)?;
+        let errors = map::errors(map).as_deref().and_then(&sums[model]);
+        Some(text.row(&words, errors.as_ref()))
+    };
+    // What is the same at several positions stands once.
+    let mut panels: Vec<(Chosen, Vec<Option<Row>>)> = Vec::new();
+    for chosen in choices.all(results, sample) {
+        let rows: Vec<Option<Row>> = chosen
+            .maps
+            .iter()
+            .enumerate()
+            .map(|(model, index)| row(model, *index))
+            .collect();
+        match panels.iter_mut().find(|(_, known)| *known == rows) {
+            Some((known, _)) => {
+                let more: Vec<&str> = chosen
+                    .class
+                    .split(' ')
+                    .filter(|class| !known.class.split(' ').any(|own| own == *class))
+                    .collect();
+                // Two positions are one only where they differ in a single switch: else a class would show it elsewhere.
+                let is_other = |class: &str| more.first().is_some_and(|more| more[..1] != class[..1]);
+                if more.len() == 1 && known.class.split(' ').filter(|class| is_other(class)).count() == 2 {
+                    known.class = format!("{} {}", known.class, more[0]);
+                } else {
+                    panels.push((chosen, rows));
+                }
+            }
+            None => panels.push((chosen, rows)),
+        }
+    }
+    let mut who: Vec<Who> = (0..results.models.len())
+        .map(|model| who(results, model, sample, links))
+        .collect();
+    let hold = format!("{}#hold", links.to(&urls::experiment(&results.experiment.id)));
+    let (mut lists, mut full) = (String::new(), String::new());
+    let (mut unit, mut has_errors) = (String::new(), false);
+    let single = choices.switches().is_empty();
+    for (place, (chosen, rows)) in panels.iter().enumerate() {
+        let first = chosen.maps.iter().enumerate().find_map(|(model, index)| {
+            let record: &SampleRecord = results.record(model, sample);
+            record.attributions.get((*index)?)
+        });
+        let Some(first) = first else {
+            let _ = write!(
+                lists,
+                "<p class=\"panel none {}\">No model has such a map.</p>",
+                chosen.class
+            );
+            continue;
+        };
+        let imported = first.imported.is_some();
+        let name = labels::unit(first);
+        let measure = Measure::of(
+            interlinear::greatest(rows.iter().flatten()),
+            (!imported || first.imported.as_ref().is_some_and(|by| by.unit.is_none())).then_some(first.output),
+            &name,
+        );
+        let class = if single { String::new() } else { chosen.class.clone() };
+        let page = |word: usize| {
+            if place == 0 {
+                results.word_slug(sample, word)
+            } else {
+                None
+            }
+        };
+        // Every list of every method would be half of the page: those of the first are there, the others' numbers.
+        lists.push_str(&if chosen.method == 0 {
+            text.html(rows, &measure, &class, &page)
+        } else {
+            interlinear::later(rows, &measure, &class)
+        });
+        let panel = if single {
+            String::new()
+        } else {
+            format!(" class=\"panel {class}\"")
+        };
+        let _ = write!(
+            full,
+            "<span{panel}>±{} {}; “·” is {}</span>",
+            measure.most(),
+            escape(&measure.unit),
+            escape(&measure.dot())
+        );
+        has_errors |= rows.iter().flatten().any(Row::has_errors);
+        if unit.is_empty() {
+            measure.unit.clone_into(&mut unit);
+        }
+        for (model, index) in chosen.maps.iter().enumerate() {
+            let record = results.record(model, sample);
+            let Some(map) = index.and_then(|index| record.attributions.get(index)) else {
+                continue;
+            };
+            let mark = labels::mark(map);
+            if let Some(mark) = mark {
+                let href = who[model].href.clone();
+                who[model].warnings.push(Warning {
+                    class: class.clone(),
+                    text: mark.to_owned(),
+                    href,
+                });
+            }
+        }
+    }
+    for method in 0..choices.methods() {
+        let class = if single {
+            String::new()
+        } else {
+            choices.class_of_method(method)
+        };
+        for (model, who) in who.iter_mut().enumerate() {
+            let record = results.record(model, sample);
+            let map = record.attributions.iter().find(|map| choices.is_by(map, method));
+            if let Some(text) = map.and_then(|map| failed_test(results, model, map.method)) {
+                who.warnings.push(Warning {
+                    class: class.clone(),
+                    text: text.to_owned(),
+                    href: hold.clone(),
+                });
+            }
+        }
+    }
+    let shorts: Vec<&str> = results.short_models.iter().map(String::as_str).collect();
+    let (again, rows) = interlinear::again(&shorts, text.lines());
+    Lines {
+        label: "Scores of the words, model by model".to_owned(),
+        switches: choices.switches(),
+        who,
+        again,
+        rows,
+        lists,
+        legend: legend(
+            &choices,
+            &format!(
+                "full colour is {full}{}",
+                if has_errors { ", or within its error" } else { "" }
+            ),
+            single,
+        ),
+        words: words_address(results, links),
+        unit,
+        hint: true,
+    }
+}
+
+/// The legend of all positions of the switches.
+fn legend(choices: &Choices, full: &str, single: bool) -> String {
+    let ends: Vec<(String, String)> = (0..choices.targets()).map(|target| choices.ends(target)).collect();
+    let side = |of: fn(&(String, String)) -> &String| -> String {
+        if single || ends.iter().all(|both| both == &ends[0]) {
+            return ends.first().map_or_else(String::new, |both| escape(of(both)));
+        }
+        let target = |(index, both): (usize, &(String, String))| {
+            format!(
+                "<span class=\"panel {}\">{}</span>",
+                choices.class_of_target(index),
+                escape(of(both))
+            )
+        };
+        ends.iter().enumerate().map(target).collect()
+    };
+    format!(
+        "<div class=\"legend\"><span class=\"low\">{}</span>{}<span>{}</span><span>{full}</span></div>",
+        side(|both| &both.0),
+        interlinear::ramp(),
+        side(|both| &both.1),
+    )
+}
+
+fn trust(results: &Results<'_>, sample: usize, links: &Links) -> Trust {
+    let analysed = &results.samples[sample];
+    let maps = results.records_of(sample).flat_map(|record| &record.attributions);
+    let mut baselines: Vec<Kept> = Vec::new();
+    for other in analysed.baselines.iter().flatten() {
+        let baseline = labels::baseline(&other.baseline);
+        let place = baselines
+            .iter()
+            .position(|known| known.baseline == baseline)
+            .unwrap_or_else(|| {
+                baselines.push(Kept {
+                    baseline,
+                    models: Share::default(),
+                });
+                baselines.len() - 1
+            });
+        baselines[place].models.add(other.same_word);
+    }
+    Trust {
+        exact: results.exact_on(sample),
+        by_delta: results.exact_by_delta(),
+        error: maps.filter_map(|map| map.error_estimate).reduce(f64::max),
+        baselines,
+        baseline: results.first_map().map_or_else(String::new, labels::baseline_of),
+        href: format!("{}#trust", links.to(&urls::experiment(&results.experiment.id))),
+        imported: results.experiment.imported.is_some(),
     }
 }
 
@@ -210,27 +518,19 @@ fn model_map<'a>(
     let record = results.record(model, sample);
     let experiment = results.experiment;
     let id = &experiment.models[model];
-    let words = results.top_words(model, sample, 5).into_iter();
     ModelMap {
         anchor: map_anchor(id, model),
         title: &results.models[model],
-        href: links.to(&urls::map(&experiment.id, id, results.slug(sample))),
-        json: links.to(&urls::record(&experiment.id, id, results.slug(sample))),
+        href: map_link(results, (model, sample), links),
+        json: record_link(results, (model, sample), links),
         answer: Answer::of(results, record, 40),
         attribution: record.attributions.first().map(values_of),
         map: shown.map(|shown| shown.html(scales)),
-        words: words
-            .map(|(word, score)| StrongWord {
-                word,
-                score,
-                shade: scales.word.shade(score),
-            })
-            .collect(),
     }
 }
 
 /// The anchor of a model's map on a sample page: its id where that can be one.
-fn map_anchor(id: &str, model: usize) -> String {
+pub(super) fn map_anchor(id: &str, model: usize) -> String {
     let plain = id.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
     if plain {
         format!("map-{id}")
@@ -239,40 +539,61 @@ fn map_anchor(id: &str, model: usize) -> String {
     }
 }
 
-/// The rows of the table of words: word, segment and each model's score. Written here and not in the template, and
-/// without the end tags that HTML does not need: it is most of the page.
-fn word_rows(results: &Results<'_>, sample: usize, scale: Scale) -> String {
+/// The table of words: word, segment and each model's score. Written here and not in the template, and without the end
+/// tags that HTML does not need: it is much of the page.
+fn word_table(results: &Results<'_>, sample: usize, links: &Links) -> WordTable {
     let analysed = &results.samples[sample];
     let text = CharText::new(&results.experiment.samples[sample].prompt.text);
+    let all = analysed.words.iter().flatten();
+    let scale = Scale::over(all.flat_map(|words| words.units.iter().chain([&words.outside])));
+    let first = results.first_map();
+    let own_unit = first
+        .and_then(|map| map.imported.as_ref())
+        .is_some_and(|by| by.unit.is_some());
+    let output = first.filter(|_| !own_unit).map(|map| map.output);
+    let measure = Measure::of(scale.max, output, &labels::unit_of(results));
     let mut html = String::new();
-    let mut row = |word: &str, segment: &str, score: &dyn Fn(&UnitScores) -> f64| {
+    let mut row = |word: &str, href: Option<String>, segment: &str, score: &dyn Fn(&UnitScores) -> f64| {
         html.push_str("<tr><th scope=row>");
+        if let Some(href) = &href {
+            let _ = write!(html, "<a href=\"{href}\">");
+        }
         escape_into(word, &mut html);
+        if href.is_some() {
+            html.push_str("</a>");
+        }
         html.push_str("<td>");
         escape_into(segment, &mut html);
-        for words in &analysed.words {
+        for (words, errors) in analysed.words.iter().zip(&analysed.errors) {
             let Some(words) = words else {
                 html.push_str("<td>–");
                 continue;
             };
             let class = heatmap::shade_class(scale.shade(score(words)));
+            let number = measure.number(score(words), errors.as_ref().map(score));
             let _ = match class.as_str() {
-                "" => write!(html, "<td>{}", signed(score(words))),
-                class => write!(html, "<td class={class}>{}", signed(score(words))),
+                "" => write!(html, "<td>{number}"),
+                class => write!(html, "<td class={class}>{number}"),
             };
         }
         html.push('\n');
     };
     for (index, word) in analysed.units.words.iter().enumerate() {
         let segment = &analysed.units.segments[analysed.units.segment_of_word(index)];
+        let slug = results.word_slug(sample, index);
         row(
             &excerpt(text.slice(word.start, word.end), 60),
+            slug.map(|slug| links.to(&urls::word(&results.experiment.id, &slug))),
             &segment.name,
             &|words| words.units[index],
         );
     }
-    row(&format!("({})", results.outside()), "", &|words| words.outside);
-    html
+    row(&format!("({})", results.outside()), None, "", &|words| words.outside);
+    WordTable {
+        count: analysed.units.words.len(),
+        rows: html,
+        unit: measure.unit,
+    }
 }
 
 fn options(results: &Results<'_>, sample: usize) -> Vec<OptionLine> {
@@ -299,75 +620,90 @@ fn options(results: &Results<'_>, sample: usize) -> Vec<OptionLine> {
 }
 
 fn agreements<'a>(results: &'a Results<'_>, sample: usize) -> Vec<AgreementLine<'a>> {
-    let line = |(first, second, agreement): &(usize, usize, Agreement)| {
+    let analysed = &results.samples[sample];
+    let line = |&(first, second, agreement): &(usize, usize, Agreement)| {
         let leading = agreement.leading();
+        let maps = analysed.compared[first]
+            .as_ref()
+            .zip(analysed.compared[second].as_ref());
         AgreementLine {
-            first: &results.models[*first],
-            second: &results.models[*second],
+            first: &results.models[first],
+            second: &results.models[second],
+            same_word: analysed.same_word(first, second) == Some(true),
+            scores: maps.and_then(|(a, b)| pearson(&a.scores, &b.scores)),
             leading,
             plain: agreement.plain(),
             certain: agreement.pairs().and_then(Share::value),
             shade: leading.spearman.map_or(0, |value| Scale { max: 1.0 }.shade(value)),
         }
     };
-    results.samples[sample].agreements.iter().map(line).collect()
+    analysed.agreements.iter().map(line).collect()
 }
 
-/// The difference of every two models' word scores, and the scales of all differences.
-fn differences<'a>(results: &'a Results<'a>, sample: usize) -> (Vec<Difference<'a>>, Scales) {
+/// The difference of every two models' compared maps.
+fn differences(results: &Results<'_>, sample: usize) -> Option<Lines> {
     let analysed = &results.samples[sample];
-    let minus = |first: usize, second: usize| {
-        let (a, b) = (analysed.words[first].as_ref()?, analysed.words[second].as_ref()?);
-        let words = UnitScores {
-            units: a.units.iter().zip(&b.units).map(|(a, b)| a - b).collect(),
-            outside: a.outside - b.outside,
+    let text = Text::of(results, sample, true);
+    let of = |model: usize| {
+        let record = results.record(model, sample);
+        let map = compared_map(record, results.compares_right_answers)?;
+        let sums = analysed.sums(model, record);
+        Some((sums(&map.scores)?, map::errors(map).as_deref().and_then(&sums)))
+    };
+    let with = |a: &UnitScores, b: &UnitScores, put: fn(f64, f64) -> f64| UnitScores {
+        units: a.units.iter().zip(&b.units).map(|(a, b)| put(*a, *b)).collect(),
+        outside: put(a.outside, b.outside),
+    };
+    let (mut rows, mut who) = (Vec::new(), Vec::new());
+    for &(first, second, _) in &analysed.agreements {
+        let (Some((a, a_errors)), Some((b, b_errors))) = (of(first), of(second)) else {
+            continue;
         };
-        Some((first, second, Scores::of_words(&analysed.units, words)))
-    };
-    let all: Vec<(usize, usize, Scores)> = analysed
-        .agreements
-        .iter()
-        .filter_map(|&(first, second, _)| minus(first, second))
-        .collect();
-    let scales = Scales::over(all.iter().map(|(_, _, scores)| scores));
-    let prompt = &results.experiment.samples[sample].prompt.text;
-    let text = CharText::new(prompt);
-    let word = |index: usize| {
-        let unit = &analysed.units.words[index];
-        bare(text.slice(unit.start, unit.end))
-    };
-    let target = |model: usize| {
-        let shown = results.record(model, sample).attributions.first();
-        shown.map_or("", |shown| shown.target.text.as_str())
-    };
-    let anchor = |model: usize| map_anchor(&results.experiment.models[model], model);
-    let view = |(first, second, scores): &(usize, usize, Scores)| {
-        let units = &scores.words.units;
-        Difference {
-            of: [anchor(*first), anchor(*second)],
-            first: &results.models[*first],
-            second: &results.models[*second],
-            targets: Some([target(*first), target(*second)]).filter(|[a, b]| a != b),
-            map: heatmap::Map {
-                prompt,
-                units: &analysed.units,
-                tokens: &[],
-                scores,
-                errors: None,
-                without: None,
-                scales: &scales,
-                outside: results.outside(),
-            }
-            .bare_html(),
-            words: largest(units, 5)
-                .into_iter()
-                .map(|index| StrongWord {
-                    word: word(index),
-                    score: units[index],
-                    shade: scales.word.shade(units[index]),
-                })
-                .collect(),
-        }
-    };
-    (all.iter().map(view).collect(), scales)
+        let errors = a_errors.zip(b_errors).map(|(a, b)| with(&a, &b, |a, b| a + b));
+        rows.push(Some(text.row(&with(&a, &b, |a, b| a - b), errors.as_ref())));
+        who.push(Who {
+            title: format!("{} minus {}", results.models[first], results.models[second]),
+            short: format!("{} − {}", results.short_models[first], results.short_models[second]),
+            href: String::new(),
+            answer: None,
+            options: String::new(),
+            target: analysed.compared[first]
+                .as_ref()
+                .map(|map| map.target.trim().to_owned()),
+            warnings: Vec::new(),
+        });
+    }
+    if rows.is_empty() {
+        return None;
+    }
+    let output = results
+        .experiment
+        .imported
+        .is_none()
+        .then_some(results.experiment.attribution.output);
+    let measure = Measure::of(
+        interlinear::greatest(rows.iter().flatten()),
+        output,
+        &labels::unit_of(results),
+    );
+    let shorts: Vec<&str> = who.iter().map(|who| who.short.as_str()).collect();
+    let (again, class) = interlinear::again(&shorts, text.lines());
+    Some(Lines {
+        label: "Differences of the scores, for every two models".to_owned(),
+        switches: Vec::new(),
+        lists: text.html(&rows, &measure, "", &|_| None),
+        legend: format!(
+            "<div class=\"legend\"><span class=\"low\">second greater</span>{}<span>first greater</span>\
+             <span>full colour is ±{} {}</span></div>",
+            interlinear::ramp(),
+            measure.most(),
+            escape(&measure.unit)
+        ),
+        who,
+        again,
+        rows: class,
+        words: String::new(),
+        unit: measure.unit,
+        hint: false,
+    })
 }

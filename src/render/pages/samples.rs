@@ -8,14 +8,16 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::{Frame, Link, Renderer};
+use super::{Frame, Link, Renderer, finding};
 use crate::analysis::results::{Label, Results, Shown};
 use crate::analysis::summary;
 use crate::diagnostic::{Diagnostic, Result};
-use crate::render::text::{correlation, escape_into, excerpt, or_dash, percent, signed};
+use crate::render::interlinear::Measure;
+use crate::render::text::{correlation, escape_into, excerpt, or_dash};
 use crate::render::{Sink, heatmap, labels};
 use crate::site::urls::{self, Links};
-use crate::store::record::SampleRecord;
+use crate::store::record::AttributionRecord;
+use crate::terms::Output;
 
 /// As many samples are shown in one page without another.
 const WHOLE: usize = 250;
@@ -33,14 +35,18 @@ pub struct SampleTable<'a> {
     golds: Vec<Label>,
     /// What models answer.
     answers: Vec<Label>,
-    /// Whether a map fails the margin check.
-    off_margin: bool,
-    /// Whether igsite did not compute the maps, and none of them is converged or not.
-    imported: bool,
-    /// The score of a full bar.
-    full_bar: f64,
+    /// Every other choice of what is shown, with how many samples it shows.
+    states: Vec<State>,
+    /// The models, above their columns.
+    models: &'a [String],
+    /// The score of a full bar, with its unit.
+    full_bar: String,
     shown: Option<Shown<'a>>,
+    /// Whether the segments where the cause lies are known, and marked.
+    expected: &'a [String],
     rows: String,
+    /// The same as data, one row a sample.
+    csv: String,
     /// Scripts with the rows that are not in this page, for the first page; none where all are.
     parts: Vec<String>,
     /// The pages of the table; none where it is whole.
@@ -48,6 +54,16 @@ pub struct SampleTable<'a> {
     /// From which sample to which.
     from: usize,
     to: usize,
+}
+
+/// A choice of samples.
+#[derive(Serialize)]
+struct State {
+    /// In the address, and in the rows.
+    value: &'static str,
+    label: String,
+    /// Samples that are shown then.
+    count: usize,
 }
 
 #[derive(Serialize)]
@@ -59,7 +75,7 @@ struct TablePage {
 
 impl<'a> SampleTable<'a> {
     /// A page of the table, from 1.
-    pub fn page(results: &Results<'a>, page: usize, links: &Links) -> Self {
+    pub fn page(results: &'a Results<'_>, page: usize, links: &Links) -> Self {
         let count = results.samples.len();
         let id = &results.experiment.id;
         let of = pages(count);
@@ -88,17 +104,25 @@ impl<'a> SampleTable<'a> {
             } else {
                 Vec::new()
             },
-            off_margin: first && results.source.records.iter().flatten().any(has_missed_margin),
-            imported: results.experiment.imported.is_some(),
-            full_bar: results.scale.max,
+            states: if first { counted(results) } else { Vec::new() },
+            models: &results.models,
+            expected: &results.experiment.expected,
+            full_bar: Measure::of(results.subject_scale.max, output_of(results), &labels::unit_of(results)).told(),
             shown: results.shown(),
             rows,
+            csv: links.to(&urls::samples_csv(id)),
             parts: (2..=of).map(|page| links.to(&urls::samples_part(id, page))).collect(),
             pages: (1..=of).filter(|_| of > 1).map(table_page).collect(),
             from: from + 1,
             to,
         }
     }
+}
+
+/// The output that scores are parts of; none of imported maps, whose unit is what their file says.
+pub fn output_of(results: &Results<'_>) -> Option<Output> {
+    let of_file = results.first_map().and_then(|map| map.imported.as_ref()?.unit.as_ref());
+    of_file.is_none().then_some(results.experiment.attribution.output)
 }
 
 fn pages(count: usize) -> usize {
@@ -185,8 +209,60 @@ fn golds(results: &Results<'_>) -> Vec<Label> {
     })
 }
 
-fn has_missed_margin(record: &SampleRecord) -> bool {
-    record.attributions.iter().any(summary::misses_margin)
+/// What holds of a sample: what it can be chosen by.
+fn states(results: &Results<'_>, sample: usize) -> Vec<&'static str> {
+    let analysed = &results.samples[sample];
+    let records = || results.records_of(sample);
+    let judged = || records().filter_map(|record| record.correct);
+    let any = |is: fn(&AttributionRecord) -> bool| records().any(|record| record.attributions.iter().any(is));
+    let all = [
+        ("disagree", !analysed.same_answer),
+        ("wrong", judged().any(|correct| !correct)),
+        ("right", judged().count() > 0 && judged().all(|correct| correct)),
+        (
+            "group",
+            results.failing.as_ref().is_some_and(|group| group.samples[sample]),
+        ),
+        ("elsewhere", analysed.expected.contains(&Some(false))),
+        ("off", any(|map| !summary::is_right(map))),
+        ("margin", any(summary::misses_margin_by_delta)),
+    ];
+    all.into_iter()
+        .filter(|(_, holds)| *holds)
+        .map(|(name, _)| name)
+        .collect()
+}
+
+/// The choices that show any sample, each with how many.
+fn counted(results: &Results<'_>) -> Vec<State> {
+    let all: Vec<Vec<&str>> = (0..results.samples.len())
+        .map(|sample| states(results, sample))
+        .collect();
+    let group = results.failing.as_ref().map_or_else(String::new, |group| {
+        format!("{}: {}", group.column, finding::list_of(&group.values, "or"))
+    });
+    let named = [
+        ("disagree", "models differ".to_owned()),
+        ("wrong", "some model wrong".to_owned()),
+        ("right", "all models right".to_owned()),
+        ("group", group),
+        ("elsewhere", "strongest word elsewhere".to_owned()),
+        ("off", "a map is not exact".to_owned()),
+        ("margin", "a map fails the margin check".to_owned()),
+    ];
+    let counted = named.into_iter().map(|(value, label)| State {
+        value,
+        label,
+        count: all.iter().filter(|states| states.contains(&value)).count(),
+    });
+    counted.filter(|state| state.count > 0).collect()
+}
+
+/// How many samples a choice shows.
+pub fn count_of(results: &Results<'_>, state: &str) -> usize {
+    (0..results.samples.len())
+        .filter(|&sample| states(results, sample).contains(&state))
+        .count()
 }
 
 /// The options that are used.
@@ -208,21 +284,6 @@ fn row(results: &Results<'_>, sample: usize, judged: bool, links: &Links, html: 
         .records_of(sample)
         .filter(|record| record.correct.is_some())
         .count();
-    let off = results
-        .records_of(sample)
-        .any(|record| !record.attributions.iter().all(summary::is_right));
-    let states = [
-        ("right", of > 0 && right == of),
-        ("wrong", right < of),
-        ("disagree", !analysed.same_answer),
-        ("off", off),
-        ("margin", results.records_of(sample).any(has_missed_margin)),
-    ];
-    let states: Vec<&str> = states
-        .iter()
-        .filter(|(_, holds)| *holds)
-        .map(|(name, _)| *name)
-        .collect();
     let mut answers: Vec<&str> = results
         .records_of(sample)
         .filter_map(summary::predicted_option)
@@ -233,80 +294,84 @@ fn row(results: &Results<'_>, sample: usize, judged: bool, links: &Links, html: 
     escape_into(gold.unwrap_or_default(), html);
     html.push_str("\" data-answers=\"");
     escape_into(&answers.join(" "), html);
+    let title = results.sample_title(sample);
     let _ = write!(
         html,
-        "\" data-state=\"{}\"><th scope=row><a href=\"{}\"><bdi>",
-        states.join(" "),
+        "\" data-state=\"{}\"><th scope=row data-value=\"",
+        states(results, sample).join(" ")
+    );
+    escape_into(&title, html);
+    let _ = write!(
+        html,
+        "\"><a href=\"{}\"><bdi>",
         links.to(&urls::sample(&experiment.id, results.slug(sample)))
     );
-    escape_into(&results.sample_title(sample), html);
-    html.push_str("</bdi></a><p class=subject><bdi>");
     escape_into(&analysed.subject, html);
-    html.push_str("</bdi></p>");
+    html.push_str("</bdi></a> <small><bdi>");
+    escape_into(&title, html);
+    html.push_str("</bdi></small>");
     if judged {
-        let label = gold.map_or_else(String::new, |gold| results.option_label(gold));
         html.push_str("<td data-label=\"Right option: \"><bdi>");
-        escape_into(&label, html);
+        escape_into(gold.unwrap_or_default(), html);
         let _ = write!(
             html,
-            "</bdi><td class=num data-label=\"Models right: \" data-value={right}>{right} of {of}"
+            "</bdi><td class=num data-label=\"Models right: \" data-value={right}>{right}/{of}"
         );
     }
-    html.push_str("<td><ul class=answers>");
     for model in 0..results.models.len() {
-        answer(results, model, sample, links, html);
+        answer(results, model, sample, html);
     }
     let mean = analysed.mean_spearman();
     let _ = writeln!(
         html,
-        "</ul><td class=num data-label=\"Mean agreement of the maps: \" data-value={:.4}>{}",
+        "<td class=num data-label=\"Mean Spearman: \" data-value={:.4}>{}",
         mean.unwrap_or(-2.0),
         or_dash(mean.map(correlation))
     );
 }
 
-fn answer(results: &Results<'_>, model: usize, sample: usize, links: &Links, html: &mut String) {
-    let experiment = results.experiment;
+/// What a model answers, its map as a strip, and the word that it rests on most.
+fn answer(results: &Results<'_>, model: usize, sample: usize, html: &mut String) {
     let record = results.record(model, sample);
     let analysed = &results.samples[sample];
-    let href = links.to(&urls::map(
-        &experiment.id,
-        &experiment.models[model],
-        results.slug(sample),
-    ));
-    let _ = write!(html, "<li><a href=\"{href}\"><bdi>");
-    escape_into(&results.models[model], html);
     let verdict = match record.correct {
         Some(true) => "right",
         Some(false) => "wrong",
         None => "",
     };
-    let _ = write!(html, "</bdi></a> <span class=\"answer {verdict}\"><b><bdi>");
+    html.push_str("<td class=cell data-label=\"");
+    escape_into(&results.short_models[model], html);
+    let _ = write!(html, "\"><b class=\"is {verdict}\"><bdi>");
     escape_into(&excerpt(summary::answer_text(record), 12), html);
-    html.push_str("</bdi></b> ");
-    if let Some(probability) = summary::answer_probability(record) {
-        escape_into(&percent(probability), html);
-    }
+    html.push_str("</bdi>");
     if !verdict.is_empty() {
-        let _ = write!(html, " <span class=verdict>{verdict}</span>");
+        let _ = write!(html, "<span class=visually-hidden> {verdict}</span>");
     }
-    html.push_str("</span> ");
+    html.push_str("</b>");
     let Some(words) = &analysed.words[model] else {
-        html.push_str("<span class=\"badge bad\">marked: no map</span>");
+        html.push_str(" <span class=\"badge bad\">marked: no map</span>");
         return;
     };
-    html.push_str("<span class=evidence>");
-    html.push_str(&heatmap::strip(&analysed.units, &words.units, results.scale));
-    html.push_str("<span class=words>");
+    let expected = &results.experiment.expected;
+    let units = &analysed.units;
+    let of_subject = analysed.subject_words.iter().map(|&word| heatmap::StripWord {
+        score: words.units[word],
+        segment: units.segment_of_word(word),
+        expected: expected.contains(&units.segments[units.segment_of_word(word)].name),
+    });
+    html.push_str(&heatmap::strip(of_subject, results.subject_scale));
+    if let Some((word, _)) = results.reasons(model, sample, 1).first() {
+        html.push_str(if analysed.expected[model] == Some(false) {
+            "<bdi class=odd>"
+        } else {
+            "<bdi>"
+        });
+        escape_into(&results.word(sample, *word), html);
+        html.push_str("</bdi>");
+    }
     if let Some(mark) = record.attributions.first().and_then(labels::mark) {
-        let _ = write!(html, "<span class=\"badge bad\">{mark}</span> ");
+        let _ = write!(html, " <span class=\"badge bad\">{mark}</span>");
     }
-    for (index, (word, score)) in results.top_words(model, sample, 3).into_iter().enumerate() {
-        html.push_str(if index > 0 { " <span><bdi>" } else { "<span><bdi>" });
-        escape_into(&word, html);
-        let _ = write!(html, "</bdi> {}</span>", signed(score));
-    }
-    html.push_str("</span></span>");
 }
 
 #[cfg(test)]

@@ -1,17 +1,19 @@
 //! The search page, and what the index is made of.
 
+use indexmap::IndexSet;
 use pulldown_cmark::{Event, Parser, TagEnd};
 use serde::Serialize;
 
 use super::{Frame, Renderer};
 use crate::analysis::results::Results;
+use crate::analysis::summary;
 use crate::content::prompt::Prompt;
 use crate::content::subject::{subject_segments, subject_text};
 use crate::diagnostic::Result;
 use crate::render::Sink;
 use crate::render::assets::short_hash;
 use crate::render::markdown::first_paragraph;
-use crate::render::search::{Entry, Kind, Sample, Samples, scripts};
+use crate::render::search::{Entry, Kind, OTHER_ANSWER, Sample, Samples, scripts};
 use crate::render::text::{excerpt, visible};
 use crate::site::urls::{self, Links};
 
@@ -110,6 +112,16 @@ fn samples(results: &Results<'_>, links: &Links) -> Samples {
     let subject = subject_segments(experiment);
     let text = |prompt: &Prompt| subject_text(prompt, &subject).to_owned();
     // Slugs are link parts as they are, so that an address with another sample's is that sample's.
+    let mut answers: IndexSet<String> = IndexSet::new();
+    let given: Vec<Vec<usize>> = (0..experiment.samples.len())
+        .map(|sample| {
+            let told = results.records_of(sample).map(|record| {
+                let answer = excerpt(summary::answer_text(record), 20);
+                answers.insert_full(results.option_label(&answer)).0
+            });
+            told.collect()
+        })
+        .collect();
     let example = links.to(&urls::sample(&experiment.id, "SLUG"));
     let (before, behind) = example.rsplit_once("SLUG").unwrap_or((&example, ""));
     Samples {
@@ -120,11 +132,15 @@ fn samples(results: &Results<'_>, links: &Links) -> Samples {
             .iter()
             .map(|option| results.option_label(&option.letter))
             .collect(),
+        models: results.models.clone(),
+        answers: answers.into_iter().take(OTHER_ANSWER).collect(),
         samples: experiment
             .samples
             .iter()
             .zip(&results.samples)
-            .map(|(sample, shown)| Sample {
+            .zip(given)
+            .map(|((sample, shown), given)| Sample {
+                given,
                 id: sample.id.clone(),
                 slug: sample.slug.clone(),
                 gold: sample

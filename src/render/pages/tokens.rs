@@ -7,16 +7,21 @@ use crate::analysis::map::{self, Without};
 use crate::analysis::results::SPECIAL;
 use crate::analysis::scale::{Scales, Scores};
 use crate::analysis::summary;
-use crate::content::units::{CharText, Units};
+use crate::content::units::{CharText, Unit, UnitScores, Units};
 use crate::render::heatmap::{self, WithoutUnits};
-use crate::render::text::{count_into, escape_into, excerpt, number_into, percent, plus_minus_into, signed_into};
+use crate::render::labels;
+use crate::render::text::{
+    count_into, escape, escape_into, excerpt, number_into, percent, plus_minus_into, signed_into,
+};
 use crate::store::record::{AttributionRecord, SampleRecord};
-use crate::terms::{Method, Token, UnitKind};
+use crate::terms::{Method, Segment, Token, UnitKind};
 
 /// A map that may be drawn, summed at every level.
 pub struct Drawn<'a> {
     record: &'a SampleRecord,
     units: &'a Units,
+    /// What it is of, for whoever saves it.
+    about: String,
     /// Its scores.
     pub scores: Scores,
     /// Their errors, at most, where they are known.
@@ -42,6 +47,7 @@ impl<'a> Drawn<'a> {
             Self {
                 record,
                 units,
+                about: about(attribution),
                 scores: of(&attribution.scores),
                 errors: map::errors(attribution).as_deref().map(of),
                 without: without.as_ref().zip(attribution.f_input).map(|(without, f_input)| {
@@ -67,7 +73,7 @@ impl<'a> Drawn<'a> {
 
     /// The map as HTML.
     pub fn html(&self, scales: &Scales) -> String {
-        heatmap::Map {
+        let map = heatmap::Map {
             prompt: &self.record.prompt,
             units: self.units,
             tokens: &self.record.tokens,
@@ -76,9 +82,152 @@ impl<'a> Drawn<'a> {
             without: self.without.as_ref(),
             scales,
             outside: SPECIAL,
-        }
-        .html()
+        };
+        self.with_about(&map.html())
     }
+}
+
+/// A piece of a prompt that stays when the rest is left out.
+struct Piece {
+    /// Its segment.
+    segment: usize,
+    /// First character, and one past the last.
+    start: usize,
+    end: usize,
+    /// Where it begins in the shortened prompt.
+    at: usize,
+}
+
+impl Drawn<'_> {
+    /// The map of some segments only, by their names, on the scales of the whole; `…` stands between pieces that are no
+    /// neighbours. What lies outside all units is left out.
+    pub fn html_within(&self, names: &[String], scales: &Scales) -> String {
+        const GAP: &str = " … ";
+        let text = CharText::new(&self.record.prompt);
+        let (mut prompt, mut pieces) = (String::new(), Vec::<Piece>::new());
+        for (segment, of) in self.units.segments.iter().enumerate() {
+            if !names.contains(&of.name) {
+                continue;
+            }
+            if pieces.last().is_some_and(|last| last.end != of.start) {
+                prompt.push_str(GAP);
+            }
+            let at = prompt.chars().count();
+            prompt.push_str(text.slice(of.start, of.end));
+            let (start, end) = (of.start, of.end);
+            pieces.push(Piece {
+                segment,
+                start,
+                end,
+                at,
+            });
+        }
+        let units = self.units;
+        let place = |segment: usize| pieces.iter().position(|piece| piece.segment == segment);
+        let moved = |unit: &Unit, piece: &Piece, parent: usize| Unit {
+            start: unit.start - piece.start + piece.at,
+            end: unit.end - piece.start + piece.at,
+            parent,
+        };
+        let mut kept = Units::default();
+        kept.segments = pieces
+            .iter()
+            .map(|piece| Segment {
+                name: units.segments[piece.segment].name.clone(),
+                start: piece.at,
+                end: piece.at + piece.end - piece.start,
+            })
+            .collect();
+        let (mut sentences, mut words) = (Vec::new(), Vec::new());
+        for (index, sentence) in units.sentences.iter().enumerate() {
+            let Some(parent) = place(sentence.parent) else { continue };
+            for (word, unit) in units.words.iter().enumerate().filter(|(_, word)| word.parent == index) {
+                kept.words.push(moved(unit, &pieces[parent], kept.sentences.len()));
+                words.push(word);
+            }
+            kept.sentences.push(moved(sentence, &pieces[parent], parent));
+            sentences.push(index);
+        }
+        // A token is where its first character is that is no blank, as a word's is.
+        let (mut tokens, mut places) = (Vec::new(), Vec::new());
+        for (index, token) in self
+            .record
+            .tokens
+            .iter()
+            .enumerate()
+            .filter(|(_, token)| !token.special)
+        {
+            let slice = text.slice(token.start, token.end);
+            let blanks = slice.chars().take_while(|c| c.is_whitespace()).count();
+            let first = if blanks == slice.chars().count() {
+                token.start
+            } else {
+                token.start + blanks
+            };
+            if let Some(piece) = pieces.iter().find(|piece| (piece.start..piece.end).contains(&first)) {
+                let within = |at: usize| at.clamp(piece.start, piece.end) - piece.start + piece.at;
+                tokens.push(Token {
+                    start: within(token.start),
+                    end: within(token.end),
+                    ..token.clone()
+                });
+                places.push(index);
+            }
+        }
+        let some = |scores: &Scores| {
+            let of = |all: &[f64], places: &[usize]| places.iter().map(|&place| all[place]).collect();
+            let units = |sums: &UnitScores, places: &[usize]| UnitScores {
+                units: of(&sums.units, places),
+                outside: 0.0,
+            };
+            let segments: Vec<usize> = pieces.iter().map(|piece| piece.segment).collect();
+            Scores {
+                tokens: of(&scores.tokens, &places),
+                words: units(&scores.words, &words),
+                sentences: units(&scores.sentences, &sentences),
+                segments: units(&scores.segments, &segments),
+            }
+        };
+        let errors = self.errors.as_ref().map(some);
+        let map = heatmap::Map {
+            prompt: &prompt,
+            units: &kept,
+            tokens: &tokens,
+            scores: &some(&self.scores),
+            errors: errors.as_ref(),
+            without: None,
+            scales,
+            outside: SPECIAL,
+        };
+        self.with_about(&map.html())
+    }
+
+    /// A map's markup with what it is of.
+    fn with_about(&self, html: &str) -> String {
+        let start = format!(" dir=\"auto\" data-about=\"{}\"", escape(&self.about));
+        html.replacen(" dir=\"auto\"", &start, 1)
+    }
+}
+
+/// What a map is of, in a line: target, baseline, method, and how right it is. A picture that leaves the page says it
+/// below the names of model and sample.
+fn about(map: &AttributionRecord) -> String {
+    let target = format!(
+        "Target “{}” ({}), {}",
+        excerpt(map.target.text.trim(), 60),
+        map.target.kind.word(),
+        labels::unit(map)
+    );
+    let baseline = format!("baseline: {}", labels::baseline_of(map));
+    let method = match &map.imported {
+        Some(by) => format!("{} by {}", by.method, by.by()),
+        None => map.method.map_or("", Method::name).to_owned(),
+    };
+    let error = match map.error_estimate {
+        Some(error) => format!("error {}", percent(error)),
+        None => labels::badge(summary::State::of(map)).0.to_owned(),
+    };
+    [target, baseline, method, error].join(" · ")
 }
 
 /// F without each element of the level whose units were replaced, with the letter of that level.

@@ -66,6 +66,8 @@ fn set(texts: Vec<(String, String)>) -> Samples {
         title: "Claims".into(),
         href: ("../experiments/claims/samples/".into(), "/index.html".into()),
         golds: vec!["A (true)".into(), "B (false)".into()],
+        models: vec!["Ünïcode".into(), "Other".into()],
+        answers: vec!["A (true)".into(), "B (false)".into(), "neither".into()],
         samples: texts
             .into_iter()
             .enumerate()
@@ -73,6 +75,7 @@ fn set(texts: Vec<(String, String)>) -> Samples {
                 slug: crate::content::names::slug(&id),
                 id,
                 gold: Some(number % 2),
+                given: vec![number % 3, OTHER_ANSWER + 7],
                 excerpt: text.clone(),
                 text,
             })
@@ -93,6 +96,11 @@ fn what_goes_in_comes_out() {
     assert_eq!(head["sets"][0]["ids"][3], "row 3");
     assert_eq!(head["sets"][0]["slugs"]["3"], sets[0].samples[3].slug.as_str());
     assert_eq!(head["sets"][0]["gold"][3], 1);
+    assert_eq!(head["sets"][0]["models"][1], "Other");
+    let given = head["sets"][0]["given"][0].as_str().unwrap();
+    assert!(given.starts_with("012012") && given.len() == 40, "{given}");
+    // What is beyond the answers that are told apart is one answer.
+    assert_eq!(head["sets"][0]["given"][1].as_str().unwrap(), "[".repeat(40));
 
     let mut expected: BTreeSet<(String, u32)> = BTreeSet::new();
     let texts = [format!("{} {}", entries[0].title, entries[0].text)];

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { unfold } from "./maps.mjs";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
@@ -57,6 +58,7 @@ export default (site) => [
       await context.addInitScript(AXE);
       const page = await context.newPage(), found = [];
       await page.goto(reader.address(site.first("sample", (text) => text.includes('class="map"')).path));
+      await unfold(page);
       for (const mode of ["magnitude", "signed"]) {
         await page.locator(`.pick label:has(input[value=${mode}])`).click();
         for (const level of ["token", "sentence", "segment", "word"]) {

@@ -81,6 +81,8 @@ function differs({ said }, wanted, i) {
   return right ? null : `number ${i}: read out ${said}, the record has ${JSON.stringify(wanted)}`;
 }
 
+// The whole prompt of a sample is folded up.
+export const unfold = (page) => page.locator("#whole:not([open]) > summary").click();
 export const choose = (page, name) => page.locator(".pick label", { hasText: new RegExp(`^${name}$`) }).click();
 
 // Everything that the arrow keys read out of a map, from its first piece to its last.
@@ -120,7 +122,7 @@ export default (site) => {
   // Of each experiment the first, and one whose text is not ASCII.
   const chosen = maps.filter(({ of, path }, i) => maps.findIndex((other) => other.of[0] === of[0]) === i || /[🦀ש]/u.test(site.text(path))).slice(0, 4);
   const replaced = site.first("map", (text) => text.includes(" data-without-w="));
-  const page = maps[0], sample = site.first("sample", drawn), different = site.first("sample", (text) => text.includes("data-of="));
+  const page = maps[0], sample = site.first("sample", drawn), different = site.first("map", (text) => text.includes("data-of="));
   const coloured = (page) => page.locator(".map").first().evaluate((map) => Object.fromEntries(["i", "b", "u", "span"].map((name) => [name, [...map.querySelectorAll(name)].filter((e) => getComputedStyle(e).backgroundColor !== "rgba(0, 0, 0, 0)").length])));
   return [
     ...chosen.map(({ path, of }) => ({
@@ -139,8 +141,9 @@ export default (site) => {
       name: "a sample's maps read out the first attribution of each model",
       async run(reader) {
         const page = await reader.open(sample.path, { disk: true });
+        await unfold(page);
         for (const article of await page.locator("article.model-map").all()) {
-          const model = (await article.locator("h3 a").getAttribute("href")).match(/maps\/([^/]+)\//)[1];
+          const model = (await article.locator("h2 a").getAttribute("href")).match(/maps\/([^/]+)\//)[1];
           const record = site.record(sample.of[0], model, sample.of[1]);
           if (record.attributions[0].scores.length) await walked(page, record, record.attributions[0], article.locator(".map"), ["token", "word"]);
         }
@@ -171,16 +174,17 @@ export default (site) => {
     different && {
       name: "a difference reads out the first map less the second",
       async run(reader) {
-        const page = await reader.open(different.path);
+        const page = await reader.open(different.path), record = site.record(...different.of);
+        const key = ({ method, target, baseline }) => method + target.token_ids.join() + baseline;
+        const drawn = record.attributions.filter((one, i, all) => one.scores.length && all.findIndex((other) => key(other) === key(one)) === i);
         for (const box of (await page.locator("details[data-of]").all()).slice(0, 3)) {
           await box.locator("summary").first().click();
           const map = box.locator(".map"), units = await map.evaluate(outline);
-          const hrefs = await Promise.all((await box.getAttribute("data-of")).split(" ").map((id) => page.locator(`[id="${id}"] h3 a`).getAttribute("href")));
-          const parts = hrefs.map((href) => site.record(different.of[0], href.match(/maps\/([^/]+)\//)[1], different.of[1]));
+          const parts = (await box.getAttribute("data-of")).split(" ").map((id) => drawn[Number(id.match(/\d+/)[0]) - 1]);
           for (const level of ["word", "sentence", "segment"]) {
             await choose(page, level);
             const found = await walk(page, map);
-            const [a, b] = parts.map((record) => expected(record, record.attributions[0], level, units));
+            const [a, b] = parts.map((map) => expected(record, map, level, units));
             assert.equal(found.length, a.length, `pieces by ${level}`);
             assert(found.every(({ said }) => !said.includes("|score|")), "a share is one of the differences");
             each(found, ({ said }, i) => near(parse(said).score, a[i].score - b[i].score, 1e-3, 1.1e-3 * (Math.abs(a[i].score) + Math.abs(b[i].score))) ? null : `number ${i} by ${level}: ${said}, not ${a[i].score} − ${b[i].score}`);
@@ -238,6 +242,7 @@ export default (site) => {
       name: "the level switch moves colour and legend, stands in the address, and outlives reload and back",
       async run(reader) {
         const window = await reader.open(sample.path);
+        await unfold(window);
         for (const [level, element] of [["token", "i"], ["sentence", "u"], ["segment", "span"], ["word", "b"]]) {
           await choose(window, level);
           const counts = await coloured(window);
@@ -251,7 +256,7 @@ export default (site) => {
         await choose(window, "segment");
         await window.reload();
         assert((await coloured(window)).span > 0, "after a reload");
-        await follow(window, window.locator("article.model-map h3 a").first());
+        await follow(window, window.locator("article.model-map h2 a").first());
         assert.match(window.url(), /\/maps\//);
         await window.goBack();
         await until(window, "segment is chosen after going back", () => document.querySelector("input[value=segment]").checked);
@@ -275,6 +280,7 @@ export default (site) => {
       name: "magnitude only takes sign out of colour and legend, and stands in the address",
       async run(reader) {
         const window = await reader.open(sample.path);
+        await unfold(window);
         const hues = () => window.locator(".map").first().evaluate((map) => new Set([...map.querySelectorAll("b, em.w")].map((e) => getComputedStyle(e).backgroundColor.match(/^rgba?\((\d+, \d+, \d+)/)[1]).filter((c) => c !== "0, 0, 0")).size);
         const lines = () => window.locator(".map").first().evaluate((map) => [...map.querySelectorAll("*")].filter((e) => getComputedStyle(e).textDecorationLine !== "none").length);
         assert.equal(await hues(), 2);

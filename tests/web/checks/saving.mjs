@@ -44,6 +44,9 @@ async function drawn(page, { name, bytes }) {
   return { ...found, text };
 }
 
+// What Python's float() reads.
+const FLOAT = /^-?\d+(\.\d+)?(e[+-]?\d+)?$/;
+
 // The picture's own size, out of its header, and how many colours it has.
 async function picture(page, { name, bytes }) {
   assert.match(name, /^[a-z0-9-]+\.png$/);
@@ -67,23 +70,75 @@ export default (site) => {
   const menuOf = (element) => element.locator("xpath=following-sibling::details[contains(@class,'tools')]");
   return [
     {
-      name: "tables: every one of a page saves CSV with its own cells, and copies",
+      name: "tables: every one of a page saves CSV, a value a cell, with numbers that programs read, and copies",
       async run(reader) {
-        for (const { path } of [experiment, sample, map]) {
+        const names = new Set();
+        for (const { path } of [experiment, sample, map, ...site.all("model").slice(0, 1), ...site.all("comparison").slice(0, 1)]) {
           const page = await reader.open(path);
           for (const details of await page.locator("main details:has(table) > summary").all()) await details.click();
           for (const frame of await page.locator(".tooled:has(> .scroll)").all()) {
             const { name, bytes } = await saved(page, frame.locator("> .tools"), "CSV");
             assert.match(name, /^[a-z0-9-]+\.csv$/);
-            const rows = csv(bytes.toString("utf8"));
-            const wanted = await frame.locator("table").evaluate((table) => [...table.rows].map((row) => [...row.cells].map((cell) => cell.textContent.trim().replace(/\s+/g, " "))));
-            assert.deepEqual(rows, wanted, `${path}: ${name}`);
-            assert.equal(new Set(rows.map((row) => row.length)).size, 1, `${path}: ${name}: rows of one length`);
+            assert(!names.has(path + name), `${path}: ${name} twice`);
+            names.add(path + name);
+            const rows = csv(bytes.toString("utf8")), [head] = rows;
+            const at = `${path}: ${name}`;
+            assert.equal(new Set(rows.map((row) => row.length)).size, 1, `${at}: rows of one length`);
+            assert.equal(new Set(head).size, head.length, `${at}: columns have names of their own: ${head}`);
+            if (await frame.locator("table[data-csv]").count()) continue;
+            const shown = await frame.locator("table").evaluate((table) => ({
+              rows: table.tBodies[0].rows.length,
+              heads: [...table.tHead.rows[0].cells].map((cell) => ({ name: cell.textContent.trim().replace(/\s+/g, " "), number: [...table.tBodies[0].rows].every((row) => row.cells[cell.cellIndex]?.classList.contains("num")) })),
+              first: [...table.tBodies[0].rows].map((row) => row.cells[0].textContent),
+            }));
+            assert.equal(rows.length, 1 + shown.rows, at);
+            // Every column that holds numbers on the page is of numbers here.
+            for (const { name } of shown.heads.filter(({ number }) => number)) {
+              const columns = [...head.keys()].filter((i) => head[i] === name || head[i].startsWith(name + " "));
+              for (const i of columns) each(rows.slice(1), (row) => (FLOAT.test(row[i]) || row[i] === "" ? null : `${at}: ${head[i]}: ${JSON.stringify(row[i])} is no number`));
+            }
+            assert(!/[−×±]/.test(rows.slice(1).flat().filter((cell) => /^[−×±]/.test(cell)).join("")), at);
           }
           const first = page.locator(".tooled > .tools").first();
           if (!(await first.evaluate((menu) => menu.open))) await first.locator("summary").click();
           await first.getByRole("button", { name: /Copy/ }).first().click();
           assert.match(await page.evaluate(() => navigator.clipboard.readText()), /\S/);
+        }
+      },
+    },
+    {
+      name: "a cell's several values become columns: counts, intervals, errors, percentages",
+      async run(reader) {
+        const page = await reader.open(experiment.path);
+        await page.evaluate(() => {
+          const table = (rows) => `<div class="scroll"><table id="made-up"><caption>Made up</caption><thead><tr><th>Model<th>Accuracy<th>Score<th>Range<th>Plain</tr></thead><tbody>${rows}</tbody></table></div>`;
+          document.querySelector("main").insertAdjacentHTML("beforeend", table("<tr><th>A, B<td class=num>79.2% <small>19 of 24</small><td class=num>−0.0412 <small>± 0.0020</small><td class=num>86–100%<td class=num data-value=0.00034>&lt;0.1%<tr><th>C<td class=num>–<td class=num>+1e−5<td class=num>0.12 to 0.30<td class=num>12"));
+        });
+        const made = await page.evaluate(async () => { await saving(); return delimited(cells(document.getElementById("made-up")), ","); });
+        assert.deepEqual(csv(made), [
+          ["Model", "Accuracy", "Accuracy beside", "Accuracy of", "Score", "Score error", "Range low", "Range high", "Plain"],
+          ["A, B", "0.792", "19", "24", "-0.0412", "0.0020", "0.86", "1", "0.00034"],
+          ["C", "", "", "", "1e-5", "", "0.12", "0.30", "12"],
+        ]);
+      },
+    },
+    {
+      name: "the tables of samples and models lie beside the pages as data: a column a model, numbers for programs",
+      async run(reader) {
+        const [id] = experiment.of, page = await reader.open(experiment.path);
+        for (const name of ["samples", "models"]) {
+          const path = `data/${id}/${id}-${name}.csv`, rows = csv(site.text(path));
+          assert(rows.length > 1 && new Set(rows.map((row) => row.length)).size === 1, path);
+          const numbers = [...rows[0].keys()].filter((i) => /(probability|score|error|accuracy|evaluations)$/.test(rows[0][i]));
+          for (const i of numbers) each(rows.slice(1), (row) => (FLOAT.test(row[i]) || row[i] === "" ? null : `${path}: ${rows[0][i]}: ${row[i]}`));
+          assert(await page.locator(`main a[href$="${id}-${name}.csv"]`).count(), `${path} is linked`);
+        }
+        const rows = csv(site.text(`data/${id}/${id}-samples.csv`));
+        assert.equal(rows.length - 1, site.all("sample").filter(({ of }) => of[0] === id).length);
+        const table = page.locator("table[data-csv]").first();
+        if (await table.count()) {
+          const { name } = await saved(page, page.locator(".tooled:has(> .scroll > table[data-csv]) > .tools").first(), "CSV");
+          assert.match(name, new RegExp(`^${id}-[a-z]+\\.csv$`));
         }
       },
     },
@@ -105,10 +160,16 @@ export default (site) => {
           if (level === "token") each(record.tokens, ({ text }, i) => (text.endsWith(rows[i + 1][0]) && rows[i + 1][0] ? null : `token ${i} is ${rows[i + 1][0]}, not ${text}`));
         }
         const frame = await box.boundingBox();
-        const svg = await drawn(page, await saved(page, menu, "SVG"));
-        const legend = page.locator(".mapbar .legend"), below = (await legend.boundingBox()).height + 16;
-        assert(svg.width >= frame.width - 1 && Math.abs(svg.height - frame.height - below) <= 2, `${svg.width} × ${svg.height} from ${frame.width} × ${frame.height}`);
-        assert.equal(svg.texts, (await box.innerText() + await legend.innerText()).replace(/\s+/g, ""), "every word that is seen, and the legend");
+        const file = await saved(page, menu, "SVG"), svg = await drawn(page, file);
+        assert.match(file.name, new RegExp(`${map.of.join("-").toLowerCase().replace(/[^a-z0-9]+/g, "-")}`));
+        const legend = page.locator(".mapbar .legend");
+        assert(svg.width >= frame.width - 1 && svg.height > frame.height + (await legend.boundingBox()).height, `${svg.width} × ${svg.height} from ${frame.width} × ${frame.height}`);
+        const bare = (text) => text.replace(/\s+/g, "");
+        assert(bare(svg.texts).includes(bare(await box.innerText() + await legend.innerText())), "every word that is seen, and the legend");
+        // It says what it is of.
+        const [, model, id] = map.of, baseline = of.baseline?.replace(/^token:/, "") ?? of.imported.baseline;
+        for (const wanted of [await page.locator("h1").innerText(), record.sample.id, `“${of.target.text.trim()}”`, `(${of.target.kind})`, baseline, of.error_estimate === null ? "" : "error", `maps/${model}/${id}/`]) assert(bare(svg.texts).includes(bare(wanted)), `${wanted} is not in ${svg.texts}`);
+        assert.match(svg.text, /<title>[^<]+<\/title><desc>[^<]+<\/desc>/);
         const [width, height] = await picture(page, await saved(page, menu, "PNG"));
         assert(Math.abs(width - 2 * svg.width) <= 2 && Math.abs(height - 2 * svg.height) <= 2, `${width} × ${height}`);
       },
@@ -118,8 +179,20 @@ export default (site) => {
       async run(reader) {
         for (const dark of [false, true]) {
           const page = await reader.open(figure.path, { dark }), plot = page.locator("figure svg.plot:not(.key)").first(), menu = menuOf(plot);
-          const svg = await drawn(page, await saved(page, menu, "SVG"));
-          assert(svg.texts);
+          const svg = await drawn(page, await saved(page, menu, "SVG")), box = plot.locator("xpath=ancestor::figure");
+          const bare = (text) => text.replace(/\s+/g, ""), title = box.locator("figcaption b");
+          if (await title.count()) assert(bare(svg.texts).includes(bare(await title.innerText())), "the title");
+          for (const key of await box.locator(".keys li").all()) assert(bare(svg.texts).includes(bare(await key.innerText())), "its keys");
+          assert(bare(svg.texts).includes(bare(figure.path.replace(/index.html$/, ""))), "where it is from");
+          // Nothing sticks out.
+          const out = await page.evaluate((text) => {
+            document.body.insertAdjacentHTML("beforeend", text);
+            const svg = document.body.lastElementChild, frame = svg.getBoundingClientRect();
+            const out = [...svg.querySelectorAll("text")].filter((text) => { const box = text.getBoundingClientRect(); return box.left < frame.left - 1 || box.right > frame.right + 1 || box.top < frame.top - 1 || box.bottom > frame.bottom + 1; }).map((text) => text.textContent);
+            svg.remove();
+            return out;
+          }, svg.text);
+          assert.deepEqual(out, []);
           const [width, height] = await picture(page, await saved(page, menu, "PNG"));
           assert(Math.abs(width - 2 * svg.width) <= 2 && Math.abs(height - 2 * svg.height) <= 2, `${width} × ${height}, not twice ${svg.width} × ${svg.height}`);
         }
@@ -143,12 +216,17 @@ export default (site) => {
         const code = await copied("Copy embed code");
         const frame = await page.evaluate((code) => {
           const frame = new DOMParser().parseFromString(code, "text/html").querySelector("iframe");
-          return { src: frame.getAttribute("src"), title: frame.title };
+          return { src: frame.getAttribute("src"), title: frame.title, width: Number(frame.width), height: Number(frame.height) };
         }, code);
         assert(frame.title);
+        await page.setViewportSize(frame);
         await page.goto(frame.src);
         assert.equal(await page.locator(".map").count(), 1);
         assert.equal(await page.locator("article").getAttribute("id"), id);
+        const { inner, name } = await page.evaluate(() => ({ inner: document.documentElement.scrollHeight, name: document.querySelector("h1").getBoundingClientRect().bottom }));
+        assert(inner <= frame.height && name < 80, `${inner} in ${frame.height}, its title down to ${name}`);
+        assert.match(await page.locator("h1").innerText(), new RegExp(sample.of[1]));
+        await page.locator("details.options > summary").click();
         assert(await page.locator("input[value=sentence]").isChecked());
         assert(await page.locator("main a[target=_top]").last().isVisible());
         assert.equal(await page.locator("main a:not([target=_top])").count(), 0, "no link opens the site in the frame");

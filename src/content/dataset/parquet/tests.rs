@@ -79,7 +79,7 @@ fn every_kind_of_value_shows_as_it_would_be_written() {
         ]
     );
     assert!(table.rows[0].position.is_none());
-    assert_eq!(table.error(0, "odd").to_string(), "x.parquet: row 0: odd");
+    assert_eq!(table.error(0, "odd").to_string(), "x.parquet: row 0, the first: odd");
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn a_parquet_file_under_content_is_read() {
     rows(&site, "content/data/d.parquet", &["one", "two", "three"]);
     assert_eq!(
         site.errors()[0],
-        "content/data/d.parquet: row 2: the id `true` is that of row 0 too\n  expected: an id of its own"
+        "content/data/d.parquet: row 2, counted from 0: the id `true` is that of row 0 too\n  expected: an id of its own"
     );
     let site = site.file("content/data/d.parquet", "PAR1, and no more");
     assert_eq!(

@@ -1,6 +1,6 @@
-//! GIM against its authors' own package (gim-explain 0.1.4, with the paper's fourth change) in float64 on models of
-//! transformers, by `tests/reference/make_gim.py`, which says how. Ours are in float32: within 1e-4 of the largest
-//! score.
+//! The methods of one backward pass, in float64 on models of transformers: GIM by its authors' own package (gim-explain
+//! 0.1.4, with the paper's fourth change), gradient × input by Captum's InputXGradient. `tests/reference/make_gim.py` and
+//! `make_input_x_gradient.py` say how. Ours are in float32: within 1e-4 of the largest score.
 //!
 //! The demo models need nothing from outside the project. The checkpoints of many families are not part of it; where
 //! they are missing, those tests skip with a printed reason.
@@ -58,8 +58,36 @@ fn at_the_input(explainer: &mut Explainer, ids: &[u32], start: BaselineVector, a
     (value.output, value.scores)
 }
 
-/// F and the scores by the method.
-fn by_the_method(explainer: &mut Explainer, ids: &[u32], start: BaselineVector, scalar: Scalar) -> (f64, Vec<f64>) {
+/// A method, its numbers, and what they are made by.
+struct Method {
+    settings: MethodWithSettings,
+    own: &'static str,
+    shared: &'static str,
+    program: &'static str,
+}
+
+const GIM: Method = Method {
+    settings: MethodWithSettings::Gim {},
+    own: "tests/reference/gim.json",
+    shared: "tests/reference/gim-shared.json",
+    program: "tests/reference/make_gim.py",
+};
+
+const GRADIENT_X_INPUT: Method = Method {
+    settings: MethodWithSettings::GradientXInput {},
+    own: "tests/reference/input_x_gradient.json",
+    shared: "tests/reference/input_x_gradient-shared.json",
+    program: "tests/reference/make_input_x_gradient.py",
+};
+
+/// F and the scores by a method.
+fn by_the_method(
+    explainer: &mut Explainer,
+    ids: &[u32],
+    start: BaselineVector,
+    scalar: Scalar,
+    method: MethodWithSettings,
+) -> (f64, Vec<f64>) {
     let task = Task {
         ids: ids.to_vec(),
         forced: vec![],
@@ -68,7 +96,7 @@ fn by_the_method(explainer: &mut Explainer, ids: &[u32], start: BaselineVector, 
         routing: Routing::Free,
         units: vec![],
         scalar,
-        method: prepare(MethodWithSettings::Gim {}),
+        method: prepare(method),
     };
     let mut found = None;
     schedule::run(explainer, &[task], Batch::Auto, &mut |_| (), &mut |_, map| {
@@ -82,7 +110,7 @@ fn by_the_method(explainer: &mut Explainer, ids: &[u32], start: BaselineVector, 
 }
 
 /// The maps of a checkpoint; `prompts` are those of its other reference, which has their tokens.
-fn same_maps(folder: &Path, prompts: &Value, expected: &Value) {
+fn same_maps(method: &Method, folder: &Path, prompts: &Value, expected: &Value) {
     let (backend, dtype) = machine();
     let exact = dtype == burn::tensor::DType::F32;
     let checkpoint = Checkpoint::open(folder).unwrap();
@@ -110,7 +138,7 @@ fn same_maps(folder: &Path, prompts: &Value, expected: &Value) {
                 minus: None,
             };
             let (f, scores) = match case.get("alone") {
-                None => by_the_method(&mut explainer, &ids, start, scalar),
+                None => by_the_method(&mut explainer, &ids, start, scalar, method.settings),
                 Some(name) => {
                     let gradients = alone(name.as_str().unwrap());
                     at_the_input(&mut explainer, &ids, start, Asked { scalar, gradients })
@@ -132,6 +160,9 @@ fn same_maps(folder: &Path, prompts: &Value, expected: &Value) {
                 (f - expected).abs() < 1e-3 * expected.abs() || !exact,
                 "F is {f}; {told}"
             );
+            if !matches!(method.settings, MethodWithSettings::Gim {}) {
+                continue;
+            }
             // By the model's own gradients the map is another one, whichever of the four is left out.
             let asked = scalar.into();
             let plain = at_the_input(&mut explainer, &ids, start, asked).1;
@@ -152,46 +183,64 @@ fn gated(checkpoint: &Checkpoint) -> bool {
 }
 
 /// A demo model; the numbers of one that was since trained again mean nothing.
-fn check(model: &str) {
-    let expected = &support::json(&own("tests/reference/gim.json"))["models"][model];
+fn check(method: &Method, model: &str) {
+    let expected = &support::json(&own(method.own))["models"][model];
     let folder = own("content/models").join(model);
     for (name, expected) in parsed::<BTreeMap<String, String>>(&expected["files"]) {
         assert_eq!(
             hash::of_file(&folder.join(&name)).unwrap(),
             expected,
-            "{model}/{name} is not what tests/reference/gim.json was made from; run tests/reference/make_gim.py again"
+            "{model}/{name} is not what {} was made from; run {} again",
+            method.own,
+            method.program
         );
     }
     let prompts = support::json(&own(&format!("tests/reference/{model}.json")));
-    same_maps(&folder, &prompts["prompts"], expected);
+    same_maps(method, &folder, &prompts["prompts"], expected);
 }
 
-#[test]
-fn demo_llama_equals_the_package() {
-    check("demo-llama");
-}
-
-#[test]
-fn demo_mistral_equals_the_package() {
-    check("demo-mistral");
-}
-
-#[test]
-fn demo_falcon_equals_the_package() {
-    check("demo-falcon");
-}
-
-#[test]
-fn demo_orca_equals_the_package() {
-    check("demo-orca");
-}
-
-#[test]
-fn every_family_equals_the_package() {
-    let expected = support::json(&own("tests/reference/gim-shared.json"));
+fn check_families(method: &Method) {
+    let expected = support::json(&own(method.shared));
     for (name, expected) in expected["models"].as_object().unwrap() {
         let Some(folder) = support::shared(name) else { continue };
         let prompts = support::json(&folder.join("expected.json"));
-        same_maps(&folder, &prompts["prompts"], expected);
+        same_maps(method, &folder, &prompts["prompts"], expected);
     }
+}
+
+#[test]
+fn demo_llama_by_gim_equals_the_package() {
+    check(&GIM, "demo-llama");
+}
+
+#[test]
+fn demo_mistral_by_gim_equals_the_package() {
+    check(&GIM, "demo-mistral");
+}
+
+#[test]
+fn demo_falcon_by_gim_equals_the_package() {
+    check(&GIM, "demo-falcon");
+}
+
+#[test]
+fn demo_orca_by_gim_equals_the_package() {
+    check(&GIM, "demo-orca");
+}
+
+#[test]
+fn every_family_by_gim_equals_the_package() {
+    check_families(&GIM);
+}
+
+#[test]
+fn gradient_x_input_of_the_demo_models_is_captums() {
+    for model in ["demo-llama", "demo-mistral", "demo-falcon", "demo-orca"] {
+        check(&GRADIENT_X_INPUT, model);
+    }
+}
+
+#[test]
+fn gradient_x_input_of_every_family_is_captums() {
+    check_families(&GRADIENT_X_INPUT);
 }

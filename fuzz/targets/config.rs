@@ -1,0 +1,7 @@
+#![no_main]
+#[path = "../../tests/support/entry_points.rs"]
+mod entry_points;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    _ = entry_points::config(bytes);
+});
