@@ -4,24 +4,26 @@
 #
 # usage, from the repository's root:   benches/gpu.sh [IGSITE [PROGRAM ...]]
 #   IGSITE   an igsite built with --features cuda, or a .tar.xz that holds it (default: $IGSITE, else .device/igsite.tar.xz)
-#   PROGRAM  the example `bench` and the test programs `reference` and `own_reference`, built with that feature
+#   PROGRAM  the example `bench` and the test programs `reference`, `own_reference`, `quantized` and `families`, built with
+#            that feature
 #            (default: those beside igsite, and examples/bench there, where Cargo puts it)
 # environment:
 #   OUT           where results go: gpu.log, gpu.json (default ./gpu-results)
 #   GPU_SECONDS   the time for everything (default 560); a step that has none left is skipped
 #   IGSITE_SHARED the folder of references for the test `reference` (default: `shared` beside igsite); it skips without
 #   IGSITE_BUILT_AT  where the repository was when the tests were built: that path is in them, and must lead to this checkout
-#   SHAPE, DEVICE, POINTS other than mistral-7b, cuda, 512: to try this script where there is no GPU (no goal is judged then)
+#   SHAPE, DEVICE, POINTS other than mistral-7b, cuda, 512: to try this script where there is no GPU, or on one that
+#                 Vulkan or Metal reach (no goal is judged then)
 #
 # How to come by the programs. With internet and CUDA, on the GPU machine itself:
 #   cargo build --release --features cuda --bin igsite --example bench
-#   cargo test --release --features cuda --no-run --test reference --test own_reference
-#   benches/gpu.sh target/release/igsite target/release/deps/{reference,own_reference}-????????????????
+#   cargo test --release --features cuda --no-run --test reference --test own_reference --test quantized --test families
+#   benches/gpu.sh target/release/igsite target/release/deps/{reference,own_reference,quantized,families}-????????????????
 # Without, build before, on another machine, with ../shared/tools/cuda-offline-build (37 minutes of processor time on 2
 # cores). It leaves .device/igsite.tar.xz with igsite and llvm-stand-in.so, which this script preloads for igsite's
 # programs alone. Under its environment variables `cargo build --release --features cuda --example bench` and `cargo
 # test --no-run` build the others; add them to the pack under their plain names, and the folder `shared/reference` too.
-# captum-*.whl in .whl/ serves step 5 if Python has no captum.
+# captum-*.whl in .whl/ serves step 6 if Python has no captum.
 #
 # One line a step: PASS, FAIL or skip, its seconds, what it found. The exit status is 1 if a step failed, a goal
 # included.
@@ -169,7 +171,24 @@ else
     step "2 igsite --version" 60 0 first_line "$igsite" --version || have_igsite=
 fi
 
-# --- 3. The reference suite on the GPU ---------------------------------------------------------------------------------------
+# --- 3. Whether the GPU is believed ------------------------------------------------------------------------------------------
+
+# A build compares the device with the CPU before it computes anything, F of whole prompts along paths and by themselves
+# while it computes, and fails on what was never written, is not finite, or was told to the log alone.
+devices_found() { grep -m 1 "^${device%%:*}" "$work/stdout" || echo "skipped: no $device among $(wc -l <"$work/stdout") lines"; }
+build_found() { grep -o 'beside the CPU.*' "$work/stderr" | head -n 1; }
+if [ -n "$have_igsite" ]; then
+    step "3 igsite devices" 60 0 devices_found "$igsite" devices
+    mkdir -p "$work/demo" && cp -r content "$work/demo/"
+    for experiment in claims-contrast claims; do
+        step "3 build $experiment" 90 330 build_found "$igsite" build --project "$work/demo" --device "$device" \
+            --experiment $experiment --offline
+    done
+else
+    report skip "3 igsite devices, build" 0 "igsite does not start"
+fi
+
+# --- 4. The reference suites on the GPU --------------------------------------------------------------------------------------
 
 [ -z "${IGSITE_SHARED:-}" ] && [ -n "$have_igsite" ] && [ -d "$beside/shared" ] && export IGSITE_SHARED=$beside/shared
 if [ -n "${IGSITE_BUILT_AT:-}" ] && [ ! -e "$IGSITE_BUILT_AT" ]; then
@@ -189,21 +208,21 @@ given_program() { # NAME: the path of that program, or nothing
         fi
     done
 }
-for name in reference own_reference; do
+for name in reference own_reference quantized families; do
     program=$(given_program "$name")
     for dtype in f32 bf16; do
         if [ -z "$program" ]; then
-            report skip "3 $name $dtype" 0 "the test program $name is not given"
+            report skip "4 $name $dtype" 0 "the test program $name is not given"
         elif [ -z "$have_igsite" ]; then
-            report skip "3 $name $dtype" 0 "igsite does not start"
+            report skip "4 $name $dtype" 0 "igsite does not start"
         else
-            step "3 $name $dtype" 75 300 tests_found env IGSITE_TEST_DEVICE="$device" IGSITE_TEST_DTYPE=$dtype \
+            step "4 $name $dtype" 75 300 tests_found env IGSITE_TEST_DEVICE="$device" IGSITE_TEST_DTYPE=$dtype \
                 "$(wrapped "$program")" --test-threads=1 --nocapture
         fi
     done
 done
 
-# --- 4. The engine's speed ---------------------------------------------------------------------------------------------------
+# --- 5. The engine's speed ---------------------------------------------------------------------------------------------------
 
 bench_program=
 if [ -n "$have_igsite" ]; then
@@ -228,19 +247,25 @@ bench() { # NAME LIMIT KEEP ARGUMENT...
     benches+=("$(cat "$work/stdout")")
 }
 seconds=
-bench "4 bench bf16 $points points" 120 200 --dtype bf16 --points "$points" && seconds=$(number seconds "$work/stdout")
-bench "4 bench f32 64 points" 60 200 --dtype f32 --points 64
+bench "5 bench bf16 $points points" 120 200 --dtype bf16 --points "$points" && seconds=$(number seconds "$work/stdout")
+bench "5 bench f32 64 points" 60 200 --dtype f32 --points 64
 for batch in 16 32 64 128; do
-    bench "4 bench bf16 batch $batch" 40 200 --dtype bf16 --points 128 --batch $batch
+    bench "5 bench bf16 batch $batch" 40 200 --dtype bf16 --points 128 --batch $batch
 done
 
-# --- 5. Beside PyTorch -------------------------------------------------------------------------------------------------------
+# Weights in 4 bits: written in bfloat16 first (14 GB for 7B), and packed while they are read.
+bench "5 bench nf4 128 points" 120 200 --dtype bf16 --quantization nf4 --on-disk "$work" --points 128 --repeat 1
+# Prompts of 2,000 tokens, 8 in a pass: whether attention and what is kept fit.
+step "5 bench 2000 tokens" 60 200 bench_found "${bench_program:-false}" --shape "$shape" --tokens 2000 --device "$device" \
+    --json --dtype bf16 --points 8 --batch 8 --repeat 1
+
+# --- 6. Beside PyTorch -------------------------------------------------------------------------------------------------------
 
 ratio=
 if ! command -v python3 >/dev/null; then
-    report skip "5 captum.py" 0 "there is no python3"
+    report skip "6 captum.py" 0 "there is no python3"
 elif ! why=$(timeout 60 python3 -c 'import numpy, torch, transformers' 2>&1); then
-    report skip "5 captum.py" 0 "$(tail -n 1 <<<"$why")"
+    report skip "6 captum.py" 0 "$(tail -n 1 <<<"$why")"
 else
     if compgen -G '.whl/captum-*.whl' >/dev/null && ! python3 -c 'import captum.attr' 2>/dev/null; then
         python3 -m pip install -q --no-index --no-deps --target "$work/site" .whl/captum-*.whl >>"$log" 2>&1 &&
@@ -251,7 +276,7 @@ else
     }
     # It prints its result at its end, so it has to come to it: half the time to begin things, the rest to end them.
     spare=$(((end - $(date +%s)) / 2))
-    step "5 captum.py bf16" 300 5 beside_found env PYTHONUNBUFFERED=1 python3 benches/captum.py --shape "$shape" \
+    step "6 captum.py bf16" 300 5 beside_found env PYTHONUNBUFFERED=1 python3 benches/captum.py --shape "$shape" \
         --tokens "$tokens" --points "$points" --dtype bf16 --device "$device" --igsite "${bench_program:-none}" --repeat 2 \
         --seconds $((spare > 150 ? 150 : spare > 1 ? spare : 1)) --json && {
         benches+=("$(cat "$work/stdout")")
@@ -259,7 +284,7 @@ else
     }
 fi
 
-# --- 6. The goals ------------------------------------------------------------------------------------------------------------
+# --- 7. The goals ------------------------------------------------------------------------------------------------------------
 
 goal() { # NAME FOUND OPERATOR WANTED UNIT
     if [ "$shape $device $points" != "mistral-7b cuda 512" ]; then
@@ -272,8 +297,8 @@ goal() { # NAME FOUND OPERATOR WANTED UNIT
         report FAIL "$1" 0 "$2 $5 (goal: $3 $4)"
     fi
 }
-goal "6 goal: mistral-7b, 512 points" "$seconds" "<" 3 s
-goal "6 goal: against PyTorch" "$ratio" ">=" 1.5 "times torch best"
+goal "7 goal: mistral-7b, 512 points" "$seconds" "<" 3 s
+goal "7 goal: against PyTorch" "$ratio" ">=" 1.5 "times torch best"
 
 joined() { local IFS=,; echo "$*"; }
 echo "{\"schema\": \"igsite/gpu/1\", \"failed\": $failed, \"steps\": [$(joined ${steps[@]+"${steps[@]}"})]," \

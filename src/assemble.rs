@@ -281,6 +281,7 @@ fn provenance(parts: &Parts) -> Provenance {
             whole.created.clone_from(&part.created);
             whole.igsite.clone_from(&part.igsite);
             whole.backend = part.backend;
+            whole.device.clone_from(&part.device);
         }
     }
     whole
@@ -324,6 +325,7 @@ mod tests {
                 backend: DeviceKind::Cpu,
                 seconds: 1.0,
                 created: "2026-01-01T00:00:00Z".into(),
+                device: None,
             },
         }
     }

@@ -107,6 +107,8 @@ pub enum Command {
     Import(Import),
     /// Make a new project
     Init(Init),
+    /// List what `--device` can take here, with memory and what each computes in
+    Devices,
 }
 
 /// Which experiments.
@@ -123,7 +125,7 @@ pub struct Chosen {
 /// Where it is computed.
 #[derive(Clone, Debug, Args)]
 pub struct Where {
-    /// auto, cpu, cuda or cuda:N
+    /// auto, cpu, cuda, cuda:N, cuda:N,N (shared out among several), vulkan, vulkan:N or metal; `igsite devices` lists them
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: DeviceChoice,
     /// Never ask the network; models and data sets of the hub come from the cache (`HF_HUB_OFFLINE=1` says the same)

@@ -5,31 +5,33 @@ mod fill;
 mod split;
 mod tested;
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use self::tested::Computed;
-use crate::attribution::integrated_gradients::{Explainer, argmax};
+use crate::attribution::integrated_gradients::{Explainer, Trust, argmax};
 use crate::attribution::methods::{self, Attribution, Prepared};
 use crate::attribution::schedule::{self, Task};
+use crate::attribution::trust;
 use crate::calendar;
 use crate::content::experiment::AttributionSpec;
 use crate::diagnostic::{Diagnostic, Result};
 use crate::interrupt;
-use crate::model::device::Backend;
+use crate::model::device::{Backend, CUBECL};
 use crate::plan::{self, Applied, Job, OpenedModel, Run, stored};
 use crate::progress::{Counted, Progress};
 use crate::store::key::{AttributionKey, Key};
-use crate::store::record::Provenance;
+use crate::store::record::{BesideCpu, DeviceRecord, Provenance};
 use crate::store::{Parts, Store, StoredAttribution, StoredGeneration, StoredPrediction, StoredTest};
-use crate::terms::Method;
+use crate::terms::{BaselineVector, Method};
 
 pub use fill::fill;
 pub use split::{Piece, split};
 
 /// What a build did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Work {
     /// Models whose weights were loaded.
     pub models_loaded: usize,
@@ -39,18 +41,51 @@ pub struct Work {
     pub kept: usize,
     /// Attributions that are the same as one computed in this run.
     pub shared: usize,
+    /// What devices did wrong, and was computed again; and how they compared with the CPU.
+    pub told: Vec<String>,
 }
 
-/// The parts of every job, `[run][job]`, computing what the store lacks.
+impl Work {
+    fn add(&mut self, other: Self) {
+        self.models_loaded += other.models_loaded;
+        self.computed += other.computed;
+        self.kept += other.kept;
+        self.shared += other.shared;
+        self.told.extend(other.told);
+    }
+}
+
+/// Jobs of one model, by run and place in it, in order: what one device does at a time.
+struct Unit<'a> {
+    model: &'a str,
+    jobs: Vec<(usize, usize)>,
+}
+
+/// The jobs of models, shared out among so many devices: models whole where there are as many as devices, else each in
+/// parts of about the same size, so that several devices load it.
+fn shared_out<'a>(models: Vec<Unit<'a>>, devices: usize) -> Vec<Unit<'a>> {
+    let parts = devices.div_ceil(models.len().max(1));
+    let cut = |unit: Unit<'a>| {
+        let size = unit.jobs.len().div_ceil(parts).max(1);
+        let part = |jobs: &[(usize, usize)]| Unit {
+            model: unit.model,
+            jobs: jobs.to_vec(),
+        };
+        unit.jobs.chunks(size).map(part).collect::<Vec<_>>()
+    };
+    models.into_iter().flat_map(cut).collect()
+}
+
+/// The parts of every job, `[run][job]`, computing what the store lacks, on all of the devices at the same time.
 ///
 /// # Errors
-/// A checkpoint cannot be loaded, memory runs out, or the store cannot be written. What was finished before stays in
-/// the store.
+/// A checkpoint cannot be loaded, memory runs out, a device is not believed, or the store cannot be written. What was
+/// finished before stays in the store.
 pub fn complete(
     runs: &[Run],
     models: &BTreeMap<String, OpenedModel>,
     store: &Store,
-    backend: &Backend,
+    backends: &[Backend],
     quiet: bool,
 ) -> Result<(Vec<Vec<Parts>>, Work)> {
     let mut work = Work::default();
@@ -58,7 +93,7 @@ pub fn complete(
     for run in runs {
         parts.push(stored::parts(store, run, Some(&models[run.model]))?);
     }
-    let missing = |parts: &[Vec<Option<Parts>>], id: &str| -> Vec<(usize, usize)> {
+    let missing = |id: &str| -> Vec<(usize, usize)> {
         let of_run = |(run, parts): (usize, &Vec<Option<Parts>>)| -> Vec<(usize, usize)> {
             let jobs = parts.iter().enumerate().filter(|(_, found)| found.is_none());
             jobs.map(|(job, _)| (run, job)).collect()
@@ -66,7 +101,7 @@ pub fn complete(
         let runs = parts.iter().enumerate().filter(|(run, _)| runs[*run].model == id);
         runs.flat_map(of_run).collect()
     };
-    let mut waiting: Vec<&str> = Vec::new();
+    let mut waiting: Vec<Unit> = Vec::new();
     let mut total = 0;
     for (run, parts) in runs.iter().zip(&parts) {
         let jobs = run.jobs.iter().zip(parts).filter(|(_, found)| found.is_none());
@@ -77,8 +112,11 @@ pub fn complete(
             maps += spec.maps(job.targets.len());
             total += split::expected_evaluations(run, &methods, job);
         }
-        if maps > 0 && !waiting.contains(&run.model) {
-            waiting.push(run.model);
+        if maps > 0 && !waiting.iter().any(|unit| unit.model == run.model) {
+            waiting.push(Unit {
+                model: run.model,
+                jobs: missing(run.model),
+            });
         }
     }
     work.kept = parts
@@ -87,48 +125,37 @@ pub fn complete(
         .flatten()
         .map(|found| found.attributions.len())
         .sum();
-    let mut progress = Progress::new(Counted::Evaluations, total as u64, quiet || total == 0);
-    for id in waiting {
-        let model = &models[id];
-        progress.at(format!("loading {id}"));
-        let explainer = Explainer::load(&model.checkpoint, backend, model.precision)?;
-        work.models_loaded += 1;
-        let mut worker = Worker {
-            model,
-            store,
-            backend,
-            explainer,
-            progress: &mut progress,
-            work: &mut work,
-        };
-        let jobs = missing(&parts, id);
-        for of_run in jobs.chunk_by(|a, b| a.0 == b.0) {
-            let run = &runs[of_run[0].0];
-            let jobs: Vec<&Job> = of_run.iter().map(|&(_, job)| &run.jobs[job]).collect();
-            for (&(run, job), found) in of_run.iter().zip(worker.jobs(run, &jobs)?) {
-                parts[run][job] = Some(found);
-            }
-        }
-        // Tests come last: of maps of all methods, and held against the permuted model's.
-        for of_run in jobs.chunk_by(|a, b| a.0 == b.0) {
-            let run = &runs[of_run[0].0];
-            if run.experiment.faithfulness.is_none() {
-                continue;
-            }
-            let computed = of_run
+    let progress = Progress::new(Counted::Evaluations, total as u64, quiet || total == 0);
+    let shared = Shared {
+        runs,
+        models,
+        store,
+        progress: Telling(Mutex::new(progress)),
+        waiting: Mutex::new(shared_out(waiting, backends.len()).into()),
+        failed: AtomicBool::new(false),
+    };
+    let found: Vec<Result<Done>> = match backends {
+        [backend] => vec![shared.all(backend)],
+        several => std::thread::scope(|scope| {
+            let workers: Vec<_> = several
                 .iter()
-                .filter_map(|&(at, job)| Some((&run.jobs[job], parts[at][job].as_ref()?)));
-            let computed: Vec<Computed> = computed.collect();
-            let tests;
-            (worker, tests) = worker.test_maps(run, &computed)?;
-            for (&(at, job), tests) in of_run.iter().zip(tests) {
-                if let Some(parts) = &mut parts[at][job] {
-                    parts.tests = tests;
-                }
-            }
+                .map(|backend| scope.spawn(|| shared.all(backend)))
+                .collect();
+            let of_each = workers
+                .into_iter()
+                .map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            of_each.collect()
+        }),
+    };
+    for found in found {
+        let (computed, more) = found?;
+        work.add(more);
+        for ((run, job), found) in computed {
+            parts[run][job] = Some(found);
         }
     }
-    progress.finish();
+    let Shared { progress, .. } = shared;
+    progress.0.into_inner().unwrap_or_else(PoisonError::into_inner).finish();
     let parts = parts
         .into_iter()
         .map(|run| run.into_iter().flatten().collect())
@@ -136,36 +163,208 @@ pub fn complete(
     Ok((parts, work))
 }
 
+/// What a device has computed: parts by run and place in it.
+type Done = (BTreeMap<(usize, usize), Parts>, Work);
+
+/// What the devices share.
+struct Shared<'a> {
+    runs: &'a [Run<'a>],
+    models: &'a BTreeMap<String, OpenedModel>,
+    store: &'a Store,
+    progress: Telling,
+    waiting: Mutex<VecDeque<Unit<'a>>>,
+    /// One of them has failed: the others end what they are at.
+    failed: AtomicBool,
+}
+
+/// Progress that several devices make.
+struct Telling(Mutex<Progress>);
+
+impl Telling {
+    fn lock(&self) -> MutexGuard<'_, Progress> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn at(&self, what: String) {
+        self.lock().at(what);
+    }
+
+    fn add(&self, count: u64) {
+        self.lock().add(count);
+    }
+}
+
+impl Shared<'_> {
+    /// Takes unit after unit, until none is left.
+    fn all(&self, backend: &Backend) -> Result<Done> {
+        let (mut computed, mut work) = (BTreeMap::new(), Work::default());
+        while !self.failed.load(Ordering::Relaxed) {
+            let next = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+            let Some(unit) = next else { break };
+            match self.unit(backend, &unit, &mut work) {
+                Ok(found) => computed.extend(found),
+                Err(error) => {
+                    self.failed.store(true, Ordering::Relaxed);
+                    return Err(error);
+                }
+            }
+        }
+        Ok((computed, work))
+    }
+
+    fn unit(&self, backend: &Backend, unit: &Unit<'_>, work: &mut Work) -> Result<BTreeMap<(usize, usize), Parts>> {
+        let Self { runs, store, .. } = *self;
+        let (id, model) = (unit.model, &self.models[unit.model]);
+        self.progress.at(format!("loading {id}"));
+        let explainer = Explainer::load(&model.checkpoint, backend, model.precision)?;
+        work.models_loaded += 1;
+        let mut worker = Worker {
+            model,
+            store,
+            backend,
+            explainer,
+            device: None,
+            progress: &self.progress,
+            work,
+        };
+        worker.look_at_device(unit.jobs.first().map(|&(run, job)| &runs[run].jobs[job]))?;
+        let mut parts: BTreeMap<(usize, usize), Parts> = BTreeMap::new();
+        for of_run in unit.jobs.chunk_by(|a, b| a.0 == b.0) {
+            let run = &runs[of_run[0].0];
+            let jobs: Vec<&Job> = of_run.iter().map(|&(_, job)| &run.jobs[job]).collect();
+            let found = worker.jobs(run, &jobs);
+            worker.take_told();
+            parts.extend(of_run.iter().copied().zip(found?));
+        }
+        // Tests come last: of maps of all methods, and held against the permuted model's.
+        for of_run in unit.jobs.chunk_by(|a, b| a.0 == b.0) {
+            let run = &runs[of_run[0].0];
+            if run.experiment.faithfulness.is_none() {
+                continue;
+            }
+            let computed = of_run.iter().filter_map(|at| Some((&run.jobs[at.1], parts.get(at)?)));
+            let computed: Vec<Computed> = computed.collect();
+            let tests;
+            (worker, tests) = worker.test_maps(run, &computed)?;
+            for (at, tests) in of_run.iter().zip(tests) {
+                if let Some(parts) = parts.get_mut(at) {
+                    parts.tests = tests;
+                }
+            }
+        }
+        worker.take_told();
+        Ok(parts)
+    }
+}
+
 struct Worker<'a> {
     model: &'a OpenedModel,
     store: &'a Store,
     backend: &'a Backend,
     explainer: Explainer,
-    progress: &'a mut Progress,
+    /// The GPU that it computes on, for records.
+    device: Option<DeviceRecord>,
+    progress: &'a Telling,
     work: &'a mut Work,
 }
 
 impl<'a> Worker<'a> {
     /// With another model, loaded when there is room for it.
-    fn with(self, load: impl FnOnce() -> Result<Explainer>) -> Result<Self> {
+    fn with(mut self, load: impl FnOnce() -> Result<Explainer>) -> Result<Self> {
+        self.take_told();
+        let untuned = self.explainer.is_untuned();
         let Self {
             model,
             store,
             backend,
             explainer,
+            device,
             progress,
             work,
         } = self;
         drop(explainer);
+        let explainer = load()?;
+        if untuned {
+            explainer.distrust_tuner();
+        }
         Ok(Self {
-            explainer: load()?,
+            explainer,
             model,
             store,
             backend,
+            device,
             progress,
             work,
         })
     }
+}
+
+impl Worker<'_> {
+    /// On a GPU, compares a map of this job's prompt with the CPU's, before anything is computed.
+    ///
+    /// # Errors
+    /// They are further apart than the dtype explains; or one of them cannot be computed.
+    fn look_at_device(&mut self, job: Option<&Job>) -> Result<()> {
+        let (Some(about), Some(job)) = (&self.backend.about, job) else {
+            return Ok(());
+        };
+        let id = &self.model.spec.id;
+        self.progress
+            .at(format!("{id}: comparing {} with the CPU", self.backend));
+        let start = job.baselines.first().map_or(BaselineVector::Zero, |&(_, start)| start);
+        let of = (&self.model.checkpoint, self.backend, self.model.precision);
+        let compared = trust::first_prompt(&mut self.explainer, of, (&job.prediction.token_ids, start))
+            .map_err(|error| error.place(format!("model `{id}`")))?;
+        self.take_told();
+        self.work.told.push(format!(
+            "model `{id}`: {} beside the CPU in float32, {}{} tokens: {:.1e} apart, where {:.1e} is allowed",
+            self.backend,
+            match compared.layers {
+                Some(layers) => format!("the first {layers} layers, "),
+                None => String::new(),
+            },
+            compared.tokens,
+            compared.apart,
+            compared.allowed
+        ));
+        self.device = Some(DeviceRecord {
+            name: about.name.clone(),
+            driver: about.driver.clone(),
+            engine: format!("cubecl {CUBECL}"),
+            autotune: cfg!(feature = "autotune"),
+            beside_cpu: BesideCpu {
+                layers: compared.layers,
+                tokens: compared.tokens,
+                apart: compared.apart,
+                allowed: compared.allowed,
+            },
+            at_input: None,
+        });
+        Ok(())
+    }
+
+    /// Notes what failed on the device and was computed again.
+    fn take_told(&mut self) {
+        let id = &self.model.spec.id;
+        let told = self.explainer.take_told();
+        self.work
+            .told
+            .extend(told.into_iter().map(|what| format!("model `{id}`: {what}")));
+    }
+
+    /// How and when something was computed, that took so long and ends now.
+    fn provenance(&self, seconds: f64) -> Provenance {
+        provenance(self.backend, seconds, device(&self.device, &self.explainer.trust()))
+    }
+}
+
+/// The GPU, as it is known by now.
+fn device(device: &Option<DeviceRecord>, trust: &Trust) -> Option<DeviceRecord> {
+    device.as_ref().map(|device| DeviceRecord {
+        autotune: device.autotune && !trust.is_untuned(),
+        at_input: trust.apart_at_input(),
+        ..device.clone()
+    })
 }
 
 impl<'a> Worker<'a> {
@@ -325,15 +524,15 @@ impl Worker<'_> {
         keys: &[(AttributionKey, String)],
     ) -> Result<Vec<StoredAttribution>> {
         let mut computed: Vec<Option<StoredAttribution>> = vec![None; tasks.len()];
-        let (store, backend, work) = (self.store, self.backend, &mut *self.work);
-        let progress = RefCell::new(&mut *self.progress);
+        let (store, backend, work, progress) = (self.store, self.backend, &mut *self.work, self.progress);
         if let Some(first) = tasks.first() {
-            progress.borrow_mut().at(format!("{}: compiling kernels", keys[0].1));
+            progress.at(format!("{}: compiling kernels", keys[0].1));
             if self.explainer.warm_up(first, spec.batch)? {
-                progress.borrow_mut().restart();
+                progress.lock().restart();
             }
-            progress.borrow_mut().at(keys[0].1.clone());
+            progress.at(keys[0].1.clone());
         }
+        let (of_device, trust) = (&self.device, self.explainer.trust());
         let mut done = |index: usize, found: Attribution| {
             let finite = |value: f64| value.is_finite().then_some(value);
             let part = StoredAttribution {
@@ -353,11 +552,11 @@ impl Worker<'_> {
                 converged: found.converged,
                 non_finite: found.non_finite,
                 routing: found.routing,
-                provenance: provenance(backend, found.seconds),
+                provenance: provenance(backend, found.seconds, device(of_device, &trust)),
             };
             store.put(&part)?;
             work.computed += 1;
-            let mut progress = progress.borrow_mut();
+            let mut progress = progress.lock();
             progress.correct(
                 tasks[index].method.expected_evaluations(tasks[index].units.len()) as u64,
                 part.evaluations as u64,
@@ -366,7 +565,7 @@ impl Worker<'_> {
             computed[index] = Some(part);
             Ok(())
         };
-        let mut tell = |count: usize| progress.borrow_mut().add(count as u64);
+        let mut tell = |count: usize| progress.add(count as u64);
         schedule::run(&mut self.explainer, tasks, spec.batch, &mut tell, &mut done)?;
         Ok(computed.into_iter().flatten().collect())
     }
@@ -380,11 +579,11 @@ impl Worker<'_> {
             return Ok(Some((prompt, found)));
         }
         let began = Instant::now();
-        let progress = &mut *self.progress;
+        let progress = self.progress;
         let mut said = 0;
         let mut tell = || {
             said += 1;
-            progress.said(said, key.max_new_tokens);
+            progress.lock().said(said, key.max_new_tokens);
         };
         let token_ids = self
             .explainer
@@ -392,7 +591,7 @@ impl Worker<'_> {
         let part = StoredGeneration {
             key,
             token_ids,
-            provenance: provenance(self.backend, began.elapsed().as_secs_f64()),
+            provenance: self.provenance(began.elapsed().as_secs_f64()),
         };
         self.store.put(&part)?;
         Ok(Some((prompt, part)))
@@ -422,7 +621,7 @@ impl Worker<'_> {
                 .iter()
                 .map(|&id| probabilities[id as usize])
                 .collect(),
-            provenance: provenance(self.backend, began.elapsed().as_secs_f64()),
+            provenance: self.provenance(began.elapsed().as_secs_f64()),
         };
         self.store.put(&part)?;
         Ok(part)
@@ -442,12 +641,13 @@ fn prepared(spec: &AttributionSpec) -> Vec<(Method, Prepared)> {
     spec.methods.iter().map(ready).collect()
 }
 
-fn provenance(backend: &Backend, seconds: f64) -> Provenance {
+fn provenance(backend: &Backend, seconds: f64, device: Option<DeviceRecord>) -> Provenance {
     Provenance {
         igsite: env!("CARGO_PKG_VERSION").to_owned(),
         backend: backend.kind,
         seconds,
         created: calendar::timestamp(SystemTime::now()),
+        device,
     }
 }
 

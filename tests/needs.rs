@@ -7,13 +7,13 @@ use support::needs::{Need, VARIABLE, found_or_skip, required};
 fn words_are_known_or_an_error() {
     assert_eq!(required(""), Ok(vec![]));
     assert_eq!(
-        required("shared, java,node,browser"),
-        Ok(vec![Need::Shared, Need::Java, Need::Node, Need::Browser])
+        required("shared, java,node,vulkan,browser"),
+        Ok(vec![Need::Shared, Need::Java, Need::Node, Need::Vulkan, Need::Browser])
     );
     assert_eq!(
         required("shared,browsers"),
         Err(
-            "IGSITE_REQUIRE has the unknown word \"browsers\"; it takes shared, browser, node, java, slurm, with commas \
+            "IGSITE_REQUIRE has the unknown word \"browsers\"; it takes shared, browser, node, java, slurm, vulkan, with commas \
              between them"
                 .to_owned()
         )
@@ -30,7 +30,14 @@ fn the_variable_of_this_run_is_right() {
 #[test]
 fn what_is_missing_skips_or_fails() {
     let required = required(&std::env::var(VARIABLE).unwrap_or_default()).unwrap();
-    for need in [Need::Shared, Need::Browser, Need::Node, Need::Java, Need::Slurm] {
+    for need in [
+        Need::Shared,
+        Need::Browser,
+        Need::Node,
+        Need::Java,
+        Need::Slurm,
+        Need::Vulkan,
+    ] {
         let missing = || found_or_skip(need, None::<()>, || "no such thing on this machine".to_owned());
         if required.contains(&need) {
             let error = std::panic::catch_unwind(missing).unwrap_err();

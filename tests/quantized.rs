@@ -12,11 +12,11 @@ use igsite::attribution::integrated_gradients::{Explainer, Scalar};
 use igsite::checkpoint::Checkpoint;
 use igsite::kernel::matrix::{Code, Elements, Four, quantize};
 use igsite::model::CausalLm;
-use igsite::model::device::Backend;
 use igsite::tensor::matrix::Precision;
-use igsite::terms::{BaselineVector, Batch, Output};
+use igsite::terms::{BaselineVector, Batch, DeviceKind, Output};
 use igsite::tokenizer::Tokenizer;
 use serde_json::Value;
+use support::numbers::machine;
 use support::{json, shared};
 
 const CODES: [Code; 2] = [Code::Fp4, Code::Nf4];
@@ -63,7 +63,7 @@ fn own(name: &str) -> PathBuf {
 fn logits(folder: &Path, ids: &[u32], precision: Precision) -> Vec<f64> {
     let checkpoint = Checkpoint::open(folder).unwrap();
     CausalLm::verify(&checkpoint).unwrap();
-    let explainer = Explainer::load(&checkpoint, &Backend::cpu(), precision).unwrap();
+    let explainer = Explainer::load(&checkpoint, &machine().0, precision).unwrap();
     explainer.logits(ids).unwrap().into_iter().map(f64::from).collect()
 }
 
@@ -91,7 +91,13 @@ fn codes_that_bitsandbytes_has_saved_and_codes_made_here() {
     ] {
         let worst = worst(&logits(&own(folder), &ids, precision), &expected[same_as]);
         println!("{folder} as {same_as}: logits within {worst:.1e}");
-        assert!(worst < 2e-5, "{folder} as {same_as}: {worst}");
+        // What the project promises of logits is 1e-3; its own kernels are closer.
+        let most = if machine().0.kind == DeviceKind::Cpu {
+            2e-5
+        } else {
+            1e-3
+        };
+        assert!(worst < most, "{folder} as {same_as}: {worst}");
     }
     // The forms differ, so that none of these can pass for another.
     for (one, other) in [("plain", "nf4"), ("nf4", "fp4"), ("nf4", "nested")] {
@@ -110,6 +116,13 @@ fn on_a_device_in_half_precision() {
         ("plain", four_bit(DType::F16, Code::Fp4), "fp4"),
         ("nested", DType::F16.into(), "nested"),
     ] {
+        if !machine().0.computes_in(precision.dtype) {
+            println!(
+                "{folder} as {same_as}: not in {:?}, which the device does not compute in",
+                precision.dtype
+            );
+            continue;
+        }
         let largest = expected[same_as]
             .as_array()
             .unwrap()
@@ -130,7 +143,7 @@ fn on_a_device_in_half_precision() {
 fn maps_through_codes_are_those_through_their_values() {
     let map = |folder: &Path, precision: Precision| {
         let checkpoint = Checkpoint::open(folder).unwrap();
-        let mut explainer = Explainer::load(&checkpoint, &Backend::cpu(), precision).unwrap();
+        let mut explainer = Explainer::load(&checkpoint, &machine().0, precision).unwrap();
         let rule = Nodes::Adaptive {
             tolerance: 1e-3,
             max_evaluations: 4096,

@@ -140,7 +140,7 @@ fn of_threads(measured: &Measured) -> String {
 /// # Errors
 /// The device is not there, the checkpoint cannot be loaded, or memory runs out.
 pub fn measure(arguments: &Arguments) -> Result<Measured> {
-    let backend = Backend::open(arguments.device)?;
+    let backend = Backend::open(&arguments.device)?;
     if arguments.quantization != Quantization::None && arguments.model.is_none() && arguments.on_disk.is_none() {
         return Err(Diagnostic::content(
             "`--quantization` is for weights that are loaded, and those of a shape alone are made in memory",

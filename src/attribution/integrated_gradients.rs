@@ -11,6 +11,7 @@ mod generate;
 mod outputs;
 mod passes;
 mod removals;
+mod trusted;
 
 use std::sync::{Arc, OnceLock};
 
@@ -20,6 +21,8 @@ pub use generate::argmax;
 use outputs::Outputs;
 use passes::Size;
 pub use removals::{Reading, RemovalOf, Removals, Replaceable};
+use trusted::Unread;
+pub use trusted::{Trust, allowance};
 
 use super::methods::{Attribution, Method, Prepared};
 use super::schedule::{self, Task};
@@ -29,13 +32,14 @@ use crate::guard;
 use crate::kernel::Threads;
 use crate::model::CausalLm;
 use crate::model::backward::Gradients;
-use crate::model::decoder::{Decoder, Entry};
+use crate::model::decoder::{Decoder, Entry, Footprint, Keep};
 use crate::model::device::Backend;
 use crate::model::experts::{Choice, Frozen, Routes};
 use crate::model::ops::cpu::{Cpu, forget_memory};
-use crate::model::ops::tensor::OnDevice;
-use crate::model::ops::{Ops, Sequences, Stretch};
+use crate::model::ops::tensor::{ATTENTION_BYTES, OnDevice};
+use crate::model::ops::{Ops, Sequences, Stretch, Tables};
 use crate::model::path::Path;
+use crate::tensor::care::landed;
 use crate::tensor::host::floats;
 use crate::tensor::matrix::Precision;
 use crate::terms::{BaselineVector, Batch, LEVELS, Output, Routing};
@@ -56,6 +60,8 @@ pub struct Explainer {
     /// A pass of more sequences than this fails, as if memory had run out.
     #[cfg(test)]
     most: usize,
+    /// Whether what the device gives is looked at.
+    trust: Arc<Trust>,
     /// The memory that `batch: auto` allows for all passes together, in bytes by [`Explainer::kept`]; halved for good
     /// when memory runs out.
     budget: usize,
@@ -201,6 +207,7 @@ impl Explainer {
             pass_tokens: backend.pass_tokens,
             #[cfg(test)]
             most: usize::MAX,
+            trust: Arc::new(Trust::new(backend.checked)),
             budget: backend.pass_bytes(),
         }
     }
@@ -251,7 +258,12 @@ impl Explainer {
     /// # Errors
     /// Memory runs out.
     pub fn logits(&self, ids: &[u32]) -> Result<Vec<f32>> {
-        guarded(|| floats(self.last_logits(&Sequences::new(vec![ids.len()]), &self.embed(ids))))
+        let work = || {
+            floats(landed(
+                self.last_logits(&Sequences::new(vec![ids.len()]), &self.embed(ids)),
+            ))
+        };
+        self.on_device(work)
     }
 
     /// The natural logarithm of the probability of exactly this answer after a prompt: the sum over its tokens, each
@@ -268,7 +280,7 @@ impl Explainer {
             output: Output::LogProbability,
             minus: None,
         };
-        guarded(|| {
+        self.on_device(|| {
             let sequences = Sequences::with_tails(vec![ids.len() + forced.len()], vec![answer.len()]);
             let logits = self.last_logits(&sequences, &self.embed(&[ids, forced].concat()));
             Outputs::new(logits, &[scalar])
@@ -283,14 +295,15 @@ impl Explainer {
     /// Memory runs out.
     pub fn path(&self, ids: &[u32], start: BaselineVector, forced: &[u32], routing: Routing) -> Result<Path> {
         let all = [ids, forced].concat();
-        guarded(|| {
+        let path = self.on_device(|| {
             let embeddings = self.embed(&all);
             let mut path = Path::new(&self.decoder, embeddings.clone(), self.start(start), forced);
             if routing == Routing::Frozen && self.decoder.has_experts() {
                 path.frozen = Some(Arc::new(self.choices(&embeddings)));
             }
-            path
-        })
+            Unread(path)
+        })?;
+        Ok(path.0)
     }
 
     /// The experts that are chosen for a prompt.
@@ -315,7 +328,7 @@ impl Explainer {
         frozen: Option<&Frozen>,
         scalars: &[Scalar],
     ) -> Result<Vec<Ends>> {
-        guarded(|| {
+        self.on_device(|| {
             let prompt = self.embed(ids);
             let forced_rows = (!forced.is_empty()).then(|| self.embed(forced));
             let counted = &forced[given..];
@@ -445,6 +458,7 @@ impl Explainer {
             let mut masks = method.masks(task.units.len());
             masks.truncate(self.pass_tokens.div_ceil(task.ids.len()));
             self.remove(&mut [(&mut removals, &masks[..])], batch, &mut |_| ())?;
+            self.forget_failures();
             return Ok(true);
         }
         let path = self.path(&task.ids, task.start, &task.forced, task.routing)?;
@@ -462,6 +476,7 @@ impl Explainer {
             }],
         };
         self.evaluate(&[points], batch, &mut |_| ())?;
+        self.forget_failures();
         Ok(true)
     }
 
@@ -477,13 +492,14 @@ impl Explainer {
             let threads = Threads::All;
             self.look_with(&Cpu { threads, rotary }, sequences, entry, experts)
         } else {
-            let ops = OnDevice::new(&self.device, self.dtype, &rotary, sequences);
+            let ops = self.operations(&rotary, sequences);
             self.look_with(&ops, sequences, entry, experts)
         }
     }
 
     fn look_with<O: Ops>(&self, ops: &O, sequences: &Sequences, entry: Entry<'_>, experts: bool) -> Seen {
-        let trace = self.decoder.forward(ops, sequences, entry, experts);
+        let keep = if experts { Keep::Everything } else { Keep::Nothing };
+        let trace = self.decoder.forward(ops, sequences, entry, keep);
         Seen {
             routes: self.decoder.routes(sequences, &trace),
             chosen: self.decoder.chosen(&trace),
@@ -491,19 +507,45 @@ impl Explainer {
         }
     }
 
+    /// A device's operations for a pass.
+    fn operations(&self, rotary: &Tables, sequences: &Sequences) -> OnDevice {
+        OnDevice::new(&self.device, self.dtype, rotary, sequences).with_attention(self.attention_bytes())
+    }
+
+    /// Bytes of attention scores that are there at one time: as many as fill a large card, and no more than a fair share
+    /// of a small one.
+    fn attention_bytes(&self) -> usize {
+        (self.budget / 32).clamp(16 << 20, ATTENTION_BYTES)
+    }
+
     /// Bytes that a pass keeps for one point of a path, from what its backward half reads.
     fn kept(&self, path: &Path) -> usize {
-        let (tokens, outputs) = (path.tokens(), 1 + path.counted().len());
-        let (row, sequence, heads) = self.decoder.kept();
-        let size = if self.dtype == DType::F32 { 4 } else { 2 };
-        // Burn's operations hold the attention weights of a layer, in float32, about five times at once; the kernels
-        // never do.
-        let weights = if self.kernels {
-            0
+        let (whole, inputs) = self.both_kept(path);
+        if self.recomputes(path.tokens(), whole) {
+            inputs
         } else {
-            5 * 4 * heads * tokens * tokens
+            whole
+        }
+    }
+
+    /// Bytes of one point where everything is kept, and where what enters each layer is.
+    fn both_kept(&self, path: &Path) -> (usize, usize) {
+        let of = PassMemory {
+            footprint: self.decoder.kept(),
+            element: if self.dtype == DType::F32 { 4 } else { 2 },
+            // The kernels have no scores of more than a few rows at any time.
+            attention: (!self.kernels).then(|| self.attention_bytes()),
         };
-        size * (row * tokens + sequence * outputs) + weights
+        let (tokens, outputs) = (path.tokens(), 1 + path.counted().len());
+        [Keep::Everything, Keep::Inputs]
+            .map(|keep| of.bytes(keep, tokens, outputs))
+            .into()
+    }
+
+    /// Whether so few points with everything kept fit into memory that a layer is better computed again. The CPU's
+    /// kernels are as fast with few rows as with many.
+    fn recomputes(&self, tokens: usize, whole: usize) -> bool {
+        !self.kernels && self.budget / whole.max(1) * tokens < FEW_ROWS
     }
 
     /// The integrand at all points: for each of `wanted`, for each α, for each scalar.
@@ -560,7 +602,7 @@ impl Explainer {
         if self.kernels {
             self.pass_on(&Cpu { threads, rotary }, wanted, pass, &sequences)
         } else {
-            let ops = OnDevice::new(&self.device, self.dtype, &rotary, &sequences);
+            let ops = self.operations(&rotary, &sequences);
             self.pass_on(&ops, wanted, pass, &sequences)
         }
     }
@@ -585,7 +627,13 @@ impl Explainer {
             runs.map(stretch).collect()
         };
         let all = stretches(pass.len());
-        let trace = self.decoder.forward(ops, sequences, Entry::Paths(&all), true);
+        let whole = |&(index, _): &(usize, usize)| self.both_kept(wanted[index].path).0;
+        let keep = if !self.kernels && pass.iter().map(whole).sum::<usize>() > self.budget {
+            Keep::Inputs
+        } else {
+            Keep::Everything
+        };
+        let trace = self.decoder.forward(ops, sequences, Entry::Paths(&all), keep);
         let of = |&(index, _): &(usize, usize)| &wanted[index].asked;
         let all_asked: Vec<Scalar> = pass
             .iter()
@@ -636,6 +684,35 @@ impl Drop for Explainer {
             forget_memory();
             rayon::broadcast(|_| forget_memory());
         }
+    }
+}
+
+/// Rows of a pass below which a device is not full, so that computing layers again is worth its memory.
+const FEW_ROWS: usize = 4096;
+
+/// What decides how much memory a pass takes with its backward half.
+#[derive(Clone, Copy, Debug)]
+struct PassMemory {
+    footprint: Footprint,
+    /// Bytes of a number.
+    element: usize,
+    /// Bytes of attention scores at one time, where passes hold scores at all.
+    attention: Option<usize>,
+}
+
+impl PassMemory {
+    /// Bytes for one sequence.
+    fn bytes(&self, keep: Keep, tokens: usize, outputs: usize) -> usize {
+        let row = match keep {
+            Keep::Nothing => 0,
+            Keep::Everything => self.footprint.whole,
+            Keep::Inputs => self.footprint.inputs,
+        };
+        // Burn's operations hold the scores of a block, in float32, about five times at once. Sequences of one pass take
+        // turns, so that this is more than the second and all further ones need.
+        let scores = 4 * self.footprint.heads * tokens * tokens;
+        let scores = self.attention.map_or(0, |most| 5 * scores.min(most));
+        self.element * (row * tokens + self.footprint.output * outputs) + scores
     }
 }
 

@@ -177,6 +177,10 @@ fn begin(explainer: &Explainer, members: &[(usize, &Task, &dyn Method)]) -> Resu
     let task = members[0].1;
     let path = explainer.path(&task.ids, task.start, &task.forced, task.routing)?;
     let path = path.with_given(task.given);
+    if explainer.is_checked() {
+        let all: Vec<Scalar> = members.iter().map(|(_, task, _)| task.scalar).collect();
+        explainer.compare_at_input(&path, &[&task.ids[..], &task.forced].concat(), &all)?;
+    }
     let need = members.iter().filter(|(.., method)| method.needs_ends());
     let scalars: Vec<Scalar> = need.map(|(_, task, _)| task.scalar).collect();
     let ends = if scalars.is_empty() {

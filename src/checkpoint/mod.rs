@@ -252,6 +252,11 @@ impl Checkpoint {
         ))
     }
 
+    /// Bytes of its tensors, as they are stored.
+    pub fn bytes(&self) -> usize {
+        self.entries.values().map(|entry| entry.bytes).sum()
+    }
+
     /// Number of parameters in the files.
     pub fn parameters(&self) -> usize {
         let count = |(name, entry): (&String, &TensorEntry)| match entry.stored {

@@ -64,9 +64,9 @@ pub fn build(global: &Global, arguments: &Build, report: &Report, patience: Pati
         check_base_url(base_url)?;
     }
     report.detail(|| format!("content read: {:.2} s", began.elapsed().as_secs_f64()));
-    let backend = match arguments.frozen {
-        true => None,
-        false => Some(Backend::open(arguments.place.device)?),
+    let backends = match arguments.frozen {
+        true => vec![],
+        false => Backend::open_all(&arguments.place.device)?,
     };
     // Both are held to the end, so that nobody else writes the site or the stamp meanwhile.
     let (_claim, store) = if arguments.frozen {
@@ -89,9 +89,9 @@ pub fn build(global: &Global, arguments: &Build, report: &Report, patience: Pati
         report,
         began,
     };
-    let mut done = match &backend {
-        None => build.frozen(diagnostics)?,
-        Some(backend) => build.whole(diagnostics, backend, &hub)?,
+    let mut done = match &backends[..] {
+        [] => build.frozen(diagnostics)?,
+        backends => build.whole(diagnostics, backends, &hub)?,
     };
     report.note(&format!(
         "{} loaded, {} computed, {}{} kept; {} written, {} unchanged, {} removed; {:.1} s",
@@ -146,8 +146,10 @@ struct Done {
 
 impl<'a> Building<'a> {
     /// Computes what is missing and writes the site, unless all is as the last build left it.
-    fn whole(&mut self, mut diagnostics: Diagnostics, backend: &Backend, hub: &Hub) -> Result<Done, Diagnostics> {
+    fn whole(&mut self, mut diagnostics: Diagnostics, backends: &[Backend], hub: &Hub) -> Result<Done, Diagnostics> {
         let store = self.store;
+        // They are of one kind, and what is planned for the first holds for all.
+        let backend = &backends[0];
         let mut memo = HashMemo::open(store.folder());
         let asked = BuildOptions {
             output: self.output.path(),
@@ -196,14 +198,19 @@ impl<'a> Building<'a> {
         let lasting = diagnostics.iter().filter(|warning| warning.kind != Kind::Download);
         let mut warnings: Vec<String> = lasting.map(ToString::to_string).collect();
         self.report.errors(diagnostics);
-        self.report.detail(|| format!("device: {backend}"));
+        for backend in backends {
+            self.report.detail(|| format!("device: {backend}"));
+        }
         self.stage("planned");
         Stamp::forget(store);
 
-        let done = compute::complete(&runs, &models, store, backend, self.report.quiet);
+        let done = compute::complete(&runs, &models, store, backends, self.report.quiet);
         // What was moved aside is reported now and not again by a later build that has nothing to do.
         self.report.errors(store.take_warnings());
         let (parts, work) = done?;
+        for told in &work.told {
+            self.report.note(told);
+        }
         self.stage("parts read or computed");
         let mut results = self.no_results();
         // Each run's parts go when its records are there: the next one's can have their place.
@@ -216,11 +223,11 @@ impl<'a> Building<'a> {
             let records = assemble::records(&run, &facts, &parts, vocabulary);
             add(&mut results, &run, records);
         }
+        let maps = work.computed + work.shared + work.kept;
         let done = self.write(results, work)?;
         warnings.extend(done.counts.warnings.iter().map(ToString::to_string));
         if let (Some(inputs), Some(written)) = (inputs, &done.written) {
             let files = done.counts.written + done.counts.unchanged;
-            let maps = work.computed + work.shared + work.kept;
             Stamp::write(store, inputs, || written.state(), (files, maps, done.below), warnings);
         }
         self.stage("stamp written");

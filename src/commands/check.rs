@@ -17,7 +17,7 @@ pub fn run(global: &Global, arguments: &Check, report: &Report) -> Result<ExitSt
     let (project, mut diagnostics) = Project::load(&global.project, &selection(&arguments.chosen), &hub)?;
     diagnostics.extend(hub.take_warnings());
     diagnostics.extend(rehearse(&project, None)?);
-    let backend = Backend::open(arguments.place.device)?;
+    let backend = Backend::open_all(&arguments.place.device)?.remove(0);
     let mut memo = HashMemo::open(&global.project.join(".igsite"));
     let sources = Sources {
         backend: &backend,

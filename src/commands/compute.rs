@@ -35,7 +35,7 @@ pub fn run(global: &Global, arguments: &Compute, report: &Report) -> Result<Exit
     let hub = Hub::new(arguments.place.offline, report.quiet);
     let (mut project, mut diagnostics) = Project::load(&global.project, &selection(&arguments.chosen), &hub)?;
     diagnostics.extend(hub.take_warnings());
-    let backend = Backend::open(arguments.place.device)?;
+    let backend = Backend::open(&arguments.place.device)?;
     let store = match &arguments.store {
         Some(folder) => Store::at(folder.clone())?,
         None => Store::open(&global.project)?,
@@ -82,6 +82,9 @@ pub fn run(global: &Global, arguments: &Compute, report: &Report) -> Result<Exit
     // What was moved aside is reported also where the rest failed.
     report.errors(store.take_warnings());
     let (answered, work) = done?;
+    for told in &work.told {
+        report.note(told);
+    }
     let samples: usize = runs.iter().map(|run| run.jobs.len()).sum();
     for (run, answered) in runs.iter().zip(&answered) {
         let model = &models[run.model];

@@ -41,7 +41,7 @@ pub fn run(global: &Global, arguments: &Explain, report: &Report) -> Result<Exit
     };
     let hub = Hub::new(arguments.place.offline, report.quiet);
     let project = asked.project(&global.project, &hub)?;
-    let backend = Backend::open(arguments.place.device)?;
+    let backend = Backend::open(&arguments.place.device)?;
     // Parts of a map pass through a store, as they always do; this one ends with the command.
     let folder = Folder::new()?;
     let store = Store::at(folder.path().to_path_buf())?;
@@ -63,7 +63,7 @@ pub fn run(global: &Global, arguments: &Explain, report: &Report) -> Result<Exit
     }
     report.errors(diagnostics);
     report.detail(|| format!("device: {backend}"));
-    let (parts, _) = compute::complete(&runs, &models, &store, &backend, report.quiet)?;
+    let (parts, _) = compute::complete(&runs, &models, &store, std::slice::from_ref(&backend), report.quiet)?;
     for (run, parts) in runs.iter().zip(&parts) {
         let model = &models[run.model];
         for record in assemble::records(run, &model.facts(), parts, &model.tokenizer) {

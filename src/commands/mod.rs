@@ -3,6 +3,7 @@
 mod build;
 mod check;
 mod compute;
+mod devices;
 mod explain;
 mod fetch;
 mod import;
@@ -61,6 +62,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitStatus {
         Command::Fetch(arguments) => fetch::run(&cli.global, arguments, &report),
         Command::Import(arguments) => import::run(&cli.global, arguments, &report),
         Command::Init(arguments) => init::run(arguments, &report),
+        Command::Devices => devices::run(&report),
     };
     report.ended(done.unwrap_or_else(|errors| report.errors(errors)))
 }

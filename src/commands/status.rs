@@ -35,7 +35,7 @@ pub fn run(global: &Global, arguments: &Status, report: &Report) -> Result<ExitS
         false => None,
     };
     let store = Store::read(&global.project);
-    let survey = Survey::of(&project, &store, arguments.device, &mut diagnostics)?;
+    let survey = Survey::of(&project, &store, &arguments.device, &mut diagnostics)?;
     let surveyed = survey.runs(&mut diagnostics)?;
     let there: HashSet<_> = store.names()?.into_iter().collect();
     let mut states: Vec<State> = Vec::new();

@@ -58,7 +58,7 @@ fn used(
     diagnostics: &mut Diagnostics,
 ) -> Result<Used, Diagnostics> {
     let there: HashSet<PartName> = files.iter().map(|file| file.name).collect();
-    let survey = Survey::of(project, store, DeviceChoice::Auto, diagnostics)?;
+    let survey = Survey::of(project, store, &DeviceChoice::Auto, diagnostics)?;
     let mut users: HashMap<PartName, BTreeSet<User>> = HashMap::new();
     let mut unknown = Vec::new();
     for mut one in survey.runs(diagnostics)? {

@@ -49,7 +49,7 @@ impl<'a> Survey<'a> {
     pub fn of(
         project: &'a Project,
         store: &'a Store,
-        device: DeviceChoice,
+        device: &DeviceChoice,
         diagnostics: &mut Diagnostics,
     ) -> Result<Self, Diagnostics> {
         let hub = Hub::new(true, true);
@@ -189,11 +189,13 @@ impl<'a> Survey<'a> {
 }
 
 /// The kind of device that was asked for; none where it is to be found out.
-fn kind_of(device: DeviceChoice) -> Option<DeviceKind> {
+fn kind_of(device: &DeviceChoice) -> Option<DeviceKind> {
     match device {
         DeviceChoice::Auto => None,
         DeviceChoice::Cpu => Some(DeviceKind::Cpu),
         DeviceChoice::Cuda(_) => Some(DeviceKind::Cuda),
+        DeviceChoice::Vulkan(_) => Some(DeviceKind::Vulkan),
+        DeviceChoice::Metal => Some(DeviceKind::Metal),
     }
 }
 

@@ -2,10 +2,11 @@
 //! than memory.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use super::split::expected_evaluations;
 use super::tested::Computed;
-use super::{Work, Worker, prepared};
+use super::{Telling, Work, Worker, prepared};
 use crate::attribution::integrated_gradients::Explainer;
 use crate::diagnostic::Result;
 use crate::interrupt;
@@ -51,7 +52,8 @@ pub fn fill(
             }
         }
     }
-    let mut progress = Progress::new(Counted::Evaluations, total as u64, quiet || total == 0);
+    let progress = Progress::new(Counted::Evaluations, total as u64, quiet || total == 0);
+    let progress = Telling(Mutex::new(progress));
     for id in waiting {
         let model = &models[id];
         progress.at(format!("loading {id}"));
@@ -62,22 +64,30 @@ pub fn fill(
             store,
             backend,
             explainer,
-            progress: &mut progress,
+            device: None,
+            progress: &progress,
             work: &mut work,
         };
+        let first = runs.iter().zip(&answered).find_map(|(run, answered)| {
+            let at = answered.iter().position(Option::is_none)?;
+            (run.model == id).then(|| &run.jobs[at])
+        });
+        worker.look_at_device(first)?;
         let of_model = runs.iter().zip(&mut answered).filter(|(run, _)| run.model == id);
         for (run, answered) in of_model {
             let lacking: Vec<usize> = (0..run.jobs.len()).filter(|&job| answered[job].is_none()).collect();
             for some in lacking.chunks(TOGETHER) {
                 let jobs: Vec<&Job> = some.iter().map(|&job| &run.jobs[job]).collect();
-                for (&job, parts) in some.iter().zip(worker.jobs(run, &jobs)?) {
+                let found = worker.jobs(run, &jobs);
+                worker.take_told();
+                for (&job, parts) in some.iter().zip(found?) {
                     answered[job] = Some(Answered::of(&parts));
                 }
             }
             worker = tests(worker, run, &lacking)?;
         }
     }
-    progress.finish();
+    progress.0.into_inner().unwrap_or_else(PoisonError::into_inner).finish();
     let answered = answered.into_iter().map(|run| run.into_iter().flatten().collect());
     Ok((answered.collect(), work))
 }

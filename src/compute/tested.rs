@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use super::{Worker, place, prepared, provenance};
+use super::{Worker, place, prepared};
 use crate::attribution::faithfulness::{self, Settings, Tested};
 use crate::attribution::integrated_gradients::{RemovalOf, Replaceable, Scalar};
 use crate::attribution::schedule::Task;
@@ -210,7 +210,7 @@ impl Worker<'_> {
             let part = StoredTest {
                 key: key.clone(),
                 result,
-                provenance: provenance(self.backend, began.elapsed().as_secs_f64()),
+                provenance: self.provenance(began.elapsed().as_secs_f64()),
             };
             self.store.put(&part)?;
             made.push(part);

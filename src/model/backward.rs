@@ -5,7 +5,7 @@
 
 use std::ops::Deref;
 
-use super::decoder::{Decoder, Feed, FeedTrace, Input, Layer, LayerTrace, Linear, Normed, Placing, Trace};
+use super::decoder::{Decoder, Feed, FeedTrace, Input, Kept, Layer, LayerTrace, Linear, Normed, Placing, Trace};
 use super::ops::{Heads, NormWeights, Ops, Sequences, Stretch, Which};
 use crate::families::shape::{Activation, Halves};
 
@@ -136,8 +136,16 @@ impl Decoder {
         if !sequences.single() {
             gradient = ops.only_last(sequences, &gradient);
         }
-        for (index, (layer, trace)) in self.layers.iter().zip(&trace.layers).enumerate().rev() {
+        for (index, (layer, kept)) in self.layers.iter().zip(&trace.layers).enumerate().rev() {
             let which = self.asked(index, sequences);
+            let again;
+            let trace = match kept {
+                Kept::Whole(trace) => trace,
+                Kept::Input(entered) => {
+                    again = self.again(ops.ops, sequences, (index, entered), stretches);
+                    &again
+                }
+            };
             let (next, through) = self.layer_back(ops, sequences, layer, trace, gradient, which);
             if index == 0 {
                 return ops.scores(stretches, &next, &through);

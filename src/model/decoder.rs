@@ -148,20 +148,7 @@ impl Layer {
 
     /// Floats that its backward pass needs of each row.
     pub(super) fn kept(&self, hidden: usize) -> usize {
-        let heads = self.block.attention.heads;
-        let (q, k) = (heads.query * heads.width, heads.key * heads.width);
-        let of = |norm: &Option<NormWeights>, width| if norm.is_some() { width } else { 0 };
-        let mlp = self.block.mlp;
-        let experts = self.block.experts.map_or(1, |experts| experts.chosen);
-        of(&self.before_attention, hidden)
-            + of(&self.query_norm, q)
-            + of(&self.key_norm, k)
-            + q
-            + 2 * k
-            + of(&self.after_attention, hidden)
-            + of(&self.before_mlp, hidden)
-            + experts * (1 + usize::from(mlp.gated)) * mlp.inner
-            + of(&self.after_mlp, hidden)
+        kept_of(&self.block, hidden)
     }
 
     fn norms(&self) -> impl Iterator<Item = &NormWeights> {
@@ -197,9 +184,21 @@ pub enum Entry<'a> {
     Paths(&'a [Stretch<'a>]),
 }
 
+/// What a forward pass keeps of its layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// Nothing: no backward pass will follow.
+    Nothing,
+    /// All that the backward pass reads.
+    Everything,
+    /// What enters each layer, from which the backward pass computes the rest again, a layer at a time: a third more
+    /// work, and a tenth of the memory. Layers with experts are kept whole, so that nothing is chosen again.
+    Inputs,
+}
+
 /// What the backward pass reads.
 pub struct Trace<O: Ops> {
-    pub(super) layers: Vec<LayerTrace<O>>,
+    pub(super) layers: Vec<Kept<O>>,
     /// The residual stream at the last positions, before the final norm.
     pub(super) end: O::Rows,
     pub(super) end_moments: O::Moments,
@@ -229,6 +228,28 @@ pub(super) struct LayerTrace<O: Ops> {
     pub after_mlp: Option<Normed<O>>,
 }
 
+/// What is kept of a layer.
+#[allow(clippy::large_enum_variant, reason = "one a layer, never moved about")]
+pub(super) enum Kept<O: Ops> {
+    /// All that it left.
+    Whole(LayerTrace<O>),
+    /// What entered it.
+    Input(O::Rows),
+}
+
+impl<O: Ops> Kept<O> {
+    /// What was chosen in it, if there was something to choose.
+    fn choice(&self) -> Option<&Choice> {
+        match self {
+            Self::Whole(LayerTrace {
+                feed: FeedTrace::Mixture(mixture),
+                ..
+            }) => Some(&mixture.choice),
+            _ => None,
+        }
+    }
+}
+
 /// What an MLP, or a mixture of them, leaves.
 pub(super) enum FeedTrace<O: Ops> {
     /// Its gate, and what is multiplied by it.
@@ -255,6 +276,15 @@ struct First<O: Ops> {
     mlp: Option<(Option<O::Rows>, O::Rows)>,
     /// The residual stream of the rows that the layer puts out.
     residual: O::Rows,
+}
+
+/// Takes what entered a layer, where that is to be kept, and what the layer leaves.
+pub(super) type Store<'s, O> = dyn FnMut(Option<<O as Ops>::Rows>, LayerTrace<O>) + 's;
+
+/// The paths, where all of them know what their first linear layers give.
+fn projected<'a>(stretches: &'a [Stretch<'a>]) -> Option<&'a [Stretch<'a>]> {
+    let known = stretches.iter().all(|stretch| stretch.path.projection.is_some());
+    known.then_some(stretches)
 }
 
 impl Decoder {
@@ -290,15 +320,16 @@ impl Decoder {
         &self.head.weight
     }
 
-    /// The logits of the positions that are read of each sequence. `keep` says whether a backward pass will follow.
-    pub fn forward<O: Ops>(&self, ops: &O, sequences: &Sequences, entry: Entry<'_>, keep: bool) -> Trace<O> {
+    /// The logits of the positions that are read of each sequence. `keep` says what a backward pass will find.
+    pub fn forward<O: Ops>(&self, ops: &O, sequences: &Sequences, entry: Entry<'_>, keep: Keep) -> Trace<O> {
         let mut layers = Vec::new();
-        let mut store = |trace| {
-            if keep {
-                layers.push(trace);
-            }
+        let mut store = |entered, trace| match (keep, entered) {
+            (Keep::Nothing, _) => {}
+            (_, Some(entered)) => layers.push(Kept::Input(entered)),
+            (_, None) => layers.push(Kept::Whole(trace)),
         };
-        let (end, end_moments, logits) = self.through(ops, sequences, entry, &[], &mut store);
+        let inputs = keep == Keep::Inputs;
+        let (end, end_moments, logits) = self.through(ops, sequences, entry, &[], (inputs, &mut store));
         Trace {
             layers,
             end,
@@ -308,14 +339,14 @@ impl Decoder {
     }
 
     /// The residual stream at the positions that are read, its moments, and the logits; `store` gets what each layer
-    /// leaves. What is `known` of each sequence is needed where some of its tokens were read before.
+    /// leaves, and before it what entered the layer, where `inputs` are asked for and suffice. What is `known` of each sequence is needed where some of its tokens were read before.
     pub(super) fn through<O: Ops>(
         &self,
         ops: &O,
         sequences: &Sequences,
         entry: Entry<'_>,
         known: &[&Known<O>],
-        store: &mut dyn FnMut(LayerTrace<O>),
+        (inputs, store): (bool, &mut Store<'_, O>),
     ) -> (O::Rows, O::Moments, Tensor<2>) {
         let mut x = match entry {
             Entry::Embeddings(x) | Entry::Frozen(x, _) => {
@@ -325,7 +356,7 @@ impl Decoder {
             Entry::Paths(stretches) => ops.along(stretches),
         };
         let paths = match entry {
-            Entry::Paths(stretches) if stretches.iter().all(|s| s.path.projection.is_some()) => Some(stretches),
+            Entry::Paths(stretches) => projected(stretches),
             _ => None,
         };
         for (index, layer) in self.layers.iter().enumerate() {
@@ -342,9 +373,10 @@ impl Decoder {
                 which,
             });
             let known: Vec<&[O::Rows; 2]> = known.iter().map(|known| &known.layers[index]).collect();
+            let entered = (inputs && matches!(layer.feed, Feed::Dense(_))).then(|| ops.copy(sequences.rows(), &x));
             let (out, trace) = self.layer(ops, sequences, layer, x, which, (paths, held, &known));
             x = out;
-            store(trace);
+            store(entered, trace);
         }
         if !sequences.single() {
             x = ops.take_last(sequences, &x);
@@ -397,25 +429,32 @@ impl Decoder {
 
     /// What was chosen in all layers for each of the sequences of a pass; empty without experts.
     pub fn routes<O: Ops>(&self, sequences: &Sequences, trace: &Trace<O>) -> Vec<Routes> {
-        let layers = trace
-            .layers
-            .iter()
-            .enumerate()
-            .filter_map(|(index, trace)| match &trace.feed {
-                FeedTrace::Mixture(mixture) => Some((self.asked(index, sequences), &mixture.choice)),
-                FeedTrace::Dense(..) => None,
-            });
+        let layers = trace.layers.iter().enumerate().filter_map(|(index, kept)| {
+            let choice = kept.choice()?;
+            Some((self.asked(index, sequences), choice))
+        });
         experts::routes(sequences, layers)
     }
 
     /// The experts that a pass over one sequence chose, read at more than one position or one token long, so that all
     /// rows of all layers were computed.
     pub fn chosen<O: Ops>(&self, trace: &Trace<O>) -> Vec<Option<Choice>> {
-        let choice = |trace: &LayerTrace<O>| match &trace.feed {
-            FeedTrace::Mixture(mixture) => Some(mixture.choice.clone()),
-            FeedTrace::Dense(..) => None,
-        };
-        trace.layers.iter().map(choice).collect()
+        trace.layers.iter().map(|kept| kept.choice().cloned()).collect()
+    }
+
+    /// What a layer leaves, from what entered it: as the forward pass had it, for its first sequences.
+    pub(super) fn again<O: Ops>(
+        &self,
+        ops: &O,
+        sequences: &Sequences,
+        (index, entered): (usize, &O::Rows),
+        stretches: &[Stretch<'_>],
+    ) -> LayerTrace<O> {
+        let paths = projected(stretches).filter(|_| index == 0);
+        let x = ops.copy(sequences.rows(), entered);
+        let which = self.asked(index, sequences);
+        self.layer(ops, sequences, &self.layers[index], x, which, (paths, None, &[]))
+            .1
     }
 
     /// For which rows a layer has to compute more than keys and values.
@@ -731,14 +770,62 @@ impl Decoder {
         self.layers.iter().map(layer).sum::<usize>() + self.norm.parameters()
     }
 
-    /// Floats that the backward pass needs of each row, and beyond them of each sequence; and the number of heads.
-    pub fn kept(&self) -> (usize, usize, usize) {
-        let per_layer = |layer: &Layer| layer.kept(self.shape.hidden);
-        let layers: usize = self.layers.iter().map(per_layer).sum();
+    /// What the backward pass needs.
+    pub fn kept(&self) -> Footprint {
+        Footprint::of(&self.shape)
+    }
+}
+
+/// Floats that a layer's backward pass needs of each row.
+fn kept_of(block: &Block, hidden: usize) -> usize {
+    let heads = block.attention.heads;
+    let (q, k) = (heads.query * heads.width, heads.key * heads.width);
+    let of = |there: bool, width| if there { width } else { 0 };
+    let qk_norm = block.attention.qk_norm.is_some();
+    let experts = block.experts.map_or(1, |experts| experts.chosen);
+    of(block.before_attention.is_some(), hidden)
+        + of(qk_norm, q + k)
+        + q
+        + 2 * k
+        + of(block.after_attention.is_some(), hidden)
+        + of(block.before_mlp.is_some(), hidden)
+        + experts * (1 + usize::from(block.mlp.gated)) * block.mlp.inner
+        + of(block.after_mlp.is_some(), hidden)
+}
+
+/// What a pass with its backward half holds at one time, in floats, by the shape of the decoder alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Footprint {
+    /// Of each row, where everything is kept.
+    pub whole: usize,
+    /// Of each row, where what enters a layer is kept, and the rest computed again.
+    pub inputs: usize,
+    /// Of each output beyond its row: logits, and what is made of them.
+    pub output: usize,
+    /// Query heads, the most in a layer.
+    pub heads: usize,
+}
+
+impl Footprint {
+    /// Of a decoder of this shape.
+    pub fn of(shape: &Shape) -> Self {
+        let hidden = shape.hidden;
+        let blocks = || (0..shape.layers).map(|layer| shape.block(layer));
+        let layers = blocks().map(|block| kept_of(block, hidden));
+        let slim = blocks().map(|block| match block.experts {
+            Some(_) => kept_of(block, hidden),
+            None => hidden,
+        });
         // While a layer is at work, its own intermediate results stand beside what is stored: about twice a layer's
         // share.
-        let working = self.layers.first().map_or(0, |layer| 2 * per_layer(layer));
-        let heads = self.layers.iter().map(|layer| layer.block.attention.heads.query).max();
-        (layers + working, 5 * self.shape.vocabulary, heads.unwrap_or(0))
+        let working = blocks().next().map_or(0, |block| 2 * kept_of(block, hidden));
+        let most = blocks().map(|block| kept_of(block, hidden)).max().unwrap_or(0);
+        Self {
+            whole: layers.sum::<usize>() + working,
+            // And where it is computed again, all that it leaves.
+            inputs: slim.sum::<usize>() + 3 * most,
+            output: 5 * shape.vocabulary,
+            heads: blocks().map(|block| block.attention.heads.query).max().unwrap_or(0),
+        }
     }
 }

@@ -1,7 +1,19 @@
-//! The choice of device: the only code that differs between CPU and CUDA.
+//! The choice of device: the only code that differs between the CPU and GPUs.
+//!
+//! A GPU is reached by one of two features of the build: `cuda` for NVIDIA's, and `gpu` for what Vulkan and Metal reach.
+//! What it computes is looked at ([`Backend::checked`]), which the CPU's own kernels do not need.
+
+pub mod cuda;
+#[cfg(feature = "gpu")]
+mod graphics;
+pub mod listing;
+pub mod watch;
 
 use std::fmt;
 use std::str::FromStr;
+
+#[cfg(feature = "gpu")]
+use graphics::{listed, metal, vulkan};
 
 use burn::tensor::{DType, Device};
 
@@ -11,33 +23,67 @@ use crate::kernel::matrix::Code;
 use crate::tensor::matrix::Precision;
 use crate::terms::{DeviceKind, Dtype, Quantization};
 
+/// The version of cubecl that Cargo.toml asks for; records of GPUs name it. A test holds it to Cargo.lock.
+pub const CUBECL: &str = "0.11.3";
+
 /// What was asked for with `--device`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum DeviceChoice {
-    /// The first CUDA device where this build knows CUDA and there is one; else the CPU.
+    /// The first GPU that this build can use and that is there; else the CPU. A processor that plays a GPU is none.
     #[default]
     Auto,
     /// The CPU.
     Cpu,
-    /// A CUDA device by index.
-    Cuda(usize),
+    /// CUDA devices by index.
+    Cuda(Vec<usize>),
+    /// A device of Vulkan by its place in `igsite devices`; none: the first.
+    Vulkan(Option<usize>),
+    /// An Apple GPU.
+    Metal,
 }
 
 impl FromStr for DeviceChoice {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "auto" => Ok(Self::Auto),
-            "cpu" => Ok(Self::Cpu),
-            "cuda" => Ok(Self::Cuda(0)),
-            _ => text
-                .strip_prefix("cuda:")
-                .and_then(|index| index.parse().ok())
-                .map(Self::Cuda)
-                .ok_or_else(|| "expected auto, cpu, cuda or cuda:N".to_owned()),
+        let error = || "expected auto, cpu, cuda, cuda:N, cuda:N,N, vulkan, vulkan:N or metal".to_owned();
+        let indices = |text: &str| -> Result<Vec<usize>, String> {
+            let all: Vec<usize> = text
+                .split(',')
+                .map(|index| index.parse().map_err(|_| error()))
+                .collect::<Result<_, _>>()?;
+            match all.iter().enumerate().find(|(at, index)| all[..*at].contains(index)) {
+                Some((_, index)) => Err(format!("device {index} is named twice")),
+                None => Ok(all),
+            }
+        };
+        match text.split_once(':') {
+            None => match text {
+                "auto" => Ok(Self::Auto),
+                "cpu" => Ok(Self::Cpu),
+                "cuda" => Ok(Self::Cuda(vec![0])),
+                "vulkan" => Ok(Self::Vulkan(None)),
+                "metal" => Ok(Self::Metal),
+                _ => Err(error()),
+            },
+            Some(("cuda", rest)) => indices(rest).map(Self::Cuda),
+            Some(("vulkan", rest)) => Ok(Self::Vulkan(Some(rest.parse().map_err(|_| error())?))),
+            Some(_) => Err(error()),
         }
     }
+}
+
+/// Who a device is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct About {
+    /// As it calls itself.
+    pub name: String,
+    /// Its driver and the driver's version, where they are told.
+    pub driver: Option<String>,
+    /// Bytes of memory, where they are told.
+    pub memory: Option<u64>,
+    /// It is a processor that plays a GPU.
+    pub software: bool,
 }
 
 /// A device that is there.
@@ -47,13 +93,21 @@ pub struct Backend {
     pub device: Device,
     /// Which kind it is.
     pub kind: DeviceKind,
+    /// Who it is; none: the CPU.
+    pub about: Option<About>,
+    /// Whether what it computes is looked at before it is believed.
+    pub checked: bool,
     /// Tokens (path points × prompt) under way at one time beyond which more are no faster.
     pub pass_tokens: usize,
 }
 
 impl fmt::Display for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.kind.word())
+        f.write_str(self.kind.word())?;
+        match &self.about {
+            Some(about) => write!(f, " ({})", about.name),
+            None => Ok(()),
+        }
     }
 }
 
@@ -63,22 +117,57 @@ impl Backend {
         Self {
             device: Device::flex(),
             kind: DeviceKind::Cpu,
+            about: None,
+            checked: false,
             // The rows of one packed block of the matrix product, for each thread: what they keep stays near the
             // processor.
-            pass_tokens: 448 * rayon::current_num_threads(),
+            pass_tokens: rows_of_threads(),
         }
     }
 
-    /// Opens what was asked for.
+    #[cfg(any(feature = "cuda", feature = "gpu"))]
+    fn gpu(device: Device, kind: DeviceKind, about: About) -> Self {
+        Self {
+            device,
+            kind,
+            checked: true,
+            pass_tokens: if about.software { rows_of_threads() } else { 16_384 },
+            about: Some(about),
+        }
+    }
+
+    /// Opens what was asked for, which is one device.
     ///
     /// # Errors
-    /// CUDA was asked for and is not there, or not in this build.
-    pub fn open(choice: DeviceChoice) -> Result<Self> {
-        match choice {
-            DeviceChoice::Cpu => Ok(Self::cpu()),
-            DeviceChoice::Auto => Ok(cuda(0).unwrap_or_else(|_| Self::cpu())),
-            DeviceChoice::Cuda(index) => cuda(index),
+    /// A GPU was asked for and is not there, cannot be used, or is not in this build; or several were.
+    pub fn open(choice: &DeviceChoice) -> Result<Self> {
+        let mut all = Self::open_all(choice)?;
+        match all.len() {
+            1 => Ok(all.remove(0)),
+            several => Err(Diagnostic::compute(format!("{several} devices, where one is used")).expected("one device")),
         }
+    }
+
+    /// Opens what was asked for: one device, or several of one kind.
+    ///
+    /// # Errors
+    /// A GPU was asked for and is not there, cannot be used, or is not in this build.
+    pub fn open_all(choice: &DeviceChoice) -> Result<Vec<Self>> {
+        let one = |found: Result<Self>| found.map(|backend| vec![backend]);
+        match choice {
+            DeviceChoice::Cpu => Ok(vec![Self::cpu()]),
+            DeviceChoice::Auto => Ok(vec![Self::first().unwrap_or_else(Self::cpu)]),
+            DeviceChoice::Cuda(indices) => indices.iter().map(|&index| cuda::open(index)).collect(),
+            DeviceChoice::Vulkan(index) => one(vulkan(*index)),
+            DeviceChoice::Metal => one(metal()),
+        }
+    }
+
+    /// The first GPU that can be used.
+    fn first() -> Option<Self> {
+        let hardware = |backend: &Self| backend.about.as_ref().is_none_or(|about| !about.software);
+        let found = cuda::open(0).or_else(|_| metal()).or_else(|_| vulkan(None));
+        found.ok().filter(hardware)
     }
 
     /// Whether kernels are compiled, and tuned, when they are first met.
@@ -91,13 +180,23 @@ impl Backend {
         self.kind == DeviceKind::Cpu && dtype == DType::F32
     }
 
-    /// Bytes that `batch: auto` lets passes keep for their backward half, at first: on the CPU most of what is
-    /// available now, on a GPU as much as a large one has; a smaller one says so, and the batch is halved.
+    /// Bytes that `batch: auto` lets passes keep for their backward half, at first; if memory runs out all the same, the
+    /// batch is halved. Asked when a model is on the device: on the CPU most of what is available now, on a GPU most of
+    /// what the model has left of its memory, or of what a small card has where it does not tell.
     pub fn pass_bytes(&self) -> usize {
-        match self.kind {
-            DeviceKind::Cpu => available_memory().map_or(4 << 30, |bytes| bytes / 10 * 7),
-            DeviceKind::Cuda => 32 << 30,
+        if self.kind == DeviceKind::Cpu {
+            return available_memory().map_or(4 << 30, |bytes| bytes / 10 * 7);
         }
+        let memory = self.about.as_ref().and_then(|about| about.memory);
+        let memory = match &self.about {
+            // Its memory is the processor's.
+            Some(about) if about.software => available_memory().map(|bytes| bytes as u64 / 2),
+            _ => memory,
+        };
+        let used = self.device.memory_pool_usage().map_or(0, |usage| usage.bytes_reserved);
+        let left = memory.unwrap_or(4 << 30).saturating_sub(used);
+        // Pages of the pool are of certain sizes, and the desktop may want some.
+        (left / 10 * 8) as usize
     }
 
     /// What a model computes in on this device, and how its weights are kept.
@@ -136,20 +235,38 @@ impl Backend {
                     .expected(format!("{expected}: what is stored quantised stays as it is")),
             );
         }
+        let stored = checkpoint.stored_dtype();
+        if let Some(asked) = dtype
+            && !self.computes_in(self.dtype(Some(asked), stored))
+        {
+            let has = [Dtype::F16, Dtype::Bf16]
+                .into_iter()
+                .filter(|&half| self.computes_in(self.dtype(Some(half), stored)));
+            let has: Vec<String> = has.map(|half| format!(" or `dtype: {half}`")).collect();
+            return Err(
+                Diagnostic::compute(format!("`dtype: {asked}`, which {self} does not compute in"))
+                    .expected(format!("`dtype: f32`{}", has.concat())),
+            );
+        }
         Ok(Precision {
             quantization: asked,
-            ..self.dtype(dtype, checkpoint.stored_dtype()).into()
+            ..self.dtype(dtype, stored).into()
         })
     }
 
-    /// What a model computes in on this device: as asked, or as stored on a GPU, or float32 on the CPU, whose matrix
-    /// kernels are fastest and most exact in it.
+    /// Whether it computes in this dtype: all do in float32, and the CPU in all.
+    pub fn computes_in(&self, dtype: DType) -> bool {
+        self.kind == DeviceKind::Cpu || dtype == DType::F32 || self.device.supports_dtype(dtype)
+    }
+
+    /// What a model computes in on this device: as asked, or as stored on a GPU that computes in that, or float32; on the
+    /// CPU float32, in which its matrix kernels are fastest and most exact.
     pub fn dtype(&self, asked: Option<Dtype>, stored: DType) -> DType {
         match asked {
             Some(Dtype::F32) => DType::F32,
             Some(Dtype::F16) => DType::F16,
             Some(Dtype::Bf16) => DType::BF16,
-            None if self.kind == DeviceKind::Cpu => DType::F32,
+            None if self.kind == DeviceKind::Cpu || !self.computes_in(stored) => DType::F32,
             None => stored,
         }
     }
@@ -157,7 +274,7 @@ impl Backend {
 
 /// Main memory that a process may still take without swapping, in bytes: Linux's `MemAvailable`, and what a container's
 /// limit leaves (`memory.max` of cgroup 2). None elsewhere.
-fn available_memory() -> Option<usize> {
+pub fn available_memory() -> Option<usize> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find(|line| line.starts_with("MemAvailable:"))?;
     let kibibytes: usize = line.split_whitespace().nth(1)?.parse().ok()?;
@@ -174,34 +291,57 @@ fn available_memory() -> Option<usize> {
     Some((kibibytes * 1024).min(left))
 }
 
-#[cfg(feature = "cuda")]
-fn cuda(index: usize) -> Result<Backend> {
-    use burn::tensor::Tensor;
-
-    // Without a driver or a card, the first allocation panics; it is tried here, where it can be told.
-    let found = std::panic::catch_unwind(|| {
-        let device = Device::cuda(index);
-        Tensor::<1>::ones([1], &device).into_data();
-        device
-    });
-    let backend = |device| Backend {
-        device,
-        kind: DeviceKind::Cuda,
-        pass_tokens: 16_384,
-    };
-    found.map(backend).map_err(|_| {
-        Diagnostic::compute(format!("no CUDA device {index}"))
-            .expected("an NVIDIA card with its driver, and the CUDA libraries (libcuda, libnvrtc) where the loader finds them")
-            .help("run `nvidia-smi` to see the cards, or use `--device cpu`")
-    })
+/// Rows that keep the processor's threads busy.
+fn rows_of_threads() -> usize {
+    448 * rayon::current_num_threads()
 }
 
-#[cfg(not(feature = "cuda"))]
-fn cuda(index: usize) -> Result<Backend> {
-    Err(Diagnostic::compute(format!(
-        "CUDA device {index} was asked for, but this igsite was built without CUDA"
+/// A device of Vulkan.
+#[cfg(not(feature = "gpu"))]
+fn vulkan(index: Option<usize>) -> Result<Backend> {
+    let index = index.map_or(String::new(), |index| format!(" {index}"));
+    Err(without(&format!("A Vulkan device{index}"), "Vulkan", "gpu"))
+}
+
+/// An Apple GPU.
+#[cfg(not(feature = "gpu"))]
+fn metal() -> Result<Backend> {
+    Err(without("A Metal device", "Metal", "gpu"))
+}
+
+/// All devices of a graphics API, or why there is none.
+#[cfg(not(feature = "gpu"))]
+fn listed(kind: DeviceKind) -> Result<Vec<Backend>> {
+    let found = if kind == DeviceKind::Metal {
+        metal()
+    } else {
+        vulkan(None)
+    };
+    found.map(|backend| vec![backend])
+}
+
+/// What is asked for is in no such build.
+#[cfg(not(all(feature = "cuda", feature = "gpu")))]
+fn without(device: &str, what: &str, feature: &str) -> Diagnostic {
+    Diagnostic::compute(format!(
+        "{device} was asked for, but this igsite was built without {what}"
     ))
-    .help("build it with `cargo build --release --features cuda`, or use `--device cpu`"))
+    .help(format!(
+        "build it with `cargo build --release --features {feature}`, or use `--device cpu`"
+    ))
+}
+
+/// Opens a device of Burn's: the first thing that is computed on it panics where it cannot be used.
+#[cfg(any(feature = "cuda", feature = "gpu"))]
+fn tried(make: impl FnOnce() -> Device) -> Result<Device, String> {
+    use burn::tensor::Tensor;
+
+    crate::guard::guarded(|| {
+        let device = make();
+        let two = (Tensor::<1>::ones([3], &device) + 1.0).into_data();
+        assert_eq!(two.try_to_vec::<f32>().ok(), Some(vec![2.0; 3]), "1 + 1 on the device");
+        device
+    })
 }
 
 /// The field's word for what Burn computes in.
@@ -228,17 +368,43 @@ mod tests {
 
     #[test]
     fn devices_by_name() {
-        assert_eq!("cuda:3".parse(), Ok(DeviceChoice::Cuda(3)));
+        assert_eq!("cuda:3".parse(), Ok(DeviceChoice::Cuda(vec![3])));
+        assert_eq!("cuda:0,2".parse(), Ok(DeviceChoice::Cuda(vec![0, 2])));
         assert_eq!("auto".parse(), Ok(DeviceChoice::Auto));
-        assert!("gpu".parse::<DeviceChoice>().is_err());
+        assert_eq!("vulkan".parse(), Ok(DeviceChoice::Vulkan(None)));
+        assert_eq!("vulkan:1".parse(), Ok(DeviceChoice::Vulkan(Some(1))));
+        assert_eq!("metal".parse(), Ok(DeviceChoice::Metal));
+        for wrong in ["gpu", "cuda:", "cuda:x", "cuda:0,", "vulkan:0,1", "cpu:1", "metal:0"] {
+            let error = wrong.parse::<DeviceChoice>().unwrap_err();
+            assert!(error.contains("vulkan:N or metal"), "{wrong}: {error}");
+        }
+        assert_eq!(
+            "cuda:1,0,1".parse::<DeviceChoice>(),
+            Err("device 1 is named twice".to_owned())
+        );
     }
 
-    #[cfg(not(feature = "cuda"))]
+    #[cfg(not(any(feature = "cuda", feature = "gpu")))]
     #[test]
-    fn auto_is_the_cpu_without_cuda_and_cuda_is_an_error() {
-        assert_eq!(Backend::open(DeviceChoice::Auto).unwrap().kind, DeviceKind::Cpu);
-        let error = Backend::open(DeviceChoice::Cuda(0)).unwrap_err();
-        assert!(error.to_string().contains("built without CUDA") && error.to_string().contains("--features cuda"));
+    fn auto_is_the_cpu_without_gpus_and_each_of_them_is_an_error_that_says_how_to_get_it() {
+        assert_eq!(Backend::open(&DeviceChoice::Auto).unwrap().kind, DeviceKind::Cpu);
+        for (choice, feature) in [
+            (DeviceChoice::Cuda(vec![0]), "cuda"),
+            (DeviceChoice::Vulkan(None), "gpu"),
+            (DeviceChoice::Metal, "gpu"),
+        ] {
+            let error = Backend::open(&choice).unwrap_err().to_string();
+            assert!(
+                error.contains("built without") && error.contains(&format!("--features {feature}")),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_version_of_cubecl_is_the_locked_one() {
+        let lock = include_str!("../../Cargo.lock");
+        assert!(lock.contains(&format!("name = \"cubecl\"\nversion = \"{CUBECL}\"\n")));
     }
 
     #[test]

@@ -25,11 +25,11 @@ impl Decoder {
         known: Option<&Known<O>>,
     ) -> (Tensor<2>, Known<O>) {
         let mut layers = Vec::with_capacity(self.layers.len());
-        let mut store = |layer: LayerTrace<O>| {
+        let mut store = |_, layer: LayerTrace<O>| {
             let [_, keys, values] = layer.qkv;
             layers.push([keys, values]);
         };
-        let (_, _, logits) = self.through(ops, sequence, entry, known.as_slice(), &mut store);
+        let (_, _, logits) = self.through(ops, sequence, entry, known.as_slice(), (false, &mut store));
         let length = sequence.longest();
         (logits, Known { layers, length })
     }
@@ -48,7 +48,7 @@ impl Decoder {
             enough && known.len() == sequences.count(),
             "tokens that nobody has read"
         );
-        self.through(ops, sequences, entry, known, &mut |_| ()).2
+        self.through(ops, sequences, entry, known, (false, &mut |_, _| ())).2
     }
 
     /// Floats that a pass which nothing goes back through needs at once: of each row, beyond them of each token of a

@@ -20,8 +20,9 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorCreationOptions, TensorData
 use crate::checkpoint::{Checkpoint, Loader, needed_tensors};
 use crate::diagnostic::Result;
 use crate::families::shape::Shape;
+use crate::tensor::care::mean;
 use crate::tensor::matrix::{Matrix, Precision};
-use decoder::Entry;
+use decoder::{Entry, Keep};
 use ops::Sequences;
 use ops::tensor::OnDevice;
 pub use parameters::{CausalLm, NamedParameter};
@@ -64,6 +65,27 @@ impl CausalLm {
         Self::random(shape, &place.into())
     }
 
+    /// As [`Self::load`], of the first layers alone: a smaller model, for comparing devices where there is no room for
+    /// the whole one twice.
+    ///
+    /// # Errors
+    /// As [`Self::load`], save for tensors that are left over.
+    pub fn load_first(
+        checkpoint: &Checkpoint,
+        device: &Device,
+        precision: impl Into<Precision>,
+        layers: usize,
+    ) -> Result<Self> {
+        let mut shape = checkpoint.config.model.clone();
+        shape.layers = shape.layers.min(layers);
+        Self::take(&shape, &mut checkpoint.loader(device, precision.into()))
+    }
+
+    /// Layers.
+    pub fn layers(&self) -> usize {
+        self.shape.layers
+    }
+
     /// Parameters in all.
     pub fn parameters(&self) -> usize {
         let size = |matrix: &Matrix| matrix.dims().into_iter().product::<usize>();
@@ -88,7 +110,7 @@ impl CausalLm {
 
     /// The mean of all tokens' embeddings, `[1, hidden]`, taken in float32.
     pub fn mean_embedding(&self) -> Tensor<2> {
-        self.scaled(self.embeddings.val().cast(DType::F32).mean_dim(0))
+        self.scaled(mean(self.embeddings.val().cast(DType::F32), 0))
     }
 
     fn scaled<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
@@ -131,7 +153,9 @@ impl CausalLm {
             &sequences,
         );
         let x = embeddings.reshape([batch * tokens, hidden]);
-        decoder.forward(&ops, &sequences, Entry::Embeddings(&x), false).logits
+        decoder
+            .forward(&ops, &sequences, Entry::Embeddings(&x), Keep::Nothing)
+            .logits
     }
 }
 

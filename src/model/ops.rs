@@ -15,6 +15,7 @@ use crate::kernel::Threads;
 use crate::kernel::gemm::{Product, Right, View};
 use crate::kernel::matrix::Elements;
 use crate::model::experts::Choice;
+use crate::tensor::care::product;
 use crate::tensor::host::{self, Host, floats};
 use crate::tensor::matrix::{Compact, Matrix};
 
@@ -91,7 +92,7 @@ impl Weight {
         let ([rows, input], [output, _]) = (x.dims(), self.dims());
         let Some((elements, x)) = self.elements().zip(Host::of(x)) else {
             let w = self.tensor();
-            return x.clone().cast(w.dtype()).matmul(w.transpose()).cast(DType::F32);
+            return product(x.clone().cast(w.dtype()), w.transpose()).cast(DType::F32);
         };
         let mut product = vec![0.0; rows * output];
         Product {

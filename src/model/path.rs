@@ -16,6 +16,7 @@ use burn::tensor::{DType, Tensor};
 use super::decoder::{Decoder, Linear};
 use super::experts::Frozen;
 use super::ops::NormWeights;
+use crate::tensor::care::mean;
 use crate::tensor::host::{Host, floats};
 
 /// A path, ready to be walked.
@@ -175,20 +176,20 @@ impl Projection {
             return None;
         }
         let centred = |x: &Tensor<2>| match kinds[0] {
-            Some((true, _)) => x.clone() - x.clone().mean_dim(1),
+            Some((true, _)) => x.clone() - mean(x.clone(), 1),
             _ => x.clone(),
         };
         let (base, step) = (centred(baseline), centred(difference));
         let moments = kinds[0].map(|_| {
             let [rows, width] = base.dims();
             let (a, b) = (floats(base.clone()), floats(step.clone()));
-            let mean = |a: &[f32], b: &[f32]| -> f64 {
+            let middle = |a: &[f32], b: &[f32]| -> f64 {
                 a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>() / width as f64
             };
             (0..rows)
                 .map(|row| {
                     let (a, b) = (&a[row * width..][..width], &b[row * width..][..width]);
-                    [mean(a, a), mean(a, b), mean(b, b)]
+                    [middle(a, a), middle(a, b), middle(b, b)]
                 })
                 .collect()
         });

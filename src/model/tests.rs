@@ -6,7 +6,7 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use serde_json::json;
 
 use super::backward::Gradients;
-use super::decoder::{Decoder, Entry};
+use super::decoder::{Decoder, Entry, Keep, Trace};
 use super::known::Known;
 use super::ops::cpu::Cpu;
 use super::ops::tensor::OnDevice;
@@ -260,7 +260,7 @@ fn by_hand<O: Ops>(
         .flat_map(|s| s.alphas.iter().map(|_| s.path.tokens()))
         .collect();
     let sequences = Sequences::new(lengths);
-    let trace = model.forward(ops, &sequences, Entry::Paths(stretches), true);
+    let trace = model.forward(ops, &sequences, Entry::Paths(stretches), Keep::Everything);
     let c = c.clone().narrow(0, 0, count);
     let c = match model.logit_slope(&trace.logits) {
         Some(slope) => c * slope.narrow(0, 0, count),
@@ -279,8 +279,15 @@ fn by_hand<O: Ops>(
         }
         left -= take;
     }
-    let gradient = ops.to_rows(gradient);
-    let scores = model.backward(ops, &sequences.first(count), &trace, &first, gradient, gradients);
+    let back = |trace: &Trace<O>| {
+        let gradient = ops.to_rows(gradient.clone());
+        model.backward(ops, &sequences.first(count), trace, &first, gradient, gradients)
+    };
+    let scores = back(&trace);
+    // Layers computed again are the layers.
+    let slim = model.forward(ops, &sequences, Entry::Paths(stretches), Keep::Inputs);
+    close(&back(&slim), &scores, 1e-5);
+    close(&floats(slim.logits), &floats(trace.logits.clone()), 0.0);
     (floats(trace.logits), scores)
 }
 
@@ -320,8 +327,8 @@ fn equals_autodiff(shape: &Shape, tolerance: f32) {
     let c = random([6, 40], 1.0, &mut from);
     let expected = by_autodiff(&tracked, &ends, &alphas, &c);
     let rotary = model.rotary(61);
-    let all = Sequences::new(vec![9, 9, 9, 61, 61, 1]);
-    let on_device = OnDevice::new(&device, DType::F32, &rotary, &all);
+    let all_sequences = Sequences::new(vec![9, 9, 9, 61, 61, 1]);
+    let on_device = OnDevice::new(&device, DType::F32, &rotary, &all_sequences);
     let mut logits = Vec::new();
     for count in [6, 4, 1] {
         let rows: usize = [9, 9, 9, 61, 61, 1].iter().take(count).sum();
@@ -337,6 +344,13 @@ fn equals_autodiff(shape: &Shape, tolerance: f32) {
         let (all, scores) = by_hand(&on_device, &model, &stretches, count, &c, Gradients::OWN);
         close(&scores, &expected[..rows], tolerance);
         logits.push(all);
+        // Attention of few heads, and of few sequences, at a time.
+        for bytes in [1, 40_000] {
+            let blocks = OnDevice::new(&device, DType::F32, &rotary, &all_sequences).with_attention(bytes);
+            let (all, some) = by_hand(&blocks, &model, &stretches, count, &c, Gradients::OWN);
+            close(&some, &scores, 1e-5);
+            logits.push(all);
+        }
     }
     for other in &logits {
         close(other, &logits[0], 1e-5);
@@ -699,7 +713,7 @@ fn a_token_behind_others_is_that_of_a_forward_pass_whatever_the_switches() {
             rotary: rotary.clone(),
         };
         let on_device = |sequences: &Sequences| OnDevice::new(&device, DType::F32, &rotary, sequences);
-        let whole = model.forward(&cpu, &Sequences::new(vec![11]), Entry::Embeddings(&x), false);
+        let whole = model.forward(&cpu, &Sequences::new(vec![11]), Entry::Embeddings(&x), Keep::Nothing);
         let whole = floats(whole.logits);
         close(&floats(by_token(&model, |_| cpu.clone(), &x)), &whole, 2e-5);
         close(&floats(by_token(&model, on_device, &x)), &whole, 2e-5);
@@ -733,7 +747,7 @@ fn rows_behind_a_known_part_are_those_of_a_forward_pass_whatever_the_switches() 
         };
         let rows = Tensor::cat(sequences.iter().map(whole).collect(), 0);
         let wholes = Sequences::with_tails(parts.wholes().to_vec(), tails.to_vec());
-        let all = model.forward(&ops(&wholes), &wholes, Entry::Embeddings(&rows), false);
+        let all = model.forward(&ops(&wholes), &wholes, Entry::Embeddings(&rows), Keep::Nothing);
         [floats(behind), floats(all.logits)]
     }
     let device = Device::flex();

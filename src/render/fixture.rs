@@ -606,6 +606,7 @@ fn record(model: &str, sample: &Sample) -> SampleRecord {
             backend: DeviceKind::Cpu,
             seconds: 1.25,
             created: "2026-01-02T03:04:05Z".into(),
+            device: None,
         }),
         imported: None,
     }

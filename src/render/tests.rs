@@ -153,6 +153,57 @@ fn a_map_says_what_its_rule_knows_of_its_error() {
     assert!(!text(&unknown, path).contains("How the estimate converged"));
 }
 
+#[test]
+fn a_map_of_a_gpu_says_which_and_how_it_was_looked_at() {
+    use crate::store::record::{BesideCpu, DeviceRecord};
+
+    let path = "experiments/claims/maps/llama-toy/s-1/index.html";
+    let page = |layers: Option<usize>, driver: Option<&str>, at_input: Option<f64>| {
+        let sample = fixture::sample("s-1", "s-1", "Taxes fell twice.", "Ada Merton", "D");
+        let mut fixture = Fixture::of(vec![sample], &["llama-toy", "orca-toy"]);
+        for record in fixture.records.iter_mut().flatten().flatten() {
+            let made = record.provenance.as_mut().unwrap();
+            made.backend = crate::terms::DeviceKind::Vulkan;
+            made.device = Some(DeviceRecord {
+                name: "A <fast> card".into(),
+                driver: driver.map(str::to_owned),
+                engine: "cubecl 0.11.3".into(),
+                autotune: layers.is_some(),
+                beside_cpu: BesideCpu {
+                    layers,
+                    tokens: 81,
+                    apart: 2.5e-6,
+                    allowed: 1e-3,
+                },
+                at_input,
+            });
+        }
+        let files = rendered(&fixture.site(None));
+        said(text(&files, path), "id=\"provenance\"", "Data:")
+    };
+    let whole = page(None, Some("driver 7"), Some(1.5e-7));
+    for part in [
+        "vulkan",
+        "A &lt;fast&gt; card",
+        "driver 7",
+        "cubecl 0.11.3, not tuned",
+        "a prompt of the run, 81 tokens: 2.5",
+        "allowed",
+        "F of whole prompts",
+    ] {
+        assert!(whole.contains(part), "{part}: {whole}");
+    }
+    let part = page(Some(4), None, None);
+    assert!(
+        part.contains("the first 4 layers, 81 tokens") && part.contains("tuned on the device"),
+        "{part}"
+    );
+    assert!(
+        !part.contains("Driver") && !part.contains("F of whole prompts"),
+        "{part}"
+    );
+}
+
 /// What a page says between two texts, without its drawings.
 fn said<'p>(page: &'p str, from: &str, to: &str) -> String {
     let (_, rest) = page.split_once(from).unwrap_or_else(|| panic!("no {from}"));

@@ -267,6 +267,7 @@ mod tests {
                 backend: DeviceKind::Cpu,
                 seconds,
                 created: "2026-01-01T00:00:00Z".into(),
+                device: None,
             },
         }
     }

@@ -530,6 +530,7 @@ mod tests {
                 backend: DeviceKind::Cpu,
                 seconds: 0.25,
                 created: "2026-01-01T00:00:00Z".into(),
+                device: None,
             },
         }
     }

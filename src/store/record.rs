@@ -405,4 +405,38 @@ pub struct Provenance {
     pub seconds: f64,
     /// UTC, RFC 3339, to the second.
     pub created: String,
+    /// The GPU that computed it, and how it was looked at. Absent for the CPU.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceRecord>,
+}
+
+/// A GPU, and what is known of its numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeviceRecord {
+    /// As it calls itself.
+    pub name: String,
+    /// Its driver with the version; null where it is not told.
+    pub driver: Option<String>,
+    /// What made the kernels, with its version.
+    pub engine: String,
+    /// Whether kernels were chosen by timing them on the device.
+    pub autotune: bool,
+    /// The map of a prompt of the run beside the CPU's.
+    pub beside_cpu: BesideCpu,
+    /// F of the whole prompt along paths beside F of the prompt by itself: the largest difference of the run until then,
+    /// relative to F (or to 1, where it is smaller). Null where no path was computed.
+    pub at_input: Option<f64>,
+}
+
+/// A map of a device beside the same map by the CPU in float32.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BesideCpu {
+    /// How many layers of the model were compared; null: all.
+    pub layers: Option<usize>,
+    /// How many tokens of the prompt.
+    pub tokens: usize,
+    /// The largest difference, of scores relative to the largest, of F relative to itself or to 1.
+    pub apart: f64,
+    /// What the dtype explains.
+    pub allowed: f64,
 }

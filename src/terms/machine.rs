@@ -61,5 +61,9 @@ words! {
         Cpu = "cpu",
         /// An NVIDIA card.
         Cuda = "cuda",
+        /// What Vulkan reaches: cards of all makers, or a processor that plays one.
+        Vulkan = "vulkan",
+        /// An Apple GPU.
+        Metal = "metal",
     }
 }

@@ -39,7 +39,7 @@ pub fn same_tokens(tokenizer: &Tokenizer, text: &str, expected: &Value) -> Vec<u
 pub fn machine() -> (Backend, DType) {
     let variable = |name: &str, usual: &str| std::env::var(name).unwrap_or_else(|_| usual.to_owned());
     let device = variable("IGSITE_TEST_DEVICE", "cpu");
-    let backend = Backend::open(device.parse().unwrap()).unwrap();
+    let backend = Backend::open(&device.parse().unwrap()).unwrap();
     assert_eq!(
         device.split(':').next(),
         Some(backend.kind.word()),
@@ -48,12 +48,14 @@ pub fn machine() -> (Backend, DType) {
     let dtype = match &*variable("IGSITE_TEST_DTYPE", "f32") {
         "f32" => DType::F32,
         "bf16" => DType::BF16,
-        other => panic!("IGSITE_TEST_DTYPE is {other}, not f32 or bf16"),
+        "f16" => DType::F16,
+        other => panic!("IGSITE_TEST_DTYPE is {other}, not f32, f16 or bf16"),
     };
     (backend, dtype)
 }
 
-/// Tokens, logits and scores of the prompts. In bf16 only tokens and scores, the latter within 3e-2 of the largest.
+/// Tokens, logits and scores of the prompts. In half precision only tokens and scores, the latter within 3e-2 of
+/// the largest.
 #[allow(
     clippy::print_stdout,
     reason = "how close the numbers came, for who asks with --nocapture"

@@ -2,13 +2,13 @@
 
 use burn::tensor::Tensor;
 
-use super::{Explainer, guarded};
+use super::Explainer;
+use super::trusted::Unread;
 use crate::diagnostic::{Diagnostic, Result};
 use crate::kernel::Threads;
 use crate::model::decoder::Entry;
 use crate::model::known::Known;
 use crate::model::ops::cpu::Cpu;
-use crate::model::ops::tensor::OnDevice;
 use crate::model::ops::{Ops, Sequences};
 use crate::tensor::host::floats;
 
@@ -37,7 +37,7 @@ impl Explainer {
             };
             self.say(ids, most, |_| cpu.clone(), &mut next)
         } else {
-            let on_device = |sequence: &Sequences| OnDevice::new(&self.device, self.dtype, &rotary, sequence);
+            let on_device = |sequence: &Sequences| self.operations(&rotary, sequence);
             self.say(ids, most, on_device, &mut next)
         }
     }
@@ -55,7 +55,8 @@ impl Explainer {
             let sequence = Sequences::behind(vec![before], vec![ids.len()], vec![1]);
             let x = self.embed(ids);
             let entry = Entry::Embeddings(&x);
-            guarded(|| self.decoder.read(&ops(&sequence), &sequence, entry, known.as_ref()))
+            let read = || Unread(self.decoder.read(&ops(&sequence), &sequence, entry, known.as_ref()));
+            self.on_device(read).map(|read| read.0)
         };
         let mut said = Vec::new();
         let (mut logits, mut known) = read(ids, None)?;

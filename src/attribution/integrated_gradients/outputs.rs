@@ -1,11 +1,11 @@
 //! What is explained: scalars of the logits, their values and their gradients.
 
-use burn::tensor::activation::log_softmax;
 use burn::tensor::{DType, IndexingUpdateOp, Int, Tensor, TensorData};
 
 use super::Scalar;
 use crate::model::decoder::Decoder;
 use crate::model::ops::Ops;
+use crate::tensor::care::{landed, log_softmax};
 use crate::tensor::host::floats;
 use crate::terms::Output;
 
@@ -70,7 +70,7 @@ impl Outputs {
             let of = |tokens: &Vec<i64>| {
                 let index = TensorData::new(tokens.clone(), [count, 1]);
                 let index = Tensor::<2, Int>::from_data(index, &values.device());
-                floats(values.clone().narrow(0, 0, count).gather(1, index))
+                floats(landed(values.clone().narrow(0, 0, count).gather(1, index)))
             };
             let first = of(&tokens[0]);
             let second = if contrast { of(&tokens[1]) } else { first.clone() };

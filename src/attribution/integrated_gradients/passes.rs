@@ -2,7 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::{Explainer, guarded};
+use super::Explainer;
+use super::trusted::{Sound, is_distrust};
 use crate::diagnostic::Result;
 use crate::interrupt;
 use crate::kernel::Threads;
@@ -35,7 +36,10 @@ impl Explainer {
         size: &dyn Fn(&Self, &S) -> Size,
         compute: &Compute<'_, S, T>,
         done: &mut dyn FnMut(&[S], Vec<T>),
-    ) -> Result<()> {
+    ) -> Result<()>
+    where
+        Vec<T>: Sound,
+    {
         let mut left = sequences;
         while !left.is_empty() {
             interrupt::check_under_way()?;
@@ -44,7 +48,7 @@ impl Explainer {
             let (passes, threads) = this.passes(left, batch, &size);
             let concurrent = passes.len().min(rayon::current_num_threads());
             let one = |pass: &&[S]| {
-                guarded(|| {
+                this.on_device(|| {
                     #[cfg(test)]
                     assert!(pass.len() <= this.most, "out of memory");
                     compute(this, pass, threads)
@@ -63,7 +67,7 @@ impl Explainer {
                         left = &left[pass.len()..];
                     }
                     // Half of it needs half the memory; what was computed so far stays.
-                    Err(_) if batch == Batch::Auto && pass.len() * concurrent > 1 => {
+                    Err(error) if batch == Batch::Auto && pass.len() * concurrent > 1 && !is_distrust(&error) => {
                         let used = pass.iter().map(|sequence| size(sequence).bytes).sum::<usize>() * concurrent;
                         budget = Some((used / 2).min(this.budget / 2));
                         break;

@@ -7,7 +7,7 @@ use burn::tensor::{DType, Tensor};
 
 use super::outputs::Outputs;
 use super::passes::Size;
-use super::{Explainer, Scalar, guarded};
+use super::{Explainer, Scalar};
 use crate::attribution::removal::{Mask, Removal};
 use crate::diagnostic::Result;
 use crate::kernel::Threads;
@@ -91,6 +91,11 @@ impl Removals {
         self.found.get(mask)
     }
 
+    /// All that is known.
+    pub(super) fn readings(&self) -> impl Iterator<Item = &Reading> {
+        self.found.values()
+    }
+
     /// Rows of a mask's pass.
     pub fn rows(&self, mask: &Mask) -> usize {
         self.tokens - self.before(mask)
@@ -151,7 +156,7 @@ impl Explainer {
     pub fn removals(&self, prompt: &Replaceable<'_>) -> Result<Removals> {
         let within = prompt.units.iter().flatten().all(|&token| token < prompt.ids.len());
         assert!(within, "a unit with a token that is not in the prompt");
-        guarded(|| {
+        self.on_device(|| {
             let embeddings = self.embed(&[prompt.ids, prompt.forced].concat());
             let own = embeddings.clone().narrow(0, 0, prompt.ids.len());
             let replaced = match prompt.replacement {
@@ -170,7 +175,7 @@ impl Explainer {
                 let (logits, known) = self.decoder.read(&ops, &sequence, entry, None);
                 (logits, Read::Kernels(known))
             } else {
-                let ops = OnDevice::new(&self.device, self.dtype, &rotary, &sequence);
+                let ops = self.operations(&rotary, &sequence);
                 let (logits, known) = self.decoder.read(&ops, &sequence, entry, None);
                 (logits, Read::Device(known))
             };
@@ -242,7 +247,11 @@ impl Explainer {
         let (row, whole, output, heads) = self.decoder.working();
         let size = if self.dtype == DType::F32 { 4 } else { 2 };
         // As those of a pass that is gone back through.
-        let weights = if self.kernels { 0 } else { 5 * 4 * heads * rows * tokens };
+        let weights = if self.kernels {
+            0
+        } else {
+            5 * (4 * heads * rows * tokens).min(self.attention_bytes())
+        };
         let bytes = size * (row * rows + whole * tokens) + 4 * output * prompt.tail() + weights;
         Size { rows, bytes, kind: 0 }
     }
@@ -281,7 +290,7 @@ impl Explainer {
                 Read::Kernels(_) => None,
             });
             let known: Vec<&Known<OnDevice>> = known.collect();
-            let ops = OnDevice::new(&self.device, self.dtype, &rotary, &sequences);
+            let ops = self.operations(&rotary, &sequences);
             self.decoder.behind(&ops, &sequences, entry, &known)
         };
         readings(logits, &of_each)

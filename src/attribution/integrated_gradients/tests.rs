@@ -519,3 +519,67 @@ fn fixed_rules_tell_what_f_changes_by_near_the_zero_vector() {
     .remove(0);
     assert!(mean.below.is_empty() && mean.f_zero.is_none());
 }
+
+/// The shape that a config of Hugging Face describes.
+fn shape_of(config: &serde_json::Value) -> crate::families::shape::Shape {
+    config::parse(config.as_object().unwrap()).unwrap().model
+}
+
+#[test]
+fn two_thousand_tokens_at_batch_8_fit_into_24_gb_beside_a_7b_models_packed_weights() {
+    // Mistral-7B.
+    let shape = shape_of(&serde_json::json!({
+        "model_type": "mistral", "vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 14336,
+        "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8, "rms_norm_eps": 1e-5,
+        "sliding_window": null,
+    }));
+    let memory = PassMemory {
+        footprint: Footprint::of(&shape),
+        element: 2,
+        attention: Some(ATTENTION_BYTES),
+    };
+    let of_eight = |keep| 8 * memory.bytes(keep, 2000, 1);
+    // What a pass would hold that keeps all of every layer: more than such a card has.
+    assert!(
+        of_eight(Keep::Everything) > 40_000_000_000,
+        "{}",
+        of_eight(Keep::Everything)
+    );
+    // 7.0e9 weights of linear layers in 4.5 bits each, and two tables in 16.
+    let packed = 6_979_321_856 / 16 * 9 + 2 * 2 * 32_000 * 4096;
+    let whole = packed + of_eight(Keep::Inputs);
+    assert!(whole < 24_000_000_000, "{whole}");
+    // The probabilities of all heads and layers, had they been kept.
+    let probabilities: usize = 8 * 32 * 32 * 2000 * 2000 * 2;
+    assert!(probabilities > 60_000_000_000);
+}
+
+#[test]
+fn layers_are_computed_again_where_memory_asks_for_it_with_the_same_maps() {
+    let mut explainer = explainer();
+    // As on a GPU: by Burn's operations.
+    explainer.kernels = false;
+    let rule = Nodes::Fixed {
+        points: quadrature::points(Quadrature::GaussLegendre, 6).into(),
+        check: None,
+    };
+    let ids: Vec<u32> = (1..30).collect();
+    let tasks = [
+        task(&ids, BaselineVector::Zero, 5, &rule),
+        task(&ids, BaselineVector::Zero, 44, &rule),
+    ];
+    explainer.limit_memory(1 << 40);
+    let path = explainer.path(&ids, BaselineVector::Zero, &[], Routing::Free).unwrap();
+    let (whole, inputs) = explainer.both_kept(&path);
+    assert!(!explainer.recomputes(path.tokens(), whole) && explainer.kept(&path) == whole);
+    let kept = all(&mut explainer, &tasks, Batch::Auto);
+    explainer.limit_memory(whole - 1);
+    assert!(explainer.recomputes(path.tokens(), whole) && explainer.kept(&path) == inputs);
+    let again = all(&mut explainer, &tasks, Batch::Auto);
+    for (kept, again) in kept.iter().zip(&again) {
+        let largest = kept.scores.iter().fold(0.0f64, |most, score| most.max(score.abs()));
+        for (a, b) in kept.scores.iter().zip(&again.scores) {
+            assert!((a - b).abs() < 1e-6 * largest, "{a} {b}");
+        }
+    }
+}

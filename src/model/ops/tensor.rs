@@ -3,8 +3,9 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
-use burn::tensor::activation::{gelu, relu, sigmoid, softmax};
+use burn::tensor::activation::{gelu, relu, sigmoid};
 use burn::tensor::{DType, Device, IndexingUpdateOp, Int, Tensor, TensorData};
 
 use super::{Bias, Heads, NormWeights, Ops, Run, Sequences, Stretch, Tables, Weight, Which};
@@ -13,7 +14,11 @@ use crate::kernel::attention::alibi;
 use crate::model::experts::Choice;
 use crate::model::indices;
 use crate::model::path::{Along, Coefficients};
+use crate::tensor::care::{landed, mean, product, softmax, sum};
 use crate::tensor::host::floats;
+
+/// Bytes of attention scores that a pass computes at one time, unless it is told otherwise: enough to fill a large card.
+pub const ATTENTION_BYTES: usize = 256 << 20;
 
 /// A device of Burn's, ready for one pass.
 #[derive(Debug)]
@@ -24,6 +29,8 @@ pub struct OnDevice {
     tables: Vec<Turns>,
     /// By length of the prompt, and window.
     masks: RefCell<BTreeMap<(usize, Option<usize>), Tensor<4>>>,
+    /// Bytes of attention scores, in float32, that are there at one time.
+    attention_bytes: usize,
 }
 
 /// Angles of one rotary position embedding for the rows of a pass.
@@ -65,6 +72,16 @@ impl OnDevice {
             dtype,
             tables: rotary.tables.iter().map(turns).collect(),
             masks: RefCell::default(),
+            attention_bytes: ATTENTION_BYTES,
+        }
+    }
+
+    /// With at most so many bytes of attention scores at one time, as far as single heads allow.
+    #[must_use]
+    pub fn with_attention(self, bytes: usize) -> Self {
+        Self {
+            attention_bytes: bytes,
+            ..self
         }
     }
 
@@ -131,7 +148,67 @@ struct Attended {
     softer: Option<Tensor<4>>,
     /// Derivatives of capped scores, as `weights`.
     caps: Option<Tensor<4>>,
-    queried: usize,
+}
+
+/// Sequences of a run, and key heads, whose attention is computed at one time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Block {
+    sequences: Range<usize>,
+    heads: Range<usize>,
+}
+
+impl Block {
+    /// Its part of `[sequences, heads · group, …]`.
+    fn of(&self, x: Tensor<4>, group: usize) -> Tensor<4> {
+        let [count, heads, ..] = x.dims();
+        let x = if self.sequences.len() == count {
+            x
+        } else {
+            x.narrow(0, self.sequences.start, self.sequences.len())
+        };
+        if self.heads.len() * group == heads {
+            x
+        } else {
+            x.narrow(1, self.heads.start * group, self.heads.len() * group)
+        }
+    }
+}
+
+/// Cuts `count` sequences of so many key heads, each of which has `bytes` of scores in a sequence, into blocks of at most
+/// `most` bytes: several sequences where they fit, else some heads of one, one at least.
+fn blocks(count: usize, key_heads: usize, bytes: usize, most: usize) -> Vec<Vec<Block>> {
+    let sequences = (most / (bytes * key_heads).max(1)).clamp(1, count.max(1));
+    let heads = match sequences {
+        1 => (most / bytes.max(1)).clamp(1, key_heads),
+        _ => key_heads,
+    };
+    let ranges = |all: usize, step: usize| (0..all).step_by(step).map(move |from| from..(from + step).min(all));
+    ranges(count, sequences)
+        .map(|sequences| {
+            ranges(key_heads, heads)
+                .map(|heads| Block {
+                    sequences: sequences.clone(),
+                    heads,
+                })
+                .collect()
+        })
+        .collect()
+}
+
+/// Where the queries of a run begin, and how many each sequence has.
+fn queried(run: &Run, which: Which) -> (usize, usize) {
+    match which {
+        Which::All => (run.row, run.length),
+        Which::Last => (run.sequence, 1),
+    }
+}
+
+/// Puts the heads of one range of sequences side by side.
+fn beside(mut parts: Vec<Tensor<2>>) -> Tensor<2> {
+    match parts.len() {
+        1 => parts.remove(0),
+        _ => Tensor::cat(parts, 1),
+    }
 }
 
 impl OnDevice {
@@ -173,80 +250,82 @@ impl OnDevice {
             .reshape([count * queried, heads * width])
     }
 
-    fn runs(
+    /// One block of attention: scores, and their softmax.
+    fn attended(
         &self,
-        sequences: &Sequences,
+        (run, block): (&Run, &Block),
         which: Which,
         heads: Heads<'_>,
         qkv: [&Tensor<2>; 3],
         temperature: f64,
-    ) -> Vec<Attended> {
+    ) -> Attended {
         let [q, k, v] = qkv;
         let scale = factor(heads);
-        let make = |run: Run| {
-            let (count, length) = (run.count, run.whole());
-            let (from, queried) = match which {
-                Which::All => (run.row, run.length),
-                Which::Last => (run.sequence, 1),
-            };
-            let q = Self::stack(self.split(q, (from, count, queried), heads.query), heads.key);
-            let k = self.split(k, (run.key, count, length), heads.key);
-            let v = self.split(v, (run.key, count, length), heads.key);
-            let scores = (q.clone() * scale).matmul(k.clone().transpose()).cast(DType::F32);
-            let group = heads.query / heads.key;
-            let scores = match heads.slopes {
-                Some(slopes) => {
-                    let of = |&slope: &f32| (0..length).map(move |key| (f64::from(alibi(slope, key)) * scale) as f32);
-                    let bias: Vec<f32> = slopes.iter().flat_map(of).collect();
-                    let shape = [1, heads.key, group, length];
-                    let bias = Tensor::<4>::from_data(TensorData::new(bias, shape), (&self.device, DType::F32));
-                    let bias = bias.reshape([1, heads.key, group, 1, length]).repeat_dim(3, queried);
-                    scores + bias.reshape([1, heads.key, group * queried, length])
-                }
-                None => scores,
-            };
-            let mask = self.mask(length, heads.window).narrow(2, length - queried, queried);
-            let (scores, caps) = match heads.cap {
-                Some(cap) => {
-                    let t = (scores / cap).tanh();
-                    (t.clone() * cap, Some(t.square().neg() + 1.0))
-                }
-                None => (scores, None),
-            };
-            let scores = scores.reshape([count * heads.key, group, queried, length]) + mask;
-            let scores = match heads.sinks {
-                Some(sinks) => {
-                    let sinks = sinks
-                        .tensor
-                        .clone()
-                        .cast(DType::F32)
-                        .reshape([1, heads.key, group, 1, 1]);
-                    let sinks = sinks.repeat_dim(0, count).repeat_dim(3, queried);
-                    let sinks = sinks.reshape([count * heads.key, group, queried, 1]);
-                    Tensor::cat(vec![scores, sinks], 3)
-                }
-                None => scores,
-            };
-            let soft = |scores: Tensor<4>| {
-                let weights = softmax(scores, 3);
-                let weights = match heads.sinks {
-                    Some(_) => weights.narrow(3, 0, length),
-                    None => weights,
-                };
-                weights.reshape([count, heads.key, group * queried, length])
-            };
-            let softer = (temperature != 1.0).then(|| soft(scores.clone() / temperature));
-            Attended {
-                q,
-                k,
-                v,
-                weights: soft(scores),
-                softer,
-                caps,
-                queried,
+        let length = run.whole();
+        let (from, queried) = queried(run, which);
+        let (count, keys) = (block.sequences.len(), block.heads.len());
+        let group = heads.query / heads.key;
+        let q = block.of(self.split(q, (from, run.count, queried), heads.query), group);
+        let q = Self::stack(q, keys);
+        let k = block.of(self.split(k, (run.key, run.count, length), heads.key), 1);
+        let v = block.of(self.split(v, (run.key, run.count, length), heads.key), 1);
+        let scores = product(q.clone() * scale, k.clone().transpose()).cast(DType::F32);
+        let scores = match heads.slopes {
+            Some(slopes) => {
+                let slopes = &slopes[block.heads.start * group..block.heads.end * group];
+                let of = |&slope: &f32| (0..length).map(move |key| (f64::from(alibi(slope, key)) * scale) as f32);
+                let bias: Vec<f32> = slopes.iter().flat_map(of).collect();
+                let shape = [1, keys, group, length];
+                let bias = Tensor::<4>::from_data(TensorData::new(bias, shape), (&self.device, DType::F32));
+                let bias = bias.reshape([1, keys, group, 1, length]).repeat_dim(3, queried);
+                scores + bias.reshape([1, keys, group * queried, length])
             }
+            None => scores,
         };
-        sequences.runs().into_iter().map(make).collect()
+        let mask = self.mask(length, heads.window).narrow(2, length - queried, queried);
+        let (scores, caps) = match heads.cap {
+            Some(cap) => {
+                let t = (scores / cap).tanh();
+                (t.clone() * cap, Some(t.square().neg() + 1.0))
+            }
+            None => (scores, None),
+        };
+        let scores = scores.reshape([count * keys, group, queried, length]) + mask;
+        let scores = match heads.sinks {
+            Some(sinks) => {
+                let sinks = sinks.tensor.clone().cast(DType::F32);
+                let sinks = sinks.narrow(0, block.heads.start * group, keys * group);
+                let sinks = sinks.reshape([1, keys, group, 1, 1]);
+                let sinks = sinks.repeat_dim(0, count).repeat_dim(3, queried);
+                let sinks = sinks.reshape([count * keys, group, queried, 1]);
+                Tensor::cat(vec![scores, sinks], 3)
+            }
+            None => scores,
+        };
+        let soft = |scores: Tensor<4>| {
+            let weights = softmax(scores, 3);
+            let weights = match heads.sinks {
+                Some(_) => weights.narrow(3, 0, length),
+                None => weights,
+            };
+            weights.reshape([count, keys, group * queried, length])
+        };
+        let softer = (temperature != 1.0).then(|| soft(scores.clone() / temperature));
+        Attended {
+            q,
+            k,
+            v,
+            weights: soft(scores),
+            softer,
+            caps,
+        }
+    }
+
+    /// The blocks of a run, one list for each range of sequences.
+    fn blocks(&self, run: &Run, which: Which, heads: Heads<'_>) -> Vec<Vec<Block>> {
+        let (_, queried) = queried(run, which);
+        let of_key_head = size_of::<f32>() * heads.query / heads.key * queried * run.whole();
+        blocks(run.count, heads.key, of_key_head, self.attention_bytes)
     }
 
     /// `[points · tokens, 1]` of something that depends on the row and α.
@@ -361,7 +440,7 @@ impl Ops for OnDevice {
     type Moments = (Option<Tensor<2>>, Tensor<2>);
 
     fn linear(&self, rows: usize, x: &Tensor<2>, w: &Weight) -> Tensor<2> {
-        first(x, rows).matmul(w.tensor().transpose())
+        product(first(x, rows), w.tensor().transpose())
     }
 
     fn linear_add(&self, rows: usize, x: &Tensor<2>, w: &Weight, into: Tensor<2>) -> Tensor<2> {
@@ -369,7 +448,7 @@ impl Ops for OnDevice {
     }
 
     fn back(&self, rows: usize, x: &Tensor<2>, w: &Weight) -> Tensor<2> {
-        first(x, rows).matmul(w.tensor())
+        product(first(x, rows), w.tensor())
     }
 
     fn back_add(&self, rows: usize, x: &Tensor<2>, w: &Weight, into: Tensor<2>) -> Tensor<2> {
@@ -378,12 +457,12 @@ impl Ops for OnDevice {
 
     fn norm(&self, rows: usize, x: &Tensor<2>, norm: &NormWeights) -> (Tensor<2>, Self::Moments) {
         let x = first(x, rows).cast(DType::F32);
-        let mean = norm.bias.as_ref().map(|_| x.clone().mean_dim(1));
-        let x = match &mean {
-            Some(mean) => x - mean.clone(),
+        let centre = norm.bias.as_ref().map(|_| mean(x.clone(), 1));
+        let x = match &centre {
+            Some(centre) => x - centre.clone(),
             None => x,
         };
-        let inverse = (x.clone().square().mean_dim(1) + norm.epsilon).sqrt().recip();
+        let inverse = (mean(x.clone().square(), 1) + norm.epsilon).sqrt().recip();
         let weight = norm.weight.clone().unsqueeze();
         let out = if norm.wide {
             (x * inverse.clone() * weight).cast(self.dtype)
@@ -394,7 +473,7 @@ impl Ops for OnDevice {
             Some(bias) => out + bias.clone().unsqueeze(),
             None => out,
         };
-        (out, (mean, inverse))
+        (out, (centre, inverse))
     }
 
     fn norm_back(
@@ -402,20 +481,20 @@ impl Ops for OnDevice {
         rows: usize,
         gradient: &Tensor<2>,
         x: &Tensor<2>,
-        (mean, inverse): &Self::Moments,
+        (centre, inverse): &Self::Moments,
         norm: &NormWeights,
         into: Tensor<2>,
     ) -> Tensor<2> {
         let g = first(gradient, rows).cast(DType::F32) * norm.weight.clone().cast(DType::F32).unsqueeze();
         let x = first(x, rows).cast(DType::F32);
         let inverse = first(inverse, rows);
-        let y = match mean {
-            Some(mean) => (x - first(mean, rows)) * inverse.clone(),
+        let y = match centre {
+            Some(centre) => (x - first(centre, rows)) * inverse.clone(),
             None => x * inverse.clone(),
         };
-        let along = (g.clone() * y.clone()).mean_dim(1);
-        let g = match mean {
-            Some(_) => g.clone() - g.mean_dim(1),
+        let along = mean(g.clone() * y.clone(), 1);
+        let g = match centre {
+            Some(_) => g.clone() - mean(g, 1),
             None => g,
         };
         into + ((g - y * along) * inverse).cast(self.dtype)
@@ -425,13 +504,13 @@ impl Ops for OnDevice {
         &self,
         rows: usize,
         gradient: &Tensor<2>,
-        (mean, inverse): &Self::Moments,
+        (centre, inverse): &Self::Moments,
         norm: &NormWeights,
         into: Tensor<2>,
     ) -> Tensor<2> {
         let g = first(gradient, rows).cast(DType::F32) * norm.weight.clone().cast(DType::F32).unsqueeze();
-        let g = match mean {
-            Some(_) => g.clone() - g.mean_dim(1),
+        let g = match centre {
+            Some(_) => g.clone() - mean(g, 1),
             None => g,
         };
         into + (g * first(inverse, rows)).cast(self.dtype)
@@ -490,12 +569,21 @@ impl Ops for OnDevice {
     }
 
     fn attend(&self, sequences: &Sequences, which: Which, heads: Heads<'_>, qkv: [&Tensor<2>; 3]) -> Tensor<2> {
-        let part = |run: Attended| {
-            let out = run.weights.cast(self.dtype).matmul(run.v);
-            Self::rows(out, heads.query, run.queried)
-        };
-        let runs = self.runs(sequences, which, heads, qkv, 1.0);
-        joined(runs.into_iter().map(part).collect())
+        let group = heads.query / heads.key;
+        let mut parts = Vec::new();
+        for run in sequences.runs() {
+            let queried = queried(&run, which).1;
+            for across in self.blocks(&run, which, heads) {
+                // One block after another: the scores of one are gone before the next one's come.
+                let part = |block: &Block| {
+                    let at = self.attended((&run, block), which, heads, qkv, 1.0);
+                    let out = product(at.weights.cast(self.dtype), at.v);
+                    Self::rows(out, block.heads.len() * group, queried)
+                };
+                parts.push(beside(across.iter().map(part).collect()));
+            }
+        }
+        joined(parts)
     }
 
     fn attend_back(
@@ -508,32 +596,38 @@ impl Ops for OnDevice {
         temperature: f64,
     ) -> [Tensor<2>; 3] {
         let scale = factor(heads);
+        let group = heads.query / heads.key;
         let mut parts: [Vec<Tensor<2>>; 3] = Default::default();
-        let runs = self.runs(sequences, which, heads, qkv, temperature);
-        for (run, at) in runs.into_iter().zip(sequences.runs()) {
-            let from = match which {
-                Which::All => at.row,
-                Which::Last => at.sequence,
-            };
-            let g = Self::stack(
-                self.split(gradient, (from, at.count, run.queried), heads.query),
-                heads.key,
-            );
-            let dw = g.clone().matmul(run.v.transpose()).cast(DType::F32);
-            let read = run.softer.unwrap_or_else(|| run.weights.clone());
-            let mean = (read.clone() * dw.clone()).sum_dim(3);
-            let ds = read * (dw - mean) * scale;
-            let ds = match run.caps {
-                Some(caps) => ds * caps,
-                None => ds,
-            };
-            let ds = ds.cast(self.dtype);
-            let dq = ds.clone().matmul(run.k);
-            let dk = ds.transpose().matmul(run.q);
-            let dv = run.weights.cast(self.dtype).transpose().matmul(g);
-            parts[0].push(Self::rows(dq, heads.query, run.queried));
-            parts[1].push(Self::rows(dk, heads.key, at.whole()));
-            parts[2].push(Self::rows(dv, heads.key, at.whole()));
+        for run in sequences.runs() {
+            let (from, queried) = queried(&run, which);
+            for across in self.blocks(&run, which, heads) {
+                let mut sides: [Vec<Tensor<2>>; 3] = Default::default();
+                for block in &across {
+                    // The weights are computed again: to keep them takes tokens² of each head of each layer.
+                    let at = self.attended((&run, block), which, heads, qkv, temperature);
+                    let keys = block.heads.len();
+                    let g = self.split(gradient, (from, run.count, queried), heads.query);
+                    let g = Self::stack(block.of(g, group), keys);
+                    let dw = product(g.clone(), at.v.transpose()).cast(DType::F32);
+                    let read = at.softer.unwrap_or_else(|| at.weights.clone());
+                    let middle = sum(read.clone() * dw.clone(), 3);
+                    let ds = read * (dw - middle) * scale;
+                    let ds = match at.caps {
+                        Some(caps) => ds * caps,
+                        None => ds,
+                    };
+                    let ds = ds.cast(self.dtype);
+                    let dq = product(ds.clone(), at.k);
+                    let dk = product(ds.transpose(), at.q);
+                    let dv = product(at.weights.cast(self.dtype).transpose(), g);
+                    sides[0].push(Self::rows(dq, keys * group, queried));
+                    sides[1].push(Self::rows(dk, keys, run.whole()));
+                    sides[2].push(Self::rows(dv, keys, run.whole()));
+                }
+                for (parts, side) in parts.iter_mut().zip(sides) {
+                    parts.push(beside(side));
+                }
+            }
         }
         parts.map(joined)
     }
@@ -573,7 +667,7 @@ impl Ops for OnDevice {
     }
 
     fn values(&self, rows: usize, x: &Tensor<2>) -> Vec<f32> {
-        floats(first(x, rows))
+        floats(landed(first(x, rows)))
     }
 
     fn pick(&self, x: &Tensor<2>, at: &[usize]) -> Tensor<2> {
@@ -590,7 +684,7 @@ impl Ops for OnDevice {
     }
 
     fn add_dots(&self, into: Tensor<2>, at: &[usize], expert: usize, a: &Tensor<2>, b: &Tensor<2>) -> Tensor<2> {
-        let dots = (a.clone().cast(DType::F32) * b.clone().cast(DType::F32)).sum_dim(1);
+        let dots = sum(a.clone().cast(DType::F32) * b.clone().cast(DType::F32), 1);
         let [rows, experts] = into.dims();
         let column = Tensor::zeros([rows, 1], (&self.device, DType::F32));
         let column = self.add_at(column, at, &dots).cast(self.dtype);
@@ -624,8 +718,8 @@ impl Ops for OnDevice {
         } else {
             softmax(logits, 1)
         };
-        let mean = (weights.clone() * gradient.clone()).sum_dim(1);
-        (weights * (gradient - mean)).cast(self.dtype)
+        let middle = sum(weights.clone() * gradient.clone(), 1);
+        (weights * (gradient - middle)).cast(self.dtype)
     }
 
     fn take_last(&self, sequences: &Sequences, x: &Tensor<2>) -> Tensor<2> {
@@ -702,7 +796,7 @@ impl Ops for OnDevice {
             let (points, tokens) = (stretch.alphas.len(), stretch.path.tokens());
             let dot = |gradient: &Tensor<2>, along: &Along| {
                 let gradient = run(gradient, row, points, tokens).cast(DType::F32);
-                (gradient * end(along)).sum_dim(2)
+                sum(gradient * end(along), 2)
             };
             let mut score = dot(gradient, &stretch.path.difference);
             if let Some(projection) = stretch.path.projection.as_ref().filter(|_| !through.is_empty()) {
@@ -719,7 +813,7 @@ impl Ops for OnDevice {
             parts.push(flat(score));
             row += points * tokens;
         }
-        floats(joined(parts))
+        floats(landed(joined(parts)))
     }
 
     fn to_tensor(&self, rows: usize, x: Tensor<2>) -> Tensor<2> {
@@ -728,5 +822,36 @@ impl Ops for OnDevice {
 
     fn to_rows(&self, x: Tensor<2>) -> Tensor<2> {
         x.cast(self.dtype)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_of_attention_cover_every_head_of_every_sequence_once_and_stay_within_their_limit() {
+        for (count, heads, bytes, most) in [(5, 4, 100, 1_000_000), (5, 4, 100, 800), (5, 4, 100, 250), (3, 7, 9, 1)] {
+            let mut seen = vec![0; count * heads];
+            for across in blocks(count, heads, bytes, most) {
+                let first = &across[0];
+                for block in &across {
+                    assert_eq!(block.sequences, first.sequences, "side by side");
+                    let size = block.sequences.len() * block.heads.len() * bytes;
+                    assert!(
+                        size <= most || block.heads.len() == 1 && block.sequences.len() == 1,
+                        "{block:?}"
+                    );
+                    for sequence in block.sequences.clone() {
+                        block.heads.clone().for_each(|head| seen[sequence * heads + head] += 1);
+                    }
+                }
+            }
+            assert!(
+                seen.iter().all(|&times| times == 1),
+                "{count} {heads} {bytes} {most}: {seen:?}"
+            );
+        }
+        assert_eq!(blocks(5, 4, 100, 1_000_000).len(), 1, "one where all fits");
     }
 }
