@@ -180,6 +180,7 @@ export default (site) => {
       async run(reader) {
         for (const dark of [false, true]) {
           const page = await reader.open(figure.path, { dark }), plot = page.locator("figure svg.plot:not(.key)").first(), menu = menuOf(plot);
+        await page.evaluate(() => document.querySelectorAll("details:not(.tools)").forEach((details) => { details.open = true; }));
           const svg = await drawn(page, await saved(page, menu, "SVG")), box = plot.locator("xpath=ancestor::figure");
           const bare = (text) => text.replace(/\s+/g, ""), title = box.locator("figcaption b");
           if (await title.count()) assert(bare(svg.texts).includes(bare(await title.innerText())), "the title");
