@@ -7,7 +7,6 @@ use igsite::compute::{self, Work};
 use igsite::content::project::{Project as Content, Selection};
 use igsite::diagnostic::Diagnostics;
 use igsite::hub::Hub;
-use igsite::lock::Patience;
 use igsite::model::device::{About, Backend};
 use igsite::plan::{self, Sources, Weights};
 use igsite::store::memo::HashMemo;
@@ -21,7 +20,7 @@ fn computed(project: &Project, backends: &[Backend]) -> (Vec<Vec<Parts>>, Work) 
     let root = project.path("");
     let content = Content::load(&root, &Selection::default(), &hub).map_err(|e| panic!("{e:?}"));
     let (content, mut diagnostics): (Content, Diagnostics) = content.unwrap();
-    let store = Store::open(&root, Patience::None).unwrap();
+    let store = Store::open(&root).unwrap();
     let mut memo = HashMemo::open(store.folder());
     let sources = Sources {
         backend: &backends[0],
