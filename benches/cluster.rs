@@ -89,6 +89,7 @@ fn main() {
 }
 
 /// Measures a command, in wall time, CPU time and memory.
+#[allow(clippy::zombie_processes, reason = "it is waited for with `wait4`, which says what it used")]
 fn row(what: &str, command: &mut Command) {
     let began = Instant::now();
     let child = command
@@ -166,6 +167,7 @@ fn parts(folder: &Path, run: &Run, job: &Job) -> usize {
         backend: DeviceKind::Cpu,
         seconds: 0.25,
         created: "2026-01-01T00:00:00Z".to_owned(),
+        device: None,
     };
     let asked = &job.prediction.asked;
     let place = (number() * asked.len() as f64) as usize % asked.len();

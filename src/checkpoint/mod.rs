@@ -91,7 +91,7 @@ impl Checkpoint {
         if let Some(quantized) = &config.quantization
             && let Some(warning) = quantized.unused(&entries)
         {
-            warnings.push(warning.in_file(&folder.join("config.json")));
+            warnings.push(warning.in_file(folder.join("config.json")));
             config.quantization = None;
         }
         let mut checkpoint = Self {

@@ -94,8 +94,7 @@ impl Style {
     /// there is more.
     pub fn lines(self, text: &str, width: f32, most: usize) -> Vec<String> {
         let mut lines: Vec<String> = Vec::new();
-        let mut words = text.split_whitespace().peekable();
-        while let Some(word) = words.next() {
+        for word in text.split_whitespace() {
             let longer = lines.last().map(|line| format!("{line} {word}"));
             match longer.filter(|line| self.width(line) <= width) {
                 Some(line) => *lines.last_mut().expect("there is a last one") = line,

@@ -129,15 +129,15 @@ impl Drawn<'_> {
             end: unit.end - piece.start + piece.at,
             parent,
         };
-        let mut kept = Units::default();
-        kept.segments = pieces
-            .iter()
-            .map(|piece| Segment {
-                name: units.segments[piece.segment].name.clone(),
-                start: piece.at,
-                end: piece.at + piece.end - piece.start,
-            })
-            .collect();
+        let segments = pieces.iter().map(|piece| Segment {
+            name: units.segments[piece.segment].name.clone(),
+            start: piece.at,
+            end: piece.at + piece.end - piece.start,
+        });
+        let mut kept = Units {
+            segments: segments.collect(),
+            ..Units::default()
+        };
         let (mut sentences, mut words) = (Vec::new(), Vec::new());
         for (index, sentence) in units.sentences.iter().enumerate() {
             let Some(parent) = place(sentence.parent) else { continue };
