@@ -1,4 +1,4 @@
-//! A build on Vulkan beside the same on the CPU: Mesa's software Vulkan in CI, a card where there is one. The suites
+//! A build on Vulkan beside the same on the CPU: Mesa's software Vulkan, or a card where there is one, in a build with `gpu`. The suites
 //! `reference`, `own_reference`, `quantized` and `families` run there too, with `IGSITE_TEST_DEVICE=vulkan`.
 //!
 //! What software Vulkan by WGSL does not have, and this therefore does not try: bf16 (refused, below), planes (subgroup
