@@ -89,7 +89,10 @@ fn main() {
 }
 
 /// Measures a command, in wall time, CPU time and memory.
-#[allow(clippy::zombie_processes, reason = "it is waited for with `wait4`, which says what it used")]
+#[allow(
+    clippy::zombie_processes,
+    reason = "it is waited for with `wait4`, which says what it used"
+)]
 fn row(what: &str, command: &mut Command) {
     let began = Instant::now();
     let child = command

@@ -271,7 +271,7 @@ fn a_build_that_fails_leaves_the_old_site_and_says_which_line_made_the_link() {
     // A file that is missing in a page without results is told before anything is computed, by check as well.
     for command in ["check", "build"] {
         let ran = project.run(&[command, "--device", "cpu"]);
-        let told = "content/about.md:3:16: page about/index.html, line 34: the link `gone.html` leads to `about/gone.html`, which the site does not have";
+        let told = "content/about.md:3:16: page about/index.html, line 39: the link `gone.html` leads to `about/gone.html`, which the site does not have";
         assert!(ran.ended(1).contains(told), "{}", ran.stderr);
         assert_eq!(project.files("site"), site);
     }
