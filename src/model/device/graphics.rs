@@ -1,5 +1,5 @@
 //! Devices of Vulkan and Metal, by wgpu. Kernels are in WGSL, which wgpu translates for the driver: the one path that
-//! software can run too, so that CI does.
+//! software can run too (docs/gpu.md).
 
 use std::pin::pin;
 use std::sync::OnceLock;
