@@ -1,9 +1,9 @@
 //! Who may write a project's site and stamp: one build at a time. The parts of the store need no such right.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::Path;
 
-use super::FOLDER;
+use super::{FOLDER, writing};
 use crate::diagnostic::{Diagnostic, Kind, Result};
 use crate::lock::{self, Patience, Sharing};
 
@@ -22,7 +22,8 @@ impl Claim {
     /// Another igsite writes or reads them; or the file system has no locks.
     pub fn to_write(project: &Path, patience: Patience) -> Result<Self> {
         let folder = project.join(FOLDER);
-        fs::create_dir_all(&folder).map_err(|e| Diagnostic::io(Kind::Output, "make the record store", &folder, &e))?;
+        writing::make_folder(&folder)
+            .map_err(|e| Diagnostic::io(Kind::Output, "make the record store", &folder, &e))?;
         let path = folder.join("lock");
         let file = File::options()
             .create(true)
@@ -65,6 +66,8 @@ fn busy(lock: &Path) -> Diagnostic {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

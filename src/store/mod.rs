@@ -239,7 +239,8 @@ impl Store {
     /// # Errors
     /// The folder cannot be made.
     pub fn at(folder: PathBuf) -> Result<Self> {
-        fs::create_dir_all(&folder).map_err(|e| Diagnostic::io(Kind::Output, "make the record store", &folder, &e))?;
+        writing::make_folder(&folder)
+            .map_err(|e| Diagnostic::io(Kind::Output, "make the record store", &folder, &e))?;
         writing::tidy(&writing::beside(&folder));
         Ok(Self {
             folder,
@@ -326,7 +327,7 @@ impl Store {
         }
         let folder = self.folder.join(ASIDE);
         let aside = folder.join(path.file_name().unwrap_or_default());
-        let moved = fs::create_dir_all(&folder).and_then(|()| writing::relocate(path, &aside));
+        let moved = writing::make_folder(&folder).and_then(|()| writing::relocate(path, &aside));
         match moved {
             // Another process was as quick, and reports it.
             Err(error) if error.kind() == ErrorKind::NotFound && !path.exists() => return Ok(SetAside::Moved),
@@ -417,12 +418,7 @@ impl Store {
     pub fn keep_plan(&self, experiment: &str, model: &str, text: &str) -> Result<()> {
         self.write_plan(&self.plan_path(experiment, model), text)?;
         let shards = self.plan_shards(experiment, model);
-        match fs::remove_dir_all(&shards) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(Diagnostic::io(Kind::Output, "remove", &shards, &error))
-            }
-            _ => Ok(()),
-        }
+        writing::remove_folder(&shards).map_err(|error| Diagnostic::io(Kind::Output, "remove", &shards, &error))
     }
 
     /// Stores what a shard knows of a plan.

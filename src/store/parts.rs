@@ -195,7 +195,7 @@ impl Store {
         let error = Diagnostic::output(format!("this kept part is damaged: {what}")).in_file(path);
         let place = self.folder.join(ASIDE).join(path.file_name().unwrap_or_default());
         let setting_aside = || -> std::io::Result<()> {
-            fs::create_dir_all(self.folder.join(ASIDE))?;
+            writing::make_folder(&self.folder.join(ASIDE))?;
             writing::relocate(path, &place)?;
             if fs::read(&place)? != bytes {
                 // Made anew by another process in between.

@@ -103,27 +103,58 @@ pub(super) fn beside(folder: &Path) -> PathBuf {
 /// # Errors
 /// As [`write_atomically`].
 fn write_by(side: &Path, path: &Path, bytes: &[u8], durable: Durable) -> Result<()> {
-    let failed = |e: std::io::Error| Diagnostic::io(Kind::Output, "write", path, &e);
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(failed)?;
-    }
     let write = || {
-        // A file that was taken away under our hands was tidied up by somebody whose clock is wrong.
+        path.parent().map_or(Ok(()), make_folder)?;
         write_new_io(side, bytes, durable).and_then(|()| fs::rename(side, path))
     };
-    let written = match write() {
-        Err(error) if error.kind() == ErrorKind::NotFound => write(),
+    // A folder that is gone was removed by a process that has no more use for it (the plans of shards, once one knows
+    // the whole plan); a file that is gone was tidied up by somebody whose clock is wrong.
+    let written = again(ErrorKind::NotFound, || {
+        write().inspect_err(|_| _ = fs::remove_file(side))
+    });
+    match written {
         // The store is a link to another disk, and this is a plan or the like.
         Err(error) if error.kind() == ErrorKind::CrossesDevices && side.parent() != path.parent() => {
-            _ = fs::remove_file(side);
-            return write_atomically(path, bytes);
+            write_atomically(path, bytes)
         }
-        other => other,
-    };
-    written.map_err(|e| {
-        _ = fs::remove_file(side);
-        failed(e)
+        other => other.map_err(|e| Diagnostic::io(Kind::Output, "write", path, &e)),
+    }
+}
+
+/// How often a step is tried that another process can undo under our hands.
+const TRIES: u64 = 200;
+
+/// What a step says in the end that is tried again while it fails in this way.
+fn again(kind: ErrorKind, mut step: impl FnMut() -> std::io::Result<()>) -> std::io::Result<()> {
+    for tried in 1..TRIES {
+        match step() {
+            Err(error) if error.kind() == kind => std::thread::sleep(Duration::from_micros(50 * tried)),
+            other => return other,
+        }
+    }
+    step()
+}
+
+/// Makes a folder that another process may make or remove at the same time. [`fs::create_dir_all`] alone says "File
+/// exists" where the folder was there at its first look and gone at its second.
+///
+/// # Errors
+/// As of the system; what stands there is no folder.
+pub(super) fn make_folder(path: &Path) -> std::io::Result<()> {
+    again(ErrorKind::AlreadyExists, || {
+        again(ErrorKind::NotFound, || fs::create_dir_all(path))
     })
+}
+
+/// Removes a folder with all in it, while other processes may write there. What they write as it goes may stay.
+///
+/// # Errors
+/// As of the system.
+pub(super) fn remove_folder(path: &Path) -> std::io::Result<()> {
+    match again(ErrorKind::DirectoryNotEmpty, || fs::remove_dir_all(path)) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty) => Ok(()),
+        other => other,
+    }
 }
 
 /// Moves a file, also to another disk.
@@ -155,7 +186,7 @@ fn write_new_io(path: &Path, bytes: &[u8], durable: Durable) -> std::io::Result<
     let open = || File::options().write(true).create_new(true).open(path);
     let mut file = match open() {
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            fs::create_dir_all(path.parent().unwrap_or(Path::new("")))?;
+            make_folder(path.parent().unwrap_or(Path::new("")))?;
             open()?
         }
         other => other?,
@@ -188,6 +219,38 @@ mod tests {
             }
         });
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    /// A process that knows a whole plan removes the folder of the shards' plans while others write theirs.
+    #[test]
+    fn a_folder_that_goes_and_comes_keeps_nobody_from_writing() {
+        let folder = tempfile::tempdir().unwrap();
+        let plans = folder.path().join("plans/of/shards");
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                        remove_folder(&plans).unwrap();
+                        std::thread::sleep(Duration::from_micros(100));
+                    }
+                });
+            }
+            let writers: Vec<_> = (0..4)
+                .map(|writer| {
+                    let (plans, folder) = (&plans, folder.path());
+                    scope.spawn(move || {
+                        for _ in 0..300 {
+                            write_one_of_many(folder, &plans.join(format!("{writer}.jsonl")), b"plan").unwrap();
+                        }
+                    })
+                })
+                .collect();
+            let written: Vec<_> = writers.into_iter().map(|writer| writer.join()).collect();
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(written.iter().all(Result::is_ok));
+        });
+        assert_eq!(fs::read_dir(beside(folder.path())).unwrap().count(), 0);
     }
 
     #[test]
