@@ -12,7 +12,7 @@ use crate::store::write_atomically;
 /// Empty at first: templates that take the place of built-in ones, and files that are copied to the site. The
 /// checkpoint's folder is not made, so that `cp -r CHECKPOINT content/models/my-model` does what it says.
 const FOLDERS: [&str; 2] = ["templates", "static"];
-/// Publishes on GitHub Pages; `REPOSITORY` in it becomes the one that igsite comes from.
+/// Publishes on GitHub Pages; `REPOSITORY` and `VERSION` in it become those of this igsite, whose release it downloads.
 const WORKFLOW: &str = ".github/workflows/pages.yml";
 /// What a new project holds.
 const FILES: [(&str, &str); 6] = [
@@ -89,16 +89,25 @@ fn executable(path: &Path) -> Result<(), Diagnostic> {
     Ok(())
 }
 
+/// The workflow that downloads the release of this igsite.
+fn of_this_igsite(text: &str) -> String {
+    let address = env!("CARGO_PKG_REPOSITORY");
+    let repository = address.strip_prefix("https://github.com/").unwrap_or(address);
+    text.replace("REPOSITORY", repository)
+        .replace("VERSION", env!("CARGO_PKG_VERSION"))
+}
+
 fn project(folder: &Path, report: &Report) -> Result<(), Diagnostics> {
     for path in FOLDERS {
         let path = folder.join(path);
         fs::create_dir_all(&path).map_err(|e| Diagnostic::io(Kind::Output, "make the folder", &path, &e))?;
     }
     for (path, text) in FILES {
-        let text = text.replace(
-            "REPOSITORY: REPOSITORY",
-            concat!("REPOSITORY: ", env!("CARGO_PKG_REPOSITORY")),
-        );
+        let text = if path == WORKFLOW {
+            of_this_igsite(text)
+        } else {
+            text.to_owned()
+        };
         write_atomically(&folder.join(path), text.as_bytes())?;
     }
     report.result(&folder.display().to_string());
