@@ -11,14 +11,14 @@ cd "$(dirname "$0")/.."
 work=$PWD/target/wheel
 rm -rf "$work"
 mkdir -p "$work/bin" "$work/dist"
-CARGO=$(command -v cargo)
-export CARGO WORK=$work
+REAL_CARGO=$(command -v cargo)
+export REAL_CARGO WORK=$work
 cat >"$work/bin/cargo" <<'SHIM'
 #!/usr/bin/env bash
 set -euo pipefail
-[ "${1-}" = rustc ] || exec "$CARGO" "$@"
+[ "${1-}" = rustc ] || exec "$REAL_CARGO" "$@"
 said=$WORK/cargo.json
-"$CARGO" test --locked --no-run --test architecture --message-format json-render-diagnostics >"$said"
+"$REAL_CARGO" test --locked --no-run --test architecture --message-format json-render-diagnostics >"$said"
 program=$(python3 - "$said" <<'PYTHON'
 import json, sys
 for line in open(sys.argv[1]):
@@ -46,6 +46,7 @@ chmod +x "$work/bin/cargo"
 before=$SECONDS
 (
     unset CARGO_BUILD_TARGET
+    export CARGO=$work/bin/cargo
     PATH=$work/bin:$PATH "$tools/bin/maturin" build --quiet --profile dev --compatibility linux --out "$work/dist"
 )
 echo "wheel: made in $((SECONDS - before)) s"
