@@ -5,6 +5,8 @@ mod walk;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 use self::walk::Found;
 use super::dataset::{DataFiles, Repositories};
 use super::decode::Decoder;
@@ -31,6 +33,19 @@ pub struct Project {
     pub pages: Vec<Page>,
     /// Experiments that there are and that this build leaves out, by id.
     pub left_out: BTreeMap<String, LeftOut>,
+}
+
+/// How many files of each kind a project has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Experiments, drafts included.
+    pub experiments: usize,
+    /// Model files.
+    pub models: usize,
+    /// Pages.
+    pub pages: usize,
+    /// Files of imported maps.
+    pub imports: usize,
 }
 
 /// Why a build leaves an experiment out.
@@ -122,6 +137,20 @@ impl Project {
             },
             all.sorted(),
         ))
+    }
+
+    /// How many files of each kind a project has, read or not.
+    ///
+    /// # Errors
+    /// There is no project in `root`.
+    pub fn count(root: &Path) -> Result<Counts, Diagnostics> {
+        let found = Found::walk(root, &mut Diagnostics::new())?;
+        Ok(Counts {
+            experiments: found.experiments.len(),
+            models: found.models.len(),
+            pages: found.pages.len(),
+            imports: found.imports.len(),
+        })
     }
 
     /// Every experiment that the site shows, those whose maps are imported behind the others.
