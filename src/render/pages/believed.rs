@@ -97,10 +97,12 @@ fn expected(results: &Results<'_>, sample: usize, strongest: usize) -> Option<Re
         name: "known cause",
         verdict: if is_there { "good" } else { "bad" },
         text: if is_there {
-            format!("Its strongest word of what the sample is about is “{word}”, in {segment}, where it should be.")
+            format!(
+                "Its strongest word of what the sample is about is “{word}”, in the segment {segment}, where it should be."
+            )
         } else {
             format!(
-                "Its strongest word of what the sample is about is “{word}”, in {segment}; it should be in {}.",
+                "Its strongest word of what the sample is about is “{word}”, in the segment {segment}; it should be in {}.",
                 if names.len() > 1 { list_of(names, "or") } else { all }
             )
         },
@@ -129,6 +131,11 @@ fn tested(
         1 => "1 sample".to_owned(),
         count => format!("{count} samples"),
     };
+    // The worst comes first, and the rest stands behind the link.
+    let worst = group
+        .verdict
+        .split_once(". ")
+        .map_or(group.verdict.as_str(), |(first, _)| first);
     Some(Reason {
         name: "put to the test",
         verdict: match group.standing? {
@@ -137,8 +144,15 @@ fn tested(
             Standing::TooFew => "open",
         },
         text: format!(
-            "Maps of this model, target and baseline, on {samples}. {}",
-            group.verdict
+            "Such maps of this model, on {samples}: {}{}.",
+            worst
+                .chars()
+                .next()
+                .map(char::to_lowercase)
+                .into_iter()
+                .flatten()
+                .collect::<String>(),
+            worst.chars().skip(1).collect::<String>().trim_end_matches('.')
         ),
         href: Some(format!("{}#hold", links.to(&urls::experiment(&results.experiment.id)))),
     })

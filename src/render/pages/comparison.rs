@@ -17,10 +17,9 @@ use crate::analysis::summary::{self, Mean, Share};
 use crate::diagnostic::Result;
 use crate::render::interlinear::{self, Measure, Text, Warning, Who};
 use crate::render::plot::Figure;
-use crate::render::text::{self, excerpt};
+use crate::render::text::excerpt;
 use crate::render::{Sink, labels};
 use crate::site::urls::{self, Links};
-use crate::terms::TargetKind;
 
 /// How many pairs each list shows.
 const LISTED: usize = 15;
@@ -241,24 +240,7 @@ fn two_models<'a>(results: &'a Results<'_>, means: &Means, links: &Links) -> Vec
             same_answer: means.same_answer,
             same_word: means.same_word,
             sentences: of_two(results, (a, b), means, &apart, &measure),
-            legend: {
-                let contrast = results
-                    .first_map()
-                    .filter(|map| map.target.kind == TargetKind::Contrast);
-                let (low, high) = contrast.map_or_else(
-                    || ("against".to_owned(), "for".to_owned()),
-                    |map| labels::ends_of_contrast(&map.target.text),
-                );
-                format!(
-                    "<div class=\"legend\"><span class=\"low\">{}</span>{}<span>{}</span>\
-                     <span>full colour is {}; “·” is {}</span></div>",
-                    text::escape(&low),
-                    interlinear::ramp(),
-                    text::escape(&high),
-                    text::escape(&measure.told()),
-                    text::escape(&measure.dot()),
-                )
-            },
+            legend: interlinear::legend(results, &measure),
             unit: measure.unit.clone(),
             words: words_address(results, links),
             apart_of: apart.len(),

@@ -139,7 +139,7 @@ fn attribution(results: &Results<'_>) -> Option<String> {
     let range = if whole(low) == whole(high) {
         format!("{}%", whole(low))
     } else {
-        format!("{} to {}%, depending on the model", whole(low), whole(high))
+        format!("{}–{}%, by model", whole(low), whole(high))
     };
     let (amount, range) = match (low, high) {
         (_, high) if high < 0.5 => ("Less than half".to_owned(), format!(" ({range})")),

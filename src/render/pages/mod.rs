@@ -19,7 +19,7 @@ mod markdown;
 mod methods;
 mod model;
 pub(in crate::render) mod sample;
-mod samples;
+pub(in crate::render) mod samples;
 mod search;
 mod settings;
 pub(in crate::render) mod tokens;
