@@ -2,6 +2,7 @@
 //! writes numbers for people are the filters of `render/filters.rs`. Text is made here only where more than one page or
 //! a search engine reads the same sentence, and HTML only where a template would be too slow.
 
+mod believed;
 mod cards;
 mod choices;
 mod cite;
