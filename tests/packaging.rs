@@ -239,6 +239,28 @@ fn a_release_has_the_notes_of_its_version() {
     assert!(!ended && all.contains("no section"), "{all}");
 }
 
+#[test]
+fn the_readme_elsewhere_has_no_link_that_leads_nowhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("README.md");
+    fs::copy(root().join("README.md"), &copy).unwrap();
+    script(".github/scripts/readme.sh", &[&copy]);
+    let text = read(&copy);
+    let links: Vec<&str> = text
+        .split("](")
+        .skip(1)
+        .map(|rest| rest.split(')').next().unwrap())
+        .collect();
+    assert!(
+        links.len() > 40 && links.iter().all(|link| link.starts_with("https://")),
+        "{links:?}"
+    );
+    let at = |kind: &str, file: &str| format!("https://github.com/igsite/igsite/{kind}/v{VERSION}/{file}");
+    for link in [at("raw", "docs/images/front-light.png"), at("blob", "docs/methods.md")] {
+        assert!(links.contains(&link.as_str()), "{link} in {links:?}");
+    }
+}
+
 /// `setup-igsite`, against releases in a folder.
 struct SetUp {
     folder: tempfile::TempDir,

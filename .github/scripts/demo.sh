@@ -6,7 +6,7 @@ igsite=$1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
-TIMEFORMAT='%0R s (%0U s of processor time)'
+TIMEFORMAT='%1R s (%1U s of processor time)'
 "$igsite" --version
 echo "igsite init --demo demo"
 time "$igsite" init --demo demo >/dev/null

@@ -21,7 +21,7 @@ python=$(command -v python3 || command -v python)
 "$python" -m venv "$home/venv"
 bin=$home/venv/bin
 [ -d "$bin" ] || bin=$home/venv/Scripts
-TIMEFORMAT='%0R s (%0U s of processor time)'
+TIMEFORMAT='%1R s (%1U s of processor time)'
 echo "pip install $(basename "$wheel")"
 time "$bin/python" -m pip install --quiet --no-index --disable-pip-version-check "$wheel"
 HOME=$home PATH="$bin:/usr/bin:/bin" "$here/demo.sh" igsite
