@@ -403,7 +403,10 @@ fn the_demo_that_init_brings_is_the_repositorys() {
         for (from, to) in [
             ("count: 8", "count: 1"),
             ("steps: 64", "steps: 4"),
-            ("methods: [integrated_gradients, shapley]", "methods: [integrated_gradients]"),
+            (
+                "methods: [integrated_gradients, shapley]",
+                "methods: [integrated_gradients]",
+            ),
         ] {
             assert_eq!(text.matches(from).count(), 1, "{from}");
             text = text.replace(from, to);
