@@ -14,7 +14,7 @@ use crate::store::write_atomically;
 /// Empty at first: templates that take the place of built-in ones, and files that are copied to the site. The
 /// checkpoint's folder is not made, so that `cp -r CHECKPOINT content/models/my-model` does what it says.
 const FOLDERS: [&str; 2] = ["templates", "static"];
-/// Publishes on GitHub Pages; `REPOSITORY` in it becomes the one that igsite comes from.
+/// Publishes on GitHub Pages; `REPOSITORY` and `VERSION` in it become those of this igsite, whose release it downloads.
 const WORKFLOW: &str = ".github/workflows/pages.yml";
 const GITIGNORE: &str = ".gitignore";
 /// What a new project holds.
@@ -122,12 +122,12 @@ fn write<'f>(folder: &Path, files: impl IntoIterator<Item = (&'f str, &'f [u8])>
     Ok(())
 }
 
-/// A file of a new project, with the repository that igsite comes from.
+/// A file of a new project, with the repository and the release of this igsite.
 fn filled(text: &str) -> String {
-    text.replace(
-        "REPOSITORY: REPOSITORY",
-        concat!("REPOSITORY: ", env!("CARGO_PKG_REPOSITORY")),
-    )
+    let address = env!("CARGO_PKG_REPOSITORY");
+    let repository = address.strip_prefix("https://github.com/").unwrap_or(address);
+    text.replace("REPOSITORY", repository)
+        .replace("VERSION", env!("CARGO_PKG_VERSION"))
 }
 
 fn demo(folder: &Path, report: &Report) -> Result<(), Diagnostics> {

@@ -7,6 +7,8 @@
 
 pub mod activation;
 pub mod attention;
+#[cfg(test)]
+mod elsewhere;
 pub mod gemm;
 pub mod matrix;
 pub mod norm;

@@ -4,6 +4,8 @@
 //! What it computes is looked at ([`Backend::checked`]), which the CPU's own kernels do not need.
 
 pub mod cuda;
+#[cfg(test)]
+mod example;
 #[cfg(feature = "gpu")]
 mod graphics;
 pub mod listing;

@@ -2,6 +2,7 @@
 //! writes numbers for people are the filters of `render/filters.rs`. Text is made here only where more than one page or
 //! a search engine reads the same sentence, and HTML only where a template would be too slow.
 
+mod believed;
 mod book;
 mod cards;
 mod choices;
@@ -19,7 +20,7 @@ mod markdown;
 mod methods;
 mod model;
 pub(in crate::render) mod sample;
-mod samples;
+pub(in crate::render) mod samples;
 mod search;
 mod settings;
 pub(in crate::render) mod tokens;
