@@ -26,6 +26,8 @@ fn shown(fixture: &Fixture, own: Option<&str>, text: &str) -> Result<Rendered, S
     let setting = Setting {
         links: &links,
         pages: &BTreeMap::new(),
+        content: Path::new("content"),
+        book: None,
         shortcodes: &shortcodes,
     };
     let source = Source {
