@@ -321,7 +321,7 @@ fn the_doctor_keeps_secrets() {
     let saved = home.join("saved-token");
     std::fs::write(&saved, format!("{OTHER}\n")).unwrap();
     let saved = saved.display().to_string();
-    let base = vec![
+    let base = [
         ("HOME", home_text.as_str()),
         ("USER", "mallory"),
         ("LOGNAME", "mallory"),
