@@ -246,11 +246,9 @@ fn target(root: &Path, page: &Page, link: &str) -> Target {
     let mut inside = PathBuf::new();
     for part in base.join(path).components() {
         match part {
-            Component::ParentDir => {
-                if !inside.pop() {
-                    return Target::Outside(root.join(base).join(path));
-                }
-            }
+            Component::ParentDir if !inside.pop() => return Target::Outside(root.join(base).join(path)),
+            // One folder up, as the guard has gone.
+            Component::ParentDir => {}
             Component::Normal(part) => inside.push(part),
             _ => {}
         }

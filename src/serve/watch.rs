@@ -153,4 +153,27 @@ mod tests {
         fs::write(root.join("templates/page.html"), "1").unwrap();
         assert!(seen(), "and what is put into it");
     }
+
+    #[test]
+    fn all_of_a_book_is_watched_but_what_igsite_writes_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().to_owned();
+        fs::write(root.join("book.yaml"), "").unwrap();
+        for name in ["why", "site", ".igsite"] {
+            fs::create_dir(root.join(name)).unwrap();
+        }
+        let mut watch = Watch::start(&root).unwrap();
+        let (told, changes) = mpsc::channel();
+        thread::spawn(move || while watch.changed().is_ok() && told.send(()).is_ok() {});
+        let seen = || changes.recv_timeout(Duration::from_secs(20)).is_ok();
+        let quiet = || changes.recv_timeout(Duration::from_millis(600)).is_err();
+
+        fs::write(root.join("README.md"), "1").unwrap();
+        assert!(seen() && quiet(), "a page, once");
+        fs::write(root.join("why/a.md"), "1").unwrap();
+        assert!(seen() && quiet(), "a page in a folder");
+        fs::write(root.join("site/index.html"), "1").unwrap();
+        fs::write(root.join(".igsite/lock"), "1").unwrap();
+        assert!(quiet(), "the site and the store");
+    }
 }

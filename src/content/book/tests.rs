@@ -108,7 +108,7 @@ fn what_a_reader_would_miss_is_an_error() {
     let told = errors(outside);
     assert_eq!(told.len(), 2, "{told:#?}");
     assert!(
-        told[0].starts_with("a.md:3:24: link to `../Makefile`, which is outside of the book"),
+        told[0].starts_with("a.md:3:22: link to `../Makefile`, which is outside of the book"),
         "{told:#?}"
     );
     assert!(told[1].starts_with("why/two.md:3:1: "), "{told:#?}");
@@ -126,7 +126,7 @@ fn what_a_reader_would_miss_is_an_error() {
 fn a_file_of_the_repository_that_is_not_here_is_a_warning() {
     let (_, warnings) = Folder::book().without("Makefile").load().unwrap();
     assert_eq!(warnings.len(), 2, "{warnings:#?}");
-    assert!(warnings[0].starts_with("a.md:3:24: link to `../Makefile`: there is no such file here"));
+    assert!(warnings[0].starts_with("a.md:3:22: link to `../Makefile`: there is no such file here"));
 }
 
 #[test]
