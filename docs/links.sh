@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every relative link and picture in README.md, ARCHITECTURE.md and docs/ leads to a file, and every anchor to a heading.
+# Every relative link and picture in the pages of the root and of docs/ leads to a file, and every anchor to a heading.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,7 +10,7 @@ anchors() {
 }
 
 bad=0 count=0
-for file in README.md ARCHITECTURE.md docs/*.md docs/*/*.md; do
+for file in *.md docs/*.md docs/*/*.md; do
     # Links outside of code: blocks go first, then spans.
     while read -r link; do
         case "$link" in http:* | https:* | mailto:* | '') continue ;; esac

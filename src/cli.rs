@@ -1,5 +1,7 @@
 //! The command line: arguments, options, exit codes.
 
+mod version;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -7,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::model::device::DeviceChoice;
 use crate::terms::Shard;
+pub use version::About;
 
 /// How the process ends; the numbers are part of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +47,7 @@ impl From<ExitStatus> for std::process::ExitCode {
 
 /// A static report site generator for language-model attribution.
 #[derive(Debug, Parser)]
-#[command(version, about, long_about = None, propagate_version = true)]
+#[command(version, long_version = version::line(), about, long_about = None, propagate_version = true)]
 pub struct Cli {
     /// What holds for every command.
     #[command(flatten)]
@@ -109,6 +112,12 @@ pub enum Command {
     Init(Init),
     /// List what `--device` can take here, with memory and what each computes in
     Devices,
+    /// Print what a bug report needs of this machine, this igsite and this project, without names and tokens
+    Doctor(Doctor),
+    /// Print what a shell needs to complete commands and options
+    Completions(Completions),
+    /// Print the manual page, or write a page for each command into a folder
+    Man(Man),
 }
 
 /// Which experiments.
@@ -378,10 +387,37 @@ pub struct Init {
     /// The new project's folder
     #[arg(value_name = "DIR", default_value = ".")]
     pub folder: PathBuf,
+    /// The demo, with its four small models: builds as it is, without a network
+    #[arg(long)]
+    pub demo: bool,
     /// Also a script for a job array of Slurm, slurm.sh; to a project that is there it is added
     #[arg(long)]
     pub slurm: bool,
     /// Also a manifest for an Indexed Job of Kubernetes, kubernetes.yaml; to a project that is there it is added
     #[arg(long)]
     pub kubernetes: bool,
+}
+
+/// `igsite doctor`
+#[derive(Clone, Debug, Args)]
+pub struct Doctor {
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `igsite completions`
+#[derive(Clone, Debug, Args)]
+pub struct Completions {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub shell: clap_complete::Shell,
+}
+
+/// `igsite man`
+#[derive(Clone, Debug, Args)]
+pub struct Man {
+    /// Where the pages go, such as ~/.local/share/man/man1; without it igsite(1) is printed
+    #[arg(value_name = "DIR")]
+    pub folder: Option<PathBuf>,
 }

@@ -36,6 +36,9 @@ pub mod model;
 #[path = "../tests/support/needs.rs"]
 mod needs;
 pub mod plan;
+#[cfg(test)]
+#[path = "../tests/support/processors.rs"]
+mod processors;
 pub mod progress;
 pub mod publish;
 pub mod random;

@@ -87,7 +87,10 @@ mod tests {
     fn one_that_waits_says_so_once_and_goes_on() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
-        let open = || File::options().create(true).append(true).open(&path).unwrap();
+        let open = || {
+            let mut options = File::options();
+            options.create(true).read(true).append(true).open(&path).unwrap()
+        };
         let busy = || Diagnostic::output("another is at work");
         let (first, second) = (open(), open());
         let take = |file: &File, sharing, patience| lock(file, &path, sharing, patience, busy);

@@ -85,6 +85,16 @@ pub fn inputs(
     for folder in ["templates", "static"] {
         add(&format!("{folder}/"), contents(&project.root.join(folder))?);
     }
+    if let Some(book) = &project.book {
+        let hashes = book.files.iter().map(|file| {
+            let bytes = input::read(&project.root.join(file), Kind::Content, "read").ok()?;
+            Some((file, hash::of_bytes(&bytes)))
+        });
+        add(
+            "the files of the book",
+            debug_hash(&hashes.collect::<Option<Vec<_>>>()?),
+        );
+    }
     for id in named_models(project) {
         let spec = project.models.get(id)?;
         let place = match &spec.source {

@@ -16,7 +16,7 @@ use std::process::Command;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use support::needs::{Need, found_or_skip};
-use support::project::Project;
+use support::project::{Project, copied};
 
 const PAGES: [&str; 9] = [
     "search/index.html",
@@ -225,23 +225,6 @@ fn the_first_screens_of_the_demo_answer() {
     };
     let only = "first screen|every count|equal labels|both maps|the lists of every|what is chosen|pages are light|a difference";
     checked(demo, Some(only));
-}
-
-/// A folder with all that it holds; files that are there and the same stay as they are.
-fn copied(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copied(&entry.path(), &target);
-        } else {
-            let bytes = std::fs::read(entry.path()).unwrap();
-            if std::fs::read(&target).ok().as_ref() != Some(&bytes) {
-                std::fs::write(&target, bytes).unwrap();
-            }
-        }
-    }
 }
 
 /// Runs the checks, or those whose name has one of some texts, on a site that is built if they can be run.

@@ -444,12 +444,20 @@ fn the_workflow_of_a_new_project_publishes_with_least_rights() {
     );
     assert_eq!(workflow["concurrency"]["group"], "pages");
     assert!(workflow["on"]["push"].is_mapping() && workflow["on"].get("workflow_dispatch").is_some());
-    assert_eq!(workflow["env"]["IGSITE_REPOSITORY"], env!("CARGO_PKG_REPOSITORY"));
+    // It downloads the release that wrote it, by the action of that release.
+    let (repository, version) = (env!("CARGO_PKG_REPOSITORY"), env!("CARGO_PKG_VERSION"));
+    let action = format!(
+        "{}/.github/actions/setup-igsite@v{version}",
+        repository.strip_prefix("https://github.com/").unwrap()
+    );
+    let set_up = &workflow["jobs"]["build"]["steps"][1];
+    assert_eq!(set_up["uses"], action.as_str());
+    assert_eq!(set_up["with"]["version"], version);
+    assert!(!text.contains("REPOSITORY") && !text.contains("VERSION") && !text.contains("cargo"));
     let build = workflow["jobs"]["build"]["steps"].as_sequence().unwrap();
     let uses: Vec<&str> = build.iter().filter_map(|step| step["uses"].as_str()).collect();
     for action in [
         "actions/checkout@",
-        "actions/cache@",
         "actions/configure-pages@",
         "actions/upload-pages-artifact@",
     ] {

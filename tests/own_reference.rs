@@ -80,3 +80,53 @@ fn a_sliding_window_is_honoured() {
     std::fs::write(copy.path().join("config.json"), config.to_string()).unwrap();
     same_numbers(copy.path(), &expected["prompts"]);
 }
+
+/// The cases of few points, which are quick on a processor that is played.
+fn check_at_few_points(model: &str) {
+    let mut prompts = expected(model)["prompts"].take();
+    let mut kept = 0;
+    for prompt in prompts.as_array_mut().unwrap() {
+        let cases = prompt["cases"].as_array_mut().unwrap();
+        cases.retain(|case| case["steps"].as_u64().unwrap() <= 2);
+        kept += cases.len();
+    }
+    assert!(kept >= 3, "{model} has {kept} such cases");
+    same_numbers(&model_folder(model), &prompts);
+}
+
+#[test]
+fn demo_llama_equals_the_reference_at_few_points() {
+    check_at_few_points("demo-llama");
+}
+
+#[test]
+fn demo_mistral_equals_the_reference_at_few_points() {
+    check_at_few_points("demo-mistral");
+}
+
+#[test]
+fn demo_falcon_equals_the_reference_at_few_points() {
+    check_at_few_points("demo-falcon");
+}
+
+#[test]
+fn the_processor_is_the_one_that_was_chosen() {
+    support::processors::told();
+}
+
+/// The same numbers on other processors, as kernels are chosen at run time.
+mod elsewhere {
+    use super::support::processors::{HASWELL, OPTERON};
+
+    const TESTS: [&str; 2] = ["_at_few_points", "the_processor_is"];
+
+    #[test]
+    fn without_avx_512_the_references_hold() {
+        HASWELL.runs(&TESTS, "elsewhere::", 4);
+    }
+
+    #[test]
+    fn without_avx_the_references_hold() {
+        OPTERON.runs(&TESTS, "elsewhere::", 4);
+    }
+}

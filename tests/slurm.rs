@@ -50,10 +50,9 @@ fn logs(project: &Project) -> String {
     text.collect::<Vec<_>>().join("\n")
 }
 
-fn an_array_with_a_cancelled_task(slurm: &Slurm, stores: &str, expected: &[(String, Vec<u8>)]) {
-    let project = project(ROWS, STEPS);
+fn an_array_with_a_cancelled_task(slurm: &Slurm, project: &Project, stores: &str, expected: &[(String, Vec<u8>)]) {
     project.run(&["init", "--slurm"]).ended(0);
-    let submitted = submit(slurm, &project, &[], stores);
+    let submitted = submit(slurm, project, &[], stores);
     let [array, build] = &jobs(&submitted)[..] else {
         panic!("{}", submitted.stdout)
     };
@@ -67,7 +66,7 @@ fn an_array_with_a_cancelled_task(slurm: &Slurm, stores: &str, expected: &[(Stri
     wait_for("a part", || !parts(&store).is_empty());
     slurm.run("scancel", &[&task], &project.path("."), &[]);
     slurm.wait(&[array, build]);
-    let said = logs(&project);
+    let said = logs(project);
     assert!(
         said.contains("stopped by SIGTERM") || said.contains("CANCELLED"),
         "{said}"
@@ -75,13 +74,13 @@ fn an_array_with_a_cancelled_task(slurm: &Slurm, stores: &str, expected: &[(Stri
     assert!(!project.path("site").exists(), "the build waits for all tasks");
     // What it had finished is kept, and it alone is sent again.
     assert!(!parts(&store).is_empty());
-    let again = submit(slurm, &project, &["--retry"], stores);
+    let again = submit(slurm, project, &["--retry"], stores);
     assert!(again.stdout.contains("tasks 1: job"), "{}\n{said}", again.stdout);
     let [array, build] = &jobs(&again)[..] else {
         panic!("{}", again.stdout)
     };
     slurm.wait(&[array, build]);
-    assert!(project.path("site/index.html").exists(), "{}", logs(&project));
+    assert!(project.path("site/index.html").exists(), "{}", logs(project));
     assert_eq!(
         project
             .run_with(&["status", "--array"], &[("IGSITE_SHARDS", "4")])
@@ -89,9 +88,9 @@ fn an_array_with_a_cancelled_task(slurm: &Slurm, stores: &str, expected: &[(Stri
             .trim(),
         ""
     );
-    assert_eq!(differing(&frozen_site(&project), expected), [""; 0]);
+    assert_eq!(differing(&frozen_site(project), expected), [""; 0]);
     // Once more, and nothing has to be computed.
-    let [build] = &jobs(&submit(slurm, &project, &["--retry"], stores))[..] else {
+    let [build] = &jobs(&submit(slurm, project, &["--retry"], stores))[..] else {
         panic!("one job")
     };
     slurm.wait(&[build]);
@@ -104,8 +103,17 @@ fn an_array_with_a_task_that_is_cancelled_makes_the_site_of_one_process() {
     whole.run(&["build", "--device", "cpu"]).ended(0);
     let expected = frozen_site(&whole);
     // All tasks write the project's store; and each has one of its own, to be merged.
-    an_array_with_a_cancelled_task(&slurm, "", &expected);
-    an_array_with_a_cancelled_task(&slurm, "stores", &expected);
+    an_array_with_a_cancelled_task(&slurm, &project(ROWS, STEPS), "", &expected);
+    an_array_with_a_cancelled_task(&slurm, &project(ROWS, STEPS), "stores", &expected);
+}
+
+#[test]
+fn the_demo_by_an_array_whose_stores_are_merged_is_the_demo_of_one_process() {
+    let Some(slurm) = Slurm::start() else { return };
+    let whole = Project::demo();
+    whole.run(&["compute", "--device", "cpu"]).ended(0);
+    let expected = frozen_site(&whole);
+    an_array_with_a_cancelled_task(&slurm, &Project::demo(), "stores", &expected);
 }
 
 #[test]

@@ -222,7 +222,12 @@ fn scope(maps: &TestedMaps) -> String {
         1 => "1 sample".to_owned(),
         count => format!("{count} samples"),
     };
-    format!("{} ({}) on {samples}: ", common.method.name(), common.kind)
+    format!(
+        "{} ({}, from the {}) on {samples}: ",
+        common.method.name(),
+        common.kind,
+        common.baseline.name()
+    )
 }
 
 #[cfg(test)]

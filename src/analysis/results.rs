@@ -270,6 +270,20 @@ impl<'a> Results<'a> {
         (self.experiment.options.len() > 1).then(|| 1.0 / self.experiment.options.len() as f64)
     }
 
+    /// How many samples have the right answer that is right most often: what is got by giving it always.
+    pub fn always_the_same(&self) -> usize {
+        let mut counts: IndexMap<&str, usize> = IndexMap::new();
+        for gold in self
+            .experiment
+            .samples
+            .iter()
+            .filter_map(|sample| sample.gold.as_deref())
+        {
+            *counts.entry(gold).or_default() += 1;
+        }
+        counts.into_values().max().unwrap_or_default()
+    }
+
     /// The option's letter with the words it stands for: `D (barely-true)`.
     pub fn option_label(&self, letter: &str) -> String {
         match self.experiment.options.iter().find(|option| option.letter == letter) {

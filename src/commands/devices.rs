@@ -20,7 +20,8 @@ fn line(listed: &Listed) -> String {
     format!("{:<10} {what}", listed.device)
 }
 
-fn told(found: &Found) -> String {
+/// A device that is there, in words.
+pub fn told(found: &Found) -> String {
     let memory = found.memory.map_or_else(
         || "memory unknown".to_owned(),
         |bytes| format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30)),

@@ -2,12 +2,15 @@
 
 mod build;
 mod check;
+mod completions;
 mod compute;
 mod devices;
+mod doctor;
 mod explain;
 mod fetch;
 mod import;
 mod init;
+mod man;
 mod place;
 mod report;
 mod serve;
@@ -63,6 +66,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitStatus {
         Command::Import(arguments) => import::run(&cli.global, arguments, &report),
         Command::Init(arguments) => init::run(arguments, &report),
         Command::Devices => devices::run(&report),
+        Command::Doctor(arguments) => doctor::run(&cli.global, arguments, &report),
+        Command::Completions(arguments) => completions::run(arguments, &report),
+        Command::Man(arguments) => man::run(arguments, &report),
     };
     report.ended(done.unwrap_or_else(|errors| report.errors(errors)))
 }

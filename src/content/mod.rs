@@ -5,6 +5,7 @@
 //! [`experiment::Experiment`],
 //! [`model::ModelSpec`] or [`page::Page`], which [`project`] gathers. Nothing here runs or opens a model.
 
+pub mod book;
 pub mod dataset;
 pub mod decode;
 pub mod experiment;

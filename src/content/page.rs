@@ -126,10 +126,14 @@ impl Cards {
 /// Folders and files at the top of the site that are its own.
 pub const RESERVED: [&str; 6] = ["experiments", "models", "data", "assets", "search", "404"];
 
-/// Reads the text of the page at `path`, whose place under `content/` is `place`.
-pub(super) fn read(path: &Path, place: &Path, text: &str, decoder: &mut Decoder) -> Option<Page> {
+/// Those of a book, which has no experiments.
+pub(super) const RESERVED_IN_BOOKS: [&str; 3] = ["assets", "search", "404"];
+
+/// Reads the text of the page at `path`, whose place under `content/` is `place`; `reserved` are the names at the top
+/// of the site that no page may have.
+pub(super) fn read(path: &Path, place: &Path, text: &str, reserved: &[&str], decoder: &mut Decoder) -> Option<Page> {
     let before = decoder.diagnostics.error_count();
-    let route = read_route(place, decoder);
+    let route = read_route(place, reserved, decoder);
     let (front, markdown, first_line) = split(without_bom(text));
     let mut page = Page {
         path: path.to_path_buf(),
@@ -163,7 +167,7 @@ pub(super) fn read(path: &Path, place: &Path, text: &str, decoder: &mut Decoder)
     (decoder.diagnostics.error_count() == before).then_some(page)
 }
 
-fn read_route(place: &Path, decoder: &mut Decoder) -> Vec<String> {
+fn read_route(place: &Path, reserved: &[&str], decoder: &mut Decoder) -> Vec<String> {
     let stem = place.with_extension("");
     let route: Vec<String> = stem
         .components()
@@ -180,7 +184,7 @@ fn read_route(place: &Path, decoder: &mut Decoder) -> Vec<String> {
         }
     }
     if let Some(first) = route.first()
-        && RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(first))
+        && reserved.iter().any(|reserved| reserved.eq_ignore_ascii_case(first))
     {
         let error = decoder.error(start, format!("the site keeps `{first}` for itself"));
         decoder.push(error.help("rename the file or folder"));

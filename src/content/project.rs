@@ -5,7 +5,10 @@ mod walk;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 use self::walk::Found;
+use super::book::{self, Book};
 use super::dataset::{DataFiles, Repositories};
 use super::decode::Decoder;
 use super::experiment::{self, Experiment};
@@ -13,7 +16,7 @@ use super::files;
 use super::imports::{self, Import, ModelLine};
 use super::model::{self, ModelSource, ModelSpec};
 use super::names::{name_problem, nearest, quoted, shortened};
-use super::page::{self, Page, SiteSettings};
+use super::page::{self, Page, RESERVED, RESERVED_IN_BOOKS, SiteSettings};
 use crate::diagnostic::{Diagnostic, Diagnostics, Position};
 
 /// A resolved project: everything that the build needs to know of `content/`.
@@ -29,8 +32,23 @@ pub struct Project {
     pub models: BTreeMap<String, ModelSpec>,
     /// Pages to build, by route.
     pub pages: Vec<Page>,
+    /// Their order and what belongs to them, where the project is a book.
+    pub book: Option<Book>,
     /// Experiments that there are and that this build leaves out, by id.
     pub left_out: BTreeMap<String, LeftOut>,
+}
+
+/// How many files of each kind a project has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Experiments, drafts included.
+    pub experiments: usize,
+    /// Model files.
+    pub models: usize,
+    /// Pages.
+    pub pages: usize,
+    /// Files of imported maps.
+    pub imports: usize,
 }
 
 /// Why a build leaves an experiment out.
@@ -97,13 +115,14 @@ impl Project {
         let chosen = (selection, &mut left_out);
         let (experiments, named) = read_experiments(root, &found, chosen, repositories, &models, &mut all);
         let imports = read_imports(root, &found, selection, &mut left_out, &mut all);
-        if experiments.is_empty() && imports.is_empty() && !all.has_errors() {
+        if experiments.is_empty() && imports.is_empty() && !all.has_errors() && !found.is_book {
             all.push(nothing_to_build(&found));
         }
         if checkpoints {
             look_for_checkpoints(&models, &named, &mut all);
         }
         let pages = read_pages(root, &found, selection, &mut all);
+        let book = found.is_book.then(|| book::read(root, &pages, &mut all));
         if all.has_errors() {
             return Err(all.sorted());
         }
@@ -118,10 +137,25 @@ impl Project {
                 imports,
                 models,
                 pages,
+                book,
                 left_out,
             },
             all.sorted(),
         ))
+    }
+
+    /// How many files of each kind a project has, read or not.
+    ///
+    /// # Errors
+    /// There is no project in `root`.
+    pub fn count(root: &Path) -> Result<Counts, Diagnostics> {
+        let found = Found::walk(root, &mut Diagnostics::new())?;
+        Ok(Counts {
+            experiments: found.experiments.len(),
+            models: found.models.len(),
+            pages: found.pages.len(),
+            imports: found.imports.len(),
+        })
     }
 
     /// Every experiment that the site shows, those whose maps are imported behind the others.
@@ -140,6 +174,11 @@ impl Project {
             }
         }
         models
+    }
+
+    /// The folder of the pages, relative to the project's: `content`, or the project's own folder where it is a book.
+    pub fn content(&self) -> &'static Path {
+        Path::new(if self.book.is_some() { "" } else { walk::CONTENT })
     }
 
     /// What the front page's front matter says of the whole site.
@@ -361,9 +400,15 @@ fn read_pages(root: &Path, found: &Found, selection: &Selection, all: &mut Diagn
     let mut routes: BTreeMap<String, &Path> = BTreeMap::new();
     for path in &found.pages {
         let mut decoder = Decoder::new(path);
-        let place = path.strip_prefix("content").unwrap_or(path);
+        let place = path.strip_prefix(walk::CONTENT).unwrap_or(path);
+        let (place, reserved) = match found.is_book {
+            // As where people read files of a repository.
+            true if path.ends_with("README.md") => (path.with_file_name("index.md"), &RESERVED_IN_BOOKS[..]),
+            true => (path.clone(), &RESERVED_IN_BOOKS[..]),
+            false => (place.to_path_buf(), &RESERVED[..]),
+        };
         let text = decoder.diagnostics.keep(files::read_text(root, path));
-        let page = text.and_then(|text| page::read(path, place, &text, &mut decoder));
+        let page = text.and_then(|text| page::read(path, &place, &text, reserved, &mut decoder));
         all.extend(decoder.diagnostics);
         let Some(page) = page else { continue };
         // `docs.md` and `docs/index.md` are both the page at docs/.

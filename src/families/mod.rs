@@ -14,6 +14,8 @@ pub mod tensors;
 pub mod unused_fields;
 
 mod cohere2;
+#[cfg(test)]
+mod example;
 mod exaone4;
 mod falcon;
 mod gemma;

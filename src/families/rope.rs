@@ -302,6 +302,12 @@ impl Source<'_> {
             || self.wrong("`rope_type` one of default, linear, dynamic, llama3, yarn, longrope; or no scaling");
         let kind = match new.or(old) {
             None => "default",
+            // What the first files of Phi-3 call it, which transformers reads so too.
+            Some(Value::String(kind))
+                if ["su", "yarn"].contains(&kind.as_str()) && self.map.contains_key("short_factor") =>
+            {
+                "longrope"
+            }
             Some(Value::String(kind)) => kind,
             Some(_) => return Err(unknown()),
         };

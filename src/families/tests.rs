@@ -167,3 +167,66 @@ fn published_configs_are_read_without_a_warning() {
         assert!(warnings.is_empty(), "{}: {warnings:?}", config["model_type"]);
     }
 }
+
+/// What transformers 4 wrote and what transformers 5 writes of the same models.
+#[test]
+fn files_of_transformers_4_and_5_are_read_alike() {
+    let divisors = |first: f64| -> Vec<f64> { (0..48).map(|at| first + f64::from(at) / 7.0).collect() };
+    let phi = json!({"architectures": ["Phi3ForCausalLM"], "attention_bias": false, "bos_token_id": 1, "eos_token_id": 32000,
+        "hidden_act": "silu", "hidden_size": 3072, "intermediate_size": 8192, "max_position_embeddings": 131_072,
+        "model_type": "phi3", "num_attention_heads": 32, "num_hidden_layers": 32, "num_key_value_heads": 32,
+        "original_max_position_embeddings": 4096, "rms_norm_eps": 1e-5, "sliding_window": 262_144,
+        "tie_word_embeddings": false, "vocab_size": 32064});
+    let gemma = json!({"architectures": ["Gemma3ForCausalLM"], "attention_bias": false, "attn_logit_softcapping": null,
+        "final_logit_softcapping": null, "head_dim": 256, "hidden_activation": "gelu_pytorch_tanh", "hidden_size": 640,
+        "intermediate_size": 2048, "max_position_embeddings": 32768, "model_type": "gemma3_text",
+        "num_attention_heads": 4, "num_hidden_layers": 18, "num_key_value_heads": 1, "query_pre_attn_scalar": 256,
+        "rms_norm_eps": 1e-6, "sliding_window": 512, "vocab_size": 262_144});
+    let long = |name: &str| {
+        json!({"rope_scaling": {"long_factor": divisors(1.5), "short_factor": divisors(1.0), "type": name},
+        "rope_theta": 10000.0, "torch_dtype": "bfloat16", "transformers_version": "4.41.2"})
+    };
+    let new = json!({"rope_parameters": {"long_factor": divisors(1.5), "short_factor": divisors(1.0),
+        "rope_type": "longrope", "rope_theta": 10000.0}, "dtype": "bfloat16", "transformers_version": "5.0.0"});
+    let kinds: Vec<&str> = (1..=18)
+        .map(|layer| {
+            if layer % 6 == 0 {
+                "full_attention"
+            } else {
+                "sliding_attention"
+            }
+        })
+        .collect();
+    let pairs = [
+        (&phi, long("longrope"), new.clone()),
+        (&phi, long("su"), new.clone()),
+        (&phi, long("yarn"), new),
+        (
+            &gemma,
+            json!({"rope_theta": 1e6, "rope_local_base_freq": 1e4, "rope_scaling": null, "sliding_window_pattern": 6,
+                "torch_dtype": "bfloat16", "transformers_version": "4.50.0"}),
+            json!({"rope_parameters": {"full_attention": {"rope_theta": 1e6, "rope_type": "default"},
+                "sliding_attention": {"rope_theta": 1e4, "rope_type": "default"}}, "layer_types": kinds,
+                "dtype": "bfloat16", "transformers_version": "5.0.0"}),
+        ),
+        (
+            &gemma,
+            json!({"rope_theta": 1e6, "rope_local_base_freq": 2e4, "rope_scaling": {"factor": 8.0, "rope_type": "linear"},
+                "_sliding_window_pattern": 6, "layer_types": kinds, "transformers_version": "4.57.0"}),
+            json!({"rope_parameters": {"full_attention": {"rope_theta": 1e6, "rope_type": "linear", "factor": 8.0},
+                "sliding_attention": {"rope_theta": 2e4, "rope_type": "default"}}, "layer_types": kinds,
+                "transformers_version": "5.0.0"}),
+        ),
+    ];
+    for (shared, old, new) in pairs {
+        let [old, new] = [old, new].map(|more| {
+            let mut config = shared.as_object().unwrap().clone();
+            config.extend(more.as_object().unwrap().clone());
+            let read = config::parse(&config).unwrap_or_else(|e| panic!("{more}: {e}"));
+            let warnings: Vec<String> = read.warnings.iter().map(ToString::to_string).collect();
+            assert!(warnings.is_empty(), "{more}: {warnings:?}");
+            format!("{:?}", read.model)
+        });
+        assert_eq!(old, new);
+    }
+}

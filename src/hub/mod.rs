@@ -16,6 +16,7 @@ mod limits;
 mod model;
 mod refusal;
 mod settings;
+pub mod standing;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeSet;

@@ -4,6 +4,8 @@
 //! What it computes is looked at ([`Backend::checked`]), which the CPU's own kernels do not need.
 
 pub mod cuda;
+#[cfg(test)]
+mod example;
 #[cfg(feature = "gpu")]
 mod graphics;
 pub mod listing;
@@ -25,6 +27,9 @@ use crate::terms::{DeviceKind, Dtype, Quantization};
 
 /// The version of cubecl that Cargo.toml asks for; records of GPUs name it. A test holds it to Cargo.lock.
 pub const CUBECL: &str = "0.11.3";
+
+/// The version of Burn that Cargo.toml asks for. A test holds it to Cargo.lock.
+pub const BURN: &str = "0.22.1";
 
 /// What was asked for with `--device`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -402,9 +407,17 @@ mod tests {
     }
 
     #[test]
-    fn the_version_of_cubecl_is_the_locked_one() {
+    fn the_versions_that_are_told_are_the_locked_ones() {
         let lock = include_str!("../../Cargo.lock");
-        assert!(lock.contains(&format!("name = \"cubecl\"\nversion = \"{CUBECL}\"\n")));
+        for (name, version) in [("cubecl", CUBECL), ("burn", BURN)] {
+            assert!(
+                lock.contains(&format!("name = \"{name}\"\nversion = \"{version}\"\n")),
+                "{name}"
+            );
+            // Whoever compiles without the lock gets no other either.
+            let asked = format!("\n{name} = {{ version = \"={version}\"");
+            assert!(include_str!("../../Cargo.toml").contains(&asked), "{name}");
+        }
     }
 
     #[test]

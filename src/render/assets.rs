@@ -9,6 +9,8 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
+use crate::content::book::Book;
+use crate::content::files::shown;
 use crate::content::page::RESERVED;
 use crate::diagnostic::{Diagnostic, Kind, Result};
 use crate::hex::hex;
@@ -35,11 +37,11 @@ pub struct Assets {
 }
 
 impl Assets {
-    /// The built-in ones with those of the project in `root`.
+    /// The built-in ones with those of the project in `root`, and of the book that it may be.
     ///
     /// # Errors
     /// A file of `static/` cannot be read, or stands where the site has a folder.
-    pub fn load(root: &Path) -> Result<Self> {
+    pub fn load(root: &Path, book: Option<&Book>) -> Result<Self> {
         let mut assets: BTreeMap<&str, Vec<u8>> = BUILT_IN.map(|(name, text)| (name, built_in(name, text))).into();
         let mut all = BTreeMap::new();
         for (name, path) in files(&root.join("static"))? {
@@ -52,6 +54,11 @@ impl Assets {
                 Some(built_in) => *built_in = bytes,
                 None => _ = all.insert(name, bytes),
             }
+        }
+        // What pages of a book show of its own folder.
+        for path in book.into_iter().flat_map(|book| &book.files) {
+            let bytes = input::read(&root.join(path), Kind::Content, "read").map_err(|e| e.in_file(path))?;
+            all.insert(shown(path).to_string_lossy().into_owned(), bytes);
         }
         let mut paths = BTreeMap::new();
         for (name, bytes) in BUILT_IN.iter().filter_map(|(name, _)| assets.remove_entry(name)) {
@@ -160,7 +167,7 @@ mod tests {
             ("static/assets/igsite.css", "p{}"),
             ("static/assets/own.css", "b{}"),
         ]);
-        let assets = Assets::load(folder.path()).unwrap();
+        let assets = Assets::load(folder.path(), None).unwrap();
         let files: BTreeMap<&str, &[u8]> = assets.files().collect();
         assert_eq!(files["CNAME"], b"a.example");
         assert_eq!(files["assets/own.css"], b"b{}");
@@ -175,12 +182,12 @@ mod tests {
 
     #[test]
     fn a_file_where_the_site_has_a_folder_is_refused_at_once() {
-        let error = Assets::load(project(&[("static/Experiments", "x")]).path()).unwrap_err();
+        let error = Assets::load(project(&[("static/Experiments", "x")]).path(), None).unwrap_err();
         let error = error.to_string();
         assert!(
             error.contains("static/Experiments: the site has a folder `Experiments/`"),
             "{error}"
         );
-        assert!(Assets::load(project(&[("static/experiments/photo.png", "x")]).path()).is_ok());
+        assert!(Assets::load(project(&[("static/experiments/photo.png", "x")]).path(), None).is_ok());
     }
 }

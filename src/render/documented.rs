@@ -3,7 +3,7 @@
 //! `INSTA_UPDATE=always` writes them anew, as it does with snapshots.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -13,6 +13,7 @@ use super::theme::{TEMPLATES, blocks};
 use super::{OutputFile, Sink, filters};
 use crate::analysis::results::Results;
 use crate::analysis::summary::Share;
+use crate::content::book::{Book, Chapter, Part};
 
 const DOCS: &str = "content/docs/changing-the-look.md";
 
@@ -197,6 +198,38 @@ fn given() -> BTreeMap<String, Vec<Value>> {
     foreign_renderer
         .map(&foreign_results[0], 0, 0, &mut out)
         .expect("a map");
+    // A book of three chapters, of which the last has a page behind it.
+    let mut book = Fixture::demo();
+    let chapter = |page: &str, below: &[&str]| Chapter {
+        page: page.into(),
+        below: below.iter().map(PathBuf::from).collect(),
+    };
+    let mut pages = vec![];
+    for (path, route) in [("README.md", "index"), ("a.md", "a"), ("b.md", "b"), ("c.md", "c")] {
+        let mut page = book.project.pages[1].clone();
+        page.markdown = String::new();
+        page.path = path.into();
+        page.route = vec![route.to_owned()];
+        pages.push(page);
+    }
+    book.project.pages = pages;
+    book.project.book = Some(Book {
+        parts: vec![
+            Part {
+                title: None,
+                chapters: vec![chapter("README.md", &[]), chapter("a.md", &[])],
+            },
+            Part {
+                title: Some("More".to_owned()),
+                chapters: vec![chapter("b.md", &["c.md"])],
+            },
+        ],
+        ..Book::default()
+    });
+    let mut book_site = book.site(None);
+    book_site.results.clear();
+    let book_renderer = Renderer::new(&book_site, &[]).expect("templates");
+    book_renderer.markdown_pages(&mut out).expect("pages");
     // A table of samples that is long enough to go on in pages of its own.
     let samples = (0..251).map(|i| fixture::sample(&i.to_string(), &i.to_string(), "Taxes fell.", "Ada", "D"));
     let long = Fixture::of(samples.collect(), &["llama-toy"]);
@@ -215,6 +248,7 @@ fn given() -> BTreeMap<String, Vec<Value>> {
         methods_renderer.given(),
         long_renderer.given(),
         foreign_renderer.given(),
+        book_renderer.given(),
     ];
     for (name, views) in all.into_iter().flatten() {
         for view in views {

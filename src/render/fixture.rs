@@ -148,6 +148,7 @@ impl Fixture {
         };
         let project = Project {
             imports: vec![],
+            book: None,
             left_out: BTreeMap::new(),
             root: PathBuf::from("/nonexistent/igsite-fixture"),
             models: experiment

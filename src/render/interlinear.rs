@@ -16,9 +16,10 @@ use crate::analysis::results::{Results, SampleResults};
 use crate::analysis::scale::{STEPS, Scale};
 use crate::content::units::{CharText, UnitScores};
 use crate::render::heatmap::{compact, shade_class, shade_class_into};
+use crate::render::labels;
 use crate::render::pages::Answer;
-use crate::render::text::{decimals, escape_into};
-use crate::terms::Output;
+use crate::render::text::{decimals, escape, escape_into};
+use crate::terms::{Output, TargetKind};
 
 /// Rows beyond these have no names for lines that wrap: the style sheet knows the height of so many.
 const MOST_ROWS: usize = 12;
@@ -264,6 +265,19 @@ impl<'a> Text<'a> {
         }
     }
 
+    /// The columns of some segments alone, by their names.
+    #[must_use]
+    pub fn within(mut self, segments: &[String]) -> Self {
+        let units = &self.sample.units;
+        let names = |segment: usize| segments.contains(&units.segments[segment].name);
+        self.columns.retain(|column| match &column.place {
+            Place::Words(places) => names(units.segment_of_word(self.sample.subject_words[places[0]])),
+            Place::Segment(segment) => names(*segment),
+            Place::Outside => false,
+        });
+        self
+    }
+
     /// A map over its columns.
     pub fn row(&self, words: &UnitScores, errors: Option<&UnitScores>) -> Row {
         let of = |scores: &UnitScores| -> Vec<f64> {
@@ -461,6 +475,26 @@ pub fn again(short: &[&str], lines: usize) -> (String, String) {
     (
         format!("<div class=\"again\" aria-hidden=\"true\">{}</div>", once.repeat(lines)),
         format!(" r{}", short.len()),
+    )
+}
+
+/// The legend of maps of one target on one scale.
+pub fn legend(results: &Results<'_>, measure: &Measure) -> String {
+    let contrast = results
+        .first_map()
+        .filter(|map| map.target.kind == TargetKind::Contrast);
+    let (low, high) = contrast.map_or_else(
+        || ("against".to_owned(), "for".to_owned()),
+        |map| labels::ends_of_contrast(&map.target.text),
+    );
+    format!(
+        "<div class=\"legend\"><span class=\"low\">{}</span>{}<span>{}</span>\
+         <span>full colour is {}; “·” is {}</span></div>",
+        escape(&low),
+        ramp(),
+        escape(&high),
+        escape(&measure.told()),
+        escape(&measure.dot()),
     )
 }
 

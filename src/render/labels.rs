@@ -60,7 +60,7 @@ pub fn method_named(name: &str) -> Option<&'static str> {
 
 /// A baseline of this name, as a phrase.
 pub fn baseline_named(name: &str) -> Option<String> {
-    Baseline::try_from(name.to_owned()).ok().map(|named| baseline(&named))
+    Baseline::try_from(name.to_owned()).ok().map(|named| named.name())
 }
 
 /// What a quadrature rule is called.
@@ -75,21 +75,10 @@ pub fn rule(rule: Quadrature) -> &'static str {
     }
 }
 
-/// A baseline, as a phrase.
-pub fn baseline(baseline: &Baseline) -> String {
-    match baseline {
-        Baseline::Zero => "zero vector".to_owned(),
-        Baseline::ZeroFrom(start) => format!("zero vector, path from {start} of the input"),
-        Baseline::Mean => "mean embedding".to_owned(),
-        Baseline::Token(text) => format!("token “{text}”"),
-        other => format!("{other} token"),
-    }
-}
-
 /// What a map compares the input with, whoever made it.
 pub fn baseline_of(attribution: &AttributionRecord) -> String {
     match (&attribution.baseline, &attribution.imported) {
-        (Some(own), _) => baseline(own),
+        (Some(own), _) => own.name(),
         (None, imported) => imported
             .as_ref()
             .and_then(|by| by.baseline.clone())

@@ -31,6 +31,7 @@ use self::markup::Raw;
 use self::notes::Notes;
 use self::shortcode::Call;
 use self::tables::Tables;
+use crate::content::book::Book;
 use crate::content::names::shortened;
 use crate::diagnostic::{Diagnostic, Diagnostics, Position};
 use crate::render::places::Places;
@@ -57,6 +58,10 @@ pub struct Setting<'a> {
     pub links: &'a Links,
     /// Markdown file → its page.
     pub pages: &'a BTreeMap<PathBuf, String>,
+    /// The folder of the pages, relative to the project's.
+    pub content: &'a Path,
+    /// The book that they are, if they are one.
+    pub book: Option<&'a Book>,
     /// What a shortcode stands for.
     pub shortcodes: &'a dyn Shortcodes,
 }

@@ -84,7 +84,9 @@ pub fn render_to<R: Receiver>(site: &Site<'_>, receiver: &mut R) -> Result<(), D
         }
         renderer.markdown_pages(out)?;
         renderer.front(out)?;
-        renderer.models(out)?;
+        if site.project.book.is_none() {
+            renderer.models(out)?;
+        }
         Ok(renderer.search(out)?)
     })?;
     for results in &results {

@@ -310,6 +310,20 @@ fn an_experiment_says_whether_its_maps_hold_and_which_method_finds_the_cause() {
     // The front page has it in a sentence.
     let headline = "every control";
     assert!(text(&files, "index.html").contains(headline) || text(&files, "index.html").contains("position"));
+    // Each map's own page has what speaks for it and against it: the known cause, and the tests of such maps.
+    let path = "experiments/claims/maps/llama-toy/2600.json/index.html";
+    let map = text(&files, path);
+    let all = map.matches("<section class=\"attribution\"").count();
+    assert_eq!(map.matches("<ul class=\"reasons\">").count(), all);
+    assert_eq!(map.matches("good\">known cause</span>").count(), all);
+    assert_eq!(map.matches("put to the test</span>").count(), all);
+    assert!(map.contains("in the segment claim, where it should be.") && map.contains("#hold\">The tests</a>"));
+    let mut elsewhere = Fixture::demo().methods();
+    elsewhere.project.experiments[0].expected = vec!["answer".to_owned()];
+    let files = rendered(&elsewhere.site(None));
+    let map = text(&files, path);
+    assert_eq!(map.matches("bad\">known cause</span>").count(), all);
+    assert!(map.contains("in the segment claim; it should be in answer."));
     // Without tests there is nothing of it.
     let plain = rendered(&Fixture::demo().site(None));
     assert!(!plain.contains_key("data/claims/tests.csv"));

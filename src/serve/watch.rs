@@ -1,7 +1,7 @@
 //! Waits for changes of what a site is made from.
 //!
 //! `content/`, `templates/` and `static/` are watched with all that is in them, and the project's own folder for when
-//! one of these appears or disappears. Editors write a file in several steps, often by renaming another one over it, so
+//! one of these appears or disappears; of a book (`book.yaml`), all of its folder but what igsite writes there. Editors write a file in several steps, often by renaming another one over it, so
 //! a change is reported only when nothing has changed for a moment.
 
 use std::collections::BTreeSet;
@@ -15,6 +15,8 @@ use crate::diagnostic::{Diagnostic, Kind, Result};
 
 /// What a site is made from.
 const FOLDERS: [&str; 3] = ["content", "templates", "static"];
+/// The file by which a folder is a book, whose pages lie in the folder itself.
+const BOOK: &str = "book.yaml";
 /// How long it must have been quiet.
 const QUIET: Duration = Duration::from_millis(120);
 /// How long a change waits at most, when it is never quiet.
@@ -24,6 +26,7 @@ const LONGEST: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Watch {
     root: PathBuf,
+    is_book: bool,
     watcher: RecommendedWatcher,
     events: Receiver<notify::Result<Event>>,
     watched: BTreeSet<PathBuf>,
@@ -43,11 +46,16 @@ impl Watch {
         let watcher = notify::recommended_watcher(move |event| _ = sender.send(event));
         let mut watch = Self {
             watcher: watcher.map_err(|error| problem(&root, &error))?,
+            is_book: root.join(BOOK).is_file() && !root.join(FOLDERS[0]).is_dir(),
             root,
             events,
             watched: BTreeSet::new(),
         };
-        let added = watch.watcher.watch(&watch.root, RecursiveMode::NonRecursive);
+        let mode = match watch.is_book {
+            true => RecursiveMode::Recursive,
+            false => RecursiveMode::NonRecursive,
+        };
+        let added = watch.watcher.watch(&watch.root, mode);
         added.map_err(|error| problem(&watch.root, &error))?;
         watch.follow()?;
         Ok(watch)
@@ -74,12 +82,22 @@ impl Watch {
     /// Reading is no change, and the files next to the three folders (the store, the site) do not matter.
     fn matters(&self, event: &notify::Result<Event>) -> bool {
         let Ok(event) = event else { return true };
-        let ours = |path: &PathBuf| FOLDERS.iter().any(|folder| path.starts_with(self.root.join(folder)));
+        let ours = |path: &PathBuf| match self.is_book {
+            // The store is hidden; so is what editors leave.
+            true => path.strip_prefix(&self.root).is_ok_and(|inside| {
+                let first = inside.iter().next().map(|first| first.to_string_lossy());
+                first.is_some_and(|first| !first.starts_with('.') && first != "site")
+            }),
+            false => FOLDERS.iter().any(|folder| path.starts_with(self.root.join(folder))),
+        };
         event.need_rescan() || (!event.kind.is_access() && event.paths.iter().any(ours))
     }
 
     /// Watches those of the folders that are there. One that was away and is back is another one to the system.
     fn follow(&mut self) -> Result<()> {
+        if self.is_book {
+            return Ok(());
+        }
         for folder in FOLDERS.map(|folder| self.root.join(folder)) {
             if !folder.is_dir() {
                 self.watched.remove(&folder);

@@ -46,7 +46,8 @@ impl Claim {
     /// Another igsite is writing.
     pub fn to_read(project: &Path, patience: Patience) -> Result<Self> {
         let path = project.join(FOLDER).join("lock");
-        let made = || File::options().create(true).append(true).open(&path);
+        // Windows locks no file that is open to append alone.
+        let made = || File::options().create(true).read(true).append(true).open(&path);
         let _lock = match File::open(&path).or_else(|_| made()) {
             Ok(file) => {
                 lock::lock(&file, &path, Sharing::Shared, patience, || busy(&path))?;

@@ -38,7 +38,7 @@ pub use merge::{Conflict, Merged, merge};
 pub use writing::{write_atomically, write_kept};
 
 /// Raised when the files' own form changes. Parts of `v1` had no checksum.
-const FORMAT: &str = "v2";
+pub const FORMAT: &str = "v2";
 /// Where damaged parts are put, so that nothing is lost that somebody may want to look at.
 const ASIDE: &str = "damaged";
 /// The folder of a project that is the store's.

@@ -2,15 +2,17 @@
 //!
 //! Names, sizes and ages are of folders and entries alone; nothing is read. [`Store::verify`] reads every byte.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use rayon::prelude::*;
+use serde::Deserialize;
 
 use super::key::{AttributionKey, GenerationKey, Key, PredictionKey, TestKey};
+use super::record::Provenance;
 use super::{
     ASIDE, FORMAT, PLANS, Part, Store, StoredAttribution, StoredGeneration, StoredPrediction, StoredTest,
     read_part_file, seal, writing,
@@ -141,6 +143,26 @@ impl Store {
         Ok(others
             .filter(|path| !parts.contains(path) && !path.starts_with(&beside))
             .collect())
+    }
+
+    /// The versions of igsite that made some parts, with how many each; those that cannot be read are left out.
+    pub fn made_by(files: &[PartFile]) -> BTreeMap<String, usize> {
+        /// What every part has.
+        #[derive(Deserialize)]
+        struct Made {
+            provenance: Provenance,
+        }
+        let version = |file: &PartFile| {
+            let bytes = read_part_file(&file.path).ok()??;
+            let json = seal::open(str::from_utf8(&bytes).ok()?, "")?;
+            Some(serde_json::from_str::<Made>(json).ok()?.provenance.igsite)
+        };
+        let found: Vec<String> = files.par_iter().filter_map(version).collect();
+        let mut versions = BTreeMap::new();
+        for version in found {
+            *versions.entry(version).or_default() += 1;
+        }
+        versions
     }
 
     /// What `of` makes of each part's name and path.

@@ -105,7 +105,7 @@ pub(super) fn beside(folder: &Path) -> PathBuf {
 fn write_by(side: &Path, path: &Path, bytes: &[u8], durable: Durable) -> Result<()> {
     let write = || {
         path.parent().map_or(Ok(()), make_folder)?;
-        write_new_io(side, bytes, durable).and_then(|()| fs::rename(side, path))
+        write_new_io(side, bytes, durable).and_then(|()| rename(side, path))
     };
     // A folder that is gone was removed by a process that has no more use for it (the plans of shards, once one knows
     // the whole plan); a file that is gone was tidied up by somebody whose clock is wrong.
@@ -118,6 +118,17 @@ fn write_by(side: &Path, path: &Path, bytes: &[u8], durable: Durable) -> Result<
             write_atomically(path, bytes)
         }
         other => other.map_err(|e| Diagnostic::io(Kind::Output, "write", path, &e)),
+    }
+}
+
+/// Gives a file its place. What another program has open without sharing it (a scanner, a backup) cannot be replaced on
+/// Windows; that takes a moment, and is waited for, a second at most.
+fn rename(from: &Path, to: &Path) -> std::io::Result<()> {
+    let rename = || fs::rename(from, to);
+    if cfg!(windows) {
+        again(ErrorKind::PermissionDenied, rename)
+    } else {
+        rename()
     }
 }
 

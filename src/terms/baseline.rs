@@ -102,6 +102,17 @@ impl Baseline {
         ("bos", Self::Bos),
         ("unk", Self::Unk),
     ];
+
+    /// It in words, behind "from the": `zero vector`, `token “.”`.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Zero => "zero vector".to_owned(),
+            Self::ZeroFrom(start) => format!("zero vector, path from {start} of the input"),
+            Self::Mean => "mean embedding".to_owned(),
+            Self::Token(text) => format!("token “{text}”"),
+            other => format!("{other} token"),
+        }
+    }
 }
 
 impl fmt::Display for Baseline {

@@ -18,6 +18,7 @@ pub mod hub_server;
 pub mod needs;
 pub mod numbers;
 pub mod parquet_file;
+pub mod processors;
 pub mod project;
 pub mod records;
 pub mod shared_out;

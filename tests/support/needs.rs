@@ -1,8 +1,8 @@
 //! What some tests need that is not part of the project, and the one place where such a test skips.
 //!
 //! A test whose need is missing prints `skipped: …` and passes. `IGSITE_REQUIRE` names what must be there
-//! (`shared,browser,node,java,slurm,vulkan`, any of them): a test that misses one of those fails. `.ci/run` sets it to what the
-//! machine has. The unit tests of the library use this file too, so it knows nothing of the crate.
+//! (`shared,browser,node,java,slurm,vulkan,qemu`, any of them): a test that misses one of those fails. `.ci/run` sets it to
+//! what the machine has. The unit tests of the library use this file too, so it knows nothing of the crate.
 #![allow(dead_code, reason = "each test program uses a part")]
 
 use std::path::{Path, PathBuf};
@@ -22,18 +22,21 @@ pub enum Need {
     Slurm,
     /// A device of Vulkan, hardware or Mesa's software, and a build with the feature `gpu`.
     Vulkan,
+    /// qemu-user, which runs a program as on a processor with fewer instructions; this machine's is x86-64.
+    Qemu,
 }
 
 /// The variable that says what must be there.
 pub const VARIABLE: &str = "IGSITE_REQUIRE";
 
-const WORDS: [(&str, Need); 6] = [
+const WORDS: [(&str, Need); 7] = [
     ("shared", Need::Shared),
     ("browser", Need::Browser),
     ("node", Need::Node),
     ("java", Need::Java),
     ("slurm", Need::Slurm),
     ("vulkan", Need::Vulkan),
+    ("qemu", Need::Qemu),
 ];
 
 /// The needs that a value of `IGSITE_REQUIRE` names.

@@ -27,6 +27,16 @@ impl Project {
         }
     }
 
+    /// The demo.
+    pub fn demo() -> Self {
+        let project = Self::new();
+        copied(
+            &Path::new(env!("CARGO_MANIFEST_DIR")).join("content"),
+            &project.path("content"),
+        );
+        project
+    }
+
     /// With a tiny model `tiny`, three rows of data, and an experiment `first`.
     pub fn small() -> Self {
         Self::new()
@@ -182,3 +192,20 @@ attribution:
   quadrature: gauss_legendre
   steps: 8
 "#;
+
+/// A folder with all that it holds; files that are there and the same stay as they are.
+pub fn copied(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copied(&entry.path(), &target);
+        } else {
+            let bytes = std::fs::read(entry.path()).unwrap();
+            if std::fs::read(&target).ok().as_ref() != Some(&bytes) {
+                std::fs::write(&target, bytes).unwrap();
+            }
+        }
+    }
+}

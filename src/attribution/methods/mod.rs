@@ -5,6 +5,8 @@
 //! points it wants, is fed their values, and says again. Other methods read F of the prompt with some of its units
 //! replaced ([`removal`]). Many maps are made at once ([`super::schedule`]), so that passes over the model are full.
 
+#[cfg(test)]
+mod example;
 mod gim;
 mod gradient_x_input;
 pub mod occlusion;

@@ -3,7 +3,7 @@ use super::*;
 fn page(place: &str, text: &str) -> Result<Page, Vec<String>> {
     let path = Path::new("content").join(place);
     let mut decoder = Decoder::new(&path);
-    let page = read(&path, Path::new(place), text, &mut decoder);
+    let page = read(&path, Path::new(place), text, &RESERVED, &mut decoder);
     page.ok_or_else(|| decoder.diagnostics.iter().map(ToString::to_string).collect())
 }
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use walkdir::{DirEntry, WalkDir};
 
+use crate::content::book;
 use crate::content::files::shown;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 
@@ -17,7 +18,12 @@ pub struct Found {
     pub pages: Vec<PathBuf>,
     /// Maps that another program computed.
     pub imports: Vec<PathBuf>,
+    /// Whether the project is a book: its pages lie in its own folder, and there is nothing else.
+    pub is_book: bool,
 }
+
+/// The folder of what the author writes.
+pub const CONTENT: &str = "content";
 
 /// Files that belong into static/, if anywhere.
 const STATIC: [&str; 13] = [
@@ -27,7 +33,17 @@ const STATIC: [&str; 13] = [
 impl Found {
     /// Walks through `root`/content. Data sets and checkpoints are not entered: their files are opened by name.
     pub fn walk(root: &Path, all: &mut Diagnostics) -> Result<Self, Diagnostics> {
-        let content = root.join("content");
+        let content = root.join(CONTENT);
+        let is_book = root.join(book::FILE).is_file();
+        if !content.is_dir() && is_book {
+            return Ok(Self::book(root, all));
+        }
+        if is_book {
+            let warning = Diagnostic::content("this file is not read")
+                .in_file(book::FILE)
+                .as_warning();
+            all.push(warning.help("a book has no folder content/: its pages lie beside this file"));
+        }
         if !content.is_dir() {
             let error = Diagnostic::content("there is no folder content/ here").in_file(shown(root));
             return Err(error
@@ -53,15 +69,45 @@ impl Found {
         {
             match entry {
                 Ok(entry) => found.sort(&content, &entry, all),
-                Err(error) => all.push(walk_error(&content, &error)),
+                Err(error) => all.push(walk_error(&content, Path::new(CONTENT), &error)),
             }
         }
         Ok(found)
     }
 
+    /// The pages of a book.
+    fn book(root: &Path, all: &mut Diagnostics) -> Self {
+        let mut found = Self {
+            is_book: true,
+            ..Self::default()
+        };
+        let entered = |entry: &DirEntry| {
+            let name = entry.file_name().to_string_lossy();
+            entry.depth() == 0
+                || !(name.starts_with('.') || entry.depth() == 1 && book::NO_PAGES.contains(&name.as_ref()))
+        };
+        let walk = WalkDir::new(root).follow_links(true).sort_by_file_name();
+        for entry in walk.into_iter().filter_entry(entered) {
+            match entry {
+                Ok(entry) if entry.file_type().is_dir() => {}
+                Ok(entry) => {
+                    let place = entry.path().strip_prefix(root).unwrap_or(entry.path());
+                    if place
+                        .extension()
+                        .is_some_and(|extension| extension.eq_ignore_ascii_case("md"))
+                    {
+                        found.pages.push(shown(place));
+                    }
+                }
+                Err(error) => all.push(walk_error(root, Path::new(""), &error)),
+            }
+        }
+        found
+    }
+
     fn sort(&mut self, content: &Path, entry: &DirEntry, all: &mut Diagnostics) {
         let place = entry.path().strip_prefix(content).unwrap_or(entry.path());
-        let path = shown(&Path::new("content").join(place));
+        let path = shown(&Path::new(CONTENT).join(place));
         let parts: Vec<String> = place.iter().map(|part| part.to_string_lossy().into_owned()).collect();
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         if entry.file_type().is_dir() {
@@ -125,7 +171,8 @@ fn deepest(first: Option<&std::ffi::OsStr>) -> usize {
     }
 }
 
-fn walk_error(content: &Path, error: &walkdir::Error) -> Diagnostic {
+/// An error of a folder that messages call `name`.
+fn walk_error(content: &Path, name: &Path, error: &walkdir::Error) -> Diagnostic {
     let place = error
         .path()
         .and_then(|path| path.strip_prefix(content).ok())
@@ -141,6 +188,6 @@ fn walk_error(content: &Path, error: &walkdir::Error) -> Diagnostic {
         "check the link, or the permissions"
     };
     Diagnostic::content(message)
-        .in_file(shown(&Path::new("content").join(place)))
+        .in_file(shown(&name.join(place)))
         .help(help)
 }

@@ -12,7 +12,6 @@ use crate::analysis::summary;
 use crate::analysis::text::bare;
 use crate::content::units::{CharText, UnitScores, Units};
 use crate::diagnostic::{Diagnostic, Result};
-use crate::render::labels;
 use crate::render::markdown::headings::Ids;
 use crate::render::markdown::{Refusal, Shown};
 use crate::render::pages::Link;
@@ -120,7 +119,7 @@ impl Embeds<'_> {
                         .target
                         .clone()
                         .unwrap_or_else(|| maps.common.kind.to_string()),
-                    labels::baseline(&maps.common.baseline)
+                    maps.common.baseline.name()
                 ),
                 standing: maps.standing,
                 verdict: &maps.verdict,

@@ -26,6 +26,8 @@ fn shown(fixture: &Fixture, own: Option<&str>, text: &str) -> Result<Rendered, S
     let setting = Setting {
         links: &links,
         pages: &BTreeMap::new(),
+        content: Path::new("content"),
+        book: None,
         shortcodes: &shortcodes,
     };
     let source = Source {
@@ -83,8 +85,28 @@ fn a_heatmap_has_the_colours_of_its_own_page() {
     )
     .expect("fine")
     .html;
+    // By word, the maps of all models stand below each other as on the sample's page.
+    let list = |html: &str| {
+        let list = html[html.find("<dl class=\"inter").expect("a list")..]
+            .split("</dl>")
+            .next();
+        let (_, cells) = list.and_then(|list| list.split_once('>')).expect("its cells");
+        cells.to_owned()
+    };
+    let path = urls::sample("claims", "2600.json");
+    assert_eq!(list(&html), list(std::str::from_utf8(&pages[&path]).expect("UTF-8")));
+    let models = fixture.project.experiments[0].models.len();
+    assert_eq!(html.matches("<dd").count(), models * html.matches("<dt").count());
+    // By another level, each has its own page's colours.
+    let html = shown(
+        &fixture,
+        None,
+        "{{ comparison(experiment=\"claims\", sample=\"2600.json\", level=\"segment\") }}",
+    )
+    .expect("fine")
+    .html;
     let maps: Vec<&str> = html.split("<div class=\"map\"").skip(1).collect();
-    assert_eq!(maps.len(), fixture.project.experiments[0].models.len());
+    assert_eq!(maps.len(), models);
     for map in maps {
         let map = map.split("</div>").next().expect("its end");
         assert!(page.contains(map), "{map}");
@@ -135,9 +157,11 @@ fn a_map_of_some_segments_has_their_words_and_scores_alone() {
         "{wrong}"
     );
     let html = compared("claim").expect("fine").html;
-    let models = fixture.project.experiments[0].models.len();
-    assert_eq!(html.matches("class=\"map\"").count(), models);
-    assert!(!html.contains("Choice:"), "{html}");
+    assert_eq!(html.matches("class=\"inter").count(), 1);
+    assert!(
+        html.contains("<small>claim</small>") && !html.contains("rest of prompt"),
+        "{html}"
+    );
 }
 
 #[test]

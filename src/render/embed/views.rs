@@ -6,16 +6,19 @@ use serde::Serialize;
 use super::Embeds;
 use super::names::{AllPlot, MapLevel, MapPick, MapPlot, ModelPlot, What};
 use super::tables;
-use crate::analysis::results::Results;
+use crate::analysis::map;
+use crate::analysis::results::{Results, Shown};
 use crate::analysis::scale::Scales;
 use crate::analysis::summary;
 use crate::content::units::Level;
 use crate::diagnostic::Result;
 use crate::render::heatmap;
+use crate::render::interlinear::{self, Measure, Row, Text, Warning, Who};
 use crate::render::labels;
 use crate::render::markdown::headings::Ids;
 use crate::render::pages::map::{Attribution, convergence_with_table, noise, values_of};
-use crate::render::pages::sample::drawn;
+use crate::render::pages::sample::{Lines, drawn, who, words_address};
+use crate::render::pages::samples;
 use crate::render::pages::tokens::Drawn;
 use crate::render::pages::{Answer, Link, figures, map_link};
 use crate::render::plot::Figure;
@@ -51,7 +54,12 @@ struct ComparisonView<'a> {
     level: &'static str,
     /// The same as the style sheet knows it.
     letter: &'static str,
+    /// Each map by itself, where they are not drawn by word.
     models: Vec<ComparedMap<'a>>,
+    /// The maps below each other, word by word.
+    lines: Option<Lines>,
+    /// What the maps explain.
+    shown: Option<Shown<'a>>,
     /// The segments that they show; none where they show all of the prompt.
     segments: Vec<String>,
     /// The one scale of all of these maps.
@@ -196,6 +204,22 @@ impl<'s> Show<'s, '_> {
         id: String,
     ) -> ComparisonView<'s> {
         let results = self.results;
+        let by_word = level == MapLevel::Sum(Level::Word);
+        if by_word && let Some(lines) = self.lines(sample, models, segments.as_deref()) {
+            return ComparisonView {
+                id,
+                caption: self.caption,
+                experiment: self.experiment(),
+                sample: self.sample(sample),
+                level: level.name(),
+                letter: letter(level),
+                models: Vec::new(),
+                segments: segments.unwrap_or_default(),
+                legend: String::new(),
+                lines: Some(lines),
+                shown: results.shown(),
+            };
+        }
         let all: Vec<Option<Drawn<'_>>> = (0..results.models.len())
             .map(|model| drawn(results, model, sample))
             .collect();
@@ -222,6 +246,8 @@ impl<'s> Show<'s, '_> {
             level: level.name(),
             letter: letter(level),
             models: models.iter().map(compared).collect(),
+            lines: None,
+            shown: results.shown(),
             segments: segments.clone().unwrap_or_default(),
             legend: heatmap::legend_of(
                 &scales,
@@ -232,6 +258,66 @@ impl<'s> Show<'s, '_> {
                     .map(|map| &map.target),
             ),
         }
+    }
+
+    /// The same, word by word: the maps that pages show, as on the sample's page. None where all are marked.
+    fn lines(&self, sample: usize, models: &[usize], segments: Option<&[String]>) -> Option<Lines> {
+        let (results, links) = (self.results, self.embeds.links);
+        let text = Text::of(results, sample, true);
+        let text = match segments {
+            Some(names) => text.within(names),
+            None => text,
+        };
+        let row = |&model: &usize| -> Option<Row> {
+            let record = results.record(model, sample);
+            let map = record
+                .attributions
+                .first()
+                .filter(|map| summary::is_drawable(map, record))?;
+            let sums = results.samples[sample].sums(model, record);
+            let errors = map::errors(map).as_deref().and_then(&sums);
+            Some(text.row(&sums(&map.scores)?, errors.as_ref()))
+        };
+        let rows: Vec<Option<Row>> = models.iter().map(row).collect();
+        rows.iter().find(|row| row.is_some())?;
+        let measure = Measure::of(
+            interlinear::greatest(rows.iter().flatten()),
+            samples::output_of(results),
+            &labels::unit_of(results),
+        );
+        let mark = |&model: &usize| {
+            let map = results.record(model, sample).attributions.first()?;
+            labels::mark(map)
+        };
+        let who: Vec<Who> = models
+            .iter()
+            .map(|model| {
+                let mut who = who(results, *model, sample, links);
+                who.warnings.extend(mark(model).map(|text| Warning {
+                    class: String::new(),
+                    text: text.to_owned(),
+                    href: who.href.clone(),
+                }));
+                who
+            })
+            .collect();
+        let shorts: Vec<&str> = models
+            .iter()
+            .map(|&model| results.short_models[model].as_str())
+            .collect();
+        let (again, height) = interlinear::again(&shorts, text.lines());
+        Some(Lines {
+            label: "Scores of the words, model by model".to_owned(),
+            switches: Vec::new(),
+            who,
+            again,
+            rows: height,
+            lists: text.html(&rows, &measure, "", &|word| results.word_slug(sample, word)),
+            legend: interlinear::legend(results, &measure),
+            words: words_address(results, links),
+            unit: measure.unit.clone(),
+            hint: false,
+        })
     }
 
     fn of_all(&self, plot: AllPlot) -> Option<Figure> {

@@ -1,8 +1,6 @@
 //! Where links and images lead: written as seen from the Markdown file, made to work from the page wherever the site
 //! stands.
 
-use std::path::Path;
-
 use super::{Refusal, Setting, Source};
 use crate::diagnostic::Diagnostic;
 use crate::site::links::policy::names_a_host;
@@ -66,11 +64,21 @@ impl Addresses<'_> {
         let Some(path) = urls::decode(path) else {
             return self.refuse(format!("link to `{target}`"), "a percent-encoded path", at);
         };
+        let at_source = || self.setting.book?.at_source(&self.source.folder, target);
         let Some(file) = resolve(&self.source.folder, &path) else {
+            // Out of a book, into its repository.
+            if let Some(address) = at_source() {
+                return address;
+            }
             return self.refuse(format!("link to `{target}`"), "a path within the site", at);
         };
+        if self.setting.book.is_some_and(|book| book.elsewhere.contains(&file))
+            && let Some(address) = at_source()
+        {
+            return address;
+        }
         let page = match file.rsplit('/').next().unwrap_or("") {
-            name if name.ends_with(".md") => match self.setting.pages.get(&Path::new("content").join(&file)) {
+            name if name.ends_with(".md") => match self.setting.pages.get(&self.setting.content.join(&file)) {
                 Some(page) => page.clone(),
                 None => {
                     return self.refuse(

@@ -36,6 +36,8 @@ fn rendered(text: &str) -> Result<Rendered, Diagnostics> {
     let setting = Setting {
         links: &Links::on("docs/page/index.html"),
         pages: &pages,
+        content: Path::new("content"),
+        book: None,
         shortcodes: &Echo,
     };
     render(&source, "Title", &setting)

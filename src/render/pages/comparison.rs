@@ -17,10 +17,9 @@ use crate::analysis::summary::{self, Mean, Share};
 use crate::diagnostic::Result;
 use crate::render::interlinear::{self, Measure, Text, Warning, Who};
 use crate::render::plot::Figure;
-use crate::render::text::{self, excerpt};
+use crate::render::text::excerpt;
 use crate::render::{Sink, labels};
 use crate::site::urls::{self, Links};
-use crate::terms::TargetKind;
 
 /// How many pairs each list shows.
 const LISTED: usize = 15;
@@ -241,24 +240,7 @@ fn two_models<'a>(results: &'a Results<'_>, means: &Means, links: &Links) -> Vec
             same_answer: means.same_answer,
             same_word: means.same_word,
             sentences: of_two(results, (a, b), means, &apart, &measure),
-            legend: {
-                let contrast = results
-                    .first_map()
-                    .filter(|map| map.target.kind == TargetKind::Contrast);
-                let (low, high) = contrast.map_or_else(
-                    || ("against".to_owned(), "for".to_owned()),
-                    |map| labels::ends_of_contrast(&map.target.text),
-                );
-                format!(
-                    "<div class=\"legend\"><span class=\"low\">{}</span>{}<span>{}</span>\
-                     <span>full colour is {}; “·” is {}</span></div>",
-                    text::escape(&low),
-                    interlinear::ramp(),
-                    text::escape(&high),
-                    text::escape(&measure.told()),
-                    text::escape(&measure.dot()),
-                )
-            },
+            legend: interlinear::legend(results, &measure),
             unit: measure.unit.clone(),
             words: words_address(results, links),
             apart_of: apart.len(),
@@ -337,6 +319,43 @@ fn warnings(results: &Results<'_>, model: usize, sample: usize, links: &Links) -
     marks.into_iter().chain(tests).map(warning).collect()
 }
 
+/// What a segment counts over some samples.
+#[derive(Clone, Copy)]
+struct Spread {
+    mean: Mean,
+    low: f64,
+    high: f64,
+}
+
+impl Default for Spread {
+    fn default() -> Self {
+        Self {
+            mean: Mean::default(),
+            low: f64::INFINITY,
+            high: f64::NEG_INFINITY,
+        }
+    }
+}
+
+impl Spread {
+    fn add(&mut self, sum: f64) {
+        self.mean.add(Some(sum));
+        self.low = self.low.min(sum);
+        self.high = self.high.max(sum);
+    }
+
+    /// The mean in words. Where it is of numbers of both signs that may cancel, their range stands beside it.
+    fn told(&self, measure: &Measure) -> Option<String> {
+        let mean = format!("{} {}", measure.number(self.mean.value()?, None), measure.unit);
+        Some(if self.low < 0.0 && self.high > 0.0 {
+            let (low, high) = (measure.number(self.low, None), measure.number(self.high, None));
+            format!("{mean} on average ({low} to {high})")
+        } else {
+            mean
+        })
+    }
+}
+
 /// How two models stand to each other, in two sentences.
 fn of_two(
     results: &Results<'_>,
@@ -367,7 +386,7 @@ fn of_two(
     // What the strongest segments count where they part; where they never do, over all.
     let all: Vec<usize> = (0..results.samples.len()).collect();
     let over = if apart.is_empty() { &all[..] } else { apart };
-    let mut sums: Vec<(String, [Mean; 2])> = Vec::new();
+    let mut sums: Vec<(String, [Spread; 2])> = Vec::new();
     for &sample in over {
         let analysed = &results.samples[sample];
         let (Some(x), Some(y)) = (&analysed.compared[a], &analysed.compared[b]) else {
@@ -391,17 +410,17 @@ fn of_two(
         }
         for (name, both) in of_sample {
             let place = sums.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
-                sums.push((name.to_owned(), [Mean::default(); 2]));
+                sums.push((name.to_owned(), [Spread::default(); 2]));
                 sums.len() - 1
             });
-            sums[place].1[0].add(Some(both[0]));
-            sums[place].1[1].add(Some(both[1]));
+            sums[place].1[0].add(both[0]);
+            sums[place].1[1].add(both[1]);
         }
     }
     let expected = &results.experiment.expected;
-    let size = |both: &[Mean; 2]| {
+    let size = |both: &[Spread; 2]| {
         both.iter()
-            .filter_map(|mean| mean.value())
+            .filter_map(|sums| sums.mean.value())
             .fold(0.0, |most: f64, mean| most.max(mean.abs()))
     };
     sums.sort_by(|x, y| {
@@ -414,12 +433,9 @@ fn of_two(
         .iter()
         .take(2)
         .filter_map(|(name, [x, y])| {
-            let (x, y) = (measure.number(x.value()?, None), measure.number(y.value()?, None));
+            let (x, y) = (x.told(measure)?, y.told(measure)?);
             let (first, second) = (&results.short_models[a], &results.short_models[b]);
-            Some(format!(
-                "the {name} counts {x} {} with {first} and {y} with {second}",
-                measure.unit
-            ))
+            Some(format!("the {name} counts {x} with {first} and {y} with {second}"))
         })
         .collect();
     if !told.is_empty() {

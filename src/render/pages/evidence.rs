@@ -11,7 +11,6 @@ use crate::analysis::groups::Common;
 use crate::analysis::methods::MethodPair;
 use crate::analysis::results::Results;
 use crate::analysis::truth::{AgainstTruth, FoundCause};
-use crate::render::labels;
 use crate::render::plot::{self, Beside, Cell, Column, Entry, Figure, Table};
 use crate::render::text::{correlation, decimals, list};
 use crate::terms::{Interval, Method};
@@ -94,11 +93,7 @@ pub fn of<'a>(results: &'a Results<'_>, csv: String) -> Option<EvidenceView<'a>>
             .target
             .as_ref()
             .map_or_else(String::new, |text| format!(" “{text}”"));
-        format!(
-            "{}{target}, from the {}",
-            common.kind,
-            labels::baseline(&common.baseline)
-        )
+        format!("{}{target}, from the {}", common.kind, common.baseline.name())
     };
     let lines = tested.iter().map(|maps| TestedLine {
         title: title(&maps.common),
@@ -106,7 +101,7 @@ pub fn of<'a>(results: &'a Results<'_>, csv: String) -> Option<EvidenceView<'a>>
             format!(
                 "{}; replaced by the {}",
                 explains(&maps.common),
-                labels::baseline(&maps.replacement)
+                maps.replacement.name()
             )
         } else {
             explains(&maps.common)

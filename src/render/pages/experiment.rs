@@ -159,7 +159,7 @@ impl Renderer<'_> {
                 .other_baselines()
                 .into_iter()
                 .map(|(baseline, same, scores)| OtherBaseline {
-                    baseline: labels::baseline(&baseline),
+                    baseline: baseline.name(),
                     same,
                     scores,
                 })
@@ -258,7 +258,10 @@ fn claims(results: &Results<'_>, links: &Links) -> Vec<Claim> {
             .guessing()
             .map(|share| (share * of as f64).round())
             .filter(|right| *right >= 1.0);
-        let guessing = guessing.map_or_else(String::new, |right| format!(". Guessing: {right:.0}"));
+        let guessing = guessing.map_or_else(String::new, |right| {
+            let same = finding::always_the_same(results, right, "; the same answer to all:");
+            format!(". Guessing: {right:.0}{same}")
+        });
         let all: Vec<String> = judged.iter().map(|(name, _)| (*name).clone()).collect();
         claims.push(Claim {
             fact: "right",
@@ -296,7 +299,7 @@ fn claims(results: &Results<'_>, links: &Links) -> Vec<Claim> {
             fact: "expected",
             number: format!("{count} of {of} maps"),
             text: format!(
-                "have their strongest word in {}, where the cause is.",
+                "have their strongest word in {}, where it should be.",
                 finding::list_of(&results.experiment.expected, "or")
             ),
             link: show("elsewhere", &|count| these(count, "with another")),
@@ -319,7 +322,7 @@ fn claims(results: &Results<'_>, links: &Links) -> Vec<Claim> {
         let kept: Vec<String> = others
             .iter()
             .map(|(baseline, same, _)| {
-                let baseline = labels::baseline(baseline);
+                let baseline = baseline.name();
                 format!(
                     "from the {baseline} {} of {} keep their strongest word",
                     same.count, same.of

@@ -25,7 +25,7 @@ pub fn of_experiment(results: &Results<'_>) -> Vec<String> {
     .collect()
 }
 
-/// `Llama, Mistral and Falcon answer all 24 correctly; Orca 19. Guessing would get 4.`
+/// `Llama, Mistral and Falcon answer all 24 correctly; Orca 19. Guessing would get 4; the same answer to all, 9.`
 pub(super) fn accuracy(results: &Results<'_>) -> Option<String> {
     let of = results
         .summaries
@@ -65,15 +65,28 @@ pub(super) fn accuracy(results: &Results<'_>) -> Option<String> {
         .guessing()
         .map(|share| (share * of as f64).round())
         .filter(|right| *right >= 1.0);
-    let guessing = guessing.map_or_else(String::new, |right| format!(" Guessing would get {right:.0}."));
+    let guessing = guessing.map_or_else(String::new, |right| {
+        format!(
+            " Guessing would get {right:.0}{}.",
+            always_the_same(results, right, "; the same answer to all,")
+        )
+    });
     Some(format!("{text}.{guessing}"))
+}
+
+/// What one answer to all samples would get, where that is more than guessing gets.
+pub(super) fn always_the_same(results: &Results<'_>, guessing: f64, says: &str) -> String {
+    match results.always_the_same() {
+        count if count as f64 > guessing => format!("{says} {count}"),
+        _ => String::new(),
+    }
 }
 
 /// How often the strongest word lies where the experiment knows the cause to be.
 fn expected(results: &Results<'_>) -> Option<String> {
     let Share { count, of } = results.expected();
     let segments = list_of(&results.experiment.expected, "or");
-    (of > 0).then(|| format!("{count} of {of} maps have their strongest word in {segments}, where the cause is."))
+    (of > 0).then(|| format!("{count} of {of} maps have their strongest word in {segments}, where it should be."))
 }
 
 /// `a, b or c`
@@ -93,7 +106,7 @@ pub(super) fn baselines(results: &Results<'_>) -> Option<String> {
         .map(|(baseline, same, _)| {
             format!(
                 "from the {} {} of {} maps keep their strongest word",
-                labels::baseline(baseline),
+                baseline.name(),
                 same.count,
                 same.of
             )
@@ -131,7 +144,7 @@ fn attribution(results: &Results<'_>) -> Option<String> {
     let (amount, range) = match (low, high) {
         (_, high) if high < 0.5 => ("Less than half".to_owned(), format!(" ({range})")),
         (low, _) if low > 0.5 => ("More than half".to_owned(), format!(" ({range})")),
-        _ => (range, String::new()),
+        _ => ("About half".to_owned(), format!(" ({range})")),
     };
     let what = match &names[..] {
         [one] => format!("the {one}"),

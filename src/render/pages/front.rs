@@ -74,8 +74,12 @@ impl Renderer<'_> {
         );
         page.canonical = None;
         let text = format!(
-            "<p>There is nothing at this address. The <a href=\"{}\">front page</a> lists every experiment.</p>",
-            links.to(urls::HOME)
+            "<p>There is nothing at this address. The <a href=\"{}\">front page</a> lists every {}.</p>",
+            links.to(urls::HOME),
+            match self.site.project.book {
+                Some(_) => "chapter",
+                None => "experiment",
+            }
         );
         self.page(
             out,

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::believed::{self, Reason};
 use super::cite::{self, Cited};
 use super::experiment::neighbours;
 use super::faithfulness::{self, MapTest};
@@ -127,6 +128,8 @@ struct Drawings<'a> {
     finer: Option<&'static str>,
     /// What became of it when it was put to the test.
     tests: Vec<MapTest<'a>>,
+    /// Why to believe it, or not to, besides its integral.
+    reasons: Vec<Reason>,
 }
 
 #[derive(Serialize)]
@@ -178,7 +181,7 @@ impl Renderer<'_> {
             or_dash(answer.probability.map(percent))
         );
         let others = (0..results.models.len()).filter(|other| *other != model);
-        let drawn = attributions(results, model, sample);
+        let drawn = attributions(results, model, sample, &links);
         let cited = Cited {
             name: &format!("{}-{id}-{}", experiment.id, results.slug(sample)),
             title: &format!("{}: {model_title} on {title}", experiment.title),
@@ -260,7 +263,7 @@ struct Attributions<'a> {
 /// One scale a level over every target and baseline of the page: they are there to be compared. Maps that miss the
 /// tolerance have scales of their own, since their scores may be wrong by any factor and would drain the others of
 /// their colour. Targets that are the same tokens have one map: there is nothing else to see.
-fn attributions<'a>(results: &Results<'a>, model: usize, sample: usize) -> Attributions<'a> {
+fn attributions<'a>(results: &Results<'a>, model: usize, sample: usize, links: &Links) -> Attributions<'a> {
     let record = results.record(model, sample);
     let units = results.samples[sample].units_of(model);
     let assignment = units.assign(&record.prompt, &record.tokens);
@@ -311,6 +314,11 @@ fn attributions<'a>(results: &Results<'a>, model: usize, sample: usize) -> Attri
         .collect();
     let methods = methods::beside(&place, &of_page, unit);
     let legend = heatmap::legend_of(shared, &labels::unit_of(results), maps.iter().map(|(_, a)| &a.target));
+    let all: Vec<believed::Shown<'_>> = maps
+        .iter()
+        .zip(&drawn)
+        .map(|((kinds, a), drawn)| (kinds.as_slice(), *a, drawn.as_ref()))
+        .collect();
     let maps = maps.iter().zip(&drawn).enumerate().map(|(index, ((kinds, a), drawn))| {
         let of_other;
         let scales = match (a.made_by() == first, summary::is_right(a)) {
@@ -340,6 +348,7 @@ fn attributions<'a>(results: &Results<'a>, model: usize, sample: usize) -> Attri
             history: map::rounds(a),
             finer: a.units.and_then(finer),
             tests: faithfulness::tests(&place, index, a),
+            reasons: believed::reasons(results, (model, sample), &all, index, links),
         };
         Joined(values_of(a), drawings)
     });

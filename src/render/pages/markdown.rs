@@ -160,7 +160,8 @@ impl Renderer<'_> {
         let Some((last, folder)) = page.route.split_last() else {
             return Vec::new();
         };
-        if last != "index" {
+        // In a book an index links to each of them in its own words.
+        if last != "index" || self.site.project.book.is_some() {
             return Vec::new();
         }
         let inside = |other: &&Page| match other.route.strip_prefix(folder) {

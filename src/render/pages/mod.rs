@@ -2,6 +2,8 @@
 //! writes numbers for people are the filters of `render/filters.rs`. Text is made here only where more than one page or
 //! a search engine reads the same sentence, and HTML only where a template would be too slow.
 
+mod believed;
+mod book;
 mod cards;
 mod choices;
 mod cite;
@@ -18,7 +20,7 @@ mod markdown;
 mod methods;
 mod model;
 pub(in crate::render) mod sample;
-mod samples;
+pub(in crate::render) mod samples;
 mod search;
 mod settings;
 pub(in crate::render) mod tokens;
@@ -41,6 +43,7 @@ use crate::render::theme::Theme;
 use crate::render::{Sink, Site};
 use crate::site::urls::{self, Links};
 use crate::store::record::SampleRecord;
+use book::BookView;
 
 /// A link in a view.
 #[derive(Clone, Serialize)]
@@ -79,6 +82,8 @@ pub struct Frame {
     crumbs: Vec<Link>,
     /// The page's absolute address, where it is known.
     canonical: Option<String>,
+    /// The chapters round this page, where the site is a book.
+    book: Option<BookView>,
 }
 
 /// The picture that a link to a page is shown with.
@@ -124,15 +129,17 @@ impl<'a> Renderer<'a> {
             site,
             results,
             theme: Theme::load(&site.project.root)?,
-            assets: Assets::load(&site.project.root)?,
+            assets: Assets::load(&site.project.root, site.project.book.as_ref())?,
             settings: site.project.settings(),
             site_title: front.map_or_else(|| "Attribution reports".to_owned(), |page| page.title.clone()),
             pages: pages
                 .iter()
                 .map(|page| (page.path.clone(), urls::page(&page.route)))
                 .collect(),
+            // A book has its chapters instead.
             nav: nav
                 .into_iter()
+                .filter(|_| site.project.book.is_none())
                 .map(|page| (page.title.clone(), urls::page(&page.route)))
                 .collect(),
         })
@@ -186,6 +193,7 @@ impl<'a> Renderer<'a> {
             card: self.card_of(path, description),
             crumbs: crumbs.into_iter().map(link).collect(),
             canonical: self.site.base_url.as_ref().map(|base| urls::absolute(base, path)),
+            book: self.book(path, links),
         }
     }
 
@@ -231,6 +239,8 @@ impl<'a> Renderer<'a> {
         let setting = Setting {
             links,
             pages: &self.pages,
+            content: self.site.project.content(),
+            book: self.site.project.book.as_ref(),
             shortcodes: &shortcodes,
         };
         render(source, title, &setting)

@@ -476,7 +476,7 @@ fn trust(results: &Results<'_>, sample: usize, links: &Links) -> Trust {
     let maps = results.records_of(sample).flat_map(|record| &record.attributions);
     let mut baselines: Vec<Kept> = Vec::new();
     for other in analysed.baselines.iter().flatten() {
-        let baseline = labels::baseline(&other.baseline);
+        let baseline = other.baseline.name();
         let place = baselines
             .iter()
             .position(|known| known.baseline == baseline)

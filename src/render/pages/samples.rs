@@ -8,6 +8,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
+use super::sample::failed_test;
 use super::{Frame, Link, Renderer, finding};
 use crate::analysis::results::{Label, Results, Shown};
 use crate::analysis::summary;
@@ -38,7 +39,7 @@ pub struct SampleTable<'a> {
     /// Every other choice of what is shown, with how many samples it shows.
     states: Vec<State>,
     /// The models, above their columns.
-    models: &'a [String],
+    models: Vec<Column<'a>>,
     /// The score of a full bar, with its unit.
     full_bar: String,
     shown: Option<Shown<'a>>,
@@ -54,6 +55,16 @@ pub struct SampleTable<'a> {
     /// From which sample to which.
     from: usize,
     to: usize,
+}
+
+/// A model above its column.
+#[derive(Serialize)]
+struct Column<'a> {
+    title: &'a str,
+    /// What became of its maps when they were put to the test, where they failed.
+    warning: Option<&'static str>,
+    /// Where that stands.
+    href: String,
 }
 
 /// A choice of samples.
@@ -105,7 +116,7 @@ impl<'a> SampleTable<'a> {
                 Vec::new()
             },
             states: if first { counted(results) } else { Vec::new() },
-            models: &results.models,
+            models: columns(results, links),
             expected: &results.experiment.expected,
             full_bar: Measure::of(results.subject_scale.max, output_of(results), &labels::unit_of(results)).told(),
             shown: results.shown(),
@@ -117,6 +128,17 @@ impl<'a> SampleTable<'a> {
             to,
         }
     }
+}
+
+fn columns<'a>(results: &'a Results<'_>, links: &Links) -> Vec<Column<'a>> {
+    let method = results.first_map().and_then(|map| map.method);
+    let hold = format!("{}#hold", links.to(&urls::experiment(&results.experiment.id)));
+    let column = |(model, title): (usize, &'a String)| Column {
+        title,
+        warning: failed_test(results, model, method),
+        href: hold.clone(),
+    };
+    results.models.iter().enumerate().map(column).collect()
 }
 
 /// The output that scores are parts of; none of imported maps, whose unit is what their file says.

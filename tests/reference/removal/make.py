@@ -72,8 +72,9 @@ def prompt_ids(folder, vocabulary):
 
 class Checkpoint:
     def __init__(self, folder):
-        self.model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float64, attn_implementation="eager", experts_implementation="eager").eval()
+        self.model, self.single = (AutoModelForCausalLM.from_pretrained(
+            folder, dtype=dtype, attn_implementation="eager", experts_implementation="eager").eval()
+            for dtype in (torch.float64, torch.float32))
         self.table = self.model.get_input_embeddings()
         self.vocabulary = self.table.weight.shape[0]
 
@@ -93,8 +94,10 @@ class Checkpoint:
         return row.expand_as(own).contiguous()
 
     def logits(self, embeddings):
+        """In the precision of the embeddings; what follows is in float64."""
+        model = self.model if embeddings.dtype == torch.float64 else self.single
         with torch.no_grad():
-            return self.model(inputs_embeds=embeddings, use_cache=False).logits.double()
+            return model(inputs_embeds=embeddings, use_cache=False).logits.double()
 
 
 def case(checkpoint, ids, units, baseline, output, target, minus=None, forced=()):
@@ -110,7 +113,7 @@ def case(checkpoint, ids, units, baseline, output, target, minus=None, forced=()
     start = torch.where(outside, own, start)
 
     def f(x):
-        whole = x if behind is None else torch.cat([x, behind.expand(x.shape[0], -1, -1)], 1)
+        whole = x if behind is None else torch.cat([x, behind.expand(x.shape[0], -1, -1).to(x.dtype)], 1)
         logits = checkpoint.logits(whole)[:, tokens - 1:]
         value = {"logit": lambda z: z, "log_probability": lambda z: z.log_softmax(-1),
                  "probability": lambda z: z.softmax(-1)}[output](logits)
@@ -126,19 +129,38 @@ def case(checkpoint, ids, units, baseline, output, target, minus=None, forced=()
     drawn = list(orders(len(units), PERMUTATIONS, SEED))
     captum.permutation_generator = lambda features, count: ([*order, len(units)] for order in drawn)
     sampled = of_units(captum.attribute(own, baselines=start, feature_mask=mask, n_samples=PERMUTATIONS))
-    differences = [[] for _ in units]
-    for order in drawn:
-        x, before = start.clone(), f(start).item()
-        for unit in order:
-            x[0, units[unit]] = own[0, units[unit]]
-            value = f(x).item()
-            differences[unit].append(value - before)
-            before = value
+
+    def walked(own, start):
+        """What F rises by as each unit gets its own embeddings, by order, units in a list each."""
+        differences = [[] for _ in units]
+        for order in drawn:
+            x, before = start.clone(), f(start).item()
+            for unit in order:
+                x[0, units[unit]] = own[0, units[unit]]
+                value = f(x).item()
+                differences[unit].append(value - before)
+                before = value
+        return differences
+
+    def left_out(own, start):
+        for places in units:
+            x = own.clone()
+            x[0, places] = start[0, places]
+            yield f(own).item() - f(x).item()
+
+    def apart(found, expected):
+        return max(abs(a - b) for a, b in zip(found, expected, strict=True)) / max(map(abs, expected))
+
+    differences = walked(own, start)
     shapley = [statistics.fmean(of) for of in differences]
-    largest = max(map(abs, shapley))
-    assert max(abs(a - b) for a, b in zip(shapley, sampled)) < 1e-6 * largest, (shapley, sampled)
+    assert apart(sampled, shapley) < 1e-6, (shapley, sampled)
+    # What PyTorch's own float32 loses, in parts of the largest score.
+    single = own.float(), start.float()
+    deviation = max(apart(list(left_out(*single)), occlusion),
+                    apart([statistics.fmean(of) for of in walked(*single)], shapley))
     return {"baseline": baseline, "output": output, "target": target, "minus": minus, "forced": list(forced),
             "f_input": f(own).item(), "f_baseline": f(start).item(), "occlusion": occlusion, "shapley": shapley,
+            "float32_deviation": deviation,
             "errors": [statistics.stdev(of) / len(of) ** 0.5 for of in differences]}
 
 
