@@ -207,7 +207,10 @@ impl Explainer {
             pass_tokens: backend.pass_tokens,
             #[cfg(test)]
             most: usize::MAX,
-            trust: Arc::new(Trust::new(backend.checked)),
+            trust: Arc::new(Trust::new(
+                backend.checked,
+                backend.about.as_ref().is_some_and(|about| about.software),
+            )),
             budget: backend.pass_bytes(),
         }
     }

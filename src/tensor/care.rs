@@ -19,6 +19,9 @@ pub struct Care {
     pub checked: bool,
     /// Products and sums are computed by kernels that no tuner chose.
     pub untuned: bool,
+    /// Products are computed by the simplest kernel there is, one thread a number: for processors that play a GPU, which
+    /// take minutes to compile one in tiles.
+    pub simple: bool,
 }
 
 thread_local! {
@@ -26,6 +29,7 @@ thread_local! {
         Cell::new(Care {
             checked: false,
             untuned: false,
+            simple: false,
         })
     };
 }
@@ -55,7 +59,7 @@ pub fn product<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Tensor<D> {
         return out;
     }
     #[cfg(any(feature = "cuda", feature = "gpu"))]
-    if now().checked && cube::is_one(&a.device()) {
+    if (now().checked || now().simple) && cube::is_one(&a.device()) {
         return cube::product(a, b);
     }
     a.matmul(b)
@@ -121,12 +125,18 @@ pub fn landed<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 /// The kernels of cubecl.
 #[cfg(any(feature = "cuda", feature = "gpu"))]
 mod cube {
+    use burn::backend::cubecl::dtype_to_storage_type;
     use burn::backend::{Cube, DispatchDevice};
     use burn::tensor::{Device, Tensor};
     use burn_cubecl::kernel::matmul::{MatmulStrategy, matmul};
     use burn_cubecl::kernel::reduce::{KernelReduceStrategy, reduce_dim};
     use burn_cubecl::tensor::CubeTensor;
+    use cubek::matmul::definition::{MatmulElems, MatmulGlobalElems};
+    use cubek::matmul::launch::launch_ref;
+    use cubek::matmul::multi_level;
+    use cubek::matmul::strategy::Strategy;
     use cubek::reduce::components::instructions::ReduceOperationConfig;
+    use cubek::std::InputBinding;
 
     pub fn is_one(device: &Device) -> bool {
         matches!(device.as_dispatch(), DispatchDevice::Cube(_))
@@ -144,12 +154,31 @@ mod cube {
         }
         dims[D - 1] = b.dims()[D - 1];
         let place = Tensor::<D>::full(dims, f32::NAN, (&a.device(), dtype));
+        if super::now().simple {
+            return simple(primitive(a), primitive(b), primitive(place));
+        }
         let strategy = match super::now().untuned {
             true => MatmulStrategy::Cube,
             false => MatmulStrategy::default(),
         };
         let out = matmul(primitive(a), primitive(b), Some(primitive(place)), strategy, dtype);
         Tensor::from_primitive::<Cube>(out.unwrap_or_else(|error| panic!("a product was refused: {error:?}")))
+    }
+
+    /// A product by the kernel in which each thread computes one number of `place`.
+    fn simple<const D: usize>(a: CubeTensor, b: CubeTensor, place: CubeTensor) -> Tensor<D> {
+        let element = dtype_to_storage_type(place.dtype);
+        let mut elements = MatmulElems::from_globals(&MatmulGlobalElems {
+            lhs: element,
+            rhs: element,
+            out: element,
+        });
+        let strategy = Strategy::MultiLevel(multi_level::Strategy::Naive);
+        let [a, b] = [a, b].map(|side| InputBinding::new(side.binding(), element));
+        let out = place.clone().binding();
+        launch_ref(&strategy, &place.client, a, b, out, &mut elements)
+            .unwrap_or_else(|error| panic!("a product was refused: {error:?}"));
+        Tensor::from_primitive::<Cube>(place)
     }
 
     fn reduced<const D: usize>(x: Tensor<D>, dim: usize, operation: ReduceOperationConfig) -> Tensor<D> {
@@ -303,7 +332,17 @@ mod tests {
     fn products_and_sums_are_the_cpus_with_and_without_care() {
         let Some(device) = vulkan() else { return };
         let cpu = Device::flex();
-        let cares = [(false, false), (true, false), (true, true)].map(|(checked, untuned)| Care { checked, untuned });
+        let care = |checked, untuned, simple| Care {
+            checked,
+            untuned,
+            simple,
+        };
+        let cares = [
+            care(false, false, false),
+            care(true, false, false),
+            care(true, true, false),
+            care(true, false, true),
+        ];
         for (m, k, n) in [(81, 64, 96), (7, 33, 65), (1, 16, 40)] {
             let of = |device: &Device| {
                 let a = drawn([2, 3, m, k], 1, device);

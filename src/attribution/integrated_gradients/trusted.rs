@@ -30,6 +30,8 @@ const DISTRUST: &str = "the device's numbers cannot be trusted: ";
 pub struct Trust {
     /// Whether they are looked at.
     checked: bool,
+    /// Whether products are computed by the simplest kernel.
+    simple: bool,
     /// Whether what a tuner chose has failed before.
     untuned: AtomicBool,
     /// What failed and was computed again.
@@ -39,12 +41,13 @@ pub struct Trust {
 }
 
 impl Trust {
-    pub(super) fn new(checked: bool) -> Self {
+    pub(super) fn new(checked: bool, simple: bool) -> Self {
         if checked {
             watch::install();
         }
         Self {
             checked,
+            simple,
             untuned: AtomicBool::new(false),
             told: Mutex::default(),
             apart: Mutex::default(),
@@ -66,6 +69,7 @@ impl Trust {
         Care {
             checked: self.checked,
             untuned: self.untuned.load(Ordering::Relaxed),
+            simple: self.simple,
         }
     }
 }
@@ -194,7 +198,7 @@ impl Explainer {
 
     /// Looks at its device's results from now on, or not.
     pub fn check(&mut self, checked: bool) {
-        self.trust = Arc::new(Trust::new(checked));
+        self.trust = Arc::new(Trust::new(checked, self.trust.simple));
     }
 
     /// Computes by no kernel that a tuner chose, from now on.
