@@ -86,7 +86,7 @@ fn every_option_that_the_page_names_is_there() {
     assert!(named > 30, "{named}");
 }
 
-/// Every command with what its `--help` prints, in the order of the help, at a width that pages show.
+/// Every command with what its `--help` prints, in the order of the help, at a width that pages show without scrolling.
 fn helps() -> Vec<(String, String)> {
     fn add(command: &mut Command, name: &str, all: &mut Vec<(String, String)>) {
         all.push((name.to_owned(), command.render_long_help().to_string()));
@@ -95,7 +95,7 @@ fn helps() -> Vec<(String, String)> {
             add(below, &name, all);
         }
     }
-    let mut commands = Cli::command().term_width(100).disable_help_subcommand(true);
+    let mut commands = Cli::command().term_width(84).disable_help_subcommand(true);
     commands.build();
     let mut all = Vec::new();
     add(&mut commands, "igsite", &mut all);
@@ -128,7 +128,7 @@ fn the_binary_prints_these_helps() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["igsite", "igsite build", "igsite store gc"] {
         let words: Vec<&str> = name.split(' ').skip(1).chain(["--help"]).collect();
-        let ran = igsite_with(folder.path(), &words, &[("COLUMNS", "100")]);
+        let ran = igsite_with(folder.path(), &words, &[("COLUMNS", "84")]);
         ran.ended(0);
         let (_, expected) = helps().into_iter().find(|(known, _)| known == name).unwrap();
         let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
