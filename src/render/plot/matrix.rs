@@ -17,9 +17,7 @@ pub struct Cell {
 
 /// Cells in rows, with names on the left and above. Names are cut to what there is room for.
 pub fn matrix(rows: &[String], columns: &[String], cells: &[Vec<Cell>], title: &str, told: &str) -> String {
-    let longest = rows.iter().map(|name| name.chars().count()).max().unwrap_or(0).min(20);
-    // 6 units a letter, and what ticks need.
-    let left = longest as u32 * 6 + 14;
+    let left = beside(rows);
     let below = if title.is_empty() { 20 } else { 34 };
     let height = rows.len() as u32 * 26 + 16 + below;
     let backwards: Vec<String> = rows
@@ -59,9 +57,30 @@ pub fn matrix(rows: &[String], columns: &[String], cells: &[Vec<Cell>], title: &
     })
 }
 
+/// The width that the names of rows take: 6 units a letter, and what ticks need.
+fn beside(rows: &[String]) -> u32 {
+    let longest = rows.iter().map(|name| name.chars().count()).max().unwrap_or(0).min(20);
+    longest as u32 * 6 + 14
+}
+
+/// Whether the names of columns stand side by side without touching.
+pub fn have_room(rows: &[String], columns: &[String]) -> bool {
+    let longest = columns.iter().map(|name| name.chars().count()).max().unwrap_or(0) as u32;
+    let each = WIDTH.saturating_sub(beside(rows)) / columns.len().max(1) as u32;
+    longest * 6 + 6 <= each
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_columns_have_room_or_not() {
+        let names = |name: &str, count: usize| vec![name.to_owned(); count];
+        assert!(have_room(&names("Demo Mistral", 4), &names("Mistral", 4)));
+        assert!(!have_room(&names("Demo Mistral", 8), &names("Mistral", 8)));
+        assert!(!have_room(&names("Demo Mistral", 4), &names("Mistral-7B-Instruct", 4)));
+    }
 
     #[test]
     fn cells_have_their_shade_and_sign() {

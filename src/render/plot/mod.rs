@@ -17,7 +17,7 @@ pub mod sheet;
 
 pub use convergence::{convergence, convergence_keys};
 pub use curves::{curves, curves_keys};
-pub use matrix::{Cell, matrix};
+pub use matrix::{Cell, have_room, matrix};
 pub use rows::{Beside, Interval, accuracy, beside, stacked};
 pub use scatter::{Spent, cost, score_against_error, words};
 pub use shares::{calibration, option_probabilities};

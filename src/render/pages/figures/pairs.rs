@@ -76,13 +76,18 @@ pub fn matrix(
             false => values[a][b].into(),
         }
     };
-    let rows: Vec<String> = results
-        .models
-        .iter()
-        .enumerate()
-        .map(|(index, name)| format!("{} {name}", index + 1))
-        .collect();
-    let columns: Vec<String> = (1..=count).map(|index| index.to_string()).collect();
+    // Below each other whole names have room; side by side short ones, if not too many, and else numbers.
+    let short = &results.short_models;
+    let is_named = plot::have_room(&results.models, short);
+    let (rows, columns): (Vec<String>, Vec<String>) = if is_named {
+        (results.models.clone(), short.clone())
+    } else {
+        let named = results.models.iter().enumerate();
+        (
+            named.map(|(index, name)| format!("{} {name}", index + 1)).collect(),
+            (1..=count).map(|index| index.to_string()).collect(),
+        )
+    };
     // Of many pairs the words would be a recital; the table has them all.
     let told = if told.len() > 15 {
         format!("{title}, for every two of {count} models; the table has the numbers.")
