@@ -13,8 +13,8 @@ fn words_are_known_or_an_error() {
     assert_eq!(
         required("shared,browsers"),
         Err(
-            "IGSITE_REQUIRE has the unknown word \"browsers\"; it takes shared, browser, node, java, slurm, vulkan, with commas \
-             between them"
+            "IGSITE_REQUIRE has the unknown word \"browsers\"; it takes shared, browser, node, java, slurm, vulkan, qemu, with \
+             commas between them"
                 .to_owned()
         )
     );
