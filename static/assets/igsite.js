@@ -468,7 +468,7 @@ function tools() {
     if (map.closest("[id^=map-]")) items.push(["Copy link", (told) => copy(permalink(map), told)], ["Copy embed code", (told) => copy(embedCode(map), told)]);
     beside(map, menu("Save or share this map: " + (map.closest("[data-name]")?.dataset.name ?? document.title), items));
   }
-  for (const frame of all("#map .frame")) beside(frame, menu("Save this map", [["SVG", () => saveLines(frame)], ["PNG", () => saveLines(frame, true)]]));
+  for (const frame of all("#map .lined")) beside(frame, menu("Save this map", [["SVG", () => saveLines(frame)], ["PNG", () => saveLines(frame, true)], ["Copy embed code", (told) => copy(embedCode(frame), told)]]));
   for (const box of all("pre[data-copy]")) beside(box, button("Copy", async (event) => { const told = event.currentTarget; await saving(); copy(box.textContent, told); }));
 }
 

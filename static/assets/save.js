@@ -242,8 +242,9 @@ function mapTable(map) {
 // The address of one map, as it is shown.
 function permalink(map, embedded) {
   const address = new URL(location.href);
-  const anchor = map.closest("[id^=map-]")?.id ?? "";
-  address.search = "";
+  const anchor = map.closest("[id^=map-], #map")?.id ?? "";
+  // What is chosen of a map of all models stands in the address as it is.
+  address.search = anchor === "map" ? query : "";
   for (const name of ["level", "mode"]) if (query.has(name)) address.searchParams.set(name, query.get(name));
   if (embedded) address.searchParams.set("embed", anchor);
   address.hash = embedded ? "" : anchor;
@@ -256,7 +257,7 @@ function frameHeight(map) {
   (map.closest(".maps") ?? document.body).append(box);
   const height = box.offsetHeight;
   box.remove();
-  return Math.max(420, height + 210);
+  return Math.max(420, height + (map.closest("#map") ? 330 : 210));
 }
 
 // The name of what is saved of a page, which no two things of it share.

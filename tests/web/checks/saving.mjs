@@ -242,6 +242,23 @@ export default (site) => {
         await follow(page, page.locator("main a[target=_top]").last());
         assert.equal(new URL(page.url()).hash, "#" + id);
         assert(await page.locator("h1").count());
+        // The map of all models together.
+        await page.setViewportSize({ width: 1280, height: 800 });
+        await page.goto(reader.address(sample.path));
+        const lines = menuOf(page.locator("#map .lined"));
+        await lines.locator("summary").click();
+        await lines.getByRole("button", { name: "Copy embed code" }).click();
+        await lines.getByRole("button", { name: "Copied" }).waitFor();
+        const all = await page.evaluate(async () => {
+          const frame = new DOMParser().parseFromString(await navigator.clipboard.readText(), "text/html").querySelector("iframe");
+          return { src: frame.getAttribute("src"), width: Number(frame.width), height: Number(frame.height) };
+        });
+        await page.setViewportSize(all);
+        await page.goto(all.src);
+        assert.equal(await page.locator(".inter:visible").count(), 1);
+        assert.equal(await page.locator("header.site-header, footer").count(), 0);
+        const whole = await page.evaluate(() => document.documentElement.scrollHeight);
+        assert(whole <= all.height, `${whole} in ${all.height}`);
         // A map page has several maps; each has a link of its own.
         await page.goto(reader.address(map.path) + "?embed=map-1-text");
         assert.equal(await page.locator(".map").count(), 1);
