@@ -443,9 +443,12 @@ impl<'a> Results<'a> {
     /// A model's `top` words of greatest magnitude among those of what a sample is about: their places, and their
     /// scores.
     pub fn reasons(&self, model: usize, sample: usize, top: usize) -> Vec<(usize, f64)> {
-        let Some(scores) = &self.samples[sample].words[model] else {
-            return Vec::new();
-        };
+        let scores = self.samples[sample].words[model].as_ref();
+        scores.map_or_else(Vec::new, |scores| self.strongest(sample, scores, top))
+    }
+
+    /// The same of any sums over the shared words of a sample.
+    pub fn strongest(&self, sample: usize, scores: &UnitScores, top: usize) -> Vec<(usize, f64)> {
         let words = &self.samples[sample].subject_words;
         let own: Vec<f64> = words.iter().map(|&word| scores.units[word]).collect();
         let strongest = largest(&own, top).into_iter().map(|index| (words[index], own[index]));

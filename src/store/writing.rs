@@ -104,14 +104,12 @@ pub(super) fn beside(folder: &Path) -> PathBuf {
 /// As [`write_atomically`].
 fn write_by(side: &Path, path: &Path, bytes: &[u8], durable: Durable) -> Result<()> {
     let write = || {
-        path.parent().map_or(Ok(()), make_folder)?;
+        path.parent().map_or(Ok(()), fs::create_dir_all)?;
         write_new_io(side, bytes, durable).and_then(|()| rename(side, path))
     };
     // A folder that is gone was removed by a process that has no more use for it (the plans of shards, once one knows
     // the whole plan); a file that is gone was tidied up by somebody whose clock is wrong.
-    let written = again(ErrorKind::NotFound, || {
-        write().inspect_err(|_| _ = fs::remove_file(side))
-    });
+    let written = again(&COMING_AND_GOING, || write().inspect_err(|_| _ = fs::remove_file(side)));
     match written {
         // The store is a link to another disk, and this is a plan or the like.
         Err(error) if error.kind() == ErrorKind::CrossesDevices && side.parent() != path.parent() => {
@@ -126,20 +124,23 @@ fn write_by(side: &Path, path: &Path, bytes: &[u8], durable: Durable) -> Result<
 fn rename(from: &Path, to: &Path) -> std::io::Result<()> {
     let rename = || fs::rename(from, to);
     if cfg!(windows) {
-        again(ErrorKind::PermissionDenied, rename)
+        again(&[ErrorKind::PermissionDenied], rename)
     } else {
         rename()
     }
 }
 
-/// How often a step is tried that another process can undo under our hands.
+/// What the system says of a folder that another process makes or removes between two looks of [`fs::create_dir_all`].
+const COMING_AND_GOING: [ErrorKind; 2] = [ErrorKind::NotFound, ErrorKind::AlreadyExists];
+
+/// How often a step is tried that another process can undo under our hands: for a second in all.
 const TRIES: u64 = 200;
 
 /// What a step says in the end that is tried again while it fails in this way.
-fn again(kind: ErrorKind, mut step: impl FnMut() -> std::io::Result<()>) -> std::io::Result<()> {
+fn again(kinds: &[ErrorKind], mut step: impl FnMut() -> std::io::Result<()>) -> std::io::Result<()> {
     for tried in 1..TRIES {
         match step() {
-            Err(error) if error.kind() == kind => std::thread::sleep(Duration::from_micros(50 * tried)),
+            Err(error) if kinds.contains(&error.kind()) => std::thread::sleep(Duration::from_micros(50 * tried)),
             other => return other,
         }
     }
@@ -152,9 +153,7 @@ fn again(kind: ErrorKind, mut step: impl FnMut() -> std::io::Result<()>) -> std:
 /// # Errors
 /// As of the system; what stands there is no folder.
 pub(super) fn make_folder(path: &Path) -> std::io::Result<()> {
-    again(ErrorKind::AlreadyExists, || {
-        again(ErrorKind::NotFound, || fs::create_dir_all(path))
-    })
+    again(&COMING_AND_GOING, || fs::create_dir_all(path))
 }
 
 /// Removes a folder with all in it, while other processes may write there. What they write as it goes may stay.
@@ -162,7 +161,7 @@ pub(super) fn make_folder(path: &Path) -> std::io::Result<()> {
 /// # Errors
 /// As of the system.
 pub(super) fn remove_folder(path: &Path) -> std::io::Result<()> {
-    match again(ErrorKind::DirectoryNotEmpty, || fs::remove_dir_all(path)) {
+    match again(&[ErrorKind::DirectoryNotEmpty], || fs::remove_dir_all(path)) {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty) => Ok(()),
         other => other,
     }
@@ -197,7 +196,7 @@ fn write_new_io(path: &Path, bytes: &[u8], durable: Durable) -> std::io::Result<
     let open = || File::options().write(true).create_new(true).open(path);
     let mut file = match open() {
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            make_folder(path.parent().unwrap_or(Path::new("")))?;
+            fs::create_dir_all(path.parent().unwrap_or(Path::new("")))?;
             open()?
         }
         other => other?,

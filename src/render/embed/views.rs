@@ -6,7 +6,6 @@ use serde::Serialize;
 use super::Embeds;
 use super::names::{AllPlot, MapLevel, MapPick, MapPlot, ModelPlot, What};
 use super::tables;
-use crate::analysis::map;
 use crate::analysis::results::{Results, Shown};
 use crate::analysis::scale::Scales;
 use crate::analysis::summary;
@@ -17,7 +16,7 @@ use crate::render::interlinear::{self, Measure, Row, Text, Warning, Who};
 use crate::render::labels;
 use crate::render::markdown::headings::Ids;
 use crate::render::pages::map::{Attribution, convergence_with_table, noise, values_of};
-use crate::render::pages::sample::{Lines, drawn, who, words_address};
+use crate::render::pages::sample::{Lines, drawn, row, who, words_address};
 use crate::render::pages::samples;
 use crate::render::pages::tokens::Drawn;
 use crate::render::pages::{Answer, Link, figures, map_link};
@@ -204,22 +203,32 @@ impl<'s> Show<'s, '_> {
         id: String,
     ) -> ComparisonView<'s> {
         let results = self.results;
-        let by_word = level == MapLevel::Sum(Level::Word);
-        if by_word && let Some(lines) = self.lines(sample, models, segments.as_deref()) {
-            return ComparisonView {
-                id,
-                caption: self.caption,
-                experiment: self.experiment(),
-                sample: self.sample(sample),
-                level: level.name(),
-                letter: letter(level),
-                models: Vec::new(),
-                segments: segments.unwrap_or_default(),
-                legend: String::new(),
-                lines: Some(lines),
-                shown: results.shown(),
-            };
+        let lines = match level {
+            MapLevel::Sum(Level::Word) => self.lines(sample, models, segments.as_deref()),
+            _ => None,
+        };
+        let (models, legend) = match lines {
+            Some(_) => (Vec::new(), String::new()),
+            None => self.maps(sample, models, segments.as_deref()),
+        };
+        ComparisonView {
+            id,
+            caption: self.caption,
+            experiment: self.experiment(),
+            sample: self.sample(sample),
+            level: level.name(),
+            letter: letter(level),
+            models,
+            lines,
+            shown: results.shown(),
+            segments: segments.unwrap_or_default(),
+            legend,
         }
+    }
+
+    /// Each model's map by itself, and the legend of all of them.
+    fn maps(&self, sample: usize, models: &[usize], segments: Option<&[String]>) -> (Vec<ComparedMap<'s>>, String) {
+        let results = self.results;
         let all: Vec<Option<Drawn<'_>>> = (0..results.models.len())
             .map(|model| drawn(results, model, sample))
             .collect();
@@ -233,31 +242,18 @@ impl<'s> Show<'s, '_> {
                 },
                 answer: Answer::of(results, record, 20),
                 attribution: record.attributions.first().map(values_of),
-                map: all[model]
-                    .as_ref()
-                    .map(|drawn| of_segments(drawn, segments.as_deref(), &scales)),
+                map: all[model].as_ref().map(|drawn| of_segments(drawn, segments, &scales)),
             }
         };
-        ComparisonView {
-            id,
-            caption: self.caption,
-            experiment: self.experiment(),
-            sample: self.sample(sample),
-            level: level.name(),
-            letter: letter(level),
-            models: models.iter().map(compared).collect(),
-            lines: None,
-            shown: results.shown(),
-            segments: segments.clone().unwrap_or_default(),
-            legend: heatmap::legend_of(
-                &scales,
-                &labels::unit_of(results),
-                results
-                    .records_of(sample)
-                    .filter_map(|record| record.attributions.first())
-                    .map(|map| &map.target),
-            ),
-        }
+        let legend = heatmap::legend_of(
+            &scales,
+            &labels::unit_of(results),
+            results
+                .records_of(sample)
+                .filter_map(|record| record.attributions.first())
+                .map(|map| &map.target),
+        );
+        (models.iter().map(compared).collect(), legend)
     }
 
     /// The same, word by word: the maps that pages show, as on the sample's page. None where all are marked.
@@ -270,13 +266,8 @@ impl<'s> Show<'s, '_> {
         };
         let row = |&model: &usize| -> Option<Row> {
             let record = results.record(model, sample);
-            let map = record
-                .attributions
-                .first()
-                .filter(|map| summary::is_drawable(map, record))?;
             let sums = results.samples[sample].sums(model, record);
-            let errors = map::errors(map).as_deref().and_then(&sums);
-            Some(text.row(&sums(&map.scores)?, errors.as_ref()))
+            row(&text, record.attributions.first()?, record, sums)
         };
         let rows: Vec<Option<Row>> = models.iter().map(row).collect();
         rows.iter().find(|row| row.is_some())?;

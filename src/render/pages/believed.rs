@@ -4,12 +4,13 @@
 use serde::Serialize;
 
 use super::finding::list_of;
-use super::tokens::Drawn;
+use super::sample::tests_of;
 use crate::analysis::bootstrap::Standing;
 use crate::analysis::results::Results;
+use crate::analysis::summary;
 use crate::render::labels;
 use crate::render::text::list;
-use crate::site::urls::{self, Links};
+use crate::site::urls::Links;
 use crate::store::record::AttributionRecord;
 
 /// One reason to believe a map or not to.
@@ -26,7 +27,7 @@ pub struct Reason {
 }
 
 /// A map of a page, with every kind of target that it is of.
-pub type Shown<'a> = (&'a [&'a str], &'a AttributionRecord, Option<&'a Drawn<'a>>);
+pub type Shown<'a> = (Vec<&'a str>, &'a AttributionRecord);
 
 /// Of the map at a place among those of a page.
 pub fn reasons(
@@ -36,8 +37,9 @@ pub fn reasons(
     place: usize,
     links: &Links,
 ) -> Vec<Reason> {
-    let (kinds, map, _) = maps[place];
-    let Some(strongest) = strongest(results, sample, maps[place]) else {
+    let (kinds, map) = &maps[place];
+    let of = |map: &AttributionRecord| strongest(results, (model, sample), map);
+    let Some(strongest) = of(map) else {
         return Vec::new();
     };
     let mut found = Vec::new();
@@ -45,13 +47,13 @@ pub fn reasons(
     found.extend(tested(results, model, kinds, map, links));
     let others: Vec<(String, Option<usize>)> = maps
         .iter()
-        .filter(|(_, other, _)| {
+        .filter(|(_, other)| {
             (other.method, &other.target.token_ids) == (map.method, &map.target.token_ids)
                 && other.baseline != map.baseline
         })
-        .filter_map(|shown| {
-            let word = self::strongest(results, sample, *shown)?;
-            Some((labels::baseline_of(shown.1), (word != strongest).then_some(word)))
+        .filter_map(|(_, other)| {
+            let word = of(other)?;
+            Some((labels::baseline_of(other), (word != strongest).then_some(word)))
         })
         .collect();
     if !others.is_empty() {
@@ -76,12 +78,17 @@ pub fn reasons(
     found
 }
 
-/// The word of greatest magnitude among those that the sample is about; none where all scores are zero.
-fn strongest(results: &Results<'_>, sample: usize, (.., drawn): Shown<'_>) -> Option<usize> {
-    let scores = &drawn?.scores.words.units;
-    let words = results.subject_words(sample).iter().copied();
-    let strongest = words.max_by(|a, b| scores[*a].abs().total_cmp(&scores[*b].abs()))?;
-    (scores[strongest] != 0.0).then_some(strongest)
+/// The word of greatest magnitude among those that the sample is about; none where all scores are zero, or the map is
+/// marked.
+fn strongest(results: &Results<'_>, (model, sample): (usize, usize), map: &AttributionRecord) -> Option<usize> {
+    let record = results.record(model, sample);
+    if !summary::is_drawable(map, record) {
+        return None;
+    }
+    // By the words that all models share: with a chat template a model's own have other places.
+    let scores = results.samples[sample].sums(model, record)(&map.scores)?;
+    let (word, _) = *results.strongest(sample, &scores, 1).first()?;
+    Some(word)
 }
 
 fn expected(results: &Results<'_>, sample: usize, strongest: usize) -> Option<Reason> {
@@ -154,6 +161,6 @@ fn tested(
                 .collect::<String>(),
             worst.chars().skip(1).collect::<String>().trim_end_matches('.')
         ),
-        href: Some(format!("{}#hold", links.to(&urls::experiment(&results.experiment.id)))),
+        href: Some(tests_of(results, links)),
     })
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::differences::{self, WordByWord};
-use super::sample::{failed_test, who, words_address};
+use super::sample::{failed_test, tests_of, who, words_address};
 use super::{Frame, Link, Renderer, figures, finding, map_link, samples};
 use crate::analysis::agreement::{TOP, largest};
 use crate::analysis::compared::compared_map;
@@ -306,9 +306,8 @@ fn warnings(results: &Results<'_>, model: usize, sample: usize, links: &Links) -
     let Some(map) = compared_map(record, results.compares_right_answers) else {
         return Vec::new();
     };
-    let experiment = results.experiment;
     let page = map_link(results, (model, sample), links);
-    let hold = format!("{}#hold", links.to(&urls::experiment(&experiment.id)));
+    let hold = tests_of(results, links);
     let marks = labels::mark(map).map(|text| (text, page));
     let tests = failed_test(results, model, map.method).map(|text| (text, hold));
     let warning = |(text, href): (&str, String)| Warning {

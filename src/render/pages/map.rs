@@ -314,11 +314,7 @@ fn attributions<'a>(results: &Results<'a>, model: usize, sample: usize, links: &
         .collect();
     let methods = methods::beside(&place, &of_page, unit);
     let legend = heatmap::legend_of(shared, &labels::unit_of(results), maps.iter().map(|(_, a)| &a.target));
-    let all: Vec<believed::Shown<'_>> = maps
-        .iter()
-        .zip(&drawn)
-        .map(|((kinds, a), drawn)| (kinds.as_slice(), *a, drawn.as_ref()))
-        .collect();
+    let all = &maps;
     let maps = maps.iter().zip(&drawn).enumerate().map(|(index, ((kinds, a), drawn))| {
         let of_other;
         let scales = match (a.made_by() == first, summary::is_right(a)) {
@@ -348,7 +344,7 @@ fn attributions<'a>(results: &Results<'a>, model: usize, sample: usize, links: &
             history: map::rounds(a),
             finer: a.units.and_then(finer),
             tests: faithfulness::tests(&place, index, a),
-            reasons: believed::reasons(results, (model, sample), &all, index, links),
+            reasons: believed::reasons(results, (model, sample), all, index, links),
         };
         Joined(values_of(a), drawings)
     });

@@ -22,7 +22,7 @@ use crate::render::interlinear::{self, Measure, Row, Text, Warning, Who};
 use crate::render::text::{escape, escape_into, excerpt};
 use crate::render::{Sink, heatmap, labels};
 use crate::site::urls::{self, Links};
-use crate::store::record::SampleRecord;
+use crate::store::record::{AttributionRecord, SampleRecord};
 use crate::terms::Method;
 
 #[derive(Serialize)]
@@ -288,6 +288,25 @@ pub fn failed_test(results: &Results<'_>, model: usize, method: Option<Method>) 
     }
 }
 
+/// Where the tests of an experiment's maps stand.
+pub fn tests_of(results: &Results<'_>, links: &Links) -> String {
+    format!("{}#hold", links.to(&urls::experiment(&results.experiment.id)))
+}
+
+/// A map over the columns of a sample's text; none where it is marked. `sums` is that of the sample for the record.
+pub fn row(
+    text: &Text<'_>,
+    map: &AttributionRecord,
+    record: &SampleRecord,
+    sums: impl Fn(&[f64]) -> Option<UnitScores>,
+) -> Option<Row> {
+    if !summary::is_drawable(map, record) {
+        return None;
+    }
+    let errors = map::errors(map).as_deref().and_then(&sums);
+    Some(text.row(&sums(&map.scores)?, errors.as_ref()))
+}
+
 /// All models' maps of a sample, for each target, baseline and method.
 fn of_models(results: &Results<'_>, sample: usize, links: &Links) -> Lines {
     let analysed = &results.samples[sample];
@@ -298,13 +317,7 @@ fn of_models(results: &Results<'_>, sample: usize, links: &Links) -> Lines {
         .collect();
     let row = |model: usize, index: Option<usize>| -> Option<Row> {
         let record = results.record(model, sample);
-        let map = &record.attributions[index?];
-        if !summary::is_drawable(map, record) {
-            return None;
-        }
-        let words = sums[model](&map.scores)?;
-        let errors = map::errors(map).as_deref().and_then(&sums[model]);
-        Some(text.row(&words, errors.as_ref()))
+        row(&text, &record.attributions[index?], record, &sums[model])
     };
     // What is the same at several positions stands once.
     let mut panels: Vec<(Chosen, Vec<Option<Row>>)> = Vec::new();
@@ -336,7 +349,7 @@ fn of_models(results: &Results<'_>, sample: usize, links: &Links) -> Lines {
     let mut who: Vec<Who> = (0..results.models.len())
         .map(|model| who(results, model, sample, links))
         .collect();
-    let hold = format!("{}#hold", links.to(&urls::experiment(&results.experiment.id)));
+    let hold = tests_of(results, links);
     let (mut lists, mut full) = (String::new(), String::new());
     let (mut unit, mut has_errors) = (String::new(), false);
     let single = choices.switches().is_empty();

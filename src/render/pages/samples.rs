@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::sample::failed_test;
+use super::sample::{failed_test, tests_of};
 use super::{Frame, Link, Renderer, finding};
 use crate::analysis::results::{Label, Results, Shown};
 use crate::analysis::summary;
@@ -132,7 +132,7 @@ impl<'a> SampleTable<'a> {
 
 fn columns<'a>(results: &'a Results<'_>, links: &Links) -> Vec<Column<'a>> {
     let method = results.first_map().and_then(|map| map.method);
-    let hold = format!("{}#hold", links.to(&urls::experiment(&results.experiment.id)));
+    let hold = tests_of(results, links);
     let column = |(model, title): (usize, &'a String)| Column {
         title,
         warning: failed_test(results, model, method),
