@@ -3,7 +3,7 @@
 # environment, and the demo built with it.
 #
 # maturin asks Cargo for the program by itself. That would compile Burn once more: without the tests, dependencies have
-# other features. So it is given a `cargo` that asks for the program together with one test, as `cargo test` does, and
+# other features. So it is given a `cargo` that asks for the program together with one test, as `.ci/run` does, and
 # that is already there. A release's wheel is built by maturin alone (.github/workflows/binaries.yml).
 set -euo pipefail
 tools=$1
@@ -18,7 +18,7 @@ cat >"$work/bin/cargo" <<'SHIM'
 set -euo pipefail
 [ "${1-}" = rustc ] || exec "$REAL_CARGO" "$@"
 said=$WORK/cargo.json
-"$REAL_CARGO" test --locked --no-run --test architecture --message-format json-render-diagnostics >"$said"
+"$REAL_CARGO" test --locked --features gpu --no-run --test architecture --message-format json-render-diagnostics >"$said"
 program=$(python3 - "$said" <<'PYTHON'
 import json, sys
 for line in open(sys.argv[1]):

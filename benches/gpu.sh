@@ -4,8 +4,8 @@
 #
 # usage, from the repository's root:   benches/gpu.sh [IGSITE [PROGRAM ...]]
 #   IGSITE   an igsite built with --features cuda, or a .tar.xz that holds it (default: $IGSITE, else .device/igsite.tar.xz)
-#   PROGRAM  the example `bench` and the test programs `reference`, `own_reference`, `quantized` and `families`, built with
-#            that feature
+#   PROGRAM  the example `bench`, the benchmark `load` and the test programs `reference`, `own_reference`, `quantized` and
+#            `families`, built with that feature
 #            (default: those beside igsite, and examples/bench there, where Cargo puts it)
 # environment:
 #   OUT           where results go: gpu.log, gpu.json (default ./gpu-results)
@@ -18,7 +18,8 @@
 # How to come by the programs. With internet and CUDA, on the GPU machine itself:
 #   cargo build --release --features cuda --bin igsite --example bench
 #   cargo test --release --features cuda --no-run --test reference --test own_reference --test quantized --test families
-#   benches/gpu.sh target/release/igsite target/release/deps/{reference,own_reference,quantized,families}-????????????????
+#   cargo bench --features cuda --no-run --bench load
+#   benches/gpu.sh target/release/igsite target/release/deps/{load,reference,own_reference,quantized,families}-????????????????
 # Without, build before, on another machine, with ../shared/tools/cuda-offline-build (37 minutes of processor time on 2
 # cores). It leaves .device/igsite.tar.xz with igsite and llvm-stand-in.so, which this script preloads for igsite's
 # programs alone. Under its environment variables `cargo build --release --features cuda --example bench` and `cargo
@@ -255,6 +256,17 @@ done
 
 # Weights in 4 bits: written in bfloat16 first (14 GB for 7B), and packed while they are read.
 bench "5 bench nf4 128 points" 120 200 --dtype bf16 --quantization nf4 --on-disk "$work" --points 128 --repeat 1
+# A GGUF file of Qwen3-8B's shape, all matrices in Q4_K (zeros, in a sparse file); they are expanded while they are read.
+load_program=$(given_program load)
+if [ -z "$load_program" ] || [ -z "$bench_program" ]; then
+    report skip "5 bench q4_k 128 points" 0 "the programs load and bench are not both given, or igsite does not start"
+elif ! "$(wrapped "$load_program")" --write "$work/q4_k.gguf" >>"$log" 2>&1; then
+    report FAIL "5 bench q4_k 128 points" 0 "the file cannot be written"
+else
+    step "5 bench q4_k 128 points" 120 200 bench_found "$bench_program" --model "$work/q4_k.gguf" --tokens $tokens \
+        --device "$device" --json --dtype bf16 --points 128 --repeat 1 && benches+=("$(cat "$work/stdout")")
+    rm -f "$work/q4_k.gguf"
+fi
 # Prompts of 2,000 tokens, 8 in a pass: whether attention and what is kept fit.
 step "5 bench 2000 tokens" 60 200 bench_found "${bench_program:-false}" --shape "$shape" --tokens 2000 --device "$device" \
     --json --dtype bf16 --points 8 --batch 8 --repeat 1

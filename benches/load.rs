@@ -2,7 +2,8 @@
 //!
 //! Makes a GGUF file of Qwen3-8B's shape with all matrices in Q4_K, opens it in a process of its own, and says how long
 //! that took and how much memory the process had at its peak. The weights are zeros, and the file is sparse: it takes
-//! no room on a disk, and as much in memory as any other.
+//! no room on a disk, and as much in memory as any other. With `--write FILE` it makes the file and no more, for who
+//! measures something else with it (`benches/gpu.sh`).
 #![allow(clippy::print_stdout, reason = "a benchmark tells what it measured")]
 
 use std::fs::{self, File};
@@ -36,6 +37,12 @@ const MOST: f64 = 6.5 * (1u64 << 30) as f64;
 const FILE: &str = "IGSITE_BENCH_FILE";
 
 fn main() {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == "--write") {
+        let path = arguments.next().expect("`--write` needs the path of the file to make");
+        write(Path::new(&path));
+        return;
+    }
     match std::env::var_os(FILE) {
         Some(path) => load(Path::new(&path)),
         None => {

@@ -122,6 +122,11 @@ impl Units {
         self.sentences[self.words[word].parent].parent
     }
 
+    /// The name of the segment that holds a word.
+    pub fn segment_name(&self, word: usize) -> &str {
+        &self.segments[self.segment_of_word(word)].name
+    }
+
     /// The segment that holds a character.
     pub fn segment_at(&self, character: usize) -> Option<usize> {
         let index = self.segments.partition_point(|segment| segment.end <= character);

@@ -423,7 +423,7 @@ fn a_map_that_leaves_out_jumps_of_f_is_marked_in_words_wherever_it_is() {
 
     let files = rendered(&fixture.site(None));
     let badge = "<span class=\"badge bad\">incomplete: F jumps where experts change</span>";
-    let good = "<span class=\"badge good\">numerically exact</span>";
+    let good = "<span class=\"badge open\">numerically exact</span>";
     let map = text(&files, "experiments/claims/maps/mistral-toy/2600.json/index.html");
     for words in [
         "<p class=\"alarm\">Incomplete. <bdi>The integral converged, with an error estimate of 0.4% of the map, but the \

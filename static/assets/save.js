@@ -189,7 +189,8 @@ function mapFile(map) {
 function saveLines(frame, asPicture) {
   const chosen = all("fieldset", frame.closest("section")).map((field) => `${field.querySelector("legend").textContent}: ${field.querySelector("label:has(:checked)")?.textContent.trim()}`);
   const label = frame.closest("section").querySelector("p.visually-hidden")?.textContent.split(". ")[0] ?? "";
-  const told = [document.querySelector("h1").textContent, [label, ...chosen].join(" · "), document.title], file = sheet(frame, told, [withDrawings(frame)]);
+  const legend = frame.closest("section").querySelector(".legend");
+  const told = [document.querySelector("h1").textContent, [label, ...chosen].join(" · "), document.title], file = sheet(frame, told, [frame, legend].filter(Boolean).map(withDrawings));
   if (asPicture) savePicture(fileName("map"), file);
   else download(fileName("map") + ".svg", "image/svg+xml", file.text);
 }

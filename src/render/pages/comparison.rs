@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use indexmap::IndexMap;
 use serde::Serialize;
 
 use super::differences::{self, WordByWord};
@@ -17,7 +18,7 @@ use crate::analysis::summary::{self, Mean, Share};
 use crate::diagnostic::Result;
 use crate::render::interlinear::{self, Measure, Text, Warning, Who};
 use crate::render::plot::Figure;
-use crate::render::text::excerpt;
+use crate::render::text::{excerpt, list};
 use crate::render::{Sink, labels};
 use crate::site::urls::{self, Links};
 
@@ -355,7 +356,7 @@ impl Spread {
     }
 }
 
-/// How two models stand to each other, in two sentences.
+/// How two models stand to each other, in a few sentences.
 fn of_two(
     results: &Results<'_>,
     (a, b): (usize, usize),
@@ -382,10 +383,58 @@ fn of_two(
             apart => format!("They answer alike on {count} of {of} samples and part on {apart}{group}."),
         });
     }
-    // What the strongest segments count where they part; where they never do, over all.
+    sentences.extend(why(results, (a, b), apart, measure));
+    sentences
+}
+
+/// Why two models part, as far as their maps tell: the segments of the text that count differently most. Where they never
+/// part, what counts most.
+fn why(results: &Results<'_>, (a, b): (usize, usize), apart: &[usize], measure: &Measure) -> Vec<String> {
     let all: Vec<usize> = (0..results.samples.len()).collect();
-    let over = if apart.is_empty() { &all[..] } else { apart };
-    let mut sums: Vec<(String, [Spread; 2])> = Vec::new();
+    let mut segments = segments(results, (a, b), if apart.is_empty() { &all } else { apart });
+    let means = |both: &[Spread; 2]| both.map(|spread| spread.mean.value().unwrap_or(0.0));
+    let key = |(name, both): &(String, [Spread; 2])| {
+        let [x, y] = means(both);
+        if apart.is_empty() {
+            (results.experiment.expected.contains(name), x.abs().max(y.abs()))
+        } else {
+            (false, (x - y).abs())
+        }
+    };
+    segments.sort_by(|x, y| {
+        let (x, y) = (key(x), key(y));
+        y.0.cmp(&x.0).then(y.1.total_cmp(&x.1))
+    });
+    if let Some(others) = segments.get_mut(1..) {
+        // Beside the one that parts them most, those where the cause is known to be come first.
+        others.sort_by_key(|(name, _)| !results.experiment.expected.contains(name));
+    }
+    let (first, second) = (&results.short_models[a], &results.short_models[b]);
+    let mut told = segments.iter().filter_map(|(name, [x, y])| {
+        let (x, y) = (x.told(measure)?, y.told(measure)?);
+        Some(format!("the {name} counts {x} with {first} and {y} with {second}"))
+    });
+    let target = results.compared_target();
+    match (told.next(), told.next()) {
+        (None, _) => Vec::new(),
+        (Some(most), next) if apart.is_empty() => {
+            let next = next.map_or_else(String::new, |next| format!("; {next}"));
+            vec![format!("In maps of {target}, {most}{next}.")]
+        }
+        (Some(most), next) => {
+            let next = next.map_or_else(String::new, |next| format!(". Next, {next}"));
+            let mut sentences = vec![format!(
+                "Why? By their maps of {target} there, {most}: this parts them most{next}."
+            )];
+            sentences.extend(own_reasons(results, (a, b), apart));
+            sentences
+        }
+    }
+}
+
+/// What each segment counts over some samples with either model, in maps of the same target.
+fn segments(results: &Results<'_>, (a, b): (usize, usize), over: &[usize]) -> Vec<(String, [Spread; 2])> {
+    let mut sums: IndexMap<String, [Spread; 2]> = IndexMap::new();
     for &sample in over {
         let analysed = &results.samples[sample];
         let (Some(x), Some(y)) = (&analysed.compared[a], &analysed.compared[b]) else {
@@ -394,58 +443,50 @@ fn of_two(
         if x.target.trim() != y.target.trim() {
             continue;
         }
-        let mut of_sample: Vec<(&str, [f64; 2])> = Vec::new();
+        let mut of_sample: IndexMap<&str, [f64; 2]> = IndexMap::new();
         for (index, &word) in analysed.subject_words.iter().enumerate() {
-            let name = analysed.units.segments[analysed.units.segment_of_word(word)]
-                .name
-                .as_str();
-            match of_sample.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, both)) => {
-                    both[0] += x.scores[index];
-                    both[1] += y.scores[index];
-                }
-                None => of_sample.push((name, [x.scores[index], y.scores[index]])),
+            let both = of_sample.entry(analysed.units.segment_name(word)).or_default();
+            both[0] += x.scores[index];
+            both[1] += y.scores[index];
+        }
+        for (name, [x, y]) in of_sample {
+            let both = sums.entry(name.to_owned()).or_default();
+            both[0].add(x);
+            both[1].add(y);
+        }
+    }
+    sums.into_iter().collect()
+}
+
+/// In which segment the strongest word of each model's own answer lies, over the samples where two models part; none
+/// where there is one segment alone, or where no map says it.
+fn own_reasons(results: &Results<'_>, (a, b): (usize, usize), apart: &[usize]) -> Option<String> {
+    if results.subject.len() < 2 {
+        return None;
+    }
+    let told = [a, b].map(|model| {
+        let mut counts: IndexMap<&str, usize> = IndexMap::new();
+        for &sample in apart {
+            if let Some((word, _)) = results.reasons(model, sample, 1).first() {
+                *counts
+                    .entry(results.samples[sample].units.segment_name(*word))
+                    .or_default() += 1;
             }
         }
-        for (name, both) in of_sample {
-            let place = sums.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
-                sums.push((name.to_owned(), [Spread::default(); 2]));
-                sums.len() - 1
-            });
-            sums[place].1[0].add(both[0]);
-            sums[place].1[1].add(both[1]);
-        }
-    }
-    let expected = &results.experiment.expected;
-    let size = |both: &[Spread; 2]| {
-        both.iter()
-            .filter_map(|sums| sums.mean.value())
-            .fold(0.0, |most: f64, mean| most.max(mean.abs()))
-    };
-    sums.sort_by(|x, y| {
-        let is_expected = |name: &String| expected.contains(name);
-        is_expected(&y.0)
-            .cmp(&is_expected(&x.0))
-            .then(size(&y.1).total_cmp(&size(&x.1)))
+        let of: usize = counts.values().sum();
+        counts.sort_by(|_, x, _, y| y.cmp(x));
+        let all = counts.iter().take(2);
+        let all: Vec<String> = all
+            .map(|(name, count)| format!("the {name} ({count} of {of})"))
+            .collect();
+        (of > 0).then(|| format!("{}, {}", results.short_models[model], list(&all)))
     });
-    let told: Vec<String> = sums
-        .iter()
-        .take(2)
-        .filter_map(|(name, [x, y])| {
-            let (x, y) = (x.told(measure)?, y.told(measure)?);
-            let (first, second) = (&results.short_models[a], &results.short_models[b]);
-            Some(format!("the {name} counts {x} with {first} and {y} with {second}"))
-        })
-        .collect();
-    if !told.is_empty() {
-        let those = if apart.is_empty() { "" } else { " of those" };
-        sentences.push(format!(
-            "In maps of {}{those}, {}.",
-            results.compared_target(),
-            told.join("; ")
-        ));
-    }
-    sentences
+    let [Some(first), Some(second)] = told else {
+        return None;
+    };
+    Some(format!(
+        "Where the strongest word of each one’s own answer lies: {first}; {second}."
+    ))
 }
 
 fn sentences(results: &Results<'_>) -> Vec<String> {
@@ -701,5 +742,82 @@ mod tests {
         assert_eq!(named([true, true], true), [false, false, true]);
         assert_eq!(named([true, true], false), [false, true, true]);
         assert_eq!(named([false, true], false), [false, false, true]);
+    }
+
+    /// Each word's score in all maps of a model's record.
+    fn set_scores(record: &mut crate::store::record::SampleRecord, of: impl Fn(&str) -> f64) {
+        let scores: Vec<f64> = record
+            .tokens
+            .iter()
+            .map(|token| {
+                let is_inside =
+                    |segment: &&crate::terms::Segment| segment.start <= token.start && token.end <= segment.end;
+                let segment = record
+                    .segments
+                    .iter()
+                    .find(is_inside)
+                    .filter(|_| token.start < token.end);
+                segment.map_or(0.0, |segment| of(&segment.name))
+            })
+            .collect();
+        for map in &mut record.attributions {
+            map.scores.clone_from(&scores);
+        }
+    }
+
+    #[test]
+    fn a_pair_is_told_why_it_parts_by_what_counts_differently() {
+        let mut fixture = Fixture::demo();
+        let answer = fixture.records[0][0][0].prediction.clone().expect("a prediction");
+        for sample in 0..6 {
+            for model in 0..2 {
+                fixture.records[0][model][sample].prediction = Some(answer.clone());
+            }
+        }
+        let other = fixture.records[0][1][2]
+            .options
+            .values()
+            .find(|option| option.token_id != answer.token_id)
+            .expect("another option")
+            .token_id;
+        let parting = &mut fixture.records[0][1][2];
+        parting.prediction.as_mut().expect("a prediction").token_id = other;
+        for (model, claim) in [(0, 0.02), (1, -0.01)] {
+            set_scores(&mut fixture.records[0][model][2], |name| match name {
+                "claim" => claim,
+                // Strong and alike: it parts nobody.
+                _ => 0.5,
+            });
+        }
+        let site = fixture.site(None);
+        let results = Results::of(&fixture.project, &site.results[0]).expect("whole");
+        let measures = pairs::measures(&results, (0, 1));
+        let measure = Measure::of(0.02, samples::output_of(&results), &labels::unit_of(&results));
+        let told = of_two(&results, (0, 1), &measures, &[2], &measure);
+        let claim: Vec<f64> = [0, 1]
+            .map(|model| {
+                let map = results.samples[2].compared[model].as_ref().expect("a map");
+                map.scores.iter().sum()
+            })
+            .to_vec();
+        assert!(claim[0] > 0.0 && claim[1] < 0.0, "{claim:?}");
+        let number = |sum: f64| format!("{} {}", measure.number(sum, None), measure.unit);
+        assert_eq!(
+            told,
+            [
+                "They answer alike on 5 of 6 samples and part on 1.".to_owned(),
+                format!(
+                    "Why? By their maps of {} there, the claim counts {} with {} and {} with {}: this parts them most.",
+                    results.compared_target(),
+                    number(claim[0]),
+                    results.short_models[0],
+                    number(claim[1]),
+                    results.short_models[1]
+                ),
+            ]
+        );
+        // Alike everywhere: what counts most is told, and no reason why they part.
+        let told = of_two(&results, (0, 1), &measures, &[], &measure);
+        assert!(told[1].starts_with("In maps of "), "{told:?}");
     }
 }

@@ -99,9 +99,18 @@ struct Trust {
     baselines: Vec<Kept>,
     /// What the shown maps start from.
     baseline: String,
+    /// What the map's ⚠ say: each text once, with the models that wear it.
+    warnings: Vec<Told>,
     /// Where more of it is.
     href: String,
     imported: bool,
+}
+
+#[derive(Serialize)]
+struct Told {
+    text: String,
+    models: Vec<String>,
+    href: String,
 }
 
 #[derive(Serialize)]
@@ -187,6 +196,7 @@ impl Renderer<'_> {
             links.to(&urls::sample(&experiment.id, results.slug(index)))
         });
         let gold = experiment.samples[sample].gold.as_deref();
+        let lines = of_models(results, sample, &links);
         let view = SamplePage {
             page: self.frame(
                 &links,
@@ -206,8 +216,8 @@ impl Renderer<'_> {
             expected: &experiment.expected,
             finding,
             shown: results.shown(),
-            lines: of_models(results, sample, &links),
-            trust: trust(results, sample, &links),
+            trust: trust(results, sample, &lines, &links),
+            lines,
             switches: heatmap::switches("w"),
             legend: heatmap::legend_of(
                 &scales,
@@ -282,8 +292,8 @@ pub fn who(results: &Results<'_>, model: usize, sample: usize, links: &Links) ->
 pub fn failed_test(results: &Results<'_>, model: usize, method: Option<Method>) -> Option<&'static str> {
     let standing = results.evidence.standing(&results.experiment.models[model], method?)?;
     match standing {
-        Standing::NoBetter => Some("fail their test: no better than a control"),
-        Standing::Worse => Some("fail their test: worse than a control"),
+        Standing::NoBetter => Some("maps fail their test: no better than a control"),
+        Standing::Worse => Some("maps fail their test: worse than a control"),
         Standing::Better | Standing::TooFew => None,
     }
 }
@@ -429,9 +439,13 @@ fn of_models(results: &Results<'_>, sample: usize, links: &Links) -> Lines {
             let record = results.record(model, sample);
             let map = record.attributions.iter().find(|map| choices.is_by(map, method));
             if let Some(text) = map.and_then(|map| failed_test(results, model, map.method)) {
+                let by = map.and_then(|map| map.method).filter(|_| choices.methods() > 1);
                 who.warnings.push(Warning {
                     class: class.clone(),
-                    text: text.to_owned(),
+                    text: by.map_or_else(
+                        || text.to_owned(),
+                        |method| text.replacen("maps", &format!("maps by {}", method.name()), 1),
+                    ),
                     href: hold.clone(),
                 });
             }
@@ -484,7 +498,21 @@ fn legend(choices: &Choices, full: &str, single: bool) -> String {
     )
 }
 
-fn trust(results: &Results<'_>, sample: usize, links: &Links) -> Trust {
+fn trust(results: &Results<'_>, sample: usize, lines: &Lines, links: &Links) -> Trust {
+    let mut warnings: Vec<Told> = Vec::new();
+    for (who, model) in lines.who.iter().zip(&results.short_models) {
+        for warning in &who.warnings {
+            match warnings.iter_mut().find(|known| known.text == warning.text) {
+                Some(known) if known.models.contains(model) => {}
+                Some(known) => known.models.push(model.clone()),
+                None => warnings.push(Told {
+                    text: warning.text.clone(),
+                    models: vec![model.clone()],
+                    href: warning.href.clone(),
+                }),
+            }
+        }
+    }
     let analysed = &results.samples[sample];
     let maps = results.records_of(sample).flat_map(|record| &record.attributions);
     let mut baselines: Vec<Kept> = Vec::new();
@@ -508,6 +536,7 @@ fn trust(results: &Results<'_>, sample: usize, links: &Links) -> Trust {
         error: maps.filter_map(|map| map.error_estimate).reduce(f64::max),
         baselines,
         baseline: results.first_map().map_or_else(String::new, labels::baseline_of),
+        warnings,
         href: format!("{}#trust", links.to(&urls::experiment(&results.experiment.id))),
         imported: results.experiment.imported.is_some(),
     }
