@@ -358,7 +358,7 @@ mod tests {
                     log_softmax(x.clone(), 3),
                     landed(x),
                 ];
-                parts.map(|part| floats(part))
+                parts.map(floats)
             };
             let expected = of(&cpu);
             for care in cares {
