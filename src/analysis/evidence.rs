@@ -10,8 +10,8 @@ use crate::analysis::methods::{MethodPair, pairs};
 use crate::analysis::truth::{FoundCause, found_causes};
 use crate::analysis::verdict::listed;
 use crate::content::experiment::Experiment;
-use crate::store::record::SampleRecord;
-use crate::terms::Method;
+use crate::store::record::{AttributionRecord, SampleRecord};
+use crate::terms::{Method, TargetKind};
 
 /// The evidence of an experiment; each list has the models in the experiment's order.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -44,11 +44,32 @@ impl Evidence {
         all
     }
 
-    /// How a model's maps by a method fare over the samples, by the first of their tests; none where they were not tested.
-    pub fn standing(&self, model: &str, method: Method) -> Option<Standing> {
-        let mut tested = self.tested.iter();
-        let first = tested.find(|maps| maps.common.model == model && maps.common.method == method);
-        first.and_then(|maps| maps.standing)
+    /// The tests of maps such as this one of a model's record, over the samples and with the first replacement: of the same
+    /// method, baseline, output and target. None where such maps were not tested.
+    pub fn of_map(&self, model: &str, record: &SampleRecord, map: &AttributionRecord) -> Option<&TestedMaps> {
+        // Where the answer that a model gives is the right one, its maps of both are one map.
+        let is_same = |other: &&AttributionRecord| {
+            other.target.text.trim() == map.target.text.trim()
+                && (other.method, &other.baseline, other.output) == (map.method, &map.baseline, map.output)
+        };
+        let kinds: Vec<TargetKind> = record
+            .attributions
+            .iter()
+            .filter(is_same)
+            .map(|other| other.target.kind)
+            .collect();
+        self.tested.iter().find(|maps| {
+            let of = &maps.common;
+            of.model == model
+                && Some(of.method) == map.method
+                && Some(&of.baseline) == map.baseline.as_ref()
+                && of.output == map.output
+                && kinds.contains(&of.kind)
+                && of
+                    .target
+                    .as_ref()
+                    .is_none_or(|target| target.trim() == map.target.text.trim())
+        })
     }
 
     /// One sentence on the maps that pages with several models show: how those of each model stand against their
@@ -289,6 +310,32 @@ mod tests {
             controls,
             verdict: String::new(),
         }
+    }
+
+    #[test]
+    fn the_tests_of_a_map_are_those_of_its_baseline_and_target() {
+        let fixture = crate::render::fixture::Fixture::demo();
+        let record = &fixture.records[0][0][0];
+        let (predicted, gold) = (&record.attributions[0], &record.attributions[1]);
+        assert_eq!(
+            (predicted.target.kind, gold.target.kind),
+            (TargetKind::Predicted, TargetKind::Gold)
+        );
+        let (from_zero, mut from_mean) = (maps("a", &[]), maps("a", &[]));
+        from_mean.common.baseline = Baseline::Mean;
+        let evidence = Evidence {
+            tested: vec![from_mean, from_zero],
+            ..Evidence::default()
+        };
+        let found = |map| evidence.of_map("a", record, map).map(|maps| &maps.common.baseline);
+        assert_eq!(found(predicted), Some(&Baseline::Zero));
+        // The map of the right answer was not tested, unless it is the same map.
+        let is_same = predicted.target.text.trim() == gold.target.text.trim();
+        assert_eq!(found(gold).is_some(), is_same);
+        let mut other = predicted.clone();
+        other.baseline = Some(Baseline::Pad);
+        assert_eq!(found(&other), None);
+        assert_eq!(evidence.of_map("b", record, predicted), None);
     }
 
     #[test]

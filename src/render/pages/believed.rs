@@ -37,14 +37,14 @@ pub fn reasons(
     place: usize,
     links: &Links,
 ) -> Vec<Reason> {
-    let (kinds, map) = &maps[place];
+    let (_, map) = &maps[place];
     let of = |map: &AttributionRecord| strongest(results, (model, sample), map);
     let Some(strongest) = of(map) else {
         return Vec::new();
     };
     let mut found = Vec::new();
     found.extend(expected(results, sample, strongest));
-    found.extend(tested(results, model, kinds, map, links));
+    found.extend(tested(results, (model, sample), map, links));
     let others: Vec<(String, Option<usize>)> = maps
         .iter()
         .filter(|(_, other)| {
@@ -120,20 +120,14 @@ fn expected(results: &Results<'_>, sample: usize, strongest: usize) -> Option<Re
 /// How the maps of this model, method, target and baseline did over the samples on which they were tested.
 fn tested(
     results: &Results<'_>,
-    model: usize,
-    kinds: &[&str],
+    (model, sample): (usize, usize),
     map: &AttributionRecord,
     links: &Links,
 ) -> Option<Reason> {
-    let id = &results.experiment.models[model];
-    let group = results.evidence.tested.iter().find(|group| {
-        let of = &group.common;
-        &of.model == id
-            && Some(of.method) == map.method
-            && kinds.contains(&of.kind.word())
-            && Some(&of.baseline) == map.baseline.as_ref()
-            && of.output == map.output
-    })?;
+    let record = results.record(model, sample);
+    let group = results
+        .evidence
+        .of_map(&results.experiment.models[model], record, map)?;
     let samples = match group.samples {
         1 => "1 sample".to_owned(),
         count => format!("{count} samples"),

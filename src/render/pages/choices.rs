@@ -172,16 +172,6 @@ impl Choices {
         self.targets.len()
     }
 
-    /// How many methods there are.
-    pub fn methods(&self) -> usize {
-        self.methods.len()
-    }
-
-    /// Whether a map is by the method of that place.
-    pub fn is_by(&self, map: &AttributionRecord, method: usize) -> bool {
-        self.methods.get(method).is_some_and(|by| by.value == method_of(map).0)
-    }
-
     /// What stands at the two ends of the colours of maps of a target.
     pub fn ends(&self, target: usize) -> (String, String) {
         match self.kinds.get(target) {
@@ -197,14 +187,33 @@ impl Choices {
         (0..self.methods.len()).for_each(|index| class += &format!(" m{index}"));
         class
     }
+}
 
-    /// The same of a method.
-    pub fn class_of_method(&self, method: usize) -> String {
-        let mut class = format!("m{method}");
-        (0..self.targets.len()).for_each(|index| class += &format!(" t{index}"));
-        (0..self.baselines.len()).for_each(|index| class += &format!(" b{index}"));
-        class
+/// Positions of the switches (`t0 b1 m2`) in as few classes as show what they hold at these positions and no other: those
+/// that differ in one switch alone are one, as often as there are such.
+pub fn together(positions: &[String]) -> Vec<String> {
+    let split = |class: &String| -> Vec<Vec<String>> {
+        let parts: Vec<&str> = class.split(' ').collect();
+        let of = |letter: char| parts.iter().filter(move |part| part.starts_with(letter));
+        ['t', 'b', 'm']
+            .iter()
+            .map(|letter| of(*letter).map(|part| (*part).to_owned()).collect())
+            .collect()
+    };
+    let mut all: Vec<Vec<Vec<String>>> = positions.iter().map(split).collect();
+    for switch in 0..3 {
+        let mut merged: Vec<Vec<Vec<String>>> = Vec::new();
+        for position in all {
+            let alike =
+                |known: &&mut Vec<Vec<String>>| (0..3).all(|other| other == switch || known[other] == position[other]);
+            match merged.iter_mut().find(alike) {
+                Some(known) => known[switch].extend(position[switch].iter().cloned()),
+                None => merged.push(position),
+            }
+        }
+        all = merged;
     }
+    all.iter().map(|position| position.concat().join(" ")).collect()
 }
 
 /// The method of a map: in the address, and as readers know it.
@@ -224,4 +233,40 @@ fn place_of(record: &SampleRecord, index: usize) -> usize {
         .iter()
         .filter(|map| key(map) == own)
         .count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_come_together_to_classes_that_show_no_other_position() {
+        let shown = |classes: &[String]| -> Vec<String> {
+            let mut all = Vec::new();
+            for target in ["t0", "t1"] {
+                for baseline in ["b0", "b1"] {
+                    for method in ["m0", "m1"] {
+                        let is_shown = |class: &&String| {
+                            let has = |part| class.split(' ').any(|own| own == part);
+                            has(target) && has(baseline) && has(method)
+                        };
+                        if classes.iter().any(|class| is_shown(&class)) {
+                            all.push(format!("{target} {baseline} {method}"));
+                        }
+                    }
+                }
+            }
+            all
+        };
+        // Every set of the eight positions, in the order in which they are found.
+        let every = shown(&["t0 t1 b0 b1 m0 m1".to_owned()]);
+        for chosen in 0..256u32 {
+            let some = (0..8).filter(|bit| chosen >> bit & 1 == 1);
+            let some: Vec<String> = some.map(|bit| every[bit].clone()).collect();
+            let classes = together(&some);
+            assert_eq!(shown(&classes), some, "{classes:?}");
+        }
+        assert_eq!(together(&every), ["t0 t1 b0 b1 m0 m1"]);
+        assert_eq!(together(&every[..4]), ["t0 b0 b1 m0 m1"]);
+    }
 }

@@ -310,7 +310,7 @@ fn warnings(results: &Results<'_>, model: usize, sample: usize, links: &Links) -
     let page = map_link(results, (model, sample), links);
     let hold = tests_of(results, links);
     let marks = labels::mark(map).map(|text| (text, page));
-    let tests = failed_test(results, model, map.method).map(|text| (text, hold));
+    let tests = failed_test(results, model, record, map).map(|text| (text, hold));
     let warning = |(text, href): (&str, String)| Warning {
         class: String::new(),
         text: text.to_owned(),
@@ -372,10 +372,21 @@ fn of_two(
             .as_ref()
             .filter(|group| apart.len() > 1 && apart.iter().all(|&sample| group.samples[sample]));
         let group = group.map_or_else(String::new, |group| {
+            let whose = [a, b].contains(&group.model).then(|| {
+                format!(
+                    ". There {} is right on {} of {}, elsewhere on {} of {}",
+                    results.short_models[group.model],
+                    group.inside.count,
+                    group.inside.of,
+                    group.outside.count,
+                    group.outside.of
+                )
+            });
             format!(
-                ", all of them where {} is {}",
+                ", all of them where {} is {}{}",
                 group.column,
-                finding::list_of(&group.values, "or")
+                finding::list_of(&group.values, "or"),
+                whose.unwrap_or_default()
             )
         });
         sentences.push(match of - count {
@@ -412,7 +423,7 @@ fn why(results: &Results<'_>, (a, b): (usize, usize), apart: &[usize], measure: 
     let (first, second) = (&results.short_models[a], &results.short_models[b]);
     let mut told = segments.iter().filter_map(|(name, [x, y])| {
         let (x, y) = (x.told(measure)?, y.told(measure)?);
-        Some(format!("the {name} counts {x} with {first} and {y} with {second}"))
+        Some(format!("“{name}” counts {x} with {first} and {y} with {second}"))
     });
     let target = results.compared_target();
     match (told.next(), told.next()) {
@@ -476,9 +487,7 @@ fn own_reasons(results: &Results<'_>, (a, b): (usize, usize), apart: &[usize]) -
         let of: usize = counts.values().sum();
         counts.sort_by(|_, x, _, y| y.cmp(x));
         let all = counts.iter().take(2);
-        let all: Vec<String> = all
-            .map(|(name, count)| format!("the {name} ({count} of {of})"))
-            .collect();
+        let all: Vec<String> = all.map(|(name, count)| format!("“{name}” ({count} of {of})")).collect();
         (of > 0).then(|| format!("{}, {}", results.short_models[model], list(&all)))
     });
     let [Some(first), Some(second)] = told else {
@@ -807,7 +816,7 @@ mod tests {
             [
                 "They answer alike on 5 of 6 samples and part on 1.".to_owned(),
                 format!(
-                    "Why? By their maps of {} there, the claim counts {} with {} and {} with {}: this parts them most.",
+                    "Why? By their maps of {} there, “claim” counts {} with {} and {} with {}: this parts them most.",
                     results.compared_target(),
                     number(claim[0]),
                     results.short_models[0],

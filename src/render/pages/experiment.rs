@@ -154,7 +154,7 @@ impl Renderer<'_> {
             },
             about,
             claims: claims(results, &links),
-            trust: finding,
+            trust: finding::of_trust(results),
             baselines: results
                 .other_baselines()
                 .into_iter()

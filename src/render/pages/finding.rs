@@ -25,6 +25,21 @@ pub fn of_experiment(results: &Results<'_>) -> Vec<String> {
     .collect()
 }
 
+/// Whether an experiment's maps can be trusted: first whether they stand their tests and lie where they should, then
+/// whether they hang on the baseline, and last how right their arithmetic is.
+pub fn of_trust(results: &Results<'_>) -> Vec<String> {
+    [
+        results.standing(),
+        expected(results),
+        baselines(results),
+        attribution(results),
+        Some(quality(results)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
 /// `Llama, Mistral and Falcon answer all 24 correctly; Orca 19. Guessing would get 4; the same answer to all, 9.`
 pub(super) fn accuracy(results: &Results<'_>) -> Option<String> {
     let of = results
@@ -264,16 +279,16 @@ fn strongest_words(results: &Results<'_>, sample: usize) -> Option<String> {
     let all: usize = words.iter().map(|(_, models)| models.len()).sum();
     Some(match &words[..] {
         [] => return None,
-        [(word, models)] if all == 1 => format!("{} rests most on “{word}”.", models[0]),
-        [(word, _)] if all == 2 => format!("Both rest most on “{word}”."),
-        [(word, _)] => format!("All {all} rest most on “{word}”."),
+        [(word, models)] if all == 1 => format!("Of these words, {} rests most on “{word}”.", models[0]),
+        [(word, _)] if all == 2 => format!("Of these words, both rest most on “{word}”."),
+        [(word, _)] => format!("Of these words, all {all} rest most on “{word}”."),
         [(word, models), others @ ..] => {
             let verb = if models.len() == 1 { "rests" } else { "rest" };
             let others = others
                 .iter()
                 .map(|(word, models)| format!("; {} on “{word}”", list(models)));
             format!(
-                "{} {verb} most on “{word}”{}.",
+                "Of these words, {} {verb} most on “{word}”{}.",
                 list(models),
                 others.collect::<String>()
             )

@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
+use indexmap::IndexMap;
 use serde::Serialize;
 
-use super::choices::{Choices, Chosen, Switch};
+use super::choices::{self, Choices, Chosen, Switch};
 use super::experiment::neighbours;
 use super::map::{Attribution, values_of};
 use super::tokens::Drawn;
@@ -23,7 +24,6 @@ use crate::render::text::{escape, escape_into, excerpt};
 use crate::render::{Sink, heatmap, labels};
 use crate::site::urls::{self, Links};
 use crate::store::record::{AttributionRecord, SampleRecord};
-use crate::terms::Method;
 
 #[derive(Serialize)]
 struct SamplePage<'a> {
@@ -108,6 +108,8 @@ struct Trust {
 
 #[derive(Serialize)]
 struct Told {
+    /// When it is shown: the classes of the choices.
+    class: String,
     text: String,
     models: Vec<String>,
     href: String,
@@ -288,12 +290,19 @@ pub fn who(results: &Results<'_>, model: usize, sample: usize, links: &Links) ->
     }
 }
 
-/// The mark of a model's maps by a method that do no better than a control over the whole experiment.
-pub fn failed_test(results: &Results<'_>, model: usize, method: Option<Method>) -> Option<&'static str> {
-    let standing = results.evidence.standing(&results.experiment.models[model], method?)?;
-    match standing {
-        Standing::NoBetter => Some("maps fail their test: no better than a control"),
-        Standing::Worse => Some("maps fail their test: worse than a control"),
+/// The mark of a map if such maps are not shown to be better than a control over the whole experiment.
+pub fn failed_test(
+    results: &Results<'_>,
+    model: usize,
+    record: &SampleRecord,
+    map: &AttributionRecord,
+) -> Option<&'static str> {
+    let tests = results
+        .evidence
+        .of_map(&results.experiment.models[model], record, map)?;
+    match tests.standing? {
+        Standing::NoBetter => Some("maps like this one are not shown to beat a control in their tests"),
+        Standing::Worse => Some("maps like this one do worse than a control in their tests"),
         Standing::Better | Standing::TooFew => None,
     }
 }
@@ -413,43 +422,9 @@ fn of_models(results: &Results<'_>, sample: usize, links: &Links) -> Lines {
         if unit.is_empty() {
             measure.unit.clone_into(&mut unit);
         }
-        for (model, index) in chosen.maps.iter().enumerate() {
-            let record = results.record(model, sample);
-            let Some(map) = index.and_then(|index| record.attributions.get(index)) else {
-                continue;
-            };
-            let mark = labels::mark(map);
-            if let Some(mark) = mark {
-                let href = who[model].href.clone();
-                who[model].warnings.push(Warning {
-                    class: class.clone(),
-                    text: mark.to_owned(),
-                    href,
-                });
-            }
-        }
     }
-    for method in 0..choices.methods() {
-        let class = if single {
-            String::new()
-        } else {
-            choices.class_of_method(method)
-        };
-        for (model, who) in who.iter_mut().enumerate() {
-            let record = results.record(model, sample);
-            let map = record.attributions.iter().find(|map| choices.is_by(map, method));
-            if let Some(text) = map.and_then(|map| failed_test(results, model, map.method)) {
-                let by = map.and_then(|map| map.method).filter(|_| choices.methods() > 1);
-                who.warnings.push(Warning {
-                    class: class.clone(),
-                    text: by.map_or_else(
-                        || text.to_owned(),
-                        |method| text.replacen("maps", &format!("maps by {}", method.name()), 1),
-                    ),
-                    href: hold.clone(),
-                });
-            }
-        }
+    for (model, who) in who.iter_mut().enumerate() {
+        who.warnings = warnings(results, (model, sample), &choices, &who.href, &hold);
     }
     let shorts: Vec<&str> = results.short_models.iter().map(String::as_str).collect();
     let (again, rows) = interlinear::again(&shorts, text.lines());
@@ -472,6 +447,40 @@ fn of_models(results: &Results<'_>, sample: usize, links: &Links) -> Lines {
         unit,
         hint: true,
     }
+}
+
+/// What speaks against a model's maps: that one is not as right as was asked for, or that its like fail their test. Each is
+/// shown where the switches choose such a map.
+fn warnings(
+    results: &Results<'_>,
+    (model, sample): (usize, usize),
+    choices: &Choices,
+    page: &str,
+    hold: &str,
+) -> Vec<Warning> {
+    let record = results.record(model, sample);
+    let mut found: IndexMap<(&'static str, &str), Vec<String>> = IndexMap::new();
+    for chosen in choices.all(results, sample) {
+        let Some(map) = chosen.maps[model].and_then(|index| record.attributions.get(index)) else {
+            continue;
+        };
+        let marks = labels::mark(map).map(|text| (text, page));
+        let tests = failed_test(results, model, record, map).map(|text| (text, hold));
+        for told in marks.into_iter().chain(tests) {
+            found.entry(told).or_default().push(chosen.class.clone());
+        }
+    }
+    let single = choices.switches().is_empty();
+    found
+        .into_iter()
+        .flat_map(|((text, href), classes)| {
+            choices::together(&classes).into_iter().map(move |class| Warning {
+                class: if single { String::new() } else { class },
+                text: text.to_owned(),
+                href: href.to_owned(),
+            })
+        })
+        .collect()
 }
 
 /// The legend of all positions of the switches.
@@ -501,14 +510,17 @@ fn legend(choices: &Choices, full: &str, single: bool) -> String {
 fn trust(results: &Results<'_>, sample: usize, lines: &Lines, links: &Links) -> Trust {
     let mut warnings: Vec<Told> = Vec::new();
     for (who, model) in lines.who.iter().zip(&results.short_models) {
-        for warning in &who.warnings {
-            match warnings.iter_mut().find(|known| known.text == warning.text) {
-                Some(known) if known.models.contains(model) => {}
+        for Warning { class, text, href } in &who.warnings {
+            let known = warnings
+                .iter_mut()
+                .find(|known| (&known.class, &known.text) == (class, text));
+            match known {
                 Some(known) => known.models.push(model.clone()),
                 None => warnings.push(Told {
-                    text: warning.text.clone(),
+                    class: class.clone(),
+                    text: text.clone(),
                     models: vec![model.clone()],
-                    href: warning.href.clone(),
+                    href: href.clone(),
                 }),
             }
         }

@@ -131,11 +131,13 @@ impl<'a> SampleTable<'a> {
 }
 
 fn columns<'a>(results: &'a Results<'_>, links: &Links) -> Vec<Column<'a>> {
-    let method = results.first_map().and_then(|map| map.method);
     let hold = tests_of(results, links);
     let column = |(model, title): (usize, &'a String)| Column {
         title,
-        warning: failed_test(results, model, method),
+        warning: results.source.records[model]
+            .iter()
+            .find_map(|record| Some((record, record.attributions.first()?)))
+            .and_then(|(record, map)| failed_test(results, model, record, map)),
         href: hold.clone(),
     };
     results.models.iter().enumerate().map(column).collect()
