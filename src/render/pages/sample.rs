@@ -301,8 +301,8 @@ pub fn failed_test(
         .evidence
         .of_map(&results.experiment.models[model], record, map)?;
     match tests.standing? {
-        Standing::NoBetter => Some("maps like this one are not shown to beat a control in their tests"),
-        Standing::Worse => Some("maps like this one do worse than a control in their tests"),
+        Standing::NoBetter => Some("not shown to beat a control"),
+        Standing::Worse => Some("worse than a control"),
         Standing::Better | Standing::TooFew => None,
     }
 }
