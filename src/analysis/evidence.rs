@@ -44,6 +44,11 @@ impl Evidence {
         all
     }
 
+    /// Whether nothing speaks for or against the maps.
+    pub fn is_empty(&self) -> bool {
+        self.tested.is_empty() && self.causes.is_empty() && self.methods.is_empty()
+    }
+
     /// The tests of maps such as this one of a model's record, over the samples and with the first replacement: of the same
     /// method, baseline, output and target. None where such maps were not tested.
     pub fn of_map(&self, model: &str, record: &SampleRecord, map: &AttributionRecord) -> Option<&TestedMaps> {

@@ -195,7 +195,7 @@ impl TestedMaps {
             .iter()
             .filter_map(|control| Against::of(*control, &tests));
         let mut maps = Self {
-            own_baseline: is_own(replacement, &common.baseline),
+            own_baseline: replacement.is_as_good_as(&common.baseline),
             common,
             replacement: replacement.clone(),
             units,
@@ -211,8 +211,11 @@ impl TestedMaps {
             standing: None,
             verdict: String::new(),
         };
-        let standings = maps.controls.iter().filter_map(|control| control.comprehensiveness);
-        maps.standing = standings.map(|ahead| ahead.standing()).min();
+        // In the unit of the output and normalised: pages show the one in words and the other in tables, and maps that lose
+        // by either lose.
+        let controls = maps.controls.iter();
+        let standings = controls.flat_map(|control| [control.comprehensiveness, control.normalised]);
+        maps.standing = standings.flatten().map(|ahead| ahead.standing()).min();
         maps.verdict = maps.words();
         maps
     }
@@ -255,6 +258,18 @@ impl TestedMaps {
                 ));
             }
         }
+        for (standing, verb) in [(Standing::Worse, "lose to"), (Standing::NoBetter, "do no better than")] {
+            let worse = |control: &&Against| {
+                let (own, normalised) = (control.comprehensiveness, control.normalised);
+                own.zip(normalised)
+                    .is_some_and(|(own, normalised)| normalised.standing() == standing && standing < own.standing())
+            };
+            let controls = self.controls.iter().filter(worse);
+            let names: Vec<String> = controls.map(|control| control.control.name(self.units)).collect();
+            if !names.is_empty() {
+                said.push(format!("Normalised, they {verb} {}.", listed(&names)));
+            }
+        }
         let parameters = self
             .controls
             .iter()
@@ -280,12 +295,6 @@ impl TestedMaps {
         }
         said.join(" ")
     }
-}
-
-/// Whether a replacement is a map's own baseline; a path that is entered near the zero vector counts as one from there.
-fn is_own(replacement: &Baseline, baseline: &Baseline) -> bool {
-    let zero = |baseline: &Baseline| matches!(baseline, Baseline::Zero | Baseline::ZeroFrom(_));
-    replacement == baseline || (zero(replacement) && zero(baseline))
 }
 
 impl Against {

@@ -161,11 +161,22 @@ impl<'a> One<'a, '_> {
 
     /// A prompt that is longer than the model was made for is reported, and computed all the same.
     pub fn check_context(&self, job: &Job, problems: &mut Vec<Problem>) {
-        let found = job.tokens.len();
+        // Of an answer that is explained the last token is not read by the model.
+        let behind = job.targets.iter().map(|target| target.forced.len()).max().unwrap_or(0);
+        let found = job.tokens.len() + behind;
+        let with = if behind > 0 {
+            format!(", {behind} of them of the answer that is explained")
+        } else {
+            String::new()
+        };
         if let Some(context) = self.model.checkpoint.config.context.filter(|&context| found > context) {
-            let error = Diagnostic::content(format!("{found} tokens, more than the model was made for"))
+            let error = Diagnostic::content(format!("{found} tokens{with}, more than the model was made for"))
                 .expected(format!("at most {context} (`max_position_embeddings`)"))
-                .help("beyond it answers and maps mean little: shorten the prompt, or take fewer shots")
+                .help(if behind > 0 {
+                    "beyond it answers and maps mean little: shorten the answer or the prompt"
+                } else {
+                    "beyond it answers and maps mean little: shorten the prompt, or take fewer shots"
+                })
                 .as_warning();
             problem(problems, &["prompt"], error);
         }

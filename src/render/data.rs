@@ -12,6 +12,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde::Serialize;
 
+use crate::analysis::evidence::Evidence;
 use crate::analysis::map;
 use crate::diagnostic::{Diagnostic, Result};
 use crate::render::values::Without;
@@ -266,6 +267,26 @@ pub const TEST_COLUMNS: [(&str, &str); 24] = [
 /// The first line of the CSV of tests.
 pub fn tests_header() -> Vec<u8> {
     (TEST_COLUMNS.map(|(name, _)| name).join(",") + "\n").into_bytes()
+}
+
+/// `data/EXPERIMENT/evidence.json`: what the experiment's page says of its maps over the samples, as numbers: the means of
+/// their tests with intervals and differences to each control, how they find the known cause, how methods agree, verdicts.
+pub fn evidence(experiment: &str, evidence: &Evidence) -> Result<Vec<u8>> {
+    #[derive(Serialize)]
+    struct File<'a> {
+        schema: &'static str,
+        experiment: &'a str,
+        #[serde(flatten)]
+        evidence: &'a Evidence,
+    }
+    let file = File {
+        schema: "igsite/evidence/1",
+        experiment,
+        evidence,
+    };
+    let mut bytes = serde_json::to_vec(&file).map_err(|error| failed("JSON", &error))?;
+    bytes.push(b'\n');
+    Ok(bytes)
 }
 
 /// The tests of a record's maps as lines of CSV: a row a map, replacement and control.

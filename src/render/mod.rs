@@ -178,6 +178,13 @@ fn records<R: Receiver>(results: &Results<'_>, flow: &mut Flow<'_, R>) -> Result
         }
         flow.end(path, file, "the tests of an experiment’s maps")?;
     }
+    if !results.evidence.is_empty() {
+        let path = urls::evidence(&experiment.id);
+        flow.each(1, |_, out| {
+            let bytes = data::evidence(&experiment.id, &results.evidence)?;
+            out.put(path.clone(), bytes, "the evidence of an experiment")
+        })?;
+    }
     let mut ended = paths.into_iter().zip(files);
     ended.try_for_each(|(path, file)| flow.end(path, file, "an experiment’s data"))
 }

@@ -97,6 +97,11 @@ pub fn tests(experiment: &str) -> String {
     format!("data/{experiment}/tests.csv")
 }
 
+/// What speaks for or against an experiment's maps, over all its samples.
+pub fn evidence(experiment: &str) -> String {
+    format!("data/{experiment}/evidence.json")
+}
+
 /// The records of an experiment, one a line; `packed` by gzip or not.
 pub fn json_lines(experiment: &str, packed: bool) -> String {
     format!("data/{experiment}.jsonl{}", if packed { ".gz" } else { "" })

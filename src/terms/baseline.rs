@@ -103,6 +103,13 @@ impl Baseline {
         ("unk", Self::Unk),
     ];
 
+    /// Whether a test that puts this vector in the place of words favours maps from that one: it is the same, or both are
+    /// the zero vector, wherever the path is entered.
+    pub fn is_as_good_as(&self, other: &Self) -> bool {
+        let zero = |baseline: &Self| matches!(baseline, Self::Zero | Self::ZeroFrom(_));
+        self == other || zero(self) && zero(other)
+    }
+
     /// It in words, behind "from the": `zero vector`, `token “.”`.
     pub fn name(&self) -> String {
         match self {

@@ -1,11 +1,11 @@
 //! The `faithfulness` block: how maps are put to the test.
 
-use super::FaithfulnessSpec;
 use super::attribution::read_baselines;
+use super::{AttributionSpec, FaithfulnessSpec};
 use crate::content::dataset::Draw;
 use crate::content::decode::{Decoder, Field, Located};
 use crate::random;
-use crate::terms::{Baseline, Control, UnitKind};
+use crate::terms::{Baseline, Control, Target, UnitKind};
 
 const KEYS: [&str; 6] = ["units", "replacement", "controls", "select", "beam", "seed"];
 /// A wider beam finds hardly more (Edin and others 2025 tried 1 to 50).
@@ -18,9 +18,9 @@ pub struct Faithfulness {
     select: Option<Draw>,
 }
 
-/// Reads the block. `own` are the baselines of the maps: what is removed must not become the very thing that a map
-/// compares with, unless other replacements stand beside it.
-pub fn read(decoder: &mut Decoder, field: &Field, own: Option<&[Baseline]>) -> Option<Faithfulness> {
+/// Reads the block. `own` says what the maps are: what is removed must not become the very thing that a map compares
+/// with, unless other replacements stand beside it, and the control `option` is the map of another target.
+pub fn read(decoder: &mut Decoder, field: &Field, own: Option<&AttributionSpec>) -> Option<Faithfulness> {
     let table = decoder.table(field, &KEYS)?;
     let before = decoder.diagnostics.error_count();
     let units = match table.get("units") {
@@ -32,7 +32,7 @@ pub fn read(decoder: &mut Decoder, field: &Field, own: Option<&[Baseline]>) -> O
         None => vec![Baseline::Mean],
     };
     if let (Some(own), [only]) = (own, &replacement[..])
-        && own.contains(only)
+        && own.baselines.iter().any(|baseline| only.is_as_good_as(baseline))
     {
         let place = table
             .get("replacement")
@@ -55,6 +55,19 @@ pub fn read(decoder: &mut Decoder, field: &Field, own: Option<&[Baseline]>) -> O
                     if read.contains(&control) {
                         let error = decoder.error(item.node.position, "this control is here twice");
                         decoder.push(error.place(&item.name));
+                    }
+                    let targets = own.map(|own| &own.targets[..]);
+                    if let (Control::Option, Some([only])) = (control, targets)
+                        && *only != Target::AllOptions
+                    {
+                        let error = decoder
+                            .error(
+                                item.node.position,
+                                "the map of another target, where the maps have one target alone",
+                            )
+                            .place(&item.name)
+                            .expected("several `attribution.targets`, such as [predicted, gold], or another control");
+                        decoder.push(error);
                     }
                     read.push(control);
                 }

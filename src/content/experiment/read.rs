@@ -114,7 +114,7 @@ pub fn read(id: &str, path: &Path, yaml: String, decoder: &mut Decoder) -> Optio
     let generate = table
         .get("generate")
         .and_then(|field| generate::read(decoder, path, &field));
-    let own = attribution.as_ref().map(|attribution| &attribution.spec.baselines[..]);
+    let own = attribution.as_ref().map(|attribution| &attribution.spec);
     let faithfulness = table
         .get("faithfulness")
         .and_then(|field| faithfulness::read(decoder, &field, own));

@@ -38,6 +38,8 @@ pub struct EvidenceView<'a> {
     ranking: Option<String>,
     /// The file of all tests; none where there are none.
     csv: Option<String>,
+    /// The file of all that is said here.
+    json: String,
 }
 
 /// A line of the table of tests.
@@ -62,10 +64,10 @@ struct CauseLine<'a> {
     maps: &'a FoundCause,
 }
 
-/// The view; `csv` is the link to the file of tests.
-pub fn of<'a>(results: &'a Results<'_>, csv: String) -> Option<EvidenceView<'a>> {
+/// The view; `csv` is the link to the file of tests, `json` to that of means, intervals and verdicts.
+pub fn of<'a>(results: &'a Results<'_>, csv: String, json: String) -> Option<EvidenceView<'a>> {
     let evidence = &results.evidence;
-    if evidence.tested.is_empty() && evidence.causes.is_empty() && evidence.methods.is_empty() {
+    if evidence.is_empty() {
         return None;
     }
     let title = |common: &Common| {
@@ -128,6 +130,7 @@ pub fn of<'a>(results: &'a Results<'_>, csv: String) -> Option<EvidenceView<'a>>
         several_kinds,
         ranking: evidence.ranking(),
         csv: (!tested.is_empty()).then_some(csv),
+        json,
     })
 }
 

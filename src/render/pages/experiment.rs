@@ -177,7 +177,11 @@ impl Renderer<'_> {
             has_margin: results.summaries.iter().any(|model| model.within_margin.of > 0),
             words: words_tables(results, &links),
             unit: Measure::of(0.0, samples::output_of(results), &labels::unit_of(results)).unit,
-            evidence: evidence::of(results, links.to(&urls::tests(&experiment.id))),
+            evidence: evidence::of(
+                results,
+                links.to(&urls::tests(&experiment.id)),
+                links.to(&urls::evidence(&experiment.id)),
+            ),
             options: results.options(),
             option_shares: option_shares(results),
             confusions: if judged {

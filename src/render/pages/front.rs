@@ -100,11 +100,11 @@ impl Renderer<'_> {
 fn card<'a>(results: &'a Results<'_>, links: &Links) -> ExperimentCard<'a> {
     let experiment = results.experiment;
     let href = links.to(&urls::experiment(&experiment.id));
-    let mut maps = results.samples.iter().flat_map(|sample| &sample.words);
     ExperimentCard {
         title: &experiment.title,
         comparison: (results.models.len() > 1).then(|| links.to(&urls::comparison(&experiment.id))),
-        words: maps.any(Option::is_some).then(|| format!("{href}#words")),
+        // As the experiment's page has them: a map without a word to draw makes no table.
+        words: (!results.answer_words.is_empty()).then(|| format!("{href}#words")),
         href,
         about: excerpt(&markdown::first_paragraph(&experiment.description), 320),
         draft: experiment.draft,
