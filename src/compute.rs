@@ -372,14 +372,26 @@ impl<'a> Worker<'a> {
     /// permuted parameters: it is loaded in the place of the model, and then the model again.
     fn test_maps(mut self, run: &Run, computed: &[Computed<'_>]) -> Result<(Self, Vec<Vec<Vec<StoredTest>>>)> {
         let (model, backend) = (self.model, self.backend);
-        let lacking = self.lacking_permuted(run, computed)?;
-        if let Some(spec) = run.experiment.faithfulness.as_ref().filter(|_| !lacking.is_empty()) {
+        if let Some(spec) = &run.experiment.faithfulness {
             let id = &model.spec.id;
-            self.progress.at(format!("loading {id}, its parameters permuted"));
-            self = self.with(|| Explainer::load_permuted(&model.checkpoint, backend, model.precision, spec.seed))?;
-            self.permuted_maps(run, computed, lacking)?;
-            self.progress.at(format!("loading {id}"));
-            self = self.with(|| Explainer::load(&model.checkpoint, backend, model.precision))?;
+            let mut is_permuted = false;
+            for layers in self.permutations(spec) {
+                let lacking = self.lacking_permuted(run, computed, layers)?;
+                if lacking.is_empty() {
+                    continue;
+                }
+                let which = layers.map_or_else(String::new, |layers| format!(" in its last {layers} layers"));
+                self.progress
+                    .at(format!("loading {id}, its parameters permuted{which}"));
+                let how = (spec.seed, layers);
+                self = self.with(|| Explainer::load_permuted(&model.checkpoint, backend, model.precision, how))?;
+                self.permuted_maps(run, computed, lacking)?;
+                is_permuted = true;
+            }
+            if is_permuted {
+                self.progress.at(format!("loading {id}"));
+                self = self.with(|| Explainer::load(&model.checkpoint, backend, model.precision))?;
+            }
         }
         let tests = computed.iter().map(|&of_job| self.tests(run, of_job));
         let tests = tests.collect::<Result<_>>()?;

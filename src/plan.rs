@@ -326,7 +326,7 @@ impl Job<'_> {
             let other = maps.iter().find(other).filter(|_| controls.contains(&Control::Option));
             let permuted = controls
                 .contains(&Control::Parameters)
-                .then(|| self.permuted(map, spec.seed));
+                .then(|| self.permuted(map, spec.seed, None));
             let of_replacement = |&(_, replacement): &(Baseline, BaselineVector)| TestKey {
                 tests: TESTS_VERSION,
                 map: map.name(),
@@ -343,10 +343,11 @@ impl Job<'_> {
         maps.iter().map(of_map).collect()
     }
 
-    /// The key of the same map of the model with permuted parameters.
-    pub fn permuted(&self, map: &AttributionKey, seed: u64) -> AttributionKey {
+    /// The key of the same map of the model with permuted parameters: of all layers, or of so many of the last.
+    pub fn permuted(&self, map: &AttributionKey, seed: u64, layers: Option<usize>) -> AttributionKey {
         let mut key = map.clone();
         key.model.permuted = Some(seed);
+        key.model.permuted_layers = layers;
         key
     }
 

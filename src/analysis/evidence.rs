@@ -313,6 +313,7 @@ mod tests {
                 .map(|ahead| ahead.standing())
                 .min(),
             controls,
+            cascading: vec![],
             verdict: String::new(),
         }
     }

@@ -44,6 +44,9 @@ pub struct TestedMaps {
     pub median_flip: Option<f64>,
     /// What the maps are held against, in the order of the terms.
     pub controls: Vec<Against>,
+    /// What is left of them as layers are permuted, from the last on; empty where that was not a control.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cascading: Vec<Cascade>,
     /// How they fare against the control that they fare worst against; none without controls.
     pub standing: Option<Standing>,
     /// That in words.
@@ -139,6 +142,15 @@ pub struct Against {
     pub spearman: Option<Estimate>,
 }
 
+/// What is left of the maps' ranks when the parameters of the last layers are permuted.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Cascade {
+    /// How many of the last layers.
+    pub layers: usize,
+    /// Mean correlation of |scores| with the maps'.
+    pub spearman: Estimate,
+}
+
 /// The tests of a model's maps, one for each group and replacement that has any.
 pub fn tested(records: &[SampleRecord]) -> Vec<TestedMaps> {
     let mut found = Vec::new();
@@ -208,6 +220,7 @@ impl TestedMaps {
             flips,
             median_flip: median(&took),
             controls: against.collect(),
+            cascading: cascade(&tests),
             standing: None,
             verdict: String::new(),
         };
@@ -280,6 +293,19 @@ impl TestedMaps {
                 "Their |scores| correlate by {mean} with those of the model with permuted parameters."
             ));
         }
+        if !self.cascading.is_empty() {
+            let layers: Vec<String> = self.cascading.iter().map(|stage| stage.layers.to_string()).collect();
+            let means: Vec<String> = self
+                .cascading
+                .iter()
+                .map(|stage| number(stage.spearman.mean, 2))
+                .collect();
+            said.push(format!(
+                "With the parameters of the last {} layers permuted, the |scores| of the model correlate with theirs by {}.",
+                listed(&layers),
+                listed(&means)
+            ));
+        }
         if self.failed > 0 {
             let of = self.failed + self.samples;
             said.push(format!(
@@ -295,6 +321,21 @@ impl TestedMaps {
         }
         said.join(" ")
     }
+}
+
+/// The stages that any test has.
+fn cascade(tests: &[&Faithfulness]) -> Vec<Cascade> {
+    let all = |test: &&Faithfulness| test.controls.cascading.as_ref().map_or(0, Vec::len);
+    let stages = tests.iter().map(all).max().unwrap_or(0);
+    let stage = |index: usize| {
+        let of_test = |test: &&Faithfulness| test.controls.cascading.as_ref()?.get(index)?.spearman;
+        let known: Vec<f64> = tests.iter().filter_map(of_test).collect();
+        Some(Cascade {
+            layers: index + 1,
+            spearman: Estimate::over(&known)?,
+        })
+    };
+    (0..stages).filter_map(stage).collect()
 }
 
 impl Against {

@@ -175,7 +175,8 @@ impl Explainer {
         Ok(Self::new(model, backend, precision.dtype))
     }
 
-    /// As [`Self::load`], with permuted parameters ([`CausalLm::permuted`]): a control.
+    /// As [`Self::load`], with permuted parameters: a control. Those of all layers ([`CausalLm::permuted`]), or of so many
+    /// of the last ([`CausalLm::permuted_from_the_end`]).
     ///
     /// # Errors
     /// As [`Self::load`].
@@ -183,11 +184,15 @@ impl Explainer {
         checkpoint: &Checkpoint,
         backend: &Backend,
         precision: impl Into<Precision>,
-        seed: u64,
+        (seed, layers): (u64, Option<usize>),
     ) -> Result<Self> {
         let mut precision = precision.into();
         precision.kernels = backend.has_kernels(precision.dtype);
-        let load = || CausalLm::load(checkpoint, &backend.device, precision).map(|model| model.permuted(seed));
+        let permuted = |model: CausalLm| match layers {
+            None => model.permuted(seed),
+            Some(layers) => model.permuted_from_the_end(seed, layers),
+        };
+        let load = || CausalLm::load(checkpoint, &backend.device, precision).map(permuted);
         let model = guarded(load).map_err(|e| e.in_file(&checkpoint.folder))??;
         Ok(Self::new(model, backend, precision.dtype))
     }

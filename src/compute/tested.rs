@@ -35,14 +35,25 @@ fn known(job: &Job, parts: &Parts) -> Result<Vec<Option<KnownTarget>>> {
 }
 
 impl Worker<'_> {
-    /// The maps of the permuted model that the tests of these jobs need and the store lacks.
+    /// How the model is permuted for the controls: in all layers, and for a cascade in the last one, the last two, and so
+    /// on to all of them.
+    pub fn permutations(&self, spec: &FaithfulnessSpec) -> Vec<Option<usize>> {
+        let all = spec.controls.contains(&Control::Parameters).then_some(None);
+        let layers = if spec.controls.contains(&Control::Cascading) {
+            self.explainer.model().layers()
+        } else {
+            0
+        };
+        all.into_iter().chain((1..=layers).map(Some)).collect()
+    }
+
+    /// The maps of a permuted model that the tests of these jobs need and the store lacks.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub fn lacking_permuted(&self, run: &Run, jobs: &[Computed<'_>]) -> Result<Vec<Lacking>> {
+    pub fn lacking_permuted(&self, run: &Run, jobs: &[Computed<'_>], layers: Option<usize>) -> Result<Vec<Lacking>> {
         let mut lacking = Vec::new();
-        let spec = run.experiment.faithfulness.as_ref();
-        let Some(spec) = spec.filter(|spec| spec.controls.contains(&Control::Parameters)) else {
+        let Some(spec) = &run.experiment.faithfulness else {
             return Ok(lacking);
         };
         let mut names = BTreeSet::new();
@@ -50,7 +61,7 @@ impl Worker<'_> {
             // Maps whose tests are stored need no control any more.
             let keys = job.test_keys(run, &known(job, parts)?);
             for (part, tests) in parts.attributions.iter().zip(&keys) {
-                let key = job.permuted(&part.key, spec.seed);
+                let key = job.permuted(&part.key, spec.seed, layers);
                 let stored = |test: &TestKey| -> Result<bool> {
                     Ok(self.store.get::<StoredTest>(test, run.vocabulary)?.is_some())
                 };
@@ -172,12 +183,18 @@ impl Worker<'_> {
             let key = &of.keys[map][at];
             let permuted = match &key.permuted {
                 Some(_) => {
-                    let key = job.permuted(&of.parts.attributions[map].key, spec.seed);
+                    let key = job.permuted(&of.parts.attributions[map].key, spec.seed, None);
                     self.store.get::<StoredAttribution>(&key, run.vocabulary)?
                 }
                 None => None,
             };
             let permuted = permuted.map(|part| of.unit_scores(&part));
+            let mut cascade = Vec::new();
+            for layers in self.permutations(spec).into_iter().flatten() {
+                let key = job.permuted(&of.parts.attributions[map].key, spec.seed, Some(layers));
+                let part = self.store.get::<StoredAttribution>(&key, run.vocabulary)?;
+                cascade.push(part.map_or_else(Vec::new, |part| of.unit_scores(&part)));
+            }
             let other = key
                 .other
                 .as_ref()
@@ -191,6 +208,7 @@ impl Worker<'_> {
                 shuffled: spec.controls.contains(&Control::Shuffled),
                 position: spec.controls.contains(&Control::Position),
                 parameters: permuted.as_deref(),
+                cascading: spec.controls.contains(&Control::Cascading).then_some(&cascade[..]),
                 option: other.as_deref(),
             };
             let settings = Settings {

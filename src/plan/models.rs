@@ -210,6 +210,7 @@ fn open(spec: &ModelSpec, sources: &mut Sources<'_>) -> Result<OpenedModel> {
             .unwrap_or_else(|| quantization_word(precision.quantization)),
         revision: commit.clone(),
         permuted: None,
+        permuted_layers: None,
     };
     Ok(OpenedModel {
         spec: spec.clone(),

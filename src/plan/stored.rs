@@ -99,7 +99,7 @@ fn needed_by(
     if let Some(spec) = permuted.filter(|spec| spec.controls.contains(&Control::Parameters)) {
         let of_map = |key| {
             (
-                PartName::of(&job.permuted(key, spec.seed)),
+                PartName::of(&job.permuted(key, spec.seed, None)),
                 "maps of the permuted model",
             )
         };

@@ -32,6 +32,9 @@ pub struct ModelKey {
     /// The seed by which its parameters were permuted: the control of a test, and no model of anybody's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permuted: Option<u64>,
+    /// Of how many of its last layers, where not of all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permuted_layers: Option<usize>,
 }
 
 #[cfg(test)]
@@ -47,6 +50,7 @@ impl ModelKey {
             quantization: Quantization::None,
             revision: None,
             permuted: None,
+            permuted_layers: None,
         }
     }
 }

@@ -9,6 +9,9 @@ words! {
         Position = "position",
         /// The map of the same model with its parameters permuted.
         Parameters = "parameters",
+        /// The maps of the same model with the parameters of its last layers permuted, of more and more of them: what is
+        /// left of the map's ranks.
+        Cascading = "cascading",
         /// The map of another target of the same sample.
         Option = "option",
     }

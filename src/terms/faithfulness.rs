@@ -193,6 +193,9 @@ pub struct Controls {
     /// The map of the model with permuted parameters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parameters: Option<OtherMap>,
+    /// Maps of the model with the parameters of its last layers permuted, one layer more from each to the next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cascading: Option<Vec<Cascaded>>,
     /// The map of another target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub option: Option<OtherMap>,
@@ -210,6 +213,16 @@ pub struct OtherMap {
     /// Its score of each unit; empty where they are not finite, and of a map that the record has anyway.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scores: Vec<f64>,
+}
+
+/// A map of the model with the parameters of some of its layers permuted.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cascaded {
+    /// How many of the last layers; the last norm is always permuted, and an output layer that is not tied.
+    pub layers: usize,
+    /// Spearman's correlation of its |scores| with those of the map under test; null where it says nothing, or its scores
+    /// are not finite.
+    pub spearman: Option<f64>,
 }
 
 /// The two orders that look at nothing but the place of a unit.

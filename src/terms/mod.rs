@@ -50,7 +50,7 @@ mod units;
 pub use baseline::{Baseline, BaselineVector, PathStart};
 pub use control::Control;
 pub use faithfulness::{
-    Band, Bins, Bounds, Controls, CurvePoint, Curves, Faithfulness, Interval, Normalised, NormalisedNumbers,
+    Band, Bins, Bounds, Cascaded, Controls, CurvePoint, Curves, Faithfulness, Interval, Normalised, NormalisedNumbers,
     NormalisedSpread, OtherMap, PositionControl, Shuffled, ShuffledCurves, Spread, TestNumbers,
 };
 pub use machine::{DeviceKind, Dtype, Quantization};

@@ -3,7 +3,8 @@
 use super::*;
 use crate::render::fixture;
 use crate::terms::{
-    Bins, Bounds, Controls, Interval, Normalised, NormalisedNumbers, OtherMap, PositionControl, Shuffled, Spread,
+    Bins, Bounds, Cascaded, Controls, Interval, Normalised, NormalisedNumbers, OtherMap, PositionControl, Shuffled,
+    Spread,
 };
 
 fn numbers(comprehensiveness: f64, sufficiency: f64) -> TestNumbers {
@@ -66,6 +67,7 @@ fn test(map: (f64, f64), shuffled: (f64, f64), [last, first]: [f64; 2], paramete
                 spearman: Some(0.13),
                 scores: vec![],
             }),
+            cascading: None,
             option: None,
         },
         seed: 0,
@@ -118,6 +120,46 @@ fn maps_that_beat_every_control_are_said_to() {
         [],
         "what is not tested has no numbers"
     );
+}
+
+#[test]
+fn what_is_left_as_layers_are_permuted_is_a_mean_for_each() {
+    let found = tested(&records(4, |sample| {
+        let mut one = test((0.5, 0.1), (0.2, 0.4), [0.1, 0.1], 0.0);
+        let stage = |layers, spearman| Cascaded { layers, spearman };
+        // The second stage of the first sample says nothing.
+        let second = (sample > 0).then_some(0.25);
+        one.controls.cascading = Some(vec![stage(1, Some(0.5 + 0.1 * sample as f64)), stage(2, second)]);
+        vec![one]
+    }));
+    let [first, second] = found[0].cascading[..] else {
+        panic!("two stages")
+    };
+    assert_eq!(
+        (first.layers, first.spearman.of, second.layers, second.spearman.of),
+        (1, 4, 2, 3)
+    );
+    assert!((first.spearman.mean - 0.65).abs() < 1e-12 && (second.spearman.mean - 0.25).abs() < 1e-12);
+    let said = "With the parameters of the last 1 and 2 layers permuted, the |scores| of the model correlate with theirs by \
+                0.65 and 0.25.";
+    assert!(found[0].verdict.contains(said), "{}", found[0].verdict);
+}
+
+#[test]
+fn maps_that_lose_by_the_normalised_number_lose() {
+    let found = tested(&records(20, |sample| {
+        let mut one = test((0.5 + wave(sample), 0.1), (0.2, 0.4), [0.1, 0.1], 0.0);
+        // Ahead in the output's unit, behind as a share of what any order could reach.
+        let position = one.controls.position.as_mut().expect("position is a control");
+        position.last_first.normalised = Some(NormalisedNumbers {
+            comprehensiveness: 0.9 + wave(sample),
+            sufficiency: 0.1,
+        });
+        vec![one]
+    }));
+    assert_eq!(found[0].standing, Some(Standing::Worse));
+    let said = "Normalised, they lose to position (last word first).";
+    assert!(found[0].verdict.contains(said), "{}", found[0].verdict);
 }
 
 #[test]

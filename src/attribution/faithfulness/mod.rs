@@ -25,8 +25,8 @@ use crate::diagnostic::{Diagnostic, Result};
 use crate::random::SplitMix64;
 use crate::ranks::{descending, spearman};
 use crate::terms::{
-    Baseline, Bins, Bounds, Controls, Curves, Faithfulness, Interval, Normalised, NormalisedNumbers, OtherMap,
-    PositionControl, TestNumbers, UnitKind,
+    Baseline, Bins, Bounds, Cascaded, Controls, Curves, Faithfulness, Interval, Normalised, NormalisedNumbers,
+    OtherMap, PositionControl, TestNumbers, UnitKind,
 };
 
 use values::{Mask, Stop, Values};
@@ -70,6 +70,9 @@ pub struct Tested<'a> {
     pub position: bool,
     /// The scores of the model with permuted parameters, for that control.
     pub parameters: Option<&'a [f64]>,
+    /// The scores of the model with permuted parameters in its last layer, its last two, …; nothing where they are not
+    /// known.
+    pub cascading: Option<&'a [Vec<f64>]>,
     /// The scores of another target, for that control.
     pub option: Option<&'a [f64]>,
 }
@@ -295,10 +298,25 @@ fn measure(
             first_first,
         }),
         parameters,
+        cascading: tested.cascading.map(|maps| cascade(&plan.map.scores, maps)),
         option,
     };
     result.order = plan.map.order;
     Ok(())
+}
+
+/// What is left of a map's ranks in those of each permuted model.
+fn cascade(scores: &[f64], maps: &[Vec<f64>]) -> Vec<Cascaded> {
+    let stage = |(index, other): (usize, &Vec<f64>)| {
+        let is_whole = other.len() == scores.len() && other.iter().all(|score| score.is_finite());
+        Cascaded {
+            layers: index + 1,
+            spearman: is_whole
+                .then(|| spearman(&magnitudes(scores), &magnitudes(other)))
+                .flatten(),
+        }
+    };
+    maps.iter().enumerate().map(stage).collect()
 }
 
 fn magnitudes(scores: &[f64]) -> Vec<f64> {

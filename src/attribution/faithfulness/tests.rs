@@ -64,6 +64,7 @@ fn map(scores: &[f64]) -> Tested<'_> {
         shuffled: true,
         position: true,
         parameters: None,
+        cascading: None,
         option: None,
     }
 }
@@ -332,6 +333,39 @@ fn positions_are_told_from_the_last_and_from_the_first() {
     );
     assert_eq!(position.last_first.lds, Some(1.0));
     assert!(position.first_first.lds.unwrap() < 0.9);
+}
+
+#[test]
+fn a_cascade_says_what_is_left_of_the_ranks_layer_by_layer() {
+    let weights = [4.0, -3.0, 2.0, 1.0];
+    let stages = [
+        vec![40.0, 30.0, -20.0, 10.0],
+        vec![1.0, 2.0, 3.0, 4.0],
+        vec![1.0, f64::NAN, 0.0, 0.0],
+        // Not known.
+        vec![],
+    ];
+    let tested = Tested {
+        cascading: Some(&stages),
+        ..map(&weights)
+    };
+    let found = test(&mut Planted::new(4, linear(&weights)), &tested, &Settings::default()).unwrap();
+    let spearman = [Some(1.0), Some(-1.0), None, None];
+    let expected = (1..)
+        .zip(spearman)
+        .map(|(layers, spearman)| Cascaded { layers, spearman });
+    assert_eq!(found.controls.cascading, Some(expected.collect()));
+    // It costs no pass.
+    let without = test(
+        &mut Planted::new(4, linear(&weights)),
+        &map(&weights),
+        &Settings::default(),
+    )
+    .unwrap();
+    assert_eq!(
+        (found.evaluations, without.controls.cascading),
+        (without.evaluations, None)
+    );
 }
 
 #[test]

@@ -28,6 +28,23 @@ impl CausalLm {
     }
 }
 
+impl CausalLm {
+    /// With the parameters of the last norm, of an output layer that is not tied and of this many of the last layers
+    /// permuted. With one layer more, the others are permuted in the same way.
+    pub fn permuted_from_the_end(mut self, seed: u64, layers: usize) -> Self {
+        let random = &mut SplitMix64::new(seed);
+        self.norm.permute(random);
+        if let Some(head) = &mut self.head {
+            *head = head.shuffled(random);
+            permute(self.head_bias.as_mut(), random);
+        }
+        for layer in self.layers.iter_mut().rev().take(layers) {
+            layer.permute(random);
+        }
+        self
+    }
+}
+
 /// A random order of so many things.
 fn order(count: usize, random: &mut SplitMix64) -> Vec<usize> {
     let all: Vec<usize> = (0..count).collect();
@@ -112,7 +129,19 @@ mod tests {
         let before = numbers(&model);
         let after = numbers(&model.clone().permuted(7));
         assert_eq!(after, numbers(&model.clone().permuted(7)));
-        assert_ne!(after, numbers(&model.permuted(8)));
+        assert_ne!(after, numbers(&model.clone().permuted(8)));
+        // From the end: the last layer alone, then the first in the same way beside it.
+        let ends = [1, 2].map(|layers| numbers(&model.clone().permuted_from_the_end(7, layers)));
+        for (((name, before), (_, one)), (_, two)) in before.iter().zip(&ends[0]).zip(&ends[1]) {
+            let constant = before.iter().all(|value| *value == before[0]);
+            let is_first = name.contains("layers.0.");
+            assert_eq!(
+                before == one,
+                constant || is_first || name.contains("embed_tokens"),
+                "{name}"
+            );
+            assert_eq!(one == two, constant || !is_first, "{name}");
+        }
         let sorted = |values: &[f32]| {
             let mut values = values.to_vec();
             values.sort_by(f32::total_cmp);
