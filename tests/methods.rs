@@ -363,3 +363,48 @@ fn units_that_are_replaced_have_scores_of_their_own() {
     project.run(&BUILD).ended(0);
     assert_eq!(parts(&project), before + before / 2);
 }
+
+#[test]
+fn a_cascade_of_permuted_layers_is_in_the_record_and_in_the_evidence() {
+    let project = with_methods("methods: [gradient_x_input]");
+    let yaml = project.read(FIRST) + "faithfulness: {replacement: [eos], controls: [parameters, cascading], beam: 0}\n";
+    let project = project.file(FIRST, yaml);
+    project.run(&BUILD).ended(0);
+    let record = record(&project, "a");
+    let map = &record["attributions"][0];
+    let cascade = map["faithfulness"][0]["controls"]["cascading"].as_array().unwrap();
+    let layers: Vec<u64> = cascade.iter().map(|stage| stage["layers"].as_u64().unwrap()).collect();
+    let all = tiny::LAYERS as u64;
+    assert_eq!(layers, (1..=all).collect::<Vec<_>>());
+    for stage in cascade {
+        let spearman = number(&stage["spearman"]);
+        assert!((-1.0..=1.0).contains(&spearman), "{spearman}");
+    }
+    let evidence: Value = serde_json::from_str(&project.read("site/data/first/evidence.json")).unwrap();
+    let tested = &evidence["tested"][0];
+    assert_eq!(tested["method"], "gradient_x_input");
+    assert_eq!(tested["cascading"].as_array().unwrap().len() as u64, all);
+    let page = project.read("site/experiments/first/index.html");
+    assert!(page.contains("With the parameters of the last"), "the page tells it");
+    assert!(page.contains("data/first/evidence.json"), "and leads to the numbers");
+    // A second build finds everything in the store.
+    assert!(project.run(&BUILD).ended(0).contains(" 0 maps computed"));
+}
+
+#[test]
+fn a_control_or_a_replacement_that_says_nothing_is_told() {
+    let check = |block: &str, targets: &str, baselines: &str| {
+        let project = Project::small();
+        let yaml = project.read(FIRST);
+        let rest = yaml.split("attribution:").next().unwrap().to_owned();
+        let attribution = format!("attribution:\n  targets: {targets}\n  baselines: {baselines}\n");
+        let project = project.file(FIRST, format!("{rest}{attribution}faithfulness: {block}\n"));
+        project.run(&["check"])
+    };
+    let told = check("{controls: [option]}", "[predicted]", "[zero]");
+    assert!(told.ended(2).contains("where the maps have one target alone"));
+    let told = check("{replacement: [zero]}", "[predicted]", "[{zero: {from: 0.001}}]");
+    assert!(told.ended(0).contains("what is removed becomes `zero`"));
+    let told = check("{replacement: [mean]}", "[predicted]", "[zero]");
+    assert!(!told.ended(0).contains("what is removed"));
+}
