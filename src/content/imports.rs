@@ -112,18 +112,23 @@ pub fn read_foreign(
         sha256: sha256(&bytes),
     };
     let text = text_of(unpacked(bytes).map_err(named)?).map_err(named)?;
+    let text = without_bom(&text);
     let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    if text.trim_start().starts_with('[') {
+        let error = Diagnostic::content("a list begins here, and JSON Lines has one object a line");
+        return Err(named(error.expected(FORMS)).into());
+    }
     let whole_line = serde_json::from_str::<Value>(first);
     if whole_line.as_ref().is_ok_and(|line| !inseq::is_saved(line)) {
-        return Ok((json_lines(path, &text)?, file));
+        return Ok((json_lines(path, text)?, file));
     }
-    let saved: Value = match serde_json::from_str(&text) {
+    let saved: Value = match serde_json::from_str(text) {
         Ok(saved) => saved,
         // One object a line, of which the first is broken.
         Err(_) if first.trim_start().starts_with('{') && first.trim() != "{" => {
-            return Ok((json_lines(path, &text)?, file));
+            return Ok((json_lines(path, text)?, file));
         }
-        Err(error) => return Err(named(not_json(&text, &error)).into()),
+        Err(error) => return Err(named(not_json(text, &error)).into()),
     };
     if !inseq::is_saved(&saved) {
         let error = Diagnostic::content("this JSON is of neither form that can be imported");

@@ -192,7 +192,7 @@ fn read_path_start(decoder: &mut Decoder, field: &Field) -> Option<PathStart> {
     let from = decoder.require(&table, "from", "the α at which the path is entered")?;
     let start = PathStart::new(decoder.positive(&from)?);
     if start.is_none() {
-        decoder.wrong(&from, format!("a number from {:e} to 1", PathStart::SMALLEST));
+        decoder.wrong(&from, format!("a number from {:e} on and below 1", PathStart::SMALLEST));
     }
     start
 }

@@ -167,3 +167,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_mark_of_byte_order_is_passed_over_and_a_list_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let read = |text: &str| {
+        let path = folder.path().join("x.jsonl");
+        std::fs::write(&path, text).unwrap();
+        read_foreign(&path, &Choices::default(), &mut Numbers::default())
+    };
+    let (contents, _) = read(&format!("\u{feff}{}\n", a_map())).unwrap();
+    assert_eq!(contents.maps.len(), 1);
+    for text in [
+        format!("[{}]", a_map()),
+        "[\n  1\n]".to_owned(),
+        "\u{feff}[]".to_owned(),
+    ] {
+        let told = format!("{:?}", read(&text).unwrap_err());
+        assert!(told.contains("a list begins here"), "{told}");
+    }
+}

@@ -68,6 +68,8 @@ struct Two<'a> {
     same_answer: Share,
     same_word: Share,
     sentences: Vec<String>,
+    /// Where the strongest words of their own answers lie, where they part.
+    own: Option<String>,
     legend: String,
     unit: String,
     words: String,
@@ -241,6 +243,7 @@ fn two_models<'a>(results: &'a Results<'_>, means: &Means, links: &Links) -> Vec
             same_answer: means.same_answer,
             same_word: means.same_word,
             sentences: of_two(results, (a, b), means, &apart, &measure),
+            own: own_reasons(results, (a, b), &apart),
             legend: interlinear::legend(results, &measure),
             unit: measure.unit.clone(),
             words: words_address(results, links),
@@ -374,7 +377,7 @@ fn of_two(
         let group = group.map_or_else(String::new, |group| {
             let whose = [a, b].contains(&group.model).then(|| {
                 format!(
-                    ". There {} is right on {} of {}, elsewhere on {} of {}",
+                    " ({}: {} of {} right there, {} of {} elsewhere)",
                     results.short_models[group.model],
                     group.inside.count,
                     group.inside.of,
@@ -433,12 +436,8 @@ fn why(results: &Results<'_>, (a, b): (usize, usize), apart: &[usize], measure: 
             vec![format!("In maps of {target}, {most}{next}.")]
         }
         (Some(most), next) => {
-            let next = next.map_or_else(String::new, |next| format!(". Next, {next}"));
-            let mut sentences = vec![format!(
-                "Why? By their maps of {target} there, {most}: this parts them most{next}."
-            )];
-            sentences.extend(own_reasons(results, (a, b), apart));
-            sentences
+            let next = next.map_or_else(String::new, |next| format!("; next, {next}"));
+            vec![format!("Why? By their maps of {target} there, {most}{next}.")]
         }
     }
 }
@@ -816,7 +815,7 @@ mod tests {
             [
                 "They answer alike on 5 of 6 samples and part on 1.".to_owned(),
                 format!(
-                    "Why? By their maps of {} there, “claim” counts {} with {} and {} with {}: this parts them most.",
+                    "Why? By their maps of {} there, “claim” counts {} with {} and {} with {}.",
                     results.compared_target(),
                     number(claim[0]),
                     results.short_models[0],

@@ -207,7 +207,7 @@ fn figure(
             "From {} with the whole text F goes to {} without any of its {}.",
             number(from),
             number(to),
-            unit_name(test.units, test.count)
+            unit_name(test.units, 2)
         )
     });
     let at = |line: &[CurvePoint], place: usize| Entry::Number(line.get(place).map(|(_, f)| *f));

@@ -112,7 +112,6 @@ struct Told {
     class: String,
     text: String,
     models: Vec<String>,
-    href: String,
 }
 
 #[derive(Serialize)]
@@ -510,7 +509,7 @@ fn legend(choices: &Choices, full: &str, single: bool) -> String {
 fn trust(results: &Results<'_>, sample: usize, lines: &Lines, links: &Links) -> Trust {
     let mut warnings: Vec<Told> = Vec::new();
     for (who, model) in lines.who.iter().zip(&results.short_models) {
-        for Warning { class, text, href } in &who.warnings {
+        for Warning { class, text, .. } in &who.warnings {
             let known = warnings
                 .iter_mut()
                 .find(|known| (&known.class, &known.text) == (class, text));
@@ -520,7 +519,6 @@ fn trust(results: &Results<'_>, sample: usize, lines: &Lines, links: &Links) -> 
                     class: class.clone(),
                     text: text.clone(),
                     models: vec![model.clone()],
-                    href: href.clone(),
                 }),
             }
         }

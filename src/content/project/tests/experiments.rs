@@ -136,7 +136,7 @@ fn what_the_attribution_refuses() {
         ("baselines: [zeros]", "attribution.baselines[0]: found text `zeros`"),
         (
             "baselines: [{zero: {from: 1}}]",
-            "attribution.baselines[0].zero.from: found the number `1`\n  expected: a number from 1e-30 to 1",
+            "attribution.baselines[0].zero.from: found the number `1`\n  expected: a number from 1e-30 on and below 1",
         ),
         (
             "baselines: [{zero: {from: 0}}]",
