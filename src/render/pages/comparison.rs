@@ -369,41 +369,48 @@ fn of_two(
 ) -> Vec<String> {
     let Share { count, of } = means.same_answer;
     let mut sentences = Vec::new();
+    let mut is_told = false;
     if of > 0 {
         let group = results
             .failing
             .as_ref()
             .filter(|group| apart.len() > 1 && apart.iter().all(|&sample| group.samples[sample]));
-        let group = group.map_or_else(String::new, |group| {
-            let whose = [a, b].contains(&group.model).then(|| {
-                format!(
-                    " ({}: {} of {} right there, {} of {} elsewhere)",
+        // A model of the two that is wrong in the whole group: this is why they part.
+        let failing = group.filter(|group| [a, b].contains(&group.model));
+        let told = group.map_or_else(String::new, |group| {
+            let values = finding::list_of(&group.values, "or");
+            match failing {
+                Some(_) => format!(
+                    ". Why? {} is wrong wherever {} is {values} ({} of {} right there, {} of {} elsewhere)",
                     results.short_models[group.model],
+                    group.column,
                     group.inside.count,
                     group.inside.of,
                     group.outside.count,
                     group.outside.of
-                )
-            });
-            format!(
-                ", all of them where {} is {}{}",
-                group.column,
-                finding::list_of(&group.values, "or"),
-                whose.unwrap_or_default()
-            )
+                ),
+                None => format!(", all of them where {} is {values}", group.column),
+            }
         });
+        is_told = failing.is_some();
         sentences.push(match of - count {
             0 => format!("They give the same answer on all {of} samples."),
-            apart => format!("They answer alike on {count} of {of} samples and part on {apart}{group}."),
+            apart => format!("They answer alike on {count} of {of} samples and part on {apart}{told}."),
         });
     }
-    sentences.extend(why(results, (a, b), apart, measure));
+    sentences.extend(why(results, (a, b), apart, is_told, measure));
     sentences
 }
 
 /// Why two models part, as far as their maps tell: the segments of the text that count differently most. Where they never
-/// part, what counts most.
-fn why(results: &Results<'_>, (a, b): (usize, usize), apart: &[usize], measure: &Measure) -> Vec<String> {
+/// part, what counts most. `is_told`: whether a plainer reason has been given.
+fn why(
+    results: &Results<'_>,
+    (a, b): (usize, usize),
+    apart: &[usize],
+    is_told: bool,
+    measure: &Measure,
+) -> Vec<String> {
     let all: Vec<usize> = (0..results.samples.len()).collect();
     let mut segments = segments(results, (a, b), if apart.is_empty() { &all } else { apart });
     let means = |both: &[Spread; 2]| both.map(|spread| spread.mean.value().unwrap_or(0.0));
@@ -437,7 +444,8 @@ fn why(results: &Results<'_>, (a, b): (usize, usize), apart: &[usize], measure: 
         }
         (Some(most), next) => {
             let next = next.map_or_else(String::new, |next| format!("; next, {next}"));
-            vec![format!("Why? By their maps of {target} there, {most}{next}.")]
+            let by = if is_told { "In" } else { "Why? By their" };
+            vec![format!("{by} maps of {target} there, {most}{next}.")]
         }
     }
 }
