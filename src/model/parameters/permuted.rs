@@ -19,29 +19,28 @@ impl CausalLm {
         for layer in &mut self.layers {
             layer.permute(random);
         }
-        self.norm.permute(random);
-        if let Some(head) = &mut self.head {
-            *head = head.shuffled(random);
-            permute(self.head_bias.as_mut(), random);
-        }
+        self.permute_end(random);
         self
     }
-}
 
-impl CausalLm {
     /// With the parameters of the last norm, of an output layer that is not tied and of this many of the last layers
     /// permuted. With one layer more, the others are permuted in the same way.
     pub fn permuted_from_the_end(mut self, seed: u64, layers: usize) -> Self {
         let random = &mut SplitMix64::new(seed);
+        self.permute_end(random);
+        for layer in self.layers.iter_mut().rev().take(layers) {
+            layer.permute(random);
+        }
+        self
+    }
+
+    /// The last norm, and an output layer that is not tied.
+    fn permute_end(&mut self, random: &mut SplitMix64) {
         self.norm.permute(random);
         if let Some(head) = &mut self.head {
             *head = head.shuffled(random);
             permute(self.head_bias.as_mut(), random);
         }
-        for layer in self.layers.iter_mut().rev().take(layers) {
-            layer.permute(random);
-        }
-        self
     }
 }
 

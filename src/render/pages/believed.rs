@@ -96,9 +96,8 @@ fn expected(results: &Results<'_>, sample: usize, strongest: usize) -> Option<Re
     if names.is_empty() {
         return None;
     }
-    let units = &results.samples[sample].units;
-    let segment = &units.segments[units.segment_of_word(strongest)].name;
-    let is_there = names.contains(segment);
+    let segment = results.samples[sample].units.segment_name(strongest);
+    let is_there = names.iter().any(|name| name == segment);
     let (word, all) = (results.word(sample, strongest), list(names));
     Some(Reason {
         name: "known cause",
