@@ -1,15 +1,16 @@
 //! Jobs to stored parts: computes what the store lacks, model by model. Each model is loaded at most once and only if
 //! needed.
 
+mod devices;
 mod fill;
 mod split;
 mod tested;
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
+use self::devices::Unit;
 use self::tested::Computed;
 use crate::attribution::integrated_gradients::{Explainer, Trust, argmax};
 use crate::attribution::methods::{self, Attribution, Prepared};
@@ -53,27 +54,6 @@ impl Work {
         self.shared += other.shared;
         self.told.extend(other.told);
     }
-}
-
-/// Jobs of one model, by run and place in it, in order: what one device does at a time.
-struct Unit<'a> {
-    model: &'a str,
-    jobs: Vec<(usize, usize)>,
-}
-
-/// The jobs of models, shared out among so many devices: models whole where there are as many as devices, else each in
-/// parts of about the same size, so that several devices load it.
-fn shared_out<'a>(models: Vec<Unit<'a>>, devices: usize) -> Vec<Unit<'a>> {
-    let parts = devices.div_ceil(models.len().max(1));
-    let cut = |unit: Unit<'a>| {
-        let size = unit.jobs.len().div_ceil(parts).max(1);
-        let part = |jobs: &[(usize, usize)]| Unit {
-            model: unit.model,
-            jobs: jobs.to_vec(),
-        };
-        unit.jobs.chunks(size).map(part).collect::<Vec<_>>()
-    };
-    models.into_iter().flat_map(cut).collect()
 }
 
 /// The parts of every job, `[run][job]`, computing what the store lacks, on all of the devices at the same time.
@@ -126,36 +106,21 @@ pub fn complete(
         .map(|found| found.attributions.len())
         .sum();
     let progress = Progress::new(Counted::Evaluations, total as u64, quiet || total == 0);
+    let progress = Telling(Mutex::new(progress));
     let shared = Shared {
         runs,
         models,
         store,
-        progress: Telling(Mutex::new(progress)),
-        waiting: Mutex::new(shared_out(waiting, backends.len()).into()),
-        failed: AtomicBool::new(false),
+        progress: &progress,
     };
-    let found: Vec<Result<Done>> = match backends {
-        [backend] => vec![shared.all(backend)],
-        several => std::thread::scope(|scope| {
-            let workers: Vec<_> = several
-                .iter()
-                .map(|backend| scope.spawn(|| shared.all(backend)))
-                .collect();
-            let of_each = workers
-                .into_iter()
-                .map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-            of_each.collect()
-        }),
-    };
-    for found in found {
-        let (computed, more) = found?;
-        work.add(more);
-        for ((run, job), found) in computed {
-            parts[run][job] = Some(found);
-        }
+    let (done, more) = devices::on_all(backends, waiting, |backend, unit, work| {
+        shared.unit(backend, unit, work)
+    })?;
+    work.add(more);
+    for ((run, job), found) in done.into_iter().flatten() {
+        parts[run][job] = Some(found);
     }
-    let Shared { progress, .. } = shared;
-    progress.0.into_inner().unwrap_or_else(PoisonError::into_inner).finish();
+    progress.finish();
     let parts = parts
         .into_iter()
         .map(|run| run.into_iter().flatten().collect())
@@ -163,18 +128,12 @@ pub fn complete(
     Ok((parts, work))
 }
 
-/// What a device has computed: parts by run and place in it.
-type Done = (BTreeMap<(usize, usize), Parts>, Work);
-
 /// What the devices share.
 struct Shared<'a> {
     runs: &'a [Run<'a>],
     models: &'a BTreeMap<String, OpenedModel>,
     store: &'a Store,
-    progress: Telling,
-    waiting: Mutex<VecDeque<Unit<'a>>>,
-    /// One of them has failed: the others end what they are at.
-    failed: AtomicBool,
+    progress: &'a Telling,
 }
 
 /// Progress that several devices make.
@@ -192,26 +151,13 @@ impl Telling {
     fn add(&self, count: u64) {
         self.lock().add(count);
     }
+
+    fn finish(self) {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner).finish();
+    }
 }
 
 impl Shared<'_> {
-    /// Takes unit after unit, until none is left.
-    fn all(&self, backend: &Backend) -> Result<Done> {
-        let (mut computed, mut work) = (BTreeMap::new(), Work::default());
-        while !self.failed.load(Ordering::Relaxed) {
-            let next = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-            let Some(unit) = next else { break };
-            match self.unit(backend, &unit, &mut work) {
-                Ok(found) => computed.extend(found),
-                Err(error) => {
-                    self.failed.store(true, Ordering::Relaxed);
-                    return Err(error);
-                }
-            }
-        }
-        Ok((computed, work))
-    }
-
     fn unit(&self, backend: &Backend, unit: &Unit<'_>, work: &mut Work) -> Result<BTreeMap<(usize, usize), Parts>> {
         let Self { runs, store, .. } = *self;
         let (id, model) = (unit.model, &self.models[unit.model]);
@@ -224,7 +170,7 @@ impl Shared<'_> {
             backend,
             explainer,
             device: None,
-            progress: &self.progress,
+            progress: self.progress,
             work,
         };
         worker.look_at_device(unit.jobs.first().map(|&(run, job)| &runs[run].jobs[job]))?;

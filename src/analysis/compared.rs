@@ -86,6 +86,27 @@ pub struct OtherBaseline {
     pub correlation: Option<f64>,
 }
 
+/// A map beside the same map by another method.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct OtherMethod {
+    /// What the other one is called.
+    pub method: String,
+    /// Whether both have the same strongest word.
+    pub same_word: bool,
+}
+
+/// The maps of a record that differ from the one that pages show in nothing but their method.
+pub fn by_other_methods(record: &SampleRecord) -> impl Iterator<Item = &AttributionRecord> {
+    let first = record.attributions.first();
+    record.attributions.iter().skip(1).filter(move |map| {
+        first.is_some_and(|first| {
+            !is_made_alike(map, first)
+                && (map.target.kind, &map.target.token_ids) == (first.target.kind, &first.target.token_ids)
+                && map.baseline == first.baseline
+        }) && summary::is_drawable(map, record)
+    })
+}
+
 /// The maps of a record that differ from the one that pages show in nothing but their baseline.
 pub fn from_other_baselines(record: &SampleRecord) -> impl Iterator<Item = &AttributionRecord> {
     let first = record.attributions.first();

@@ -89,7 +89,7 @@ impl Evidence {
         let mut clauses = Vec::new();
         for (standing, says) in [
             (Standing::Better, "beat every control"),
-            (Standing::NoBetter, "do no better than"),
+            (Standing::NoBetter, "are not shown to beat"),
             (Standing::Worse, "lose to"),
             (Standing::TooFew, "cannot be told from"),
         ] {
@@ -373,7 +373,7 @@ mod tests {
         let all = vec![good("a"), bad.clone(), good("c"), flat, good("b")];
         assert_eq!(
             of(all).unwrap(),
-            "the maps of A and B beat every control; the maps of D do no better than shuffled ones and position (last \
+            "the maps of A and B beat every control; the maps of D are not shown to beat shuffled ones and position (last \
              word first); the maps of C lose to position (last word first)."
         );
     }

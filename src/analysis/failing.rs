@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::analysis::summary::Share;
 use crate::content::dataset::Sample;
-use crate::store::record::SampleRecord;
+use crate::content::experiment::AnswerOption;
+use crate::store::record::{SampleRecord, chosen};
 
 /// A column with more values than this, or more than half as many as there are samples, names samples rather than groups
 /// of them.
@@ -33,10 +34,25 @@ pub struct FailingGroup {
     /// Whether each sample is in the group.
     #[serde(skip)]
     pub samples: Vec<bool>,
+    /// What the model answers by instead.
+    pub answers_as: Option<AnswersAs>,
+}
+
+/// A column, not the right answers, whose values a model's answers are.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AnswersAs {
+    /// The column.
+    pub column: String,
+    /// How often each model's answer is the column's value, by place.
+    pub models: Vec<Share>,
 }
 
 /// The group that holds most of some model's wrong answers; none where no column tells them apart.
-pub fn failing_group(samples: &[Sample], records: &[Vec<SampleRecord>]) -> Option<FailingGroup> {
+pub fn failing_group(
+    samples: &[Sample],
+    options: &[AnswerOption],
+    records: &[Vec<SampleRecord>],
+) -> Option<FailingGroup> {
     let columns: Vec<&String> = samples.first()?.fields.keys().collect();
     let mut best: Option<(f64, FailingGroup)> = None;
     for (model, records) in records.iter().enumerate() {
@@ -57,7 +73,64 @@ pub fn failing_group(samples: &[Sample], records: &[Vec<SampleRecord>]) -> Optio
             }
         }
     }
-    best.map(|(_, group)| group)
+    best.map(|(_, group)| FailingGroup {
+        answers_as: answers_as(samples, options, records, &group),
+        ..group
+    })
+}
+
+/// The column whose values are the answers of a model that fails in a group: in the group wherever it is wrong, and over
+/// all samples more often than the right answers are.
+fn answers_as(
+    samples: &[Sample],
+    options: &[AnswerOption],
+    records: &[Vec<SampleRecord>],
+    group: &FailingGroup,
+) -> Option<AnswersAs> {
+    // The letter that a value stands for.
+    let letter = |sample: &Sample, column: &str| {
+        let value = text(sample.fields.get(column)?)?;
+        let option = options
+            .iter()
+            .find(|option| option.gold.trim() == value || option.letter == value);
+        option.map(|option| option.letter.as_str())
+    };
+    let answer = |record: &SampleRecord| {
+        let predicted = record.prediction.as_ref().map(|prediction| prediction.token_id);
+        chosen(&record.options, predicted).map(str::to_owned)
+    };
+    let share = |records: &[SampleRecord], column: &str| {
+        let mut share = Share::default();
+        for (sample, record) in samples.iter().zip(records) {
+            share.add(letter(sample, column)? == answer(record)?);
+        }
+        Some(share)
+    };
+    let right = group.inside.count + group.outside.count;
+    let of_model = &records[group.model];
+    let mut best: Option<(usize, AnswersAs)> = None;
+    for column in samples.first()?.fields.keys() {
+        let Some(found) = share(of_model, column) else { continue };
+        let in_group = samples
+            .iter()
+            .zip(of_model)
+            .zip(&group.samples)
+            .filter(|(_, inside)| **inside);
+        let follows = |((sample, record), _): ((&Sample, &SampleRecord), &bool)| {
+            record.correct == Some(true) || letter(sample, column).map(str::to_owned) == answer(record)
+        };
+        if found.count <= right || !in_group.into_iter().all(follows) {
+            continue;
+        }
+        if best.as_ref().is_none_or(|(most, _)| found.count > *most) {
+            let models: Option<Vec<Share>> = records.iter().map(|records| share(records, column)).collect();
+            best = models.map(|models| {
+                let column = column.clone();
+                (found.count, AnswersAs { column, models })
+            });
+        }
+    }
+    best.map(|(_, answers)| answers)
 }
 
 /// A model's group by a column, and the share of its wrong answers that are in it.
@@ -100,6 +173,7 @@ fn group(samples: &[Sample], records: &[SampleRecord], column: &str, wrong: usiz
             inside,
             outside,
             samples,
+            answers_as: None,
         },
     ))
 }
@@ -133,7 +207,11 @@ mod tests {
         for record in &mut fixture.records[0][2][..3] {
             record.correct = Some(false);
         }
-        let found = failing_group(&fixture.project.experiments[0].samples, &fixture.records[0]).expect("a group");
+        let group = |fixture: &Fixture| {
+            let experiment = &fixture.project.experiments[0];
+            failing_group(&experiment.samples, &experiment.options, &fixture.records[0])
+        };
+        let found = group(&fixture).expect("a group");
         assert_eq!((found.model, found.column.as_str()), (2, "stance"));
         assert_eq!(found.values, ["denies"]);
         assert_eq!(
@@ -141,11 +219,24 @@ mod tests {
             (Share { count: 0, of: 3 }, Share { count: 3, of: 3 })
         );
         assert_eq!(found.samples, [true, true, true, false, false, false]);
+        assert_eq!(found.answers_as, None);
+        // A column that says what the model answers, wherever it is wrong too, and not always what is right.
+        let experiment = &mut fixture.project.experiments[0];
+        let options = experiment.options.clone();
+        for (index, sample) in experiment.samples.iter_mut().enumerate() {
+            let record = &mut fixture.records[0][2][index];
+            let said = &options[index % 2];
+            let token = record.options[&said.letter].token_id;
+            record.prediction.as_mut().expect("a prediction").token_id = token;
+            sample.fields.insert("hint".into(), said.gold.clone().into());
+            // A column of the group's own that says it in part of the samples only.
+            sample.fields.insert("part".into(), options[0].gold.clone().into());
+        }
+        let answers = group(&fixture).and_then(|found| found.answers_as).expect("a column");
+        assert_eq!(answers.column, "hint");
+        assert_eq!(answers.models[2], Share { count: 6, of: 6 });
         // Two wrong answers are no group.
         fixture.records[0][2][0].correct = Some(true);
-        assert_eq!(
-            failing_group(&fixture.project.experiments[0].samples, &fixture.records[0]),
-            None
-        );
+        assert_eq!(group(&fixture), None);
     }
 }

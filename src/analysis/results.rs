@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::analysis::agreement::{Agreement, largest};
-use crate::analysis::compared::{self, Compared, OtherBaseline};
+use crate::analysis::compared::{self, Compared, OtherBaseline, OtherMethod};
 use crate::analysis::evidence::Evidence;
 use crate::analysis::failing::{FailingGroup, failing_group};
 use crate::analysis::map;
@@ -134,6 +134,8 @@ pub struct SampleResults {
     pub agreements: Vec<(usize, usize, Agreement)>,
     /// Each model's shown map beside the same from each other baseline, over those words.
     pub baselines: Vec<Vec<OtherBaseline>>,
+    /// The same by each other method.
+    pub methods: Vec<Vec<OtherMethod>>,
     /// Whether the strongest word of each model's shown map is where the experiment expects it; none where that is not
     /// known.
     pub expected: Vec<Option<bool>>,
@@ -204,7 +206,7 @@ impl<'a> Results<'a> {
             subject,
             evidence: Evidence::of(experiment, &source.records),
             compares_right_answers,
-            failing: failing_group(&experiment.samples, &source.records),
+            failing: failing_group(&experiment.samples, &experiment.options, &source.records),
             option_shares,
             answer_words: Vec::new(),
             listed: ListedWords::default(),
@@ -527,6 +529,7 @@ impl SampleResults {
             |scores: &UnitScores| -> Vec<f64> { subject_words.iter().map(|&word| scores.units[word]).collect() };
         let (mut own, mut words, mut errors) = (Vec::new(), Vec::new(), Vec::new());
         let (mut compared, mut baselines, mut expected) = (Vec::new(), Vec::new(), Vec::new());
+        let mut methods = Vec::new();
         for records in &source.records {
             let record = &records[sample];
             let within = match experiment.prompt_style {
@@ -559,6 +562,20 @@ impl SampleResults {
                     compared::from_other_baselines(record).filter_map(beside).collect()
                 }
             });
+            methods.push(match &shown_words {
+                None => Vec::new(),
+                Some(shown) => {
+                    let shown = of_subject(shown);
+                    let beside = |map: &AttributionRecord| {
+                        let other = of_subject(&sums(&map.scores)?);
+                        Some(OtherMethod {
+                            method: map.method_name().to_owned(),
+                            same_word: largest(&shown, 1) == largest(&other, 1),
+                        })
+                    };
+                    compared::by_other_methods(record).filter_map(beside).collect()
+                }
+            });
             expected.push(shown_words.as_ref().and_then(|scores| {
                 let ranked: Vec<f64> = ranked.iter().map(|(word, _)| scores.units[*word]).collect();
                 compared::strongest_is_expected(&ranked, &expected_words)
@@ -587,6 +604,7 @@ impl SampleResults {
             compared,
             agreements,
             baselines,
+            methods,
             expected,
             same_answer: summary::gives_same_answer(source.records.iter().map(|records| &records[sample])),
             subject: excerpt(subject_text(prompt, subject), 180),

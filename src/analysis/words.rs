@@ -14,8 +14,10 @@ use crate::content::names::slugs;
 use crate::store::record::AttributionRecord;
 use crate::terms::TargetKind;
 
-/// How many words a table has at most.
+/// How many words a table has; more where there are more answers than that.
 const LISTED: usize = 12;
+/// How many of them are those that push most towards one answer, at most.
+const OF_EACH: usize = 3;
 /// How many words of an experiment have a page at most: a site of thousands of samples must not double by them.
 const PAGES: usize = 200;
 /// What the maps of generated texts have in common.
@@ -116,6 +118,8 @@ pub struct Answered {
     pub label: String,
     /// Maps that explain it.
     pub maps: usize,
+    /// Those of them of samples of which another option is the right one.
+    pub wrong: usize,
 }
 
 /// A word of a table.
@@ -169,7 +173,8 @@ impl Sum {
 
 /// A table of all models, and where there are several one of each.
 pub fn by_answer(results: &Results<'_>) -> Vec<AnswerWords> {
-    let mut answers: BTreeMap<(usize, String), Vec<usize>> = BTreeMap::new();
+    // Maps, and those of a wrong answer.
+    let mut answers: BTreeMap<(usize, String), Vec<(usize, usize)>> = BTreeMap::new();
     let models = results.models.len();
     // Of all models together the last.
     let mut sums: HashMap<String, HashMap<(usize, String), Sum>> = HashMap::new();
@@ -192,9 +197,13 @@ pub fn by_answer(results: &Results<'_>) -> Vec<AnswerWords> {
                 .position(|option| option.letter == answer);
             let maps = answers
                 .entry((place.unwrap_or(usize::MAX), answer.clone()))
-                .or_insert_with(|| vec![0; models + 1]);
-            maps[model] += 1;
-            maps[models] += 1;
+                .or_insert_with(|| vec![(0, 0); models + 1]);
+            let gold = results.experiment.samples[sample].gold.as_ref();
+            let wrong = place.is_some() && gold.is_some_and(|gold| *gold != answer);
+            for of in [model, models] {
+                maps[of].0 += 1;
+                maps[of].1 += usize::from(wrong);
+            }
             // A word that comes twice in a sample counts with the sum of its scores.
             let mut of_sample: BTreeMap<&str, f64> = BTreeMap::new();
             for (word, &place) in words.iter().zip(&analysed.subject_words) {
@@ -209,14 +218,14 @@ pub fn by_answer(results: &Results<'_>) -> Vec<AnswerWords> {
         }
     }
     let table = |of: usize| {
-        let shown: Vec<(&String, usize)> = answers
+        let shown: Vec<(&String, (usize, usize))> = answers
             .iter()
             .map(|((_, answer), maps)| (answer, maps[of]))
-            .filter(|(_, maps)| *maps > 0)
+            .filter(|(_, (maps, _))| *maps > 0)
             .collect();
-        let mut rows: Vec<(f64, WordRow)> = Vec::new();
+        let mut rows: Vec<(f64, Vec<f64>, WordRow)> = Vec::new();
         for (word, sums) in &sums {
-            let cell = |(answer, _): &(&String, usize)| sums.get(&(of, (*answer).clone())).copied();
+            let cell = |(answer, _): &(&String, (usize, usize))| sums.get(&(of, (*answer).clone())).copied();
             let cells: Vec<Option<Sum>> = shown.iter().map(cell).collect();
             let weight: f64 = cells.iter().flatten().map(|sum| sum.total.abs()).sum();
             if weight > 0.0 {
@@ -225,9 +234,11 @@ pub fn by_answer(results: &Results<'_>) -> Vec<AnswerWords> {
                     maps: sum.maps,
                     samples: sum.samples,
                 };
+                let totals = cells.iter().map(|sum| sum.map_or(0.0, |sum| sum.total)).collect();
                 let cells = cells.into_iter().map(|sum| sum.map(cell)).collect();
                 rows.push((
                     weight,
+                    totals,
                     WordRow {
                         word: word.clone(),
                         cells,
@@ -235,17 +246,33 @@ pub fn by_answer(results: &Results<'_>) -> Vec<AnswerWords> {
                 ));
             }
         }
-        rows.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.word.cmp(&b.1.word)));
-        let rows: Vec<WordRow> = rows.into_iter().take(LISTED).map(|(_, row)| row).collect();
+        rows.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.2.word.cmp(&b.2.word)));
+        // Words that push most towards each answer, however rare it is; then those that count most.
+        let each = (LISTED / shown.len().max(1)).clamp(1, OF_EACH);
+        let mut listed: BTreeSet<usize> = BTreeSet::new();
+        for answer in 0..shown.len() {
+            let mut places: Vec<usize> = (0..rows.len()).filter(|&row| rows[row].1[answer] > 0.0).collect();
+            places.sort_by(|&a, &b| rows[b].1[answer].total_cmp(&rows[a].1[answer]));
+            listed.extend(places.into_iter().take(each));
+        }
+        for place in 0..rows.len() {
+            if listed.len() >= LISTED {
+                break;
+            }
+            listed.insert(place);
+        }
+        let rows = rows.into_iter().enumerate().filter(|(place, _)| listed.contains(place));
+        let rows: Vec<WordRow> = rows.map(|(_, (.., row))| row).collect();
         let scale = Scale::over(rows.iter().flat_map(|row| &row.cells).flatten().map(|cell| &cell.score));
         AnswerWords {
             model: (of < models).then_some(of),
             answers: shown
                 .into_iter()
-                .map(|(answer, maps)| Answered {
+                .map(|(answer, (maps, wrong))| Answered {
                     target: answer.clone(),
                     label: results.option_label(answer),
                     maps,
+                    wrong,
                 })
                 .collect(),
             rows,
@@ -278,6 +305,11 @@ mod tests {
             24,
             "a map a model and sample"
         );
+        // The shown maps of the fixture are of what is predicted.
+        let records = (0..results.samples.len()).flat_map(|sample| results.records_of(sample));
+        let wrong = records.filter(|record| record.correct == Some(false)).count();
+        assert!(wrong > 0);
+        assert_eq!(all.answers.iter().map(|answer| answer.wrong).sum::<usize>(), wrong);
         assert!(
             all.rows.iter().any(|row| row.word == "twice"),
             "made up to decide: {:?}",

@@ -14,7 +14,7 @@ use super::{Checkpoint, buffers, quantized};
 use crate::diagnostic::{Diagnostic, Kind, Result};
 use crate::input;
 use crate::kernel::matrix::Half;
-use crate::tensor::matrix::{Compact, Matrix, Precision, blocks};
+use crate::tensor::matrix::{Compact, Matrix, Precision, Use, blocks};
 
 /// Takes tensors out of a checkpoint, one by one, onto a device and into the computing dtype.
 pub struct Loader<'a> {
@@ -77,7 +77,7 @@ impl Loader<'_> {
         }
         match self.precision.quantization {
             Some(code) if !self.rehearsal => self.quantize(name, &entry, dims, code),
-            _ => self.matrix(name, &entry, dims),
+            _ => self.matrix(name, &entry, dims, Use::Whole),
         }
     }
 
@@ -103,7 +103,7 @@ impl Loader<'_> {
             let entry = whole.part(expert).transposed();
             all.push(match self.precision.quantization {
                 Some(code) => self.quantize(name, &entry, dims, code)?,
-                None => self.matrix(name, &entry, dims)?,
+                None => self.matrix(name, &entry, dims, Use::Whole)?,
             });
         }
         Ok(all)
@@ -120,12 +120,12 @@ impl Loader<'_> {
         }
         let entry = self.entry(name, &dims)?;
         if self.rehearsal || !(tied && self.has(output)) {
-            return self.matrix(name, &entry, dims);
+            return self.matrix(name, &entry, dims, Use::Rows);
         }
         self.matrix_checked(name, &entry, &dims)?;
         let bytes = self.read(&entry)?;
         self.table = Some((entry.stored.clone(), blake3::hash(&bytes)));
-        Ok(self.of_bytes(&entry, dims, bytes))
+        Ok(self.of_bytes(&entry, dims, bytes, Use::Rows))
     }
 
     /// Takes the output layer, `[vocabulary, hidden]`, which is never quantised; none: it is the embedding table.
@@ -144,32 +144,32 @@ impl Loader<'_> {
         }
         let entry = self.entry(name, &dims)?;
         if self.rehearsal {
-            return self.matrix(name, &entry, dims).map(Some);
+            return self.matrix(name, &entry, dims, Use::Rows).map(Some);
         }
         self.matrix_checked(name, &entry, &dims)?;
         let bytes = self.read(&entry)?;
         let same = self.table.as_ref() == Some(&(entry.stored.clone(), blake3::hash(&bytes)));
-        Ok((!same).then(|| self.of_bytes(&entry, dims, bytes)))
+        Ok((!same).then(|| self.of_bytes(&entry, dims, bytes, Use::Rows)))
     }
 
     fn whole(&mut self, name: &str, dims: [usize; 2]) -> Result<Matrix> {
         let entry = self.entry(name, &dims)?;
-        self.matrix(name, &entry, dims)
+        self.matrix(name, &entry, dims, Use::Rows)
     }
 
-    fn matrix(&mut self, name: &str, entry: &TensorEntry, dims: [usize; 2]) -> Result<Matrix> {
+    fn matrix(&mut self, name: &str, entry: &TensorEntry, dims: [usize; 2], used: Use) -> Result<Matrix> {
         self.matrix_checked(name, entry, &dims)?;
         if self.rehearsal {
             return Ok(self.unread(dims).into());
         }
         let bytes = self.read(entry)?;
-        Ok(self.of_bytes(entry, dims, bytes))
+        Ok(self.of_bytes(entry, dims, bytes, used))
     }
 
     /// A matrix of an entry's bytes: kept as they are where the kernels read half precision, else as a tensor.
-    fn of_bytes(&self, entry: &TensorEntry, dims: [usize; 2], bytes: Vec<u8>) -> Matrix {
+    fn of_bytes(&self, entry: &TensorEntry, dims: [usize; 2], bytes: Vec<u8>, used: Use) -> Matrix {
         if let Stored::Blocks(kind) = entry.stored {
-            return blocks(bytes, kind, dims, &self.device, self.precision);
+            return blocks(bytes, kind, dims, &self.device, self.precision, used);
         }
         let half = match entry.stored {
             Stored::Bf16 => Some(Half::Bf16),

@@ -35,7 +35,7 @@ pub fn run(global: &Global, arguments: &Compute, report: &Report) -> Result<Exit
     let hub = Hub::new(arguments.place.offline, report.quiet);
     let (mut project, mut diagnostics) = Project::load(&global.project, &selection(&arguments.chosen), &hub)?;
     diagnostics.extend(hub.take_warnings());
-    let backend = Backend::open(&arguments.place.device)?;
+    let backends = Backend::open_all(&arguments.place.device)?;
     let store = match &arguments.store {
         Some(folder) => Store::at(folder.clone())?,
         None => Store::open(&global.project)?,
@@ -46,7 +46,7 @@ pub fn run(global: &Global, arguments: &Compute, report: &Report) -> Result<Exit
     let mut memo = HashMemo::open(&global.project.join(".igsite"));
     let mut open = |project: &Project, weights, diagnostics: &mut Diagnostics| {
         let sources = Sources {
-            backend: &backend,
+            backend: &backends[0],
             memo: &mut memo,
             hub: &hub,
             weights,
@@ -76,9 +76,11 @@ pub fn run(global: &Global, arguments: &Compute, report: &Report) -> Result<Exit
     if let Some(share) = &share {
         share.keep(&mut runs);
     }
-    report.detail(|| format!("device: {backend}"));
+    for backend in &backends {
+        report.detail(|| format!("device: {backend}"));
+    }
     report.detail(|| format!("planned: {:.2} s", began.elapsed().as_secs_f64()));
-    let done = compute::fill(&runs, &models, &store, &backend, report.quiet);
+    let done = compute::fill(&runs, &models, &store, &backends, report.quiet);
     // What was moved aside is reported also where the rest failed.
     report.errors(store.take_warnings());
     let (answered, work) = done?;

@@ -2,8 +2,9 @@
 //! than memory.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
+use super::devices::{self, Unit};
 use super::split::expected_evaluations;
 use super::tested::Computed;
 use super::{Telling, Work, Worker, prepared};
@@ -19,7 +20,8 @@ use crate::store::{Parts, Store};
 /// Jobs whose maps are computed together: enough for full passes, few enough for memory.
 const TOGETHER: usize = 256;
 
-/// Computes what the store lacks of every job, `[run][job]`, and returns what models answered, which plans keep.
+/// Computes what the store lacks of every job, `[run][job]`, on all of the devices at the same time, and returns what
+/// models answered, which plans keep.
 ///
 /// # Errors
 /// As for [`super::complete`].
@@ -27,7 +29,7 @@ pub fn fill(
     runs: &[Run],
     models: &BTreeMap<String, OpenedModel>,
     store: &Store,
-    backend: &Backend,
+    backends: &[Backend],
     quiet: bool,
 ) -> Result<(Vec<Vec<Answered>>, Work)> {
     let mut work = Work::default();
@@ -37,59 +39,69 @@ pub fn fill(
         answered.push(stored::answers(store, run, &models[run.model])?);
     }
     let mut total = 0;
-    let mut waiting: Vec<&str> = Vec::new();
-    for (run, answered) in runs.iter().zip(&answered) {
+    let mut waiting: Vec<Unit> = Vec::new();
+    for (index, (run, answered)) in runs.iter().zip(&answered).enumerate() {
         let methods = prepared(&run.experiment.attribution);
-        for (job, found) in run.jobs.iter().zip(answered) {
-            match found {
-                Some(_) => work.kept += run.experiment.attribution.maps(job.targets.len()),
-                None => {
-                    total += expected_evaluations(run, &methods, job);
-                    if !waiting.contains(&run.model) {
-                        waiting.push(run.model);
-                    }
-                }
+        for (job, (spec, found)) in run.jobs.iter().zip(answered).enumerate() {
+            if found.is_some() {
+                work.kept += run.experiment.attribution.maps(spec.targets.len());
+                continue;
+            }
+            total += expected_evaluations(run, &methods, spec);
+            match waiting.iter_mut().find(|unit| unit.model == run.model) {
+                Some(unit) => unit.jobs.push((index, job)),
+                None => waiting.push(Unit {
+                    model: run.model,
+                    jobs: vec![(index, job)],
+                }),
             }
         }
     }
     let progress = Progress::new(Counted::Evaluations, total as u64, quiet || total == 0);
     let progress = Telling(Mutex::new(progress));
-    for id in waiting {
-        let model = &models[id];
+    let (done, more) = devices::on_all(backends, waiting, |backend, unit, work| {
+        let (id, model) = (unit.model, &models[unit.model]);
         progress.at(format!("loading {id}"));
         let explainer = Explainer::load(&model.checkpoint, backend, model.precision)?;
         work.models_loaded += 1;
-        let mut worker = Worker {
+        let worker = Worker {
             model,
             store,
             backend,
             explainer,
             device: None,
             progress: &progress,
-            work: &mut work,
+            work,
         };
-        let first = runs.iter().zip(&answered).find_map(|(run, answered)| {
-            let at = answered.iter().position(Option::is_none)?;
-            (run.model == id).then(|| &run.jobs[at])
-        });
-        worker.look_at_device(first)?;
-        let of_model = runs.iter().zip(&mut answered).filter(|(run, _)| run.model == id);
-        for (run, answered) in of_model {
-            let lacking: Vec<usize> = (0..run.jobs.len()).filter(|&job| answered[job].is_none()).collect();
-            for some in lacking.chunks(TOGETHER) {
-                let jobs: Vec<&Job> = some.iter().map(|&job| &run.jobs[job]).collect();
-                let found = worker.jobs(run, &jobs);
-                worker.take_told();
-                for (&job, parts) in some.iter().zip(found?) {
-                    answered[job] = Some(Answered::of(&parts));
-                }
-            }
-            worker = tests(worker, run, &lacking)?;
-        }
+        of_unit(worker, runs, unit)
+    })?;
+    work.add(more);
+    for ((run, job), found) in done.into_iter().flatten() {
+        answered[run][job] = Some(found);
     }
-    progress.0.into_inner().unwrap_or_else(PoisonError::into_inner).finish();
+    progress.finish();
     let answered = answered.into_iter().map(|run| run.into_iter().flatten().collect());
     Ok((answered.collect(), work))
+}
+
+/// What a model answered, by run and job of it.
+type Done = Vec<((usize, usize), Answered)>;
+
+fn of_unit(mut worker: Worker, runs: &[Run], unit: &Unit) -> Result<Done> {
+    let mut done = Vec::new();
+    worker.look_at_device(unit.jobs.first().map(|&(run, job)| &runs[run].jobs[job]))?;
+    for of_run in unit.jobs.chunk_by(|a, b| a.0 == b.0) {
+        let run = &runs[of_run[0].0];
+        for some in of_run.chunks(TOGETHER) {
+            let jobs: Vec<&Job> = some.iter().map(|&(_, job)| &run.jobs[job]).collect();
+            let found = worker.jobs(run, &jobs);
+            worker.take_told();
+            done.extend(some.iter().copied().zip(found?.iter().map(Answered::of)));
+        }
+        let jobs: Vec<usize> = of_run.iter().map(|&(_, job)| job).collect();
+        worker = tests(worker, run, &jobs)?;
+    }
+    Ok(done)
 }
 
 /// Tests the maps of those of a run's jobs that are to be tested, which are stored by now.

@@ -132,7 +132,7 @@ pub fn standing_named(name: &str) -> Option<(&'static str, &'static str)> {
 pub fn standing(standing: Standing) -> (&'static str, &'static str) {
     match standing {
         Standing::Better => ("beat every control", "good"),
-        Standing::NoBetter => ("no better than a control", "bad"),
+        Standing::NoBetter => ("not shown to beat a control", "bad"),
         Standing::Worse => ("lose to a control", "bad"),
         Standing::TooFew => ("too few samples to tell", "open"),
     }

@@ -300,17 +300,8 @@ mod tests {
     use burn::tensor::{Device, TensorData};
 
     use super::*;
-    use crate::model::device::{Backend, DeviceChoice};
-    use crate::needs::{Need, found_or_skip};
     use crate::tensor::host::floats;
-
-    fn vulkan() -> Option<Device> {
-        let found = Backend::open(&DeviceChoice::Vulkan(None));
-        match found {
-            Ok(backend) => found_or_skip(Need::Vulkan, Some(backend.device), || unreachable!()),
-            Err(error) => found_or_skip(Need::Vulkan, None, || error.to_string()),
-        }
-    }
+    use crate::tensor::vulkan::vulkan;
 
     fn drawn<const D: usize>(dims: [usize; D], seed: u64, device: &Device) -> Tensor<D> {
         let mut from = crate::random::SplitMix64::new(seed);

@@ -4,3 +4,5 @@
 pub mod care;
 pub mod host;
 pub mod matrix;
+#[cfg(all(test, feature = "gpu"))]
+mod vulkan;

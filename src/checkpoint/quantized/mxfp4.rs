@@ -13,7 +13,7 @@ use super::parts::{shaped, unfit};
 use crate::diagnostic::Result;
 use crate::families::fields::Fields;
 use crate::kernel::packed::BlockType;
-use crate::tensor::matrix::{Matrix, blocks};
+use crate::tensor::matrix::{Matrix, Use, blocks};
 
 /// Weights that share a scale.
 const BLOCK: usize = 32;
@@ -62,7 +62,14 @@ impl Loader<'_> {
             part.bytes = count * BLOCK / 2;
             part.offset += (expert * part.bytes) as u64;
             let packed = packed(&self.read(&part)?, &all_scales[expert * count..(expert + 1) * count]);
-            taken.push(blocks(packed, BlockType::MXFP4, dims, &self.device, self.precision));
+            taken.push(blocks(
+                packed,
+                BlockType::MXFP4,
+                dims,
+                &self.device,
+                self.precision,
+                Use::Whole,
+            ));
         }
         Ok(Some(taken))
     }

@@ -8,6 +8,8 @@ use crate::content::dataset::{DataFiles, Draw, Sample, Table, check_column, choo
 use crate::content::decode::{Decoder, Located};
 use crate::content::names::{near_miss, nearest, quoted, shortened, slugs};
 use crate::content::prompt::{Prompt, Templates};
+use crate::content::subject::subject_segments;
+use crate::diagnostic::Diagnostic;
 use crate::random;
 use crate::terms::Role;
 
@@ -46,7 +48,7 @@ pub fn resolve(
         failed.into_iter().for_each(|error| decoder.push(error));
     }
     let samples = samples?;
-    Some(Experiment {
+    let experiment = Experiment {
         id: written.id,
         path: written.path,
         yaml: written.yaml,
@@ -63,7 +65,34 @@ pub fn resolve(
         attribution: written.attribution?.spec,
         generate: written.generate,
         imported: None,
-    })
+    };
+    if expects_everything(&experiment) {
+        let message = "every word that is ranked lies in these segments, so any map finds the cause";
+        let warning = Diagnostic::content(message).in_file(&experiment.path).place("expected");
+        let warning = warning.expected("some of the segments in which the samples differ, and not all of them");
+        decoder.push(
+            warning
+                .as_warning()
+                .help("name the segments in which the cause lies, and leave out those in which it does not"),
+        );
+    }
+    Some(experiment)
+}
+
+/// Whether `expected` names all that the samples are about: then nothing is left that would be wrong.
+fn expects_everything(experiment: &Experiment) -> bool {
+    let subject = subject_segments(experiment);
+    let ranked = match (&subject[..], experiment.samples.first()) {
+        ([], Some(sample)) => sample
+            .prompt
+            .segments
+            .iter()
+            .map(|segment| segment.name.clone())
+            .collect(),
+        _ => subject,
+    };
+    let expected = &experiment.expected;
+    !expected.is_empty() && ranked.iter().all(|name| expected.contains(name))
 }
 
 fn samples(decoder: &mut Decoder, written: &Written, dataset: &Dataset, table: &Table) -> Option<Vec<Sample>> {

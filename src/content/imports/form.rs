@@ -323,6 +323,12 @@ impl ImportedMap {
         let characters = line.prompt.chars().count();
         let segments = segments(line.segments, characters)?;
         let tokens = tokens(&line.prompt, characters, line.tokens)?;
+        target(&line.target)?;
+        for (place, value) in [("f_input", line.f_input), ("f_baseline", line.f_baseline)] {
+            if let Some(value) = value {
+                possible(place, value, line.output, line.target.kind)?;
+            }
+        }
         numbers("scores", &line.scores, tokens.len())?;
         if !line.scores.iter().sum::<f64>().is_finite() || !line.scores.iter().map(|s| s.abs()).sum::<f64>().is_finite()
         {
@@ -381,6 +387,59 @@ impl ImportedMap {
             file: line.file,
         })
     }
+}
+
+/// Checks that a target has as many tokens as its kind says, where it tells them.
+fn target(target: &TargetLine) -> Result<()> {
+    let count = target.token_ids.len();
+    let (fits, expected) = match target.kind {
+        TargetKind::Contrast => (matches!(count, 0 | 2), "two ids, the first minus the second, or none"),
+        TargetKind::Token | TargetKind::Predicted => (count < 2, "one id, or none"),
+        TargetKind::Gold | TargetKind::Option | TargetKind::Text | TargetKind::Generated => (true, ""),
+    };
+    match fits {
+        true => Ok(()),
+        false => Err(
+            Diagnostic::content(format!("{count} ids, where `kind` is {}", target.kind))
+                .place("target.token_ids")
+                .expected(expected)
+                .help("a text of several tokens is of the kind `text`, or `generated` where the model wrote it"),
+        ),
+    }
+}
+
+/// Checks that a value of F can be one.
+fn possible(place: &str, value: f64, output: Output, kind: TargetKind) -> Result<()> {
+    let contrast = kind == TargetKind::Contrast;
+    let (least, most) = match output {
+        Output::Probability if contrast => (-1.0, 1.0),
+        Output::Probability => (0.0, 1.0),
+        Output::LogProbability if !contrast => (f64::NEG_INFINITY, 0.0),
+        Output::LogProbability | Output::Logit => return Ok(()),
+    };
+    // What was computed in half precision may be a little above.
+    const ROUNDING: f64 = 1e-2;
+    if (least - ROUNDING..=most + ROUNDING).contains(&value) {
+        return Ok(());
+    }
+    let error = Diagnostic::content(format!("{value} cannot be F, where `output` is {output}")).place(place);
+    Err(error
+        .expected(match output {
+            Output::LogProbability => "0 or less".to_owned(),
+            _ => format!("a number from {least} to {most}"),
+        })
+        .help("`output` says what F is: probability, logit or log_probability"))
+}
+
+/// Whether a token's text may stand for a part of the prompt. Only where both are ASCII can that be said: tokenizers
+/// write other characters in ways of their own. White space, case and the marks of a word's beginning or inside are not
+/// compared.
+fn may_be(text: &str, part: &str) -> bool {
+    let plain = text.replace(['▁', 'Ġ'], " ").replace('Ċ', "\n").replace('ĉ', "\t");
+    let plain = plain.trim();
+    let plain = plain.strip_prefix("##").unwrap_or(plain);
+    let bracketed = plain.starts_with('<') && plain.ends_with('>') || plain.starts_with('[') && plain.ends_with(']');
+    bracketed || !plain.is_ascii() || !part.is_ascii() || plain.eq_ignore_ascii_case(part.trim())
 }
 
 fn numbers(place: &str, numbers: &[f64], tokens: usize) -> Result<()> {
@@ -467,6 +526,21 @@ fn tokens(prompt: &str, characters: usize, lines: Vec<TokenLine>) -> Result<Vec<
                 "a start of {cursor} or more and an end of at most {characters}: characters of the prompt, from 0, \
                  tokens in their order"
             )));
+        }
+        let part: String = prompt.chars().skip(start).take(end - start).collect();
+        if !line.special && !may_be(&line.text, &part) {
+            let found = format!(
+                "the token `{}` is placed where the prompt has `{}`",
+                shortened(&line.text),
+                shortened(&part)
+            );
+            return Err(Diagnostic::content(found)
+                .place(place)
+                .expected("`start` and `end` of the token's own characters")
+                .help(
+                    "places count characters of the prompt from 0, and `end` is one past the last; a token that is no \
+                       text of the prompt has `\"special\": true`",
+                ));
         }
         cursor = start;
         tokens.push(Token {

@@ -91,6 +91,57 @@ fn maps_by_several_methods_come_in_one_order() {
     );
 }
 
+#[test]
+fn what_cannot_be_is_refused_by_its_key() {
+    let with = |changes: Value| {
+        let mut map = a_map();
+        map.as_object_mut()
+            .unwrap()
+            .extend(changes.as_object().unwrap().clone());
+        read_text(&map.to_string()).map_err(|errors| errors.iter().next().unwrap().to_string())
+    };
+    let token = |text: &str, start: usize, end: usize| json!({"text": text, "start": start, "end": end});
+    let refused = [
+        (
+            json!({"tokens": [token("no", 0, 2), token("yes", 0, 3)]}),
+            "tokens[1]: the token `yes` is placed where the prompt has `no `",
+        ),
+        (
+            json!({"target": {"text": "x", "token_ids": [1, 2, 3], "kind": "contrast"}}),
+            "3 ids, where `kind` is contrast",
+        ),
+        (
+            json!({"target": {"text": "x", "token_ids": [1, 2]}}),
+            "2 ids, where `kind` is token",
+        ),
+        (
+            json!({"output": "probability", "f_input": 12.5}),
+            "f_input: 12.5 cannot be F",
+        ),
+        (
+            json!({"output": "log_probability", "f_baseline": 0.5}),
+            "f_baseline: 0.5 cannot be F",
+        ),
+    ];
+    for (changes, told) in refused {
+        let error = with(changes).unwrap_err();
+        assert!(error.contains(told), "{told}: {error}");
+    }
+    let special = json!({"text": "anything", "start": 0, "end": 2, "special": true});
+    let fine = [
+        json!({"tokens": [token("▁NO", 0, 2), token("Ġyes", 2, 6)]}),
+        json!({"tokens": [token("[UNK]", 0, 2), token("##yes", 3, 6)]}),
+        json!({"tokens": [special, token("yes", 3, 6)]}),
+        json!({"target": {"text": "x", "token_ids": [1, 2, 3], "kind": "generated"}, "f_input": 12.5}),
+        json!({"target": {"text": "x", "kind": "contrast"}, "output": "probability", "f_input": -0.9}),
+        // Half precision, rounded.
+        json!({"output": "probability", "f_input": 1.0005}),
+    ];
+    for changes in fine {
+        with(changes.clone()).unwrap_or_else(|error| panic!("{changes}: {error}"));
+    }
+}
+
 /// Any JSON, mostly of what maps are made of.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![

@@ -181,6 +181,32 @@ fn what_looks_like_a_mistake_gets_a_warning() {
 }
 
 #[test]
+fn an_expectation_that_no_map_can_miss_gets_a_warning() {
+    let prompt =
+        "prompt: [{segment: a, text: '{{ x }} '}, {segment: b, text: '{{ y }} '}, {segment: answer, text: 'so'}]\n";
+    let rows = "dataset: {rows: [{id: p, x: one, y: five}, {id: q, x: two, y: six}], id: id}\n";
+    let warnings = |expected: &str| {
+        let yaml = format!("models: [m]\n{rows}{prompt}expected: {expected}\n");
+        let site = Site::new().file("content/experiments/e.yaml", &yaml);
+        site.load(&Selection::default()).unwrap().1
+    };
+    let told = "content/experiments/e.yaml: expected: every word that is ranked lies in these segments";
+    for (expected, trivial) in [
+        ("[a]", false),
+        ("[a, b]", true),
+        ("[a, b, answer]", true),
+        ("[answer]", false),
+    ] {
+        let found = warnings(expected);
+        assert_eq!(
+            found.iter().any(|warning| warning.starts_with(told)),
+            trivial,
+            "{expected}: {found:?}"
+        );
+    }
+}
+
+#[test]
 fn a_checkpoint_that_is_not_there_is_an_error_if_it_is_needed() {
     let site = Site::new()
         .experiment("")

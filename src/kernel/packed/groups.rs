@@ -22,7 +22,7 @@ impl Codes {
     }
 
     /// The zero point of codes that have none of their own: the middle.
-    fn middle(self) -> u8 {
+    pub fn middle(self) -> u8 {
         match self {
             Self::Four => 8,
             Self::Eight => 128,
@@ -183,7 +183,7 @@ fn nibbles(codes: &[u8], first: usize, to: &mut [f32], number: impl Fn(u8) -> f3
 
 /// The number of an E4M3 code: a sign, four bits of exponent, three of fraction; 1.111 at the highest exponent is NaN.
 #[inline(always)]
-fn e4m3(code: u8) -> f32 {
+pub fn e4m3(code: u8) -> f32 {
     let (exponent, fraction) = (i32::from(code >> 3 & 15), i32::from(code & 7));
     // In units of the smallest, 2⁻⁹. (Arithmetic, which vectors have; few have tables.)
     let normal = (8 | fraction) << (exponent - 1).max(0);

@@ -178,6 +178,137 @@ impl Blocks<'_> {
     }
 }
 
+/// Weights as codes of one size, for a device: a weight is (value of its code − zero point) · scale − least value, in
+/// float32, in this order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Coded {
+    /// One for each weight, row by row.
+    pub codes: Vec<u8>,
+    /// What a code stands for: 16 numbers (codes of 4 bits) or 256.
+    pub values: Vec<f32>,
+    /// One for each group of weights.
+    pub scales: Vec<f32>,
+    /// The same of zero points; empty: none.
+    pub zeros: Vec<f32>,
+    /// The same of least values; empty: none.
+    pub leasts: Vec<f32>,
+    /// Which group a weight belongs to.
+    pub groups: Grouping,
+}
+
+/// Which group a weight belongs to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Grouping {
+    /// So many consecutive weights are a group, and a row is whole groups.
+    Consecutive(usize),
+    /// The group of each column, of so many that each row has of its own.
+    ByColumn {
+        /// One for each column.
+        of: Vec<u32>,
+        /// Groups of a row.
+        per_row: usize,
+    },
+}
+
+impl BlockType {
+    /// The same weights as codes; none where they are numbers without blocks.
+    ///
+    /// # Panics
+    /// If `bytes` are no whole blocks.
+    pub fn coded(self, bytes: &[u8]) -> Option<Coded> {
+        let few: Option<Vec<i32>> = match self {
+            Self::F32 | Self::F16 | Self::BF16 => return None,
+            Self::Q4_0 => Some((-8..8).collect()),
+            Self::Q4_1 | Self::Q4_K | Self::Q2_K => Some((0..16).collect()),
+            Self::Q3_K => Some((-4..12).collect()),
+            Self::IQ4_NL => Some(small::NOT_LINEAR.to_vec()),
+            // Its two zeros are one value.
+            Self::MXFP4 => Some((0..16).map(small::twice_e2m1).collect()),
+            Self::Q5_0 | Self::Q5_1 | Self::Q5_K | Self::Q6_K | Self::Q8_0 => None,
+        };
+        let group = match self {
+            Self::Q2_K | Self::Q3_K | Self::Q6_K => 16,
+            _ => 32,
+        };
+        let least = matches!(self, Self::Q4_1 | Self::Q5_1 | Self::Q2_K | Self::Q4_K | Self::Q5_K);
+        // The code of each integer, in the place of its lowest byte.
+        let mut code_of: [u8; 256] = std::array::from_fn(|byte| byte as u8);
+        for (code, &value) in few.as_deref().unwrap_or_default().iter().enumerate().rev() {
+            code_of[usize::from(value as u8)] = code as u8;
+        }
+        let values = match few {
+            Some(values) => values.into_iter().map(|value| value as f32).collect(),
+            None => (0..=255u8).map(|byte| f32::from(byte as i8)).collect(),
+        };
+        let count = bytes.len() / self.bytes() * self.elements();
+        let mut coded = Coded {
+            codes: Vec::with_capacity(count),
+            values,
+            scales: Vec::with_capacity(count / group),
+            zeros: vec![],
+            leasts: vec![],
+            groups: Grouping::Consecutive(group),
+        };
+        let mut of_block = vec![(0, 0.0, 0.0); self.elements()];
+        for block in bytes.chunks_exact(self.bytes()) {
+            each(self, block, 0, &mut of_block, |q, scale, least| (q, scale, least));
+            coded
+                .codes
+                .extend(of_block.iter().map(|&(q, ..)| code_of[usize::from(q as u8)]));
+            let firsts = of_block.iter().step_by(group);
+            coded.scales.extend(firsts.clone().map(|&(_, scale, _)| scale));
+            if least {
+                coded.leasts.extend(firsts.map(|&(_, _, least)| least));
+            }
+        }
+        Some(coded)
+    }
+}
+
+impl Groups<'_> {
+    /// The same weights as codes; from the first of a row on.
+    pub fn coded(&self) -> Coded {
+        let first = self.first;
+        let rows = self.len() / self.width;
+        let of_groups = first / self.width * self.per_row..(first / self.width + rows) * self.per_row;
+        let (codes, values) = match self.kind {
+            Codes::Four => {
+                let of = |index: usize| self.codes[index / 2] >> (index % 2 * 4) & 15;
+                (
+                    (first..first + self.len()).map(of).collect(),
+                    (0..16).map(|q| q as f32).collect(),
+                )
+            }
+            Codes::Eight => (self.codes[first..].to_vec(), (0..256).map(|q| q as f32).collect()),
+            Codes::E4m3 => (self.codes[first..].to_vec(), (0..=255).map(groups::e4m3).collect()),
+        };
+        let zeros = match (self.kind, self.zeros) {
+            (Codes::E4m3, _) => vec![],
+            (kind, []) => vec![f32::from(kind.middle()); of_groups.len()],
+            (_, zeros) => zeros[of_groups.clone()].iter().copied().map(f32::from).collect(),
+        };
+        let even = self.columns.is_none() && self.width.is_multiple_of(self.group);
+        Coded {
+            codes,
+            values,
+            scales: self.scales[of_groups].to_vec(),
+            zeros,
+            leasts: vec![],
+            groups: match self.columns {
+                // Words of a device hold eight codes, and a group is whole words.
+                None if even && self.group.is_multiple_of(8) => Grouping::Consecutive(self.group),
+                columns => Grouping::ByColumn {
+                    of: columns.map_or_else(
+                        || (0..self.width).map(|column| (column / self.group) as u32).collect(),
+                        <[u32]>::to_vec,
+                    ),
+                    per_row: self.per_row,
+                },
+            },
+        }
+    }
+}
+
 /// What ggml calls the type of this number, of those that are not computed with as well.
 pub fn ggml_name(number: u32) -> Option<&'static str> {
     const OTHERS: [(u32, &str); 20] = [
@@ -208,30 +339,43 @@ pub fn ggml_name(number: u32) -> Option<&'static str> {
 
 #[multiversion::multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2+fma"))]
 fn expand_blocks(kind: BlockType, bytes: &[u8], first: usize, to: &mut [f32]) {
+    // Where nothing is subtracted `least` is the constant 0.0, which the compiler leaves out.
+    each(kind, bytes, first, to, |q, scale, least| scale * q as f32 - least);
+}
+
+/// What `number` makes of each weight from `first` on.
+#[inline(always)]
+fn each<T: Copy + Default>(
+    kind: BlockType,
+    bytes: &[u8],
+    first: usize,
+    to: &mut [T],
+    number: impl Fn(i32, f32, f32) -> T + Copy,
+) {
     match kind {
-        BlockType::Q4_0 => whole(bytes, first, to, small::q4_0),
-        BlockType::Q4_1 => whole(bytes, first, to, small::q4_1),
-        BlockType::Q5_0 => whole(bytes, first, to, small::q5_0),
-        BlockType::Q5_1 => whole(bytes, first, to, small::q5_1),
-        BlockType::Q8_0 => whole(bytes, first, to, small::q8_0),
-        BlockType::IQ4_NL => whole(bytes, first, to, small::iq4_nl),
-        BlockType::MXFP4 => whole(bytes, first, to, small::mxfp4),
-        BlockType::Q2_K => whole(bytes, first, to, super_blocks::q2_k),
-        BlockType::Q3_K => whole(bytes, first, to, super_blocks::q3_k),
-        BlockType::Q4_K => whole(bytes, first, to, super_blocks::q4_k),
-        BlockType::Q5_K => whole(bytes, first, to, super_blocks::q5_k),
-        BlockType::Q6_K => whole(bytes, first, to, super_blocks::q6_k),
+        BlockType::Q4_0 => whole(bytes, first, to, |block, to| small::q4_0(block, to, number)),
+        BlockType::Q4_1 => whole(bytes, first, to, |block, to| small::q4_1(block, to, number)),
+        BlockType::Q5_0 => whole(bytes, first, to, |block, to| small::q5_0(block, to, number)),
+        BlockType::Q5_1 => whole(bytes, first, to, |block, to| small::q5_1(block, to, number)),
+        BlockType::Q8_0 => whole(bytes, first, to, |block, to| small::q8_0(block, to, number)),
+        BlockType::IQ4_NL => whole(bytes, first, to, |block, to| small::iq4_nl(block, to, number)),
+        BlockType::MXFP4 => whole(bytes, first, to, |block, to| small::mxfp4(block, to, number)),
+        BlockType::Q2_K => whole(bytes, first, to, |block, to| super_blocks::q2_k(block, to, number)),
+        BlockType::Q3_K => whole(bytes, first, to, |block, to| super_blocks::q3_k(block, to, number)),
+        BlockType::Q4_K => whole(bytes, first, to, |block, to| super_blocks::q4_k(block, to, number)),
+        BlockType::Q5_K => whole(bytes, first, to, |block, to| super_blocks::q5_k(block, to, number)),
+        BlockType::Q6_K => whole(bytes, first, to, |block, to| super_blocks::q6_k(block, to, number)),
         BlockType::F32 | BlockType::F16 | BlockType::BF16 => unreachable!("expanded without blocks"),
     }
 }
 
 /// Blocks by `block`; of the first and of the last one a part may be wanted.
 #[inline(always)]
-fn whole<const BYTES: usize, const COUNT: usize>(
+fn whole<T: Copy + Default, const BYTES: usize, const COUNT: usize>(
     bytes: &[u8],
     first: usize,
-    to: &mut [f32],
-    block: impl Fn(&[u8; BYTES], &mut [f32; COUNT]),
+    to: &mut [T],
+    block: impl Fn(&[u8; BYTES], &mut [T; COUNT]),
 ) {
     let (blocks, _) = bytes.as_chunks::<BYTES>();
     let mut blocks = blocks[(first / COUNT).min(blocks.len())..].iter();
@@ -240,8 +384,8 @@ fn whole<const BYTES: usize, const COUNT: usize>(
             .next()
             .unwrap_or_else(|| panic!("a matrix ends within what is read"))
     };
-    let part = |from: usize, to: &mut [f32], bytes: &[u8; BYTES]| {
-        let mut all = [0.0; COUNT];
+    let part = |from: usize, to: &mut [T], bytes: &[u8; BYTES]| {
+        let mut all = [T::default(); COUNT];
         block(bytes, &mut all);
         to.copy_from_slice(&all[from..from + to.len()]);
     };

@@ -10,6 +10,7 @@ use super::sample::{failed_test, tests_of, who, words_address};
 use super::{Frame, Link, Renderer, figures, finding, map_link, samples};
 use crate::analysis::agreement::{TOP, largest};
 use crate::analysis::compared::compared_map;
+use crate::analysis::failing::{AnswersAs, FailingGroup};
 use crate::analysis::map::Quality;
 use crate::analysis::pairs::{self, MeanMeasures, OnSample};
 use crate::analysis::results::{Results, Shown};
@@ -68,8 +69,10 @@ struct Two<'a> {
     same_answer: Share,
     same_word: Share,
     sentences: Vec<String>,
-    /// Where the strongest words of their own answers lie, where they part.
+    /// What else there is to say of where they part: of the strongest words of their own answers, or of maps of one answer.
     own: Option<String>,
+    /// What the ⚠ of the maps below say: each text once, with the models that wear it.
+    marks: Vec<Mark>,
     legend: String,
     unit: String,
     words: String,
@@ -80,6 +83,13 @@ struct Two<'a> {
     /// Samples on which they answer alike and rest on different words.
     otherwise: Vec<Side>,
     otherwise_of: usize,
+}
+
+/// What a ⚠ says.
+#[derive(Serialize)]
+struct Mark {
+    models: Vec<String>,
+    text: String,
 }
 
 /// A sample with both maps.
@@ -233,6 +243,7 @@ fn two_models<'a>(results: &'a Results<'_>, means: &Means, links: &Links) -> Vec
         let unit = labels::unit_of(results);
         let measure = Measure::of(Scale::over(of_both).max, samples::output_of(results), &unit);
         let side = |&sample: &usize| side(results, (a, b), sample, &measure, links);
+        let (sentences, own) = of_two(results, (a, b), means, &apart, &measure);
         Two {
             id: format!("two-{}-{}", a + 1, b + 1),
             value: format!("{}..{}", ids[a], ids[b]),
@@ -242,8 +253,9 @@ fn two_models<'a>(results: &'a Results<'_>, means: &Means, links: &Links) -> Vec
             short: [&results.short_models[a], &results.short_models[b]],
             same_answer: means.same_answer,
             same_word: means.same_word,
-            sentences: of_two(results, (a, b), means, &apart, &measure),
-            own: own_reasons(results, (a, b), &apart),
+            sentences,
+            own,
+            marks: marks(results, (a, b), shown().copied(), links),
             legend: interlinear::legend(results, &measure),
             unit: measure.unit.clone(),
             words: words_address(results, links),
@@ -322,6 +334,32 @@ fn warnings(results: &Results<'_>, model: usize, sample: usize, links: &Links) -
     marks.into_iter().chain(tests).map(warning).collect()
 }
 
+/// What the ⚠ of two models say on some samples.
+fn marks(
+    results: &Results<'_>,
+    (a, b): (usize, usize),
+    samples: impl Iterator<Item = usize>,
+    links: &Links,
+) -> Vec<Mark> {
+    let mut marks: Vec<Mark> = Vec::new();
+    for sample in samples {
+        for model in [a, b] {
+            let name = &results.short_models[model];
+            for Warning { text, .. } in warnings(results, model, sample, links) {
+                match marks.iter_mut().find(|mark| mark.text == text) {
+                    Some(mark) if mark.models.contains(name) => {}
+                    Some(mark) => mark.models.push(name.clone()),
+                    None => marks.push(Mark {
+                        models: vec![name.clone()],
+                        text,
+                    }),
+                }
+            }
+        }
+    }
+    marks
+}
+
 /// What a segment counts over some samples.
 #[derive(Clone, Copy)]
 struct Spread {
@@ -359,14 +397,14 @@ impl Spread {
     }
 }
 
-/// How two models stand to each other, in a few sentences.
+/// How two models stand to each other, in a few sentences, and what else there is to say of where they part.
 fn of_two(
     results: &Results<'_>,
     (a, b): (usize, usize),
     means: &MeanMeasures,
     apart: &[usize],
     measure: &Measure,
-) -> Vec<String> {
+) -> (Vec<String>, Option<String>) {
     let Share { count, of } = means.same_answer;
     let mut sentences = Vec::new();
     let mut is_told = false;
@@ -381,13 +419,14 @@ fn of_two(
             let values = finding::list_of(&group.values, "or");
             match failing {
                 Some(_) => format!(
-                    ". Why? {} is wrong wherever {} is {values} ({} of {} right there, {} of {} elsewhere)",
+                    ". Why? {} is wrong wherever {} is {values} ({} of {} right there, {} of {} elsewhere){}",
                     results.short_models[group.model],
                     group.column,
                     group.inside.count,
                     group.inside.of,
                     group.outside.count,
-                    group.outside.of
+                    group.outside.of,
+                    answers_as(results, group, if group.model == a { b } else { a })
                 ),
                 None => format!(", all of them where {} is {values}", group.column),
             }
@@ -398,8 +437,32 @@ fn of_two(
             apart => format!("They answer alike on {count} of {of} samples and part on {apart}{told}."),
         });
     }
-    sentences.extend(why(results, (a, b), apart, is_told, measure));
-    sentences
+    let by_maps = why(results, (a, b), apart, is_told, measure);
+    let own = own_reasons(results, (a, b), apart);
+    // Where a plainer reason is told, what each one's own answer rests on says more than the maps of an answer that one
+    // of them does not give.
+    match own {
+        Some(own) if is_told => (sentences.into_iter().chain([own]).collect(), by_maps),
+        own => (sentences.into_iter().chain(by_maps).collect(), own),
+    }
+}
+
+/// What a model answers by where it is wrong: `: its answers are those of the column “hint”, on all 24 samples (those of
+/// Llama on 19)`.
+fn answers_as(results: &Results<'_>, group: &FailingGroup, other: usize) -> String {
+    let Some(AnswersAs { column, models }) = &group.answers_as else {
+        return String::new();
+    };
+    let Share { count, of } = models[group.model];
+    let on = if count == of {
+        format!("all {of}")
+    } else {
+        format!("{count} of {of}")
+    };
+    format!(
+        ": its answers are those of the column “{column}”, on {on} samples ({}’s on {})",
+        results.short_models[other], models[other].count
+    )
 }
 
 /// Why two models part, as far as their maps tell: the segments of the text that count differently most. Where they never
@@ -410,7 +473,7 @@ fn why(
     apart: &[usize],
     is_told: bool,
     measure: &Measure,
-) -> Vec<String> {
+) -> Option<String> {
     let all: Vec<usize> = (0..results.samples.len()).collect();
     let mut segments = segments(results, (a, b), if apart.is_empty() { &all } else { apart });
     let means = |both: &[Spread; 2]| both.map(|spread| spread.mean.value().unwrap_or(0.0));
@@ -437,15 +500,15 @@ fn why(
     });
     let target = results.compared_target();
     match (told.next(), told.next()) {
-        (None, _) => Vec::new(),
+        (None, _) => None,
         (Some(most), next) if apart.is_empty() => {
             let next = next.map_or_else(String::new, |next| format!("; {next}"));
-            vec![format!("In maps of {target}, {most}{next}.")]
+            Some(format!("In maps of {target}, {most}{next}."))
         }
         (Some(most), next) => {
             let next = next.map_or_else(String::new, |next| format!("; next, {next}"));
             let by = if is_told { "In" } else { "Why? By their" };
-            vec![format!("{by} maps of {target} there, {most}{next}.")]
+            Some(format!("{by} maps of {target} there, {most}{next}."))
         }
     }
 }
@@ -809,7 +872,7 @@ mod tests {
         let results = Results::of(&fixture.project, &site.results[0]).expect("whole");
         let measures = pairs::measures(&results, (0, 1));
         let measure = Measure::of(0.02, samples::output_of(&results), &labels::unit_of(&results));
-        let told = of_two(&results, (0, 1), &measures, &[2], &measure);
+        let (told, _) = of_two(&results, (0, 1), &measures, &[2], &measure);
         let claim: Vec<f64> = [0, 1]
             .map(|model| {
                 let map = results.samples[2].compared[model].as_ref().expect("a map");
@@ -833,7 +896,7 @@ mod tests {
             ]
         );
         // Alike everywhere: what counts most is told, and no reason why they part.
-        let told = of_two(&results, (0, 1), &measures, &[], &measure);
+        let (told, _) = of_two(&results, (0, 1), &measures, &[], &measure);
         assert!(told[1].starts_with("In maps of "), "{told:?}");
     }
 }

@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use crate::analysis::bootstrap::{Ahead, Estimate};
+use crate::analysis::bootstrap::{Ahead, Estimate, Standing};
 use crate::analysis::faithfulness::{Against, ControlMap, TestedMaps};
 use crate::analysis::groups::Common;
 use crate::analysis::methods::MethodPair;
@@ -20,6 +20,13 @@ use crate::terms::{Interval, Method};
 pub struct EvidenceView<'a> {
     /// Groups of maps that were tested, with each replacement.
     tested: Vec<TestedLine<'a>>,
+    /// How they stand, a line a method, target, baseline and replacement, models beside each other; empty where that says no
+    /// more than the lines themselves.
+    glance: Vec<Glance>,
+    /// The models above its columns.
+    models: Vec<&'a str>,
+    /// What F is.
+    output: String,
     /// The controls that any of them was held against.
     controls: Vec<&'static str>,
     /// How much of what any order of removal could reach they reach, beside their controls.
@@ -52,6 +59,15 @@ struct TestedLine<'a> {
     against: Vec<Option<&'a Ahead>>,
     #[serde(flatten)]
     maps: &'a TestedMaps,
+}
+
+/// How the maps of all models stand that are alike but for the model.
+#[derive(Serialize)]
+struct Glance {
+    method: Method,
+    explains: String,
+    /// By model; none where its maps were not tested.
+    standings: Vec<Option<Standing>>,
 }
 
 /// A line of the table of known causes.
@@ -111,8 +127,12 @@ pub fn of<'a>(results: &'a Results<'_>, csv: String, json: String) -> Option<Evi
         against: controls.iter().map(|control| ahead(maps, *control)).collect(),
         maps,
     });
+    let lines: Vec<TestedLine> = lines.collect();
     Some(EvidenceView {
-        tested: lines.collect(),
+        glance: glance(results, &lines),
+        models: results.short_models.iter().map(String::as_str).collect(),
+        output: results.experiment.attribution.output.to_string(),
+        tested: lines,
         controls: controls.iter().map(|control| heading(*control)).collect(),
         held: held(results, &title),
         causes: evidence
@@ -134,6 +154,33 @@ pub fn of<'a>(results: &'a Results<'_>, csv: String, json: String) -> Option<Evi
     })
 }
 
+/// Lines that differ in their model alone become one. Where there is one such line, the sentence above says it.
+fn glance(results: &Results<'_>, lines: &[TestedLine<'_>]) -> Vec<Glance> {
+    let models = &results.experiment.models;
+    let mut all: Vec<Glance> = Vec::new();
+    for line in lines {
+        let common = &line.maps.common;
+        let place = all
+            .iter()
+            .position(|known| known.method == common.method && known.explains == line.explains)
+            .unwrap_or_else(|| {
+                all.push(Glance {
+                    method: common.method,
+                    explains: line.explains.clone(),
+                    standings: vec![None; models.len()],
+                });
+                all.len() - 1
+            });
+        if let Some(model) = models.iter().position(|id| *id == common.model) {
+            all[place].standings[model] = line.maps.standing;
+        }
+    }
+    // What pages with several models show comes first.
+    let shown = all.first().map(|first| first.explains.clone());
+    all.sort_by_key(|line| Some(&line.explains) != shown.as_ref());
+    if all.len() < 2 { vec![] } else { all }
+}
+
 /// How far maps are ahead of a control, by what may stand beside another model's.
 fn ahead(maps: &TestedMaps, control: ControlMap) -> Option<&Ahead> {
     let against = maps.controls.iter().find(|against| against.control == control)?;
@@ -144,8 +191,8 @@ fn ahead(maps: &TestedMaps, control: ControlMap) -> Option<&Ahead> {
 fn heading(control: ControlMap) -> &'static str {
     match control {
         ControlMap::Shuffled => "shuffled maps",
-        ControlMap::LastFirst => "the last first",
-        ControlMap::FirstFirst => "the first first",
+        ControlMap::LastFirst => "position (last first)",
+        ControlMap::FirstFirst => "position (first first)",
         ControlMap::Parameters => "permuted parameters",
         ControlMap::Option => "another option",
     }

@@ -259,6 +259,12 @@ fn imported(results: &Results<'_>) -> String {
     )
 }
 
+/// ` by Integrated Gradients`, where an experiment's maps are by several methods: a sentence is about those of the first.
+fn by_method(results: &Results<'_>) -> String {
+    let first = results.first_map().filter(|_| results.several_methods());
+    first.map_or_else(String::new, |map| format!(" by {}", map.method_name()))
+}
+
 /// The word of what the sample is about on which each model's answer rests most.
 fn strongest_words(results: &Results<'_>, sample: usize) -> Option<String> {
     let mut words: Vec<(String, Vec<String>)> = Vec::new();
@@ -277,18 +283,19 @@ fn strongest_words(results: &Results<'_>, sample: usize) -> Option<String> {
     }
     words.sort_by_key(|(_, models)| std::cmp::Reverse(models.len()));
     let all: usize = words.iter().map(|(_, models)| models.len()).sum();
+    let by = by_method(results);
     Some(match &words[..] {
         [] => return None,
-        [(word, models)] if all == 1 => format!("Of these words, {} rests most on “{word}”.", models[0]),
-        [(word, _)] if all == 2 => format!("Of these words, both rest most on “{word}”."),
-        [(word, _)] => format!("Of these words, all {all} rest most on “{word}”."),
+        [(word, models)] if all == 1 => format!("Of these words, {} rests most on “{word}”{by}.", models[0]),
+        [(word, _)] if all == 2 => format!("Of these words, both rest most on “{word}”{by}."),
+        [(word, _)] => format!("Of these words, all {all} rest most on “{word}”{by}."),
         [(word, models), others @ ..] => {
             let verb = if models.len() == 1 { "rests" } else { "rest" };
             let others = others
                 .iter()
                 .map(|(word, models)| format!("; {} on “{word}”", list(models)));
             format!(
-                "Of these words, {} {verb} most on “{word}”{}.",
+                "Of these words{by}, {} {verb} most on “{word}”{}.",
                 list(models),
                 others.collect::<String>()
             )
@@ -348,8 +355,9 @@ fn parting_word(results: &Results<'_>, sample: usize) -> Option<String> {
         format!("For “{target}”")
     };
     Some(format!(
-        "{what}, the models part on “{}”: it counts {} {}.",
+        "{what}, “{}” pulls both ways{}: it counts {} {}.",
         results.word(sample, analysed.subject_words[place]),
+        by_method(results),
         told.collect::<Vec<_>>().join(", "),
         measure.unit
     ))

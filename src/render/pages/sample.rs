@@ -12,7 +12,7 @@ use super::tokens::Drawn;
 use super::{Answer, Frame, Link, Renderer, finding, map_link, record_link};
 use crate::analysis::agreement::{Agreement, Measures, TOP};
 use crate::analysis::bootstrap::Standing;
-use crate::analysis::compared::{compared_map, pearson};
+use crate::analysis::compared::{OtherBaseline, OtherMethod, compared_map, pearson};
 use crate::analysis::map;
 use crate::analysis::results::{Label, Results, Shown};
 use crate::analysis::scale::{Scale, Scales};
@@ -90,6 +90,8 @@ pub struct Lines {
 /// How far the maps of a sample are to be trusted.
 #[derive(Serialize)]
 struct Trust {
+    /// How the maps that pages with several models show stand against their controls, over the experiment.
+    standing: Option<String>,
     exact: Share,
     /// Whether no map has an error estimate.
     by_delta: bool,
@@ -97,8 +99,12 @@ struct Trust {
     error: Option<f64>,
     /// The other baselines, and how many of the models keep their strongest word from there.
     baselines: Vec<Kept>,
+    /// The same of other methods.
+    methods: Vec<Kept>,
     /// What the shown maps start from.
     baseline: String,
+    /// What they are made by.
+    method: String,
     /// What the map's ⚠ say: each text once, with the models that wear it.
     warnings: Vec<Told>,
     /// Where more of it is.
@@ -116,8 +122,11 @@ struct Told {
 
 #[derive(Serialize)]
 struct Kept {
-    baseline: String,
+    /// The other baseline, or the other method.
+    other: String,
     models: Share,
+    /// Which ones, where it is some of them.
+    which: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -368,7 +377,9 @@ fn of_models(results: &Results<'_>, sample: usize, links: &Links) -> Lines {
         .map(|model| who(results, model, sample, links))
         .collect();
     let hold = tests_of(results, links);
-    let (mut lists, mut full) = (String::new(), String::new());
+    let mut lists = String::new();
+    // What full colour is, with the positions of the switches at which it is that.
+    let mut full: Vec<(String, Vec<String>)> = Vec::new();
     let (mut unit, mut has_errors) = (String::new(), false);
     let single = choices.switches().is_empty();
     for (place, (chosen, rows)) in panels.iter().enumerate() {
@@ -405,23 +416,31 @@ fn of_models(results: &Results<'_>, sample: usize, links: &Links) -> Lines {
         } else {
             interlinear::later(rows, &measure, &class)
         });
-        let panel = if single {
-            String::new()
-        } else {
-            format!(" class=\"panel {class}\"")
-        };
-        let _ = write!(
-            full,
-            "<span{panel}>±{} {}; “·” is {}</span>",
+        let says = format!(
+            "±{} {}; “·” is {}",
             measure.most(),
             escape(&measure.unit),
             escape(&measure.dot())
         );
+        match full.iter_mut().find(|(known, _)| *known == says) {
+            Some((_, classes)) => classes.push(class),
+            None => full.push((says, vec![class])),
+        }
         has_errors |= rows.iter().flatten().any(Row::has_errors);
         if unit.is_empty() {
             measure.unit.clone_into(&mut unit);
         }
     }
+    let full: String = full
+        .into_iter()
+        .flat_map(|(says, classes)| {
+            let classes = if single { classes } else { choices::together(&classes) };
+            classes.into_iter().map(move |class| match single {
+                true => format!("<span>{says}</span>"),
+                false => format!("<span class=\"panel {class}\">{says}</span>"),
+            })
+        })
+        .collect();
     for (model, who) in who.iter_mut().enumerate() {
         who.warnings = warnings(results, (model, sample), &choices, &who.href, &hold);
     }
@@ -525,31 +544,53 @@ fn trust(results: &Results<'_>, sample: usize, lines: &Lines, links: &Links) -> 
     }
     let analysed = &results.samples[sample];
     let maps = results.records_of(sample).flat_map(|record| &record.attributions);
-    let mut baselines: Vec<Kept> = Vec::new();
-    for other in analysed.baselines.iter().flatten() {
-        let baseline = other.baseline.name();
-        let place = baselines
-            .iter()
-            .position(|known| known.baseline == baseline)
-            .unwrap_or_else(|| {
-                baselines.push(Kept {
-                    baseline,
-                    models: Share::default(),
-                });
-                baselines.len() - 1
-            });
-        baselines[place].models.add(other.same_word);
-    }
+    let models = || results.short_models.iter();
+    let baselines = models().zip(&analysed.baselines).flat_map(|(model, others)| {
+        let told = |other: &OtherBaseline| (other.baseline.name(), model, other.same_word);
+        others.iter().map(told).collect::<Vec<_>>()
+    });
+    let methods = models().zip(&analysed.methods).flat_map(|(model, others)| {
+        let told = |other: &OtherMethod| (other.method.clone(), model, other.same_word);
+        others.iter().map(told).collect::<Vec<_>>()
+    });
     Trust {
+        standing: results.standing(),
         exact: results.exact_on(sample),
         by_delta: results.exact_by_delta(),
         error: maps.filter_map(|map| map.error_estimate).reduce(f64::max),
-        baselines,
+        baselines: kept(baselines),
+        methods: kept(methods),
         baseline: results.first_map().map_or_else(String::new, labels::baseline_of),
+        method: results
+            .first_map()
+            .map_or_else(String::new, |map| map.method_name().to_owned()),
         warnings,
         href: format!("{}#trust", links.to(&urls::experiment(&results.experiment.id))),
         imported: results.experiment.imported.is_some(),
     }
+}
+
+/// By other baseline or method, in the order of first sight: how many of the models keep their strongest word.
+fn kept<'a>(others: impl Iterator<Item = (String, &'a String, bool)>) -> Vec<Kept> {
+    let mut all: Vec<Kept> = Vec::new();
+    for (other, model, same) in others {
+        let place = all.iter().position(|known| known.other == other).unwrap_or_else(|| {
+            all.push(Kept {
+                other,
+                models: Share::default(),
+                which: Vec::new(),
+            });
+            all.len() - 1
+        });
+        all[place].models.add(same);
+        if same {
+            all[place].which.push(model.clone());
+        }
+    }
+    for kept in all.iter_mut().filter(|kept| kept.models.count == kept.models.of) {
+        kept.which.clear();
+    }
+    all
 }
 
 /// A model's shown map; none where nothing may be drawn.

@@ -337,7 +337,11 @@ fn options_and_prompts_are_checked() {
 
 #[test]
 fn where_the_cause_lies_is_a_list_of_segments() {
-    let project = Site::new().experiment("expected: [claim]\n").project();
+    // All that is ranked lies there, which is a warning.
+    let (project, _) = Site::new()
+        .experiment("expected: [claim]\n")
+        .load(&Selection::default())
+        .unwrap();
     assert_eq!(project.experiments[0].expected, ["claim"]);
     assert_eq!(Site::new().experiment("").project().experiments[0].expected, [""; 0]);
     for (expected, message) in [
