@@ -519,7 +519,8 @@ fn models_that_went_on_in_their_own_words_have_no_steps_in_common() {
     let text = project.read("content/imports/a.jsonl");
     let other = text
         .replace("\"id\":\"first\"", "\"id\":\"second\"")
-        .replace("(D\"", "(E\"");
+        .replace("(D\"", "(E\"")
+        .replace("\"text\":\"D\"", "\"text\":\"E\"");
     assert_ne!(text, other);
     let project = project.file("b.jsonl", other).file("a.jsonl", text);
     let ran = project.run(&["import", "a.jsonl", "b.jsonl", "--experiment", "both"]);

@@ -296,12 +296,21 @@ pub mod faults {
 /// On kernels of a GPU, hardware or software.
 #[cfg(test)]
 #[cfg(feature = "gpu")]
-mod tests {
+pub mod tests {
     use burn::tensor::{Device, TensorData};
 
     use super::*;
+    use crate::model::device::{Backend, DeviceChoice};
+    use crate::needs::{Need, found_or_skip};
     use crate::tensor::host::floats;
-    use crate::tensor::vulkan::vulkan;
+
+    /// The first device of Vulkan, hardware or software, or none with a printed reason.
+    pub fn vulkan() -> Option<Device> {
+        match Backend::open(&DeviceChoice::Vulkan(None)) {
+            Ok(backend) => found_or_skip(Need::Vulkan, Some(backend.device), || unreachable!()),
+            Err(error) => found_or_skip(Need::Vulkan, None, || error.to_string()),
+        }
+    }
 
     fn drawn<const D: usize>(dims: [usize; D], seed: u64, device: &Device) -> Tensor<D> {
         let mut from = crate::random::SplitMix64::new(seed);

@@ -774,7 +774,7 @@ mod tests {
     #[test]
     #[cfg(feature = "gpu")]
     fn codes_are_expanded_by_kernels_of_a_gpu() {
-        let Some(device) = crate::tensor::vulkan::vulkan() else {
+        let Some(device) = crate::tensor::care::tests::vulkan() else {
             return;
         };
         // A product and a difference may be one operation there, rounded once.

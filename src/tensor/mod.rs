@@ -4,5 +4,3 @@
 pub mod care;
 pub mod host;
 pub mod matrix;
-#[cfg(all(test, feature = "gpu"))]
-mod vulkan;
