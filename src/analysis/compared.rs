@@ -91,7 +91,7 @@ pub struct OtherBaseline {
 pub struct OtherMethod {
     /// What the other one is called.
     pub method: String,
-    /// Whether both have the same strongest word.
+    /// Whether both have the same strongest word, with the same sign.
     pub same_word: bool,
 }
 

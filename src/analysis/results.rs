@@ -568,9 +568,11 @@ impl SampleResults {
                     let shown = of_subject(shown);
                     let beside = |map: &AttributionRecord| {
                         let other = of_subject(&sums(&map.scores)?);
+                        let strongest = largest(&shown, 1);
+                        let pulls_alike = |&word: &usize| shown[word].signum() == other[word].signum();
                         Some(OtherMethod {
                             method: map.method_name().to_owned(),
-                            same_word: largest(&shown, 1) == largest(&other, 1),
+                            same_word: strongest == largest(&other, 1) && strongest.iter().all(pulls_alike),
                         })
                     };
                     compared::by_other_methods(record).filter_map(beside).collect()
