@@ -157,23 +157,32 @@ impl Telling {
     }
 }
 
-impl Shared<'_> {
-    fn unit(&self, backend: &Backend, unit: &Unit<'_>, work: &mut Work) -> Result<BTreeMap<(usize, usize), Parts>> {
-        let Self { runs, store, .. } = *self;
+impl<'a> Shared<'a> {
+    /// The model of a unit loaded onto a device, which was looked at.
+    fn worker<'w>(&self, backend: &'w Backend, unit: &Unit<'_>, work: &'w mut Work) -> Result<Worker<'w>>
+    where
+        'a: 'w,
+    {
         let (id, model) = (unit.model, &self.models[unit.model]);
         self.progress.at(format!("loading {id}"));
         let explainer = Explainer::load(&model.checkpoint, backend, model.precision)?;
         work.models_loaded += 1;
         let mut worker = Worker {
             model,
-            store,
+            store: self.store,
             backend,
             explainer,
             device: None,
             progress: self.progress,
             work,
         };
-        worker.look_at_device(unit.jobs.first().map(|&(run, job)| &runs[run].jobs[job]))?;
+        worker.look_at_device(unit.jobs.first().map(|&(run, job)| &self.runs[run].jobs[job]))?;
+        Ok(worker)
+    }
+
+    fn unit(&self, backend: &Backend, unit: &Unit<'_>, work: &mut Work) -> Result<BTreeMap<(usize, usize), Parts>> {
+        let runs = self.runs;
+        let mut worker = self.worker(backend, unit, work)?;
         let mut parts: BTreeMap<(usize, usize), Parts> = BTreeMap::new();
         for of_run in unit.jobs.chunk_by(|a, b| a.0 == b.0) {
             let run = &runs[of_run[0].0];

@@ -13,7 +13,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use support::needs::{Need, found_or_skip};
 use support::project::{Project, copied};
@@ -236,6 +236,9 @@ fn checked(built: impl FnOnce() -> PathBuf, only: Option<&str>) {
         return;
     }
     let Some(web) = checks() else { return };
+    // One after the other: where a build takes the machine, a page is painted before its script is there, and moves.
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let site = built();
     let log = site.with_file_name("checks.txt");
     let home = tempfile::tempdir().unwrap();

@@ -97,24 +97,28 @@ pub struct OtherMethod {
 
 /// The maps of a record that differ from the one that pages show in nothing but their method.
 pub fn by_other_methods(record: &SampleRecord) -> impl Iterator<Item = &AttributionRecord> {
-    let first = record.attributions.first();
-    record.attributions.iter().skip(1).filter(move |map| {
-        first.is_some_and(|first| {
-            !is_made_alike(map, first)
-                && (map.target.kind, &map.target.token_ids) == (first.target.kind, &first.target.token_ids)
-                && map.baseline == first.baseline
-        }) && summary::is_drawable(map, record)
+    of_the_same_target(record, |map, first| {
+        !is_made_alike(map, first) && map.baseline == first.baseline
     })
 }
 
 /// The maps of a record that differ from the one that pages show in nothing but their baseline.
 pub fn from_other_baselines(record: &SampleRecord) -> impl Iterator<Item = &AttributionRecord> {
+    of_the_same_target(record, |map, first| {
+        is_made_alike(map, first) && map.baseline != first.baseline
+    })
+}
+
+/// The other maps of the target that the first one explains, where they differ from it as `differ` says.
+fn of_the_same_target(
+    record: &SampleRecord,
+    differ: impl Fn(&AttributionRecord, &AttributionRecord) -> bool,
+) -> impl Iterator<Item = &AttributionRecord> {
     let first = record.attributions.first();
     record.attributions.iter().skip(1).filter(move |map| {
         first.is_some_and(|first| {
-            is_made_alike(map, first)
-                && (map.target.kind, &map.target.token_ids) == (first.target.kind, &first.target.token_ids)
-                && map.baseline != first.baseline
+            (map.target.kind, &map.target.token_ids) == (first.target.kind, &first.target.token_ids)
+                && differ(map, first)
         }) && summary::is_drawable(map, record)
     })
 }

@@ -87,50 +87,38 @@ fn answers_as(
     records: &[Vec<SampleRecord>],
     group: &FailingGroup,
 ) -> Option<AnswersAs> {
-    // The letter that a value stands for.
-    let letter = |sample: &Sample, column: &str| {
+    // Whether a model's answer is a column's value; none where either is no option.
+    let follows = |sample: &Sample, record: &SampleRecord, column: &str| {
         let value = text(sample.fields.get(column)?)?;
-        let option = options
-            .iter()
-            .find(|option| option.gold.trim() == value || option.letter == value);
-        option.map(|option| option.letter.as_str())
-    };
-    let answer = |record: &SampleRecord| {
+        let mut stands_for = options.iter();
+        let option = stands_for.find(|option| option.gold.trim() == value || option.letter == value)?;
         let predicted = record.prediction.as_ref().map(|prediction| prediction.token_id);
-        chosen(&record.options, predicted).map(str::to_owned)
+        Some(chosen(&record.options, predicted)? == option.letter)
     };
     let share = |records: &[SampleRecord], column: &str| {
         let mut share = Share::default();
         for (sample, record) in samples.iter().zip(records) {
-            share.add(letter(sample, column)? == answer(record)?);
+            share.add(follows(sample, record, column)?);
         }
         Some(share)
     };
     let right = group.inside.count + group.outside.count;
     let of_model = &records[group.model];
-    let mut best: Option<(usize, AnswersAs)> = None;
-    for column in samples.first()?.fields.keys() {
-        let Some(found) = share(of_model, column) else { continue };
-        let in_group = samples
+    let columns = samples.first()?.fields.keys().filter_map(|column| {
+        let count = share(of_model, column)?.count;
+        let mut all = samples.iter().zip(of_model).zip(&group.samples);
+        let in_group = all.all(|((sample, record), inside)| !inside || follows(sample, record, column) == Some(true));
+        (count > right && in_group).then_some((count, column))
+    });
+    // Of columns that say as much the first.
+    let (_, column) = columns.reduce(|best, next| if next.0 > best.0 { next } else { best })?;
+    Some(AnswersAs {
+        column: column.clone(),
+        models: records
             .iter()
-            .zip(of_model)
-            .zip(&group.samples)
-            .filter(|(_, inside)| **inside);
-        let follows = |((sample, record), _): ((&Sample, &SampleRecord), &bool)| {
-            record.correct == Some(true) || letter(sample, column).map(str::to_owned) == answer(record)
-        };
-        if found.count <= right || !in_group.into_iter().all(follows) {
-            continue;
-        }
-        if best.as_ref().is_none_or(|(most, _)| found.count > *most) {
-            let models: Option<Vec<Share>> = records.iter().map(|records| share(records, column)).collect();
-            best = models.map(|models| {
-                let column = column.clone();
-                (found.count, AnswersAs { column, models })
-            });
-        }
-    }
-    best.map(|(_, answers)| answers)
+            .map(|records| share(records, column))
+            .collect::<Option<_>>()?,
+    })
 }
 
 /// A model's group by a column, and the share of its wrong answers that are in it.

@@ -528,8 +528,8 @@ impl SampleResults {
         let of_subject =
             |scores: &UnitScores| -> Vec<f64> { subject_words.iter().map(|&word| scores.units[word]).collect() };
         let (mut own, mut words, mut errors) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut compared, mut baselines, mut expected) = (Vec::new(), Vec::new(), Vec::new());
-        let mut methods = Vec::new();
+        let (mut compared, mut expected) = (Vec::new(), Vec::new());
+        let (mut baselines, mut methods): (Vec<Vec<OtherBaseline>>, Vec<Vec<OtherMethod>>) = Default::default();
         for records in &source.records {
             let record = &records[sample];
             let within = match experiment.prompt_style {
@@ -547,37 +547,36 @@ impl SampleResults {
                     errors: map::errors(map).as_deref().and_then(&sums).as_ref().map(of_subject),
                 })
             }));
-            baselines.push(match &shown_words {
-                None => Vec::new(),
-                Some(shown) => {
-                    let shown = of_subject(shown);
-                    let beside = |map: &AttributionRecord| {
-                        let other = of_subject(&sums(&map.scores)?);
-                        Some(OtherBaseline {
-                            baseline: map.baseline.clone()?,
-                            same_word: largest(&shown, 1) == largest(&other, 1),
-                            correlation: compared::pearson(&shown, &other),
-                        })
-                    };
-                    compared::from_other_baselines(record).filter_map(beside).collect()
-                }
-            });
-            methods.push(match &shown_words {
-                None => Vec::new(),
-                Some(shown) => {
-                    let shown = of_subject(shown);
-                    let beside = |map: &AttributionRecord| {
-                        let other = of_subject(&sums(&map.scores)?);
-                        let strongest = largest(&shown, 1);
-                        let pulls_alike = |&word: &usize| shown[word].signum() == other[word].signum();
-                        Some(OtherMethod {
-                            method: map.method_name().to_owned(),
-                            same_word: strongest == largest(&other, 1) && strongest.iter().all(pulls_alike),
-                        })
-                    };
-                    compared::by_other_methods(record).filter_map(beside).collect()
-                }
-            });
+            let shown_scores = shown_words.as_ref().map(of_subject);
+            // Another map beside the shown one: what both count, and the shown one's strongest word if it is the other's too.
+            let beside = |map: &AttributionRecord| {
+                let (shown, other) = (shown_scores.as_ref()?, of_subject(&sums(&map.scores)?));
+                let strongest = largest(shown, 1);
+                let same = strongest == largest(&other, 1);
+                Some((shown, other, same, strongest))
+            };
+            let from_another = |map: &AttributionRecord| {
+                let (shown, other, same_word, _) = beside(map)?;
+                Some(OtherBaseline {
+                    baseline: map.baseline.clone()?,
+                    same_word,
+                    correlation: compared::pearson(shown, &other),
+                })
+            };
+            let by_another = |map: &AttributionRecord| {
+                let (shown, other, same, strongest) = beside(map)?;
+                let pulls_alike = |&word: &usize| shown[word].signum() == other[word].signum();
+                Some(OtherMethod {
+                    method: map.method_name().to_owned(),
+                    same_word: same && strongest.iter().all(pulls_alike),
+                })
+            };
+            baselines.push(
+                compared::from_other_baselines(record)
+                    .filter_map(from_another)
+                    .collect(),
+            );
+            methods.push(compared::by_other_methods(record).filter_map(by_another).collect());
             expected.push(shown_words.as_ref().and_then(|scores| {
                 let ranked: Vec<f64> = ranked.iter().map(|(word, _)| scores.units[*word]).collect();
                 compared::strongest_is_expected(&ranked, &expected_words)

@@ -7,8 +7,7 @@ use std::sync::Mutex;
 use super::devices::{self, Unit};
 use super::split::expected_evaluations;
 use super::tested::Computed;
-use super::{Telling, Work, Worker, prepared};
-use crate::attribution::integrated_gradients::Explainer;
+use super::{Shared, Telling, Work, Worker, prepared};
 use crate::diagnostic::Result;
 use crate::interrupt;
 use crate::model::device::Backend;
@@ -59,21 +58,14 @@ pub fn fill(
     }
     let progress = Progress::new(Counted::Evaluations, total as u64, quiet || total == 0);
     let progress = Telling(Mutex::new(progress));
+    let shared = Shared {
+        runs,
+        models,
+        store,
+        progress: &progress,
+    };
     let (done, more) = devices::on_all(backends, waiting, |backend, unit, work| {
-        let (id, model) = (unit.model, &models[unit.model]);
-        progress.at(format!("loading {id}"));
-        let explainer = Explainer::load(&model.checkpoint, backend, model.precision)?;
-        work.models_loaded += 1;
-        let worker = Worker {
-            model,
-            store,
-            backend,
-            explainer,
-            device: None,
-            progress: &progress,
-            work,
-        };
-        of_unit(worker, runs, unit)
+        of_unit(shared.worker(backend, unit, work)?, runs, unit)
     })?;
     work.add(more);
     for ((run, job), found) in done.into_iter().flatten() {
@@ -89,7 +81,6 @@ type Done = Vec<((usize, usize), Answered)>;
 
 fn of_unit(mut worker: Worker, runs: &[Run], unit: &Unit) -> Result<Done> {
     let mut done = Vec::new();
-    worker.look_at_device(unit.jobs.first().map(|&(run, job)| &runs[run].jobs[job]))?;
     for of_run in unit.jobs.chunk_by(|a, b| a.0 == b.0) {
         let run = &runs[of_run[0].0];
         for some in of_run.chunks(TOGETHER) {

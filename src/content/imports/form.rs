@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 
 use super::align::{self, Misfit};
 use crate::content::names::{name_problem, shortened};
+use crate::content::units::CharText;
 use crate::diagnostic::{Diagnostic, Result};
 use crate::terms::{Output, Segment, TargetKind, Token};
 
@@ -391,21 +392,15 @@ impl ImportedMap {
 
 /// Checks that a target has as many tokens as its kind says, where it tells them.
 fn target(target: &TargetLine) -> Result<()> {
-    let count = target.token_ids.len();
-    let (fits, expected) = match target.kind {
-        TargetKind::Contrast => (matches!(count, 0 | 2), "two ids, the first minus the second, or none"),
-        TargetKind::Token | TargetKind::Predicted => (count < 2, "one id, or none"),
-        TargetKind::Gold | TargetKind::Option | TargetKind::Text | TargetKind::Generated => (true, ""),
+    let expected = match (target.kind, target.token_ids.len()) {
+        (TargetKind::Contrast, 0 | 2) | (TargetKind::Token | TargetKind::Predicted, 0 | 1) => return Ok(()),
+        (TargetKind::Gold | TargetKind::Option | TargetKind::Text | TargetKind::Generated, _) => return Ok(()),
+        (TargetKind::Contrast, _) => "two ids, the first minus the second, or none",
+        (TargetKind::Token | TargetKind::Predicted, _) => "one id, or none",
     };
-    match fits {
-        true => Ok(()),
-        false => Err(
-            Diagnostic::content(format!("{count} ids, where `kind` is {}", target.kind))
-                .place("target.token_ids")
-                .expected(expected)
-                .help("a text of several tokens is of the kind `text`, or `generated` where the model wrote it"),
-        ),
-    }
+    let found = format!("{} ids, where `kind` is {}", target.token_ids.len(), target.kind);
+    let error = Diagnostic::content(found).place("target.token_ids").expected(expected);
+    Err(error.help("a text of several tokens is of the kind `text`, or `generated` where the model wrote it"))
 }
 
 /// Checks that a value of F can be one.
@@ -512,6 +507,7 @@ fn tokens(prompt: &str, characters: usize, lines: Vec<TokenLine>) -> Result<Vec<
         };
         return Ok(lines.iter().zip(found).map(token).collect());
     }
+    let text = CharText::new(prompt);
     let mut cursor = 0;
     let mut tokens = Vec::with_capacity(lines.len());
     for (index, line) in lines.into_iter().enumerate() {
@@ -527,19 +523,19 @@ fn tokens(prompt: &str, characters: usize, lines: Vec<TokenLine>) -> Result<Vec<
                  tokens in their order"
             )));
         }
-        let part: String = prompt.chars().skip(start).take(end - start).collect();
-        if !line.special && !may_be(&line.text, &part) {
+        let part = text.slice(start, end);
+        if !line.special && !may_be(&line.text, part) {
             let found = format!(
                 "the token `{}` is placed where the prompt has `{}`",
                 shortened(&line.text),
-                shortened(&part)
+                shortened(part)
             );
             return Err(Diagnostic::content(found)
                 .place(place)
                 .expected("`start` and `end` of the token's own characters")
                 .help(
                     "places count characters of the prompt from 0, and `end` is one past the last; a token that is no \
-                       text of the prompt has `\"special\": true`",
+                     text of the prompt has `\"special\": true`",
                 ));
         }
         cursor = start;

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use serde::Serialize;
 
 use super::differences::{self, WordByWord};
-use super::sample::{failed_test, tests_of, who, words_address};
+use super::sample::{Told, failed_test, tests_of, told, who, words_address};
 use super::{Frame, Link, Renderer, figures, finding, map_link, samples};
 use crate::analysis::agreement::{TOP, largest};
 use crate::analysis::compared::compared_map;
@@ -72,7 +72,7 @@ struct Two<'a> {
     /// What else there is to say of where they part: of the strongest words of their own answers, or of maps of one answer.
     own: Option<String>,
     /// What the ⚠ of the maps below say: each text once, with the models that wear it.
-    marks: Vec<Mark>,
+    marks: Vec<Told>,
     legend: String,
     unit: String,
     words: String,
@@ -83,13 +83,6 @@ struct Two<'a> {
     /// Samples on which they answer alike and rest on different words.
     otherwise: Vec<Side>,
     otherwise_of: usize,
-}
-
-/// What a ⚠ says.
-#[derive(Serialize)]
-struct Mark {
-    models: Vec<String>,
-    text: String,
 }
 
 /// A sample with both maps.
@@ -243,6 +236,15 @@ fn two_models<'a>(results: &'a Results<'_>, means: &Means, links: &Links) -> Vec
         let unit = labels::unit_of(results);
         let measure = Measure::of(Scale::over(of_both).max, samples::output_of(results), &unit);
         let side = |&sample: &usize| side(results, (a, b), sample, &measure, links);
+        let apart_shown: Vec<Side> = apart.iter().take(SHOWN).map(side).collect();
+        let otherwise_shown: Vec<Side> = otherwise.iter().take(OTHERWISE).map(side).collect();
+        let names = [&results.short_models[a], &results.short_models[b]];
+        let sides = apart_shown.iter().chain(&otherwise_shown);
+        let worn = sides
+            .filter_map(|side| side.lines.as_ref())
+            .flat_map(|lines| names.into_iter().zip(&lines.who))
+            .flat_map(|(name, who)| who.warnings.iter().map(move |warning| (name, warning)));
+        let marks = told(worn);
         let (sentences, own) = of_two(results, (a, b), means, &apart, &measure);
         Two {
             id: format!("two-{}-{}", a + 1, b + 1),
@@ -255,14 +257,14 @@ fn two_models<'a>(results: &'a Results<'_>, means: &Means, links: &Links) -> Vec
             same_word: means.same_word,
             sentences,
             own,
-            marks: marks(results, (a, b), shown().copied(), links),
+            marks,
             legend: interlinear::legend(results, &measure),
             unit: measure.unit.clone(),
             words: words_address(results, links),
             apart_of: apart.len(),
-            apart: apart.iter().take(SHOWN).map(side).collect(),
+            apart: apart_shown,
             otherwise_of: otherwise.len(),
-            otherwise: otherwise.iter().take(OTHERWISE).map(side).collect(),
+            otherwise: otherwise_shown,
         }
     };
     let mut all: Vec<Two<'a>> = means.iter().map(of_pair).collect();
@@ -332,32 +334,6 @@ fn warnings(results: &Results<'_>, model: usize, sample: usize, links: &Links) -
         href,
     };
     marks.into_iter().chain(tests).map(warning).collect()
-}
-
-/// What the ⚠ of two models say on some samples.
-fn marks(
-    results: &Results<'_>,
-    (a, b): (usize, usize),
-    samples: impl Iterator<Item = usize>,
-    links: &Links,
-) -> Vec<Mark> {
-    let mut marks: Vec<Mark> = Vec::new();
-    for sample in samples {
-        for model in [a, b] {
-            let name = &results.short_models[model];
-            for Warning { text, .. } in warnings(results, model, sample, links) {
-                match marks.iter_mut().find(|mark| mark.text == text) {
-                    Some(mark) if mark.models.contains(name) => {}
-                    Some(mark) => mark.models.push(name.clone()),
-                    None => marks.push(Mark {
-                        models: vec![name.clone()],
-                        text,
-                    }),
-                }
-            }
-        }
-    }
-    marks
 }
 
 /// What a segment counts over some samples.

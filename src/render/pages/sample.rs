@@ -112,8 +112,9 @@ struct Trust {
     imported: bool,
 }
 
+/// What a ⚠ says.
 #[derive(Serialize)]
-struct Told {
+pub struct Told {
     /// When it is shown: the classes of the choices.
     class: String,
     text: String,
@@ -526,22 +527,8 @@ fn legend(choices: &Choices, full: &str, single: bool) -> String {
 }
 
 fn trust(results: &Results<'_>, sample: usize, lines: &Lines, links: &Links) -> Trust {
-    let mut warnings: Vec<Told> = Vec::new();
-    for (who, model) in lines.who.iter().zip(&results.short_models) {
-        for Warning { class, text, .. } in &who.warnings {
-            let known = warnings
-                .iter_mut()
-                .find(|known| (&known.class, &known.text) == (class, text));
-            match known {
-                Some(known) => known.models.push(model.clone()),
-                None => warnings.push(Told {
-                    class: class.clone(),
-                    text: text.clone(),
-                    models: vec![model.clone()],
-                }),
-            }
-        }
-    }
+    let worn = lines.who.iter().zip(&results.short_models);
+    let warnings = told(worn.flat_map(|(who, model)| who.warnings.iter().map(move |warning| (model, warning))));
     let analysed = &results.samples[sample];
     let maps = results.records_of(sample).flat_map(|record| &record.attributions);
     let models = || results.short_models.iter();
@@ -568,6 +555,26 @@ fn trust(results: &Results<'_>, sample: usize, lines: &Lines, links: &Links) -> 
         href: format!("{}#trust", links.to(&urls::experiment(&results.experiment.id))),
         imported: results.experiment.imported.is_some(),
     }
+}
+
+/// What warnings say: each text once, with the models that wear it, in the order of first sight.
+pub fn told<'a>(worn: impl Iterator<Item = (&'a String, &'a Warning)>) -> Vec<Told> {
+    let mut all: Vec<Told> = Vec::new();
+    for (model, Warning { class, text, .. }) in worn {
+        let known = all
+            .iter_mut()
+            .find(|known| (&known.class, &known.text) == (class, text));
+        match known {
+            Some(known) if known.models.contains(model) => {}
+            Some(known) => known.models.push(model.clone()),
+            None => all.push(Told {
+                class: class.clone(),
+                text: text.clone(),
+                models: vec![model.clone()],
+            }),
+        }
+    }
+    all
 }
 
 /// By other baseline or method, in the order of first sight: how many of the models keep their strongest word.
