@@ -408,3 +408,107 @@ fn a_control_or_a_replacement_that_says_nothing_is_told() {
     let told = check("{replacement: [mean]}", "[predicted]", "[zero]");
     assert!(!told.ended(0).contains("what is removed"));
 }
+
+/// A model whose logit is (nearly) linear in the embeddings: attention to all tokens alike, no MLP, and a norm whose
+/// scale one large constant of every embedding sets. So each token is worth its own part of the mean.
+fn linear() -> (Project, Vec<f64>) {
+    // The scale of a norm then moves by less than (1 / 4096)².
+    const CONSTANT: f32 = 4096.0;
+    const OUT: usize = 8;
+    let project = Project::small();
+    let mut tensors = tiny::tensors();
+    for (name, (shape, values)) in &mut tensors {
+        match name.as_str() {
+            "model.embed_tokens.weight" => {
+                for row in values.chunks_mut(shape[1]) {
+                    row[0] = CONSTANT;
+                    row[OUT..].fill(0.0);
+                }
+            }
+            // Undoes the norm: its scale is √(CONSTANT² / HIDDEN).
+            _ if name.contains("norm") => values.fill(CONSTANT / (tiny::HIDDEN as f32).sqrt()),
+            // The first row sums up the small numbers of an embedding; the constant stays out.
+            "model.layers.0.self_attn.v_proj.weight" => {
+                values[shape[1]..].fill(0.0);
+                values[0] = 0.0;
+            }
+            "model.layers.0.self_attn.o_proj.weight" => {
+                values.fill(0.0);
+                values[OUT * shape[1]] = 1.0;
+            }
+            "lm_head.weight" => {
+                for row in values.chunks_mut(shape[1]) {
+                    let own = row[OUT];
+                    row.fill(0.0);
+                    row[OUT] = own;
+                }
+            }
+            // No query or key, no MLP, and no second layer.
+            _ => values.fill(0.0),
+        }
+    }
+    let worth = {
+        let weights = &tensors["model.layers.0.self_attn.v_proj.weight"].1[1..OUT];
+        let (shape, table) = &tensors["model.embed_tokens.weight"];
+        let of = |row: &[f32]| weights.iter().zip(&row[1..OUT]).map(|(a, x)| f64::from(a * x)).sum();
+        table.chunks(shape[1]).map(of).collect()
+    };
+    tiny::write_safetensors(&project.path("content/models/tiny/model.safetensors"), &tensors);
+    (project, worth)
+}
+
+#[test]
+fn a_planted_linear_model_gives_its_own_weights_by_every_method() {
+    const METHODS: &str = "attribution:\n  methods: [integrated_gradients, gradient_x_input, gim, occlusion, shapley]\n  \
+                           output: logit\n  units: token\n  permutations: 3\n";
+    let (project, worth) = linear();
+    let experiment = project.read(FIRST);
+    let (before, _) = experiment.split_once("attribution:\n").unwrap();
+    let project = project.file(
+        FIRST,
+        format!("{before}{METHODS}  baselines: [{{token: \".\"}}]\n  targets: [predicted]\n"),
+    );
+    project.run(&BUILD).ended(0);
+    let record = record(&project, "a");
+    let tokens = record["tokens"].as_array().unwrap();
+    let baseline = tiny::vocabulary().iter().position(|piece| piece == ".").unwrap();
+    for method in [
+        "integrated_gradients",
+        "gradient_x_input",
+        "gim",
+        "occlusion",
+        "shapley",
+    ] {
+        let maps = by(&record, method);
+        let [map] = maps.as_slice() else {
+            panic!("{method}: {} maps", maps.len())
+        };
+        let target = number(&map["target"]["token_ids"][0]) as usize;
+        let head = f64::from(tiny::tensors()["lm_head.weight"].1[target * tiny::HIDDEN + 8]);
+        let expected: Vec<f64> = tokens
+            .iter()
+            .map(|token| {
+                let own = worth[number(&token["id"]) as usize] - worth[baseline];
+                let left_alone = token["special"] == true && matches!(method, "occlusion" | "shapley");
+                // GIM gives a value half of the gradient: the other half is the attention weight's.
+                let share = if method == "gim" { 0.5 } else { 1.0 };
+                if left_alone {
+                    0.0
+                } else {
+                    share * head * own / tokens.len() as f64
+                }
+            })
+            .collect();
+        let largest = expected.iter().fold(0.0f64, |most, score| most.max(score.abs()));
+        let found = scores(map);
+        assert!(largest > 1e-3 && found.len() == expected.len());
+        let off = found
+            .iter()
+            .zip(&expected)
+            .fold(0.0f64, |most, (a, b)| most.max((a - b).abs()));
+        assert!(
+            off < 1e-4 * largest,
+            "{method}: {off} of {largest}\n{found:?}\n{expected:?}"
+        );
+    }
+}

@@ -13,7 +13,7 @@ use std::fmt::Write;
 
 use crate::analysis::scale::{STEPS, Scale, Scales, Scores};
 use crate::content::units::{CharText, UnitScores, Units};
-use crate::render::decimal::push_significant;
+use crate::render::decimal::{push_fixed, push_significant};
 use crate::render::labels;
 use crate::render::text::{count_into, escape, escape_into, number, signed};
 use crate::store::record::TargetRecord;
@@ -261,8 +261,8 @@ fn sums(scores: &Scores) -> [&UnitScores; 3] {
     [&scores.words, &scores.sentences, &scores.segments]
 }
 
-/// ` data-t="…"`: scores, each with its error behind a slash where errors are known; what lies outside all units comes
-/// first.
+/// ` data-t="…"`: scores, each with its error behind a slash where errors are known ([`with_error`]); what lies outside
+/// all units comes first.
 fn numbers(
     letter: &str,
     scores: &[f64],
@@ -279,13 +279,48 @@ fn numbers(
         if index > 0 {
             html.push(' ');
         }
-        compact(score, 4, html);
-        if let Some(error) = error {
-            html.push('/');
-            compact(error, 2, html);
+        match error {
+            Some(error) => with_error(score, error, html),
+            None => compact(score, 4, html),
         }
     }
     html.push('"');
+}
+
+/// A score with two digits of its error: `.0205/13` is 0.0205 ± 0.0013, the error in units of the score's last place,
+/// as measurements are printed. Where that says nothing, the error in full: `0/.0013`.
+fn with_error(score: f64, error: f64, out: &mut String) {
+    let known = error > 0.0 && error < 1e6;
+    let mut places = if known { 1 - error.log10().floor() as i32 } else { 0 }.max(0);
+    let mut last = (error * 10f64.powi(places)).round();
+    // 0.00996 is 0.010, a place further left.
+    if last >= 100.0 && places > 0 {
+        (places, last) = (places - 1, 10.0);
+    }
+    if known && score != 0.0 && places <= 7 {
+        let start = out.len();
+        if score < 0.0 {
+            out.push('-');
+        }
+        let digits = out.len();
+        push_fixed(score.abs(), places as usize, out);
+        if out[digits..].bytes().any(|b| matches!(b, b'1'..=b'9')) {
+            if out[digits..].starts_with("0.") {
+                out.remove(digits);
+            }
+            let _ = write!(out, "/{last}");
+            return;
+        }
+        out.truncate(start);
+    }
+    compact(score, 4, out);
+    out.push('/');
+    if known && error >= 1.0 {
+        // Digits alone would be units of a last place.
+        let _ = write!(out, "{error:.1e}");
+    } else {
+        compact(error, 2, out);
+    }
 }
 
 /// A number of this many digits in few characters, for the script: `.0123`, `-4.1e-7`.
@@ -620,6 +655,34 @@ mod tests {
     }
 
     #[test]
+    fn an_error_stands_in_units_of_the_last_place() {
+        for (score, error, expected) in [
+            (0.02052, 0.00013, ".02052/13"),
+            (0.0145, 8.4e-5, ".014500/84"),
+            (-0.0007083, 1.4e-5, "-.000708/14"),
+            (0.25, 0.00996, ".250/10"),
+            (1.5, 0.25, "1.50/25"),
+            (31.0, 2.5, "31.0/25"),
+            (-2.0, 0.0994, "-2.000/99"),
+            // The score is 0, or rounds to 0.
+            (0.0, 0.0013, "0/.0013"),
+            (1e-5, 0.0013, "1.00e-5/.0013"),
+            (123.0, 45.0, "123/45"),
+            (0.99, 9.96, "1/10"),
+            (1234.5, 321.0, "1234/321"),
+            (0.25, 321.0, ".2500/3.2e2"),
+            // No place that a page prints; none at all.
+            (0.25, 3.1e-9, ".2500/3.1e-9"),
+            (0.25, 0.0, ".2500/0"),
+            (0.25, f64::NAN, ".2500/?"),
+        ] {
+            let mut found = String::new();
+            with_error(score, error, &mut found);
+            assert_eq!(found, expected, "{score} ± {error}");
+        }
+    }
+
+    #[test]
     fn errors_stand_behind_their_scores_and_what_is_outside_comes_first() {
         let html = drawn(
             "Taxes",
@@ -628,7 +691,7 @@ mod tests {
             Some(&[0.001, 0.0123]),
         );
         assert!(
-            html.contains("data-t=\".2500/.0010 -.5000/.012\" data-w=\".2500/.0010 -.5000/.012\""),
+            html.contains("data-t=\".2500/10 -.500/12\" data-w=\".2500/10 -.500/12\""),
             "{html}"
         );
         assert!(

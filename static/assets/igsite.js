@@ -4,6 +4,7 @@
 "use strict";
 
 const root = document.documentElement;
+const one = (selector) => document.querySelector(selector);
 const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 const query = new URLSearchParams(location.search);
 
@@ -52,13 +53,13 @@ function look(name, value) {
 }
 
 function lookSwitches() {
-  const theme = document.querySelector("[data-switch=theme]"), palette = document.querySelector("[data-switch=palette]");
+  const theme = one("[data-switch=theme]"), palette = one("[data-switch=palette]");
   if (theme) {
     theme.value = root.dataset.theme ?? "";
     theme.addEventListener("change", () => look("theme", theme.value));
   }
   if (palette) {
-    const show = () => palette.setAttribute("aria-pressed", String("palette" in root.dataset));
+    const show = () => palette.setAttribute("aria-pressed", "palette" in root.dataset);
     palette.addEventListener("click", () => { look("palette", "palette" in root.dataset ? "" : "red-green"); show(); });
     show();
   }
@@ -66,7 +67,7 @@ function lookSwitches() {
 
 // The search box in the head of every page, and the key that leads to it.
 function siteSearch() {
-  const form = document.querySelector(".site-search");
+  const form = one(".site-search");
   if (!form) return;
   form.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -75,7 +76,7 @@ function siteSearch() {
   document.addEventListener("keydown", (event) => {
     if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea")) return;
     event.preventDefault();
-    (document.querySelector("[data-search] input") ?? form.elements.q).focus();
+    (one("[data-search] input") ?? form.elements.q).focus();
   });
 }
 
@@ -88,15 +89,15 @@ function levelOf(map) {
   return level === "token" && map.classList.contains("coarse") ? "word" : level;
 }
 
-// The numbers of a map: score, and error where it is known. A difference has those of its two maps; errors add up.
+// The numbers of a map: score, and error where it is known, which a map carries in units of the score's last place. A difference has those of its two maps; errors add up.
 function numbersOf(map, letter) {
-  const own = (map) => map.dataset[letter].split(" ").map((pair) => pair.split("/"));
+  const own = (map) => map.dataset[letter].split(" ").map((pair) => pair.split("/")).map(([score, error]) => [score, /\D/.test(error) ? error : "" + error / 10 ** (score + ".").split(".")[1].length]);
   const of = map.closest("[data-of]")?.dataset.of.split(" ");
   if (!of) return own(map);
   // What lies outside all units comes first, where a map has it; one that has none has none of it.
   const outside = (map) => map.querySelector("em");
-  const [a, b] = of.map((id) => document.querySelector(`[id="${id}"] .map`)).map((map) => (outside(map) ? own(map) : [["0", "0"], ...own(map)]));
-  const written = (number, digits) => String(Number(number.toPrecision(digits)));
+  const [a, b] = of.map((id) => one(`[id="${id}"] .map`)).map((map) => (outside(map) ? own(map) : [["0", "0"], ...own(map)]));
+  const written = (number, digits) => "" + Number(number.toPrecision(digits));
   const all = a.map(([score, error], i) => [written(score - b[i][0], 4), error && b[i][1] && written(Number(error) + Number(b[i][1]), 2)]);
   return outside(map) ? all : all.slice(1);
 }
@@ -341,7 +342,7 @@ function part(address) {
 }
 
 function samples() {
-  const table = document.querySelector("table[data-rows]");
+  const table = one("table[data-rows]");
   if (!table) return;
   const form = document.getElementById("sample-filters"), body = table.tBodies[0], fields = form.elements;
   const more = form.parentElement.querySelector(".pages");

@@ -133,7 +133,7 @@ fn of_map<'a>(
         own_baseline: attribution
             .baseline
             .as_ref()
-            .is_some_and(|baseline| is_same_vector(&test.replacement, baseline)),
+            .is_some_and(|baseline| test.replacement.is_as_good_as(baseline)),
         units: test.units,
         count: test.count,
         failed: test.failed.as_deref(),
@@ -149,12 +149,6 @@ fn of_map<'a>(
         evaluations: test.evaluations,
         verdict,
     }
-}
-
-/// A path that is entered near the zero vector counts as one from there.
-fn is_same_vector(replacement: &Baseline, baseline: &Baseline) -> bool {
-    let zero = |baseline: &Baseline| matches!(baseline, Baseline::Zero | Baseline::ZeroFrom(_));
-    replacement == baseline || (zero(replacement) && zero(baseline))
 }
 
 fn rows(test: &Faithfulness) -> Vec<Row> {
