@@ -287,31 +287,32 @@ fn numbers(
     html.push('"');
 }
 
-/// A score with two digits of its error: `.0205/13` is 0.0205 ± 0.0013, the error in units of the score's last place,
-/// as measurements are printed. Where that says nothing, the error in full: `0/.0013`.
+/// A score of four digits or more, and two digits of its error in units of the score's last place, as measurements are
+/// printed: `.02052/13` is 0.02052 ± 0.00013. Where that is longer, the error in full: `0/.0013`.
 fn with_error(score: f64, error: f64, out: &mut String) {
     let known = error > 0.0 && error < 1e6;
+    // Decimals of the error's second digit.
     let mut places = if known { 1 - error.log10().floor() as i32 } else { 0 }.max(0);
     let mut last = (error * 10f64.powi(places)).round();
     // 0.00996 is 0.010, a place further left.
     if last >= 100.0 && places > 0 {
         (places, last) = (places - 1, 10.0);
     }
-    if known && score != 0.0 && places <= 7 {
-        let start = out.len();
-        if score < 0.0 {
-            out.push('-');
-        }
-        let digits = out.len();
-        push_fixed(score.abs(), places as usize, out);
-        if out[digits..].bytes().any(|b| matches!(b, b'1'..=b'9')) {
-            if out[digits..].starts_with("0.") {
-                out.remove(digits);
+    let magnitude = score.abs();
+    if known && (1e-4..1e6).contains(&magnitude) {
+        let decimals = places.max(3 - magnitude.log10().floor() as i32);
+        if decimals <= 7 && decimals - places <= 2 {
+            if score < 0.0 {
+                out.push('-');
             }
-            let _ = write!(out, "/{last}");
+            let start = out.len();
+            push_fixed(magnitude, decimals as usize, out);
+            if out[start..].starts_with("0.") {
+                out.remove(start);
+            }
+            let _ = write!(out, "/{}", last * 10f64.powi(decimals - places));
             return;
         }
-        out.truncate(start);
     }
     compact(score, 4, out);
     out.push('/');
@@ -659,19 +660,18 @@ mod tests {
         for (score, error, expected) in [
             (0.02052, 0.00013, ".02052/13"),
             (0.0145, 8.4e-5, ".014500/84"),
-            (-0.0007083, 1.4e-5, "-.000708/14"),
-            (0.25, 0.00996, ".250/10"),
-            (1.5, 0.25, "1.50/25"),
-            (31.0, 2.5, "31.0/25"),
+            // Four digits of the score, whatever its error.
+            (-0.0007083, 1.4e-5, "-.0007083/140"),
+            (0.25, 0.00996, ".2500/100"),
+            (1.5, 0.25, "1.500/250"),
             (-2.0, 0.0994, "-2.000/99"),
-            // The score is 0, or rounds to 0.
+            (123.0, 45.0, "123.0/450"),
+            (1234.5, 321.0, "1234/321"),
+            // Longer that way.
             (0.0, 0.0013, "0/.0013"),
             (1e-5, 0.0013, "1.00e-5/.0013"),
-            (123.0, 45.0, "123/45"),
-            (0.99, 9.96, "1/10"),
-            (1234.5, 321.0, "1234/321"),
             (0.25, 321.0, ".2500/3.2e2"),
-            // No place that a page prints; none at all.
+            (0.99, 9.96, ".9900/1.0e1"),
             (0.25, 3.1e-9, ".2500/3.1e-9"),
             (0.25, 0.0, ".2500/0"),
             (0.25, f64::NAN, ".2500/?"),
@@ -691,7 +691,7 @@ mod tests {
             Some(&[0.001, 0.0123]),
         );
         assert!(
-            html.contains("data-t=\".2500/10 -.500/12\" data-w=\".2500/10 -.500/12\""),
+            html.contains("data-t=\".2500/10 -.5000/120\" data-w=\".2500/10 -.5000/120\""),
             "{html}"
         );
         assert!(
