@@ -409,12 +409,14 @@ fn a_control_or_a_replacement_that_says_nothing_is_told() {
     assert!(!told.ended(0).contains("what is removed"));
 }
 
+/// Where the planted linear model's answer lies in the residual stream.
+const OUT: usize = 8;
+
 /// A model whose logit is (nearly) linear in the embeddings: attention to all tokens alike, no MLP, and a norm whose
 /// scale one large constant of every embedding sets. So each token is worth its own part of the mean.
 fn linear() -> (Project, Vec<f64>) {
     // The scale of a norm then moves by less than (1 / 4096)².
     const CONSTANT: f32 = 4096.0;
-    const OUT: usize = 8;
     let project = Project::small();
     let mut tensors = tiny::tensors();
     for (name, (shape, values)) in &mut tensors {
@@ -472,6 +474,7 @@ fn a_planted_linear_model_gives_its_own_weights_by_every_method() {
     let record = record(&project, "a");
     let tokens = record["tokens"].as_array().unwrap();
     let baseline = tiny::vocabulary().iter().position(|piece| piece == ".").unwrap();
+    let heads = tiny::tensors().remove("lm_head.weight").unwrap().1;
     for method in [
         "integrated_gradients",
         "gradient_x_input",
@@ -484,7 +487,7 @@ fn a_planted_linear_model_gives_its_own_weights_by_every_method() {
             panic!("{method}: {} maps", maps.len())
         };
         let target = number(&map["target"]["token_ids"][0]) as usize;
-        let head = f64::from(tiny::tensors()["lm_head.weight"].1[target * tiny::HIDDEN + 8]);
+        let head = f64::from(heads[target * tiny::HIDDEN + OUT]);
         let expected: Vec<f64> = tokens
             .iter()
             .map(|token| {
