@@ -13,7 +13,7 @@ use crate::store::record::{
     SampleInfo, SampleRecord, TargetRecord, chosen,
 };
 use crate::store::{Parts, StoredAttribution, StoredPrediction, StoredTest};
-use crate::terms::{Absent, Baseline, Faithfulness, Method, Output, TargetKind};
+use crate::terms::{Absent, Baseline, BaselineVector, Faithfulness, Method, Output, TargetKind};
 use crate::tokenizer::Vocabulary;
 pub use imported::imported;
 
@@ -111,8 +111,10 @@ fn record(run: &Run, model: &ModelFacts, job: &Job, parts: &Parts, vocabulary: &
 /// The tests of a map; what removed units become is called what this author calls it.
 fn tests(run: &Run, parts: &Parts, map: usize) -> Vec<Faithfulness> {
     let found = parts.tests.get(map).into_iter().flatten().zip(&run.replacements);
-    let test = |(test, (replacement, _)): (&StoredTest, &(Baseline, _))| Faithfulness {
+    let own = parts.attributions[map].key.baseline;
+    let test = |(test, (replacement, vector)): (&StoredTest, &(Baseline, BaselineVector))| Faithfulness {
         replacement: replacement.clone(),
+        own_baseline: vector.is_as_good_as(own),
         ..test.result.clone()
     };
     found.map(test).collect()
@@ -291,7 +293,7 @@ fn provenance(parts: &Parts) -> Provenance {
 mod tests {
     use super::*;
     use crate::store::key::{AttributionKey, ModelKey};
-    use crate::terms::{BaselineVector, Below, DeviceKind, NonFinite, PathValue, Quadrature, Routing};
+    use crate::terms::{Below, DeviceKind, NonFinite, PathValue, Quadrature, Routing};
 
     fn part(spec: &AttributionSpec, errors: Option<Vec<f64>>, converged: Option<bool>) -> StoredAttribution {
         StoredAttribution {

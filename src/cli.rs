@@ -287,7 +287,7 @@ pub struct Explain {
     /// Put the prompt into the model's chat template
     #[arg(long)]
     pub chat: bool,
-    /// What the model computes in: auto, f32, f16 or bf16
+    /// What the model computes in: auto, f32, f16, bf16 or f64
     #[arg(long, value_name = "DTYPE")]
     pub dtype: Option<String>,
     /// How its linear layers are quantised: none, fp4 or nf4

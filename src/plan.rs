@@ -414,7 +414,7 @@ pub fn runs_with<'a>(
                 told: BTreeSet::new(),
             };
             let baselines = planner.baselines();
-            let replacements = planner.replacements();
+            let replacements = planner.replacements(&baselines);
             let chat = match planner.chat() {
                 Ok(chat) => chat,
                 Err(error) => {
@@ -541,12 +541,31 @@ impl<'a, 'm> Planner<'a, 'm> {
         self.vectors(baselines, &["attribution", "baselines"])
     }
 
-    /// What removed units become where maps are tested.
-    fn replacements(&mut self) -> Vec<(Baseline, BaselineVector)> {
-        match &self.experiment.faithfulness {
-            Some(spec) => self.vectors(&spec.replacement, &["faithfulness", "replacement"]),
-            None => vec![],
+    /// What removed units become where maps are tested. Warns where the only one is a baseline of the maps by another
+    /// name: of one by the same name reading the experiment warns.
+    fn replacements(&mut self, baselines: &[(Baseline, BaselineVector)]) -> Vec<(Baseline, BaselineVector)> {
+        let Some(spec) = &self.experiment.faithfulness else {
+            return vec![];
+        };
+        let way = ["faithfulness", "replacement"];
+        let found = self.vectors(&spec.replacement, &way);
+        if let [(name, vector)] = &found[..]
+            && let Some((own, _)) = baselines.iter().find(|(_, own)| vector.is_as_good_as(*own))
+            && !baselines.iter().any(|(own, _)| name.is_as_good_as(own))
+        {
+            let warning = Diagnostic::content(format!(
+                "what is removed becomes `{name}`, which to this model is the same vector as `{own}`, a baseline of the \
+                 maps themselves"
+            ))
+            .expected("another baseline, or several")
+            .help(
+                "a map that compares with a vector is favoured by a test that puts the same vector in; \
+                 docs/faithfulness.md",
+            )
+            .as_warning();
+            self.tell(&way, None, warning);
         }
+        found
     }
 
     /// The vectors that baselines are for this model; `way` is where they stand.

@@ -1,11 +1,12 @@
 //! A build on Vulkan beside the same on the CPU: Mesa's software Vulkan, or a card where there is one, in a build with `gpu`. The suites
 //! `reference`, `own_reference`, `quantized` and `families` run there too, with `IGSITE_TEST_DEVICE=vulkan`.
 //!
-//! What software Vulkan by WGSL does not have, and this therefore does not try: bf16 (refused, below), planes (subgroup
+//! What software Vulkan by WGSL does not have, and this therefore does not try: bf16 and f64 (refused, below), planes (subgroup
 //! operations), and cooperative products.
 #![allow(clippy::print_stdout, reason = "what was measured, for who asks with --nocapture")]
 mod support;
 
+use burn::tensor::DType;
 use igsite::model::device::{Backend, DeviceChoice};
 use serde_json::Value;
 use support::needs::{Need, found_or_skip};
@@ -87,17 +88,23 @@ fn devices_are_listed_by_the_name_that_is_given() {
 #[test]
 fn a_dtype_that_the_device_lacks_is_an_error_that_names_those_it_has() {
     let Some(backend) = vulkan() else { return };
-    if backend.computes_in(burn::tensor::DType::BF16) {
-        return println!("skipped: {backend} computes in bf16");
+    for (word, dtype) in [("bf16", DType::BF16), ("f64", DType::F64)] {
+        if backend.computes_in(dtype) {
+            println!("skipped: {backend} computes in {word}");
+            continue;
+        }
+        let model = format!("title: Tiny\nsource: ./tiny\ndtype: {word}\n");
+        let ran = Project::small()
+            .file("content/models/tiny.yaml", &model)
+            .run(&["build", "--device", "vulkan"]);
+        assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+        let lacks = format!("`dtype: {word}`, which vulkan");
+        assert!(
+            ran.stderr.contains(&lacks) && ran.stderr.contains("expected: `dtype: f32`"),
+            "{}",
+            ran.stderr
+        );
     }
-    let project = Project::small().file("content/models/tiny.yaml", "title: Tiny\nsource: ./tiny\ndtype: bf16\n");
-    let ran = project.run(&["build", "--device", "vulkan"]);
-    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
-    assert!(
-        ran.stderr.contains("`dtype: bf16`, which vulkan") && ran.stderr.contains("expected: `dtype: f32`"),
-        "{}",
-        ran.stderr
-    );
 }
 
 #[test]

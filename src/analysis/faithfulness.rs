@@ -207,7 +207,7 @@ impl TestedMaps {
             .iter()
             .filter_map(|control| Against::of(*control, &tests));
         let mut maps = Self {
-            own_baseline: replacement.is_as_good_as(&common.baseline),
+            own_baseline: all.iter().any(|test| test.own_baseline),
             common,
             replacement: replacement.clone(),
             units,

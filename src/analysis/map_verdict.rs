@@ -180,6 +180,7 @@ mod tests {
     fn test(beaten: usize) -> Faithfulness {
         Faithfulness {
             replacement: Baseline::Mean,
+            own_baseline: false,
             units: UnitKind::Word,
             count: 9,
             failed: None,

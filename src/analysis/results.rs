@@ -486,7 +486,7 @@ impl<'a> Results<'a> {
         match self.first_map().map(|map| &map.target) {
             Some(target) if target.kind == TargetKind::Predicted => "answers that both give".to_owned(),
             Some(target) if target.kind == TargetKind::Generated => "what both say".to_owned(),
-            Some(target) => format!("“{}”", excerpt(target.text.trim(), 60)),
+            Some(target) => format!("“{}”", excerpt(&target.shown(), 60)),
             None => "nothing".to_owned(),
         }
     }

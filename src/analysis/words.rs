@@ -147,7 +147,7 @@ pub fn answer_of(map: &AttributionRecord) -> String {
     match map.target.kind {
         // No two models say the same in their own words.
         TargetKind::Generated => GENERATED.to_owned(),
-        _ => map.target.text.trim().to_owned(),
+        _ => map.target.shown().into_owned(),
     }
 }
 

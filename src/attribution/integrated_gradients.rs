@@ -39,7 +39,7 @@ use crate::model::ops::cpu::{Cpu, forget_memory};
 use crate::model::ops::tensor::{ATTENTION_BYTES, OnDevice};
 use crate::model::ops::{Ops, Sequences, Stretch, Tables};
 use crate::model::path::Path;
-use crate::tensor::care::landed;
+use crate::tensor::care::{landed, wide};
 use crate::tensor::host::floats;
 use crate::tensor::matrix::Precision;
 use crate::terms::{BaselineVector, Batch, LEVELS, Output, Routing};
@@ -358,7 +358,7 @@ impl Explainer {
                 from => at(from),
             };
             let seen = look(&[prompt.clone(), baseline]);
-            let logits = seen.logits.cast(DType::F32);
+            let logits = wide(seen.logits);
             let routes = |index: usize| seen.routes.get(index).cloned().unwrap_or_default();
             // Half a unit in the last place of the largest logit is what a logit may be off by.
             let half_unit = match self.dtype {
@@ -382,7 +382,7 @@ impl Explainer {
             };
             let pairs = further.chunks(2).map(|alphas| {
                 let rows: Vec<Tensor<2>> = alphas.iter().map(|&alpha| at(alpha)).collect();
-                (alphas, Outputs::new(look(&rows).logits.cast(DType::F32), scalars))
+                (alphas, Outputs::new(look(&rows).logits, scalars))
             });
             let pairs: Vec<(&[f64], Outputs)> = pairs.collect();
             let read = |&scalar: &Scalar| {
@@ -540,7 +540,7 @@ impl Explainer {
     fn both_kept(&self, path: &Path) -> (usize, usize) {
         let of = PassMemory {
             footprint: self.decoder.kept(),
-            element: if self.dtype == DType::F32 { 4 } else { 2 },
+            element: self.dtype.size(),
             // The kernels have no scores of more than a few rows at any time.
             attention: (!self.kernels).then(|| self.attention_bytes()),
         };
@@ -670,11 +670,7 @@ impl Explainer {
             let paths = pass.iter().map(|&(index, _)| wanted[index].path);
             let of_each = values.iter_mut().zip(found).zip(paths).zip(&routes);
             for (((values, (output, &size)), path), routes) in of_each {
-                let mut scores: Vec<f64> = rows
-                    .by_ref()
-                    .take(path.tokens())
-                    .map(|&score| f64::from(score) * size)
-                    .collect();
+                let mut scores: Vec<f64> = rows.by_ref().take(path.tokens()).map(|&score| score * size).collect();
                 // Tokens that stay what they are have no share.
                 scores.truncate(path.tokens() - path.forced().len());
                 let routes = routes.clone();

@@ -102,7 +102,7 @@ impl<O: Ops> Back<'_, O> {
         self.ops.gated_back(rows, activation, gradient, gate, up)
     }
 
-    fn scores(&self, stretches: &[Stretch<'_>], gradient: &O::Rows, through: &[O::Rows]) -> Vec<f32> {
+    fn scores(&self, stretches: &[Stretch<'_>], gradient: &O::Rows, through: &[O::Rows]) -> Vec<f64> {
         self.ops
             .scores(stretches, gradient, through, self.gradients.norms_detached)
     }
@@ -128,7 +128,7 @@ impl Decoder {
         stretches: &[Stretch<'_>],
         gradient: O::Rows,
         gradients: Gradients,
-    ) -> Vec<f32> {
+    ) -> Vec<f64> {
         let ops = &Back { ops, gradients };
         let count = sequences.outputs();
         let nothing = ops.zeros(count, self.shape.hidden);

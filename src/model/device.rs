@@ -244,10 +244,10 @@ impl Backend {
         if let Some(asked) = dtype
             && !self.computes_in(self.dtype(Some(asked), stored))
         {
-            let has = [Dtype::F16, Dtype::Bf16]
+            let has = [Dtype::F16, Dtype::Bf16, Dtype::F64]
                 .into_iter()
-                .filter(|&half| self.computes_in(self.dtype(Some(half), stored)));
-            let has: Vec<String> = has.map(|half| format!(" or `dtype: {half}`")).collect();
+                .filter(|&other| self.computes_in(self.dtype(Some(other), stored)));
+            let has: Vec<String> = has.map(|other| format!(" or `dtype: {other}`")).collect();
             return Err(
                 Diagnostic::compute(format!("`dtype: {asked}`, which {self} does not compute in"))
                     .expected(format!("`dtype: f32`{}", has.concat())),
@@ -271,6 +271,7 @@ impl Backend {
             Some(Dtype::F32) => DType::F32,
             Some(Dtype::F16) => DType::F16,
             Some(Dtype::Bf16) => DType::BF16,
+            Some(Dtype::F64) => DType::F64,
             None if self.kind == DeviceKind::Cpu || !self.computes_in(stored) => DType::F32,
             None => stored,
         }
@@ -354,6 +355,7 @@ pub fn dtype_word(dtype: DType) -> Dtype {
     match dtype {
         DType::F16 => Dtype::F16,
         DType::BF16 => Dtype::Bf16,
+        DType::F64 => Dtype::F64,
         _ => Dtype::F32,
     }
 }

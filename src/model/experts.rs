@@ -30,7 +30,7 @@ pub struct Choice {
 
 impl Choice {
     /// Those with the largest logits; of equal ones the first. `logits` are `[rows, experts]`.
-    pub fn largest(logits: &[f32], experts: usize, chosen: usize) -> Self {
+    pub fn largest(logits: &[f64], experts: usize, chosen: usize) -> Self {
         let mut of = Vec::with_capacity(logits.len() / experts.max(1) * chosen);
         let mut order: Vec<u16> = Vec::with_capacity(experts);
         for row in logits.chunks_exact(experts) {
@@ -39,7 +39,7 @@ impl Choice {
             // What is no number is chosen, so that it is not hidden.
             let size = |expert: u16| {
                 let logit = row[usize::from(expert)];
-                if logit.is_nan() { f32::INFINITY } else { logit }
+                if logit.is_nan() { f64::INFINITY } else { logit }
             };
             order.sort_by(|&a, &b| size(b).total_cmp(&size(a)));
             let largest = &mut order[..chosen];

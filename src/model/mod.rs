@@ -15,12 +15,12 @@ pub mod path;
 #[cfg(test)]
 mod tests;
 
-use burn::tensor::{DType, Device, Int, Tensor, TensorCreationOptions, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorCreationOptions, TensorData};
 
 use crate::checkpoint::{Checkpoint, Loader, needed_tensors};
 use crate::diagnostic::Result;
 use crate::families::shape::Shape;
-use crate::tensor::care::mean;
+use crate::tensor::care::{mean, wide};
 use crate::tensor::matrix::{Matrix, Precision};
 use decoder::{Entry, Keep};
 use ops::Sequences;
@@ -108,9 +108,9 @@ impl CausalLm {
         self.scaled(self.embeddings.select(ids))
     }
 
-    /// The mean of all tokens' embeddings, `[1, hidden]`, taken in float32.
+    /// The mean of all tokens' embeddings, `[1, hidden]`, taken in float32 at least.
     pub fn mean_embedding(&self) -> Tensor<2> {
-        self.scaled(mean(self.embeddings.val().cast(DType::F32), 0))
+        self.scaled(mean(wide(self.embeddings.val()), 0))
     }
 
     fn scaled<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {

@@ -8,14 +8,14 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use burn::tensor::{DType, Int, Tensor, TensorData};
+use burn::tensor::{Int, Tensor, TensorData};
 
 use crate::families::shape::{Activation, NormKind, Pairs, Rotary};
 use crate::kernel::Threads;
 use crate::kernel::gemm::{Product, Right, View};
 use crate::kernel::matrix::Elements;
 use crate::model::experts::Choice;
-use crate::tensor::care::product;
+use crate::tensor::care::{product, wide};
 use crate::tensor::host::{self, Host, floats};
 use crate::tensor::matrix::{Compact, Matrix};
 
@@ -75,24 +75,24 @@ impl Weight {
         }
     }
 
-    /// Chosen rows, as float32.
+    /// Chosen rows, as float32 or float64.
     pub fn select(&self, rows: &[i64]) -> Tensor<2> {
         if let Self::Compact(kept) = self {
             let rows: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
-            return kept.select(&rows).cast(DType::F32);
+            return wide(kept.select(&rows));
         }
         let tensor = self.tensor();
         let rows = TensorData::new(rows.to_vec(), [rows.len()]);
         let rows = Tensor::<1, Int>::from_data(rows, &tensor.device());
-        tensor.select(0, rows).cast(DType::F32)
+        wide(tensor.select(0, rows))
     }
 
-    /// x wᵀ in float32, for the few rows that are known of a path. A device multiplies in the weights' own dtype.
+    /// x wᵀ in float32 or float64, for the few rows that are known of a path. A device multiplies in the weights' own dtype.
     pub fn through(&self, x: &Tensor<2>) -> Tensor<2> {
         let ([rows, input], [output, _]) = (x.dims(), self.dims());
         let Some((elements, x)) = self.elements().zip(Host::of(x)) else {
             let w = self.tensor();
-            return product(x.clone().cast(w.dtype()), w.transpose()).cast(DType::F32);
+            return wide(product(x.clone().cast(w.dtype()), w.transpose()));
         };
         let mut product = vec![0.0; rows * output];
         Product {
@@ -145,11 +145,7 @@ impl NormWeights {
     /// Of parameters. A stored weight that is less by 1 is made whole.
     pub fn new(norm: crate::families::shape::Norm, weight: Tensor<1>, bias: Option<Tensor<1>>) -> Self {
         let parameters = weight.dims()[0] + bias.as_ref().map_or(0, |bias| bias.dims()[0]);
-        let weight = if norm.offset {
-            weight.cast(DType::F32) + 1.0
-        } else {
-            weight
-        };
+        let weight = if norm.offset { wide(weight) + 1.0 } else { weight };
         let bias = match norm.kind {
             NormKind::Rms => None,
             NormKind::Layer => Some(bias.unwrap_or_else(|| weight.zeros_like())),
@@ -213,20 +209,27 @@ impl Angles {
     /// tokens.
     fn new(rotary: &Rotary, tokens: usize, length: usize) -> Self {
         let frequencies = rotary.frequencies(length);
-        let both = |position: usize| {
-            let factor = rotary.factor() * rotary.growth.map_or(1.0, |growth| growth.at(position));
-            frequencies.iter().map(move |frequency| {
-                let angle = position as f64 * frequency;
-                ((angle.cos() * factor) as f32, (angle.sin() * factor) as f32)
-            })
-        };
-        let (cos, sin) = (0..tokens).flat_map(both).unzip();
+        let [cos, sin] = turns(rotary, &frequencies, 0..tokens);
+        let short = |values: Vec<f64>| values.into_iter().map(|value| value as f32).collect();
         Self {
-            cos,
-            sin,
+            cos: short(cos),
+            sin: short(sin),
             half: frequencies.len(),
         }
     }
+}
+
+/// Cosines and sines of these positions.
+fn turns(rotary: &Rotary, frequencies: &[f64], positions: Range<usize>) -> [Vec<f64>; 2] {
+    let both = |position: usize| {
+        let factor = rotary.factor() * rotary.growth.map_or(1.0, |growth| growth.at(position));
+        frequencies.iter().map(move |frequency| {
+            let angle = position as f64 * frequency;
+            (angle.cos() * factor, angle.sin() * factor)
+        })
+    };
+    let (cos, sin) = positions.flat_map(both).unzip();
+    [cos, sin]
 }
 
 /// The angles of one rotary position embedding.
@@ -249,6 +252,11 @@ impl Table {
             .entry(length)
             .or_insert_with(|| Arc::new(Angles::new(&self.rotary, length, length)));
         angles.clone()
+    }
+
+    /// Cosines and sines of some positions of a prompt of so many tokens, in float64.
+    pub fn exact(&self, length: usize, positions: Range<usize>) -> [Vec<f64>; 2] {
+        turns(&self.rotary, &self.rotary.frequencies(length), positions)
     }
 
     /// Which dimensions turn together.
@@ -569,7 +577,7 @@ pub trait Ops {
     /// Its gradient.
     fn activate_back(&self, rows: usize, activation: Activation, gradient: Self::Rows, x: &Self::Rows) -> Self::Rows;
     /// Its numbers, read into main memory.
-    fn values(&self, rows: usize, x: &Self::Rows) -> Vec<f32>;
+    fn values(&self, rows: usize, x: &Self::Rows) -> Vec<f64>;
     /// The rows at these places.
     fn pick(&self, x: &Self::Rows, at: &[usize]) -> Self::Rows;
     /// Adds rows to those at these places.
@@ -618,7 +626,7 @@ pub trait Ops {
         gradient: &Self::Rows,
         through: &[Self::Rows],
         detached: bool,
-    ) -> Vec<f32>;
+    ) -> Vec<f64>;
 
     /// `[rows, width]` on the device.
     fn to_tensor(&self, rows: usize, x: Self::Rows) -> Tensor<2>;

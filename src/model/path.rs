@@ -11,13 +11,13 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::Tensor;
 
 use super::decoder::{Decoder, Linear};
 use super::experts::Frozen;
 use super::ops::NormWeights;
-use crate::tensor::care::mean;
-use crate::tensor::host::{Host, floats};
+use crate::tensor::care::{mean, wide};
+use crate::tensor::host::{Host, doubles};
 
 /// A path, ready to be walked.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ pub struct Path {
     given: usize,
 }
 
-/// Rows of a path's end, in float32.
+/// Rows of a path's end, in float32, or float64 where the model is.
 #[derive(Clone, Debug)]
 pub struct Along {
     /// On the device.
@@ -46,7 +46,7 @@ pub struct Along {
 
 impl Along {
     fn new(tensor: Tensor<2>) -> Self {
-        let tensor = tensor.cast(DType::F32);
+        let tensor = wide(tensor);
         let host = Host::of(&tensor);
         Self { tensor, host }
     }
@@ -110,15 +110,15 @@ impl Path {
     /// positions may be tokens that the model is made to say (`forced`): they stay what they are all along the path.
     pub fn new(model: &Decoder, input: Tensor<2>, baseline: Tensor<2>, forced: &[u32]) -> Self {
         let [tokens, _] = input.dims();
-        let input = input.cast(DType::F32);
+        let input = wide(input);
         let prompt = tokens - forced.len();
-        let baseline = baseline.cast(DType::F32).repeat_dim(0, prompt);
+        let baseline = wide(baseline).repeat_dim(0, prompt);
         let baseline = match forced.len() {
             0 => baseline,
             count => Tensor::cat(vec![baseline, input.clone().narrow(0, prompt, count)], 0),
         };
         let difference = input - baseline.clone();
-        let baseline = model.with_positions(baseline, 0..tokens).cast(DType::F32);
+        let baseline = wide(model.with_positions(baseline, 0..tokens));
         let projection = if model.layers.len() > 1 {
             Projection::new(model, &baseline, &difference)
         } else {
@@ -146,7 +146,7 @@ impl Path {
     /// of the way.
     pub fn starts_at_zero(&self) -> bool {
         let prompt = self.tokens - self.forced.len();
-        let size = |along: &Along| f64::from(floats(along.tensor.clone().narrow(0, 0, prompt).square().mean())[0]);
+        let size = |along: &Along| doubles(along.tensor.clone().narrow(0, 0, prompt).square().mean())[0];
         size(&self.baseline) <= 1e-6 * size(&self.difference)
     }
 
@@ -182,10 +182,9 @@ impl Projection {
         let (base, step) = (centred(baseline), centred(difference));
         let moments = kinds[0].map(|_| {
             let [rows, width] = base.dims();
-            let (a, b) = (floats(base.clone()), floats(step.clone()));
-            let middle = |a: &[f32], b: &[f32]| -> f64 {
-                a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>() / width as f64
-            };
+            let (a, b) = (doubles(base.clone()), doubles(step.clone()));
+            let middle =
+                |a: &[f64], b: &[f64]| -> f64 { a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>() / width as f64 };
             (0..rows)
                 .map(|row| {
                     let (a, b) = (&a[row * width..][..width], &b[row * width..][..width]);
@@ -196,16 +195,16 @@ impl Projection {
         let through = |(linear, norm): &(&Linear, Option<&NormWeights>)| {
             let product = |x: &Tensor<2>| linear.weight.through(x);
             let [base, step] = [&base, &step].map(|x| match norm {
-                Some(norm) => product(&(x.clone() * norm.weight.clone().cast(DType::F32).unsqueeze::<2>())),
+                Some(norm) => product(&(x.clone() * wide(norm.weight.clone()).unsqueeze::<2>())),
                 None => product(x),
             });
             let bias = norm.and_then(|norm| norm.bias.as_ref());
             let constant = match bias {
-                Some(bias) => product(&bias.clone().cast(DType::F32).unsqueeze::<2>()),
-                None => Tensor::zeros([1, linear.weight.dims()[0]], (&base.device(), DType::F32)),
+                Some(bias) => product(&wide(bias.clone()).unsqueeze::<2>()),
+                None => Tensor::zeros([1, linear.weight.dims()[0]], (&base.device(), base.dtype())),
             };
             let constant = match &linear.bias {
-                Some(bias) => constant + bias.tensor.clone().cast(DType::F32).unsqueeze::<2>(),
+                Some(bias) => constant + wide(bias.tensor.clone()).unsqueeze::<2>(),
                 None => constant,
             };
             [base, step, constant].map(Along::new)

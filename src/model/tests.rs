@@ -281,7 +281,8 @@ fn by_hand<O: Ops>(
     }
     let back = |trace: &Trace<O>| {
         let gradient = ops.to_rows(gradient.clone());
-        model.backward(ops, &sequences.first(count), trace, &first, gradient, gradients)
+        let scores = model.backward(ops, &sequences.first(count), trace, &first, gradient, gradients);
+        scores.into_iter().map(|score| score as f32).collect::<Vec<f32>>()
     };
     let scores = back(&trace);
     // Layers computed again are the layers.
@@ -382,6 +383,52 @@ fn equals_autodiff_whatever_the_switches() {
     let failed: Vec<u64> = (0..seeds.unwrap_or(24)).filter(failed).collect();
     let first = failed.first().map(|&seed| any_shape(&mut SplitMix64::new(seed)));
     assert!(failed.is_empty(), "seeds {failed:?}; the first is {first:?}");
+}
+
+/// In float64 the scores of a point are exact enough to be held against F beside it: they add up to its slope along the
+/// path. And they are those of float32.
+#[test]
+fn in_float64_scores_add_up_to_the_slope_of_f_whatever_the_switches() {
+    const STEP: f64 = 1e-5;
+    let prompt = [5u32, 9, 1, 30, 22, 17, 3];
+    let scalar = Scalar {
+        token: 7,
+        output: Output::LogProbability,
+        minus: None,
+    };
+    for seed in 0..24 {
+        let shape = any_shape(&mut SplitMix64::new(seed));
+        let (plain, _) = models(&shape);
+        let values = |dtype| {
+            let model = plain.clone().map(&mut ToDtype(dtype));
+            let mut explainer = Explainer::new(model, &Backend::cpu(), dtype);
+            let path = explainer
+                .path(&prompt, BaselineVector::Token(2), &[4], Routing::Frozen)
+                .unwrap();
+            let points = Points {
+                path: &path,
+                alphas: vec![0.4 - STEP, 0.4, 0.4 + STEP],
+                asked: vec![scalar.into()],
+            };
+            let found = explainer.evaluate(&[points], Batch::Auto, &mut |_| ()).unwrap();
+            found[0].iter().map(|of| of[0].clone()).collect::<Vec<_>>()
+        };
+        let [before, at, behind] = &values(DType::F64)[..] else {
+            panic!("three points")
+        };
+        let slope = (behind.output - before.output) / (2.0 * STEP);
+        let size: f64 = at.scores.iter().map(|score| score.abs()).sum();
+        let sum: f64 = at.scores.iter().sum();
+        assert!(
+            (sum - slope).abs() < 1e-7 * size,
+            "{seed}: {sum} for {slope}, of {size}; {shape:?}"
+        );
+        let single = &values(DType::F32)[1];
+        let differences = single.scores.iter().zip(&at.scores).map(|(a, b)| (a - b).abs());
+        assert!(differences.fold(0.0, f64::max) < 3e-4 * size, "{seed}");
+        assert!((single.output - at.output).abs() < 1e-4, "{seed}");
+        assert!(single.output != at.output, "{seed}: not computed in float64");
+    }
 }
 
 /// The kernels and Burn's operations agree on other gradients too, with every switch; and each change matters.

@@ -4,6 +4,8 @@
 //! (target × baseline) computed for them. The store has its parts (see [`super`]); this is the whole. Fields have a
 //! fixed order in the file; numbers are written in the shortest form that reads back to the same float.
 
+use std::borrow::Cow;
+
 use crate::terms::{
     Absent, Baseline, Below, DeviceKind, Dtype, Faithfulness, Method, NonFinite, Output, Quadrature, Quantization,
     Round, RoutingQuality, Segment, TargetKind, Token, UnitKind,
@@ -167,6 +169,21 @@ pub struct TargetRecord {
     /// What the model was given between the prompt and what is explained, and F does not count; only of `generated`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub given: Option<GivenRecord>,
+}
+
+impl TargetRecord {
+    /// Its text as a page has it: without space around it. An author's own continuation keeps that, as `␣`, since with it
+    /// it is another one.
+    pub fn shown(&self) -> Cow<'_, str> {
+        let trimmed = self.text.trim();
+        if self.kind != TargetKind::Text || trimmed.len() == self.text.len() {
+            return Cow::Borrowed(trimmed);
+        }
+        let (before, behind) = self.text.split_at(self.text.len() - self.text.trim_start().len());
+        let spaces = |text: &str| text.chars().map(|c| if c == ' ' { '␣' } else { c }).collect::<String>();
+        let behind = &behind[trimmed.len()..];
+        Cow::Owned(format!("{}{trimmed}{}", spaces(before), spaces(behind)))
+    }
 }
 
 /// What a model was given behind a prompt before it spoke.
@@ -439,4 +456,29 @@ pub struct BesideCpu {
     pub apart: f64,
     /// What the dtype explains.
     pub allowed: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_authors_own_text_shows_the_space_around_it() {
+        for (kind, text, expected) in [
+            (TargetKind::Text, " A", "␣A"),
+            (TargetKind::Text, "A", "A"),
+            (TargetKind::Text, " two words \n", "␣two words␣\n"),
+            (TargetKind::Text, "  ", "␣␣"),
+            (TargetKind::Predicted, " A", "A"),
+            (TargetKind::Gold, "A ", "A"),
+        ] {
+            let target = TargetRecord {
+                kind,
+                token_ids: vec![1],
+                text: text.to_owned(),
+                given: None,
+            };
+            assert_eq!(target.shown(), expected, "{kind:?} {text:?}");
+        }
+    }
 }

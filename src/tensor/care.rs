@@ -118,8 +118,23 @@ pub fn landed<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     if !now().checked || x.dims().contains(&0) {
         return x;
     }
-    let place = Tensor::<D>::full(x.dims(), f32::NAN, (&x.device(), DType::F32));
-    place.slice_assign(x.dims().map(|length| 0..length), x.cast(DType::F32))
+    let x = wide(x);
+    let place = Tensor::<D>::full(x.dims(), f32::NAN, (&x.device(), x.dtype()));
+    place.slice_assign(x.dims().map(|length| 0..length), x)
+}
+
+/// What moments, sums and softmaxes of a model's dtype are computed in: float32, or float64 itself.
+pub fn wider(dtype: DType) -> DType {
+    match dtype {
+        DType::F64 => DType::F64,
+        _ => DType::F32,
+    }
+}
+
+/// The same numbers in [`wider`].
+pub fn wide<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    let dtype = wider(x.dtype());
+    x.cast(dtype)
 }
 
 /// The kernels of cubecl.

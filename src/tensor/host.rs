@@ -44,6 +44,14 @@ pub fn floats<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
         .expect("converted to float32 in this line")
 }
 
+/// A tensor's elements as float64.
+pub fn doubles<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+    tensor
+        .into_data_dtype(DType::F64)
+        .try_to_vec()
+        .expect("converted to float64 in this line")
+}
+
 /// A tensor in main memory.
 pub fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> Tensor<D> {
     let layout = Layout::contiguous(shape.into());

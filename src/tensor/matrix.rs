@@ -135,13 +135,15 @@ impl Matrix {
                 let whole = self.val();
                 let (device, dtype) = (whole.device(), whole.dtype());
                 let in_memory = kept.as_ref().is_some_and(|kept| kept.elements().is_some());
-                let mut numbers = host::floats(whole);
-                random::shuffle(&mut numbers, random);
                 if in_memory {
+                    let mut numbers = host::floats(whole);
+                    random::shuffle(&mut numbers, random);
                     let halves = numbers.iter().map(|&number| bf16::from_f32(number).to_le_bytes());
                     let bytes: Vec<[u8; 2]> = halves.collect();
                     return Compact::halves(bytes.concat(), Half::Bf16, dims).into();
                 }
+                let mut numbers = host::doubles(whole);
+                random::shuffle(&mut numbers, random);
                 let tensor = Tensor::from_data(TensorData::new(numbers, dims), (&device, dtype));
                 Param::initialized(ParamId::new(), tensor).into()
             }

@@ -103,8 +103,8 @@ impl Baseline {
         ("unk", Self::Unk),
     ];
 
-    /// Whether a test that puts this vector in the place of words favours maps from that one: it is the same, or both are
-    /// the zero vector, wherever the path is entered.
+    /// Whether a test that puts this vector in the place of words favours maps from that one, as far as their names tell:
+    /// see [`BaselineVector::is_as_good_as`], which knows what they are to a model.
     pub fn is_as_good_as(&self, other: &Self) -> bool {
         let zero = |baseline: &Self| matches!(baseline, Self::Zero | Self::ZeroFrom(_));
         self == other || zero(self) && zero(other)
@@ -184,6 +184,12 @@ impl BaselineVector {
     /// Whether the path is one from the zero vector, whole or in part.
     pub fn on_path_from_zero(self) -> bool {
         matches!(self, Self::Zero | Self::ZeroFrom(_))
+    }
+
+    /// Whether a test that puts this vector in the place of words favours maps from that one: it is the same, or both are
+    /// the zero vector, wherever the path is entered.
+    pub fn is_as_good_as(self, other: Self) -> bool {
+        self == other || self.on_path_from_zero() && other.on_path_from_zero()
     }
 }
 

@@ -22,6 +22,10 @@ words! {
 pub struct Faithfulness {
     /// What the embeddings of a removed unit become.
     pub replacement: Baseline,
+    /// Whether that is the very vector that the map compares with, so that the test favours it; two names may be one
+    /// vector to a model (`bos` and the text of that token).
+    #[serde(default)]
+    pub own_baseline: bool,
     /// What is removed at a time.
     pub units: UnitKind,
     /// N: how many units there are.
@@ -351,6 +355,7 @@ mod tests {
         let interval = Interval { low: 0.0, high: 0.5 };
         let tested = Faithfulness {
             replacement: Baseline::Mean,
+            own_baseline: false,
             units: UnitKind::Word,
             count: 1,
             failed: None,
@@ -394,7 +399,7 @@ mod tests {
         let json = serde_json::to_string(&tested).unwrap();
         assert_eq!(serde_json::from_str::<Faithfulness>(&json).unwrap(), tested);
         let numbers = r#"{"comprehensiveness":0.25,"sufficiency":null,"normalised":null,"flip":null,"lds":null}"#;
-        let expected = r#"{"replacement":"mean","units":"word","count":1,"order":[0],"curves":{"morf":[[0.0,0.5],[1.0,0.25]],"lerf":[],"keep":[]},"bins":"1..N","comprehensiveness":0.25,"sufficiency":null,"normalised":{"comprehensiveness":0.5,"sufficiency":0.0,"bounds":[0.0,0.5],"sufficiency_bounds":[0.0,0.5],"exact":true,"beam":5},"flip":1,"lds":null,"controls":{"position":{"last_first":NUMBERS,"first_first":NUMBERS},"parameters":OTHER},"seed":3,"evaluations":2}"#;
+        let expected = r#"{"replacement":"mean","own_baseline":false,"units":"word","count":1,"order":[0],"curves":{"morf":[[0.0,0.5],[1.0,0.25]],"lerf":[],"keep":[]},"bins":"1..N","comprehensiveness":0.25,"sufficiency":null,"normalised":{"comprehensiveness":0.5,"sufficiency":0.0,"bounds":[0.0,0.5],"sufficiency_bounds":[0.0,0.5],"exact":true,"beam":5},"flip":1,"lds":null,"controls":{"position":{"last_first":NUMBERS,"first_first":NUMBERS},"parameters":OTHER},"seed":3,"evaluations":2}"#;
         let other = numbers.replace('}', r#","spearman":-0.5,"scores":[0.1]}"#);
         assert_eq!(json, expected.replace("NUMBERS", numbers).replace("OTHER", &other));
     }

@@ -9,6 +9,8 @@ words! {
         F16 = "f16",
         /// bfloat16
         Bf16 = "bf16",
+        /// float64
+        F64 = "f64",
     }
 }
 

@@ -28,6 +28,7 @@ fn test(map: (f64, f64), shuffled: (f64, f64), [last, first]: [f64; 2], paramete
     let interval = Interval { low: 0.0, high: 2.0 };
     Faithfulness {
         replacement: Baseline::Mean,
+        own_baseline: false,
         units: UnitKind::Word,
         count: 12,
         failed: None,
@@ -196,6 +197,7 @@ fn few_samples_failures_and_a_maps_own_baseline_are_said() {
         0 => vec![failed.clone()],
         _ => vec![Faithfulness {
             replacement: Baseline::Zero,
+            own_baseline: true,
             ..test((0.5, 0.1), (0.2, 0.4), [0.1, 0.1], 0.0)
         }],
     }));

@@ -215,6 +215,7 @@ fn the_permuted_model_stands_beside_where_its_map_is_known() {
     let units = words.within(&subject).iter().filter(|within| **within).count();
     record.attributions[0].faithfulness = vec![Faithfulness {
         replacement: Baseline::Mean,
+        own_baseline: false,
         units: UnitKind::Word,
         count: units,
         failed: None,

@@ -1,19 +1,19 @@
 //! What is explained: scalars of the logits, their values and their gradients.
 
-use std::f32::consts::LN_2;
+use std::f64::consts::LN_2;
 
-use burn::tensor::{DType, IndexingUpdateOp, Int, Tensor, TensorData};
+use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData};
 
 use super::Scalar;
 use crate::model::decoder::Decoder;
 use crate::model::ops::Ops;
-use crate::tensor::care::{landed, log_softmax, sum};
-use crate::tensor::host::floats;
+use crate::tensor::care::{landed, log_softmax, sum, wide};
+use crate::tensor::host::doubles;
 use crate::terms::Output;
 
 /// What is read of the last positions' logits.
 pub(super) struct Outputs {
-    /// `[outputs, vocabulary]`, in float32.
+    /// `[outputs, vocabulary]`, in float32 or float64.
     logits: Tensor<2>,
     /// Their logarithms, and their probabilities; where some output needs them.
     log_probabilities: Option<Tensor<2>>,
@@ -24,21 +24,21 @@ pub(super) struct Outputs {
 /// 1, so that a narrow dtype does not lose it where F is small.
 pub(super) struct Seeds {
     tokens: [Vec<i64>; 2],
-    factors: [Vec<f32>; 2],
+    factors: [Vec<f64>; 2],
     /// A token's own entry is this and −spread · p; or, where it is `certain`, this and spread · (1 − p).
-    beyond: [Vec<f32>; 2],
+    beyond: [Vec<f64>; 2],
     /// 1 where a token's probability p is above one half, else 0.
-    certain: [Vec<f32>; 2],
+    certain: [Vec<f64>; 2],
     /// 1 where a second token is subtracted, else 0.
-    is_contrast: Vec<f32>,
-    spread: Vec<f32>,
+    is_contrast: Vec<f64>,
+    spread: Vec<f64>,
     /// One for each sequence: 1 where several rows are read, since logarithms need none.
     pub(super) sizes: Vec<f64>,
 }
 
 impl Outputs {
     pub(super) fn new(logits: Tensor<2>, asked: &[Scalar]) -> Self {
-        let logits = logits.cast(DType::F32);
+        let logits = wide(logits);
         let needed = asked.iter().any(|scalar| scalar.output != Output::Logit);
         let log_probabilities = needed.then(|| log_softmax(logits.clone(), 1));
         Self {
@@ -74,11 +74,11 @@ impl Outputs {
             asked.iter().map(|s| i64::from(s.minus.unwrap_or(s.token))).collect(),
         ];
         // Each read waits for the device: one for the target, one more for the token that a contrast subtracts.
-        let read = |values: &Tensor<2>| -> [Vec<f32>; 2] {
+        let read = |values: &Tensor<2>| -> [Vec<f64>; 2] {
             let of = |tokens: &Vec<i64>| {
                 let index = TensorData::new(tokens.clone(), [count, 1]);
                 let index = Tensor::<2, Int>::from_data(index, &values.device());
-                floats(landed(values.clone().narrow(0, 0, count).gather(1, index)))
+                doubles(landed(values.clone().narrow(0, 0, count).gather(1, index)))
             };
             let first = of(&tokens[0]);
             let second = if contrast { of(&tokens[1]) } else { first.clone() };
@@ -88,7 +88,7 @@ impl Outputs {
         let logits = if plain {
             read(&self.logits)
         } else {
-            <[Vec<f32>; 2]>::default()
+            <[Vec<f64>; 2]>::default()
         };
         let logs = self.log_probabilities.as_ref().map(read).unwrap_or_default();
         let mut seeds = Seeds {
@@ -104,10 +104,10 @@ impl Outputs {
         for (row, scalar) in asked.iter().enumerate() {
             // Value, ∂/∂(its own logit) before the softmax's share, and that share.
             let part = |side: usize| match scalar.output {
-                Output::Logit => (f64::from(logits[side][row]), 1.0, 0.0),
-                Output::LogProbability => (f64::from(logs[side][row]), 1.0, 1.0),
+                Output::Logit => (logits[side][row], 1.0, 0.0),
+                Output::LogProbability => (logs[side][row], 1.0, 1.0),
                 Output::Probability => {
-                    let probability = f64::from(logs[side][row]).exp();
+                    let probability = logs[side][row].exp();
                     (probability, probability, probability)
                 }
             };
@@ -119,8 +119,8 @@ impl Outputs {
             values.push(first.0 - second.0);
             // Where F is nothing at all, so is its gradient.
             let size = f64::max(first.1, second.1).max(f64::MIN_POSITIVE);
-            seeds.factors[0].push((first.1 / size) as f32);
-            seeds.factors[1].push((-second.1 / size) as f32);
+            seeds.factors[0].push(first.1 / size);
+            seeds.factors[1].push(-second.1 / size);
             let spread = first.2 - second.2;
             for side in 0..2 {
                 let is_certain = logs
@@ -134,11 +134,11 @@ impl Outputs {
                     (_, false) => -second.1,
                     (_, true) => -((second.1 - second.2) + first.2),
                 };
-                seeds.beyond[side].push((beyond / size) as f32);
+                seeds.beyond[side].push(beyond / size);
                 seeds.certain[side].push(if is_certain { 1.0 } else { 0.0 });
             }
             seeds.is_contrast.push(if scalar.minus.is_some() { 1.0 } else { 0.0 });
-            seeds.spread.push((spread / size) as f32);
+            seeds.spread.push(spread / size);
             seeds.sizes.push(size);
         }
         (values, seeds)
@@ -148,8 +148,11 @@ impl Outputs {
     pub(super) fn hidden_gradient<O: Ops>(&self, ops: &O, decoder: &Decoder, seeds: &Seeds) -> O::Rows {
         let head = decoder.head();
         let (device, count) = (self.logits.device(), seeds.spread.len());
-        let column = |values: &[f32]| {
-            Tensor::<2>::from_data(TensorData::new(values.to_vec(), [count, 1]), (&device, DType::F32))
+        let column = |values: &[f64]| {
+            Tensor::<2>::from_data(
+                TensorData::new(values.to_vec(), [count, 1]),
+                (&device, self.logits.dtype()),
+            )
         };
         let contrast = seeds.factors[1].iter().any(|&factor| factor != 0.0);
         let sides = if contrast { 2 } else { 1 };
@@ -171,15 +174,18 @@ impl Outputs {
         }
     }
 
-    /// ∂F/∂logits / size, `[sequences, vocabulary]`, in float32: before a narrow dtype rounds a token's own share or the
-    /// softmax's.
+    /// ∂F/∂logits / size, `[sequences, vocabulary]`, in float32 at least: before a narrow dtype rounds a token's own share
+    /// or the softmax's.
     ///
     /// Of a token that is all but certain, its own entry has the factor 1 − p. This is taken as the sum of all other
     /// probabilities: 1 − p by itself would be rounding in good part (at p = 1 − 10⁻⁶, 6 percent of it).
     fn logits_gradient(&self, seeds: &Seeds) -> Tensor<2> {
         let (device, count) = (self.logits.device(), seeds.spread.len());
-        let column = |values: &[f32]| {
-            Tensor::<2>::from_data(TensorData::new(values.to_vec(), [count, 1]), (&device, DType::F32))
+        let column = |values: &[f64]| {
+            Tensor::<2>::from_data(
+                TensorData::new(values.to_vec(), [count, 1]),
+                (&device, self.logits.dtype()),
+            )
         };
         let index =
             |side: usize| Tensor::<2, Int>::from_data(TensorData::new(seeds.tokens[side].clone(), [count, 1]), &device);
@@ -222,7 +228,7 @@ impl Outputs {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Device;
+    use burn::tensor::{DType, Device};
 
     use super::*;
 
@@ -268,11 +274,11 @@ mod tests {
                         Tensor::<2>::from_data(TensorData::new(rows.concat(), [3, 5]), (&Device::flex(), DType::F32));
                     let outputs = Outputs::new(logits, &asked);
                     let (_, seeds) = outputs.values(&asked, std::iter::repeat_n(&[][..], 3));
-                    let found = floats(outputs.logits_gradient(&seeds));
+                    let found = doubles(outputs.logits_gradient(&seeds));
                     for (row, (logits, scalar)) in rows.iter().zip(&asked).enumerate() {
                         let expected = expected(logits, scalar);
                         for (place, expected) in expected.iter().enumerate() {
-                            let ours = f64::from(found[5 * row + place]) * seeds.sizes[row];
+                            let ours = found[5 * row + place] * seeds.sizes[row];
                             assert!(
                                 (ours - expected).abs() <= 4e-6 * expected.abs() + 1e-30,
                                 "{output:?} of {token} minus {minus:?}, row {row}, {place}: {ours:e}, not {expected:e}"

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::Tensor;
 
 use super::outputs::Outputs;
 use super::passes::Size;
@@ -245,7 +245,7 @@ impl Explainer {
     fn size(&self, prompt: &Removals, before: usize) -> Size {
         let (rows, tokens) = (prompt.tokens - before, prompt.tokens);
         let (row, whole, output, heads) = self.decoder.working();
-        let size = if self.dtype == DType::F32 { 4 } else { 2 };
+        let size = self.dtype.size();
         // As those of a pass that is gone back through.
         let weights = if self.kernels {
             0

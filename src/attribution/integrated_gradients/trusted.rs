@@ -287,7 +287,7 @@ impl Explainer {
         let both = || {
             let counted = path.counted();
             let sequences = Sequences::with_tails(vec![tokens.len()], vec![1 + counted.len()]);
-            let logits = self.last_logits(&sequences, &self.embed(tokens)).cast(DType::F32);
+            let logits = self.last_logits(&sequences, &self.embed(tokens));
             let own = Outputs::new(logits, scalars);
             let own = |&scalar: &Scalar| own.values(&[scalar], std::iter::once(counted)).0[0];
             let own: Vec<f64> = scalars.iter().map(own).collect();

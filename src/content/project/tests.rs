@@ -82,7 +82,7 @@ fn all_errors_of_all_files_come_at_once() {
     let site = Site::new()
         .file("content/experiments/e.yaml", "modles: [m]\nmodels: [m, n]\ndataset: {source: data/d.csv, id: idd}\nprompt: [{segment: c, text: '{{ txt }}'}]\nattribution: {steps: abc}\n")
         .file("content/data/d.csv", "id,text\n1,2\n")
-        .file("content/models/o.yaml", "source: ./nowhere/at/all\ndtype: f64\n")
+        .file("content/models/o.yaml", "source: ./nowhere/at/all\ndtype: f8\n")
         .file("content/page.md", "---\ntitel: x\n---\n")
         .file("content/experiments/broken.yml", "a: b: c\n");
     assert_eq!(
@@ -94,7 +94,7 @@ fn all_errors_of_all_files_come_at_once() {
             "content/experiments/e.yaml:3:35: dataset.id: the data has no column `idd`\n  expected: one of `id`, `text`\n  help: did you mean `id`?",
             "content/experiments/e.yaml:4:29: prompt[0].text (segment `c`), line 1, column 4 of the template: the data has no column `txt`\n  expected: one of `id`, `text`\n  help: did you mean `text`?",
             "content/experiments/e.yaml:5:22: attribution.steps: found text `abc`\n  expected: a whole number from 1 to 1000000",
-            "content/models/o.yaml:2:8: dtype: found text `f64`\n  expected: one of `auto`, `f32`, `f16`, `bf16`",
+            "content/models/o.yaml:2:8: dtype: found text `f8`\n  expected: one of `auto`, `f32`, `f16`, `bf16`, `f64`",
             "content/page.md:2:1: unknown key `titel`\n  expected: one of `title`, `description`, `order`, `draft`, `toc`, `template`\n  help: did you mean `title`?",
         ]
     );

@@ -30,7 +30,10 @@ pub struct Found {
 impl Found {
     fn of(backend: &Backend) -> Self {
         let has = |dtype: &Dtype| backend.computes_in(backend.dtype(Some(*dtype), burn::tensor::DType::F32));
-        let dtypes = [Dtype::F32, Dtype::F16, Dtype::Bf16].into_iter().filter(has).collect();
+        let dtypes = [Dtype::F32, Dtype::F16, Dtype::Bf16, Dtype::F64]
+            .into_iter()
+            .filter(has)
+            .collect();
         match &backend.about {
             Some(about) => Self {
                 name: about.name.clone(),
@@ -87,7 +90,7 @@ mod tests {
         let all = all();
         let cpu = all[0].what.as_ref().unwrap();
         assert_eq!(all[0].device, "cpu");
-        assert_eq!(cpu.dtypes, [Dtype::F32, Dtype::F16, Dtype::Bf16]);
+        assert_eq!(cpu.dtypes, [Dtype::F32, Dtype::F16, Dtype::Bf16, Dtype::F64]);
         for kind in DeviceKind::WORDS {
             assert!(all.iter().any(|listed| listed.device.starts_with(kind.0)), "{}", kind.0);
         }

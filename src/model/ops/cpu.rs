@@ -311,8 +311,8 @@ impl Ops for Cpu {
         gradient
     }
 
-    fn values(&self, rows: usize, x: &Rows) -> Vec<f32> {
-        x.rows(rows).to_vec()
+    fn values(&self, rows: usize, x: &Rows) -> Vec<f64> {
+        x.rows(rows).iter().copied().map(f64::from).collect()
     }
 
     fn pick(&self, x: &Rows, at: &[usize]) -> Rows {
@@ -459,7 +459,7 @@ impl Ops for Cpu {
         out
     }
 
-    fn scores(&self, stretches: &[Stretch<'_>], gradient: &Rows, through: &[Rows], detached: bool) -> Vec<f32> {
+    fn scores(&self, stretches: &[Stretch<'_>], gradient: &Rows, through: &[Rows], detached: bool) -> Vec<f64> {
         let mut row = 0;
         let mut out = Vec::with_capacity(points(stretches).map(|(path, _)| path.tokens()).sum());
         for (path, alpha) in points(stretches) {
@@ -481,7 +481,7 @@ impl Ops for Cpu {
                         score += at.along * with(&layer[1]) + at.back * with(&layer[0]);
                     }
                 }
-                out.push(score as f32);
+                out.push(score);
                 row += 1;
             }
         }

@@ -1,5 +1,5 @@
 //! The passes composed of Burn's operations: any device, any dtype. Norms' moments, attention weights and sums over the
-//! hidden dimension are in float32.
+//! hidden dimension are in float32, or in float64 where the model is.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -14,8 +14,8 @@ use crate::kernel::attention::alibi;
 use crate::model::experts::Choice;
 use crate::model::indices;
 use crate::model::path::{Along, Coefficients};
-use crate::tensor::care::{landed, mean, product, softmax, sum};
-use crate::tensor::host::floats;
+use crate::tensor::care::{landed, mean, product, softmax, sum, wide, wider};
+use crate::tensor::host::doubles;
 
 /// Bytes of attention scores that a pass computes at one time, unless it is told otherwise: enough to fill a large card.
 pub const ATTENTION_BYTES: usize = 256 << 20;
@@ -49,8 +49,19 @@ impl OnDevice {
         let turns = |table: &super::Table| {
             let half = table.of(0).half;
             let rows = |which: Which| {
+                let sequences = sequences.wholes().iter().zip(sequences.positions(which));
+                if dtype == DType::F64 {
+                    let parts: Vec<_> = sequences
+                        .map(|(&whole, positions)| table.exact(whole, positions))
+                        .collect();
+                    return [0, 1].map(|side| {
+                        let values: Vec<f64> = parts.iter().flat_map(|part| &part[side]).copied().collect();
+                        let rows = values.len() / half.max(1);
+                        Tensor::from_data(TensorData::new(values, [rows, 1, half]), (device, dtype))
+                    });
+                }
                 let (mut cos, mut sin) = (Vec::new(), Vec::new());
-                for (&whole, positions) in sequences.wholes().iter().zip(sequences.positions(which)) {
+                for (&whole, positions) in sequences {
                     let angles = table.of(whole);
                     let at = positions.start * half..positions.end * half;
                     cos.extend_from_slice(&angles.cos[at.clone()]);
@@ -86,7 +97,7 @@ impl OnDevice {
     }
 
     fn mask(&self, length: usize, window: Option<usize>) -> Tensor<4> {
-        let make = || causal_mask(length, window, &self.device);
+        let make = || causal_mask(length, window, &self.device).cast(self.wide());
         self.masks
             .borrow_mut()
             .entry((length, window))
@@ -212,11 +223,16 @@ fn beside(mut parts: Vec<Tensor<2>>) -> Tensor<2> {
 }
 
 impl OnDevice {
+    /// What moments, attention weights and sums over the hidden dimension are computed in.
+    fn wide(&self) -> DType {
+        wider(self.dtype)
+    }
+
     fn last_rows(&self, sequences: &Sequences) -> Tensor<1, Int> {
         indices(sequences.last(), &self.device)
     }
 
-    /// 1 where an expert is chosen, else 0, `[rows, experts]` in float32.
+    /// 1 where an expert is chosen, else 0, `[rows, experts]` in what sums are computed in.
     fn chosen(&self, rows: usize, choice: &Choice) -> Tensor<2> {
         let mut values = vec![0f32; rows * choice.experts()];
         for (row, values) in values.chunks_exact_mut(choice.experts()).enumerate() {
@@ -226,7 +242,7 @@ impl OnDevice {
         }
         Tensor::from_data(
             TensorData::new(values, [rows, choice.experts()]),
-            (&self.device, DType::F32),
+            (&self.device, self.wide()),
         )
     }
 
@@ -269,14 +285,14 @@ impl OnDevice {
         let q = Self::stack(q, keys);
         let k = block.of(self.split(k, (run.key, run.count, length), heads.key), 1);
         let v = block.of(self.split(v, (run.key, run.count, length), heads.key), 1);
-        let scores = product(q.clone() * scale, k.clone().transpose()).cast(DType::F32);
+        let scores = wide(product(q.clone() * scale, k.clone().transpose()));
         let scores = match heads.slopes {
             Some(slopes) => {
                 let slopes = &slopes[block.heads.start * group..block.heads.end * group];
-                let of = |&slope: &f32| (0..length).map(move |key| (f64::from(alibi(slope, key)) * scale) as f32);
-                let bias: Vec<f32> = slopes.iter().flat_map(of).collect();
+                let of = |&slope: &f32| (0..length).map(move |key| f64::from(alibi(slope, key)) * scale);
+                let bias: Vec<f64> = slopes.iter().flat_map(of).collect();
                 let shape = [1, keys, group, length];
-                let bias = Tensor::<4>::from_data(TensorData::new(bias, shape), (&self.device, DType::F32));
+                let bias = Tensor::<4>::from_data(TensorData::new(bias, shape), (&self.device, self.wide()));
                 let bias = bias.reshape([1, keys, group, 1, length]).repeat_dim(3, queried);
                 scores + bias.reshape([1, keys, group * queried, length])
             }
@@ -293,7 +309,7 @@ impl OnDevice {
         let scores = scores.reshape([count * keys, group, queried, length]) + mask;
         let scores = match heads.sinks {
             Some(sinks) => {
-                let sinks = sinks.tensor.clone().cast(DType::F32);
+                let sinks = wide(sinks.tensor.clone());
                 let sinks = sinks.narrow(0, block.heads.start * group, keys * group);
                 let sinks = sinks.reshape([1, keys, group, 1, 1]);
                 let sinks = sinks.repeat_dim(0, count).repeat_dim(3, queried);
@@ -324,7 +340,7 @@ impl OnDevice {
     /// The blocks of a run, one list for each range of sequences.
     fn blocks(&self, run: &Run, which: Which, heads: Heads<'_>) -> Vec<Vec<Block>> {
         let (_, queried) = queried(run, which);
-        let of_key_head = size_of::<f32>() * heads.query / heads.key * queried * run.whole();
+        let of_key_head = self.wide().size() * heads.query / heads.key * queried * run.whole();
         blocks(run.count, heads.key, of_key_head, self.attention_bytes)
     }
 
@@ -336,13 +352,16 @@ impl OnDevice {
             .as_ref()
             .expect("asked for where every path has one");
         let (points, tokens) = (stretch.alphas.len(), stretch.path.tokens());
-        let values: Vec<f32> = stretch
+        let values: Vec<f64> = stretch
             .alphas
             .iter()
             .flat_map(|&alpha| (0..tokens).map(move |row| (row, alpha)))
-            .map(|(row, alpha)| value(projection.at(row, alpha), alpha) as f32)
+            .map(|(row, alpha)| value(projection.at(row, alpha), alpha))
             .collect();
-        Tensor::from_data(TensorData::new(values, [points, tokens, 1]), (&self.device, DType::F32))
+        Tensor::from_data(
+            TensorData::new(values, [points, tokens, 1]),
+            (&self.device, self.wide()),
+        )
     }
 }
 
@@ -395,7 +414,7 @@ fn slope(activation: Activation, x: Tensor<2>) -> Tensor<2> {
         }
         Activation::Gelu => {
             let dtype = x.dtype();
-            let x = x.cast(DType::F32);
+            let x = wide(x);
             let probability = ((x.clone() * std::f64::consts::FRAC_1_SQRT_2).erf() + 1.0) * 0.5;
             let density = (x.clone().square() * -0.5).exp() * (1.0 / (2.0 * std::f64::consts::PI).sqrt());
             (probability + x * density).cast(dtype)
@@ -421,12 +440,9 @@ fn end(along: &Along) -> Tensor<3> {
     along.tensor.clone().unsqueeze()
 }
 
-fn alphas(stretch: &Stretch<'_>, device: &Device) -> Tensor<3> {
-    let values: Vec<f32> = stretch.alphas.iter().map(|&alpha| alpha as f32).collect();
-    Tensor::from_data(
-        TensorData::new(values, [stretch.alphas.len(), 1, 1]),
-        (device, DType::F32),
-    )
+fn alphas(stretch: &Stretch<'_>, device: &Device, dtype: DType) -> Tensor<3> {
+    let shape = [stretch.alphas.len(), 1, 1];
+    Tensor::from_data(TensorData::new(stretch.alphas.to_vec(), shape), (device, dtype))
 }
 
 fn flat(x: Tensor<3>) -> Tensor<2> {
@@ -456,7 +472,7 @@ impl Ops for OnDevice {
     }
 
     fn norm(&self, rows: usize, x: &Tensor<2>, norm: &NormWeights) -> (Tensor<2>, Self::Moments) {
-        let x = first(x, rows).cast(DType::F32);
+        let x = wide(first(x, rows));
         let centre = norm.bias.as_ref().map(|_| mean(x.clone(), 1));
         let x = match &centre {
             Some(centre) => x - centre.clone(),
@@ -485,8 +501,8 @@ impl Ops for OnDevice {
         norm: &NormWeights,
         into: Tensor<2>,
     ) -> Tensor<2> {
-        let g = first(gradient, rows).cast(DType::F32) * norm.weight.clone().cast(DType::F32).unsqueeze();
-        let x = first(x, rows).cast(DType::F32);
+        let g = wide(first(gradient, rows)) * wide(norm.weight.clone()).unsqueeze();
+        let x = wide(first(x, rows));
         let inverse = first(inverse, rows);
         let y = match centre {
             Some(centre) => (x - first(centre, rows)) * inverse.clone(),
@@ -508,7 +524,7 @@ impl Ops for OnDevice {
         norm: &NormWeights,
         into: Tensor<2>,
     ) -> Tensor<2> {
-        let g = first(gradient, rows).cast(DType::F32) * norm.weight.clone().cast(DType::F32).unsqueeze();
+        let g = wide(first(gradient, rows)) * wide(norm.weight.clone()).unsqueeze();
         let g = match centre {
             Some(_) => g.clone() - mean(g, 1),
             None => g,
@@ -608,7 +624,7 @@ impl Ops for OnDevice {
                     let keys = block.heads.len();
                     let g = self.split(gradient, (from, run.count, queried), heads.query);
                     let g = Self::stack(block.of(g, group), keys);
-                    let dw = product(g.clone(), at.v.transpose()).cast(DType::F32);
+                    let dw = wide(product(g.clone(), at.v.transpose()));
                     let read = at.softer.unwrap_or_else(|| at.weights.clone());
                     let middle = sum(read.clone() * dw.clone(), 3);
                     let ds = read * (dw - middle) * scale;
@@ -666,8 +682,8 @@ impl Ops for OnDevice {
         gradient * slope(activation, first(x, rows))
     }
 
-    fn values(&self, rows: usize, x: &Tensor<2>) -> Vec<f32> {
-        floats(landed(first(x, rows)))
+    fn values(&self, rows: usize, x: &Tensor<2>) -> Vec<f64> {
+        doubles(landed(first(x, rows)))
     }
 
     fn pick(&self, x: &Tensor<2>, at: &[usize]) -> Tensor<2> {
@@ -684,9 +700,9 @@ impl Ops for OnDevice {
     }
 
     fn add_dots(&self, into: Tensor<2>, at: &[usize], expert: usize, a: &Tensor<2>, b: &Tensor<2>) -> Tensor<2> {
-        let dots = sum(a.clone().cast(DType::F32) * b.clone().cast(DType::F32), 1);
+        let dots = sum(wide(a.clone()) * wide(b.clone()), 1);
         let [rows, experts] = into.dims();
-        let column = Tensor::zeros([rows, 1], (&self.device, DType::F32));
+        let column = Tensor::zeros([rows, 1], (&self.device, self.wide()));
         let column = self.add_at(column, at, &dots).cast(self.dtype);
         let own: Vec<f32> = (0..experts).map(|other| f32::from(u8::from(other == expert))).collect();
         let own = Tensor::<2>::from_data(TensorData::new(own, [1, experts]), (&self.device, self.dtype));
@@ -694,7 +710,7 @@ impl Ops for OnDevice {
     }
 
     fn route(&self, rows: usize, logits: &Tensor<2>, choice: &Choice, renormalise: bool) -> Tensor<2> {
-        let (logits, chosen) = (first(logits, rows).cast(DType::F32), self.chosen(rows, choice));
+        let (logits, chosen) = (wide(first(logits, rows)), self.chosen(rows, choice));
         let weights = if renormalise {
             softmax(logits + (chosen - 1.0) * 1e30, 1)
         } else {
@@ -711,8 +727,8 @@ impl Ops for OnDevice {
         choice: &Choice,
         renormalise: bool,
     ) -> Tensor<2> {
-        let (logits, chosen) = (first(logits, rows).cast(DType::F32), self.chosen(rows, choice));
-        let gradient = gradient.cast(DType::F32) * chosen.clone();
+        let (logits, chosen) = (wide(first(logits, rows)), self.chosen(rows, choice));
+        let gradient = wide(gradient) * chosen.clone();
         let weights = if renormalise {
             softmax(logits + (chosen - 1.0) * 1e30, 1)
         } else {
@@ -763,9 +779,10 @@ impl Ops for OnDevice {
     }
 
     fn along(&self, stretches: &[Stretch<'_>]) -> Tensor<2> {
-        // The path is laid in float32, so that neighbouring points stay apart in a narrower dtype's last bits.
+        // The path is laid in float32 at least, so that neighbouring points stay apart in a narrower dtype's last bits.
         let part = |s: &Stretch<'_>| {
-            flat(end(&s.path.baseline) + end(&s.path.difference) * alphas(s, &self.device)).cast(self.dtype)
+            flat(end(&s.path.baseline) + end(&s.path.difference) * alphas(s, &self.device, self.wide()))
+                .cast(self.dtype)
         };
         joined(stretches.iter().map(part).collect())
     }
@@ -788,20 +805,20 @@ impl Ops for OnDevice {
         gradient: &Tensor<2>,
         through: &[Tensor<2>],
         detached: bool,
-    ) -> Vec<f32> {
+    ) -> Vec<f64> {
         let slopes = |at: Coefficients| if detached { at.detached() } else { at };
         let mut row = 0;
         let mut parts = Vec::new();
         for stretch in stretches {
             let (points, tokens) = (stretch.alphas.len(), stretch.path.tokens());
             let dot = |gradient: &Tensor<2>, along: &Along| {
-                let gradient = run(gradient, row, points, tokens).cast(DType::F32);
+                let gradient = wide(run(gradient, row, points, tokens));
                 sum(gradient * end(along), 2)
             };
             let mut score = dot(gradient, &stretch.path.difference);
             if let Some(projection) = stretch.path.projection.as_ref().filter(|_| !through.is_empty()) {
                 let [mut step, mut base] =
-                    [0, 1].map(|_| Tensor::<3>::zeros([points, tokens, 1], (&self.device, DType::F32)));
+                    [0, 1].map(|_| Tensor::<3>::zeros([points, tokens, 1], (&self.device, self.wide())));
                 for (layer, gradient) in projection.layers.iter().zip(through) {
                     base = base + dot(gradient, &layer[0]);
                     step = step + dot(gradient, &layer[1]);
@@ -813,7 +830,7 @@ impl Ops for OnDevice {
             parts.push(flat(score));
             row += points * tokens;
         }
-        floats(landed(joined(parts)))
+        doubles(landed(joined(parts)))
     }
 
     fn to_tensor(&self, rows: usize, x: Tensor<2>) -> Tensor<2> {

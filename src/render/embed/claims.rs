@@ -315,7 +315,7 @@ fn target_name(results: &Results<'_>, claim: &Claim) -> String {
     match record.attributions.get(claim.attribution).map(|map| &map.target) {
         Some(target) if target.kind == TargetKind::Predicted => "the model’s own answer".to_owned(),
         Some(target) if target.kind == TargetKind::Gold => "the right answer".to_owned(),
-        Some(target) => format!("“{}”", target.text.trim()),
+        Some(target) => format!("“{}”", target.shown()),
         None => "the target".to_owned(),
     }
 }

@@ -144,7 +144,7 @@ impl Renderer<'_> {
             }
             about = format!(
                 "Why {}? From the {}{}",
-                shown.target.text.trim(),
+                shown.target.shown(),
                 labels::baseline_of(shown),
                 shown
                     .error_estimate

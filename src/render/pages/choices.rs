@@ -91,7 +91,7 @@ impl Choices {
                 }
                 let place = place_of(record, index);
                 if place == all.kinds.len() && place < MOST {
-                    all.kinds.push((map.target.kind, map.target.text.trim().to_owned()));
+                    all.kinds.push((map.target.kind, map.target.shown().into_owned()));
                 }
             }
         }
@@ -99,7 +99,7 @@ impl Choices {
             let same = results.records_of(sample).all(|record| {
                 let mut maps = record.attributions.iter().enumerate();
                 maps.find(|(index, _)| place_of(record, *index) == place)
-                    .is_none_or(|(_, map)| map.target.text.trim() == text)
+                    .is_none_or(|(_, map)| map.target.shown() == *text)
             });
             let single = results.models.len() == 1;
             let short = excerpt(text, 40);

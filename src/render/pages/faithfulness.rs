@@ -130,10 +130,7 @@ fn of_map<'a>(
             .map(|curves| figure(&id, attribution, test, curves, &verdict)),
         id,
         replacement: &test.replacement,
-        own_baseline: attribution
-            .baseline
-            .as_ref()
-            .is_some_and(|baseline| test.replacement.is_as_good_as(baseline)),
+        own_baseline: test.own_baseline,
         units: test.units,
         count: test.count,
         failed: test.failed.as_deref(),

@@ -212,7 +212,7 @@ impl Drawn<'_> {
 /// What a map is of, in a line: target, baseline, method, and how right it is. A picture that leaves the page says it
 /// below the names of model and sample.
 fn about(map: &AttributionRecord) -> String {
-    let target = format!("“{}” ({})", excerpt(map.target.text.trim(), 60), map.target.kind.word());
+    let target = format!("“{}” ({})", excerpt(&map.target.shown(), 60), map.target.kind.word());
     let baseline = format!("from {}", labels::baseline_of(map));
     let method = match &map.imported {
         Some(by) => format!("{} by {}", by.method, by.by()),
