@@ -203,9 +203,11 @@ impl TestedMaps {
                 sufficiency,
                 exact,
             });
+        // Where one unit is all that there is, every map and every control remove the same.
+        let of_several: Vec<&Faithfulness> = tests.iter().filter(|test| test.count > 1).copied().collect();
         let against = ControlMap::ALL
             .iter()
-            .filter_map(|control| Against::of(*control, &tests));
+            .filter_map(|control| Against::of(*control, &of_several));
         let mut maps = Self {
             own_baseline: all.iter().any(|test| test.own_baseline),
             common,
@@ -229,11 +231,12 @@ impl TestedMaps {
         let controls = maps.controls.iter();
         let standings = controls.flat_map(|control| [control.comprehensiveness, control.normalised]);
         maps.standing = standings.flatten().map(|ahead| ahead.standing()).min();
-        maps.verdict = maps.words();
+        maps.verdict = maps.words(tests.len() - of_several.len());
         maps
     }
 
-    fn words(&self) -> String {
+    /// What the numbers come to; in `single` of the samples there is one unit to remove.
+    fn words(&self, single: usize) -> String {
         let mut said = Vec::new();
         if self.samples == 0 {
             said.push("No map was tested.".to_owned());
@@ -304,6 +307,13 @@ impl TestedMaps {
                 "With the parameters of the last {} layers permuted, the |scores| of the model correlate with theirs by {}.",
                 listed(&layers),
                 listed(&means)
+            ));
+        }
+        if single > 0 {
+            said.push(format!(
+                "On {single} of {} samples there is one {} to remove, so that every map and every control do the same: \
+                 they take no part in comparisons with controls.",
+                self.samples, self.units
             ));
         }
         if self.failed > 0 {

@@ -57,6 +57,16 @@ impl MapVerdict {
                 )],
             };
         };
+        if test.count == 1 {
+            let alike = format!(
+                "There is one {} that could be removed, and any map removes it first: the test says nothing of this one.",
+                test.units
+            );
+            return Self {
+                fares: Fares::Alone,
+                sentences: [Some(alike), flip(test)].into_iter().flatten().collect(),
+            };
+        }
         let (beaten, others): (Vec<_>, Vec<_>) = rivals(test).into_iter().partition(|(_, reached)| *reached < own);
         let shuffles = test.controls.shuffled.filter(|shuffled| shuffled.count > 0);
         let of_shuffles = shuffles.map(|shuffled| shuffled.beaten as f64 / shuffled.count as f64);
@@ -124,6 +134,7 @@ impl MapVerdict {
 /// `Without its 3 strongest words the answer changes.`
 fn flip(test: &Faithfulness) -> Option<String> {
     Some(match test.flip {
+        Some(1) if test.count == 1 => format!("Without this {} the answer changes.", test.units),
         Some(1) => format!("Without its strongest {} the answer changes.", test.units),
         Some(count) if count == test.count => format!(
             "The answer changes only when all {count} {} are taken away.",
@@ -134,6 +145,7 @@ fn flip(test: &Faithfulness) -> Option<String> {
             unit_name(test.units, count)
         ),
         None if test.count == 0 => return None,
+        None if test.count == 1 => format!("Without this {} the answer stays.", test.units),
         None => format!(
             "However many of its strongest {} are taken away, the answer stays.",
             unit_name(test.units, 2)
@@ -265,6 +277,23 @@ mod tests {
             said(None, 9),
             "However many of its strongest words are taken away, the answer stays."
         );
+    }
+
+    #[test]
+    fn where_one_word_is_all_there_is_no_map_wins_or_loses() {
+        let one = |flip| {
+            MapVerdict::of(&Faithfulness {
+                count: 1,
+                order: vec![0],
+                flip,
+                ..test(0)
+            })
+        };
+        let alike =
+            "There is one word that could be removed, and any map removes it first: the test says nothing of this one.";
+        assert_eq!(one(Some(1)).fares, Fares::Alone);
+        assert_eq!(one(Some(1)).sentences, [alike, "Without this word the answer changes."]);
+        assert_eq!(one(None).sentences, [alike, "Without this word the answer stays."]);
     }
 
     #[test]

@@ -259,9 +259,15 @@ impl Backend {
         })
     }
 
-    /// Whether it computes in this dtype: all do in float32, and the CPU in all.
+    /// Whether it computes in this dtype: all do in float32, and the CPU in all. float64 is the CPU's alone: a device may
+    /// say that it has it and compute wrong numbers (software Vulkan by WGSL: logits off by 5).
     pub fn computes_in(&self, dtype: DType) -> bool {
-        self.kind == DeviceKind::Cpu || dtype == DType::F32 || self.device.supports_dtype(dtype)
+        match dtype {
+            _ if self.kind == DeviceKind::Cpu => true,
+            DType::F32 => true,
+            DType::F64 => false,
+            other => self.device.supports_dtype(other),
+        }
     }
 
     /// What a model computes in on this device: as asked, or as stored on a GPU that computes in that, or float32; on the

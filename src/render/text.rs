@@ -196,13 +196,20 @@ pub fn percent(x: f64) -> String {
         if percentage < 0.0 {
             out.push('−');
         }
-        push_fixed(percentage.abs(), 1, &mut out);
+        if percentage.abs() < LONG {
+            push_fixed(percentage.abs(), 1, &mut out);
+        } else {
+            out.push_str(&format!("{:.1e}", percentage.abs()));
+        }
         out.push('%');
         out
     }
 }
 
-/// A number with so many decimals, at most 7.
+/// From here on a number has an exponent: all of its digits would take a line of their own.
+const LONG: f64 = 1e9;
+
+/// A number with so many decimals, at most 7; a very large one with an exponent.
 pub fn decimals(x: f64, places: usize) -> String {
     if !x.is_finite() {
         return "not finite".to_owned();
@@ -211,7 +218,11 @@ pub fn decimals(x: f64, places: usize) -> String {
     if x < 0.0 {
         out.push('−');
     }
-    push_fixed(x.abs(), places, &mut out);
+    if x.abs() < LONG {
+        push_fixed(x.abs(), places, &mut out);
+    } else {
+        out.push_str(&format!("{:.2e}", x.abs()));
+    }
     out
 }
 
@@ -275,6 +286,9 @@ mod tests {
         assert_eq!(percent(0.00001), "<0.1%");
         assert_eq!(percent(0.9999), ">99.9%");
         assert_eq!(percent(1.0), "100.0%");
+        // No page is as wide as all digits of what overflowed in part.
+        assert_eq!([percent(-5.37e55), percent(123.0)], ["−5.4e57%", "12300.0%"]);
+        assert_eq!([decimals(-4.289e54, 1), decimals(1234.56, 1)], ["−4.29e54", "1234.6"]);
     }
 
     proptest! {

@@ -249,7 +249,7 @@ function lines() {
         const [score, error] = (rows[i]?.[at] || "NaN").split("/").map(Number), size = Math.abs(score), shade = Math.round(20 * score / max);
         const seen = size >= least && size > (error || 0), digits = Math.max(0, Math.min(size < 10 ? places : places - 1, error ? Math.ceil(-Math.log10(error)) : 9));
         cell.removeAttribute("class");
-        cell.textContent = seen ? (score < 0 ? "−" : "+") + size.toFixed(digits) : size >= 0 ? "·" : "–";
+        cell.textContent = seen ? (score < 0 ? "−" : "+") + (size < 1e9 ? size.toFixed(digits) : size.toExponential(2).replace("+", "")) : size >= 0 ? "·" : "–";
         if (seen && shade) cell.className = (shade > 0 ? "p" : "n") + Math.abs(shade);
       }));
       later.replaceWith(list);

@@ -50,7 +50,7 @@ pub fn project() -> Project {
     tiny::write_safetensors(&project.path("content/models/other/model.safetensors"), &tensors);
     // RMSNorm's slope at zero is 1/√ε: with this ε it overflows at the start of a path from the zero vector.
     let mut config = tiny::config();
-    config["rms_norm_eps"] = serde_json::json!(1e-38);
+    config["rms_norm_eps"] = serde_json::json!(1e-44);
     project.file("content/models/broken/config.json", config.to_string())
 }
 

@@ -124,6 +124,31 @@ fn maps_that_beat_every_control_are_said_to() {
 }
 
 #[test]
+fn samples_with_one_unit_are_no_ties() {
+    let single = |sample: usize| Faithfulness {
+        count: 1,
+        order: vec![0],
+        ..test((0.5 + wave(sample), 0.1), (0.5 + wave(sample), 0.1), [0.5, 0.5], 0.5)
+    };
+    let found = tested(&records(20, |sample| {
+        vec![match sample {
+            0..8 => single(sample),
+            _ => test((0.5 + wave(sample), 0.1), (0.2, 0.4), [0.1, 0.15], 0.0),
+        }]
+    }));
+    let maps = &found[0];
+    assert_eq!((maps.samples, maps.standing), (20, Some(Standing::Better)));
+    let beats = maps.controls[0].comprehensiveness.unwrap().beats;
+    assert_eq!(beats, Share { count: 12, of: 12 });
+    let said = "On 8 of 20 samples there is one word to remove, so that every map and every control do the same";
+    assert!(maps.verdict.contains(said), "{}", maps.verdict);
+    // Nothing else: then nobody beats anybody.
+    let found = tested(&records(20, |sample| vec![single(sample)]));
+    assert_eq!((found[0].controls.len(), found[0].standing), (0, None));
+    assert!(found[0].verdict.starts_with("On 20 of 20"), "{}", found[0].verdict);
+}
+
+#[test]
 fn what_is_left_as_layers_are_permuted_is_a_mean_for_each() {
     let found = tested(&records(4, |sample| {
         let mut one = test((0.5, 0.1), (0.2, 0.4), [0.1, 0.1], 0.0);
