@@ -280,3 +280,38 @@ fn the_test_of_a_map_is_that_of_its_definition() {
     assert_eq!(tests, 12);
     println!("{tests} tests, {flips} of them change the answer");
 }
+
+/// `bos` and the text of that token are one vector: a test that puts it in favours maps from it, by whatever name.
+#[test]
+fn a_replacement_that_is_a_maps_own_baseline_by_another_name_is_told() {
+    let experiment = |baseline: &str, replacement: &str| {
+        let project = Project::small();
+        let all = project.read(FIRST);
+        let (before, _) = all.split_once("attribution:\n").unwrap();
+        let text = format!(
+            "{before}attribution:\n  methods: [gradient_x_input]\n  baselines: [{baseline}]\n  targets: [predicted]\n\
+             faithfulness: {{replacement: [{replacement}]}}\n"
+        );
+        project.file(FIRST, text)
+    };
+    for (baseline, replacement, own) in [
+        ("bos", "{token: \"<s>\"}", true),
+        ("{token: \"<s>\"}", "bos", true),
+        ("bos", "{token: \".\"}", false),
+        ("bos", "eos", false),
+    ] {
+        let project = experiment(baseline, replacement);
+        let told = project.run(&["build", "--device", "cpu"]).ended(0).to_owned();
+        let found = told.contains("to this model is the same vector as");
+        assert_eq!(found, own, "{baseline}, {replacement}: {told}");
+        let record: Value = serde_json::from_str(&project.read("site/data/first/tiny/a.json")).unwrap();
+        let test = &record["attributions"][0]["faithfulness"][0];
+        assert_eq!(test["own_baseline"], own, "{baseline}, {replacement}");
+        let page = project.read("site/experiments/first/maps/tiny/a/index.html");
+        assert_eq!(
+            page.contains("which this map compares the input with"),
+            own,
+            "{baseline}, {replacement}"
+        );
+    }
+}
