@@ -35,11 +35,17 @@ fn script(name: &str, arguments: &[&Path]) -> String {
     out
 }
 
-/// A file that can be run.
+/// A file that can be run. Another process writes it: a handle of this one would be handed on to the children of other
+/// tests for a moment, and a program that someone has open for writing cannot be run ("Text file busy").
 fn program(path: &Path, text: &str) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, text).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    let (ended, _, all) = said(
+        Command::new("sh")
+            .args(["-c", "printf %s \"$2\" > \"$1\" && chmod 755 \"$1\"", "sh"])
+            .arg(path)
+            .arg(text),
+    );
+    assert!(ended, "{}: {all}", path.display());
 }
 
 /// A folder with a program that stands for the binary, so that nothing is compiled once more.
@@ -215,7 +221,7 @@ fn a_release_has_the_notes_of_its_version() {
     let scripts = folder.path().join(".github/scripts");
     fs::create_dir_all(&scripts).unwrap();
     for name in ["notes.sh", "version.sh"] {
-        fs::copy(root().join(".github/scripts").join(name), scripts.join(name)).unwrap();
+        program(&scripts.join(name), &read(&root().join(".github/scripts").join(name)));
     }
     for name in ["Cargo.toml", "CITATION.cff"] {
         fs::copy(root().join(name), folder.path().join(name)).unwrap();
