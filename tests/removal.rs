@@ -16,8 +16,14 @@ use igsite::terms::{BaselineVector, Batch, MethodWithSettings, Output, Routing, 
 use serde_json::Value;
 use support::numbers::{machine, parsed};
 
-/// What maps in float64 may be off by, of their largest score.
-const FLOAT64: f64 = 2e-5;
+/// What maps may be off by, of their largest score.
+fn tolerance(dtype: DType) -> f64 {
+    match dtype {
+        DType::F64 => 2e-5,
+        DType::F32 => 1e-4,
+        _ => 5e-2,
+    }
+}
 
 /// The maps of a reference: occlusion and Shapley values of each of its cases, all in one schedule.
 fn maps(explainer: &mut Explainer, expected: &Value) -> Vec<[Attribution; 2]> {
@@ -89,30 +95,27 @@ fn check(reference: &Path) {
         );
     }
     let (backend, dtype) = machine();
-    let tolerance: f64 = match dtype {
-        DType::F64 => FLOAT64,
-        DType::F32 => 1e-4,
-        _ => 5e-2,
-    };
     let checkpoint = Checkpoint::open(&folder).unwrap();
-    let compare = |dtype, tolerance| {
+    let compare = |dtype| {
         let mut explainer = Explainer::load(&checkpoint, &backend, dtype).unwrap();
-        let worst = compare(&mut explainer, &folder, &expected, tolerance);
+        let worst = compare((&mut explainer, dtype), &folder, &expected);
         println!(
             "{}, {dtype:?}: within {worst:.1e} of the largest score",
             folder.display()
         );
     };
-    compare(dtype, tolerance);
+    compare(dtype);
     let lost = expected["cases"].as_array().unwrap().iter();
     let lost = lost.map(|case| parsed::<f64>(&case["float32_deviation"]));
-    if dtype == DType::F32 && backend.computes_in(DType::F64) && lost.fold(0.0, f64::max) > 0.1 * tolerance {
-        compare(DType::F64, FLOAT64);
+    if dtype == DType::F32 && backend.computes_in(DType::F64) && lost.fold(0.0, f64::max) > 0.1 * tolerance(DType::F32)
+    {
+        compare(DType::F64);
     }
 }
 
 /// Each case of a reference; how far off the worst score is, in parts of the largest of its map.
-fn compare(explainer: &mut Explainer, folder: &Path, expected: &Value, tolerance: f64) -> f64 {
+fn compare((explainer, dtype): (&mut Explainer, DType), folder: &Path, expected: &Value) -> f64 {
+    let tolerance = tolerance(dtype);
     let units: Vec<Vec<usize>> = parsed(&expected["units"]);
     let mut worst = 0.0f64;
     let cases = expected["cases"].as_array().unwrap();
@@ -121,8 +124,8 @@ fn compare(explainer: &mut Explainer, folder: &Path, expected: &Value, tolerance
         let (input, baseline): (f64, f64) = (parsed(&case["f_input"]), parsed(&case["f_baseline"]));
         // A difference of two F in float32 is no closer than either, which matters where F hardly changes.
         let lost: f64 = parsed(&case["float32_deviation"]);
-        let of_scores = match tolerance {
-            FLOAT64 => tolerance,
+        let of_scores = match dtype {
+            DType::F64 => tolerance,
             _ => tolerance.max(10.0 * lost),
         };
         for (name, map) in [("occlusion", &occlusion), ("shapley", &shapley)] {
