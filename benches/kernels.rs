@@ -331,6 +331,7 @@ fn adaptive(bencher: Bencher) {
             max_evaluations: 4096,
             singular_start: true,
             output_rounding: 0.0,
+            unit_roundoff: 0.0,
         };
         let mut integrator = Integrator::new(100, 0.0, value(1.0).output, options);
         while !integrator.wanted().is_empty() {

@@ -151,7 +151,9 @@ fn attribution(
 ) -> AttributionRecord {
     let spec = &experiment.attribution;
     let token_ids = target.counted();
-    let text = if target.is_joined() {
+    let text = if let Some(text) = &target.text {
+        text.clone()
+    } else if target.is_joined() {
         vocabulary.decode(&token_ids)
     } else {
         let texts: Vec<String> = token_ids.iter().map(|&id| vocabulary.text_of(id)).collect();

@@ -106,6 +106,9 @@ pub struct PlannedTarget {
     /// The tokens before it in an answer of several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub forced: Vec<u32>,
+    /// The author's own text as it was written, of `text` only: tokens together read as without the space before them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
 }
 
 /// What is explained, once the model has said what it says.
@@ -119,6 +122,8 @@ pub struct KnownTarget {
     pub forced: Vec<u32>,
     /// How many of their first are only given to the model, and not counted in F.
     pub given: usize,
+    /// The author's own text as it was written, of `text` only.
+    pub text: Option<String>,
 }
 
 impl KnownTarget {
@@ -193,6 +198,15 @@ impl PlannedTarget {
             kind,
             tokens: vec![token],
             forced,
+            text: None,
+        }
+    }
+
+    /// A text of the author's.
+    pub fn text(text: &str, token: TargetToken, forced: Vec<u32>) -> Self {
+        Self {
+            text: Some(text.to_owned()),
+            ..Self::one(TargetKind::Text, token, forced)
         }
     }
 
@@ -202,6 +216,7 @@ impl PlannedTarget {
             kind: TargetKind::Contrast,
             tokens: vec![first, second],
             forced: vec![],
+            text: None,
         }
     }
 
@@ -211,6 +226,7 @@ impl PlannedTarget {
             kind: TargetKind::Generated,
             tokens: vec![],
             forced: vec![],
+            text: None,
         }
     }
 
@@ -239,6 +255,7 @@ impl PlannedTarget {
                 ids: self.tokens.iter().map(|token| token.id(predicted)).collect(),
                 forced: self.forced.clone(),
                 given: 0,
+                text: self.text.clone(),
             });
         }
         let said = said?;
@@ -248,6 +265,7 @@ impl PlannedTarget {
             ids: vec![*last],
             forced: [said.given, before].concat(),
             given: said.given.len(),
+            text: None,
         })
     }
 }

@@ -149,6 +149,23 @@ fn a_long_text_is_an_excerpt_in_headings_and_whole_once() {
 }
 
 #[test]
+fn texts_that_differ_by_a_space_are_told_apart_in_every_heading() {
+    let project = with("[{text: it}, {text: \" it\"}]", ASKED);
+    project.run(&BUILD).ended(0);
+    let page = project.read("site/experiments/first/maps/tiny/a/index.html");
+    for name in ["“it” (text)", "“␣it” (text)"] {
+        // In the list of the maps, above its map, and above its column in the table of tokens: from two baselines each.
+        for heading in [
+            format!("<bdi>{name}</bdi></a></th>"),
+            format!("Why <bdi>{name}</bdi>?"),
+            format!("data-sort=\"number\"><bdi>{name}, "),
+        ] {
+            assert_eq!(page.matches(&heading).count(), 2, "{heading}");
+        }
+    }
+}
+
+#[test]
 fn a_model_that_says_nothing_has_no_map_and_says_so() {
     let project = with("[generated, gold]", "max_new_tokens: 4");
     project.run(&BUILD).ended(0);

@@ -67,6 +67,7 @@ impl Example<'_> {
             singular_start: true,
             start: 0.0,
             output_rounding: 0.0,
+            unit_roundoff: 0.0,
         };
         let mut integrator = Integrator::new(ids.len(), baseline, input, options);
         let mut nodes = Vec::new();

@@ -28,10 +28,8 @@ const TEXT: &str = "The capital of France is a city on the river Seine, and most
      the north have had no new pupils since the summer. A newspaper looked at the figures of the ministry and found that \
      both sides had chosen the year in which they began to count. Asked whether the first claim is true, the editor said";
 const LENGTHS: [usize; 4] = [10, 27, 85, 170];
-/// Prompts with more tokens than this are looked at with less: two outputs, and no rule of many points beside;
-const LONG: usize = 20;
-/// and with more than this only as far as the rule itself goes.
-const VERY_LONG: usize = 40;
+/// Prompts with more tokens than this have no rule of many points beside, and no truth, which would take hours.
+const LONG: usize = 40;
 /// Where the path from the zero embedding is entered, as an experiment may ask for.
 const ENTERED: f64 = 1e-4;
 /// What the rule is asked for.
@@ -125,7 +123,6 @@ fn rows(model: &mut Model, ids: &[u32], (name, start): (&'static str, BaselineVe
         .scalars(ids)
         .into_iter()
         .zip(OUTPUTS)
-        .filter(|(_, output)| !long || ["probability", "log-probability"].contains(output))
         .map(|((_, scalar), output)| (output, scalar))
         .collect();
     let gauss: &[usize] = if long { &[50] } else { &[50, 512] };
@@ -140,7 +137,7 @@ fn rows(model: &mut Model, ids: &[u32], (name, start): (&'static str, BaselineVe
     }
     let mut maps = model.along(ids, start, asked).into_iter();
     let of: Vec<Scalar> = scalars.iter().map(|(_, scalar)| *scalar).filter(known).collect();
-    let mut truths = if ids.len() > VERY_LONG {
+    let mut truths = if long {
         of.iter().map(|_| None).collect::<Vec<_>>()
     } else {
         model.truths_to(ids, start, &of, EXACT).into_iter().map(Some).collect()

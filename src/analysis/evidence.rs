@@ -10,8 +10,8 @@ use crate::analysis::methods::{MethodPair, pairs};
 use crate::analysis::truth::{FoundCause, found_causes};
 use crate::analysis::verdict::listed;
 use crate::content::experiment::Experiment;
-use crate::store::record::{AttributionRecord, SampleRecord};
-use crate::terms::{Method, TargetKind};
+use crate::store::record::{AttributionRecord, SampleRecord, TargetRecord};
+use crate::terms::Method;
 
 /// The evidence of an experiment; each list has the models in the experiment's order.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -52,28 +52,28 @@ impl Evidence {
     /// The tests of maps such as this one of a model's record, over the samples and with the first replacement: of the same
     /// method, baseline, output and target. None where such maps were not tested.
     pub fn of_map(&self, model: &str, record: &SampleRecord, map: &AttributionRecord) -> Option<&TestedMaps> {
-        // Where the answer that a model gives is the right one, its maps of both are one map.
+        // Where the answer that a model gives is the right one, its maps of both are one map. A text with a space before
+        // it is another one, of other tokens.
         let is_same = |other: &&AttributionRecord| {
-            other.target.text.trim() == map.target.text.trim()
+            other.target.token_ids == map.target.token_ids
                 && (other.method, &other.baseline, other.output) == (map.method, &map.baseline, map.output)
         };
-        let kinds: Vec<TargetKind> = record
+        let same: Vec<&TargetRecord> = record
             .attributions
             .iter()
             .filter(is_same)
-            .map(|other| other.target.kind)
+            .map(|other| &other.target)
             .collect();
         self.tested.iter().find(|maps| {
             let of = &maps.common;
+            let is_of = |target: &&TargetRecord| {
+                target.kind == of.kind && of.target.as_ref().is_none_or(|text| *text == target.text)
+            };
             of.model == model
                 && Some(of.method) == map.method
                 && Some(&of.baseline) == map.baseline.as_ref()
                 && of.output == map.output
-                && kinds.contains(&of.kind)
-                && of
-                    .target
-                    .as_ref()
-                    .is_none_or(|target| target.trim() == map.target.text.trim())
+                && same.iter().any(is_of)
         })
     }
 
@@ -336,8 +336,31 @@ mod tests {
         let found = |map| evidence.of_map("a", record, map).map(|maps| &maps.common.baseline);
         assert_eq!(found(predicted), Some(&Baseline::Zero));
         // The map of the right answer was not tested, unless it is the same map.
-        let is_same = predicted.target.text.trim() == gold.target.text.trim();
+        let is_same = predicted.target.token_ids == gold.target.token_ids;
         assert_eq!(found(gold).is_some(), is_same);
+        // Nor was another text than the one whose maps were.
+        let mut texts = record.clone();
+        let own = |text: &str, id| TargetRecord {
+            kind: TargetKind::Text,
+            token_ids: vec![id],
+            text: text.to_owned(),
+            given: None,
+        };
+        texts.attributions[0].target = own("A", 1);
+        texts.attributions[1].target = own(" A", 2);
+        let mut tested = maps("a", &[]);
+        tested.common.kind = TargetKind::Text;
+        tested.common.target = Some(" A".to_owned());
+        let evidence_of_texts = Evidence {
+            tested: vec![tested],
+            ..Evidence::default()
+        };
+        let is_found = |place: usize| {
+            evidence_of_texts
+                .of_map("a", &texts, &texts.attributions[place])
+                .is_some()
+        };
+        assert_eq!([is_found(0), is_found(1)], [false, true]);
         let mut other = predicted.clone();
         other.baseline = Some(Baseline::Pad);
         assert_eq!(found(&other), None);

@@ -11,7 +11,7 @@ use crate::analysis::failing::{FailingGroup, failing_group};
 use crate::analysis::map;
 use crate::analysis::scale::Scale;
 use crate::analysis::summary::{self, Mean, ModelSummary, Share};
-use crate::analysis::text::{bare, excerpt, short_titles};
+use crate::analysis::text::{bare, excerpt, short_titles, target_named};
 use crate::analysis::words::{self, AnswerWords, ListedWords};
 use crate::content::experiment::Experiment;
 use crate::content::project::Project;
@@ -486,7 +486,7 @@ impl<'a> Results<'a> {
         match self.first_map().map(|map| &map.target) {
             Some(target) if target.kind == TargetKind::Predicted => "answers that both give".to_owned(),
             Some(target) if target.kind == TargetKind::Generated => "what both say".to_owned(),
-            Some(target) => format!("“{}”", excerpt(&target.shown(), 60)),
+            Some(target) => format!("“{}”", target_named(target)),
             None => "nothing".to_owned(),
         }
     }

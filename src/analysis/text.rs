@@ -2,6 +2,12 @@
 
 use unicode_segmentation::UnicodeSegmentation;
 
+use crate::store::record::{TargetRecord, shown_target};
+use crate::terms::TargetKind;
+
+/// Characters of what a map explains, in a heading.
+const TARGET: usize = 60;
+
 /// The first `limit` characters a reader would count, white space collapsed, with an ellipsis where text is left out.
 pub fn excerpt(text: &str, limit: usize) -> String {
     // A short plain text is its own excerpt.
@@ -16,6 +22,16 @@ pub fn excerpt(text: &str, limit: usize) -> String {
         return text.to_owned();
     }
     ascii_excerpt(text.trim(), limit).unwrap_or_else(|| any_excerpt(text, limit))
+}
+
+/// What a map explains, as a heading has it.
+pub fn target_named(target: &TargetRecord) -> String {
+    target_text(target.kind, &target.text)
+}
+
+/// [`target_named`] of a target of this kind and text.
+pub fn target_text(kind: TargetKind, text: &str) -> String {
+    excerpt(&shown_target(kind, text), TARGET)
 }
 
 /// [`excerpt`] of a text of which what counts is ASCII, where a byte is a character; none where it is not.

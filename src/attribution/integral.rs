@@ -177,6 +177,7 @@ impl Integral {
                     singular_start: singular,
                     start: from,
                     output_rounding: ends.rounding,
+                    unit_roundoff: ends.unit_roundoff,
                 };
                 let integrator = Integrator::new(tokens, f_baseline, f_input, options);
                 State::Adaptive(Box::new(integrator.with_routes(ends.routes[0].clone())))

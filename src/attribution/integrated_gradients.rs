@@ -158,6 +158,8 @@ pub struct Ends {
     pub levels: [Option<f64>; LEVELS.len()],
     /// What either may be off by, where the model computes in half precision; 0 in float32.
     pub rounding: f64,
+    /// Unit roundoff of float32, where the model computes in it: see [`adaptive::Options::unit_roundoff`]; else 0.
+    pub unit_roundoff: f64,
     /// The experts that were chosen at the baseline, and at the input; empty where there are none.
     pub routes: [Routes; 2],
 }
@@ -406,6 +408,7 @@ impl Explainer {
                     zero: at(0.0),
                     levels: LEVELS.map(at),
                     rounding: slope * largest * half_unit,
+                    unit_roundoff: if self.dtype == DType::F32 { 2f64.powi(-24) } else { 0.0 },
                     routes: [routes(1), routes(0)],
                 }
             };

@@ -211,7 +211,10 @@ impl<'a> One<'a, '_> {
             Target::Gold => one(TargetKind::Gold, member(spec)?),
             Target::Option(_) => one(TargetKind::Option, member(spec)?),
             Target::Token(_) => one(TargetKind::Token, member(spec)?),
-            Target::Text(_) => one(TargetKind::Text, member(spec)?),
+            Target::Text(text) => {
+                let (token, forced) = member(spec)?;
+                vec![PlannedTarget::text(text, token, forced)]
+            }
             Target::Generated => vec![PlannedTarget::generated()],
             Target::AllOptions => options
                 .iter()

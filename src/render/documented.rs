@@ -36,7 +36,7 @@ struct Documented {
 }
 
 /// Every filter of [`filters::register`].
-const FILTERS: [Documented; 25] = [
+const FILTERS: [Documented; 26] = [
     filter("number", "four significant digits", "{{ 0.5 | number }}"),
     filter("signed", "a score: a number with its sign", "{{ 0.012345 | signed }}"),
     filter(
@@ -92,6 +92,11 @@ const FILTERS: [Documented; 25] = [
         "excerpt",
         "the first characters of a text",
         "{{ \"one two three\" | excerpt(length=7) }}",
+    ),
+    filter(
+        "target",
+        "what a map explains, in 60 characters; spaces at the ends of a text of your own as `␣`",
+        "{{ {\"kind\": \"text\", \"text\": \" A\"} | target }}",
     ),
     filter("unit", "the unit of an output", "{{ \"log_probability\" | unit }}"),
     filter("method", "an attribution method", "{{ \"gradient_x_input\" | method }}"),

@@ -5,11 +5,13 @@
 
 use tera::{Error, Kwargs, State, Tera, TeraResult, Value};
 
+use crate::analysis::text::target_text;
 use crate::render::text::{
     correlation, decimals, excerpt, interval, list, number, percent, plus_minus, points, signed,
 };
 use crate::render::{chart, heatmap, labels};
 use crate::site::urls::{self, Links};
+use crate::terms::TargetKind;
 
 /// Gives a Tera these filters.
 pub fn register(tera: &mut Tera) {
@@ -57,6 +59,7 @@ pub fn register(tera: &mut Tera) {
     tera.register_filter("excerpt", |text: &str, given: Kwargs, _: &State| {
         given.must_get::<usize>("length").map(|length| excerpt(text, length))
     });
+    tera.register_filter("target", |value: &Value, _: Kwargs, _: &State| target(value));
     tera.register_filter("unit", |output: &str, _: Kwargs, _: &State| {
         labels::unit_named(output).ok_or_else(|| unheard_of("output", output))
     });
@@ -188,6 +191,20 @@ fn word_of(value: &Value, field: &str) -> TeraResult<String> {
     })
 }
 
+/// What a map explains, as headings have it.
+fn target(value: &Value) -> TeraResult<String> {
+    let [kind, text] = ["kind", "text"].map(|part| value.get_from_path(part).and_then(Value::as_str));
+    let (Some(kind), Some(text)) = (kind, text) else {
+        return Err(Error::message(format!(
+            "a target with `kind` and `text` was expected, found a value of type {}",
+            value.name()
+        )));
+    };
+    let known = TargetKind::WORDS.iter().find(|(word, _)| *word == kind);
+    let (_, kind) = known.ok_or_else(|| unheard_of("kind of target", kind))?;
+    Ok(target_text(*kind, text))
+}
+
 /// Who computed a map that igsite did not.
 fn imported(value: &Value) -> Option<&Value> {
     value.get_from_path("imported").filter(|imported| !imported.is_none())
@@ -230,6 +247,7 @@ mod tests {
         );
         assert!(shown("{{ text | percent }}").is_err_and(|error| error.contains("a number was expected")));
         assert!(shown("{{ text | baseline }}").is_err_and(|error| error.contains("no baseline")));
+        assert!(shown("{{ text | target }}").is_err_and(|error| error.contains("a target with `kind` and `text`")));
         assert!(shown("{{ text | method }}").is_err_and(|error| error.contains("no method")));
         assert!(shown("{{ text | badge }}").is_err_and(|error| error.contains("no state of a map")));
         assert!(shown("{{ \"a\" | link }}").is_err_and(|error| error.contains("needs the variable `page`")));

@@ -175,15 +175,20 @@ impl TargetRecord {
     /// Its text as a page has it: without space around it. An author's own continuation keeps that, as `␣`, since with it
     /// it is another one.
     pub fn shown(&self) -> Cow<'_, str> {
-        let trimmed = self.text.trim();
-        if self.kind != TargetKind::Text || trimmed.len() == self.text.len() {
-            return Cow::Borrowed(trimmed);
-        }
-        let (before, behind) = self.text.split_at(self.text.len() - self.text.trim_start().len());
-        let spaces = |text: &str| text.chars().map(|c| if c == ' ' { '␣' } else { c }).collect::<String>();
-        let behind = &behind[trimmed.len()..];
-        Cow::Owned(format!("{}{trimmed}{}", spaces(before), spaces(behind)))
+        shown_target(self.kind, &self.text)
     }
+}
+
+/// [`TargetRecord::shown`] of a target of this kind and text.
+pub fn shown_target(kind: TargetKind, text: &str) -> Cow<'_, str> {
+    let trimmed = text.trim();
+    if kind != TargetKind::Text || trimmed.len() == text.len() {
+        return Cow::Borrowed(trimmed);
+    }
+    let (before, behind) = text.split_at(text.len() - text.trim_start().len());
+    let spaces = |text: &str| text.chars().map(|c| if c == ' ' { '␣' } else { c }).collect::<String>();
+    let behind = &behind[trimmed.len()..];
+    Cow::Owned(format!("{}{trimmed}{}", spaces(before), spaces(behind)))
 }
 
 /// What a model was given behind a prompt before it spoke.

@@ -37,6 +37,7 @@ impl Path {
             singular_start: self.singular_start,
             start: 0.0,
             output_rounding,
+            unit_roundoff: 0.0,
         })
     }
 
@@ -53,6 +54,7 @@ impl Path {
             singular_start: self.singular_start,
             start,
             output_rounding: 0.0,
+            unit_roundoff: 0.0,
         };
         self.finish(self.start_with(options), 4000, |_| ())
     }
@@ -472,6 +474,38 @@ fn known_rounding_of_outputs_is_not_held_against_the_integral() {
     };
     let (told, converged) = evaluations(1e-3);
     assert!(converged && told < evaluations(0.0).0, "{told} {:?}", evaluations(0.0));
+}
+
+#[test]
+fn rounding_of_a_steep_output_is_not_held_against_the_integral() {
+    let unit_roundoff = 1e-4;
+    let mut fewer = 0;
+    for seed in 0..8 {
+        let path = random_path(&mut Random(seed), false);
+        let evaluations = |told: f64| {
+            let mut rounding = Random(seed);
+            let start = path.start_with(Options {
+                tolerance: 0.01,
+                max_evaluations: 2000,
+                singular_start: false,
+                start: 0.0,
+                output_rounding: 0.0,
+                unit_roundoff: told,
+            });
+            let noise = |value: &mut Value| {
+                let steepness: f64 = value.scores.iter().map(|score| score.abs()).sum();
+                value.output += 4.0 * unit_roundoff * steepness * rounding.within(-1.0, 1.0);
+            };
+            let estimate = path.finish(start, 2000, noise).result();
+            let (wrong, stated) = path.errors(&estimate);
+            assert!(wrong <= stated, "{seed}: {wrong} {stated}");
+            (estimate.evaluations, estimate.converged)
+        };
+        let (told, untold) = (evaluations(unit_roundoff), evaluations(0.0));
+        assert!(told.1 && told.0 <= untold.0, "{seed}: {told:?} {untold:?}");
+        fewer += usize::from(told.0 < untold.0);
+    }
+    assert!(fewer >= 4, "{fewer} of 8");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::analysis::agreement::{Agreement, Measures, Scored, TOP, agreement, la
 use crate::analysis::map;
 use crate::analysis::scale::{Scale, Scales, Scores};
 use crate::analysis::summary::Share;
-use crate::analysis::text::bare;
+use crate::analysis::text::{bare, target_named};
 use crate::content::units::{CharText, UnitScores};
 use crate::render::text::{escape_into, excerpt, number_into, plus_minus_into, signed_into};
 use crate::render::{heatmap, labels};
@@ -23,7 +23,7 @@ pub type OfPage<'a, 'd> = (usize, &'d [&'a str], &'a AttributionRecord, &'d Draw
 pub struct MethodsBeside<'a> {
     id: String,
     /// What all explain.
-    target: &'a str,
+    target: String,
     /// Every kind of target that it is.
     kinds: Vec<&'a str>,
     /// What all compare the input with.
@@ -158,7 +158,7 @@ fn of_group<'a>(place: &Place<'_>, index: usize, maps: &[OfPage<'a, '_>], unit: 
     let (_, kinds, first, _) = maps[0];
     MethodsBeside {
         id: format!("methods-{}", index + 1),
-        target: &first.target.text,
+        target: target_named(&first.target),
         kinds: kinds.to_vec(),
         baseline: labels::baseline_of(first),
         methods: methods.collect(),

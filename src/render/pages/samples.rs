@@ -345,13 +345,17 @@ fn row(results: &Results<'_>, sample: usize, judged: bool, links: &Links, html: 
     for model in 0..results.models.len() {
         answer(results, model, sample, html);
     }
-    let mean = analysed.mean_spearman();
-    let _ = writeln!(
-        html,
-        "<td class=num data-label=\"Mean Spearman: \" data-value={:.4}>{}",
-        mean.unwrap_or(-2.0),
-        or_dash(mean.map(correlation))
-    );
+    // One model has no other to agree with.
+    if results.models.len() > 1 {
+        let mean = analysed.mean_spearman();
+        let _ = write!(
+            html,
+            "<td class=num data-label=\"Mean Spearman: \" data-value={:.4}>{}",
+            mean.unwrap_or(-2.0),
+            or_dash(mean.map(correlation))
+        );
+    }
+    html.push('\n');
 }
 
 /// What a model answers, its map as a strip, and the word that it rests on most.

@@ -7,6 +7,7 @@ use crate::analysis::map::{self, Without};
 use crate::analysis::results::SPECIAL;
 use crate::analysis::scale::{Scales, Scores};
 use crate::analysis::summary;
+use crate::analysis::text::target_named;
 use crate::content::units::{CharText, Unit, UnitScores, Units};
 use crate::render::heatmap::{self, WithoutUnits};
 use crate::render::labels;
@@ -212,7 +213,7 @@ impl Drawn<'_> {
 /// What a map is of, in a line: target, baseline, method, and how right it is. A picture that leaves the page says it
 /// below the names of model and sample.
 fn about(map: &AttributionRecord) -> String {
-    let target = format!("“{}” ({})", excerpt(&map.target.shown(), 60), map.target.kind.word());
+    let target = format!("“{}” ({})", target_named(&map.target), map.target.kind.word());
     let baseline = format!("from {}", labels::baseline_of(map));
     let method = match &map.imported {
         Some(by) => format!("{} by {}", by.method, by.by()),
