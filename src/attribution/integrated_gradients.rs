@@ -158,7 +158,7 @@ pub struct Ends {
     pub levels: [Option<f64>; LEVELS.len()],
     /// What either may be off by, where the model computes in half precision; 0 in float32.
     pub rounding: f64,
-    /// Unit roundoff of float32, where the model computes in it: see [`adaptive::Options::unit_roundoff`]; else 0.
+    /// Unit roundoff of float32, where the model computes in it, else 0: [`super::adaptive::Options::unit_roundoff`].
     pub unit_roundoff: f64,
     /// The experts that were chosen at the baseline, and at the input; empty where there are none.
     pub routes: [Routes; 2],
