@@ -137,9 +137,9 @@ impl KnownTarget {
         [&self.forced[self.given..], &self.ids].concat()
     }
 
-    /// Whether its text is that of several tokens together, or of one that the model chose among others.
+    /// Whether its text is that of several tokens together, or of one that the model chose among others; not the author's.
     pub fn is_joined(&self) -> bool {
-        !self.forced.is_empty() || self.kind == TargetKind::Generated
+        self.text.is_none() && (!self.forced.is_empty() || self.kind == TargetKind::Generated)
     }
 
     /// The tokens behind the prompt that are only given.
