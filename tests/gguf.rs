@@ -155,6 +155,19 @@ fn settings_that_are_not_computed_are_named() {
     assert!(with("llama.rope.dimension_count", 4.into()).contains("`llama.rope.dimension_count: 4`"));
     assert!(with("llama.rope.scaling.type", "spiral".into()).contains("`llama.rope.scaling.type: \"spiral\"`"));
     assert!(with("llama.rope.scaling.type", "yarn".into()).contains("`llama.rope.scaling.factor` is missing"));
+    // What would stretch or multiply rotary positions beside what the file has already.
+    let factors = |writer: &Writer| writer.clone().floats("rope_freqs.weight", &[4], &[1.0; 4]);
+    let other = told(factors(&writer).with("llama.rope.scaling.factor", 4f32)).unwrap_or_default();
+    assert!(other.contains("tensor `rope_freqs.weight`"), "{other}");
+    assert_eq!(told(factors(&writer).with("llama.rope.scaling.factor", 1f32)), None);
+    for key in ["rope.scaling.attn_factor", "rope.scaling.yarn_attn_factor"] {
+        let key = format!("llama.{key}");
+        for writer in [&writer, &factors(&writer)] {
+            let told = told(writer.clone().with(&key, 1.5f32)).unwrap_or_default();
+            assert!(told.contains(&format!("`{key}: 1.5`")), "{told}");
+        }
+        assert_eq!(told(writer.clone().with(&key, 1f32)), None);
+    }
     assert!(with("llama.attention.causal", false.into()).contains("`llama.attention.causal: false`"));
     assert!(with("llama.final_logit_softcapping", 30f32.into()).contains("`llama.final_logit_softcapping: 30.0`"));
     assert!(with("split.count", 3.into()).contains("one of 3 parts"));
@@ -173,6 +186,17 @@ fn settings_that_are_not_computed_are_named() {
         warnings.len() == 1 && warnings[0].contains("`llama.spin: 2`"),
         "{warnings:?}"
     );
+    // Long values are not read: all of them together would take many times their room.
+    let long = || support::writer::Value::from(vec![0i32; 200_000]);
+    let two = writer.clone().with("llama.spin", long()).with("llama.turn", long());
+    let (_folder, odd) = open(&two);
+    let told_of = odd
+        .unwrap()
+        .warnings
+        .iter()
+        .map(ToString::to_string)
+        .collect::<String>();
+    assert!(told_of.contains("`llama.turn: \"800012 bytes\"`"), "{:.600}", told_of);
     // The embedding table alone says how long the vocabulary is.
     let unknown = Writer::default().with("general.architecture", "mamba2");
     let error = told(unknown).unwrap();
@@ -187,6 +211,58 @@ fn settings_that_are_not_computed_are_named() {
         .tensor("output_norm.weight", &[256], 16, vec![0; 66]);
     let error = told(iq).unwrap();
     assert!(error.contains("IQ2_XXS") && error.contains("Q4_K"), "{error}");
+    let nvfp4 = writer
+        .without("output_norm.weight")
+        .tensor("output_norm.weight", &[64], 40, vec![0; 36]);
+    let error = told(nvfp4).unwrap();
+    assert!(error.contains("NVFP4") && error.contains("Q4_K"), "{error}");
+}
+
+/// A file of Gemma 2 from before llama.cpp wrote its caps has those that all have.
+#[test]
+fn caps_that_an_early_file_leaves_out() {
+    let config = config_of("gemma2");
+    let (tensors, _) = model_of(&config);
+    let written = gguf::written(&config, &tensors);
+    let shape = |writer: &Writer| open(writer).1.unwrap().config.model;
+    let cap = |key: &str| shape(&written.clone().without_key(&format!("gemma2.{key}")));
+    let whole = shape(&written);
+    assert_eq!(
+        (whole.output.cap, whole.blocks[0].attention.cap),
+        (Some(30.0), Some(50.0))
+    );
+    for key in ["final_logit_softcapping", "attn_logit_softcapping"] {
+        assert_eq!(cap(key), whole, "{key}");
+    }
+}
+
+/// Tensors that claim to be of many experts are counted before a name is made of each.
+#[test]
+fn more_experts_than_any_model_has() {
+    let mut writer = Writer::default().with("general.architecture", "llama");
+    for (key, number) in [
+        ("block_count", 80),
+        ("embedding_length", 32),
+        ("attention.head_count", 4),
+        ("context_length", 64),
+        ("feed_forward_length", 32),
+        ("expert_count", 4096),
+        ("expert_used_count", 2),
+    ] {
+        writer = writer.with(&format!("llama.{key}"), number);
+    }
+    writer = writer.with("llama.attention.layer_norm_rms_epsilon", 1e-5f32);
+    writer = writer.floats("token_embd.weight", &[40, 32], &[0.0; 40 * 32]);
+    for layer in 0..80 {
+        writer = writer.tensor(
+            &format!("blk.{layer}.ffn_gate_exps.weight"),
+            &[4096, 1],
+            1,
+            vec![0; 8192],
+        );
+    }
+    let error = open(&writer).1.unwrap_err().to_string();
+    assert!(error.contains("matrices of experts"), "{error}");
 }
 
 /// Weights that are packed in the file stay so, and are those that they expand to.

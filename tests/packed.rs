@@ -22,13 +22,15 @@ use support::project::Project;
 use support::tiny::{self, Tensors};
 use tempfile::TempDir;
 
+/// Name, type and shape of a tensor, and what its bytes are.
+type Listed = (String, String, Vec<usize>, String);
+
 /// A checkpoint, and what must come of it.
 #[derive(Clone, Deserialize)]
 struct Case {
     name: String,
     config: Value,
-    /// Name, type, shape, and what its bytes are.
-    tensors: Vec<(String, String, Vec<usize>, String)>,
+    tensors: Vec<Listed>,
     /// Those that are quantised, as the family's table names them.
     weights: Vec<String>,
     word: String,
@@ -334,6 +336,16 @@ fn a_config_of_codes_that_are_not_there_is_told() {
         assert_eq!(told, 1, "{}: {warnings:?}", case.name);
         assert!(checkpoint.config.quantization.is_none(), "{}", case.name);
         assert_eq!(expanded(&checkpoint, DType::F32), tensors, "{}", case.name);
+        // A config of bitsandbytes' is no other.
+        let mut config = case.config.clone();
+        config["quantization_config"] = json!({"load_in_4bit": true, "bnb_4bit_quant_type": "nf4"});
+        std::fs::write(of_codes.path().join("config.json"), config.to_string()).unwrap();
+        let checkpoint = Checkpoint::open(of_codes.path()).unwrap();
+        let told = checkpoint
+            .warnings
+            .iter()
+            .filter(|told| told.to_string().contains("and none are"));
+        assert_eq!((told.count(), checkpoint.quantization()), (1, None), "{}", case.name);
     }
 }
 
@@ -457,6 +469,133 @@ fn settings_that_are_not_computed_are_named() {
             .any(|warning| warning.contains("passed over: `spin: 2`")),
         "{warnings:?}"
     );
+}
+
+/// The numbers of a case, after a change of its config and its tensors.
+fn changed(name: &str, config: impl Fn(&mut Value), tensors: impl Fn(&mut Vec<Listed>)) -> Result<Tensors, String> {
+    let mut case = case(name);
+    config(&mut case.config["quantization_config"]);
+    tensors(&mut case.tensors);
+    verified(&case).map_err(|error| error.to_string())?;
+    let folder = written(&case);
+    Ok(expanded(&Checkpoint::open(folder.path()).unwrap(), DType::F32))
+}
+
+/// GPTQModel's `dynamic`: the config has another group size than a layer, whose scales say how many groups it has.
+#[test]
+fn a_layer_with_settings_of_its_own_is_read_by_its_scales() {
+    let as_it_is = |name| changed(name, |_| (), |_| ()).unwrap();
+    for (name, size) in [
+        ("gptq-4", 96),
+        ("gptq-4", 16),
+        ("gptq-4-order", -1),
+        ("gptq-4-act-order", 16),
+    ] {
+        let other = |config: &mut Value| {
+            config["group_size"] = json!(size);
+            config["dynamic"] = json!({"+:.*": {"group_size": 32}});
+        };
+        assert_eq!(changed(name, other, |_| ()).unwrap(), as_it_is(name), "{name}, {size}");
+    }
+    // Five groups of 96 inputs are of no one size.
+    let dynamic = |config: &mut Value| config["dynamic"] = json!({"+:.*": {"group_size": 20}});
+    let five = |tensors: &mut Vec<Listed>| {
+        for (name, _, shape, _) in tensors {
+            if name.ends_with("down_proj.scales") || name.ends_with("down_proj.qzeros") {
+                shape[0] = 7;
+            }
+        }
+    };
+    let error = changed("gptq-4", dynamic, five).unwrap_err();
+    assert!(error.contains("down_proj.scales`: 7 groups of 96 inputs"), "{error}");
+}
+
+/// What a config promises and no tensor says is missing, by its name.
+#[test]
+fn groups_and_zero_points_that_are_promised_must_be_there() {
+    let act_order = |config: &mut Value| config["desc_act"] = json!(true);
+    let error = changed("gptq-4", act_order, |_| ()).unwrap_err();
+    assert!(
+        error.contains(".g_idx`: missing") && error.contains("`desc_act`"),
+        "{error}"
+    );
+    for (name, part, key) in [
+        ("compressed-4-zeros", "weight_zero_point", "`symmetric`"),
+        ("compressed-4-zeros", "weight_g_idx", "`actorder`"),
+        ("compressed-8", "weight_zero_point", "`symmetric`"),
+    ] {
+        let without = |tensors: &mut Vec<Listed>| tensors.retain(|(name, ..)| !name.ends_with(part));
+        let error = changed(name, |_| (), without).unwrap_err();
+        assert!(
+            error.contains(&format!(".{part}`: missing")) && error.contains(key),
+            "{error}"
+        );
+    }
+    let order = |config: &mut Value| config["config_groups"]["group_0"]["weights"]["actorder"] = json!("spiral");
+    let error = changed("compressed-4", order, |_| ()).unwrap_err();
+    assert!(error.contains("`actorder: \"spiral\"`"), "{error}");
+}
+
+/// AutoGPTQ gives each layer a bias, of zeros where the model has none; another one would change the numbers.
+#[test]
+fn biases_of_zeros_are_left_aside() {
+    let with = |kind: &'static str| {
+        move |tensors: &mut Vec<Listed>| {
+            let name = "model.layers.0.mlp.down_proj.bias".to_owned();
+            tensors.push((name, "F32".into(), vec![64], kind.into()));
+        }
+    };
+    let as_it_is = changed("gptq-4", |_| (), |_| ()).unwrap();
+    assert_eq!(changed("gptq-4", |_| (), with("order:1000")).unwrap(), as_it_is);
+    let error = changed("gptq-4", |_| (), with("plain")).unwrap_err();
+    assert!(
+        error.contains("down_proj.bias`: not used by this architecture"),
+        "{error}"
+    );
+}
+
+/// AutoFP8 has the scales under a name of its own.
+#[test]
+fn scales_of_auto_fp8() {
+    let renamed = |tensors: &mut Vec<Listed>| {
+        for (name, ..) in tensors {
+            *name = name.replace("weight_scale_inv", "weight_scale");
+        }
+    };
+    for name in ["fp8-block", "fp8-static"] {
+        let as_it_is = changed(name, |_| (), |_| ()).unwrap();
+        assert_eq!(changed(name, |_| (), renamed).unwrap(), as_it_is, "{name}");
+    }
+}
+
+/// Settings that transformers 5 and LLM Compressor write are known; others are told, wherever they stand.
+#[test]
+fn settings_of_each_layer_that_are_not_known_are_told() {
+    let told = |name: &str, place: &str, more: Value| -> Vec<String> {
+        let mut case = case(name);
+        let config = case.config["quantization_config"].pointer_mut(place).unwrap();
+        config
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        let checkpoint = Checkpoint::open(written(&case).path()).unwrap();
+        let told = checkpoint.warnings.iter().map(ToString::to_string);
+        told.filter(|told| told.contains("passed over")).collect()
+    };
+    let of_gptq = json!({"true_sequential": true, "damp_percent": 0.1, "batch_size": 1, "act_group_aware": true,
+        "dataset": null, "format": "gemm"});
+    assert_eq!(told("awq", "", of_gptq), [""; 0]);
+    assert_eq!(told("fp8-block", "", json!({"expert_dtype": "fp8"})), [""; 0]);
+    for (place, at) in [
+        ("/config_groups/group_0", "group_0"),
+        ("/config_groups/group_0/weights", "group_0"),
+    ] {
+        let told = told("compressed-4", place, json!({"spin": 2}));
+        assert!(
+            told.len() == 1 && told[0].contains("`spin: 2`") && told[0].contains(at),
+            "{told:?}"
+        );
+    }
 }
 
 /// Linear layers rounded to a sign and 7 bits, one scale a row, as LLM Compressor has `W8A8`: the checkpoint's tensors,

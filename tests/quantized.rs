@@ -9,15 +9,17 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{DType, Device};
 use igsite::attribution::integral::Nodes;
 use igsite::attribution::integrated_gradients::{Explainer, Scalar};
-use igsite::checkpoint::Checkpoint;
+use igsite::checkpoint::{Checkpoint, config};
 use igsite::kernel::matrix::{Code, Elements, Four, quantize};
 use igsite::model::CausalLm;
 use igsite::tensor::matrix::Precision;
 use igsite::terms::{BaselineVector, Batch, DeviceKind, Output};
 use igsite::tokenizer::Tokenizer;
-use serde_json::Value;
+use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
+use serde_json::{Value, json};
+use support::families::{config_with, tensors};
 use support::numbers::machine;
-use support::{json, shared};
+use support::{json, shared, tiny};
 
 const CODES: [Code; 2] = [Code::Fp4, Code::Nf4];
 
@@ -222,6 +224,86 @@ fn a_form_that_is_not_known_is_told() {
     ] {
         let found = told(from, to);
         assert!(found.contains(message), "{found}");
+    }
+}
+
+/// GPT-2's layers stand transposed in a file of floats, and as `[out, in]` where bitsandbytes has quantised them. Its
+/// table of positions is no linear layer, and is never quantised.
+#[test]
+fn a_gpt2_that_bitsandbytes_has_saved() {
+    let config = json!({"model_type": "gpt2", "vocab_size": 40, "n_embd": 64, "n_layer": 2, "n_head": 4,
+        "n_positions": 32});
+    let shape = config::parse(config.as_object().unwrap()).unwrap().model;
+    let floats = tensors(&CausalLm::init(&shape, &Device::flex()));
+    let folder = |quantized: bool| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = config.clone();
+        let mut stored: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
+        let bytes = |floats: &[f32]| floats.iter().flat_map(|float| float.to_le_bytes()).collect::<Vec<u8>>();
+        for (name, (dims, values)) in &floats {
+            if !quantized || !name.contains(".c_") || !name.ends_with(".weight") {
+                stored.push((name.clone(), Dtype::F32, dims.clone(), bytes(values)));
+                continue;
+            }
+            let [input, out] = dims[..] else {
+                panic!("{name}: {dims:?}")
+            };
+            let at = |index: usize| values[index % input * out + index / input];
+            let (codes, scales) = quantize(values.len(), Code::Nf4, |range, to| {
+                to.iter_mut().zip(range).for_each(|(to, index)| *to = at(index));
+            });
+            let state = json!({"quant_type": "nf4", "blocksize": 64, "dtype": "float32", "shape": [out, input]});
+            let state = state.to_string().into_bytes();
+            let map = Code::Nf4.values();
+            stored.push((format!("{name}.absmax"), Dtype::F32, vec![scales.len()], bytes(&scales)));
+            stored.push((format!("{name}.quant_map"), Dtype::F32, vec![16], bytes(&map[..])));
+            let of = format!("{name}.quant_state.bitsandbytes__nf4");
+            stored.push((of, Dtype::U8, vec![state.len()], state));
+            stored.push((name.clone(), Dtype::U8, vec![codes.len(), 1], codes));
+        }
+        if quantized {
+            config["quantization_config"] =
+                json!({"quant_method": "bitsandbytes", "load_in_4bit": true, "bnb_4bit_quant_type": "nf4"});
+        }
+        std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+        let views = stored
+            .iter()
+            .map(|(name, dtype, shape, bytes)| (name, TensorView::new(*dtype, shape.clone(), bytes).unwrap()));
+        serialize_to_file(views, None, &folder.path().join("model.safetensors")).unwrap();
+        folder
+    };
+    let of = |quantized: bool, precision: Precision| {
+        let folder = folder(quantized);
+        let checkpoint = Checkpoint::open(folder.path()).unwrap();
+        CausalLm::verify(&checkpoint).unwrap();
+        let model = CausalLm::load(&checkpoint, &Device::flex(), precision).unwrap();
+        (tensors(&model), folder)
+    };
+    let (saved, _) = of(true, DType::F32.into());
+    let (made, _) = of(false, four_bit(DType::F32, Code::Nf4));
+    assert_eq!(saved, made);
+    let positions = "transformer.wpe.weight";
+    assert_eq!(made[positions], floats[positions]);
+    assert_ne!(
+        made["transformer.h.0.mlp.c_fc.weight"],
+        floats["transformer.h.0.mlp.c_fc.weight"]
+    );
+}
+
+/// Nor is the router of a mixture of experts.
+#[test]
+fn routers_are_not_quantized() {
+    let config = config_with("mixtral", json!({"hidden_size": 64}));
+    let shape = config::parse(config.as_object().unwrap()).unwrap().model;
+    let floats = tensors(&CausalLm::init(&shape, &Device::flex()));
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+    tiny::write_safetensors(&folder.path().join("model.safetensors"), &floats);
+    let checkpoint = Checkpoint::open(folder.path()).unwrap();
+    let model = CausalLm::load(&checkpoint, &Device::flex(), four_bit(DType::F32, Code::Nf4)).unwrap();
+    for (name, found) in tensors(&model) {
+        let quantized = name.contains("experts") || name.contains("_proj");
+        assert_eq!(found != floats[&name], quantized, "{name}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use igsite::attribution::adaptive::{self, Integrator};
 use igsite::attribution::integral::Nodes;
-use igsite::attribution::integrated_gradients::{Ends, Points, Scalar};
+use igsite::attribution::integrated_gradients::{Points, Scalar};
 use igsite::attribution::quadrature;
 
 use crate::support::cases::{self, Case, Family, Model, distance, size};
@@ -56,20 +56,21 @@ impl Example<'_> {
     /// Where the adaptive rule asks for values.
     fn nodes(&mut self, tolerance: f64) -> Vec<f64> {
         let (ids, scalar) = (self.ids(), self.scalar());
-        let Ends { input, baseline, .. } = self
+        let ends = self
             .model
             .explainer
             .ends(&ids, BaselineVector::Zero, (&[], 0), None, &[scalar])
-            .unwrap()[0];
+            .unwrap()
+            .remove(0);
         let options = adaptive::Options {
             tolerance,
             max_evaluations: 4096,
             singular_start: true,
             start: 0.0,
-            output_rounding: 0.0,
-            unit_roundoff: 0.0,
+            output_rounding: ends.rounding,
+            unit_roundoff: ends.unit_roundoff,
         };
-        let mut integrator = Integrator::new(ids.len(), baseline, input, options);
+        let mut integrator = Integrator::new(ids.len(), ends.baseline, ends.input, options);
         let mut nodes = Vec::new();
         while !integrator.wanted().is_empty() {
             let wanted = integrator.wanted().to_vec();

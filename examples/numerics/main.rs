@@ -9,8 +9,8 @@
 //! cargo run --release --example numerics -- forms FIRST OTHER… # maps of one model from a GGUF file and from folders
 //! ```
 //!
-//! `real` takes the numbers of tokens of its prompts behind the folder, each with a baseline if not all are wanted
-//! (`27 85:token`), and prints the table instead of writing it, if there are any.
+//! `real` takes the rows that are wanted behind the folder: tokens of the prompt, and a baseline and an output if not
+//! all (`27 85:token 170:mean:logit`), and prints the table instead of writing it, if there are any.
 //!
 //! The cases are those of `tests/exactness.rs`, here with fixed rules beside them. The same processor gives the same
 //! files.

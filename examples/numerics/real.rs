@@ -28,44 +28,50 @@ const TEXT: &str = "The capital of France is a city on the river Seine, and most
      the north have had no new pupils since the summer. A newspaper looked at the figures of the ministry and found that \
      both sides had chosen the year in which they began to count. Asked whether the first claim is true, the editor said";
 const LENGTHS: [usize; 4] = [10, 27, 85, 170];
-/// Prompts with more tokens than this have no rule of many points beside, and no truth, which would take hours.
-const LONG: usize = 40;
 /// Where the path from the zero embedding is entered, as an experiment may ask for.
 const ENTERED: f64 = 1e-4;
 /// What the rule is asked for.
 const ASKED: [f64; 2] = [0.05, 0.01];
+/// Points of the fixed rules beside it.
+const GAUSS: [usize; 2] = [50, 512];
 /// What it is asked for where forms of one model are compared: less than they differ by.
 const FORMS_ASKED: f64 = 0.002;
-/// How exact the truth is, as a share of Σ|score|: enough for what it is held against.
-const EXACT: f64 = 2e-4;
+/// How far apart the two rules of a truth's panel may be, as a share of Σ|score|: enough for what it is held against. For
+/// prompts of more tokens than [`LONG`] the second, since an evaluation takes so long there.
+const EXACT: [f64; 2] = [2e-4, 1e-3];
+/// See [`EXACT`].
+const LONG: usize = 40;
 
-/// Prompts of the table: so many tokens, and from which baseline, if not from all.
+/// Rows of the table: prompts of so many tokens, from which baseline and of which output, if not all.
 #[derive(Debug)]
 pub struct Asked {
     tokens: usize,
     baseline: Option<String>,
+    output: Option<String>,
 }
 
 impl Asked {
     /// Those that a table has unless others are asked for.
     pub fn all() -> Vec<Self> {
-        let of = |tokens| Self { tokens, baseline: None };
+        let of = |tokens| Self {
+            tokens,
+            baseline: None,
+            output: None,
+        };
         LENGTHS.into_iter().map(of).collect()
     }
 }
 
-/// As it is typed: `27`, or `27:token`.
+/// As it is typed: `27`, `27:token`, or `27:token:logit`.
 impl FromStr for Asked {
     type Err = ParseIntError;
 
     fn from_str(typed: &str) -> Result<Self, ParseIntError> {
-        let (tokens, baseline) = match typed.split_once(':') {
-            Some((tokens, baseline)) => (tokens, Some(baseline.to_owned())),
-            None => (typed, None),
-        };
+        let mut parts = typed.splitn(3, ':');
         Ok(Self {
-            tokens: tokens.parse()?,
-            baseline,
+            tokens: parts.next().unwrap_or_default().parse()?,
+            baseline: parts.next().map(str::to_owned),
+            output: parts.next().map(str::to_owned),
         })
     }
 }
@@ -73,7 +79,7 @@ impl FromStr for Asked {
 /// The table, and what it took.
 ///
 /// # Errors
-/// A baseline that is asked for is none of the table's.
+/// A baseline or an output that is asked for is none of the table's.
 pub fn table(folder: &Path, asked: &[Asked]) -> Result<String, Box<dyn Error>> {
     let mut model = cases::model("real".to_owned(), Family::Stories, folder, &[TEXT]);
     let text = model.prompts.remove(0);
@@ -90,20 +96,18 @@ pub fn table(folder: &Path, asked: &[Asked]) -> Result<String, Box<dyn Error>> {
                      true | Gauss–Legendre 50, 512: true | share of the map below α = 10⁻³, 10⁻⁶, 10⁻⁹ |\n\
                      |---|---|---|---|---|---|---|\n"
             .to_owned();
-    for Asked { tokens, baseline } in asked {
+    for Asked {
+        tokens,
+        baseline,
+        output,
+    } in asked
+    {
         let ids = text[..*tokens.min(&text.len())].to_vec();
-        let of_name = |(name, _): &(&str, _)| baseline.as_ref().is_none_or(|asked| asked == name);
-        if !starts.iter().any(of_name) {
-            let names = starts.map(|(name, _)| name).join(", ");
-            return Err(format!(
-                "a baseline is one of {names}, not {}",
-                baseline.as_deref().unwrap_or("")
-            )
-            .into());
-        }
-        for start in starts.into_iter().filter(of_name) {
+        let starts = named("a baseline", starts.to_vec(), baseline.as_deref(), |start| start.0)?;
+        let outputs = named("an output", OUTPUTS.to_vec(), output.as_deref(), |output| *output)?;
+        for start in starts {
             let began = Instant::now();
-            let rows = rows(&mut model, &ids, start);
+            let rows = rows(&mut model, &ids, start, &outputs);
             eprint!("{rows}");
             eprintln!(
                 "{} tokens, {}: {:.0} s",
@@ -117,48 +121,63 @@ pub fn table(folder: &Path, asked: &[Asked]) -> Result<String, Box<dyn Error>> {
     Ok(table)
 }
 
-fn rows(model: &mut Model, ids: &[u32], (name, start): (&'static str, BaselineVector)) -> String {
-    let long = ids.len() > LONG;
+/// The one of `all` that is asked for by its name; all, if none is.
+fn named<T>(
+    what: &str,
+    mut all: Vec<T>,
+    asked: Option<&str>,
+    name: impl Fn(&T) -> &'static str,
+) -> Result<Vec<T>, String> {
+    let Some(asked) = asked else { return Ok(all) };
+    let names = all.iter().map(&name).collect::<Vec<_>>().join(", ");
+    all.retain(|one| name(one) == asked);
+    if all.is_empty() {
+        return Err(format!("{what} is one of {names}, not {asked}"));
+    }
+    Ok(all)
+}
+
+fn rows(
+    model: &mut Model,
+    ids: &[u32],
+    (name, start): (&'static str, BaselineVector),
+    outputs: &[&'static str],
+) -> String {
     let scalars: Vec<(&str, Scalar)> = model
         .scalars(ids)
         .into_iter()
         .zip(OUTPUTS)
         .map(|((_, scalar), output)| (output, scalar))
+        .filter(|(output, _)| outputs.contains(output))
         .collect();
-    let gauss: &[usize] = if long { &[50] } else { &[50, 512] };
     // Unbounded outputs have no map from the zero vector that could be known.
     let known = |scalar: &Scalar| start != BaselineVector::Zero || scalar.output == Output::Probability;
     let mut asked = Vec::new();
     for (_, scalar) in &scalars {
         asked.extend(ASKED.map(|tolerance| (*scalar, cases::adaptive(tolerance))));
         if known(scalar) {
-            asked.extend(gauss.iter().map(|&count| (*scalar, cases::gauss_legendre(count))));
+            asked.extend(GAUSS.map(|count| (*scalar, cases::gauss_legendre(count))));
         }
     }
     let mut maps = model.along(ids, start, asked).into_iter();
     let of: Vec<Scalar> = scalars.iter().map(|(_, scalar)| *scalar).filter(known).collect();
-    let mut truths = if long {
-        of.iter().map(|_| None).collect::<Vec<_>>()
-    } else {
-        model.truths_to(ids, start, &of, EXACT).into_iter().map(Some).collect()
-    }
-    .into_iter();
+    let exact = EXACT[usize::from(ids.len() > LONG)];
+    let mut truths = model.truths_to(ids, start, &of, exact).into_iter();
     let mut told = String::new();
     for (output, scalar) in &scalars {
         let adaptive: Vec<Attribution> = maps.by_ref().take(ASKED.len()).collect();
         let (fixed, truth) = if known(scalar) {
-            let fixed: Vec<Attribution> = maps.by_ref().take(gauss.len()).collect();
-            (fixed, truths.next().flatten())
+            let fixed: Vec<Attribution> = maps.by_ref().take(GAUSS.len()).collect();
+            (fixed, truths.next())
         } else {
             (vec![], None)
         };
-        // Where the other rule would take too long, what was asked for at 1% stands for the truth of the fixed ones.
-        let stand_in = adaptive.last().filter(|map| map.converged == Some(true));
-        let reference = truth.as_ref().map(|truth: &Truth| &truth.scores);
-        let reference = reference.or(stand_in.map(|map| &map.scores)).filter(|_| known(scalar));
+        if let Some(truth) = &truth {
+            eprintln!("the truth of the {output} itself: {} at most", percent(truth.error));
+        }
         let error = |map: &Attribution| {
-            let found = reference.map(|truth| percent(distance(&map.scores, truth) / size(truth)));
-            found.unwrap_or_else(|| "–".to_owned())
+            let error = |truth: &Truth| percent(distance(&map.scores, &truth.scores) / size(&truth.scores));
+            truth.as_ref().map_or_else(|| "–".to_owned(), error)
         };
         let by_rule = |map: &Attribution| {
             let stated = map.error_estimate().map_or("unknown".to_owned(), percent);
@@ -167,10 +186,11 @@ fn rows(model: &mut Model, ids: &[u32], (name, start): (&'static str, BaselineVe
             } else {
                 ": **not converged**"
             };
-            let error = if truth.is_some() { error(map) } else { "–".to_owned() };
-            format!("{}, {stated}, {error}{mark}", map.evaluations)
+            format!("{}, {stated}, {}{mark}", map.evaluations, error(map))
         };
-        let fixed: Vec<String> = (0..2).map(|i| fixed.get(i).map_or("–".to_owned(), &error)).collect();
+        let fixed: Vec<String> = (0..GAUSS.len())
+            .map(|i| fixed.get(i).map_or("–".to_owned(), &error))
+            .collect();
         let below = adaptive.last().map_or(vec![], |map| map.below.clone());
         let below: Vec<String> = below
             .iter()

@@ -91,9 +91,14 @@ pub fn read(path: &Path) -> Result<CheckpointConfig> {
 /// # Errors
 /// As [`read`], but for reading the file.
 pub fn parse(map: &Map<String, Value>) -> Result<CheckpointConfig> {
-    if let Some(inner) = language_part(map) {
+    if let Some(outer) = WITH_IMAGES.iter().find(|outer| outer.is(map)) {
+        let mut around = map.clone();
+        let inner = around.remove("text_config");
+        let fields = Fields::new(&around);
+        let inner = outer.language_part(inner.as_ref().and_then(Value::as_object), &fields)?;
         let mut config = parse(&inner)?;
         config.language_part = true;
+        config.warnings.extend(fields.warnings());
         return Ok(config);
     }
     let fields = Fields::new(map);
@@ -129,36 +134,112 @@ pub fn parse(map: &Map<String, Value>) -> Result<CheckpointConfig> {
     })
 }
 
-/// Models of texts and images whose language model is of a known family.
-const WITH_IMAGES: [&str; 2] = ["gemma3", "mistral3"];
+/// A model of texts and images whose language model is of a known family.
+struct WithImages {
+    /// `model_type` of the whole, and of its language model where the file says none.
+    types: [&'static str; 2],
+    /// The class that transformers loads.
+    class: &'static str,
+    /// Fields of the language model that transformers reads in its own file alone, and what it has here.
+    not_read: &'static [(&'static str, &'static str)],
+}
 
-/// The config of the language model within a model of texts and images: `text_config`, and of what stands outside of it
-/// what a language model's own file would have.
-fn language_part(map: &Map<String, Value>) -> Option<Map<String, Value>> {
-    let outer = map.get("model_type").and_then(Value::as_str);
-    let inner = map.get("text_config").and_then(Value::as_object);
-    let mut inner = inner
-        .filter(|_| outer.is_some_and(|name| WITH_IMAGES.contains(&name)))?
-        .clone();
-    const SHARED: [&str; 9] = [
-        "dtype",
-        "torch_dtype",
-        "bos_token_id",
-        "eos_token_id",
-        "pad_token_id",
-        "tie_word_embeddings",
-        "quantization_config",
-        "transformers_version",
-        "transformers_weights",
-    ];
-    for key in SHARED {
-        if let Some(value) = map.get(key)
-            && inner.get(key).is_none_or(Value::is_null)
-        {
-            inner.insert(key.to_owned(), value.clone());
-        }
+const WITH_IMAGES: [WithImages; 2] = [
+    WithImages {
+        types: ["gemma3", "gemma3_text"],
+        class: "Gemma3ForConditionalGeneration",
+        not_read: &[(
+            "final_logit_softcapping",
+            "no soft cap of logits: Gemma 3 with images has none",
+        )],
+    },
+    WithImages {
+        types: ["mistral3", "mistral"],
+        class: "Mistral3ForConditionalGeneration",
+        not_read: &[(
+            "layer_types",
+            "the same window in all layers: the Mistral of a Mistral 3 has one",
+        )],
+    },
+];
+
+/// Fields around the language model that are of images, or of where they stand among tokens.
+const OF_IMAGES: [&str; 16] = [
+    "architectures",
+    "model_type",
+    "vision_config",
+    "image_token_id",
+    "image_token_index",
+    "image_seq_length",
+    "boi_token_index",
+    "boi_token_id",
+    "eoi_token_index",
+    "eoi_token_id",
+    "mm_tokens_per_image",
+    "multimodal_projector_bias",
+    "projector_hidden_act",
+    "spatial_merge_size",
+    "vision_feature_layer",
+    "is_encoder_decoder",
+];
+
+/// What a language model's own file would have, and this one may have around it.
+const SHARED: [&str; 8] = [
+    "dtype",
+    "torch_dtype",
+    "bos_token_id",
+    "eos_token_id",
+    "pad_token_id",
+    "quantization_config",
+    "transformers_version",
+    "transformers_weights",
+];
+
+impl WithImages {
+    fn is(&self, map: &Map<String, Value>) -> bool {
+        let name = map.get("model_type").and_then(Value::as_str);
+        name == Some(self.types[0]) && map.get("text_config").is_some_and(Value::is_object)
     }
-    Some(inner)
+
+    /// The config of the language model: `text_config`, and of what stands around it what its own file would have.
+    ///
+    /// # Errors
+    /// What stands outside is another model, or of another type.
+    fn language_part(&self, inner: Option<&Map<String, Value>>, fields: &Fields) -> Result<Map<String, Value>> {
+        let mut inner = inner.cloned().unwrap_or_default();
+        for key in SHARED {
+            if let Some(value) = fields.get(key)
+                && inner.get(key).is_none_or(Value::is_null)
+            {
+                inner.insert(key.to_owned(), value.clone());
+            }
+        }
+        if inner.get("model_type").is_none_or(Value::is_null) {
+            inner.insert("model_type".to_owned(), self.types[1].into());
+        }
+        // transformers ties by the whole model's word, whatever its parts say; `Checkpoint` takes an output layer that
+        // the file has nonetheless.
+        let tied = match fields.some("tie_word_embeddings") {
+            None => true,
+            Some(_) => fields.flag("tie_word_embeddings", true)?,
+        };
+        inner.insert("tie_word_embeddings".to_owned(), tied.into());
+        if inner["model_type"] == self.types[1] {
+            let of_inner = inner.clone();
+            let of_inner = Fields::new(&of_inner);
+            for (key, has) in self.not_read {
+                of_inner.pass_over(key, has);
+                inner.remove(*key);
+            }
+            of_inner
+                .warnings()
+                .iter()
+                .for_each(|warning| fields.warn(warning.clone()));
+        }
+        OF_IMAGES.iter().for_each(|key| _ = fields.get(key));
+        unused_fields::check(fields, self.class)?;
+        Ok(inner)
+    }
 }
 
 /// What transformers 5 computes in. `dtype` is the newer name, and comes first.

@@ -10,10 +10,10 @@ use burn::module::{Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::stored::{Stored, TensorEntry, unreadable};
-use super::{Checkpoint, buffers, quantized};
+use super::{Checkpoint, buffers};
 use crate::diagnostic::{Diagnostic, Kind, Result};
 use crate::input;
-use crate::kernel::matrix::Half;
+use crate::kernel::matrix::{Code, Half};
 use crate::tensor::matrix::{Compact, Matrix, Precision, Use, blocks};
 
 /// Takes tensors out of a checkpoint, one by one, onto a device and into the computing dtype.
@@ -61,8 +61,25 @@ impl Loader<'_> {
     /// # Errors
     /// As [`Self::take`]; or the quantised form is not one that is read.
     pub fn linear(&mut self, name: &str, dims: [usize; 2], transposed: bool) -> Result<Matrix> {
+        self.weights(name, dims, transposed, self.precision.quantization)
+    }
+
+    /// The same of weights that are quantised only if the checkpoint has them so, whatever is asked for.
+    ///
+    /// # Errors
+    /// As [`Self::linear`].
+    pub fn never_quantized(&mut self, name: &str, dims: [usize; 2], transposed: bool) -> Result<Matrix> {
+        self.weights(name, dims, transposed, None)
+    }
+
+    fn weights(&mut self, name: &str, dims: [usize; 2], transposed: bool, to: Option<Code>) -> Result<Matrix> {
         if let Some(packed) = self.packed(name, dims)? {
             return Ok(packed);
+        }
+        // bitsandbytes' codes are of `[out, in]`, also where transformers keeps the floats transposed.
+        if self.left.get(name).is_some_and(|entry| entry.stored == Stored::U8) {
+            let entry = self.entry(name, &dims)?;
+            return self.prequantized(name, &entry, dims);
         }
         let entry = if transposed {
             let stored = [dims[1], dims[0]];
@@ -72,10 +89,7 @@ impl Loader<'_> {
         } else {
             self.entry(name, &dims)?
         };
-        if entry.stored == Stored::U8 {
-            return self.prequantized(name, &entry, dims);
-        }
-        match self.precision.quantization {
+        match to {
             Some(code) if !self.rehearsal => self.quantize(name, &entry, dims, code),
             _ => self.matrix(name, &entry, dims, Use::Whole),
         }
@@ -299,10 +313,8 @@ impl Loader<'_> {
     /// # Errors
     /// Tensors are left over that the architecture does not use: it would compute something else than the file's model.
     pub fn finish(mut self) -> Result<()> {
-        let quantized = self.checkpoint.config.quantization.is_some();
-        self.left.retain(|name, entry| {
-            buffers::known(name, entry).is_none() && !(quantized && quantized::is_of_activations(name))
-        });
+        self.leave_idle_state()?;
+        self.left.retain(|name, entry| buffers::known(name, entry).is_none());
         let Some((first, entry)) = self.left.iter().next() else {
             return Ok(());
         };

@@ -71,12 +71,10 @@ impl Quantized {
         }
     }
 
-    /// What to say where no tensor of a checkpoint is stored in this form. bitsandbytes' form is also what a checkpoint
-    /// of floats is brought into when it is read.
+    /// What to say where no tensor of a checkpoint is stored in this form.
     pub fn unused(&self, entries: &BTreeMap<String, TensorEntry>) -> Option<Diagnostic> {
-        let of_floats = matches!(self.method, Method::BitsAndBytes(_) | Method::Gguf);
         let mut stored = entries.iter().map(|(name, entry)| weights_in(Some(self), name, entry));
-        if of_floats || stored.any(|count| count > 0) {
+        if self.method == Method::Gguf || stored.any(|count| count > 0) {
             return None;
         }
         let told = format!(
@@ -126,25 +124,29 @@ pub fn read(config: &Value) -> Result<(Quantized, Diagnostics)> {
         }
     };
     let (method, activations) = read(&fields).map_err(at)?;
-    let unknown: Vec<String> = fields
-        .unasked()
-        .into_iter()
-        .filter(|(_, value)| !is_empty(value))
-        .map(|(key, value)| format!("`{key}: {}`", shown(value)))
-        .collect();
-    if !unknown.is_empty() {
-        let told = format!(
-            "settings that igsite does not know, passed over: {}",
-            unknown.join(", ")
-        );
-        fields.warn(Diagnostic::checkpoint(told).help("if they change how weights are stored, the numbers are wrong"));
-    }
+    unknown(&fields).into_iter().for_each(|told| fields.warn(told));
     if let Some(activations) = &activations {
         let told = format!("made to be computed with activations rounded to {activations}; igsite does not round them");
         fields.warn(Diagnostic::checkpoint(told).help("its numbers are those of the weights alone"));
     }
     let warnings = fields.warnings().iter().cloned().map(at).collect();
     Ok((Quantized { method, activations }, warnings))
+}
+
+/// A warning of fields that nobody asked for, if there are any with a value.
+fn unknown(fields: &Fields<'_>) -> Option<Diagnostic> {
+    let unknown: Vec<String> = fields
+        .unasked()
+        .into_iter()
+        .filter(|(_, value)| !is_empty(value))
+        .map(|(key, value)| format!("`{key}: {}`", shown(value)))
+        .collect();
+    let told = format!(
+        "settings that igsite does not know, passed over: {}",
+        unknown.join(", ")
+    );
+    let help = "if they change how weights are stored, the numbers are wrong";
+    (!unknown.is_empty()).then(|| Diagnostic::checkpoint(told).help(help))
 }
 
 /// A method that is not read.
@@ -213,6 +215,21 @@ pub fn weights_in(quantized: Option<&Quantized>, name: &str, entry: &TensorEntry
 }
 
 impl Loader<'_> {
+    /// Leaves aside what a method saves beside its layers and that changes no number.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub(super) fn leave_idle_state(&mut self) -> Result<()> {
+        let Some(quantized) = &self.checkpoint.config.quantization else {
+            return Ok(());
+        };
+        self.left.retain(|name, _| !is_of_activations(name));
+        match quantized.method {
+            Method::Gptq(_) => gptq::leave_zero_biases(self),
+            _ => Ok(()),
+        }
+    }
+
     /// Takes a linear layer's weights, `[out, in]`, that the checkpoint has quantised; none: it has those of this one
     /// as floats.
     ///

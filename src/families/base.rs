@@ -333,6 +333,8 @@ pub fn partial_rotary(
         theta,
         partial: Some(share),
         pairs,
+        original: None,
+        names: rope::NAMES,
     };
     rope::read(fields, &wanted)
 }

@@ -41,6 +41,8 @@ fn read(fields: &Fields) -> Result<Shape> {
     even("the head's width", head)?;
     let wanted = Wanted {
         pairs: Pairs::Neighbours,
+        original: None,
+        names: rope::NAMES,
         ..Wanted::whole(head, DEFAULTS.theta)
     };
     shape.rotary = vec![rope::read(fields, &wanted)?];

@@ -66,6 +66,18 @@ impl<'a> Fields<'a> {
         self.warnings.borrow_mut().push(diagnostic.as_warning());
     }
 
+    /// Warns of a field that transformers does not read in this family, so that nothing is computed from it, if the file
+    /// has it; `why` says what the family has in its place.
+    pub fn pass_over(&self, key: &str, why: &str) {
+        if let Some(value) = self.some(key) {
+            self.warn(
+                Diagnostic::checkpoint(format!("`{key}: {value}`"))
+                    .expected(why)
+                    .help("passed over, as transformers does"),
+            );
+        }
+    }
+
     /// All that was odd, and one warning of what the file leaves out.
     pub fn warnings(self) -> Diagnostics {
         let mut warnings = self.warnings.into_inner();

@@ -55,6 +55,7 @@ pub fn scaled(shape: &mut Shape) {
     shape.embedding.scale = Some((shape.hidden as f64).sqrt());
     let norm = Norm {
         offset: true,
+        wide: true,
         ..shape.norm
     };
     shape.norm = norm;

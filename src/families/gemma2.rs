@@ -56,37 +56,45 @@ pub const DEFAULTS: Defaults = Defaults {
     ..gemma::DEFAULTS
 };
 
+/// The soft cap of attention scores.
+pub const SCORES: &str = "attn_logit_softcapping";
+/// That of logits.
+const LOGITS: &str = "final_logit_softcapping";
+
 fn read(fields: &Fields) -> Result<Shape> {
     let mut shape = DEFAULTS.read(fields)?;
-    four_norms(fields, &mut shape, Some((50.0, 30.0)))?;
+    four_norms(fields, &mut shape, Some(30.0))?;
+    shape.blocks[0].attention.cap = cap(fields, SCORES, Some(50.0))?;
     let kinds = kinds_or_every(fields, shape.layers, 2)?;
     let window = fields.optional_count_or("sliding_window", 4096)?;
     by_kind(fields, &mut shape, &kinds, window, |_, _| ())?;
     Ok(shape)
 }
 
-/// What Gemma 2 and 3 share: four norms, the factor of attention scores, and soft caps; `caps` are those of scores and
-/// of logits where the file says nothing.
+/// A soft cap; null is none.
+fn cap(fields: &Fields, key: &str, default: Option<f64>) -> Result<Option<f64>> {
+    match fields.get(key) {
+        None => Ok(default),
+        Some(_) => factor(fields, key),
+    }
+}
+
+/// What Gemma 2 and 3 share: four norms, the factor of attention scores, and the soft cap of logits, which is
+/// `default_cap` where the file says nothing.
 ///
 /// # Errors
 /// A value of another type, or a switch that is not computed.
-pub fn four_norms(fields: &Fields, shape: &mut Shape, caps: Option<(f64, f64)>) -> Result<()> {
+pub fn four_norms(fields: &Fields, shape: &mut Shape, default_cap: Option<f64>) -> Result<()> {
     let activation = activation(fields, "hidden_activation", Activation::GeluTanh)?;
     // transformers does not read it in these.
     fields.get("hidden_act");
     gemma::one_way(fields)?;
     attention_bias(fields, shape, false)?;
     gemma::scaled(shape);
-    let cap = |key: &str, default: Option<f64>| match fields.get(key) {
-        None => Ok(default),
-        Some(_) => factor(fields, key),
-    };
-    let scores = cap("attn_logit_softcapping", caps.map(|(scores, _)| scores))?;
-    shape.output.cap = cap("final_logit_softcapping", caps.map(|(_, logits)| logits))?;
+    shape.output.cap = cap(fields, LOGITS, default_cap)?;
     let query = fields.number("query_pre_attn_scalar", 256.0)?;
     let block = &mut shape.blocks[0];
     block.mlp.activation = activation;
-    block.attention.cap = scores;
     block.attention.scale = Some(1.0 / query.sqrt());
     (block.after_attention, block.after_mlp) = (block.before_attention, block.before_mlp);
     Ok(())
@@ -95,10 +103,10 @@ pub fn four_norms(fields: &Fields, shape: &mut Shape, caps: Option<(f64, f64)>) 
 fn config(file: &File) -> Result<Config> {
     let mut config = four_norms_config(file, 46)?;
     config.set("rope_parameters", file.rotary(&config)?);
-    config.set(
-        "attn_logit_softcapping",
-        file.number("attn_logit_softcapping")?.unwrap_or(50.0),
-    );
+    // What llama.cpp takes where an early file says nothing.
+    for (cap, default) in [(SCORES, 50.0), (LOGITS, 30.0)] {
+        config.set(cap, file.number(cap)?.unwrap_or(default));
+    }
     config.set("sliding_window", file.count(WINDOW)?.unwrap_or(4096));
     config.set("layer_types", file.layer_types(&config, 2)?);
     Ok(config)
@@ -118,6 +126,6 @@ pub fn four_norms_config(file: &File, largest: usize) -> Result<Config> {
         (None, _) => config.count("head_dim") as f64,
     };
     config.set("query_pre_attn_scalar", query);
-    config.set("final_logit_softcapping", file.number("final_logit_softcapping")?);
+    config.set(LOGITS, file.number(LOGITS)?);
     Ok(config)
 }

@@ -1,6 +1,6 @@
 //! Gemma 3 (Gemma Team 2025, arXiv:2503.19786), its language model, after `configuration_gemma3.py` and
-//! `modeling_gemma3.py` of transformers 5.24: as Gemma 2 without caps, with norms of queries and keys, and rotary
-//! positions of two bases.
+//! `modeling_gemma3.py` of transformers 5.24: as Gemma 2 without a cap of attention scores, with norms of queries and
+//! keys, and rotary positions of two bases.
 
 use super::base::{Defaults, Kind, by_kind, kinds_or_every};
 use super::fields::Fields;
@@ -36,12 +36,21 @@ fn read(fields: &Fields) -> Result<Shape> {
     let (mut shape, head) = DEFAULTS.without_rotary(fields)?;
     even("the head's width", head)?;
     four_norms(fields, &mut shape, None)?;
+    fields.pass_over(gemma2::SCORES, "no soft cap of attention scores: Gemma 3 has none");
     let wanted = [Wanted::whole(head, DEFAULTS.theta), Wanted::whole(head, 10_000.0)];
     shape.rotary = rope::read_by_kind(fields, &wanted[0], &wanted[1], Some("rope_local_base_freq"))?.into();
-    let period = match fields.optional_count("sliding_window_pattern")? {
-        Some(period) => period,
-        None => fields.optional_count("_sliding_window_pattern")?.unwrap_or(6),
-    };
+    let period = fields.optional_count("sliding_window_pattern")?.unwrap_or(6);
+    // transformers writes it beside `layer_types`, and does not read it.
+    if fields
+        .optional_count("_sliding_window_pattern")?
+        .is_some_and(|other| other != period)
+        && fields.some("layer_types").is_none()
+    {
+        fields.pass_over(
+            "_sliding_window_pattern",
+            &format!("`layer_types` or `sliding_window_pattern`, which is {period}"),
+        );
+    }
     let kinds = kinds_or_every(fields, shape.layers, period)?;
     let window = fields.optional_count_or("sliding_window", 4096)?;
     let norm = shape.norm;

@@ -69,6 +69,10 @@ const FREQUENCIES: &str = "rope_freqs.weight";
 const LONG: &str = "rope_factors_long.weight";
 const SHORT: &str = "rope_factors_short.weight";
 
+/// Keys of numbers by which rotary cosines and sines are multiplied.
+const ATTENTION: &str = "rope.scaling.attn_factor";
+const YARN_ATTENTION: &str = "rope.scaling.yarn_attn_factor";
+
 /// What a file says of a model: the keys of its architecture, and its tensors' shapes.
 pub struct File<'a> {
     architecture: &'a str,
@@ -635,8 +639,14 @@ impl<'a> File<'a> {
             let longest = config.count("max_position_embeddings");
             original.unwrap_or(longest.max(1))
         };
-        let attention = self.number_or_none("rope.scaling.attn_factor")?;
-        let yarn_attention = self.number_or_none("rope.scaling.yarn_attn_factor")?;
+        // llama.cpp would stretch by it, whatever else scales the frequencies.
+        let stretched = kind != Some("none") && factor.is_some_and(|factor| factor != 1.0);
+        let attention = self.number_or_none(ATTENTION)?;
+        let yarn_attention = self.number_or_none(YARN_ATTENTION)?;
+        let unused = |key: &str, number: Option<f64>| match number {
+            Some(number) if number != 1.0 => Err(self.wrong(key, "1 with this `rope.scaling.type`")),
+            _ => Ok(()),
+        };
         let turns = match self.count("rope.dimension_count")? {
             Some(turns) => turns,
             None => self.head(config)?,
@@ -657,9 +667,10 @@ impl<'a> File<'a> {
         };
         match (long, short) {
             (Some(long), Some(short)) => {
-                if !matches!(kind, None | Some("none" | "longrope")) || frequencies.is_some() {
+                if !matches!(kind, None | Some("none" | "longrope")) || frequencies.is_some() || stretched {
                     return other(LONG);
                 }
+                unused(YARN_ATTENTION, yarn_attention)?;
                 set("rope_type", "longrope".into());
                 set("long_factor", long);
                 set("short_factor", short);
@@ -674,9 +685,11 @@ impl<'a> File<'a> {
             (None, Some(_)) => return Err(missing(LONG)),
         }
         if let Some(factors) = frequencies {
-            if !matches!(kind, None | Some("none")) && factor.is_some_and(|factor| factor != 1.0) {
+            if stretched {
                 return other(FREQUENCIES);
             }
+            unused(ATTENTION, attention)?;
+            unused(YARN_ATTENTION, yarn_attention)?;
             // Llama 3's scaling, carried out: a divisor for each frequency, whatever the length.
             set("rope_type", "longrope".into());
             set("long_factor", factors.clone());
@@ -684,6 +697,10 @@ impl<'a> File<'a> {
             set("original_max_position_embeddings", context().into());
             set("attention_factor", 1.0.into());
             return Ok(rotary);
+        }
+        if kind != Some("yarn") {
+            unused(ATTENTION, attention)?;
+            unused(YARN_ATTENTION, yarn_attention)?;
         }
         match (kind, factor) {
             (Some("linear") | None, Some(factor)) => {

@@ -61,7 +61,7 @@ fn read(fields: &Fields) -> Result<Shape> {
     let norm = shape.norm;
     let block = &mut shape.blocks[0];
     block.mlp.activation = activation(fields, "hidden_act", Activation::Silu)?;
-    block.attention.bias = fields.loose_flag("attention_bias", false)?;
+    block.attention.bias = fields.loose_flag("attention_bias", true)?;
     (block.after_attention, block.after_mlp) = (Some(norm), Some(norm));
     Ok(shape)
 }

@@ -47,6 +47,9 @@ const TENSORS: &[Entry] = &[
 fn read(fields: &Fields) -> Result<Shape> {
     let either = |own: &str, other: &str, default| match fields.optional_count(other)? {
         Some(count) if fields.get(own).is_none() => Ok(count),
+        Some(count) if count != fields.count(own, default)? => {
+            Err(fields.wrong(own, &format!("the same as `{other}`, which is {count}")))
+        }
         _ => fields.count(own, default),
     };
     let hidden = either("n_embd", "hidden_size", 768)?;

@@ -55,14 +55,24 @@ const DEFAULTS: Defaults = Defaults {
 
 fn read(fields: &Fields) -> Result<Shape> {
     let (mut shape, head) = DEFAULTS.without_rotary(fields)?;
-    // The names of transformers 4.
-    let theta = fields.number("rotary_emb_base", DEFAULTS.theta)?;
-    let share = fields.number("rotary_pct", 0.25)?;
+    const NAMES: [&str; 2] = ["rotary_emb_base", "rotary_pct"];
+    const SHARE: f64 = 0.25;
+    for (other, own, default) in [
+        ("rope_theta", NAMES[0], DEFAULTS.theta),
+        ("partial_rotary_factor", NAMES[1], SHARE),
+    ] {
+        let used = fields.number(own, default)?;
+        if fields.some(other).and_then(serde_json::Value::as_f64) != Some(used) {
+            fields.pass_over(other, &format!("`{own}`, which is {used}"));
+        }
+    }
     let wanted = Wanted {
         head,
-        theta,
-        partial: Some(share),
+        theta: DEFAULTS.theta,
+        partial: Some(SHARE),
         pairs: Pairs::Halves,
+        original: None,
+        names: NAMES,
     };
     shape.rotary = vec![rope::read(fields, &wanted)?];
     let norm = Norm::layer(fields.number("layer_norm_eps", DEFAULTS.epsilon)?);

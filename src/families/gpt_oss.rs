@@ -79,6 +79,7 @@ fn read(fields: &Fields) -> Result<Shape> {
     let (count, chosen) = chosen(fields, &["num_local_experts", "num_experts"], 128, 4)?;
     // What files of transformers 4 call it beside `num_experts_per_tok`.
     fields.get("experts_per_token");
+    shape.widen_norms();
     let block = &mut shape.blocks[0];
     block.attention.sinks = true;
     block.mlp.activation = Activation::ClampedSwish {

@@ -67,13 +67,7 @@ fn read(fields: &Fields) -> Result<Shape> {
     let mut shape = DEFAULTS.read(fields)?;
     biases(fields, &mut shape)?;
     // Llama's own code has no window.
-    if let Some(window) = fields.some("sliding_window") {
-        fields.warn(
-            Diagnostic::checkpoint(format!("`sliding_window: {window}`"))
-                .expected("no window: Llama has none")
-                .help("passed over, as transformers does"),
-        );
-    }
+    fields.pass_over("sliding_window", "no window: Llama has none");
     use_window(fields, None)?;
     if let Some(kinds) = layer_types(fields, shape.layers)?
         && kinds.contains(&Kind::Sliding)

@@ -32,7 +32,6 @@ const DEFAULTS: Defaults = Defaults {
     key_heads: Some(8),
     head: Some(128),
     epsilon: 1e-5,
-    theta: 1_000_000.0,
     ..llama::DEFAULTS
 };
 
@@ -58,7 +57,7 @@ fn read(fields: &Fields) -> Result<Shape> {
 /// What `configuration_ministral3.py` has where the file says nothing of rotary positions.
 fn default_rotary() -> Map<String, Value> {
     let settings = json!({
-        "rope_type": "yarn", "factor": 16.0, "original_max_position_embeddings": 16_384, "beta_fast": 32.0,
+        "rope_type": "yarn", "rope_theta": 1_000_000.0, "factor": 16.0, "original_max_position_embeddings": 16_384, "beta_fast": 32.0,
         "beta_slow": 1.0, "mscale": 1.0, "mscale_all_dim": 1.0, "llama_4_scaling_beta": 0.1,
     });
     settings.as_object().cloned().unwrap_or_default()

@@ -55,6 +55,7 @@ fn read(fields: &Fields) -> Result<Shape> {
     let mut shape = DEFAULTS.read(fields)?;
     attention_bias(fields, &mut shape, false)?;
     shape.blocks[0].mlp.activation = activation(fields, "hidden_act", Activation::Silu)?;
+    shape.widen_norms();
     norms_behind(&mut shape, Over::All);
     Ok(shape)
 }

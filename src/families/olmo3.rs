@@ -8,7 +8,7 @@ use super::olmo2::{self, config_without_rotary, norms_behind};
 use super::rope::{self, Wanted};
 use super::shape::{Activation, Over, Shape};
 use super::{Family, even, gguf};
-use crate::diagnostic::Result;
+use crate::diagnostic::{Diagnostic, Result};
 
 /// The family.
 pub const FAMILY: Family = Family {
@@ -34,9 +34,11 @@ fn read(fields: &Fields) -> Result<Shape> {
     let (mut shape, head) = DEFAULTS.without_rotary(fields)?;
     even("the head's width", head)?;
     let wanted = Wanted::whole(head, DEFAULTS.theta);
+    one_base(fields)?;
     shape.rotary = rope::read_by_kind(fields, &wanted, &wanted, None)?.into();
     attention_bias(fields, &mut shape, false)?;
     shape.blocks[0].mlp.activation = activation(fields, "hidden_act", Activation::Silu)?;
+    shape.widen_norms();
     norms_behind(&mut shape, Over::All);
     let kinds = kinds_or_every(fields, shape.layers, 4)?;
     let window = fields.optional_count_or("sliding_window", 4096)?;
@@ -44,6 +46,23 @@ fn read(fields: &Fields) -> Result<Shape> {
         block.attention.rotary = Some(usize::from(kind == Kind::Sliding));
     })?;
     Ok(shape)
+}
+
+/// Warns of a base at the top, which transformers 4 has for all layers, and 5.24 for those without a window alone.
+fn one_base(fields: &Fields) -> Result<()> {
+    let base = fields.number("rope_theta", DEFAULTS.theta)?;
+    if base != DEFAULTS.theta && !rope::are_nested(fields) {
+        fields.warn(
+            Diagnostic::checkpoint(format!("`rope_theta: {base}`"))
+                .expected("bases in `rope_parameters`, for `full_attention` and for `sliding_attention`")
+                .help(format!(
+                    "{base} is taken for all layers, as transformers 4 does; transformers 5.24 takes {} for those with a \
+                     window",
+                    DEFAULTS.theta
+                )),
+        );
+    }
+    Ok(())
 }
 
 fn config(file: &File) -> Result<Config> {

@@ -2,10 +2,11 @@
 //! of transformers 5.24: a Llama whose queries, keys and values are one tensor, gate and up another; long prompts by
 //! LongRoPE.
 
-use super::base::{Defaults, activation, partial_rotary};
+use super::base::{Defaults, activation};
 use super::fields::Fields;
 use super::gguf::{Config, File, Gguf, WINDOW, any};
-use super::shape::{Activation, NormKind, Pairs, Shape};
+use super::rope::{self, Wanted};
+use super::shape::{Activation, NormKind, Shape};
 use super::tensors::{Entry, Order, Slot, one};
 use super::{Family, llama};
 use crate::diagnostic::Result;
@@ -56,7 +57,12 @@ const DEFAULTS: Defaults = Defaults {
 
 fn read(fields: &Fields) -> Result<Shape> {
     let (mut shape, head) = DEFAULTS.without_rotary(fields)?;
-    shape.rotary = vec![partial_rotary(fields, head, DEFAULTS.theta, 1.0, Pairs::Halves)?];
+    let wanted = Wanted {
+        partial: Some(1.0),
+        original: Some(4096),
+        ..Wanted::whole(head, DEFAULTS.theta)
+    };
+    shape.rotary = vec![rope::read(fields, &wanted)?];
     let window = fields.optional_count("sliding_window")?;
     let block = &mut shape.blocks[0];
     block.mlp.activation = activation(fields, "hidden_act", Activation::Silu)?;
@@ -66,7 +72,13 @@ fn read(fields: &Fields) -> Result<Shape> {
 
 fn config(file: &File) -> Result<Config> {
     let mut config = file.decoder(NormKind::Rms, "rms_norm_eps")?;
-    config.set("rope_parameters", file.partial_rotary(&config)?);
+    let rotary = file.partial_rotary(&config)?;
+    // transformers looks for it at the top.
+    config.set_some(
+        "original_max_position_embeddings",
+        rotary.get("original_max_position_embeddings").cloned(),
+    );
+    config.set("rope_parameters", rotary);
     config.set("sliding_window", file.count_or_none(WINDOW)?);
     Ok(config)
 }

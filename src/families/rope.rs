@@ -22,6 +22,11 @@ pub struct Wanted {
     pub partial: Option<f64>,
     /// Which dimensions are a pair.
     pub pairs: Pairs,
+    /// The context that the model was trained with, where the file says none at the top, whatever its settings say
+    /// (Phi-3); none: the settings say it.
+    pub original: Option<usize>,
+    /// What the base and the share that turns are called at the top of the file.
+    pub names: [&'static str; 2],
 }
 
 impl Wanted {
@@ -32,9 +37,17 @@ impl Wanted {
             theta,
             partial: None,
             pairs: Pairs::Halves,
+            original: None,
+            names: NAMES,
         }
     }
 }
+
+/// What most families call the base and the share that turns.
+pub const NAMES: [&str; 2] = ["rope_theta", "partial_rotary_factor"];
+
+/// The context that a model was trained with, before it was stretched.
+const ORIGINAL: &str = "original_max_position_embeddings";
 
 /// How fast queries grow.
 const BETA: &str = "llama_4_scaling_beta";
@@ -64,8 +77,8 @@ pub fn read_growing(fields: &Fields, wanted: &Wanted, default: &Map<String, Valu
 }
 
 fn one_for_all(fields: &Fields, wanted: &Wanted, default: &Map<String, Value>, grows: bool) -> Result<Rotary> {
-    let share = fields.get("partial_rotary_factor");
-    let top = theta_at_the_top(fields, "rope_theta", wanted.theta)?;
+    let share = fields.get(wanted.names[1]);
+    let top = theta_at_the_top(fields, wanted.names[0], wanted.theta)?;
     let scaling = settings(fields, "rope_scaling")?;
     let parameters = settings(fields, "rope_parameters")?;
     if let (Some(scaling), Some(parameters)) = (scaling, parameters)
@@ -82,16 +95,23 @@ fn one_for_all(fields: &Fields, wanted: &Wanted, default: &Map<String, Value>, g
         (None, Some(map)) => ("rope_parameters", Some(map)),
         (None, None) => ("rope_scaling", None),
     };
+    // An object with nothing in it is not the same as none.
+    let default = match fields.some("rope_parameters") {
+        None => default,
+        Some(_) => &Map::new(),
+    };
     let source = Source {
         fields,
         name,
         map: map.unwrap_or(default),
         grows,
+        nested: false,
+        original: wanted.original,
     };
     let theta = source.theta()?;
     // A file of transformers 5 without a base at the top says it among `rope_parameters` alone.
-    if let Some(inner) = theta.filter(|_| name == "rope_scaling" || top.is_some()) {
-        elsewhere(fields, inner, top, wanted.theta, name);
+    if let Some(inner) = theta.filter(|_| (name == "rope_scaling" && map.is_some()) || top.is_some()) {
+        elsewhere(fields, inner, top, wanted, name);
     }
     source.rotary(wanted, theta.or(top).unwrap_or(wanted.theta), share)
 }
@@ -135,17 +155,21 @@ pub fn read_by_kind(fields: &Fields, full: &Wanted, sliding: &Wanted, local: Opt
             name,
             map: map.unwrap_or(&empty),
             grows: false,
+            nested: true,
+            original: wanted.original,
         };
         let theta = source.theta()?;
         source.rotary(wanted, theta.or(top).unwrap_or(wanted.theta), share)
     };
-    // What transformers 4 scales are the layers that see all.
-    let (name, map) = match scaling {
-        Some(map) => ("rope_scaling", Some(map)),
-        None => ("rope_parameters: full_attention", kind("full_attention")?),
+    // What transformers 4 scales are the layers that see all; 5 puts it over what the file says of them.
+    let parts = [kind("full_attention")?, scaling];
+    let name = match scaling {
+        Some(_) => "rope_scaling",
+        None => "rope_parameters: full_attention",
     };
+    let map: Map<String, Value> = parts.into_iter().flatten().flatten().map(owned).collect();
     Ok([
-        one(name, map, full, top)?,
+        one(name, Some(&map), full, top)?,
         one(
             "rope_parameters: sliding_attention",
             kind("sliding_attention")?,
@@ -153,6 +177,10 @@ pub fn read_by_kind(fields: &Fields, full: &Wanted, sliding: &Wanted, local: Opt
             below,
         )?,
     ])
+}
+
+fn owned((key, value): (&String, &Value)) -> (String, Value) {
+    (key.clone(), value.clone())
 }
 
 fn theta_at_the_top(fields: &Fields, key: &str, default: f64) -> Result<Option<f64>> {
@@ -163,9 +191,10 @@ fn theta_at_the_top(fields: &Fields, key: &str, default: f64) -> Result<Option<f
 }
 
 /// Warns where transformers 4 reads another base.
-fn elsewhere(fields: &Fields, inner: f64, top: Option<f64>, default: f64, name: &str) {
+fn elsewhere(fields: &Fields, inner: f64, top: Option<f64>, wanted: &Wanted, name: &str) {
+    let default = wanted.theta;
     let beside = match top {
-        Some(top) if top != inner => format!("`rope_theta: {top}` beside it"),
+        Some(top) if top != inner => format!("`{}: {top}` beside it", wanted.names[0]),
         // A file of transformers 5 has no other place for it; one of transformers 4 has no reason to put it there.
         None if inner != default => format!("transformers 4 does not look there and takes {default}"),
         _ => return,
@@ -184,6 +213,10 @@ struct Source<'a> {
     map: &'a Map<String, Value>,
     /// Queries grow with their position.
     grows: bool,
+    /// They are of one kind of layer, of several.
+    nested: bool,
+    /// See [`Wanted::original`].
+    original: Option<usize>,
 }
 
 impl Source<'_> {
@@ -221,15 +254,23 @@ impl Source<'_> {
         }
     }
 
-    /// The context that the model was trained with. The value at the top comes first, as in transformers (Phi-3's).
+    /// The context that the model was trained with.
     fn original(&self) -> Result<f64> {
-        if let Some(top) = self.fields.optional_count("original_max_position_embeddings")? {
-            return Ok(top as f64);
-        }
-        match self.optional("original_max_position_embeddings")? {
-            Some(inner) => Ok(inner),
+        match self.original_if_said()? {
+            Some(original) => Ok(original),
             None => self.longest(),
         }
+    }
+
+    /// As transformers, the value at the top comes first (Phi-3's), but not where layers are of several kinds.
+    fn original_if_said(&self) -> Result<Option<f64>> {
+        let top = match (self.fields.get(ORIGINAL), self.original) {
+            (None, default) => default,
+            (Some(_), _) => self.fields.optional_count(ORIGINAL)?,
+        };
+        let top = top.map(|top| top as f64);
+        let inner = self.optional(ORIGINAL)?;
+        Ok(if self.nested { inner.or(top) } else { top.or(inner) })
     }
 
     fn longest(&self) -> Result<f64> {
@@ -249,12 +290,12 @@ impl Source<'_> {
 
     fn rotary(&self, wanted: &Wanted, theta: f64, share: Option<&Value>) -> Result<Rotary> {
         // Only scalings read it.
-        self.fields.get("original_max_position_embeddings");
+        self.fields.get(ORIGINAL);
         let inner = self.map.get("partial_rotary_factor");
         let place = format!("{}: partial_rotary_factor", self.name);
         let width = match wanted.partial {
             None => {
-                whole("partial_rotary_factor", share)?;
+                whole(wanted.names[1], share)?;
                 whole(&place, inner)?;
                 wanted.head
             }
@@ -262,7 +303,7 @@ impl Source<'_> {
                 let said = inner.filter(|value| !value.is_null());
                 let (place, said) = match said {
                     Some(value) => (place.as_str(), Some(value)),
-                    None => ("partial_rotary_factor", share.filter(|value| !value.is_null())),
+                    None => (wanted.names[1], share.filter(|value| !value.is_null())),
                 };
                 let share = match said {
                     None => default,
@@ -371,7 +412,10 @@ impl Source<'_> {
         }
         Ok(Some(Growth {
             beta: self.number(BETA, None)?,
-            original: self.number("original_max_position_embeddings", None)?,
+            original: match self.original_if_said()? {
+                Some(original) => original,
+                None => self.number(ORIGINAL, None)?,
+            },
         }))
     }
 
@@ -387,6 +431,14 @@ impl Source<'_> {
         };
         let truncate = match self.map.get("truncate") {
             None => true,
+            Some(Value::Bool(false)) if self.nested => {
+                self.fields.warn(
+                    Diagnostic::checkpoint(format!("`{}`: `truncate: false`", self.name))
+                        .expected("true: transformers does not look for it in settings for one kind of layer")
+                        .help("passed over, as transformers does"),
+                );
+                true
+            }
             Some(Value::Bool(flag)) => *flag,
             Some(_) => return Err(self.wrong("true or false at `truncate`")),
         };
@@ -407,7 +459,7 @@ impl Source<'_> {
             "type",
             "rope_theta",
             "partial_rotary_factor",
-            "original_max_position_embeddings",
+            ORIGINAL,
             "max_position_embeddings",
         ];
         let own: &[&str] = match scaling {

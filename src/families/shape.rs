@@ -220,6 +220,9 @@ pub struct Norm {
     pub bias: bool,
     /// The stored weight is less by 1 than what is multiplied with (Gemma).
     pub offset: bool,
+    /// In half precision the weight is multiplied, and the bias added, in float32, before the result is rounded (Gemma,
+    /// OLMo 2, gpt-oss, every LayerNorm); else after (Llama).
+    pub wide: bool,
 }
 
 /// Kinds of norms.
@@ -239,6 +242,7 @@ impl Norm {
             epsilon,
             bias: false,
             offset: false,
+            wide: false,
         }
     }
 
@@ -249,6 +253,18 @@ impl Norm {
             epsilon,
             bias: true,
             offset: false,
+            wide: true,
+        }
+    }
+}
+
+impl Shape {
+    /// Makes all norms in front of halves, and the last, [`Norm::wide`]: before other norms are made of them.
+    pub fn widen_norms(&mut self) {
+        self.norm.wide = true;
+        for block in &mut self.blocks {
+            let norms = [block.before_attention.as_mut(), block.before_mlp.as_mut()];
+            norms.into_iter().flatten().for_each(|norm| norm.wide = true);
         }
     }
 }

@@ -52,6 +52,14 @@ pub enum Slot {
     ExpertDown,
 }
 
+impl Slot {
+    /// Whether it is quantised where that is asked for: bitsandbytes does it with linear layers, not with tables, nor
+    /// with the routers of transformers 5, which are none.
+    pub fn may_be_quantized(self) -> bool {
+        !matches!(self, Self::Positions | Self::Router)
+    }
+}
+
 /// The weights of a layer.
 #[cfg(test)]
 pub const IN_LAYERS: &[Slot] = &[

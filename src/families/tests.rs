@@ -1,9 +1,9 @@
 //! What the tables of all families promise.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
-use crate::checkpoint::config;
+use crate::checkpoint::config::{self, CheckpointConfig};
 use crate::families::tensors::{Order, Slot, Weight};
 
 #[test]
@@ -233,5 +233,211 @@ fn files_of_transformers_4_and_5_are_read_alike() {
             format!("{model:?}")
         });
         assert_eq!(old, new);
+    }
+}
+
+/// A small `config.json` of a family, with more keys: the shape that is read, and what is warned of.
+fn read_with(family: &str, more: &Value) -> (String, String) {
+    let mut config = json!({"model_type": family, "vocab_size": 40, "hidden_size": 32, "intermediate_size": 48,
+        "num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 512,
+        "head_dim": 8});
+    if ["gpt_neox", "phi3"].contains(&family) {
+        config.as_object_mut().unwrap().remove("head_dim");
+    }
+    config
+        .as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    let read = config::parse(config.as_object().unwrap()).unwrap_or_else(|error| panic!("{family}, {more}: {error}"));
+    let warnings: Vec<String> = read.warnings.iter().map(ToString::to_string).collect();
+    (format!("{:?}", read.model), warnings.join("\n"))
+}
+
+/// Keys that a family's class of transformers 5.24 does not read change nothing, and are told of.
+#[test]
+fn what_transformers_passes_over_changes_nothing_and_is_told() {
+    let yarn = json!({"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0, "original_max_position_embeddings": 64});
+    let nested = |more: &str, value: Value| {
+        let mut full = yarn.clone();
+        full[more] = value;
+        json!({"rope_parameters": {"full_attention": full,
+            "sliding_attention": {"rope_type": "default", "rope_theta": 1e4}}})
+    };
+    for (family, without, with, told) in [
+        (
+            "gemma3_text",
+            json!({}),
+            json!({"attn_logit_softcapping": 50.0}),
+            "`attn_logit_softcapping: 50.0`",
+        ),
+        (
+            "gemma3_text",
+            json!({}),
+            json!({"_sliding_window_pattern": 2}),
+            "`_sliding_window_pattern: 2`",
+        ),
+        (
+            "gpt_neox",
+            json!({"rotary_emb_base": 20000, "rotary_pct": 1.0}),
+            json!({"rotary_emb_base": 20000, "rotary_pct": 1.0, "rope_theta": 50000}),
+            "`rope_theta: 50000`",
+        ),
+        (
+            "gpt_neox",
+            json!({"rotary_pct": 1.0}),
+            json!({"rotary_pct": 1.0, "partial_rotary_factor": 0.5}),
+            "`partial_rotary_factor: 0.5`",
+        ),
+        (
+            "olmo3",
+            nested("truncate", json!(true)),
+            nested("truncate", json!(false)),
+            "`truncate: false`",
+        ),
+        ("llama", json!({}), json!({"sliding_window": 4}), "`sliding_window: 4`"),
+    ] {
+        let (expected, quiet) = read_with(family, &without);
+        let (found, warnings) = read_with(family, &with);
+        assert_eq!(found, expected, "{family}, {with}");
+        assert!(warnings.contains(told) && !quiet.contains(told), "{family}: {warnings}");
+    }
+    // Gemma 2 reads its cap, and what is said twice alike is not told of.
+    let of = |family, more| read_with(family, &more);
+    assert_ne!(
+        of("gemma2", json!({"attn_logit_softcapping": 20.0})).0,
+        of("gemma2", json!({})).0
+    );
+    let same = json!({"rotary_emb_base": 10000, "rope_theta": 10000.0});
+    assert!(!of("gpt_neox", same).1.contains("rope_theta"));
+}
+
+/// What a family has where the file says nothing, or says it in another place, as transformers 5.24 has it.
+#[test]
+fn defaults_and_places_of_rotary_settings() {
+    let long = |more: Value| {
+        let factors = json!([1.0, 1.5, 2.0, 2.5]);
+        let mut scaling = json!({"rope_type": "longrope", "short_factor": factors, "long_factor": factors});
+        scaling
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        json!({"max_position_embeddings": 131_072, "rope_scaling": scaling})
+    };
+    let with = |mut config: Value, key: &str, value: Value| {
+        config[key] = value;
+        config
+    };
+    let same = |family: &str, one: Value, other: Value| {
+        let (one, other) = (read_with(family, &one).0, read_with(family, &other).0);
+        assert_eq!(one, other, "{family}");
+    };
+    // Phi-3's class has a number at the top, which comes before that among the settings.
+    let top = "original_max_position_embeddings";
+    same("phi3", long(json!({})), with(long(json!({})), top, json!(4096)));
+    same(
+        "phi3",
+        long(json!({top: 8192})),
+        with(long(json!({})), top, json!(4096)),
+    );
+    assert!(
+        read_with("phi3", &long(json!({top: 8192})))
+            .0
+            .contains("original: 4096")
+    );
+    // Ministral 3's settings have a base of their own only as a whole.
+    let growing = json!({"rope_type": "yarn", "factor": 16.0, top: 16384, "llama_4_scaling_beta": 0.1});
+    let of = |base: f64| json!({"rope_parameters": with(growing.clone(), "rope_theta", json!(base))});
+    same("ministral3", json!({"rope_parameters": growing}), of(1e4));
+    assert!(read_with("ministral3", &json!({})).0.contains("theta: 1000000.0"));
+    assert!(
+        read_with("ministral3", &json!({"rope_theta": 5e4}))
+            .0
+            .contains("theta: 1000000.0")
+    );
+    // The stretch of queries goes by the number at the top, as YaRN does.
+    let both = with(of(1e4), top, json!(1024));
+    let (found, _) = read_with("ministral3", &both);
+    assert_eq!(found.matches("original: 1024").count(), 3, "{found}");
+    // Settings with nothing in them are not the same as none.
+    assert!(read_with("gpt_oss", &json!({})).0.contains("Yarn"));
+    assert!(!read_with("gpt_oss", &json!({"rope_parameters": {}})).0.contains("Yarn"));
+    // Where layers are of two kinds the inner number comes first, and scaling is put over what is said of a kind.
+    let kinds = json!({"full_attention": {"rope_type": "yarn", "rope_theta": 123.0, "factor": 4.0, top: 8192},
+        "sliding_attention": {"rope_type": "default", "rope_theta": 77.0}});
+    let (found, _) = read_with("olmo3", &json!({"rope_parameters": kinds, top: 1024}));
+    assert!(found.contains("original: 8192"), "{found}");
+    let scaled = json!({"rope_parameters": {"full_attention": {"rope_type": "default", "rope_theta": 123.0},
+        "sliding_attention": {"rope_type": "default", "rope_theta": 77.0}},
+        "rope_scaling": {"rope_type": "linear", "factor": 8.0}});
+    let (found, _) = read_with("gemma3_text", &scaled);
+    assert!(found.contains("theta: 123.0") && found.contains("Linear(8.0)") && found.contains("theta: 77.0"));
+    let (_, told) = read_with("olmo3", &json!({"rope_theta": 10000}));
+    assert!(
+        told.contains("`rope_theta: 10000`") && told.contains("500000"),
+        "{told}"
+    );
+    // Two names of one thing.
+    let gpt2 = json!({"model_type": "gpt2", "vocab_size": 40, "n_embd": 24, "n_layer": 1, "n_head": 12,
+        "num_attention_heads": 6});
+    let error = config::parse(gpt2.as_object().unwrap()).unwrap_err().to_string();
+    assert!(
+        error.contains("`n_head: 12`") && error.contains("`num_attention_heads`"),
+        "{error}"
+    );
+}
+
+/// A language model within one of texts and images is what the whole file makes of it.
+#[test]
+fn the_file_around_a_language_model_decides() {
+    let inner = |family: &str, more: Value| {
+        let mut inner = json!({"model_type": family, "vocab_size": 40, "hidden_size": 32, "intermediate_size": 48,
+            "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+            "max_position_embeddings": 512, "head_dim": 8, "sliding_window": 4});
+        inner.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        inner
+    };
+    let read = |config: Value| config::parse(config.as_object().unwrap());
+    let told = |config: &CheckpointConfig| -> String {
+        let all: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
+        all.join("\n")
+    };
+    // The whole ties unless it says otherwise, whatever its parts say.
+    for (outer, of_inner, tied) in [
+        (json!(null), json!(false), true),
+        (json!(true), json!(false), true),
+        (json!(false), json!(true), false),
+    ] {
+        let config = json!({"model_type": "mistral3", "tie_word_embeddings": outer, "vision_config": {},
+            "text_config": inner("mistral", json!({"tie_word_embeddings": of_inner}))});
+        assert_eq!(read(config).unwrap().model.output.tied, tied);
+    }
+    for (outer, family, key, value) in [
+        ("gemma3", "gemma3_text", "final_logit_softcapping", json!(30.0)),
+        (
+            "mistral3",
+            "mistral",
+            "layer_types",
+            json!(["full_attention", "full_attention"]),
+        ),
+    ] {
+        let of = |more: Value| read(json!({"model_type": outer, "text_config": inner(family, more)})).unwrap();
+        let (without, with) = (of(json!({})), of(json!({key: value})));
+        assert_eq!(without.model, with.model, "{outer}");
+        assert!(told(&with).contains(&format!("`{key}: ")), "{outer}: {}", told(&with));
+        assert!(!told(&without).contains(key), "{outer}: {}", told(&without));
+        // Its type may be left out.
+        let mut nameless = inner(family, json!({}));
+        nameless.as_object_mut().unwrap().remove("model_type");
+        let nameless = read(json!({"model_type": outer, "text_config": nameless})).unwrap();
+        assert_eq!(nameless.model, without.model, "{outer}");
+        // What would be another model around it is refused, and what is not known is told.
+        let around = |key: &str, value: Value| {
+            let mut config = json!({"model_type": outer, "text_config": inner(family, json!({}))});
+            config[key] = value;
+            read(config)
+        };
+        let error = around("quantization", json!({"bits": 4})).unwrap_err().to_string();
+        assert!(error.contains("`quantization: "), "{error}");
+        assert!(told(&around("spin", json!(2)).unwrap()).contains("`spin: 2`"));
     }
 }

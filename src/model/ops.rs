@@ -145,7 +145,9 @@ impl NormWeights {
     /// Of parameters. A stored weight that is less by 1 is made whole.
     pub fn new(norm: crate::families::shape::Norm, weight: Tensor<1>, bias: Option<Tensor<1>>) -> Self {
         let parameters = weight.dims()[0] + bias.as_ref().map_or(0, |bias| bias.dims()[0]);
+        let weight = if norm.wide { wide(weight) } else { weight };
         let weight = if norm.offset { wide(weight) + 1.0 } else { weight };
+        let bias = if norm.wide { bias.map(wide) } else { bias };
         let bias = match norm.kind {
             NormKind::Rms => None,
             NormKind::Layer => Some(bias.unwrap_or_else(|| weight.zeros_like())),
@@ -155,7 +157,7 @@ impl NormWeights {
             weight,
             bias,
             epsilon: norm.epsilon,
-            wide: norm.offset,
+            wide: norm.wide,
             host,
             parameters,
         }

@@ -468,7 +468,12 @@ fn take_entry(
         };
         return Ok(vec![(parts[0].0, Taken::Linear(linear))]);
     }
-    let whole = loader.linear(&name("weight"), [rows, parts[0].1[1]], entry.order == Order::Transposed)?;
+    let dims = [rows, parts[0].1[1]];
+    let transposed = entry.order == Order::Transposed;
+    let whole = match parts.iter().all(|(slot, _)| slot.may_be_quantized()) {
+        true => loader.linear(&name("weight"), dims, transposed),
+        false => loader.never_quantized(&name("weight"), dims, transposed),
+    }?;
     let bias = bias(loader)?;
     if let [(slot, _)] = parts[..] {
         return Ok(vec![(slot, Taken::Linear(Linear { weight: whole, bias }))]);

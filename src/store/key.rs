@@ -8,7 +8,7 @@ use crate::checkpoint::hash;
 use crate::terms::{BaselineVector, Control, Dtype, MethodWithSettings, Output, Quantization, Routing};
 
 /// Raised whenever a change to the engine changes numbers by more than rounding; old parts are then no longer found.
-pub const NUMERICS_VERSION: u32 = 5;
+pub const NUMERICS_VERSION: u32 = 6;
 
 /// The model side of a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -26,8 +26,11 @@ pub fn config_of(family: &str) -> Value {
             if !["phi", "phi3", "stablelm", "starcoder2", "granite", "gpt_neox", "falcon"].contains(&family) {
                 config["head_dim"] = json!(8);
             }
-            if ["gpt_neox", "phi", "stablelm"].contains(&family) {
+            if ["phi", "stablelm"].contains(&family) {
                 config["partial_rotary_factor"] = json!(0.5);
+            }
+            if family == "gpt_neox" {
+                config["rotary_pct"] = json!(0.5);
             }
             if ["llama", "mixtral", "qwen3_moe"].contains(&family) {
                 config.as_object_mut().unwrap().remove("sliding_window");

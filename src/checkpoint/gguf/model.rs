@@ -15,9 +15,11 @@ use crate::input;
 use crate::kernel::packed::BlockType;
 
 /// Values longer than this, in bytes, are of no model's settings.
-const LONGEST_VALUE: usize = 1 << 20;
+const LONGEST_VALUES: usize = 1 << 20;
 /// Experts of a layer.
 const MOST_EXPERTS: usize = 1 << 12;
+/// Of all layers together: several times what the largest models have.
+const MOST_PARTS: usize = 1 << 18;
 /// A float32 for each pair of a head's dimensions.
 const LONGEST_FACTORS: usize = 1 << 18;
 
@@ -52,11 +54,12 @@ pub fn open(path: &Path) -> Result<(CheckpointConfig, BTreeMap<String, TensorEnt
     gguf::adapt(&mut config.model, family, &shapes);
     config.warnings = config.warnings.into_iter().chain(warnings).map(here).collect();
     let mut entries = BTreeMap::new();
+    let mut parts = 0;
     for tensor in file.tensors.iter().filter(|tensor| !FACTORS.contains(&&*tensor.name)) {
         let entry = entry(&file, tensor)?;
         match gguf::part_of_experts(&tensor.name, 0) {
             None => _ = entries.insert(tensor.name.clone(), entry),
-            Some(_) => entries.extend(experts(&file, tensor, &entry)?),
+            Some(_) => entries.extend(experts(&file, tensor, &entry, &mut parts)?),
         }
     }
     let packed = entries.values().any(|entry| matches!(entry.stored, Stored::Blocks(_)));
@@ -87,12 +90,14 @@ fn settings(file: &File) -> Map<String, Value> {
     let not = ["general.", "tokenizer.", "split.", "quantize."];
     let keys = file.metadata.keys();
     let keys = keys.filter(|key| !not.iter().any(|prefix| key.starts_with(prefix)));
-    let value = |key: &str| {
+    let mut room = LONGEST_VALUES;
+    let mut value = |key: &str| {
         let length = file.metadata.raw(key).map_or(0, <[u8]>::len);
-        match file.metadata.json(key) {
-            Some(value) if length <= LONGEST_VALUE => value,
-            _ => Value::from(format!("{length} bytes")),
-        }
+        // Before it is read, when it takes many times its own room.
+        let left = room.checked_sub(length);
+        room = left.unwrap_or(room);
+        let value = left.and_then(|_| file.metadata.json(key));
+        value.unwrap_or_else(|| format!("{length} bytes").into())
     };
     keys.map(|key| (key.to_owned(), value(key))).collect()
 }
@@ -132,8 +137,8 @@ fn factors(file: &File) -> Result<BTreeMap<String, Vec<f64>>> {
     Ok(factors)
 }
 
-/// The parts of a tensor of all experts, one for each.
-fn experts(file: &File, tensor: &Tensor, entry: &TensorEntry) -> Result<Vec<(String, TensorEntry)>> {
+/// The parts of a tensor of all experts, one for each; `parts` counts those of the file.
+fn experts(file: &File, tensor: &Tensor, entry: &TensorEntry, parts: &mut usize) -> Result<Vec<(String, TensorEntry)>> {
     let count = match tensor.shape[..] {
         [count, _] | [count, _, _] if count <= MOST_EXPERTS => count,
         _ => {
@@ -143,6 +148,13 @@ fn experts(file: &File, tensor: &Tensor, entry: &TensorEntry) -> Result<Vec<(Str
                 .expected(format!("at most {MOST_EXPERTS} experts, each a matrix or a vector")));
         }
     };
+    *parts += count;
+    if *parts > MOST_PARTS {
+        return Err(file
+            .wrong(format!("more than {MOST_PARTS} matrices of experts"))
+            .place(format!("tensor `{}`", tensor.name))
+            .download_again());
+    }
     let part = |expert: usize| Some((gguf::part_of_experts(&tensor.name, expert)?, entry.part(expert)));
     Ok((0..count).filter_map(part).collect())
 }

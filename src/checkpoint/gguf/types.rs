@@ -45,6 +45,8 @@ const TYPES: &[Row] = &[
     Row(34, "TQ1_0", 256, 54),
     Row(35, "TQ2_0", 256, 66),
     Row(39, "MXFP4", 32, 17),
+    Row(40, "NVFP4", 64, 36),
+    Row(41, "Q1_0", 128, 18),
 ];
 
 impl TensorType {

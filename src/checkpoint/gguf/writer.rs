@@ -137,6 +137,13 @@ impl Writer {
         self
     }
 
+    /// Takes a key out.
+    #[must_use]
+    pub fn without_key(mut self, key: &str) -> Self {
+        self.keys.retain(|(name, _)| name != key);
+        self
+    }
+
     /// Adds a tensor of ggml's type `kind`; its shape outermost first.
     #[must_use]
     pub fn tensor(mut self, name: &str, shape: &[usize], kind: u32, bytes: Vec<u8>) -> Self {

@@ -11,7 +11,7 @@
 use rayon::prelude::*;
 
 use super::super::Loader;
-use super::gptq::group_size;
+use super::gptq::{self, group_size};
 use super::parts::{NUMBERS, shaped, transposed, unfit};
 use crate::diagnostic::{Diagnostic, Result};
 use crate::families::fields::Fields;
@@ -28,23 +28,14 @@ pub struct Settings {
     group: Option<usize>,
 }
 
-/// What says how it was made, or with which code it would be computed.
-const KNOWN: [&str; 10] = [
-    "quant_method",
-    "modules_to_not_convert",
-    "backend",
-    "do_fuse",
-    "fuse_max_seq_len",
-    "modules_to_fuse",
-    "exllama_config",
-    "sym",
-    "desc_act",
-    "meta",
-];
+/// What says with which code it would be computed, and GPTQ's switch, which is of no account here.
+const KNOWN: [&str; 4] = ["do_fuse", "fuse_max_seq_len", "modules_to_fuse", "desc_act"];
 
 /// Reads the fields of `quantization_config`.
 pub fn read(fields: &Fields<'_>) -> Result<Settings> {
-    KNOWN.iter().for_each(|key| _ = fields.get(key));
+    // transformers 5 writes GPTQ's fields into each config.
+    KNOWN.iter().chain(&gptq::KNOWN).for_each(|key| _ = fields.get(key));
+    fields.must_be_off("lm_head")?;
     // The first files had llm-awq's own names.
     let either = |new, old| if fields.some(new).is_some() { new } else { old };
     let bits = either("bits", "w_bit");

@@ -15,8 +15,8 @@ use serde_json::{Map, Value};
 
 use super::super::Loader;
 use super::fp8::{block_size, scaled};
-use super::one_of;
 use super::parts::{NUMBERS, Spread, columns, integers, shaped, transposed, unfit};
+use super::{one_of, unknown};
 use crate::diagnostic::{Diagnostic, Result};
 use crate::families::fields::Fields;
 use crate::kernel::packed::Codes;
@@ -37,6 +37,10 @@ struct Kind {
     float: bool,
     /// Rows and columns that share a scale, where it is not a whole row or all of it.
     block: Option<[usize; 2]>,
+    /// There are zero points.
+    zeros: bool,
+    /// Only `weight_g_idx` says which group a column is in.
+    by_activation: bool,
 }
 
 impl Settings {
@@ -62,6 +66,11 @@ impl Settings {
     fn blocks(&self) -> Vec<[usize; 2]> {
         self.kinds.iter().filter_map(|kind| kind.block).collect()
     }
+
+    /// What each kind has beside codes and scales, if all have it: which layer is of which kind is not looked at.
+    fn all(&self, has: impl Fn(&Kind) -> bool) -> bool {
+        self.kinds.iter().all(has)
+    }
 }
 
 /// Forms that are read; the last names a form for each group of layers.
@@ -81,6 +90,9 @@ const KNOWN: [&str; 5] = [
     "global_compression_ratio",
     "run_compressed",
 ];
+
+/// What says how the weights of a group of layers were found.
+const KNOWN_OF_WEIGHTS: [&str; 5] = ["dynamic", "observer", "observer_kwargs", "scale_dtype", "zp_dtype"];
 
 /// Reads the fields of `quantization_config`, and what activations would be rounded to.
 pub fn read(fields: &Fields<'_>) -> Result<(Settings, Option<String>)> {
@@ -102,15 +114,19 @@ pub fn read(fields: &Fields<'_>) -> Result<(Settings, Option<String>)> {
             error
         };
         let group = Fields::new(group);
+        group.get("targets");
         one_of(&group, "format", &FORMATS).map_err(at)?;
         if let Some(weights) = group.some("weights").and_then(Value::as_object) {
-            kinds.push(weights_of(&Fields::new(weights)).map_err(at)?);
+            let weights = Fields::new(weights);
+            kinds.push(weights_of(&weights).map_err(at)?);
+            unknown(&weights).into_iter().for_each(|told| fields.warn(at(told)));
         }
         for (key, what) in [("input_activations", ""), ("output_activations", "outputs in ")] {
             if let Some(rounded) = group.some(key).and_then(Value::as_object) {
                 activations.push(format!("{what}{}", numbers_of(rounded)));
             }
         }
+        unknown(&group).into_iter().for_each(|told| fields.warn(at(told)));
     }
     if kinds.is_empty() {
         return Err(fields.wrong("config_groups", "at least one group of layers with `weights`"));
@@ -167,7 +183,21 @@ fn weights_of(weights: &Fields<'_>) -> Result<Kind> {
         },
         Some(_) => return Err(weights.wrong("strategy", "`tensor`, `channel`, `group` or `block`")),
     };
-    Ok(Kind { bits, float, block })
+    KNOWN_OF_WEIGHTS.iter().for_each(|key| _ = weights.get(key));
+    let by_activation = match weights.some("actorder") {
+        None | Some(Value::Bool(false)) => false,
+        Some(Value::String(order)) if order == "static" || order == "weight" => false,
+        Some(Value::String(order)) if order == "dynamic" || order == "group" => true,
+        Some(Value::Bool(true)) => true,
+        Some(_) => return Err(weights.wrong("actorder", "`group`, `weight`, `dynamic` or `static`")),
+    };
+    Ok(Kind {
+        bits,
+        float,
+        block,
+        zeros: !weights.flag("symmetric", true)?,
+        by_activation,
+    })
 }
 
 /// What numbers are rounded to, in a few words.
@@ -187,7 +217,32 @@ fn numbers_of(rounded: &Map<String, Value>) -> String {
 /// Takes a layer; none: it is stored as floats.
 pub fn take(loader: &mut Loader<'_>, settings: &Settings, base: &str, dims: [usize; 2]) -> Result<Option<Matrix>> {
     let name = |part: &str| format!("{base}.{part}");
-    if !loader.has(&name("weight_packed")) {
+    let packed = loader.has(&name("weight_packed"));
+    let stored = loader.left.get(&name("weight")).map(|entry| entry.stored.name());
+    if !packed && !matches!(stored, Some("F8_E4M3" | "I8")) {
+        return Ok(None);
+    }
+    let needed = [
+        (
+            "weight_zero_point",
+            settings.all(|kind| kind.zeros),
+            "zero points, since `symmetric` is false",
+        ),
+        (
+            "weight_g_idx",
+            settings.all(|kind| kind.by_activation),
+            "the group of each input, by `actorder`",
+        ),
+    ];
+    for (part, all, expected) in needed {
+        if all && !loader.has(&name(part)) {
+            return Err(Diagnostic::checkpoint("missing from the checkpoint")
+                .in_file(&loader.checkpoint.folder)
+                .place(format!("tensor `{}`", name(part)))
+                .expected(expected));
+        }
+    }
+    if !packed {
         return scaled(loader, base, "weight_scale", dims, &settings.blocks());
     }
     let [out, input] = dims;

@@ -3,7 +3,7 @@
 //!
 //! - `W.weight`: E4M3, `[out, in]`;
 //! - `W.weight_scale_inv`: for each block of `weight_block_size`, or one; by which codes are multiplied, whatever its
-//!   name says;
+//!   name says. AutoFP8 calls it `W.weight_scale`;
 //! - `W.activation_scale` (or `input_scale`) where activations would be rounded by a fixed scale: not used here.
 
 use super::super::Loader;
@@ -13,6 +13,8 @@ use crate::diagnostic::{Diagnostic, Result};
 use crate::families::fields::Fields;
 use crate::kernel::packed::Codes;
 use crate::tensor::matrix::{Grouped, Matrix};
+
+const AUTO_FP8: &str = "weight_scale";
 
 /// What `quantization_config` says.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +36,7 @@ const KNOWN: [&str; 5] = [
 pub fn read(fields: &Fields<'_>) -> Result<(Settings, String)> {
     KNOWN.iter().for_each(|key| _ = fields.get(key));
     one_of(fields, "fmt", &["e4m3", "float8_e4m3fn"])?;
+    one_of(fields, "expert_dtype", &["fp8"])?;
     let scheme = match fields.text("activation_scheme")?.unwrap_or("dynamic") {
         scheme @ ("dynamic" | "static") => scheme,
         other => {
@@ -61,7 +64,12 @@ pub fn block_size(fields: &Fields<'_>, key: &str) -> Result<[usize; 2]> {
 
 /// Takes a layer; none: it is no FP8.
 pub fn take(loader: &mut Loader<'_>, settings: &Settings, base: &str, dims: [usize; 2]) -> Result<Option<Matrix>> {
-    scaled(loader, base, "weight_scale_inv", dims, settings.block.as_slice())
+    // AutoFP8's name for it, without the part that is wrong.
+    let scale = match loader.has(&format!("{base}.{AUTO_FP8}")) {
+        true => AUTO_FP8,
+        false => "weight_scale_inv",
+    };
+    scaled(loader, base, scale, dims, settings.block.as_slice())
 }
 
 /// Takes a layer `weight` of bytes, whose scales have this name; none: it has no bytes. Signed integers may have

@@ -30,6 +30,8 @@ pub struct Settings {
     less_one: bool,
     /// Layers may have settings of their own (GPTQModel's `dynamic`).
     by_layer: bool,
+    /// Columns were quantised by their activations, so that only `g_idx` says which group one is in.
+    by_activation: bool,
 }
 
 impl Settings {
@@ -44,8 +46,7 @@ impl Settings {
 }
 
 /// What says how it was made, or with which code it would be computed.
-const KNOWN: [&str; 32] = [
-    "desc_act",
+pub const KNOWN: [&str; 31] = [
     "sym",
     "act_group_aware",
     "damp_percent",
@@ -107,6 +108,7 @@ pub fn read(fields: &Fields<'_>) -> Result<Settings> {
         group,
         less_one,
         by_layer,
+        by_activation: fields.flag("desc_act", false)?,
     })
 }
 
@@ -117,6 +119,27 @@ pub fn group_size(fields: &Fields<'_>, key: &str) -> Result<Option<usize>> {
         Some(size) if size > 0 => Ok(Some(size as usize)),
         _ => Err(fields.wrong(key, "a whole number from 1, or -1 for whole rows")),
     }
+}
+
+/// Leaves aside the biases that AutoGPTQ gave to all layers, zeros where the model has none, so that only a bias that
+/// would change a number is left over.
+///
+/// # Errors
+/// A file cannot be read.
+pub fn leave_zero_biases(loader: &mut Loader<'_>) -> Result<()> {
+    let checkpoint = loader.checkpoint;
+    let of_layer = |name: &String| {
+        let base = name.strip_suffix(".bias");
+        base.is_some_and(|base| checkpoint.entries.contains_key(&format!("{base}.qweight")))
+    };
+    let names: Vec<String> = loader.left.keys().filter(|name| of_layer(name)).cloned().collect();
+    for name in names {
+        let entry = loader.left[&name].clone();
+        if NUMBERS.contains(&entry.stored.name()) && loader.numbers(&entry)?.iter().all(|&bias| bias == 0.0) {
+            loader.left.remove(&name);
+        }
+    }
+    Ok(())
 }
 
 /// Takes a layer.
@@ -133,11 +156,11 @@ pub fn take(loader: &mut Loader<'_>, settings: &Settings, base: &str, dims: [usi
         return Err(unfit(&codes, &name("qweight"), told).expected("whole words of 32 bits"));
     }
     shaped(&codes, &name("qweight"), &[input * bits / 32, out])?;
-    let group = settings.group.unwrap_or(input).min(input);
+    let by_config = settings.group.unwrap_or(input).min(input);
     let scales = loader.part(&name("scales"), &NUMBERS)?;
     let groups = match (&scales.shape[..], settings.by_layer) {
         (&[groups, _], true) if groups > 0 => groups,
-        _ => input.div_ceil(group),
+        _ => input.div_ceil(by_config),
     };
     shaped(&scales, &name("scales"), &[groups, out])?;
     let zeros = loader.part(&name("qzeros"), &["I32"])?;
@@ -145,6 +168,21 @@ pub fn take(loader: &mut Loader<'_>, settings: &Settings, base: &str, dims: [usi
     let order = loader.part_if_there(&name("g_idx"), &["I32"])?;
     if let Some(order) = &order {
         shaped(order, &name("g_idx"), &[input])?;
+    }
+    // A layer whose settings are its own has as many groups as it has scales.
+    let own = groups != input.div_ceil(by_config);
+    let group = if own { input.div_ceil(groups) } else { by_config };
+    if order.is_none() {
+        if settings.by_activation {
+            return Err(unfit(&codes, &name("g_idx"), "missing from the checkpoint".to_owned())
+                .expected("the group of each input, since `desc_act` is true"));
+        }
+        if own && !input.is_multiple_of(groups) {
+            return Err(
+                unfit(&scales, &name("scales"), format!("{groups} groups of {input} inputs"))
+                    .expected("groups of equal size, or `g_idx`"),
+            );
+        }
     }
     if loader.rehearsal {
         return Ok(loader.placeholder(dims));

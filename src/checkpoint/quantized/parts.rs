@@ -143,7 +143,8 @@ pub fn integers(bytes: &[u8], bits: usize) -> impl Iterator<Item = u8> + '_ {
     bytes.iter().flat_map(of)
 }
 
-/// The group of each column, unless groups are simply consecutive: `columns` are little-endian int32.
+/// The group of each column, unless groups are simply consecutive, `group` columns each: `columns` are little-endian
+/// int32.
 ///
 /// # Errors
 /// A group that there is not.
@@ -161,10 +162,8 @@ pub fn columns(
             .expected(format!("groups 0 to {}", groups - 1))
             .download_again());
     }
-    let simple = columns
-        .iter()
-        .enumerate()
-        .all(|(index, &column)| index / group == column as usize);
+    let consecutive = |(index, &column): (usize, &u32)| index / group == column as usize;
+    let simple = columns.len().div_ceil(group) == groups && columns.iter().enumerate().all(consecutive);
     Ok((!simple).then_some(columns))
 }
 

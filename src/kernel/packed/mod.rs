@@ -309,34 +309,6 @@ impl Groups<'_> {
     }
 }
 
-/// What ggml calls the type of this number, of those that are not computed with as well.
-pub fn ggml_name(number: u32) -> Option<&'static str> {
-    const OTHERS: [(u32, &str); 20] = [
-        (9, "Q8_1"),
-        (15, "Q8_K"),
-        (16, "IQ2_XXS"),
-        (17, "IQ2_XS"),
-        (18, "IQ3_XXS"),
-        (19, "IQ1_S"),
-        (21, "IQ3_S"),
-        (22, "IQ2_S"),
-        (23, "IQ4_XS"),
-        (24, "I8"),
-        (25, "I16"),
-        (26, "I32"),
-        (27, "I64"),
-        (28, "F64"),
-        (29, "IQ1_M"),
-        (34, "TQ1_0"),
-        (35, "TQ2_0"),
-        (40, "NVFP4"),
-        (41, "Q1_0"),
-        (42, "Q2_0"),
-    ];
-    let other = || OTHERS.iter().find(|(other, _)| *other == number).map(|(_, name)| *name);
-    BlockType::from_ggml(number).map(BlockType::name).or_else(other)
-}
-
 #[multiversion::multiversion(targets("x86_64+avx512f+avx512bw+avx512vl+avx512dq", "x86_64+avx2+fma"))]
 fn expand_blocks(kind: BlockType, bytes: &[u8], first: usize, to: &mut [f32]) {
     // Where nothing is subtracted `least` is the constant 0.0, which the compiler leaves out.

@@ -480,16 +480,13 @@ impl Ops for OnDevice {
         };
         let inverse = (mean(x.clone().square(), 1) + norm.epsilon).sqrt().recip();
         let weight = norm.weight.clone().unsqueeze();
-        let out = if norm.wide {
-            (x * inverse.clone() * weight).cast(self.dtype)
-        } else {
-            (x * inverse.clone()).cast(self.dtype) * weight
-        };
+        let normal = x * inverse.clone();
+        let out = if norm.wide { normal } else { normal.cast(self.dtype) } * weight;
         let out = match &norm.bias {
             Some(bias) => out + bias.clone().unsqueeze(),
             None => out,
         };
-        (out, (centre, inverse))
+        (out.cast(self.dtype), (centre, inverse))
     }
 
     fn norm_back(
@@ -845,6 +842,34 @@ impl Ops for OnDevice {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::families::shape::Norm;
+
+    /// In half precision a wide norm is rounded once, at its end, as transformers does it with LayerNorm, Gemma's and
+    /// OLMo 2's; Llama's is rounded before the weight, too.
+    #[test]
+    fn a_wide_norm_is_rounded_once() {
+        let device = Device::flex();
+        let bf16 = |floats: &[f32]| -> Vec<f32> {
+            let halves = floats.iter().map(|&float| half::bf16::from_f32(float).to_f32());
+            halves.collect()
+        };
+        let x = bf16(&[0.31, -1.7, 2.2, 0.09, -0.55, 1.3, -0.4, 0.77]);
+        let weight = bf16(&[1.13, 0.87, 1.01, 0.93, 1.21, 0.79, 1.07, 0.97]);
+        let bias = bf16(&[0.011, -0.13, 0.27, 0.05, -0.31, 0.017, 0.23, -0.09]);
+        let tensor = |floats: &[f32]| Tensor::<1>::from_floats(floats, &device).cast(DType::BF16);
+        let ops = OnDevice::new(&device, DType::BF16, &Tables::new(&[], 1), &Sequences::new(vec![1]));
+        for (norm, wide) in [(Norm::rms(1e-5), false), (Norm::layer(1e-5), true)] {
+            let weights = NormWeights::new(norm, tensor(&weight), norm.bias.then(|| tensor(&bias)));
+            let (found, _) = ops.norm(1, &tensor(&x).unsqueeze(), &weights);
+            let found: Vec<f32> = found.cast(DType::F32).into_data().try_to_vec().unwrap();
+            let centre = if norm.bias { x.iter().sum::<f32>() / 8.0 } else { 0.0 };
+            let square = x.iter().map(|x| (x - centre).powi(2)).sum::<f32>() / 8.0;
+            let normal: Vec<f32> = x.iter().map(|x| (x - centre) / (square + 1e-5).sqrt()).collect();
+            let normal = if wide { normal } else { bf16(&normal) };
+            let of = |at: usize| normal[at] * weight[at] + if norm.bias { bias[at] } else { 0.0 };
+            assert_eq!(found, bf16(&(0..8).map(of).collect::<Vec<_>>()), "{norm:?}");
+        }
+    }
 
     #[test]
     fn blocks_of_attention_cover_every_head_of_every_sequence_once_and_stay_within_their_limit() {
