@@ -497,16 +497,16 @@ fn a_layer_with_settings_of_its_own_is_read_by_its_scales() {
         };
         assert_eq!(changed(name, other, |_| ()).unwrap(), as_it_is(name), "{name}, {size}");
     }
-    // Five groups of 96 inputs are of no one size.
+    // Seven groups of 96 inputs are of no one size.
     let dynamic = |config: &mut Value| config["dynamic"] = json!({"+:.*": {"group_size": 20}});
-    let five = |tensors: &mut Vec<Listed>| {
+    let seven = |tensors: &mut Vec<Listed>| {
         for (name, _, shape, _) in tensors {
             if name.ends_with("down_proj.scales") || name.ends_with("down_proj.qzeros") {
                 shape[0] = 7;
             }
         }
     };
-    let error = changed("gptq-4", dynamic, five).unwrap_err();
+    let error = changed("gptq-4", dynamic, seven).unwrap_err();
     assert!(error.contains("down_proj.scales`: 7 groups of 96 inputs"), "{error}");
 }
 
